@@ -1,0 +1,75 @@
+"""What every bruno-llm provider is made of.
+
+Users need `LLMFactory`, the policies, the types and the errors; authors of providers need
+`BaseProvider` and what its hooks take and give.
+"""
+
+from bruno_llm_base.conversation import Conversation, Messages, Text, ToolResult, Turn
+from bruno_llm_base.exceptions import (
+    AuthenticationError,
+    ConfigurationError,
+    ContentBlockedError,
+    ContextLengthExceededError,
+    InvalidRequestError,
+    InvalidResponseError,
+    LLMError,
+    LLMTimeoutError,
+    ModelNotFoundError,
+    OutputLimitError,
+    PermissionDeniedError,
+    ProviderNotFoundError,
+    QuotaExceededError,
+    RateLimitError,
+    ServiceUnavailableError,
+    StreamError,
+)
+from bruno_llm_base.policies import Retry, Timeouts
+from bruno_llm_base.provider import BaseProvider, Diagnosis
+from bruno_llm_base.stream import TextStream
+from bruno_llm_base.types import (
+    NOTHING,
+    Attempt,
+    ErrorFacts,
+    FinishReason,
+    Json,
+    ModelResponse,
+    ToolCall,
+    Usage,
+)
+
+__all__ = [
+    "NOTHING",
+    "Attempt",
+    "AuthenticationError",
+    "BaseProvider",
+    "ConfigurationError",
+    "ContentBlockedError",
+    "ContextLengthExceededError",
+    "Conversation",
+    "Diagnosis",
+    "ErrorFacts",
+    "FinishReason",
+    "InvalidRequestError",
+    "InvalidResponseError",
+    "Json",
+    "LLMError",
+    "LLMTimeoutError",
+    "Messages",
+    "ModelNotFoundError",
+    "ModelResponse",
+    "OutputLimitError",
+    "PermissionDeniedError",
+    "ProviderNotFoundError",
+    "QuotaExceededError",
+    "RateLimitError",
+    "Retry",
+    "ServiceUnavailableError",
+    "StreamError",
+    "Text",
+    "TextStream",
+    "Timeouts",
+    "ToolCall",
+    "ToolResult",
+    "Turn",
+    "Usage",
+]

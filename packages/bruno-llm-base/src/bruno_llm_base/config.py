@@ -1,0 +1,149 @@
+"""What a provider is built with, checked before anything is built."""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, TypeVar
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_core import ErrorDetails
+
+from bruno_llm_base.exceptions import ConfigurationError, InvalidRequestError, LLMError
+from bruno_llm_base.types import Json
+
+__all__ = [
+    "PORTABLE",
+    "Options",
+    "Settings",
+    "check",
+    "check_options",
+    "did_you_mean",
+    "public_url",
+    "refuse",
+]
+
+_M = TypeVar("_M", bound=BaseModel)
+
+
+def _not_bool(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError(
+            "a truth value is not a number"
+        )  # noqa: TRY004 - pydantic wants ValueError
+    return value
+
+
+def _as_list(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+_Integer = Annotated[int, BeforeValidator(_not_bool)]
+_Number = Annotated[float, BeforeValidator(_not_bool), Field(allow_inf_nan=False)]
+
+
+class Options(BaseModel):
+    """The options that every provider understands, in bruno-core's words.
+
+    Attributes:
+        temperature: Sampling temperature, 0 to 2.
+        max_tokens: The most tokens to generate, reasoning included.
+        top_p: Nucleus sampling, above 0 to 1.
+        stop: Texts that end the answer; one text or several.
+        seed: A number that makes sampling repeatable, where the vendor can.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    temperature: Annotated[_Number, Field(ge=0, le=2)] | None = None
+    max_tokens: Annotated[_Integer, Field(ge=1)] | None = None
+    top_p: Annotated[_Number, Field(gt=0, le=1)] | None = None
+    stop: (
+        Annotated[
+            list[Annotated[str, Field(min_length=1)]],
+            BeforeValidator(_as_list),
+            Field(min_length=1),
+        ]
+        | None
+    ) = None
+    seed: _Integer | None = None
+
+
+PORTABLE = tuple(Options.model_fields)
+
+
+class Settings(Options):
+    """What identifies and tunes a provider; policies and clients are given beside it.
+
+    Attributes:
+        model: The model's name.
+        api_key: The secret; never shown.
+        base_url: Where the API is, if not at the vendor's own address.
+        system_prompt: What every conversation begins with.
+        strict: Whether an option that the model refuses is an error instead of being dropped.
+        options: The vendor's own request fields, sent as they are.
+    """
+
+    model: Annotated[str, Field(min_length=1)] | None = None
+    api_key: SecretStr | None = None
+    base_url: Annotated[str, Field(pattern=r"^https?://[^/]")] | None = None
+    system_prompt: Annotated[str, Field(min_length=1)] | None = None
+    strict: bool = False
+    options: dict[str, Any] = {}
+
+
+def check(model: type[_M], values: Mapping[str, Any], error: type[LLMError]) -> _M:
+    """Return *values* as a *model*.
+
+    Raises:
+        LLMError: Of kind *error*; names each field, its value and the rule that it breaks.
+    """
+    try:
+        return model.model_validate(dict(values))
+    except ValidationError as problems:
+        rules = [_rule(item, model) for item in problems.errors(include_url=False)]
+    raise error("; ".join(rules))
+
+
+def _rule(item: ErrorDetails, model: type[BaseModel]) -> str:
+    path = [str(step) for step in item["loc"] if not str(step).startswith("function-")]
+    name = ".".join(path)
+    if item["type"] == "extra_forbidden":
+        return f"unknown field {name!r}{did_you_mean(name, model.model_fields)}"
+    shown = "" if name == "api_key" else f" is {item['input']!r:.80}"
+    return f"{name}{shown}: {item['msg'].removeprefix('Value error, ')}"
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return ": did you mean ...?" where a name in *known* is close to *name*."""
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f": did you mean {close[0]!r}?" if close else f" (known: {', '.join(sorted(known))})"
+
+
+def check_options(values: Mapping[str, Any]) -> Json:
+    """Return the options of one call, checked and without those that are None.
+
+    Raises:
+        InvalidRequestError: A value is of the wrong type or out of range.
+    """
+    portable = {name: values[name] for name in PORTABLE if values.get(name) is not None}
+    if not portable:
+        return portable
+    checked = check(Options, portable, InvalidRequestError)
+    return {name: getattr(checked, name) for name in portable}
+
+
+def public_url(url: str) -> str:
+    """Return *url* without what may be secret in it: user, password, query and fragment."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return f"{parts.scheme}://{host}{parts.path}"
+
+
+def refuse(unknown: Mapping[str, Any], known: Iterable[str], owner: str) -> None:
+    """Raise if a keyword is not one of *known*.
+
+    Raises:
+        ConfigurationError: Names the keyword and the closest known one.
+    """
+    for name in unknown:
+        raise ConfigurationError(f"{owner} takes no {name!r}{did_you_mean(name, known)}")

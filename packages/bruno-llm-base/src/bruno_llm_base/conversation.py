@@ -1,0 +1,209 @@
+"""bruno-core's messages, in the one shape that providers translate."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from bruno_core.models import Message, MessageRole, MessageType
+
+from bruno_llm_base.exceptions import InvalidRequestError
+from bruno_llm_base.types import TOOL_CALL_PLACEHOLDER, Json, ToolCall
+
+__all__ = ["Conversation", "Messages", "Text", "ToolResult", "Turn"]
+
+Messages = Sequence[Message] | str
+"""What a user may ask with: a conversation, or one question."""
+
+_MEDIA = (MessageType.IMAGE, MessageType.AUDIO, MessageType.FILE)
+_RESULT_ROLES = (MessageRole.TOOL, MessageRole.FUNCTION)
+_OPENING = "(The conversation goes on.)"
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Something said."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    """What a tool answered.
+
+    Attributes:
+        id: The call's name, from `ToolCall.id`.
+        name: The tool's name.
+        content: The answer.
+    """
+
+    id: str | None
+    name: str | None
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """All that one side said before the other side spoke.
+
+    Attributes:
+        role: Who speaks; "tool" gives the results of calls.
+        parts: What was said, in order.
+        provider_state: What the vendor wants back with an assistant's turn.
+    """
+
+    role: Literal["user", "assistant", "tool"]
+    parts: tuple[Text | ToolCall | ToolResult, ...]
+    provider_state: tuple[Json, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """What was said in words."""
+        return "\n\n".join(part.text for part in self.parts if isinstance(part, Text))
+
+    @property
+    def tool_calls(self) -> list[ToolCall]:
+        """The tools it calls."""
+        return [part for part in self.parts if isinstance(part, ToolCall)]
+
+    @property
+    def tool_results(self) -> list[ToolResult]:
+        """The results it gives."""
+        return [part for part in self.parts if isinstance(part, ToolResult)]
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """A system text, and turns in which neighbours have different roles."""
+
+    system: str | None
+    turns: tuple[Turn, ...]
+
+    @classmethod
+    def of(cls, messages: Messages, system_prompt: str | None = None) -> "Conversation":
+        """Read bruno-core's *messages*; the caller's list is not changed.
+
+        The system prompt comes first, then every SYSTEM message in order, exact duplicates once.
+
+        Args:
+            messages: The conversation, or one question.
+            system_prompt: The provider's own system prompt.
+
+        Raises:
+            InvalidRequestError: It is empty, or holds something that cannot be sent.
+        """
+        asked = [_question(messages)] if isinstance(messages, str) else _checked(messages)
+        system = [system_prompt] if system_prompt else []
+        system += [message.content for message in asked if message.role is MessageRole.SYSTEM]
+        spoken = [message for message in asked if message.role is not MessageRole.SYSTEM]
+        return cls("\n\n".join(dict.fromkeys(system)) or None, _merged(_turns(spoken)))
+
+    def opened(self) -> "Conversation":
+        """Return the conversation with a user's turn first, for vendors that insist on one."""
+        if self.turns and self.turns[0].role != "assistant":
+            return self
+        return Conversation(self.system, (Turn("user", (Text(_OPENING),)), *self.turns))
+
+
+def _question(text: str) -> Message:
+    if not text.strip():
+        raise InvalidRequestError("the prompt is empty: give some text")
+    return Message(role=MessageRole.USER, content=text)
+
+
+def _checked(messages: Sequence[Message]) -> list[Message]:
+    if not isinstance(messages, Sequence):
+        raise InvalidRequestError(f"messages is a {type(messages).__name__}: give a list")
+    if not messages:
+        raise InvalidRequestError("messages is empty: give at least one message")
+    for place, message in enumerate(messages):
+        _check(place, message)
+    return list(messages)
+
+
+def _check(place: int, message: Message) -> None:
+    if not isinstance(message, Message):
+        raise InvalidRequestError(
+            f"messages[{place}] is a {type(message).__name__}: give bruno_core.models.Message"
+        )
+    if message.message_type in _MEDIA:
+        raise InvalidRequestError(
+            f"messages[{place}] is of type {message.message_type.value}: this version sends text"
+            " only, so put what matters into words (message_type=TEXT)"
+        )
+    if not isinstance(message.content, str) or not message.content.strip():
+        raise InvalidRequestError(f"messages[{place}].content is empty: give some text")
+
+
+def _turns(messages: list[Message]) -> list[Turn]:
+    turns: list[Turn] = []
+    waiting: list[ToolCall] = []
+    for message in messages:
+        if message.role in _RESULT_ROLES:
+            turns.append(_result(message, waiting))
+        elif message.role is MessageRole.ASSISTANT:
+            turn = _assistant(message)
+            waiting = turn.tool_calls
+            turns.append(turn)
+        else:
+            turns.append(Turn("user", (Text(message.content),)))
+    return turns
+
+
+def _assistant(message: Message) -> Turn:
+    calls = [_call(place, data) for place, data in enumerate(_listed(message, "tool_calls"))]
+    silent = bool(calls) and message.content == TOOL_CALL_PLACEHOLDER
+    words = () if silent else (Text(message.content),)
+    return Turn("assistant", (*words, *calls), tuple(_listed(message, "provider_state")))
+
+
+def _listed(message: Message, key: str) -> list[Any]:
+    value = message.metadata.get(key) or []
+    if not isinstance(value, list | tuple):
+        raise InvalidRequestError(f"metadata[{key!r}] is a {type(value).__name__}: give a list")
+    return list(value)
+
+
+def _call(place: int, data: object) -> ToolCall:
+    if isinstance(data, ToolCall):
+        return data
+    if not isinstance(data, dict):
+        raise InvalidRequestError(
+            f"metadata['tool_calls'][{place}] is a {type(data).__name__}: give id, name, arguments"
+        )
+    inner = data.get("function", data)  # OpenAI's shape is accepted too
+    if not isinstance(inner, dict) or not isinstance(inner.get("name"), str):
+        raise InvalidRequestError(f"metadata['tool_calls'][{place}] has no name: give the tool's")
+    arguments = inner.get("arguments") or {}
+    if not isinstance(arguments, str):
+        arguments = json.dumps(arguments)
+    return ToolCall(index=place, id=data.get("id"), name=inner["name"], arguments=arguments)
+
+
+def _result(message: Message, waiting: list[ToolCall]) -> Turn:
+    """Match a result to the call that waits for it: by id, else by name, else in order.
+
+    A result that nothing asked for is told as the user's words, since every API refuses it.
+    """
+    wanted, name = message.metadata.get("tool_call_id"), message.metadata.get("name")
+    found = next((call for call in waiting if wanted and call.id == wanted), None)
+    if found is None and not wanted:
+        named = (call for call in waiting if name and call.name == name)
+        found = next(named, waiting[0] if waiting and not name else None)
+    if found is None:
+        said = f"Result of {name}: {message.content}" if name else message.content
+        return Turn("user", (Text(said),))
+    waiting[:] = [call for call in waiting if call is not found]
+    return Turn("tool", (ToolResult(found.id, found.name, message.content),))
+
+
+def _merged(turns: list[Turn]) -> tuple[Turn, ...]:
+    merged: list[Turn] = []
+    for turn in turns:
+        if merged and merged[-1].role == turn.role:
+            before = merged.pop()
+            state = before.provider_state + turn.provider_state
+            merged.append(Turn(turn.role, before.parts + turn.parts, state))
+        else:
+            merged.append(turn)
+    return tuple(merged)

@@ -1,0 +1,91 @@
+"""The seam between the base and a provider: how one API spells things."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import ClassVar
+
+from bruno_llm_base.conversation import Conversation
+from bruno_llm_base.exceptions import LLMError
+from bruno_llm_base.transport import Transport
+from bruno_llm_base.types import ErrorFacts, Json, ModelResponse
+
+__all__ = ["Dialect"]
+
+
+class Dialect(ABC):
+    """What a provider fills in: names, and pure functions over plain JSON.
+
+    The functions never touch the network, never call back and need no `try`: a document that does
+    not fit is reported by the base. `open_transport` alone reaches outside.
+
+    Attributes:
+        name: What the provider is called in configuration, errors and logs.
+        default_model: The model where none is named.
+        default_base_url: The vendor's own address.
+        api_key_env: Environment variables that may hold the key, the first set one wins; empty if
+            the API needs none.
+        base_url_env: The environment variable for an address of one's own.
+        sdk: The module that `open_transport` imports; loaded at the first request.
+        chat_path: The endpoint of chat.
+        stream_path: The endpoint of streamed chat, where that is another one.
+        models_path: The endpoint that lists the models.
+        option_names: bruno-core's words for options in the vendor's, dots for nesting.
+        capabilities: What it can do, for `LLMFactory.providers()`.
+    """
+
+    name: ClassVar[str]
+    default_model: ClassVar[str]
+    default_base_url: ClassVar[str]
+    api_key_env: ClassVar[tuple[str, ...]] = ()
+    base_url_env: ClassVar[str | None] = None
+    sdk: ClassVar[str] = "httpx_aiohttp"
+    chat_path: ClassVar[str]
+    stream_path: ClassVar[str | None] = None
+    models_path: ClassVar[str]
+    option_names: ClassVar[Mapping[str, str]] = {}
+    capabilities: ClassVar[frozenset[str]] = frozenset({"chat", "streaming"})
+
+    @abstractmethod
+    def open_transport(self) -> Transport:
+        """Return a transport for the running event loop; the SDK is imported here."""
+
+    @abstractmethod
+    def build_request(self, conversation: Conversation, options: Json, *, stream: bool) -> Json:
+        """Return the body that asks for the next turn.
+
+        Args:
+            conversation: What has been said.
+            options: The model and the options, in the vendor's spelling; they belong in the body.
+            stream: Whether the answer is to be streamed.
+        """
+
+    @abstractmethod
+    def parse_response(self, data: Json) -> ModelResponse:
+        """Read a whole answer."""
+
+    @abstractmethod
+    def parse_event(self, data: Json) -> ModelResponse:
+        """Read one document of a stream: a part of the answer, or `NOTHING`."""
+
+    @abstractmethod
+    def parse_models(self, data: Json) -> list[str]:
+        """Read the names of the models on offer."""
+
+    @abstractmethod
+    def read_error(self, status: int, headers: Mapping[str, str], data: Json) -> ErrorFacts:
+        """Read an error document; what it leaves open, the HTTP status decides."""
+
+    def refused_options(self, model: str, options: Json) -> frozenset[str]:
+        """Return the names of those *options*, in bruno-core's words, that *model* refuses."""
+        del model, options
+        return frozenset()
+
+    def respell(self, body: Json, error: LLMError) -> Json | None:
+        """Return *body* without the field that the API has just refused, or None.
+
+        Only an error that names the field may lead to a second try.
+        """
+        field = error.param
+        if error.code not in ("unsupported_parameter", "unsupported_value") or field not in body:
+            return None
+        return {name: value for name, value in body.items() if name != field}

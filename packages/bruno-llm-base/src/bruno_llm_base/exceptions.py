@@ -1,0 +1,208 @@
+"""What can go wrong, in one family.
+
+Every error is bruno-core's `LLMError`, so code written against bruno-core catches ours:
+
+    LLMError
+    |- ConfigurationError (also bruno-core's ConfigError)
+    |  '- ProviderNotFoundError
+    |- AuthenticationError
+    |- PermissionDeniedError
+    |- QuotaExceededError           billing or a daily quota: waiting a little does not help
+    |- RateLimitError
+    |- ServiceUnavailableError      5xx, 529, refused and broken connections
+    |- LLMTimeoutError              (also TimeoutError)
+    |- InvalidRequestError
+    |  |- ModelNotFoundError
+    |  '- ContextLengthExceededError
+    |- ContentBlockedError          refusal, safety filter
+    |- OutputLimitError             the whole output budget went into reasoning
+    |- InvalidResponseError
+    '- StreamError                  (also bruno-core's StreamError)
+
+Errors pickle, so they survive worker processes, and neither their text nor their attributes hold a
+key, a prompt or (but for `partial`) an answer.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from bruno_core.utils import exceptions as core
+
+if TYPE_CHECKING:
+    from bruno_llm_base.types import Attempt, ModelResponse
+
+__all__ = [
+    "AuthenticationError",
+    "ConfigurationError",
+    "ContentBlockedError",
+    "ContextLengthExceededError",
+    "InvalidRequestError",
+    "InvalidResponseError",
+    "LLMError",
+    "LLMTimeoutError",
+    "ModelNotFoundError",
+    "OutputLimitError",
+    "PermissionDeniedError",
+    "ProviderNotFoundError",
+    "QuotaExceededError",
+    "RateLimitError",
+    "ServiceUnavailableError",
+    "StreamError",
+]
+
+
+class LLMError(core.LLMError):
+    """A request to a language model failed.
+
+    Attributes:
+        message: What happened, for people.
+        provider: The provider's name, such as "openai".
+        model: The model that was asked.
+        status_code: The HTTP status, where the server sent one.
+        request_id: The server's name for the request; vendors' support asks for it.
+        code: The vendor's own word for the error.
+        param: The request field that the vendor complains about.
+        reason: Why an answer was blocked, in the vendor's word.
+        limit: The limit that was exceeded, in tokens.
+        actual: What was sent or asked for, in tokens.
+        retryable: Whether the same request may succeed later.
+        retry_after: How many seconds the server asks to wait.
+        attempts: What happened to each attempt, in order.
+        partial: The answer so far, where some of it had arrived.
+    """
+
+    is_retryable: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        provider: str | None = None,
+        model: str | None = None,
+        status_code: int | None = None,
+        request_id: str | None = None,
+        code: str | None = None,
+        param: str | None = None,
+        reason: str | None = None,
+        limit: int | None = None,
+        actual: int | None = None,
+        retryable: bool | None = None,
+        retry_after: float | None = None,
+        attempts: "Sequence[Attempt]" = (),
+        partial: "ModelResponse | None" = None,
+        cause: Exception | None = None,
+    ) -> None:
+        super().__init__(message, cause=cause)
+        self.__cause__ = cause
+        self.provider = provider
+        self.model = model
+        self.status_code = status_code
+        self.request_id = request_id
+        self.code = code
+        self.param = param
+        self.reason = reason
+        self.limit = limit
+        self.actual = actual
+        self.retryable = self.is_retryable if retryable is None else retryable
+        self.retry_after = retry_after
+        self.attempts = tuple(attempts)
+        self.partial = partial
+
+    def __str__(self) -> str:
+        """Return the message and where it came from."""
+        facts = {
+            "provider": self.provider,
+            "model": self.model,
+            "status": self.status_code,
+            "code": self.code,
+            "request": self.request_id,
+        }
+        known = ", ".join(f"{name} {value}" for name, value in facts.items() if value is not None)
+        return f"{self.message} ({known})" if known else self.message
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self)!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The cause may be an SDK's error, and those fail to unpickle: its text is in ours.
+        state = {name: value for name, value in vars(self).items() if name != "cause"}
+        return _rebuild, (type(self), self.message), state | {"cause": None}
+
+    def with_context(self, **facts: object) -> Self:
+        """Set the attributes named in *facts* that are still unknown."""
+        for name, value in facts.items():
+            if not getattr(self, name):
+                setattr(self, name, value)
+        return self
+
+
+def _rebuild(kind: type[LLMError], message: str) -> LLMError:
+    return kind(message)
+
+
+class ConfigurationError(LLMError, core.ConfigError):
+    """A provider cannot be set up as asked. Nothing was sent."""
+
+
+class ProviderNotFoundError(ConfigurationError):
+    """No installed distribution offers this provider."""
+
+
+class AuthenticationError(LLMError):
+    """The key is missing, wrong or revoked."""
+
+
+class PermissionDeniedError(LLMError):
+    """The key is good, but may not do this."""
+
+
+class QuotaExceededError(LLMError):
+    """The account's money or its daily quota is used up; never retried."""
+
+
+class RateLimitError(LLMError):
+    """Too many requests or tokens at once."""
+
+    is_retryable = True
+
+
+class ServiceUnavailableError(LLMError):
+    """The server is down, overloaded, unreachable or dropped the connection."""
+
+    is_retryable = True
+
+
+class LLMTimeoutError(LLMError, TimeoutError):
+    """The server took longer than allowed; the message says which limit, in seconds."""
+
+    is_retryable = True
+
+
+class InvalidRequestError(LLMError):
+    """The request is wrong and would fail again."""
+
+
+class ModelNotFoundError(InvalidRequestError):
+    """The server does not offer this model."""
+
+
+class ContextLengthExceededError(InvalidRequestError):
+    """The conversation does not fit the model's context window: see `limit` and `actual`."""
+
+
+class ContentBlockedError(LLMError):
+    """The model refused, or a safety filter took the answer: see `reason`."""
+
+
+class OutputLimitError(LLMError):
+    """The output budget was spent before any text: raise `max_tokens` or lower the effort."""
+
+
+class InvalidResponseError(LLMError):
+    """The server's answer cannot be read, or holds no text."""
+
+
+class StreamError(LLMError, core.StreamError):
+    """The stream broke off before its end: `partial` holds what had arrived."""
+
+    is_retryable = True

@@ -1,0 +1,169 @@
+"""One attempt of a request: on the wire, within its time limits, with errors of ours only."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+from jiter import from_json
+
+from bruno_llm_base.deadline import Deadline
+from bruno_llm_base.exceptions import (
+    InvalidResponseError,
+    LLMError,
+    ServiceUnavailableError,
+    StreamError,
+)
+from bruno_llm_base.failures import error_from, request_id
+from bruno_llm_base.policies import Timeouts
+from bruno_llm_base.transport import Reply, Transport, transport_error
+from bruno_llm_base.types import ErrorFacts, Json
+
+__all__ = ["Exchange", "ReadError", "Request"]
+
+_T = TypeVar("_T")
+_DRAIN_SECONDS, _DRAIN_READS = 0.1, 4
+
+ReadError = Callable[[int, Mapping[str, str], Json], ErrorFacts]
+"""Reads a vendor's error document, given the HTTP status and headers."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Request:
+    """What is to be sent.
+
+    Attributes:
+        operation: What it is called in logs.
+        method: The HTTP method.
+        path: The endpoint, as the vendor's documentation spells it.
+        body: The JSON to send.
+        model: The model it is for.
+    """
+
+    operation: str
+    path: str
+    method: str = "POST"
+    body: Json | None = None
+    model: str | None = None
+
+
+class Exchange:
+    """A request and the answer to it. Close it whatever happens."""
+
+    __slots__ = ("_deadline", "_open", "_read_error", "_reply", "_timeouts", "request_id")
+
+    def __init__(
+        self,
+        open_transport: Callable[[], Awaitable[Transport]],
+        timeouts: Timeouts,
+        read_error: ReadError,
+    ) -> None:
+        self._open = open_transport
+        self._timeouts = timeouts
+        self._read_error = read_error
+        self._deadline = Deadline(timeouts.total)
+        self._deadline.arm(timeouts.first_token, "first token")
+        self._reply: Reply | None = None
+        self.request_id: str | None = None
+
+    async def send(self, request: Request) -> None:
+        """Send *request* and wait until the server accepts it.
+
+        Raises:
+            LLMError: The server cannot be reached, refuses, or takes too long.
+        """
+        reply = await self._bounded(self._fetch(request))
+        self.request_id = request_id(reply.headers)
+        if not 200 <= reply.status_code < 300:
+            body = await self._bounded(reply.read())
+            raise self._refusal(_object(body) or {})
+
+    async def document(self) -> Json:
+        """Return the whole answer.
+
+        Raises:
+            LLMError: It does not come, is an error, or is not a JSON object.
+        """
+        return self.read(await self._bounded(self._sent().read()))
+
+    async def batch(self) -> list[bytes] | None:
+        """Return the documents of the next network read, or None at the end of the body.
+
+        Raises:
+            StreamError: The connection broke off.
+            LLMTimeoutError: Nothing came in time.
+        """
+        try:
+            return await self._deadline.wait(anext(self._sent()))
+        except StopAsyncIteration:
+            return None
+        except LLMError:
+            raise
+        except Exception as error:
+            ours = transport_error(error)
+            if isinstance(ours, ServiceUnavailableError):
+                raise StreamError(ours.message, cause=error) from error
+            raise ours from error
+
+    def read(self, document: bytes) -> Json:
+        """Return *document* as JSON.
+
+        Raises:
+            LLMError: It is the server's word for an error, or not a JSON object.
+        """
+        data = _object(document)
+        if data is None:
+            raise InvalidResponseError("the server's answer is not a JSON object")
+        if data.get("error"):
+            raise self._refusal(data)
+        return data
+
+    def expect_more(self) -> None:
+        """Start waiting for the next sign of an answer that has begun."""
+        self._deadline.arm(self._timeouts.between_tokens, "further token")
+
+    async def drain(self) -> None:
+        """Read what may follow the end of the answer, so that the connection can be used again."""
+        self._deadline.arm(_DRAIN_SECONDS, "end of the body")
+        for _ in range(_DRAIN_READS):
+            try:
+                if await self.batch() is None:
+                    return
+            except LLMError:
+                return  # the answer is complete; only the connection is lost
+
+    async def aclose(self) -> None:
+        """Close the connection, or give it back if the body was read to its end."""
+        self._deadline.close()
+        if self._reply is not None:
+            await self._reply.aclose()
+
+    async def _fetch(self, request: Request) -> Reply:
+        transport = await self._open()
+        self._reply = await transport.send(request.method, request.path, request.body)
+        return self._reply
+
+    async def _bounded(self, awaitable: Awaitable[_T]) -> _T:
+        try:
+            return await self._deadline.wait(awaitable)
+        except LLMError:
+            raise
+        except Exception as error:
+            raise transport_error(error) from error
+
+    def _sent(self) -> Reply:
+        if self._reply is None:
+            raise RuntimeError("send() comes first")
+        return self._reply
+
+    def _refusal(self, data: Json) -> LLMError:
+        reply = self._sent()
+        facts = self._read_error(reply.status_code, reply.headers, data)
+        return error_from(facts, reply.status_code, reply.headers)
+
+
+def _object(document: bytes) -> Json | None:
+    try:
+        data = from_json(document)
+    except ValueError:
+        return None
+    return data if isinstance(data, dict) else None

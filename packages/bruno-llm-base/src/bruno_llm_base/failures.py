@@ -1,0 +1,144 @@
+"""From what a server said to an error of ours."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from bruno_llm_base.exceptions import (
+    AuthenticationError,
+    ContentBlockedError,
+    InvalidRequestError,
+    InvalidResponseError,
+    LLMError,
+    OutputLimitError,
+    PermissionDeniedError,
+    QuotaExceededError,
+    RateLimitError,
+    ServiceUnavailableError,
+    StreamError,
+)
+from bruno_llm_base.types import ErrorFacts, ModelResponse
+
+__all__ = ["answer_text", "error_from", "request_id", "server_wait"]
+
+_BY_STATUS: dict[int, type[LLMError]] = {
+    401: AuthenticationError,
+    402: QuotaExceededError,
+    403: PermissionDeniedError,
+    408: ServiceUnavailableError,
+    409: ServiceUnavailableError,
+    429: RateLimitError,
+}
+_SERVER_ERROR, _CLIENT_ERROR, _REDIRECT = 500, 400, 300
+_LONGEST_MESSAGE = 500
+
+
+def error_from(facts: ErrorFacts, status: int, headers: Mapping[str, str]) -> LLMError:
+    """Return the error that *facts* and an HTTP *status* stand for."""
+    status = facts.status or status
+    kind = facts.kind or _kind_of(status)
+    # A vendor's complaint about a key quotes parts of it.
+    said = "" if kind is AuthenticationError else facts.message.strip()
+    wait = facts.retry_after
+    return kind(
+        said[:_LONGEST_MESSAGE] or _SAID_NOTHING.get(kind, f"the server answered {status}"),
+        status_code=status,
+        request_id=facts.request_id or request_id(headers),
+        code=facts.code,
+        param=facts.param,
+        reason=facts.reason,
+        limit=facts.limit,
+        actual=facts.actual,
+        retry_after=server_wait(headers) if wait is None else wait,
+    )
+
+
+_SAID_NOTHING: dict[type[LLMError], str] = {
+    AuthenticationError: "the API key was refused: check that it is complete and not revoked",
+}
+
+
+def _kind_of(status: int) -> type[LLMError]:
+    if status in _BY_STATUS:
+        return _BY_STATUS[status]
+    if status >= _SERVER_ERROR:
+        return ServiceUnavailableError
+    if status >= _CLIENT_ERROR:
+        return InvalidRequestError
+    # an error inside a 200 that names no kind, or a redirect that nobody followed
+    return InvalidResponseError if status >= _REDIRECT else StreamError
+
+
+def request_id(headers: Mapping[str, str]) -> str | None:
+    """Return the vendor's name for a request."""
+    return headers.get("x-request-id") or headers.get("request-id")
+
+
+def server_wait(headers: Mapping[str, str]) -> float | None:
+    """Return how many seconds the server asks to wait.
+
+    Reads `retry-after-ms` (OpenAI) and `retry-after` in seconds or as a date (RFC 9110, 10.2.3).
+    """
+    milliseconds = _number(headers.get("retry-after-ms"))
+    if milliseconds is not None:
+        return milliseconds / 1000
+    value = headers.get("retry-after")
+    seconds = _number(value)
+    if seconds is not None or value is None:
+        return seconds
+    try:
+        date = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    date = date if date.tzinfo else date.replace(tzinfo=UTC)
+    return max(0.0, (date - datetime.now(UTC)).total_seconds())
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        number = float(text or "")
+    except ValueError:
+        return None
+    return number if 0 <= number < float("inf") else None
+
+
+def answer_text(response: ModelResponse) -> str:
+    """Return the text of an answer.
+
+    Raises:
+        ContentBlockedError: The model refused, or a filter took the answer.
+        OutputLimitError: The output budget was spent before any text.
+        InvalidResponseError: It only calls tools, or says nothing.
+    """
+    if response.finish_reason == "content_filter":
+        detail = response.finish_detail
+        message = f"the answer was blocked: {detail}"
+        raise _without_text(ContentBlockedError, message, response, reason=detail)
+    if response.text.strip():
+        return response.text
+    if response.finish_reason == "length":
+        message = (
+            "the output limit was reached before any text (reasoning counts as output): raise"
+            " max_tokens or lower the reasoning effort"
+        )
+        raise _without_text(
+            OutputLimitError, message, response, actual=response.usage.output_tokens
+        )
+    if response.tool_calls:
+        message = "the answer only calls tools: use request() to read them"
+        raise _without_text(InvalidResponseError, message, response)
+    raise _without_text(InvalidResponseError, "the answer holds no text", response)
+
+
+def _without_text(
+    kind: type[LLMError], message: str, response: ModelResponse, **facts: Any
+) -> LLMError:
+    return kind(
+        message,
+        model=response.model,
+        request_id=response.request_id,
+        attempts=response.attempts,
+        partial=response,
+        **facts,
+    )

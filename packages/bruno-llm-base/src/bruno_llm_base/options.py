@@ -1,0 +1,45 @@
+"""Options on their way from bruno-core's words to a vendor's request body."""
+
+import difflib
+from collections.abc import Iterable, Mapping
+
+from bruno_llm_base.types import Json
+
+__all__ = ["closest", "merged", "spelled"]
+
+_CLOSEST = 5
+
+
+def spelled(options: Mapping[str, object], names: Mapping[str, str]) -> Json:
+    """Return *options* under the names that *names* gives them, others as they are.
+
+    Args:
+        options: Options by name.
+        names: The vendor's names; dots lead into nested objects ("options.num_ctx").
+    """
+    body: Json = {}
+    for name, value in options.items():
+        *path, last = names.get(name, name).split(".")
+        inner = body
+        for step in path:
+            inner = inner.setdefault(step, {})
+        inner[last] = value
+    return body
+
+
+def merged(*bodies: Json) -> Json:
+    """Return *bodies* as one: later values win, objects join. None of them is changed."""
+    whole: Json = {}
+    for body in bodies:
+        for name, value in body.items():
+            before = whole.get(name)
+            if isinstance(before, dict) and isinstance(value, dict):
+                whole[name] = merged(before, value)
+            else:
+                whole[name] = value
+    return whole
+
+
+def closest(name: str, known: Iterable[str]) -> list[str]:
+    """Return the five of *known* that are most like *name*, the closest first."""
+    return difflib.get_close_matches(name, list(known), n=_CLOSEST, cutoff=0.0)

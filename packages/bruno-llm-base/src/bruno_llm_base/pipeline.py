@@ -1,0 +1,281 @@
+"""The path of a request: its attempts, its errors, and what observers hear of it.
+
+`Pipeline.call` serves any JSON endpoint and `Pipeline.stream` any streamed one.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Never, TypeVar
+
+from bruno_llm_base.exceptions import InvalidResponseError, LLMError, StreamError
+from bruno_llm_base.exchange import Exchange, ReadError, Request
+from bruno_llm_base.failures import answer_text
+from bruno_llm_base.framing import DONE
+from bruno_llm_base.observe import (
+    AttemptFailed,
+    Event,
+    FirstToken,
+    Observer,
+    RequestAbandoned,
+    RequestFailed,
+    RequestFinished,
+    RequestStarted,
+    tell,
+)
+from bruno_llm_base.policies import Retry, Timeouts
+from bruno_llm_base.retry import next_wait
+from bruno_llm_base.stream import StreamState, TextStream
+from bruno_llm_base.transport import Transport
+from bruno_llm_base.types import NOTHING, Answer, Attempt, Json, ModelResponse
+
+__all__ = ["Pipeline"]
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pipeline:
+    """All that the requests of one provider have in common.
+
+    Attributes:
+        provider: The provider's name.
+        transport: Returns the running loop's transport.
+        retry: When to send again.
+        timeouts: How long each step may take.
+        read_error: Reads the vendor's error documents.
+        amend: Returns a body without what the server has just refused, or None.
+        explain: Has the last word on an error before it is raised.
+        observers: Hear every event.
+    """
+
+    provider: str
+    transport: Callable[[], Awaitable[Transport]]
+    retry: Retry
+    timeouts: Timeouts
+    read_error: ReadError
+    amend: Callable[[Request, LLMError], Json | None]
+    explain: Callable[[LLMError], Awaitable[None]]
+    observers: Sequence[Observer]
+
+    async def call(self, request: Request, parse: Callable[[Json], _T]) -> _T:
+        """Send *request* and return what *parse* makes of the answer.
+
+        Raises:
+            LLMError: It failed for good.
+        """
+        run = _Run(self, request)
+        try:
+            while True:
+                exchange = run.begin()
+                try:
+                    await exchange.send(run.request)
+                    result = _parsed(parse, await exchange.document())
+                    run.finish(exchange, result if isinstance(result, ModelResponse) else None)
+                    return result
+                except LLMError as error:
+                    failure = error
+                finally:
+                    await exchange.aclose()
+                await run.again(failure)
+        finally:
+            run.close()
+
+    def stream(self, request: Request, parse: Callable[[Json], ModelResponse]) -> TextStream:
+        """Return the streamed answer to *request*; it is sent when the stream is first read.
+
+        Args:
+            request: What to send.
+            parse: Reads one document of the stream.
+        """
+        state = StreamState()
+        return TextStream(_texts(_Run(self, request), parse, state), state)
+
+
+async def _texts(
+    run: "_Run", parse: Callable[[Json], ModelResponse], state: StreamState
+) -> AsyncGenerator[str, None]:
+    # A module function over plain objects: a method would hold its owner, and make a cycle that
+    # keeps the connection of an abandoned stream open.
+    try:
+        while True:
+            exchange = run.begin()
+            try:
+                await exchange.send(run.request)
+                if state.announce:
+                    state.announce = False
+                    yield ""
+                while not run.complete and (batch := await exchange.batch()) is not None:
+                    for text in run.texts(exchange, batch, parse):
+                        yield text
+                response = run.whole()
+                await exchange.drain()
+                run.finish(exchange, response)
+                break
+            except LLMError as error:
+                failure = error
+            finally:
+                await exchange.aclose()
+            await run.again(failure)
+    finally:
+        run.close()
+    state.response = response
+    answer_text(response)
+
+
+def _parsed(parse: Callable[[Json], _T], data: Json) -> _T:
+    try:
+        return parse(data)
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        # Parsers read foreign documents without a check at every step: whatever does not fit shows
+        # as one of these. The error's own text may quote the answer, so it stays in the cause.
+        message = f"the server's answer is not as documented ({type(error).__name__})"
+        raise InvalidResponseError(message, cause=error) from error
+
+
+class _Run:
+    """One request over all its attempts."""
+
+    __slots__ = (
+        "_answer",
+        "_attempts",
+        "_began",
+        "_began_attempt",
+        "_ended",
+        "_over",
+        "_pipeline",
+        "_spoken",
+        "request",
+    )
+
+    def __init__(self, pipeline: Pipeline, request: Request) -> None:
+        self._pipeline = pipeline
+        self.request = request
+        self._answer = Answer()
+        self._attempts: list[Attempt] = []
+        self._began: float | None = None
+        self._began_attempt = 0.0
+        self._ended = False
+        self._spoken = False
+        self._over = False
+
+    def begin(self) -> Exchange:
+        """Return the next attempt."""
+        self._began_attempt = time.monotonic()
+        if self._began is None:
+            self._began = self._began_attempt
+            self._tell(RequestStarted)
+        self._answer = Answer()
+        self._ended = False
+        pipeline = self._pipeline
+        return Exchange(pipeline.transport, pipeline.timeouts, pipeline.read_error)
+
+    def texts(
+        self, exchange: Exchange, batch: list[bytes], parse: Callable[[Json], ModelResponse]
+    ) -> Iterator[str]:
+        """Yield the texts in *batch* one by one, nothing read ahead: what precedes an error counts."""
+        answer = self._answer
+        heard = False
+        for document in batch:
+            if document == DONE:
+                self._ended = True
+                continue
+            part = _parsed(parse, exchange.read(document))
+            if part is NOTHING:
+                continue
+            heard = True
+            answer.add(part)
+            if part.text:
+                if not self._spoken:
+                    self._spoken = True
+                    self._tell(FirstToken, duration=self._elapsed())
+                yield part.text
+        if heard and answer.begun:
+            exchange.expect_more()
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing that matters can follow."""
+        return self._ended or self._answer.complete
+
+    def whole(self) -> ModelResponse:
+        """Return the streamed answer.
+
+        Raises:
+            StreamError: The stream ended before the model did.
+        """
+        if self._answer.finish_reason is None:
+            raise StreamError("the stream ended before the answer was complete")
+        return self._answer.whole()
+
+    def finish(self, exchange: Exchange, response: ModelResponse | None) -> None:
+        """Tell that the request was answered, and add its story to the answer."""
+        self._attempts.append(
+            Attempt(duration=time.monotonic() - self._began_attempt, request_id=exchange.request_id)
+        )
+        if response is None:
+            response = ModelResponse()
+        response.request_id = response.request_id or exchange.request_id
+        response.attempts = tuple(self._attempts)
+        self._end(RequestFinished, response=response)
+
+    async def again(self, error: LLMError) -> None:
+        """Return when the request may be sent again.
+
+        Raises:
+            LLMError: It is not to be sent again: *error*, with all that is known.
+        """
+        attempt = Attempt(
+            duration=time.monotonic() - self._began_attempt,
+            error=type(error).__name__,
+            status_code=error.status_code,
+            request_id=error.request_id,
+            retry_after=error.retry_after,
+        )
+        self._attempts.append(attempt)
+        wait = None if self._spoken else self._wait(error)
+        if wait is None:
+            await self._fail(error)
+        else:
+            number = len(self._attempts)
+            self._tell(AttemptFailed, attempt=attempt, number=number, wait=wait)
+            await asyncio.sleep(wait)
+
+    def close(self) -> None:
+        """Tell of a request whose caller has left."""
+        if self._began is not None:
+            self._end(RequestAbandoned, response=self._answer.whole())
+
+    def _wait(self, error: LLMError) -> float | None:
+        pipeline = self._pipeline
+        if (body := pipeline.amend(self.request, error)) is not None:
+            self.request = replace(self.request, body=body)
+            return 0.0
+        failed = len(self._attempts)
+        return next_wait(pipeline.retry, error, failed=failed, elapsed=self._elapsed())
+
+    async def _fail(self, error: LLMError) -> Never:
+        error.attempts = tuple(self._attempts)
+        error.provider = self._pipeline.provider
+        error.model = self.request.model
+        if self._answer.begun:
+            error.partial = self._answer.whole()
+        await self._pipeline.explain(error)
+        self._end(RequestFailed, error=error)
+        raise error
+
+    def _elapsed(self) -> float:
+        return 0.0 if self._began is None else time.monotonic() - self._began
+
+    def _end(self, kind: type[Event], **facts: object) -> None:
+        if not self._over:
+            self._over = True
+            self._tell(kind, duration=self._elapsed(), **facts)
+
+    def _tell(self, kind: type[Event], **facts: Any) -> None:
+        pipeline, request = self._pipeline, self.request
+        event = kind(
+            provider=pipeline.provider, model=request.model, operation=request.operation, **facts
+        )
+        tell(pipeline.observers, event)

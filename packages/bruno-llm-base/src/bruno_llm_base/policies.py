@@ -1,0 +1,88 @@
+"""How a request is to be carried out: values that a user chooses. All times are in seconds."""
+
+from dataclasses import dataclass, fields
+from typing import TypeVar
+
+from bruno_llm_base.exceptions import ConfigurationError
+
+__all__ = ["Retry", "Timeouts", "policy"]
+
+_P = TypeVar("_P")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retry:
+    """How often and how patiently a failed request is sent again.
+
+    Waits grow exponentially with full jitter
+    (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/); a wait that the
+    server asks for is added to, never undercut.
+
+    Attributes:
+        attempts: How many tries in all; 1 sends once.
+        wait_initial: The longest first wait.
+        wait_max: The longest wait of our own choice.
+        deadline: No new attempt starts later than this after the first one began.
+    """
+
+    attempts: int = 3
+    wait_initial: float = 0.5
+    wait_max: float = 30.0
+    deadline: float = 120.0
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        if not _is_number(self.attempts) or self.attempts != int(self.attempts):
+            raise ConfigurationError(f"Retry.attempts is {self.attempts!r}: give a whole number")
+        if self.attempts < 1:
+            raise ConfigurationError(f"Retry.attempts is {self.attempts!r}: give 1 or more")
+        for name in ("wait_initial", "wait_max", "deadline"):
+            value = getattr(self, name)
+            if not _is_number(value) or not value >= 0:
+                raise ConfigurationError(f"Retry.{name} is {value!r}: give seconds, 0 or more")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeouts:
+    """How long each step of one attempt may take. None sets no limit.
+
+    Attributes:
+        connect: Reaching the server.
+        first_token: From sending to the first sign of an answer. The default is long: reasoning
+            models are silent while they think, and Ollama loads its model first.
+        between_tokens: From one sign of the answer to the next; a consumer's own time between two
+            chunks does not count.
+        total: The whole attempt.
+    """
+
+    connect: float | None = 5.0
+    first_token: float | None = 600.0
+    between_tokens: float | None = 120.0
+    total: float | None = None
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if value is not None and (not _is_number(value) or not value > 0):
+                raise ConfigurationError(
+                    f"Timeouts.{item.name} is {value!r}: give seconds above 0, or None for no limit"
+                )
+
+
+def policy(kind: type[_P], name: str, given: _P | None, **short: float | None) -> _P:
+    """Return the policy that a user chose, in its long or its short form.
+
+    Raises:
+        ConfigurationError: Both forms are given, or the long one is something else.
+    """
+    chosen = {field: value for field, value in short.items() if value is not None}
+    if given is not None and chosen:
+        raise ConfigurationError(f"{name}={given!r} and its short form are given: give one of them")
+    if given is not None and not isinstance(given, kind):
+        raise ConfigurationError(f"{name} is {given!r}: give a {kind.__name__}")
+    return given or kind(**chosen)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,0 +1,24 @@
+"""When to send a failed request again."""
+
+import random
+
+from bruno_llm_base.exceptions import LLMError
+from bruno_llm_base.policies import Retry
+
+__all__ = ["next_wait"]
+
+
+def next_wait(retry: Retry, error: LLMError, *, failed: int, elapsed: float) -> float | None:
+    """Return how many seconds to wait before the next attempt, or None to give up.
+
+    Args:
+        retry: The policy.
+        error: What ended the latest attempt.
+        failed: How many attempts have failed.
+        elapsed: Seconds since the first attempt began.
+    """
+    if not error.retryable or failed >= retry.attempts:
+        return None
+    longest = min(retry.wait_max, retry.wait_initial * 2.0 ** (failed - 1))
+    wait = (error.retry_after or 0.0) + random.uniform(0, longest)  # noqa: S311 - not a secret
+    return None if elapsed + wait > retry.deadline else wait

@@ -1,0 +1,123 @@
+"""The handle of a streamed answer."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Generator
+from types import TracebackType
+from typing import Any, Self
+
+from bruno_llm_base.exceptions import StreamError
+from bruno_llm_base.types import ModelResponse
+
+__all__ = ["StreamState", "TextStream"]
+
+
+class StreamState:
+    """What a stream's generator and its handle both know.
+
+    They share this instead of each other: a handle in a reference cycle would keep the connection
+    open until the garbage collector comes by.
+
+    Attributes:
+        announce: Whether the generator is to say, with an empty text, that the answer has begun.
+        response: The whole answer, once it is complete.
+    """
+
+    __slots__ = ("announce", "response")
+
+    def __init__(self) -> None:
+        self.announce = False
+        self.response: ModelResponse | None = None
+
+
+class TextStream(AsyncIterator[str], Coroutine[Any, Any, "TextStream"]):
+    """The text of an answer, piece by piece, as it arrives.
+
+    It may be used in three ways, and iterates once:
+
+        async for text in llm.stream(messages): ...
+        stream = await llm.stream(messages)        # sent, and accepted by the server
+        async with llm.stream(messages) as stream: ...
+
+    Leaving an `async for` over a call to `stream()` closes the connection at once. A stream that is
+    kept in a variable stays open until the `async with` ends, `aclose()`, or the name is gone.
+    """
+
+    def __init__(self, texts: AsyncGenerator[str, None], state: StreamState) -> None:
+        self._texts = texts
+        self._state = state
+        self._started = False
+        self._taken = False
+        self._opening: Coroutine[Any, Any, str] | None = None
+
+    @property
+    def response(self) -> ModelResponse:
+        """The whole answer: text, usage, finish reason, model, id.
+
+        Raises:
+            StreamError: The stream has not been read to its end.
+        """
+        if self._state.response is None:
+            raise StreamError("the answer is not complete: read the stream to its end first")
+        return self._state.response
+
+    def __aiter__(self) -> AsyncIterator[str]:
+        """Hand out the pieces; the handle itself is not needed while they are read."""
+        if self._taken:
+            raise StreamError("a stream can be read once: call stream() again")
+        self._started = self._taken = True
+        return self._texts
+
+    async def __anext__(self) -> str:
+        """Return the next piece."""
+        self._started = True
+        return await anext(self._texts)
+
+    def __await__(self) -> Generator[Any, Any, Self]:
+        """Send the request, wait for the server to accept it, and return this stream."""
+        if not self._started:
+            self._begin()
+            yield from self._texts.__anext__().__await__()
+        return self
+
+    async def __aenter__(self) -> Self:
+        return await self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the connection, if it is still open."""
+        await self._texts.aclose()
+
+    # bruno-core declares `stream` as a coroutine, so the handle is one: `asyncio.create_task` and
+    # `wait_for` drive it by these three.
+
+    def send(self, value: Any) -> Any:
+        """Go on with opening, as a coroutine."""
+        return self._drive(lambda opening: opening.send(value))
+
+    def throw(self, *error: Any) -> Any:
+        """Raise *error* where opening waits, as a coroutine."""
+        return self._drive(lambda opening: opening.throw(*error))
+
+    def close(self) -> None:
+        """Do nothing: `aclose` closes the connection."""
+
+    def _begin(self) -> None:
+        self._started = self._state.announce = True
+
+    def _drive(self, step: Any) -> Any:
+        if self._opening is None:
+            if self._started:
+                raise StopIteration(self)
+            self._begin()
+            self._opening = self._texts.__anext__()
+        try:
+            return step(self._opening)
+        except StopIteration:
+            self._opening = None
+            raise StopIteration(self) from None

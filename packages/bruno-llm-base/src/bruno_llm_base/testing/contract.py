@@ -1,0 +1,7 @@
+"""placeholder"""
+
+
+class ModelContract: ...
+
+
+class ProviderContract: ...

@@ -1,0 +1,59 @@
+"""What a failed connection failed of."""
+
+from bruno_llm_base.exceptions import LLMError, LLMTimeoutError, ServiceUnavailableError
+
+__all__ = ["transport_error"]
+
+_UNREACHABLE = "the server cannot be reached"
+_DROPPED = "the connection broke off"
+_TLS = "the server's certificate was refused"
+_CONNECT_TIMEOUT = "no connection within the time allowed"
+
+# By class name, so that no HTTP library is imported to ask. Wrappers are not listed: httpx-aiohttp
+# calls refused and broken connections timeouts, and the SDKs pass that on.
+_CAUSES: dict[str, tuple[type[LLMError], str]] = {
+    "ClientConnectorCertificateError": (ServiceUnavailableError, _TLS),
+    "ClientConnectorSSLError": (ServiceUnavailableError, _TLS),
+    "SSLCertVerificationError": (ServiceUnavailableError, _TLS),
+    "SSLError": (ServiceUnavailableError, _TLS),
+    "ClientConnectorDNSError": (ServiceUnavailableError, _UNREACHABLE),
+    "ClientConnectorError": (ServiceUnavailableError, _UNREACHABLE),
+    "ClientProxyConnectionError": (ServiceUnavailableError, "the proxy cannot be reached"),
+    "ClientHttpProxyError": (ServiceUnavailableError, "the proxy refused"),
+    "ProxyError": (ServiceUnavailableError, "the proxy refused"),
+    "gaierror": (ServiceUnavailableError, _UNREACHABLE),
+    "ConnectionRefusedError": (ServiceUnavailableError, _UNREACHABLE),
+    "ConnectError": (ServiceUnavailableError, _UNREACHABLE),
+    "ConnectionTimeoutError": (LLMTimeoutError, _CONNECT_TIMEOUT),
+    "ConnectTimeout": (LLMTimeoutError, _CONNECT_TIMEOUT),
+    "PoolTimeout": (LLMTimeoutError, "no free connection within the time allowed"),
+    "SocketTimeoutError": (LLMTimeoutError, "no data within the time allowed"),
+    "ServerTimeoutError": (LLMTimeoutError, "no data within the time allowed"),
+    "ReadTimeout": (LLMTimeoutError, "no data within the time allowed"),
+    "WriteTimeout": (LLMTimeoutError, "the request was not taken within the time allowed"),
+    "ServerDisconnectedError": (ServiceUnavailableError, _DROPPED),
+    "ClientOSError": (ServiceUnavailableError, _DROPPED),
+    "ClientPayloadError": (ServiceUnavailableError, _DROPPED),
+    "ClientConnectionResetError": (ServiceUnavailableError, _DROPPED),
+    "ConnectionResetError": (ServiceUnavailableError, _DROPPED),
+    "BrokenPipeError": (ServiceUnavailableError, _DROPPED),
+    "ReadError": (ServiceUnavailableError, _DROPPED),
+    "WriteError": (ServiceUnavailableError, _DROPPED),
+    "RemoteProtocolError": (ServiceUnavailableError, _DROPPED),
+}
+
+
+def transport_error(error: Exception) -> LLMError:
+    """Return ours for what a transport raised: the innermost cause that is known decides.
+
+    An error of no known kind is not retried: it may as well be a defect.
+    """
+    found: tuple[type[LLMError], str] = (LLMError, f"unexpected {type(error).__name__}")
+    seen: set[int] = set()
+    inner: BaseException | None = error
+    while inner is not None and id(inner) not in seen:
+        seen.add(id(inner))
+        found = _CAUSES.get(type(inner).__name__, found)
+        inner = inner.__cause__ or inner.__context__
+    kind, message = found
+    return kind(message, cause=error)

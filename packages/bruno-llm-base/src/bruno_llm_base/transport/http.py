@@ -1,0 +1,81 @@
+"""Plain JSON over HTTP, for servers that have no SDK or need none."""
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.request import getproxies, proxy_bypass
+
+from bruno_llm_base.exceptions import ConfigurationError
+from bruno_llm_base.framing import Framing
+from bruno_llm_base.transport.reply import Reply
+from bruno_llm_base.types import Json
+
+__all__ = ["MAX_CONNECTIONS", "HttpTransport", "open_http_client", "refuse_socks_proxy"]
+
+MAX_CONNECTIONS = 1000
+"""Connections per client: aiohttp's default is 100, and it takes "no limit" for that."""
+
+
+class HttpTransport:
+    """Send JSON with an httpx client."""
+
+    def __init__(self, client: Any, *, framing: Framing, owned: bool) -> None:
+        """Take a client.
+
+        Args:
+            client: An `httpx.AsyncClient`; typed loosely, since httpx2's serves as well.
+            framing: How streamed bodies are cut: `sse` or `ndjson`.
+            owned: Whether the client is ours to close.
+        """
+        self._client = client
+        self._framing = framing
+        self._owned = owned
+
+    async def send(self, method: str, path: str, body: Json | None = None) -> Reply:
+        """Send a request and return the answer, whatever its status."""
+        request = self._client.build_request(method, path, json=body)
+        return Reply(await self._client.send(request, stream=True), self._framing)
+
+    async def aclose(self) -> None:
+        """Close the client, if it is ours."""
+        if self._owned:
+            await self._client.aclose()
+
+
+def open_http_client(base_url: str, *, headers: Mapping[str, str], connect: float | None) -> Any:
+    """Return an httpx client over aiohttp, which costs a fraction of httpx's own transport.
+
+    Args:
+        base_url: What paths are added to.
+        headers: Sent with every request.
+        connect: How many seconds reaching the server may take.
+    """
+    import httpx
+    from httpx_aiohttp import HttpxAiohttpClient
+
+    refuse_socks_proxy(httpx.URL(base_url).host)
+    return HttpxAiohttpClient(
+        base_url=base_url,
+        headers=dict(headers),
+        timeout=httpx.Timeout(None, connect=connect),  # our own deadline bounds the rest
+        limits=httpx.Limits(
+            max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS
+        ),
+    )
+
+
+def refuse_socks_proxy(host: str) -> None:
+    """Raise if the environment sends requests to *host* through a SOCKS proxy.
+
+    aiohttp cannot speak SOCKS, tries an HTTP proxy at that address and reports a timeout.
+
+    Raises:
+        ConfigurationError: Names the proxy variable and the cure.
+    """
+    if proxy_bypass(host):
+        return
+    for scheme, address in getproxies().items():
+        if address.lower().startswith("socks"):
+            raise ConfigurationError(
+                f"{scheme.upper()}_PROXY names a SOCKS proxy, which this client cannot use: unset"
+                " it, list the host in NO_PROXY, or pass client= with a client that can"
+            )

@@ -1,0 +1,80 @@
+"""One transport per event loop, closed when its loop ends."""
+
+import asyncio
+import importlib
+import sys
+import weakref
+from collections.abc import AsyncGenerator, Callable
+
+from bruno_llm_base.exceptions import ConfigurationError
+from bruno_llm_base.transport.reply import Transport
+
+__all__ = ["PerLoop"]
+
+_Loop = asyncio.AbstractEventLoop
+
+
+class PerLoop:
+    """Open a transport in each event loop that asks, and close it with the loop.
+
+    Connections belong to the loop that opened them, so a provider that is used in a second
+    `asyncio.run` needs new ones. `asyncio.run` ends by closing the asynchronous generators that are
+    still open: a generator parked at its `yield` is therefore a public "the loop is ending" hook.
+    Its frame holds us weakly, so that a dropped provider leaves nothing behind.
+    """
+
+    def __init__(self, open_transport: Callable[[], Transport], *, needs: str) -> None:
+        """Remember how to open a transport.
+
+        Args:
+            open_transport: Builds one for the running loop; called once per loop.
+            needs: The module it will import. A large one is imported in a thread beforehand, so
+                that the loop goes on turning.
+        """
+        self._open = open_transport
+        self._needs = needs
+        self._by_loop: dict[_Loop, tuple[Transport, AsyncGenerator[None, None]]] = {}
+
+    async def get(self) -> Transport:
+        """Return the running loop's transport."""
+        loop = asyncio.get_running_loop()
+        entry = self._by_loop.get(loop)
+        if entry is None:
+            if self._needs not in sys.modules:
+                await asyncio.to_thread(_import, self._needs)
+            entry = self._by_loop.get(loop) or await self._add(loop)
+        return entry[0]
+
+    async def aclose(self) -> None:
+        """Close the running loop's transport; it is opened again when next needed."""
+        entry = self._by_loop.get(asyncio.get_running_loop())
+        if entry is not None:
+            await entry[1].aclose()
+
+    async def _add(self, loop: _Loop) -> tuple[Transport, AsyncGenerator[None, None]]:
+        for old in [old for old in self._by_loop if old.is_closed()]:
+            self._by_loop.pop(old, None)
+        transport = self._open()
+        keeper = _close_with_loop(transport, weakref.ref(self), loop)
+        entry = self._by_loop[loop] = (transport, keeper)
+        await anext(keeper)  # does not suspend, so nobody adds a second one meanwhile
+        return entry
+
+
+def _import(name: str) -> None:
+    try:
+        importlib.import_module(name)
+    except ImportError as error:
+        raise ConfigurationError(f"{name} cannot be imported: {error}", cause=error) from error
+
+
+async def _close_with_loop(
+    transport: Transport, owner: "weakref.ref[PerLoop]", loop: _Loop
+) -> AsyncGenerator[None, None]:
+    try:
+        yield
+    finally:
+        holder = owner()
+        if holder is not None:
+            holder._by_loop.pop(loop, None)  # noqa: SLF001 - its other half
+        await transport.aclose()

@@ -1,0 +1,95 @@
+"""One HTTP answer, whoever fetched it."""
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Protocol, Self
+
+from bruno_llm_base.framing import Framing, LineBuffer
+from bruno_llm_base.types import Json
+
+__all__ = ["HttpResponse", "Reply", "Transport"]
+
+
+class HttpResponse(Protocol):
+    """The part of httpx's and httpx2's responses that we use."""
+
+    @property
+    def status_code(self) -> int:
+        """The HTTP status."""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers; names are found in any case."""
+
+    def aiter_bytes(self) -> AsyncIterator[bytes]:
+        """Read the body piece by piece."""
+
+    async def aread(self) -> bytes:
+        """Read the whole body."""
+
+    async def aclose(self) -> None:
+        """Close the connection, or give it back if the body was read to its end."""
+
+
+class Reply:
+    """A status, headers and a body that is still to be read: at once, or as batches of documents.
+
+    It iterates over one list of documents per network read, so that a burst costs one await. It is
+    a class of its own rather than a generator: nested generators are closed late.
+    """
+
+    __slots__ = ("_bytes", "_lines", "_response")
+
+    def __init__(self, response: HttpResponse, framing: Framing) -> None:
+        self._response = response
+        self._lines: LineBuffer | None = LineBuffer(framing)
+        self._bytes: AsyncIterator[bytes] | None = None
+
+    @property
+    def status_code(self) -> int:
+        """The HTTP status."""
+        return self._response.status_code
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers; names are found in any case."""
+        return self._response.headers
+
+    async def read(self) -> bytes:
+        """Return the whole body."""
+        return await self._response.aread()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> list[bytes]:
+        """Return the documents of the next network read, which may be none."""
+        if self._lines is None:
+            raise StopAsyncIteration
+        if self._bytes is None:
+            self._bytes = aiter(self._response.aiter_bytes())
+        try:
+            data = await anext(self._bytes)
+        except StopAsyncIteration:
+            rest, self._lines = self._lines.flush(), None
+            return rest
+        return self._lines.feed(data)
+
+    async def aclose(self) -> None:
+        """Close the connection, or give it back if the body was read to its end."""
+        await self._response.aclose()
+
+
+class Transport(Protocol):
+    """A connection to one API, for one event loop."""
+
+    async def send(self, method: str, path: str, body: Json | None = None) -> Reply:
+        """Send a request and return the answer, whatever its status, once its headers are here.
+
+        Args:
+            method: The HTTP method.
+            path: The endpoint, as the vendor's documentation spells it.
+            body: The JSON to send.
+        """
+
+    async def aclose(self) -> None:
+        """Close the connections."""

@@ -1,0 +1,81 @@
+"""The openai and anthropic SDKs, which come from one generator, through their raw doors.
+
+The SDK builds the URL, the headers and the credentials, and keeps the connections; we read the body
+ourselves, because building its typed objects costs ten times more than all the rest.
+"""
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+from bruno_llm_base.framing import sse
+from bruno_llm_base.transport.reply import HttpResponse, Reply
+from bruno_llm_base.types import Json
+
+__all__ = ["SdkTransport"]
+
+
+class SdkTransport:
+    """Send JSON through an openai or anthropic client."""
+
+    def __init__(
+        self, client: Any, *, stream_type: Any, status_error: type[Exception], owned: bool
+    ) -> None:
+        """Take the parts of the SDK; the base imports none.
+
+        Args:
+            client: `AsyncOpenAI` or `AsyncAnthropic`, or a variant of theirs.
+            stream_type: The SDK's `AsyncStream`.
+            status_error: The SDK's `APIStatusError`.
+            owned: Whether the client is ours to close.
+        """
+        self._client = client.with_options(max_retries=0)
+        self._stream_type = stream_type[object]
+        self._status_error = status_error
+        self._owned = owned
+
+    async def send(self, method: str, path: str, body: Json | None = None) -> Reply:
+        """Send a request and return the answer, whatever its status."""
+        call = self._client.post if method == "POST" else self._client.get
+        content = {} if body is None else {"body": body}
+        try:
+            stream = await call(
+                path, cast_to=object, stream=True, stream_cls=self._stream_type, **content
+            )
+        except self._status_error as error:
+            return Reply(error.response, sse)  # type: ignore[attr-defined]
+        return Reply(_body_of(stream), sse)
+
+    async def aclose(self) -> None:
+        """Close the client, if it is ours."""
+        if self._owned:
+            await self._client.close()
+
+
+def _body_of(stream: Any) -> HttpResponse:
+    response: HttpResponse = stream.response
+    if "application/vnd.amazon.eventstream" in response.headers.get("content-type", ""):
+        return _Decoded(stream)
+    return response
+
+
+class _Decoded:
+    """Bedrock's binary event stream, which only the SDK can read, as server-sent events."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self.status_code: int = stream.response.status_code
+        self.headers = stream.response.headers
+
+    async def aiter_bytes(self) -> AsyncIterator[bytes]:
+        """Yield each event as a line."""
+        async for event in self._stream:
+            yield b"data:" + json.dumps(event).encode() + b"\n"
+
+    async def aread(self) -> bytes:
+        """Return all events."""
+        return b"".join([data async for data in self.aiter_bytes()])
+
+    async def aclose(self) -> None:
+        """Close the connection."""
+        await self._stream.close()

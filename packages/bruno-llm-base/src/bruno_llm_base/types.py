@@ -1,0 +1,303 @@
+"""What a model answers, and what is said about it.
+
+A streamed answer is a series of partial `ModelResponse`s whose sum is the answer.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal, Self
+
+from bruno_core.models import Message, MessageRole
+
+from bruno_llm_base.exceptions import LLMError
+
+__all__ = [
+    "NOTHING",
+    "TOOL_CALL_PLACEHOLDER",
+    "Answer",
+    "Attempt",
+    "ErrorFacts",
+    "FinishReason",
+    "Json",
+    "ModelResponse",
+    "ToolCall",
+    "Usage",
+]
+
+Json = dict[str, Any]
+FinishReason = Literal["stop", "length", "content_filter", "tool_call", "error"]
+
+TOOL_CALL_PLACEHOLDER = "(tool call)"
+"""The text of an assistant message that only calls tools: bruno-core's messages need one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """Tokens of one request, as the server reports them.
+
+    Totals are inclusive: cached input counts as input, reasoning counts as output. None means that
+    the server did not say; it never means 0. The names follow OpenTelemetry's GenAI conventions
+    (https://github.com/open-telemetry/semantic-conventions-genai).
+
+    Attributes:
+        input_tokens: All input, cached or not.
+        output_tokens: All output, reasoning included.
+        cache_read_tokens: Input that was read from the vendor's prompt cache.
+        cache_write_tokens: Input that was written to the prompt cache.
+        cache_write_1h_tokens: The part of it that is kept for an hour.
+        reasoning_tokens: Output that was reasoning.
+        input_audio_tokens: Input that was audio.
+        output_audio_tokens: Output that was audio.
+    """
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cache_read_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    cache_write_1h_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    input_audio_tokens: int | None = None
+    output_audio_tokens: int | None = None
+
+    def __add__(self, later: Self) -> Self:
+        """Let each count that *later* reports replace ours."""
+        counts = ((item.name, getattr(later, item.name)) for item in fields(self))
+        return replace(self, **{name: count for name, count in counts if count is not None})
+
+
+_NO_USAGE = Usage()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One try of a request.
+
+    Attributes:
+        duration: How long it took, in seconds.
+        error: The kind of error that ended it; None for success.
+        status_code: The HTTP status, where there was one.
+        request_id: The server's name for it.
+        retry_after: The wait in seconds that the server asked for.
+    """
+
+    duration: float
+    error: str | None = None
+    status_code: int | None = None
+    request_id: str | None = None
+    retry_after: float | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class ToolCall:
+    """A tool that the model wants called, or a fragment of it.
+
+    Attributes:
+        index: Its place among the answer's tool calls; fragments with one index join.
+        id: The vendor's name for the call, to be given back with the result.
+        name: The tool's name.
+        arguments: The arguments as JSON text.
+    """
+
+    index: int = 0
+    id: str | None = None
+    name: str | None = None
+    arguments: str = ""
+
+
+@dataclass(slots=True, kw_only=True)
+class ModelResponse:
+    """A model's answer, or one part of it: the parts of a stream sum to the answer.
+
+    Addition joins text, reasoning, tool calls and provider state; of everything else the later
+    report wins, except that nothing outranks a block. A stop after a tool call is a tool call.
+    Addition is associative, and `ModelResponse()` is its identity.
+
+    Attributes:
+        text: The answer.
+        reasoning: What the model thought aloud, kept apart from the answer.
+        tool_calls: The tools that it wants called.
+        finish_reason: Why it stopped, in OpenTelemetry's words.
+        finish_detail: Why it stopped, in the vendor's own word.
+        usage: Tokens, as the server counted them.
+        model: The model that answered, which may be a dated version of the one asked.
+        id: The vendor's name for the answer.
+        request_id: The vendor's name for the request.
+        attempts: Each attempt, the successful one last.
+        provider_state: Opaque blocks that this vendor wants back with the next turn, such as
+            signatures of reasoning. Blocks with one "index" join.
+    """
+
+    text: str = ""
+    reasoning: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    finish_reason: FinishReason | None = None
+    finish_detail: str | None = None
+    usage: Usage = _NO_USAGE
+    model: str | None = None
+    id: str | None = None
+    request_id: str | None = None
+    attempts: tuple[Attempt, ...] = ()
+    provider_state: tuple[Json, ...] = ()
+
+    def __add__(self, later: "ModelResponse") -> "ModelResponse":
+        """Return the sum of two neighbouring parts."""
+        return ModelResponse.join((self, later))
+
+    @classmethod
+    def join(cls, parts: "Iterable[ModelResponse]") -> "ModelResponse":
+        """Return the sum of *parts*, in time linear in their size."""
+        answer = Answer()
+        for part in parts:
+            answer.add(part)
+        return answer.whole()
+
+    def to_message(self) -> Message:
+        """Return the answer as the assistant's turn of a conversation, nothing lost.
+
+        Tool calls and provider state go into the metadata, where every provider reads them back.
+        """
+        metadata: Json = {}
+        if self.tool_calls:
+            names = ("index", "id", "name", "arguments")
+            calls = [{name: getattr(call, name) for name in names} for call in self.tool_calls]
+            metadata["tool_calls"] = calls
+        if self.provider_state:
+            metadata["provider_state"] = list(self.provider_state)
+        text = self.text if self.text.strip() else TOOL_CALL_PLACEHOLDER
+        return Message(role=MessageRole.ASSISTANT, content=text, metadata=metadata)
+
+
+NOTHING = ModelResponse()
+"""What an event that says nothing about the answer, such as a ping, is read as."""
+
+
+class Answer:
+    """An answer under construction: add its parts, then take the whole.
+
+    It runs once per streamed chunk, so it collects and joins nothing before the end.
+    """
+
+    __slots__ = ("_calls", "_last", "_reasoning", "_state", "_texts")
+
+    def __init__(self) -> None:
+        self._texts: list[str] = []
+        self._reasoning: list[str] = []
+        self._calls: list[ToolCall] = []
+        self._state: list[Json] = []
+        self._last = ModelResponse()
+
+    @property
+    def finish_reason(self) -> FinishReason | None:
+        """Why the model stopped, once it has said so."""
+        return self._last.finish_reason
+
+    @property
+    def complete(self) -> bool:
+        """Whether the model has said why it stopped, and the server what it cost."""
+        last = self._last
+        return last.finish_reason is not None and last.usage.output_tokens is not None
+
+    @property
+    def begun(self) -> bool:
+        """Whether the model has said anything yet."""
+        return bool(self._texts or self._reasoning or self._calls or self._state)
+
+    def add(self, part: ModelResponse) -> None:
+        """Take the next part."""
+        last = self._last
+        if part.text:
+            self._texts.append(part.text)
+        if part.reasoning:
+            self._reasoning.append(part.reasoning)
+        if part.tool_calls:
+            self._calls += part.tool_calls
+        if part.provider_state:
+            self._state += part.provider_state
+        if part.usage is not _NO_USAGE:
+            last.usage += part.usage
+        if part.finish_reason is not None and (
+            last.finish_reason != "content_filter" or part.finish_reason == "content_filter"
+        ):
+            last.finish_reason, last.finish_detail = part.finish_reason, part.finish_detail
+        if part.model is not None:
+            last.model = part.model
+        if part.id is not None:
+            last.id = part.id
+        if part.request_id is not None:
+            last.request_id = part.request_id
+        if part.attempts:
+            last.attempts = part.attempts
+
+    def whole(self) -> ModelResponse:
+        """Return the sum of the parts so far."""
+        finish_reason = self._last.finish_reason
+        if finish_reason == "stop" and self._calls:
+            finish_reason = "tool_call"  # some vendors call that a stop
+        return replace(
+            self._last,
+            finish_reason=finish_reason,
+            text="".join(self._texts),
+            reasoning="".join(self._reasoning),
+            tool_calls=_join_tool_calls(self._calls),
+            provider_state=_join_state(self._state),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorFacts:
+    """What a vendor's error document says.
+
+    Attributes:
+        kind: The error it stands for; None leaves that to the HTTP status.
+        message: The vendor's sentence.
+        code: The vendor's own word for the error.
+        param: The request field it complains about.
+        reason: Why an answer was blocked.
+        limit: The limit that was exceeded, in tokens.
+        actual: What was sent, in tokens.
+        retry_after: How many seconds to wait.
+        request_id: The vendor's name for the request.
+        status: The status that the document names, which an error inside a 200 may.
+    """
+
+    kind: type[LLMError] | None = None
+    message: str = ""
+    code: str | None = None
+    param: str | None = None
+    reason: str | None = None
+    limit: int | None = None
+    actual: int | None = None
+    retry_after: float | None = None
+    request_id: str | None = None
+    status: int | None = None
+
+
+def _join_tool_calls(fragments: list[ToolCall]) -> tuple[ToolCall, ...]:
+    calls: dict[int, ToolCall] = {}
+    arguments: dict[int, list[str]] = {}
+    for fragment in fragments:
+        call = calls.setdefault(fragment.index, ToolCall(index=fragment.index))
+        call.id = fragment.id or call.id
+        call.name = fragment.name or call.name
+        arguments.setdefault(fragment.index, []).append(fragment.arguments)
+    for index, call in calls.items():
+        call.arguments = "".join(arguments[index])
+    return tuple(calls[index] for index in sorted(calls))
+
+
+def _join_state(fragments: list[Json]) -> tuple[Json, ...]:
+    blocks: dict[Any, dict[str, list[Any]]] = {}
+    for fragment in fragments:
+        block = blocks.setdefault(fragment.get("index"), {})
+        for name, value in fragment.items():
+            block.setdefault(name, []).append(value)
+    return tuple(
+        {name: _join_values(name, values) for name, values in block.items()}
+        for block in blocks.values()
+    )
+
+
+def _join_values(name: str, values: list[Any]) -> Any:
+    if name != "index" and all(isinstance(value, str) for value in values):
+        return "".join(values)
+    return values[-1]

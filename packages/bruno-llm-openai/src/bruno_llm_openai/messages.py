@@ -1,0 +1,85 @@
+"""Conversations and answers in the words of OpenAI's Chat Completions."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from bruno_llm_base import Conversation, FinishReason, Json, ToolCall, Turn, Usage
+
+__all__ = ["build", "finish_reason", "reasoning", "tool_calls", "usage"]
+
+_FINISH_REASONS: dict[str, FinishReason] = {
+    "stop": "stop",
+    "length": "length",
+    "content_filter": "content_filter",
+    "tool_calls": "tool_call",
+    "function_call": "tool_call",
+}
+
+
+def build(conversation: Conversation) -> list[Json]:
+    """Return the `messages` of a request."""
+    system = [{"role": "system", "content": conversation.system}] if conversation.system else []
+    return [*system, *(message for turn in conversation.turns for message in _messages(turn))]
+
+
+def _messages(turn: Turn) -> Iterator[Json]:
+    if turn.role == "tool":
+        for result in turn.tool_results:
+            yield {"role": "tool", "tool_call_id": result.id, "content": result.content}
+        return
+    message: Json = {"role": turn.role, "content": turn.text or None}
+    if calls := turn.tool_calls:
+        message["tool_calls"] = [
+            {
+                "id": call.id,
+                "type": "function",
+                "function": {"name": call.name, "arguments": call.arguments},
+            }
+            for call in calls
+        ]
+    yield message
+
+
+def finish_reason(word: str | None) -> FinishReason | None:
+    """Return why the model stopped; a word that we do not know counts as a stop."""
+    return _FINISH_REASONS.get(word, "stop") if word else None
+
+
+def reasoning(message: Json) -> str:
+    """Return the thoughts that servers of open models send beside the answer."""
+    return message.get("reasoning_content") or message.get("reasoning") or ""
+
+
+def tool_calls(message: Json) -> tuple[ToolCall, ...]:
+    """Return the tool calls of a message, or the fragments of them in a delta."""
+    calls: list[Json] | None = message.get("tool_calls")
+    if not calls:
+        return ()
+    return tuple(_tool_call(place, call) for place, call in enumerate(calls))
+
+
+def _tool_call(place: int, call: Json) -> ToolCall:
+    function = call.get("function") or {}
+    return ToolCall(
+        index=call.get("index", place),
+        id=call.get("id"),
+        name=function.get("name"),
+        arguments=function.get("arguments") or "",
+    )
+
+
+def usage(counts: Json | None) -> Usage:
+    """Return the tokens: OpenAI's totals already include cached input and reasoning."""
+    if not counts:
+        return Usage()
+    read: dict[str, Any] = counts.get("prompt_tokens_details") or {}
+    written: dict[str, Any] = counts.get("completion_tokens_details") or {}
+    return Usage(
+        input_tokens=counts.get("prompt_tokens"),
+        output_tokens=counts.get("completion_tokens"),
+        cache_read_tokens=read.get("cached_tokens"),
+        cache_write_tokens=read.get("cache_write_tokens"),
+        reasoning_tokens=written.get("reasoning_tokens"),
+        input_audio_tokens=read.get("audio_tokens"),
+        output_audio_tokens=written.get("audio_tokens"),
+    )

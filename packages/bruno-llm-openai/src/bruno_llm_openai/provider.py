@@ -1,0 +1,125 @@
+"""OpenAI's Chat Completions (https://platform.openai.com/docs/api-reference/chat)."""
+
+import re
+from collections.abc import Mapping
+from typing import ClassVar
+
+from bruno_llm_base import (
+    BaseProvider,
+    Conversation,
+    ErrorFacts,
+    Json,
+    LLMError,
+    ModelResponse,
+    ToolCall,
+)
+from bruno_llm_base.transport import SdkTransport, Transport
+
+from bruno_llm_openai import errors, messages
+
+__all__ = ["OpenAIProvider"]
+
+# Reasoning models take sampling options only while they do not reason; the older ones always do.
+_ALWAYS_REASONS = re.compile(r"o\d|gpt-5(?!\.|-chat)|gpt-[\d.]+-pro|gpt-6-astra|gpt-6\.1-sol")
+_REASONS_BY_DEFAULT = re.compile(r"gpt-5\.[5-9]|gpt-[6-9]")
+_REASONS_ON_DEMAND = re.compile(r"gpt-5\.[1-4]")
+_SAMPLING = frozenset({"temperature", "top_p"})
+
+
+class OpenAIProvider(BaseProvider):
+    """Talk to OpenAI, or with `base_url` to any server that speaks its protocol."""
+
+    name = "openai"
+    default_model = "gpt-6.1-terra"
+    default_base_url = "https://api.openai.com/v1"
+    api_key_env = ("OPENAI_API_KEY",)
+    base_url_env = "OPENAI_BASE_URL"
+    sdk = "openai"
+    chat_path = "/chat/completions"
+    models_path = "/models"
+    option_names: ClassVar[Mapping[str, str]] = {"max_tokens": "max_completion_tokens"}
+    capabilities = frozenset({"chat", "streaming", "tools", "reasoning"})
+
+    def open_transport(self) -> Transport:
+        import openai
+
+        client = self._client
+        if client is None:
+            timeout = openai.Timeout(None, connect=self._timeouts.connect)
+            client = openai.AsyncOpenAI(
+                api_key=self.key or "none",  # servers of one's own may want none
+                base_url=self._base_url,
+                timeout=timeout,
+                http_client=openai.DefaultAioHttpClient(timeout=timeout),
+            )
+        return SdkTransport(
+            client,
+            stream_type=openai.AsyncStream,
+            status_error=openai.APIStatusError,
+            owned=self._client is None,
+        )
+
+    def build_request(self, conversation: Conversation, options: Json, *, stream: bool) -> Json:
+        body = {"messages": messages.build(conversation), **options}
+        if self._base_url is not None and "max_completion_tokens" in body:
+            # OpenAI's newer word; most servers of its protocol know the older one
+            body["max_tokens"] = body.pop("max_completion_tokens")
+        if stream:
+            body |= {"stream": True, "stream_options": {"include_usage": True}}
+        return body
+
+    def parse_response(self, data: Json) -> ModelResponse:
+        choice = data["choices"][0]
+        message = choice["message"]
+        refusal = message.get("refusal")
+        reason = messages.finish_reason(choice.get("finish_reason"))
+        return ModelResponse(
+            text=message.get("content") or refusal or "",
+            reasoning=messages.reasoning(message),
+            tool_calls=messages.tool_calls(message),
+            finish_reason="content_filter" if refusal else reason,
+            finish_detail="refusal" if refusal else choice.get("finish_reason"),
+            usage=messages.usage(data.get("usage")),
+            model=data.get("model") or None,
+            id=data.get("id"),
+        )
+
+    def parse_event(self, data: Json) -> ModelResponse:
+        part = ModelResponse(model=data.get("model") or None, id=data.get("id"))
+        if counts := data.get("usage"):
+            part.usage = messages.usage(counts)
+        if choices := data.get("choices"):
+            choice = choices[0]
+            delta = choice.get("delta") or {}
+            part.text = delta.get("content") or ""
+            if len(delta) > 1 or not part.text:
+                part.reasoning = messages.reasoning(delta)
+                part.tool_calls = messages.tool_calls(delta)
+            if detail := choice.get("finish_reason"):
+                part.finish_reason = messages.finish_reason(detail)
+                part.finish_detail = detail
+            if refusal := delta.get("refusal"):
+                part.text = refusal
+                part.finish_reason, part.finish_detail = "content_filter", "refusal"
+        return part
+
+    def parse_models(self, data: Json) -> list[str]:
+        return [model["id"] for model in data["data"]]
+
+    def read_error(self, status: int, headers: Mapping[str, str], data: Json) -> ErrorFacts:
+        return errors.read(data)
+
+    def refused_options(self, model: str, options: Json) -> frozenset[str]:
+        effort = options.get("reasoning_effort")
+        reasons = (
+            _ALWAYS_REASONS.match(model)
+            or (_REASONS_BY_DEFAULT.match(model) and effort != "none")
+            or (_REASONS_ON_DEMAND.match(model) and effort not in (None, "none"))
+        )
+        return _SAMPLING if reasons else frozenset()
+
+    def respell(self, body: Json, error: LLMError) -> Json | None:
+        if error.code == "unsupported_parameter" and error.param == "max_tokens":
+            renamed = {"max_tokens": "max_completion_tokens"}
+            return {renamed.get(name, name): value for name, value in body.items()}
+        return super().respell(body, error)
