@@ -23,6 +23,7 @@ from bruno_llm_base.exceptions import (
     ServiceUnavailableError,
     StreamError,
 )
+from bruno_llm_base.factory import LLMFactory, ProviderInfo
 from bruno_llm_base.policies import Retry, Timeouts
 from bruno_llm_base.provider import BaseProvider, Diagnosis
 from bruno_llm_base.stream import TextStream
@@ -53,12 +54,14 @@ __all__ = [
     "InvalidResponseError",
     "Json",
     "LLMError",
+    "LLMFactory",
     "LLMTimeoutError",
     "Messages",
     "ModelNotFoundError",
     "ModelResponse",
     "OutputLimitError",
     "PermissionDeniedError",
+    "ProviderInfo",
     "ProviderNotFoundError",
     "QuotaExceededError",
     "RateLimitError",

@@ -27,9 +27,8 @@ _M = TypeVar("_M", bound=BaseModel)
 
 def _not_bool(value: object) -> object:
     if isinstance(value, bool):
-        raise ValueError(
-            "a truth value is not a number"
-        )  # noqa: TRY004 - pydantic wants ValueError
+        # pydantic wants a ValueError
+        raise ValueError("a truth value is not a number")  # noqa: TRY004
     return value
 
 

@@ -177,7 +177,7 @@ def _call(place: int, data: object) -> ToolCall:
     arguments = inner.get("arguments") or {}
     if not isinstance(arguments, str):
         arguments = json.dumps(arguments)
-    return ToolCall(index=place, id=data.get("id"), name=inner["name"], arguments=arguments)
+    return ToolCall(id=data.get("id"), name=inner["name"], arguments=arguments)
 
 
 def _result(message: Message, waiting: list[ToolCall]) -> Turn:

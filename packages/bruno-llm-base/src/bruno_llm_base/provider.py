@@ -10,7 +10,7 @@ from typing import Any, Never, Self
 from bruno_core.interfaces import LLMInterface
 from pydantic import SecretStr
 
-from bruno_llm_base.config import PORTABLE, Settings, check, check_options, public_url, refuse
+from bruno_llm_base.config import Settings, check, public_url, refuse
 from bruno_llm_base.conversation import Conversation, Messages
 from bruno_llm_base.dialect import Dialect
 from bruno_llm_base.exceptions import (
@@ -21,8 +21,9 @@ from bruno_llm_base.exceptions import (
 )
 from bruno_llm_base.exchange import Request
 from bruno_llm_base.failures import answer_text
+from bruno_llm_base.fitting import Fitting
 from bruno_llm_base.observe import Observer, OptionDropped, log_event, tell
-from bruno_llm_base.options import closest, merged, spelled
+from bruno_llm_base.options import closest
 from bruno_llm_base.pipeline import Pipeline
 from bruno_llm_base.policies import Retry, Timeouts, policy
 from bruno_llm_base.stream import TextStream
@@ -128,8 +129,7 @@ class BaseProvider(Dialect, LLMInterface):
         self._base_url = self._settings.base_url or self._base_url_from_env()
         self._api_key, self._api_key_source = self._find_key()
         self._system_prompt = self._settings.system_prompt
-        self._dropped: set[tuple[str, str]] = set()
-        self._learned: dict[str, list[LLMError]] = {}
+        self._fitting = Fitting(self, self._settings, self._warn)
         self._transports = PerLoop(self.open_transport, needs=self.sdk)
         self._chat = self._pipeline(self._retry, self._timeouts, self._explain)
 
@@ -221,7 +221,7 @@ class BaseProvider(Dialect, LLMInterface):
             "model": self._model,
             "base_url": public_url(self._base_url or self.default_base_url),
             "capabilities": sorted(self.capabilities),
-            **self._options(),
+            **self._fitting.defaults,
         }
 
     def set_system_prompt(self, prompt: str) -> None:
@@ -298,43 +298,18 @@ class BaseProvider(Dialect, LLMInterface):
         model = call.pop("model", None) or self._model
         if not isinstance(model, str):
             raise InvalidRequestError(f"model is {model!r}: give its name")
-        portable = self._options() | check_options(call)
-        own = {name: value for name, value in call.items() if name not in PORTABLE}
-        vendor = spelled(own, self.option_names)
-        everything = portable | self._settings.options | own
-        for name in sorted(self.refused_options(model, everything) & portable.keys()):
-            self._drop(model, name)
-            del portable[name]
-        options = merged(
-            {"model": model},
-            spelled(portable, self.option_names),
-            spelled(self._settings.options, self.option_names),
-            vendor,
-        )
+        options = self._fitting.options(model, call)
         body = self.build_request(conversation, options, stream=stream)
-        for error in self._learned.get(model, ()):
-            body = self.respell(body, error) or body
-        path = (stream and self.stream_path) or self.chat_path
-        operation = "stream" if stream else "chat"
-        return Request(operation=operation, path=path, body=body, model=model)
+        return Request(
+            operation="stream" if stream else "chat",
+            path=(stream and self.stream_path) or self.chat_path,
+            body=self._fitting.recall(model, body),
+            model=model,
+        )
 
-    def _options(self) -> Json:
-        given = ((name, getattr(self._settings, name)) for name in PORTABLE)
-        return {name: value for name, value in given if value is not None}
-
-    def _drop(self, model: str, option: str) -> None:
-        """Leave *option* out, with one warning per model; an error if the user is strict."""
-        if self._settings.strict:
-            raise InvalidRequestError(
-                f"{model} does not accept {option}: leave it out, or set strict=False",
-                provider=self.name,
-                model=model,
-                param=option,
-            )
-        if (model, option) not in self._dropped:
-            self._dropped.add((model, option))
-            event = OptionDropped(provider=self.name, model=model, operation="chat", option=option)
-            tell((log_event, *self._observers), event)
+    def _warn(self, model: str, option: str) -> None:
+        event = OptionDropped(provider=self.name, model=model, operation="chat", option=option)
+        tell((log_event, *self._observers), event)
 
     def _pipeline(
         self,
@@ -348,7 +323,7 @@ class BaseProvider(Dialect, LLMInterface):
             retry=retry,
             timeouts=timeouts,
             read_error=self.read_error,
-            amend=self._amend,
+            amend=self._fitting.amend,
             explain=explain,
             observers=(log_event, *self._observers),
         )
@@ -359,16 +334,6 @@ class BaseProvider(Dialect, LLMInterface):
         )
         pipeline = self._pipeline(retry, timeouts, _leave)
         return await pipeline.call(request, self.parse_models)
-
-    def _amend(self, request: Request, error: LLMError) -> Json | None:
-        """Return the body without what the API has just refused, and remember it."""
-        if request.body is None or request.model is None:
-            return None
-        body = self.respell(request.body, error)
-        if body is not None:
-            self._drop(request.model, str(error.param))
-            self._learned.setdefault(request.model, []).append(error)
-        return body
 
     async def _explain(self, error: LLMError) -> None:
         """Name the models that are closest to an unknown one."""

@@ -59,7 +59,7 @@ class TextStream(AsyncIterator[str], Coroutine[Any, Any, "TextStream"]):
             raise StreamError("the answer is not complete: read the stream to its end first")
         return self._state.response
 
-    def __aiter__(self) -> AsyncIterator[str]:
+    def __aiter__(self) -> AsyncIterator[str]:  # noqa: PYI034 - see the docstring
         """Hand out the pieces; the handle itself is not needed while they are read."""
         if self._taken:
             raise StreamError("a stream can be read once: call stream() again")

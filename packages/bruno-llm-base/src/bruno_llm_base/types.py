@@ -92,13 +92,13 @@ class ToolCall:
     """A tool that the model wants called, or a fragment of it.
 
     Attributes:
-        index: Its place among the answer's tool calls; fragments with one index join.
+        index: What fragments of one call have in common; None for a call that is whole.
         id: The vendor's name for the call, to be given back with the result.
         name: The tool's name.
         arguments: The arguments as JSON text.
     """
 
-    index: int = 0
+    index: int | None = None
     id: str | None = None
     name: str | None = None
     arguments: str = ""
@@ -124,7 +124,7 @@ class ModelResponse:
         request_id: The vendor's name for the request.
         attempts: Each attempt, the successful one last.
         provider_state: Opaque blocks that this vendor wants back with the next turn, such as
-            signatures of reasoning. Blocks with one "index" join.
+            signatures of reasoning. Blocks with one "index" join, those without stand alone.
     """
 
     text: str = ""
@@ -158,7 +158,7 @@ class ModelResponse:
         """
         metadata: Json = {}
         if self.tool_calls:
-            names = ("index", "id", "name", "arguments")
+            names = ("id", "name", "arguments")
             calls = [{name: getattr(call, name) for name in names} for call in self.tool_calls]
             metadata["tool_calls"] = calls
         if self.provider_state:
@@ -202,7 +202,7 @@ class Answer:
         """Whether the model has said anything yet."""
         return bool(self._texts or self._reasoning or self._calls or self._state)
 
-    def add(self, part: ModelResponse) -> None:
+    def add(self, part: ModelResponse) -> None:  # noqa: C901 - flat, and faster than a loop
         """Take the next part."""
         last = self._last
         if part.text:
@@ -273,22 +273,25 @@ class ErrorFacts:
 
 
 def _join_tool_calls(fragments: list[ToolCall]) -> tuple[ToolCall, ...]:
-    calls: dict[int, ToolCall] = {}
-    arguments: dict[int, list[str]] = {}
-    for fragment in fragments:
-        call = calls.setdefault(fragment.index, ToolCall(index=fragment.index))
-        call.id = fragment.id or call.id
-        call.name = fragment.name or call.name
-        arguments.setdefault(fragment.index, []).append(fragment.arguments)
-    for index, call in calls.items():
-        call.arguments = "".join(arguments[index])
-    return tuple(calls[index] for index in sorted(calls))
+    groups: dict[object, list[ToolCall]] = {}
+    for place, fragment in enumerate(fragments):
+        alone = ("alone", place)
+        groups.setdefault(alone if fragment.index is None else fragment.index, []).append(fragment)
+    return tuple(
+        ToolCall(
+            index=group[0].index,
+            id=next((fragment.id for fragment in group if fragment.id), None),
+            name=next((fragment.name for fragment in group if fragment.name), None),
+            arguments="".join([fragment.arguments for fragment in group]),
+        )
+        for group in groups.values()
+    )
 
 
 def _join_state(fragments: list[Json]) -> tuple[Json, ...]:
-    blocks: dict[Any, dict[str, list[Any]]] = {}
-    for fragment in fragments:
-        block = blocks.setdefault(fragment.get("index"), {})
+    blocks: dict[object, dict[str, list[Any]]] = {}
+    for place, fragment in enumerate(fragments):
+        block = blocks.setdefault(fragment.get("index", ("alone", place)), {})
         for name, value in fragment.items():
             block.setdefault(name, []).append(value)
     return tuple(

@@ -11,7 +11,6 @@ from bruno_llm_base import (
     Json,
     LLMError,
     ModelResponse,
-    ToolCall,
 )
 from bruno_llm_base.transport import SdkTransport, Transport
 

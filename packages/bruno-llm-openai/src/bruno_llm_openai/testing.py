@@ -65,7 +65,7 @@ class FakeOpenAI(FakeServer):
         return None
 
     def render_answer(self, answer: FakeAnswer, request: Received) -> Json:
-        refused = answer.finish_reason == "content_filter"
+        refused = answer.finish_reason == "content_filter" and answer.text
         message: Json = {
             "role": "assistant",
             "content": None if refused else answer.text or None,
@@ -86,7 +86,7 @@ class FakeOpenAI(FakeServer):
 
     def render_stream(self, answer: FakeAnswer, request: Received) -> list[bytes]:
         head = _head(request, "chat.completion.chunk")
-        refused = answer.finish_reason == "content_filter"
+        refused = answer.finish_reason == "content_filter" and answer.text
         word = "refusal" if refused else "content"
         deltas: list[Json] = [{"role": "assistant", "content": "", "refusal": None}]
         if answer.reasoning:

@@ -2,3 +2,35 @@
 
 A provider is imported when its name is first used, so those that are not used cost nothing.
 """
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from bruno_llm_base import *  # noqa: F403 - the base's public names are ours
+from bruno_llm_base import __all__ as _base_names
+
+if TYPE_CHECKING:
+    from bruno_llm_claude import ClaudeProvider
+    from bruno_llm_gemini import GeminiProvider
+    from bruno_llm_ollama import OllamaProvider
+    from bruno_llm_openai import OpenAIProvider
+
+_PROVIDERS = {
+    "ClaudeProvider": "bruno_llm_claude",
+    "GeminiProvider": "bruno_llm_gemini",
+    "OllamaProvider": "bruno_llm_ollama",
+    "OpenAIProvider": "bruno_llm_openai",
+}
+
+__all__ = ["ClaudeProvider", "GeminiProvider", "OllamaProvider", "OpenAIProvider"]
+__all__ += _base_names
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PROVIDERS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_PROVIDERS[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

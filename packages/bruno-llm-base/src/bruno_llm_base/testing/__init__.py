@@ -1,11 +1,16 @@
 """What providers are tested with: a fake server to build a vendor's API on, and the contracts.
 
+The contracts are the behaviour that all providers share, as tests: subclass one and name the parts.
+`ModelContract` needs a model that answers, real or not; `ProviderContract` adds what only a fake
+server can provoke. They run their own event loops, so pytest needs no plugin.
+
 Each provider ships its own fake in `bruno_llm_<provider>.testing`. Install the extra `[testing]`.
 """
 
-from bruno_llm_base.testing.contract import ModelContract, ProviderContract
-from bruno_llm_base.testing.server import FakeServer, Received
+from bruno_llm_base.testing.contract import ProviderContract
+from bruno_llm_base.testing.model_contract import ModelContract
 from bruno_llm_base.testing.script import FakeAnswer, FakeError
+from bruno_llm_base.testing.server import FakeServer, Received
 
 __all__ = [
     "FakeAnswer",

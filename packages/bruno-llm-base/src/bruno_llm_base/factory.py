@@ -1,0 +1,220 @@
+"""Providers by name, from whatever is installed.
+
+A distribution offers a provider by an entry point in the group `bruno.llm_providers`; nothing is
+imported before it is asked for.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import EntryPoint, entry_points
+from inspect import signature
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from bruno_core.interfaces import LLMInterface
+
+from bruno_llm_base import sources
+from bruno_llm_base.exceptions import ConfigurationError, ProviderNotFoundError
+from bruno_llm_base.provider import BaseProvider
+
+if TYPE_CHECKING:
+    from bruno_core.models.config import BrunoConfig, LLMConfig
+
+__all__ = ["GROUP", "LLMFactory", "ProviderInfo"]
+
+GROUP = "bruno.llm_providers"
+
+_ALIASES = {"anthropic": "claude", "google": "gemini"}
+_KNOWN = ("claude", "gemini", "ollama", "openai")
+"""The providers that bruno-llm publishes, for advice only."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderInfo:
+    """An installed provider.
+
+    Attributes:
+        name: What `LLMFactory.create` calls it.
+        distribution: The distribution that brings it.
+        version: That distribution's version.
+        capabilities: What it can do.
+        error: Why it cannot be loaded; None if it can.
+    """
+
+    name: str
+    distribution: str
+    version: str
+    capabilities: frozenset[str] = field(default_factory=frozenset)
+    error: str | None = None
+
+
+class LLMFactory:
+    """Build providers by name, so that a program is free to change its model."""
+
+    @staticmethod
+    def providers() -> list[ProviderInfo]:
+        """Return the installed providers by name; no SDK is imported."""
+        return [_info(point) for point in sorted(_points(), key=lambda point: point.name)]
+
+    @staticmethod
+    def create(
+        name: str, config: LLMConfig | Mapping[str, Any] | None = None, **keywords: Any
+    ) -> BaseProvider:
+        """Return a provider.
+
+        A class of somebody else's that implements no more than bruno-core's `LLMInterface` is
+        returned as it is, whatever the annotation says.
+
+        Args:
+            name: The provider: "openai", "claude", "gemini", "ollama" or any that is installed.
+            config: Its keywords as a mapping, or bruno-core's `LLMConfig`.
+            **keywords: Its keywords; they win over *config*. See `BaseProvider`.
+
+        Raises:
+            ProviderNotFoundError: It is not installed; the message says what to install.
+            ConfigurationError: A keyword is unknown or its value wrong.
+        """
+        kind = _load(_point(name))
+        given = sources.from_config(config) if config is not None else {}
+        given.pop("provider", None)
+        return kind(**(_sorted_out(kind, given) | keywords))
+
+    @classmethod
+    def from_config(
+        cls, config: LLMConfig | BrunoConfig | Mapping[str, Any], **keywords: Any
+    ) -> BaseProvider:
+        """Return the provider that *config* describes.
+
+        Of bruno-core's models only fields that were set count: their defaults are nobody's choice.
+
+        Args:
+            config: bruno-core's `LLMConfig` or `BrunoConfig`, or a mapping with "provider", alone
+                or under "llm".
+            **keywords: Keywords that win over it.
+
+        Raises:
+            ConfigurationError: It names no provider, or something in it is wrong.
+        """
+        given = sources.from_config(config) | keywords
+        return cls.create(sources.provider_of(given), given)
+
+    @classmethod
+    def from_file(cls, path: str | Path, **keywords: Any) -> BaseProvider:
+        """Return the provider that a YAML, JSON or TOML file describes.
+
+        Args:
+            path: The file; it holds what `from_config` takes as a mapping.
+            **keywords: Keywords that win over it.
+
+        Raises:
+            ConfigurationError: It cannot be read, names no provider, or something in it is wrong.
+        """
+        return cls.from_config(sources.from_file(Path(path)), **keywords)
+
+    @classmethod
+    def from_env(cls, name: str | None = None, **keywords: Any) -> BaseProvider:
+        """Return the provider that the environment describes.
+
+        An argument wins over `BRUNO_LLM_<PROVIDER>_<FIELD>`, that over `BRUNO_LLM_<FIELD>` (unless
+        `BRUNO_LLM_PROVIDER` names another provider), and that over the vendor's own variables.
+
+        Args:
+            name: The provider; from `BRUNO_LLM_PROVIDER` if None.
+            **keywords: Keywords that win over the environment.
+
+        Raises:
+            ConfigurationError: No provider is named, or a value is wrong.
+        """
+        chosen = _canonical(
+            name or sources.provider_of(sources.generic_env(), "BRUNO_LLM_PROVIDER")
+        )
+        aliases = {alias for alias, meant in _ALIASES.items() if meant == chosen}
+        return cls.create(chosen, sources.from_env(chosen, aliases), **keywords)
+
+
+def _sorted_out(kind: type[BaseProvider], given: dict[str, Any]) -> dict[str, Any]:
+    """Put bruno-core's `additional_params` where they belong: keywords, else vendor options."""
+    extra = given.pop("additional_params", None) or {}
+    keywords = {name for base in kind.__mro__ for name in signature(base).parameters}
+    given |= {name: value for name, value in extra.items() if name in keywords}
+    options = {name: value for name, value in extra.items() if name not in keywords}
+    return given | {"options": (given.get("options") or {}) | options} if options else given
+
+
+def _points() -> list[EntryPoint]:
+    return list(entry_points(group=GROUP))
+
+
+def _canonical(name: str) -> str:
+    if not isinstance(name, str) or not name.strip():
+        raise ConfigurationError(f"provider is {name!r}: give a name, such as 'openai'")
+    lowered = name.strip().lower()
+    return _ALIASES.get(lowered, lowered)
+
+
+def _point(name: str) -> EntryPoint:
+    wanted = _canonical(name)
+    found = [point for point in _points() if point.name.lower() == wanted]
+    if len({point.value for point in found}) > 1:
+        owners = ", ".join(sorted(_owner(point) for point in found))
+        raise ConfigurationError(
+            f"several distributions provide {wanted!r}: {owners}; uninstall all but one"
+        )
+    if not found:
+        raise ProviderNotFoundError(_advice(wanted))
+    return found[0]
+
+
+def _advice(name: str) -> str:
+    installed = sorted(point.name for point in _points())
+    if name in _KNOWN:
+        return f"the provider {name!r} is not installed: pip install bruno-llm-{name}"
+    close = difflib.get_close_matches(name, {*installed, *_KNOWN, *_ALIASES}, n=1)
+    hint = f": did you mean {close[0]!r}?" if close else ""
+    return f"no provider is called {name!r}{hint} (installed: {', '.join(installed) or 'none'})"
+
+
+def _load(point: EntryPoint) -> type[BaseProvider]:
+    try:
+        loaded = point.load()
+    except Exception as error:
+        raise ConfigurationError(
+            f"the provider {point.name!r} of {_owner(point)} cannot be loaded: {error};"
+            f" reinstall it: pip install --force-reinstall {_owner(point)}",
+            cause=error,
+        ) from error
+    if not (isinstance(loaded, type) and issubclass(loaded, LLMInterface)):
+        raise ConfigurationError(
+            f"the provider {point.name!r} of {_owner(point)} is {point.value}, which does not"
+            " implement bruno_core.interfaces.LLMInterface: report it to its authors"
+        )
+    missing = sorted(getattr(loaded, "__abstractmethods__", ()))
+    if missing:
+        raise ConfigurationError(
+            f"the provider {point.name!r} of {_owner(point)} lacks {', '.join(missing)}:"
+            " report it to its authors"
+        )
+    return cast("type[BaseProvider]", loaded)
+
+
+def _info(point: EntryPoint) -> ProviderInfo:
+    version = point.dist.version if point.dist else ""
+    try:
+        kind = _load(point)
+    except ConfigurationError as error:
+        return ProviderInfo(
+            name=point.name, distribution=_owner(point), version=version, error=error.message
+        )
+    return ProviderInfo(
+        name=point.name,
+        distribution=_owner(point),
+        version=version,
+        capabilities=getattr(kind, "capabilities", frozenset()),
+    )
+
+
+def _owner(point: EntryPoint) -> str:
+    return point.dist.name if point.dist else point.value

@@ -1,0 +1,135 @@
+"""Where a provider's keywords may come from: bruno-core's models, files, the environment."""
+
+import json
+import os
+import tomllib
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from bruno_core.models.config import BrunoConfig, LLMConfig
+
+from bruno_llm_base.exceptions import ConfigurationError
+from bruno_llm_base.types import Json
+
+__all__ = ["from_config", "from_env", "from_file", "generic_env", "provider_of"]
+
+_ENV_FIELDS = (
+    "api_key",
+    "base_url",
+    "max_retries",
+    "max_tokens",
+    "model",
+    "provider",
+    "seed",
+    "stop",
+    "strict",
+    "system_prompt",
+    "temperature",
+    "timeout",
+    "top_p",
+)
+_NUMBERS = {"max_retries": int, "timeout": float}
+_PREFIX = "BRUNO_LLM_"
+
+
+def from_config(config: LLMConfig | BrunoConfig | Mapping[str, Any]) -> Json:
+    """Return the keywords in *config*, "provider" among them.
+
+    Raises:
+        ConfigurationError: It is of no known kind.
+    """
+    if isinstance(config, BrunoConfig):
+        config = config.llm
+    if isinstance(config, LLMConfig):
+        return {name: getattr(config, name) for name in config.model_fields_set}
+    if not isinstance(config, Mapping):
+        raise ConfigurationError(
+            f"config is a {type(config).__name__}: give a mapping or LLMConfig"
+        )
+    inner = config.get("llm")
+    return dict(inner if isinstance(inner, Mapping) else config)
+
+
+def from_file(path: Path) -> Json:
+    """Return what a YAML, JSON or TOML file holds.
+
+    Raises:
+        ConfigurationError: It is missing, of another format, or not a mapping.
+    """
+    readers: dict[str, Callable[[str], Any]] = {
+        ".yaml": yaml.safe_load,
+        ".yml": yaml.safe_load,
+        ".json": json.loads,
+        ".toml": tomllib.loads,
+    }
+    reader = readers.get(path.suffix.lower())
+    if reader is None:
+        raise ConfigurationError(f"{path} is of no known format: use {', '.join(readers)}")
+    try:
+        data = reader(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be read: {error.strerror}", cause=error) from error
+    except (ValueError, yaml.YAMLError) as error:
+        # the parser's own text may quote a line that holds a key
+        place = getattr(error, "problem_mark", None)
+        line = getattr(error, "lineno", None) or (place.line + 1 if place else None)
+        where = f", line {line}" if line else ""
+        raise ConfigurationError(f"{path}{where} is not valid {path.suffix[1:].upper()}") from None
+    if not isinstance(data, dict):
+        raise ConfigurationError(f"{path} holds no mapping: give the provider's keywords")
+    return data
+
+
+def provider_of(given: Mapping[str, Any], origin: str = "provider") -> str:
+    """Return the provider that *given* names.
+
+    Raises:
+        ConfigurationError: It names none.
+    """
+    name = given.get("provider")
+    if not isinstance(name, str) or not name.strip():
+        raise ConfigurationError(f"no provider is named: set {origin}, for example to 'openai'")
+    return name
+
+
+def generic_env() -> Json:
+    """Return what the variables `BRUNO_LLM_<FIELD>` say."""
+    return _read_env(_PREFIX)
+
+
+def from_env(provider: str, aliases: Iterable[str] = ()) -> Json:
+    """Return what the environment says about *provider*: its own variables win.
+
+    Args:
+        provider: The provider's name.
+        aliases: Other names that `BRUNO_LLM_PROVIDER` may use for it.
+    """
+    generic = generic_env()
+    named = str(generic.pop("provider", provider)).strip().lower()
+    if named not in {provider, *aliases}:
+        generic = {}  # these are another provider's
+    specific = _read_env(f"{_PREFIX}{provider.upper().replace('-', '_')}_")
+    specific.pop("provider", None)
+    return generic | specific
+
+
+def _read_env(prefix: str) -> Json:
+    found = {}
+    for field in _ENV_FIELDS:
+        variable = prefix + field.upper()
+        value = os.environ.get(variable, "")
+        if value.strip():
+            found[field] = _converted(variable, field, value)
+    return found
+
+
+def _converted(variable: str, field: str, value: str) -> object:
+    convert = _NUMBERS.get(field)
+    if convert is None:
+        return value
+    try:
+        return convert(value)
+    except ValueError:
+        raise ConfigurationError(f"{variable} is {value!r}: give a number") from None

@@ -1,0 +1,109 @@
+"""What holds for every provider with a model behind it, real or not."""
+
+import asyncio
+import json
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+from bruno_core.interfaces import LLMInterface
+from bruno_core.models import Message, MessageRole
+
+from bruno_llm_base.exceptions import StreamError
+from bruno_llm_base.policies import Retry
+from bruno_llm_base.provider import BaseProvider
+
+__all__ = ["HELLO", "ModelContract"]
+
+HELLO = [Message(role=MessageRole.USER, content="Say hello.")]
+SHORT: dict[str, Any] = {"max_tokens": 24}
+
+
+class ModelContract:
+    """What holds for every provider with a model behind it.
+
+    Attributes:
+        provider: The class under test.
+    """
+
+    provider: type[BaseProvider]
+
+    @pytest.fixture
+    def keywords(self) -> dict[str, Any]:
+        """Return what points the provider at its model; override it."""
+        raise NotImplementedError
+
+    def make(self, keywords: dict[str, Any], **more: Any) -> BaseProvider:
+        """Return a provider that sends once."""
+        return self.provider(**{"retry": Retry(attempts=1)} | keywords | more)
+
+    def run(
+        self, llm: BaseProvider, test: Callable[[BaseProvider], Coroutine[Any, Any, Any]]
+    ) -> Any:
+        """Return what *test* returns, run in an event loop of its own."""
+
+        async def inside() -> Any:
+            async with llm:
+                return await test(llm)
+
+        return asyncio.run(inside())
+
+    def test_it_is_an_llm_of_bruno_core(self, keywords: dict[str, Any]) -> None:
+        llm = self.make(keywords)
+        assert isinstance(llm, LLMInterface)
+        assert llm.get_system_prompt() is None
+        llm.set_system_prompt("Be brief.")
+        assert llm.get_system_prompt() == "Be brief."
+        assert llm.get_token_count("Hello, world") > 0
+        assert llm.get_token_count("") == 0
+        assert json.dumps(llm.get_model_info())
+
+    def test_generate_returns_text(self, keywords: dict[str, Any]) -> None:
+        answer = self.run(self.make(keywords), lambda llm: llm.generate(HELLO, **SHORT))
+        assert isinstance(answer, str)
+        assert answer.strip()
+
+    def test_request_reports_usage_and_finish_reason(self, keywords: dict[str, Any]) -> None:
+        response = self.run(self.make(keywords), lambda llm: llm.request(HELLO, **SHORT))
+        assert response.text.strip()
+        assert response.usage.input_tokens > 0
+        assert response.usage.output_tokens > 0
+        assert response.finish_reason in ("stop", "length")
+        assert response.model
+        assert len(response.attempts) == 1
+
+    def test_the_pieces_of_a_stream_sum_to_the_answer(self, keywords: dict[str, Any]) -> None:
+        async def test(llm: BaseProvider) -> None:
+            stream = llm.stream(HELLO, **SHORT)
+            pieces = [piece async for piece in stream]
+            assert len(pieces) > 1
+            assert "".join(pieces) == stream.response.text
+            assert all(pieces)
+            assert stream.response.usage.output_tokens
+            assert stream.response.finish_reason in ("stop", "length")
+
+        self.run(self.make(keywords), test)
+
+    def test_a_stream_may_be_awaited_or_entered(self, keywords: dict[str, Any]) -> None:
+        async def test(llm: BaseProvider) -> None:
+            stream = await llm.stream(HELLO, **SHORT)
+            assert "".join([piece async for piece in stream]) == stream.response.text
+            async with llm.stream(HELLO, **SHORT) as stream:
+                assert await anext(stream)
+            with pytest.raises(StreamError, match="not complete"):
+                _ = stream.response
+
+        self.run(self.make(keywords), test)
+
+    def test_the_model_is_found(self, keywords: dict[str, Any]) -> None:
+        async def test(llm: BaseProvider) -> None:
+            assert await llm.list_models()
+            assert await llm.check_connection()
+            assert (await llm.diagnose()).reason is None
+
+        self.run(self.make(keywords), test)
+
+    def test_one_provider_serves_several_loops(self, keywords: dict[str, Any]) -> None:
+        llm = self.make(keywords)
+        for _ in range(2):
+            assert asyncio.run(llm.generate(HELLO, **SHORT))
