@@ -142,7 +142,7 @@ def _turns(messages: list[Message]) -> list[Turn]:
         if message.role in _RESULT_ROLES:
             turns.append(_result(message, waiting))
         elif message.role is MessageRole.ASSISTANT:
-            turn = _assistant(message)
+            turn = _assistant(message, len(turns))
             waiting = turn.tool_calls
             turns.append(turn)
         else:
@@ -150,8 +150,9 @@ def _turns(messages: list[Message]) -> list[Turn]:
     return turns
 
 
-def _assistant(message: Message) -> Turn:
-    calls = [_call(place, data) for place, data in enumerate(_listed(message, "tool_calls"))]
+def _assistant(message: Message, turn: int) -> Turn:
+    listed = enumerate(_listed(message, "tool_calls"))
+    calls = [_checked_call(_call(place, data), f"call_{turn}_{place}") for place, data in listed]
     silent = bool(calls) and message.content == TOOL_CALL_PLACEHOLDER
     words = () if silent else (Text(message.content),)
     return Turn("assistant", (*words, *calls), tuple(_listed(message, "provider_state")))
@@ -174,10 +175,22 @@ def _call(place: int, data: object) -> ToolCall:
     inner = data.get("function", data)  # OpenAI's shape is accepted too
     if not isinstance(inner, dict) or not isinstance(inner.get("name"), str):
         raise InvalidRequestError(f"metadata['tool_calls'][{place}] has no name: give the tool's")
-    arguments = inner.get("arguments") or {}
-    if not isinstance(arguments, str):
-        arguments = json.dumps(arguments)
-    return ToolCall(id=data.get("id"), name=inner["name"], arguments=arguments)
+    arguments = inner.get("arguments") or "{}"
+    text = arguments if isinstance(arguments, str) else json.dumps(arguments)
+    return ToolCall(id=data.get("id"), name=inner["name"], arguments=text)
+
+
+def _checked_call(call: ToolCall, name: str) -> ToolCall:
+    """Return *call* with an id, which some vendors give and others want, and sound arguments."""
+    try:
+        sound = isinstance(json.loads(call.arguments or "{}"), dict)
+    except ValueError:
+        sound = False
+    if not sound:
+        raise InvalidRequestError(
+            f"the arguments of the tool call {call.name!r} are not a JSON object: give one"
+        )
+    return ToolCall(id=call.id or name, name=call.name, arguments=call.arguments or "{}")
 
 
 def _result(message: Message, waiting: list[ToolCall]) -> Turn:

@@ -80,6 +80,11 @@ class Dialect(ABC):
         del model, options
         return frozenset()
 
+    def advise(self, error: LLMError) -> str:
+        """Return what the user may do about *error*, to be added to its message; "" for nothing."""
+        del error
+        return ""
+
     def respell(self, body: Json, error: LLMError) -> Json | None:
         """Return *body* without the field that the API has just refused, or None.
 

@@ -17,14 +17,12 @@ def spelled(options: Mapping[str, object], names: Mapping[str, str]) -> Json:
         options: Options by name.
         names: The vendor's names; dots lead into nested objects ("options.num_ctx").
     """
-    body: Json = {}
-    for name, value in options.items():
-        *path, last = names.get(name, name).split(".")
-        inner = body
-        for step in path:
-            inner = inner.setdefault(step, {})
-        inner[last] = value
-    return body
+    return merged(*(_nested(names.get(name, name), value) for name, value in options.items()))
+
+
+def _nested(path: str, value: object) -> Json:
+    outer, _, inner = path.partition(".")
+    return {outer: _nested(inner, value) if inner else value}
 
 
 def merged(*bodies: Json) -> Json:

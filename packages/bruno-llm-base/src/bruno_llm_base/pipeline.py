@@ -207,7 +207,12 @@ class _Run:
         """
         if self._answer.finish_reason is None:
             raise StreamError("the stream ended before the answer was complete")
-        return self._answer.whole()
+        answer = self._answer.whole()
+        # a fragment that never got a name belongs to a tool that the vendor runs itself
+        answer.tool_calls = tuple(call for call in answer.tool_calls if call.name)
+        for call in answer.tool_calls:
+            call.arguments = call.arguments or "{}"
+        return answer
 
     def finish(self, exchange: Exchange, response: ModelResponse | None) -> None:
         """Tell that the request was answered, and add its story to the answer."""

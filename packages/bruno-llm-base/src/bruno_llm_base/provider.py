@@ -14,10 +14,12 @@ from bruno_llm_base.config import Settings, check, public_url, refuse
 from bruno_llm_base.conversation import Conversation, Messages
 from bruno_llm_base.dialect import Dialect
 from bruno_llm_base.exceptions import (
+    AuthenticationError,
     ConfigurationError,
     InvalidRequestError,
     LLMError,
     ModelNotFoundError,
+    ServiceUnavailableError,
 )
 from bruno_llm_base.exchange import Request
 from bruno_llm_base.failures import answer_text
@@ -121,7 +123,7 @@ class BaseProvider(Dialect, LLMInterface):
         }
         self._settings = check(Settings, given, ConfigurationError)
         self._timeouts = policy(Timeouts, "timeouts", timeouts, total=timeout)
-        attempts = None if max_retries is None else max_retries + 1
+        attempts = max_retries + 1 if isinstance(max_retries, int) else max_retries
         self._retry = policy(Retry, "retry", retry, attempts=attempts)
         self._client = client
         self._observers = tuple(observers)
@@ -332,19 +334,32 @@ class BaseProvider(Dialect, LLMInterface):
         request = Request(
             operation="models", method="GET", path=self.models_path, model=self._model
         )
-        pipeline = self._pipeline(retry, timeouts, _leave)
+        pipeline = self._pipeline(retry, timeouts, self._advise)
         return await pipeline.call(request, self.parse_models)
 
     async def _explain(self, error: LLMError) -> None:
-        """Name the models that are closest to an unknown one."""
-        if not isinstance(error, ModelNotFoundError) or error.model is None:
-            return
+        """Name the models that are closest to an unknown one, and what may be done."""
+        if isinstance(error, ModelNotFoundError) and error.model is not None:
+            await self._name_closest(error, error.model)
+        await self._advise(error)
+
+    async def _advise(self, error: LLMError) -> None:
+        if isinstance(error, AuthenticationError) and self._api_key_source:
+            error.message += f"; the key came from {self._api_key_source}"
+        elif isinstance(error, ServiceUnavailableError) and error.status_code is None:
+            error.message += (
+                f"; the address is {public_url(self._base_url or self.default_base_url)}"
+            )
+        if advice := self.advise(error):
+            error.message += f"; {advice}"
+
+    async def _name_closest(self, error: LLMError, model: str) -> None:
         try:
             offered = await self._list_models(Retry(attempts=1), Timeouts(total=_EXPLAIN_SECONDS))
         except LLMError:
             return  # the original error is what matters
         if offered:
-            error.message += f"; closest on offer: {', '.join(closest(error.model, offered))}"
+            error.message += f"; closest on offer: {', '.join(closest(model, offered))}"
 
     def _base_url_from_env(self) -> str | None:
         return (self.base_url_env and os.environ.get(self.base_url_env)) or None
@@ -371,10 +386,6 @@ def _asked(messages: Messages | None, prompt: str | None) -> Messages:
     if (messages is None) == (prompt is None):
         raise InvalidRequestError("give either messages or prompt")
     return messages if messages is not None else prompt or ""
-
-
-async def _leave(error: LLMError) -> None:
-    del error
 
 
 def _rebuild(kind: type[BaseProvider], keywords: Json) -> BaseProvider:

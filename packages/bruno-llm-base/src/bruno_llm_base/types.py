@@ -231,7 +231,7 @@ class Answer:
     def whole(self) -> ModelResponse:
         """Return the sum of the parts so far."""
         finish_reason = self._last.finish_reason
-        if finish_reason == "stop" and self._calls:
+        if finish_reason == "stop" and any(call.name for call in self._calls):
             finish_reason = "tool_call"  # some vendors call that a stop
         return replace(
             self._last,

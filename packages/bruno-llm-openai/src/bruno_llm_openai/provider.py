@@ -42,20 +42,13 @@ class OpenAIProvider(BaseProvider):
     def open_transport(self) -> Transport:
         import openai
 
-        client = self._client
-        if client is None:
-            timeout = openai.Timeout(None, connect=self._timeouts.connect)
-            client = openai.AsyncOpenAI(
-                api_key=self.key or "none",  # servers of one's own may want none
-                base_url=self._base_url,
-                timeout=timeout,
-                http_client=openai.DefaultAioHttpClient(timeout=timeout),
-            )
-        return SdkTransport(
-            client,
-            stream_type=openai.AsyncStream,
-            status_error=openai.APIStatusError,
-            owned=self._client is None,
+        return SdkTransport.open(
+            openai,
+            openai.AsyncOpenAI,
+            client=self._client,
+            api_key=self.key,
+            base_url=self._base_url,
+            connect=self._timeouts.connect,
         )
 
     def build_request(self, conversation: Conversation, options: Json, *, stream: bool) -> Json:

@@ -6,8 +6,8 @@ A provider is imported when its name is first used, so those that are not used c
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+import bruno_llm_base
 from bruno_llm_base import *  # noqa: F403 - the base's public names are ours
-from bruno_llm_base import __all__ as _base_names
 
 if TYPE_CHECKING:
     from bruno_llm_claude import ClaudeProvider
@@ -23,7 +23,7 @@ _PROVIDERS = {
 }
 
 __all__ = ["ClaudeProvider", "GeminiProvider", "OllamaProvider", "OpenAIProvider"]
-__all__ += _base_names
+__all__ += bruno_llm_base.__all__
 
 
 def __getattr__(name: str) -> Any:

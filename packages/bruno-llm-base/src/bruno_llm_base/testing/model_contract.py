@@ -34,8 +34,8 @@ class ModelContract:
         raise NotImplementedError
 
     def make(self, keywords: dict[str, Any], **more: Any) -> BaseProvider:
-        """Return a provider that sends once."""
-        return self.provider(**{"retry": Retry(attempts=1)} | keywords | more)
+        """Return a provider; a real server may drop an idle connection, so it tries again."""
+        return self.provider(**{"retry": Retry(wait_initial=0)} | keywords | more)
 
     def run(
         self, llm: BaseProvider, test: Callable[[BaseProvider], Coroutine[Any, Any, Any]]
@@ -70,7 +70,7 @@ class ModelContract:
         assert response.usage.output_tokens > 0
         assert response.finish_reason in ("stop", "length")
         assert response.model
-        assert len(response.attempts) == 1
+        assert response.attempts[-1].error is None
 
     def test_the_pieces_of_a_stream_sum_to_the_answer(self, keywords: dict[str, Any]) -> None:
         async def test(llm: BaseProvider) -> None:

@@ -153,14 +153,14 @@ class FakeServer(ABC):
         self.received.append(received)
         try:
             return await self._answer(request, received)
-        except (asyncio.CancelledError, ConnectionError):
+        except asyncio.CancelledError:
             received.left.set()
             raise
 
     async def _answer(self, request: web.BaseRequest, received: Received) -> web.StreamResponse:
         operation = self.operation(received)
         if operation == "unknown":
-            return web.json_response({"error": {"message": "no such path"}}, status=404)
+            return self.other(received)
         step: FakeAnswer | FakeError | None = self.refuse(received)
         if step is None and operation == "models":
             return web.json_response(self.render_models())
@@ -168,10 +168,22 @@ class FakeServer(ABC):
             step = self._script.popleft() if self._script else self.default(received)
         if isinstance(step, FakeError) and not (step.in_stream and operation == "stream"):
             status, document = self.render_error(step, received)
-            return web.json_response(document, status=status, headers=step.headers)
+            return web.json_response(document, status=status, headers=self.headers(step))
         if operation == "chat" and isinstance(step, FakeAnswer):
-            return web.json_response(self.render_answer(step, received))
+            return web.json_response(self.render_answer(step, received), headers=self.headers(step))
         return await self._stream(request, received, step)
+
+    def headers(self, step: FakeAnswer | FakeError) -> dict[str, str]:
+        """Return the headers of an answer or an error."""
+        if isinstance(step, FakeAnswer):
+            return {}
+        wait = {} if step.retry_after is None else {"retry-after": str(step.retry_after)}
+        return wait | step.headers
+
+    def other(self, request: Received) -> web.Response:
+        """Answer a request that is for no model."""
+        del request
+        return web.json_response({"error": {"message": "no such path"}}, status=404)
 
     def default(self, request: Received) -> FakeAnswer:
         """Return what is said when nothing was scripted."""
@@ -181,15 +193,20 @@ class FakeServer(ABC):
     async def _stream(
         self, request: web.BaseRequest, received: Received, step: FakeAnswer | FakeError
     ) -> web.StreamResponse:
-        response = web.StreamResponse(headers={"content-type": self.content_type})
+        headers = {"content-type": self.content_type} | self.headers(step)
+        response = web.StreamResponse(headers=headers)
         await response.prepare(request)
         if isinstance(step, FakeError):
             events = self.render_stream(FakeAnswer(), received)[:3]
             events.append(self.render_stream_error(step, received))
         else:
             events = self.render_stream(step, received)[: step.cut_after]
-        for event in events:
-            await response.write(event)
+        try:
+            for event in events:
+                await response.write(event)
+        except ConnectionError:
+            received.left.set()
+            return response
         if isinstance(step, FakeAnswer) and step.cut_after is not None:
             if request.transport is not None:
                 request.transport.abort()

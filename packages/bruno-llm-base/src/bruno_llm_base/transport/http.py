@@ -1,7 +1,9 @@
 """Plain JSON over HTTP, for servers that have no SDK or need none."""
 
+from base64 import b64encode
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import unquote, urlsplit, urlunsplit
 from urllib.request import getproxies, proxy_bypass
 
 from bruno_llm_base.exceptions import ConfigurationError
@@ -18,21 +20,35 @@ MAX_CONNECTIONS = 1000
 class HttpTransport:
     """Send JSON with an httpx client."""
 
-    def __init__(self, client: Any, *, framing: Framing, owned: bool) -> None:
+    def __init__(
+        self,
+        client: Any,
+        *,
+        base_url: str,
+        framing: Framing,
+        connect: float | None,
+        owned: bool,
+    ) -> None:
         """Take a client.
 
         Args:
             client: An `httpx.AsyncClient`; typed loosely, since httpx2's serves as well.
+            base_url: What paths are added to, whatever the client's own is.
             framing: How streamed bodies are cut: `sse` or `ndjson`.
+            connect: How many seconds reaching the server may take. The client's own time limits
+                are not used: ours govern.
             owned: Whether the client is ours to close.
         """
         self._client = client
+        self._base_url = _without_login(base_url).rstrip("/")
         self._framing = framing
+        self._timeout = {"connect": connect, "read": None, "write": None, "pool": None}
         self._owned = owned
 
     async def send(self, method: str, path: str, body: Json | None = None) -> Reply:
         """Send a request and return the answer, whatever its status."""
-        request = self._client.build_request(method, path, json=body)
+        request = self._client.build_request(method, self._base_url + path, json=body)
+        request.extensions["timeout"] = self._timeout
         return Reply(await self._client.send(request, stream=True), self._framing)
 
     async def aclose(self) -> None:
@@ -41,26 +57,36 @@ class HttpTransport:
             await self._client.aclose()
 
 
-def open_http_client(base_url: str, *, headers: Mapping[str, str], connect: float | None) -> Any:
+def open_http_client(base_url: str, *, headers: Mapping[str, str]) -> Any:
     """Return an httpx client over aiohttp, which costs a fraction of httpx's own transport.
 
     Args:
-        base_url: What paths are added to.
+        base_url: Where requests will go; a login in it is sent as basic authentication.
         headers: Sent with every request.
-        connect: How many seconds reaching the server may take.
     """
     import httpx
     from httpx_aiohttp import HttpxAiohttpClient
 
-    refuse_socks_proxy(httpx.URL(base_url).host)
+    refuse_socks_proxy(urlsplit(base_url).hostname or "")
     return HttpxAiohttpClient(
-        base_url=base_url,
-        headers=dict(headers),
-        timeout=httpx.Timeout(None, connect=connect),  # our own deadline bounds the rest
+        headers=_login(base_url) | dict(headers),
         limits=httpx.Limits(
             max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS
         ),
     )
+
+
+def _login(url: str) -> dict[str, str]:
+    parts = urlsplit(url)
+    if parts.username is None:
+        return {}
+    login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+    return {"authorization": f"Basic {b64encode(login.encode()).decode()}"}
+
+
+def _without_login(url: str) -> str:
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 def refuse_socks_proxy(host: str) -> None:

@@ -6,9 +6,10 @@ ourselves, because building its typed objects costs ten times more than all the 
 
 import json
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, Self
 
 from bruno_llm_base.framing import sse
+from bruno_llm_base.transport.http import refuse_socks_proxy
 from bruno_llm_base.transport.reply import HttpResponse, Reply
 from bruno_llm_base.types import Json
 
@@ -33,6 +34,42 @@ class SdkTransport:
         self._stream_type = stream_type[object]
         self._status_error = status_error
         self._owned = owned
+
+    @classmethod
+    def open(
+        cls,
+        sdk: Any,
+        client_type: Any,
+        *,
+        client: Any,
+        api_key: str | None,
+        base_url: str | None,
+        connect: float | None,
+    ) -> Self:
+        """Return a transport over *client*, or over a new client of *client_type*.
+
+        Args:
+            sdk: The SDK's module.
+            client_type: The SDK's asynchronous client.
+            client: A client of the user's, or None.
+            api_key: The key; a server of one's own may want none.
+            base_url: The API's address; None for the vendor's own.
+            connect: How many seconds reaching the server may take; our own deadline bounds the rest.
+        """
+        owned = client is None
+        if owned:
+            timeout = sdk.Timeout(None, connect=connect)
+            # Both SDKs look for credentials elsewhere where they are given no key.
+            client = client_type(
+                api_key=api_key or "none",
+                base_url=base_url,
+                timeout=timeout,
+                http_client=sdk.DefaultAioHttpClient(timeout=timeout),
+            )
+            refuse_socks_proxy(client.base_url.host)
+        return cls(
+            client, stream_type=sdk.AsyncStream, status_error=sdk.APIStatusError, owned=owned
+        )
 
     async def send(self, method: str, path: str, body: Json | None = None) -> Reply:
         """Send a request and return the answer, whatever its status."""

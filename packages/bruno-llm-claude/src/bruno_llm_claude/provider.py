@@ -1,0 +1,89 @@
+"""Anthropic's Messages API (https://platform.claude.com/docs/en/api/messages)."""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from bruno_llm_base import (
+    NOTHING,
+    BaseProvider,
+    Conversation,
+    ErrorFacts,
+    Json,
+    ModelResponse,
+)
+from bruno_llm_base.transport import SdkTransport, Transport
+
+from bruno_llm_claude import errors, messages
+
+__all__ = ["ClaudeProvider"]
+
+# The API wants a number. Reasoning counts as output, so a small one would leave no room for the
+# answer; every current model takes this one, and it ends within the time of an unstreamed request.
+_MAX_TOKENS = 16_000
+_REFUSED = frozenset({"temperature", "top_p", "seed"})
+
+
+class ClaudeProvider(BaseProvider):
+    """Talk to Claude, or with `base_url` to any server that speaks its protocol.
+
+    Anthropic took sampling options out of its API in version 2026-10-21, so they are left out of
+    requests. A server that still knows them gets them by `options={"temperature": 0.5}`.
+    """
+
+    name = "claude"
+    default_model = "claude-sonnet-5-5"
+    default_base_url = "https://api.anthropic.com"
+    api_key_env = ("ANTHROPIC_API_KEY",)
+    base_url_env = "ANTHROPIC_BASE_URL"
+    sdk = "anthropic"
+    chat_path = "/v1/messages"
+    models_path = "/v1/models?limit=1000"
+    option_names: ClassVar[Mapping[str, str]] = {"stop": "stop_sequences"}
+    capabilities = frozenset({"chat", "streaming", "tools", "reasoning"})
+
+    def open_transport(self) -> Transport:
+        import anthropic
+
+        return SdkTransport.open(
+            anthropic,
+            anthropic.AsyncAnthropic,
+            client=self._client,
+            api_key=self.key,
+            base_url=self._base_url,
+            connect=self._timeouts.connect,
+        )
+
+    def build_request(self, conversation: Conversation, options: Json, *, stream: bool) -> Json:
+        body: Json = {"max_tokens": _MAX_TOKENS, "messages": messages.build(conversation)}
+        if conversation.system:
+            body["system"] = conversation.system
+        body |= options
+        if stream:
+            body["stream"] = True
+        return body
+
+    def parse_response(self, data: Json) -> ModelResponse:
+        blocks = [messages.block(i, b, whole=True) for i, b in enumerate(data["content"])]
+        end = messages.end(data, data.get("usage"))
+        return ModelResponse.join([messages.start(data), *blocks, end])
+
+    def parse_event(self, data: Json) -> ModelResponse:
+        match data.get("type"):
+            case "content_block_delta":
+                return messages.delta(data["index"], data["delta"])
+            case "content_block_start":
+                return messages.block(data["index"], data["content_block"], whole=False)
+            case "message_start":
+                return messages.start(data["message"])
+            case "message_delta":
+                return messages.end(data["delta"], data.get("usage"))
+        return NOTHING
+
+    def parse_models(self, data: Json) -> list[str]:
+        return [model["id"] for model in data["data"]]
+
+    def read_error(self, status: int, headers: Mapping[str, str], data: Json) -> ErrorFacts:
+        return errors.read(data)
+
+    def refused_options(self, model: str, options: Json) -> frozenset[str]:
+        return _REFUSED.intersection(options)

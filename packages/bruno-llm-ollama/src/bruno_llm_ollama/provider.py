@@ -1,0 +1,135 @@
+"""Ollama's own API (https://docs.ollama.com/api/chat)."""
+
+import os
+from collections.abc import Mapping
+from typing import ClassVar
+
+from bruno_llm_base import (
+    NOTHING,
+    AuthenticationError,
+    BaseProvider,
+    Conversation,
+    Diagnosis,
+    ErrorFacts,
+    Json,
+    LLMError,
+    ModelNotFoundError,
+    ModelResponse,
+    ServiceUnavailableError,
+)
+from bruno_llm_base.framing import ndjson
+from bruno_llm_base.transport import HttpTransport, Transport, open_http_client
+
+from bruno_llm_ollama import address, errors, messages
+
+__all__ = ["OllamaProvider"]
+
+# What belongs into the body's "options": api/types.go of Ollama, `Options` and `Runner`.
+_NESTED = (
+    *("temperature", "top_p", "top_k", "min_p", "typical_p", "seed", "stop"),
+    *("num_predict", "num_keep", "repeat_last_n", "repeat_penalty"),
+    *("presence_penalty", "frequency_penalty"),
+    *("num_ctx", "num_batch", "num_gpu", "main_gpu", "num_thread", "use_mmap"),
+    "draft_num_predict",
+    # older servers know these too
+    *("mirostat", "mirostat_tau", "mirostat_eta", "penalize_newline", "tfs_z"),
+    *("low_vram", "numa", "use_mlock"),
+)
+
+
+class OllamaProvider(BaseProvider):
+    """Talk to Ollama.
+
+    A conversation that does not fit the context window is refused, where Ollama by itself drops
+    the oldest messages without a word; `truncate=True` and `shift=True` bring that back.
+    """
+
+    name = "ollama"
+    default_model = "llama3.2"
+    default_base_url = "http://127.0.0.1:11434"
+    api_key_env = ("OLLAMA_API_KEY",)
+    base_url_env = "OLLAMA_HOST"
+    chat_path = "/api/chat"
+    models_path = "/api/tags"
+    option_names: ClassVar[Mapping[str, str]] = {
+        **{name: f"options.{name}" for name in _NESTED},
+        "max_tokens": "options.num_predict",
+    }
+    capabilities = frozenset({"chat", "streaming", "tools", "reasoning"})
+
+    def open_transport(self) -> Transport:
+        url = self._base_url or self.default_base_url
+        headers = {"authorization": f"Bearer {self.key}"} if self.key else {}
+        return HttpTransport(
+            self._client or open_http_client(url, headers=headers),
+            base_url=url,
+            framing=ndjson,
+            connect=self._timeouts.connect,
+            owned=self._client is None,
+        )
+
+    def build_request(self, conversation: Conversation, options: Json, *, stream: bool) -> Json:
+        return {
+            "messages": messages.build(conversation),
+            "truncate": False,
+            "shift": False,
+            **options,
+            "stream": stream,
+        }
+
+    def parse_response(self, data: Json) -> ModelResponse:
+        if not data["done"]:
+            raise ValueError("the answer breaks off")
+        return ModelResponse.join([self.parse_event(data)])  # names a stop to call tools
+
+    def parse_event(self, data: Json) -> ModelResponse:
+        message = data["message"]
+        text = message.get("content") or ""
+        done = data.get("done")
+        if not done and not text and len(message) == 2:  # a role, and nothing said
+            return NOTHING
+        part = ModelResponse(text=text, model=data.get("model"))
+        if len(message) > 2:
+            part.reasoning = message.get("thinking") or ""
+            part.tool_calls = messages.tool_calls(message)
+        if done:
+            part.finish_detail = data.get("done_reason")
+            part.finish_reason = messages.finish_reason(part.finish_detail)
+            part.usage = messages.usage(data)
+        return part
+
+    def parse_models(self, data: Json) -> list[str]:
+        return [model["name"] for model in data["models"]]
+
+    def read_error(self, status: int, headers: Mapping[str, str], data: Json) -> ErrorFacts:
+        return errors.read(status, data)
+
+    def judge(self, models: list[str]) -> Diagnosis:
+        asked = _tagged(self._model)
+        if asked.endswith("cloud") or asked in map(_tagged, models):
+            return super().judge(models)  # models of the cloud are not pulled
+        reason = f"Ollama has no model {self._model!r}: get it with `ollama pull {self._model}`"
+        return Diagnosis(ok=False, reason=reason, models=tuple(models))
+
+    def advise(self, error: LLMError) -> str:
+        if isinstance(error, ModelNotFoundError):
+            return f"get it with `ollama pull {error.model}`"
+        if isinstance(error, AuthenticationError):
+            return "models of the cloud want `ollama signin` or OLLAMA_API_KEY"
+        if isinstance(error, ServiceUnavailableError) and error.status_code is None:
+            return "start Ollama with `ollama serve`, or set OLLAMA_HOST"
+        return ""
+
+    def _base_url_from_env(self) -> str | None:
+        """Return where the injected client points, or what OLLAMA_HOST says.
+
+        There always is an address of one's own, and a server of one's own needs no key.
+        """
+        url = str(getattr(self._client, "base_url", ""))
+        return url or address.read(os.environ.get("OLLAMA_HOST", ""))
+
+
+def _tagged(model: str) -> str:
+    """Return the full name of *model*, in one case, since Ollama does not tell cases apart."""
+    name = model.casefold()
+    return name if ":" in name.rpartition("/")[2] else f"{name}:latest"

@@ -1,0 +1,209 @@
+"""Ollama's API on a loopback socket, for tests.
+
+The formats are those of https://docs.ollama.com/api and of api/types.go and server/routes.go in
+https://github.com/ollama/ollama; the official client reads them in this project's tests.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from aiohttp import web
+from bruno_llm_base import FinishReason, Json, ToolCall, Usage
+from bruno_llm_base.testing import FakeAnswer, FakeError, FakeServer, Received
+from bruno_llm_base.testing.server import Operation
+
+__all__ = ["FakeOllama"]
+
+_CREATED = "2026-11-22T09:36:18.123456789Z"
+_VERSION = "0.40.0"
+_THINKING = ("qwen3:8b", "gpt-oss:20b")
+_DONE: dict[FinishReason, str] = {"length": "length"}  # it has no other words than that and "stop"
+_ERRORS: dict[str, tuple[int, str]] = {
+    "authentication": (401, "unauthorized"),
+    "permission": (403, "ollama cloud is disabled: remote model inference is unavailable"),
+    "quota": (
+        429,
+        "you (someone) have reached your weekly usage limit, upgrade for higher limits",
+    ),
+    "rate_limit": (429, "too many concurrent requests"),
+    "overloaded": (503, "server busy, please try again.  maximum pending requests exceeded"),
+    "server_error": (500, "llama-server process has terminated: exit status 2"),
+}
+_SHAPES = {  # what Go's decoder insists on
+    "messages": list,
+    "options": dict,
+    "tools": list,
+    "stream": bool,
+    "truncate": bool,
+    "shift": bool,
+}
+
+
+class FakeOllama(FakeServer):
+    """A server that speaks Ollama's API. It wants no key, but refuses a wrong one."""
+
+    models = ("llama3.2:latest", "qwen3:8b", "gpt-oss:20b")
+    content_type = "application/x-ndjson"
+
+    def connection(self) -> dict[str, Any]:
+        return {"base_url": self.address}
+
+    def operation(self, request: Received) -> Operation:
+        match request.method, request.path:
+            case "POST", "/api/chat":
+                return "chat" if request.body.get("stream") is False else "stream"
+            case "GET", "/api/tags":
+                return "models"
+        return "unknown"
+
+    def refuse(self, request: Received) -> FakeError | None:
+        if request.headers.get("authorization") not in (None, f"Bearer {self.api_key}"):
+            return FakeError(kind="authentication")
+        if request.method == "GET":
+            return None
+        if wrong := next(_misfits(request.body), None):
+            return FakeError(kind="invalid_request", param=wrong)
+        model = _tagged(request.body["model"])
+        if model not in self.models:
+            return FakeError(kind="model_not_found")
+        if request.body.get("think") and model not in _THINKING:
+            return FakeError(kind="invalid_request", param="think")
+        return None
+
+    def render_answer(self, answer: FakeAnswer, request: Received) -> Json:
+        if not request.body.get("messages"):
+            return self._line(request, {"content": ""}, done_reason=_load(request))
+        message: Json = {"content": answer.text}
+        if answer.reasoning:
+            message["thinking"] = answer.reasoning
+        if answer.tool_calls:
+            message["tool_calls"] = [_tool_call(call) for call in answer.tool_calls]
+        return self._line(request, message, **_end(answer))
+
+    def render_stream(self, answer: FakeAnswer, request: Received) -> list[bytes]:
+        if not request.body.get("messages"):
+            return [_ndjson(self.render_answer(answer, request))]
+        messages: list[Json] = []
+        if answer.reasoning:
+            messages.append({"content": "", "thinking": answer.reasoning})
+        messages += [{"content": piece} for piece in answer.pieces]
+        # one line for each call, all with index 0, as most models' parsers send them
+        messages += [{"content": "", "tool_calls": [_tool_call(c)]} for c in answer.tool_calls]
+        lines = [self._line(request, message) for message in messages]
+        return [
+            _ndjson(line) for line in (*lines, self._line(request, {"content": ""}, **_end(answer)))
+        ]
+
+    def render_error(self, error: FakeError, request: Received) -> tuple[int, Json]:
+        model = request.body.get("model")
+        if error.kind == "context_length":
+            return 400, {"error": _llama_error(error)}
+        if error.kind == "model_not_found":
+            return 404, {"error": f"model '{model}' not found"}
+        if error.kind == "invalid_request":
+            return 400, {"error": _complaint(error.param, model)}
+        status, said = _ERRORS[error.kind]
+        return status, {"error": said}
+
+    def render_stream_error(self, error: FakeError, request: Received) -> bytes:
+        return _ndjson(self.render_error(error, request)[1])
+
+    def render_models(self) -> Json:
+        return {"models": [_model(name) for name in self.models]}
+
+    def other(self, request: Received) -> web.Response:
+        if (request.method, request.path) == ("GET", "/api/version"):
+            return web.json_response({"version": _VERSION})
+        return web.Response(status=404, text="404 page not found")
+
+    @staticmethod
+    def _line(request: Received, message: Json, **end: Any) -> Json:
+        head = {"model": request.body["model"], "created_at": _CREATED}
+        said = {"message": {"role": "assistant"} | message}
+        return head | said | {"done": bool(end)} | end
+
+
+def _misfits(body: Json) -> Iterator[str]:
+    """Yield the fields that the server does not take."""
+    if not isinstance(body.get("model"), str) or not body["model"]:
+        yield "model"
+    for name, shape in _SHAPES.items():
+        if not isinstance(body.get(name), shape | None):
+            yield name
+    for message in body.get("messages") or ():
+        if not isinstance(message.get("content"), str | None):
+            yield "messages.content"
+        for call in message.get("tool_calls") or ():
+            if not isinstance(call["function"].get("arguments"), dict):
+                yield "messages.tool_calls.function.arguments"
+
+
+def _complaint(param: str | None, model: str | None) -> str:
+    if param == "model":
+        return "model is required"
+    if param == "think":
+        return f'"{model}" does not support thinking'
+    return f"json: cannot unmarshal into Go struct field ChatRequest.{param}"
+
+
+def _llama_error(error: FakeError) -> str:
+    """Return llama-server's error document, which Ollama passes on as text."""
+    said = (
+        f"request ({error.actual} tokens) exceeds the available context size"
+        f" ({error.limit} tokens), try increasing it"
+    )
+    figures = {"n_prompt_tokens": error.actual, "n_ctx": error.limit}
+    inner = {"code": 400, "message": said, "type": "exceed_context_size_error"} | figures
+    return json.dumps({"error": inner}, separators=(",", ":"))
+
+
+def _end(answer: FakeAnswer) -> Json:
+    """Return the end of an answer; counts of 0 are left out, as the server does."""
+    usage: Usage = answer.usage
+    times = {"total_duration": 5191566416, "load_duration": 2154458}
+    prompt = {"prompt_eval_count": usage.input_tokens, "prompt_eval_duration": 383809000}
+    output = {"eval_count": usage.output_tokens, "eval_duration": 4799921000}
+    end = {"done_reason": _DONE.get(answer.finish_reason, "stop"), **times, **prompt, **output}
+    end = {name: value for name, value in end.items() if value}
+    if usage.cache_read_tokens is not None:
+        end["prompt_eval_cached_count"] = usage.cache_read_tokens
+    return end
+
+
+def _load(request: Received) -> str:
+    return "unload" if request.body.get("keep_alive") == 0 else "load"
+
+
+def _tool_call(call: ToolCall) -> Json:
+    function = {"index": 0, "name": call.name, "arguments": json.loads(call.arguments or "{}")}
+    return {"id": call.id, "function": function} if call.id else {"function": function}
+
+
+def _tagged(name: str) -> str:
+    return name if ":" in name else f"{name}:latest"
+
+
+def _model(name: str) -> Json:
+    family = name.partition(":")[0]
+    details = {
+        "parent_model": "",
+        "format": "gguf",
+        "family": family,
+        "families": [family],
+        "parameter_size": "3.2B",
+        "quantization_level": "Q4_K_M",
+    }
+    return {
+        "name": name,
+        "model": name,
+        "modified_at": "2026-10-02T11:20:05.779119+02:00",
+        "size": 2019393189,
+        "digest": hashlib.sha256(name.encode()).hexdigest(),
+        "details": details,
+    }
+
+
+def _ndjson(document: Json) -> bytes:
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"

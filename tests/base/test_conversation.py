@@ -1,0 +1,106 @@
+import pytest
+from bruno_core.models import Message, MessageType
+from bruno_llm_base import Conversation, InvalidRequestError, Text, ToolCall, ToolResult
+
+
+def message(role, content="x", **metadata):
+    return Message(role=role, content=content, metadata=metadata)
+
+
+def roles(conversation):
+    return [turn.role for turn in conversation.turns]
+
+
+def test_a_question_is_enough():
+    conversation = Conversation.of("Why?")
+    assert (conversation.system, roles(conversation)) == (None, ["user"])
+
+
+def test_system_texts_are_gathered_in_order_without_duplicates():
+    conversation = Conversation.of(
+        [message("user"), message("system", "b"), message("system", "a"), message("system", "b")],
+        system_prompt="a",
+    )
+    assert conversation.system == "a\n\nb"
+    assert roles(conversation) == ["user"]
+
+
+def test_neighbours_of_one_role_become_one_turn():
+    conversation = Conversation.of(
+        [
+            message("user", "a"),
+            message("user", "b"),
+            message("assistant", "c"),
+            message("user", "d"),
+        ]
+    )
+    assert roles(conversation) == ["user", "assistant", "user"]
+    assert conversation.turns[0].text == "a\n\nb"
+
+
+@pytest.mark.parametrize("first", [[], [message("assistant", "Hi")]])
+def test_vendors_that_insist_get_a_user_first(first):
+    conversation = Conversation.of([message("system", "s"), *first]).opened()
+    assert conversation.turns[0].role == "user"
+    assert conversation.opened() == conversation
+
+
+def test_commands_are_text():
+    command = Message(role="user", content="go", message_type=MessageType.ACTION)
+    assert Conversation.of([command]).turns[0].parts == (Text("go"),)
+
+
+def test_results_find_their_calls():
+    calls = [{"id": "1", "name": "f"}, {"id": "2", "name": "g"}, {"id": "3", "name": "h"}]
+    conversation = Conversation.of(
+        [
+            message("assistant", "(tool call)", tool_calls=calls),
+            message("tool", "by id", tool_call_id="2"),
+            message("function", "by name", name="h"),
+            message("tool", "in order"),
+        ]
+    )
+    assert conversation.turns[0].text == ""
+    assert conversation.turns[1].parts == (
+        ToolResult("2", "g", "by id"),
+        ToolResult("3", "h", "by name"),
+        ToolResult("1", "f", "in order"),
+    )
+
+
+def test_a_result_that_nothing_asked_for_is_told_by_the_user():
+    conversation = Conversation.of(
+        [message("tool", "21 C", name="weather"), message("tool", "late", tool_call_id="gone")]
+    )
+    assert roles(conversation) == ["user"]
+    assert conversation.turns[0].text == "Result of weather: 21 C\n\nlate"
+
+
+def test_tool_calls_may_come_in_three_shapes():
+    openai = {"id": "1", "type": "function", "function": {"name": "f", "arguments": '{"a":1}'}}
+    flat = {"name": "g", "arguments": {"b": 2}}
+    calls = [openai, flat, ToolCall(id="3", name="h", arguments="{}")]
+    (turn,) = Conversation.of([message("assistant", "words", tool_calls=calls)]).turns
+    assert [(c.name, c.arguments) for c in turn.tool_calls] == [
+        ("f", '{"a":1}'),
+        ("g", '{"b": 2}'),
+        ("h", "{}"),
+    ]
+    assert turn.text == "words"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "complaint"),
+    [
+        ([message("assistant", tool_calls="f")], "give a list"),
+        ([message("assistant", tool_calls=["f"])], "give id, name, arguments"),
+        ([message("assistant", tool_calls=[{"id": "1"}])], "has no name"),
+        (" ", "the prompt is empty"),
+        (None, "give a list"),
+        ([], "messages is empty"),
+        (["hi"], r"messages\[0\] is a str"),
+    ],
+)
+def test_what_cannot_be_sent_is_named(wrong, complaint):
+    with pytest.raises(InvalidRequestError, match=complaint):
+        Conversation.of(wrong)

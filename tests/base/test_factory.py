@@ -1,0 +1,213 @@
+"""Providers by name, from real entry points in a folder on the path."""
+
+import json
+import sys
+import textwrap
+
+import pytest
+from bruno_core.models.config import BrunoConfig, LLMConfig, MemoryConfig
+from bruno_llm_base import ConfigurationError, LLMFactory, ProviderNotFoundError
+from bruno_llm_openai import OpenAIProvider
+
+
+@pytest.fixture
+def publish(tmp_path, monkeypatch):
+    """Install a distribution that consists of one module and one entry point."""
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def publish(distribution, name, source, attribute="Provider"):
+        module = distribution.replace("-", "_")
+        (tmp_path / f"{module}.py").write_text(textwrap.dedent(source))
+        info = tmp_path / f"{module}-1.2.3.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Name: {distribution}\nVersion: 1.2.3\n")
+        (info / "entry_points.txt").write_text(
+            f"[bruno.llm_providers]\n{name} = {module}:{attribute}\n"
+        )
+        monkeypatch.delitem(sys.modules, module, raising=False)
+
+    return publish
+
+
+@pytest.fixture(autouse=True)
+def _key(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+
+
+def info(name):
+    return next(found for found in LLMFactory.providers() if found.name == name)
+
+
+def test_a_provider_is_made_by_name():
+    llm = LLMFactory.create("openai", {"model": "gpt-4.1", "temperature": 0.1}, temperature=0.2)
+    assert isinstance(llm, OpenAIProvider)
+    assert (llm.model, llm.get_model_info()["temperature"]) == ("gpt-4.1", 0.2)
+    assert isinstance(LLMFactory.create(" OpenAI "), OpenAIProvider)
+
+
+def test_installed_providers_are_listed():
+    found = info("openai")
+    assert (found.distribution, found.version, found.error) == ("bruno-llm-openai", "0.3.0", None)
+    assert {"chat", "streaming"} <= found.capabilities
+
+
+@pytest.mark.parametrize("name", ["claude", "anthropic"])
+def test_one_that_is_not_installed_names_the_cure(monkeypatch, name):
+    monkeypatch.setattr("bruno_llm_base.factory.entry_points", lambda **_: [])
+    with pytest.raises(ProviderNotFoundError, match="pip install bruno-llm-claude"):
+        LLMFactory.create(name)
+
+
+def test_one_that_nobody_knows_is_guessed():
+    with pytest.raises(ProviderNotFoundError, match=r"'opnai': did you mean 'openai'\?"):
+        LLMFactory.create("opnai")
+    with pytest.raises(ProviderNotFoundError, match=r"'zzz' \(installed: .*openai"):
+        LLMFactory.create("zzz")
+    with pytest.raises(ConfigurationError, match="provider is ''"):
+        LLMFactory.create("")
+
+
+def test_two_distributions_of_one_name_are_an_error(publish):
+    publish("rival", "openai", "class Provider: ...")
+    with pytest.raises(ConfigurationError, match="bruno-llm-openai, rival; uninstall all but one"):
+        LLMFactory.create("openai")
+
+
+@pytest.mark.parametrize(
+    ("source", "complaint"),
+    [
+        ("class Provider: ...", "does not implement bruno_core.interfaces.LLMInterface"),
+        ("def Provider(): ...", "does not implement bruno_core.interfaces.LLMInterface"),
+        ("import no_such_sdk", "cannot be loaded: No module named 'no_such_sdk'; reinstall it"),
+        ("", "cannot be loaded"),
+        (
+            """
+            from bruno_core.interfaces import LLMInterface
+            class Provider(LLMInterface):
+                async def generate(self, messages, **options): ...
+            """,
+            "lacks check_connection, get_model_info,",
+        ),
+    ],
+)
+def test_a_broken_provider_breaks_nothing_else(publish, source, complaint):
+    publish("parrot-llm", "parrot", source)
+    with pytest.raises(ConfigurationError, match=complaint):
+        LLMFactory.create("parrot")
+    found = info("parrot")
+    assert (found.distribution, found.version) == ("parrot-llm", "1.2.3")
+    assert found.error
+    assert info("openai").error is None
+
+
+def test_a_third_party_provider_is_found(publish):
+    publish(
+        "parrot-llm",
+        "parrot",
+        """
+        from bruno_llm_openai import OpenAIProvider
+        class Provider(OpenAIProvider):
+            name = "parrot"
+            capabilities = frozenset({"chat"})
+        """,
+    )
+    assert LLMFactory.create("parrot", api_key="k").name == "parrot"
+    assert info("parrot").capabilities == {"chat"}
+
+
+def test_only_what_was_set_in_bruno_cores_config_counts():
+    config = LLMConfig(provider="openai", model="gpt-4.1", timeout=9)
+    llm = LLMFactory.from_config(config)
+    assert "temperature" not in llm.get_model_info()
+    assert llm._timeouts.total == 9
+    whole = BrunoConfig(llm=config, memory=MemoryConfig(backend="b", connection_string="c"))
+    assert LLMFactory.from_config(whole).model == "gpt-4.1"
+    assert LLMFactory.create("openai", config).model == "gpt-4.1"
+
+
+def test_additional_params_go_where_they_belong():
+    config = LLMConfig(
+        provider="openai", model="m", additional_params={"top_p": 0.5, "reasoning_effort": "low"}
+    )
+    llm = LLMFactory.from_config(config)
+    assert llm.get_model_info()["top_p"] == 0.5
+    assert llm._settings.options == {"reasoning_effort": "low"}
+
+
+def test_a_mapping_may_be_nested():
+    for config in (
+        {"provider": "openai", "model": "m"},
+        {"llm": {"provider": "openai", "model": "m"}},
+    ):
+        assert LLMFactory.from_config(config).model == "m"
+    with pytest.raises(ConfigurationError, match="no provider is named: set provider"):
+        LLMFactory.from_config({"model": "m"})
+    with pytest.raises(ConfigurationError, match="config is a int"):
+        LLMFactory.from_config(3)
+    with pytest.raises(ConfigurationError, match="'modle': did you mean 'model'"):
+        LLMFactory.from_config({"provider": "openai", "modle": "m"})
+
+
+@pytest.mark.parametrize(
+    ("suffix", "text"),
+    [
+        (".yaml", "llm:\n  provider: openai\n  model: m\n"),
+        (".yml", "provider: openai\nmodel: m\n"),
+        (".json", '{"provider": "openai", "model": "m"}'),
+        (".toml", '[llm]\nprovider = "openai"\nmodel = "m"\n'),
+    ],
+)
+def test_files_of_three_formats(tmp_path, suffix, text):
+    path = tmp_path / f"llm{suffix}"
+    path.write_text(text)
+    assert LLMFactory.from_file(path).model == "m"
+    assert LLMFactory.from_file(str(path), model="n").model == "n"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "complaint"),
+    [
+        ("llm.ini", "", "is of no known format"),
+        ("llm.yaml", "a: [sk-canary", "line 1 is not valid YAML"),
+        ("llm.json", '{"api_key": sk-canary}', "line 1 is not valid JSON"),
+        ("llm.toml", "api_key = sk-canary", "is not valid TOML"),
+        ("llm.json", json.dumps(["sk-canary"]), "holds no mapping"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_told_without_its_contents(tmp_path, name, text, complaint):
+    path = tmp_path / name
+    path.write_text(text)
+    with pytest.raises(ConfigurationError, match=complaint) as caught:
+        LLMFactory.from_file(path)
+    assert "sk-canary" not in str(caught.value)
+    with pytest.raises(ConfigurationError, match="cannot be read: No such file"):
+        LLMFactory.from_file(tmp_path / "missing.yaml")
+
+
+def test_the_environment_in_order_of_precedence(monkeypatch):
+    monkeypatch.setenv("BRUNO_LLM_PROVIDER", "openai")
+    monkeypatch.setenv("BRUNO_LLM_MODEL", "generic")
+    assert LLMFactory.from_env().model == "generic"
+    monkeypatch.setenv("BRUNO_LLM_OPENAI_MODEL", "specific")
+    monkeypatch.setenv("BRUNO_LLM_OPENAI_API_KEY", "own")
+    llm = LLMFactory.from_env()
+    assert (llm.model, llm.key) == ("specific", "own")
+    assert LLMFactory.from_env(model="argument").model == "argument"
+    monkeypatch.setenv("BRUNO_LLM_OPENAI_TIMEOUT", "2.5")
+    monkeypatch.setenv("BRUNO_LLM_OPENAI_MAX_RETRIES", "4")
+    llm = LLMFactory.from_env("openai")
+    assert (llm._timeouts.total, llm._retry.attempts) == (2.5, 5)
+    monkeypatch.setenv("BRUNO_LLM_OPENAI_TIMEOUT", "soon")
+    with pytest.raises(ConfigurationError, match="BRUNO_LLM_OPENAI_TIMEOUT is 'soon'"):
+        LLMFactory.from_env("openai")
+
+
+def test_generic_variables_of_another_provider_do_not_count(monkeypatch):
+    monkeypatch.setenv("BRUNO_LLM_PROVIDER", "ollama")
+    monkeypatch.setenv("BRUNO_LLM_MODEL", "llama3.2")
+    assert LLMFactory.from_env("openai").model == OpenAIProvider.default_model
+
+
+def test_an_environment_that_names_nothing():
+    with pytest.raises(ConfigurationError, match="set BRUNO_LLM_PROVIDER"):
+        LLMFactory.from_env()

@@ -1,0 +1,227 @@
+"""Attempts, observers and resends, on OpenAI's provider and its fake."""
+
+import asyncio
+import logging
+
+import pytest
+from bruno_llm_base import (
+    InvalidRequestError,
+    LLMTimeoutError,
+    ModelNotFoundError,
+    RateLimitError,
+    Retry,
+    ServiceUnavailableError,
+    StreamError,
+    Timeouts,
+)
+from bruno_llm_base.observe import (
+    AttemptFailed,
+    FirstToken,
+    OptionDropped,
+    RequestAbandoned,
+    RequestFailed,
+    RequestFinished,
+    RequestStarted,
+)
+from bruno_llm_base.retry import next_wait
+from bruno_llm_base.testing import FakeAnswer, FakeError
+from bruno_llm_openai import OpenAIProvider
+from bruno_llm_openai.testing import FakeOpenAI
+from hypothesis import given
+from hypothesis import strategies as st
+
+AT_ONCE = Retry(attempts=3, wait_initial=0)
+
+
+@pytest.fixture
+def server():
+    with FakeOpenAI() as server:
+        yield server
+
+
+@pytest.fixture
+async def make(server):
+    made = []
+
+    def make(**keywords):
+        made.append(OpenAIProvider(**{"retry": AT_ONCE} | server.connection() | keywords))
+        return made[-1]
+
+    yield make
+    for llm in made:
+        await llm.aclose()
+
+
+async def test_each_failed_attempt_is_on_the_error(server, make):
+    headers = {"x-request-id": "req_7", "retry-after": "0"}
+    server.say(*[FakeError(kind="rate_limit", headers=headers)] * 3)
+    with pytest.raises(RateLimitError) as caught:
+        await make().generate("hi")
+    error = caught.value
+    assert [a.error for a in error.attempts] == ["RateLimitError"] * 3
+    assert {a.request_id for a in error.attempts} == {"req_7"}
+    assert (error.request_id, error.status_code, error.model) == ("req_7", 429, "gpt-6.1-terra")
+    assert "request req_7" in str(error)
+
+
+async def test_a_wait_beyond_the_deadline_is_told_at_once(server, make):
+    server.say(FakeError(kind="rate_limit", headers={"retry-after": "3600"}))
+    with pytest.raises(RateLimitError) as caught:
+        await make().generate("hi")
+    assert caught.value.retry_after == 3600
+    assert len(server.bodies) == 1
+
+
+async def test_a_stream_is_sent_again_only_before_its_first_text(server, make):
+    server.say(FakeAnswer(cut_after=1), FakeAnswer(text="whole again"))
+    stream = make().stream("hi")
+    assert [piece async for piece in stream] == ["whole", " again"]
+    assert [a.error for a in stream.response.attempts] == ["StreamError", None]
+    server.say(FakeAnswer(cut_after=3))
+    with pytest.raises(StreamError) as caught:
+        [piece async for piece in make().stream("hi")]
+    assert len(caught.value.attempts) == 1
+    assert caught.value.partial.text == "Hello from"
+
+
+async def test_reasoning_alone_does_not_forbid_a_second_try(server, make):
+    server.say(FakeAnswer(reasoning="hm", cut_after=2), FakeAnswer(text="yes", reasoning="aha"))
+    stream = make().stream("hi")
+    assert [piece async for piece in stream] == ["yes"]
+    assert stream.response.reasoning == "aha"
+
+
+@given(
+    failed=st.integers(1, 9),
+    asked=st.none() | st.floats(0, 500),
+    elapsed=st.floats(0, 500),
+    initial=st.floats(0, 10),
+)
+def test_waits_keep_their_bounds(failed, asked, elapsed, initial):
+    retry = Retry(attempts=5, wait_initial=initial, wait_max=20, deadline=100)
+    error = RateLimitError("slow down", retry_after=asked)
+    wait = next_wait(retry, error, failed=failed, elapsed=elapsed)
+    if failed >= 5 or elapsed + (asked or 0) > 100:
+        assert wait is None
+    elif wait is not None:
+        assert (asked or 0) <= wait <= (asked or 0) + min(20, initial * 2 ** (failed - 1))
+        assert elapsed + wait <= 100
+    assert next_wait(retry, InvalidRequestError("no"), failed=1, elapsed=0) is None
+
+
+async def test_an_option_that_the_api_refuses_is_left_out_once_and_for_all(server, make):
+    server.say(FakeError(kind="invalid_request", param="seed"))
+    heard = []
+    llm = make(seed=7, observers=[heard.append])
+    assert (await llm.request("hi")).text
+    assert await llm.generate("hi")
+    assert ["seed" in body for body in server.bodies] == [True, False, False]
+    assert [event.option for event in heard if isinstance(event, OptionDropped)] == ["seed"]
+    server.say(FakeError(kind="invalid_request", param="seed"))
+    with pytest.raises(InvalidRequestError, match="strict=False"):
+        await make(seed=7, strict=True).generate("hi")
+
+
+async def test_a_refused_max_tokens_is_spelled_the_newer_way(server, make):
+    server.say(FakeError(kind="invalid_request", param="max_tokens"))
+    await make(max_tokens=9).generate("hi")
+    first, second = server.bodies
+    assert (first["max_tokens"], second["max_completion_tokens"]) == (9, 9)
+    assert "max_tokens" not in second
+
+
+async def test_another_refused_request_is_not_resent(server, make):
+    server.say(FakeError(kind="invalid_request", param="messages[0]"))
+    with pytest.raises(InvalidRequestError) as caught:
+        await make().generate("hi")
+    assert caught.value.param == "messages[0]"
+    assert len(server.bodies) == 1
+
+
+async def test_observers_hear_the_whole_story(server, make):
+    heard = []
+    llm = make(observers=[heard.append])
+    server.say(FakeError(kind="overloaded"))
+    assert [piece async for piece in llm.stream("hi")]
+    kinds = [RequestStarted, AttemptFailed, FirstToken, RequestFinished]
+    assert [type(event) for event in heard] == kinds
+    assert heard[1].attempt.error == "ServiceUnavailableError"
+    assert heard[3].response.usage.output_tokens == 7
+    assert {event.provider for event in heard} == {"openai"}
+    heard.clear()
+    server.say(*[FakeError(kind="overloaded")] * 3)
+    with pytest.raises(ServiceUnavailableError):
+        await llm.request("hi")
+    assert [type(event) for event in heard][-1] is RequestFailed
+    heard.clear()
+    async with llm.stream("hi") as stream:
+        await anext(stream)
+    assert [type(event) for event in heard][-1] is RequestAbandoned
+    assert heard[-1].response.text == "Hello"
+
+
+async def test_an_observer_that_fails_stops_nobody(make, caplog):
+    def fail(event):
+        raise ZeroDivisionError
+
+    assert await make(observers=[fail]).generate("hi")
+    assert "an observer failed" in caplog.text
+
+
+async def test_a_request_is_logged_with_figures_and_without_words(make, caplog):
+    with caplog.at_level(logging.DEBUG, "bruno_llm"):
+        await make().generate("the secret question")
+    (record,) = [r for r in caplog.records if r.getMessage().startswith("request finished")]
+    for fact in ("provider=openai", "model=gpt-6.1-terra", "input_tokens=11", "duration=0."):
+        assert fact in record.getMessage()
+    assert getattr(record, "gen_ai.usage.output_tokens") == 7
+    own = [r.getMessage() for r in caplog.records if r.name == "bruno_llm"]
+    assert not [text for text in own if "secret" in text or "Hello" in text]
+
+
+async def test_nothing_is_printed_unasked(make, capfd):
+    await make().generate("hi")
+    with pytest.raises(ModelNotFoundError):
+        await make(model="nope").generate("hi")
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.fixture
+async def silence():
+    """An address that takes requests and never answers, and an event for when a client leaves."""
+    come, left = asyncio.Event(), asyncio.Event()
+
+    async def listen(reader, writer):
+        come.set()
+        await reader.read()
+        writer.close()
+        await writer.wait_closed()
+        left.set()
+
+    server = await asyncio.start_server(listen, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        yield {"base_url": f"http://127.0.0.1:{port}"}, come, left
+        await asyncio.wait_for(left.wait(), 5)
+
+
+async def test_silence_ends_in_a_timeout_that_names_it(silence):
+    connection, come, _ = silence
+    timeouts = Timeouts(first_token=1)
+    async with OpenAIProvider(**connection, retry=Retry(attempts=1), timeouts=timeouts) as llm:
+        with pytest.raises(LLMTimeoutError, match=r"no first token within 1 s"):
+            await llm.generate("hi")
+        assert come.is_set()
+
+
+async def test_cancelling_a_call_closes_its_connection(silence):
+    connection, come, left = silence
+    heard = []
+    async with OpenAIProvider(**connection, observers=[heard.append]) as llm:
+        task = asyncio.create_task(llm.generate("hi"))
+        await asyncio.wait_for(come.wait(), 10)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await asyncio.wait_for(left.wait(), 1)
+    assert isinstance(heard[-1], RequestAbandoned)

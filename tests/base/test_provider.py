@@ -1,0 +1,157 @@
+"""Building a provider: what is accepted, where keys come from, what is shown and pickled."""
+
+import asyncio
+import json
+import pickle
+
+import pytest
+from bruno_core.models import Message
+from bruno_llm_base import ConfigurationError, InvalidRequestError, Retry, Timeouts
+from bruno_llm_openai import OpenAIProvider
+from bruno_llm_openai.testing import FakeOpenAI
+
+CANARY = "sk-canary-42"
+
+
+@pytest.mark.parametrize(
+    ("keywords", "complaint"),
+    [
+        ({"modle": "x"}, "takes no 'modle': did you mean 'model'"),
+        ({"wobble": 1}, r"takes no 'wobble' \(known: api_key, "),
+        ({"temperature": 2.5}, "temperature is 2.5: Input should be less than or equal to 2"),
+        ({"temperature": True}, "temperature is True: a truth value is not a number"),
+        ({"temperature": float("nan")}, "temperature is nan"),
+        ({"max_tokens": 0}, "max_tokens is 0: Input should be greater than or equal to 1"),
+        ({"top_p": 0}, "top_p is 0"),
+        ({"stop": []}, "stop is \\[\\]"),
+        ({"stop": [""]}, "stop.0 is ''"),
+        ({"seed": "x"}, "seed is 'x': Input should be a valid integer"),
+        ({"model": ""}, "model is ''"),
+        ({"base_url": "localhost:80"}, "base_url is 'localhost:80'"),
+        ({"options": 3}, "options is 3: Input should be a valid dictionary"),
+        ({"system_prompt": 3}, "system_prompt is 3"),
+        ({"timeout": -1}, "Timeouts.total is -1: give seconds above 0"),
+        ({"max_retries": -1}, "Retry.attempts is 0: give 1 or more"),
+        ({"max_retries": 0.5}, "Retry.attempts is 0.5: give a whole number"),
+        ({"max_retries": "2"}, "Retry.attempts is '2': give a whole number"),
+        ({"timeout": 3, "timeouts": Timeouts()}, "give one of them"),
+        ({"retry": 3}, "retry is 3: give a Retry"),
+    ],
+)
+def test_what_is_wrong_is_named_with_its_cure(keywords, complaint):
+    with pytest.raises(ConfigurationError, match=complaint):
+        OpenAIProvider(api_key="k", **keywords)
+
+
+def test_policies_check_themselves():
+    for wrong in ({"deadline": -1}, {"attempts": True}, {"wait_max": "1"}):
+        with pytest.raises(ConfigurationError, match=f"Retry.{next(iter(wrong))} is"):
+            Retry(**wrong)
+    for wrong in ({"connect": 0}, {"total": "1"}, {"first_token": float("nan")}):
+        with pytest.raises(ConfigurationError, match=f"Timeouts.{next(iter(wrong))} is"):
+            Timeouts(**wrong)
+    assert Timeouts(connect=None, between_tokens=None).connect is None
+
+
+def test_a_missing_key_names_its_variable():
+    with pytest.raises(ConfigurationError, match="set OPENAI_API_KEY or pass api_key"):
+        OpenAIProvider()
+
+
+def test_an_address_of_ones_own_needs_no_key(monkeypatch):
+    assert OpenAIProvider(base_url="http://localhost:1/v1")
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://localhost:2/v1")
+    assert OpenAIProvider().get_model_info()["base_url"] == "http://localhost:2/v1"
+
+
+def test_the_key_comes_from_the_environment(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", f" {CANARY}\n")
+    assert OpenAIProvider().key == CANARY
+    assert OpenAIProvider(api_key="other").key == "other"
+
+
+def test_secrets_are_not_shown(monkeypatch):
+    llm = OpenAIProvider(api_key=CANARY, base_url=f"http://user:{CANARY}@host/v1?key={CANARY}")
+    shown = [repr(llm), str(llm), json.dumps(llm.get_model_info()), repr(vars(llm))]
+    with pytest.raises(ConfigurationError) as caught:
+        OpenAIProvider(api_key=CANARY, temperature=9)
+    with pytest.raises(ConfigurationError) as other:
+        OpenAIProvider(api_key=[CANARY])
+    shown += [str(caught.value), str(other.value)]
+    assert "http://host/v1" in shown[0]
+    assert not [text for text in shown[:3] + shown[4:] if CANARY in text]
+
+
+def test_the_description_is_plain_json():
+    llm = OpenAIProvider("gpt-6-luna", api_key="k", temperature=0.3, stop="END")
+    info = json.loads(json.dumps(llm.get_model_info()))
+    assert (info["provider"], info["model"]) == ("openai", "gpt-6-luna")
+    assert (info["temperature"], info["stop"]) == (0.3, ["END"])
+    assert info["base_url"] == "https://api.openai.com/v1"
+    assert llm.model == "gpt-6-luna"
+
+
+def test_a_provider_goes_to_a_worker_without_its_key(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", CANARY)
+    llm = OpenAIProvider("gpt-6-luna", temperature=0.3, timeout=5, max_retries=0)
+    llm.set_system_prompt("Be brief.")
+    data = pickle.dumps(llm)
+    assert CANARY.encode() not in data
+    copy = pickle.loads(data)
+    assert copy.key == CANARY
+    assert copy.get_model_info() == llm.get_model_info()
+    assert copy.get_system_prompt() == "Be brief."
+    assert (copy._retry, copy._timeouts) == (Retry(attempts=1), Timeouts(total=5))
+    with pytest.raises(ConfigurationError, match="set OPENAI_API_KEY in the worker"):
+        pickle.dumps(OpenAIProvider(api_key=CANARY))
+
+
+def test_the_system_prompt_is_sent_and_taken_back():
+    with FakeOpenAI() as server:
+        llm = OpenAIProvider(**server.connection())
+
+        async def ask():
+            llm.set_system_prompt("Be brief.")
+            await llm.generate("hi")
+            llm.set_system_prompt("")
+            await llm.generate("hi")
+            await llm.aclose()
+
+        asyncio.run(ask())
+        first, second = (body["messages"] for body in server.bodies)
+    assert first[0] == {"role": "system", "content": "Be brief."}
+    assert [message["role"] for message in second] == ["user"]
+
+
+@pytest.mark.parametrize(
+    ("call", "complaint"),
+    [
+        ({}, "give either messages or prompt"),
+        ({"messages": "a", "prompt": "b"}, "give either messages or prompt"),
+        ({"prompt": " "}, "the prompt is empty"),
+        ({"prompt": "a", "model": 5}, "model is 5"),
+        ({"prompt": "a", "top_p": "x"}, "top_p is 'x'"),
+    ],
+)
+def test_a_call_is_checked_before_anything_is_sent(call, complaint):
+    llm = OpenAIProvider(base_url="http://127.0.0.1:9")
+    with pytest.raises(InvalidRequestError, match=complaint):
+        asyncio.run(llm.generate(**call))
+    with pytest.raises(InvalidRequestError, match=complaint):
+        llm.stream(**call)
+
+
+def test_one_call_may_ask_another_model():
+    with FakeOpenAI() as server:
+        llm = OpenAIProvider(**server.connection())
+        messages = [Message(role="user", content="hi")]
+
+        async def ask():
+            await llm.generate(messages, model="gpt-4.1", temperature=0.5)
+            await llm.generate(prompt="hi", temperature=0.5)
+            await llm.aclose()
+
+        asyncio.run(ask())
+        first, second = server.bodies
+    assert (first["model"], first["temperature"]) == ("gpt-4.1", 0.5)
+    assert "temperature" not in second

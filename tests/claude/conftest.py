@@ -1,0 +1,17 @@
+from collections.abc import Iterator
+
+import pytest
+from bruno_llm_base import Retry
+from bruno_llm_claude import ClaudeProvider
+from bruno_llm_claude.testing import FakeClaude
+
+
+@pytest.fixture
+def server() -> Iterator[FakeClaude]:
+    with FakeClaude() as server:
+        yield server
+
+
+@pytest.fixture
+def llm(server: FakeClaude) -> ClaudeProvider:
+    return ClaudeProvider(**server.connection(), retry=Retry(attempts=1))

@@ -1,0 +1,78 @@
+"""What is loaded when: counted in a fresh interpreter, in modules, not in milliseconds."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+SDKS = {
+    "openai",
+    "anthropic",
+    "google.genai",
+    "httpx",
+    "httpx2",
+    "httpx_aiohttp",
+    "aiohttp",
+    "ollama",
+}
+PACKAGES = ["base", "openai", "claude", "gemini", "ollama"]
+
+
+def loaded_by(program):
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            f"{program}\nimport sys, json; print(json.dumps(list(sys.modules)))",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_importing_a_package_loads_no_sdk(package):
+    loaded = loaded_by(f"import bruno_llm_{package}")
+    assert not SDKS & loaded
+    core = loaded_by("import bruno_core.interfaces, bruno_core.utils.exceptions, jiter, tomllib")
+    assert len(loaded - core) < 60
+
+
+def test_the_umbrella_loads_a_provider_when_it_is_named():
+    assert "bruno_llm_openai" not in loaded_by("import bruno_llm")
+    loaded = loaded_by("from bruno_llm import OpenAIProvider")
+    assert "bruno_llm_openai" in loaded
+    assert not (SDKS | {"bruno_llm_claude", "bruno_llm_gemini", "bruno_llm_ollama"}) & loaded
+
+
+def test_listing_the_providers_loads_no_sdk():
+    listing = "from bruno_llm_base import LLMFactory\nassert len(LLMFactory.providers()) == 4"
+    discovery = """
+from bruno_core.registry.llm_registry import LLMProviderRegistry
+registry = LLMProviderRegistry()
+registry.discover_plugins()
+assert set(registry.list_plugins()) == {"claude", "gemini", "ollama", "openai"}
+"""
+    for program in (listing, discovery):
+        assert not SDKS & loaded_by(program)
+
+
+def test_building_a_provider_loads_no_sdk():
+    program = "from bruno_llm_base import LLMFactory\n" + "\n".join(
+        f"LLMFactory.create({name!r}, api_key='k').get_token_count('hi')"
+        for name in ("openai", "claude", "gemini", "ollama")
+    )
+    assert not SDKS & loaded_by(program)
+
+
+def test_the_umbrella_names_what_it_offers():
+    import bruno_llm
+
+    assert set(bruno_llm.__all__) <= set(dir(bruno_llm))
+    for name in bruno_llm.__all__:
+        assert getattr(bruno_llm, name)
+    with pytest.raises(AttributeError, match="no attribute 'Nobody'"):
+        _ = bruno_llm.Nobody

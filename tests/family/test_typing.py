@@ -1,0 +1,64 @@
+"""A user's code passes mypy's strictest mode."""
+
+from mypy import api
+
+PROGRAM = """
+import asyncio
+
+from bruno_core.interfaces import LLMInterface
+from bruno_core.models import Message, MessageRole
+from bruno_llm import LLMFactory, ModelResponse, OllamaProvider, OpenAIProvider, Retry, Timeouts
+
+
+async def main() -> None:
+    llm = LLMFactory.create("openai", model="gpt-6-luna", retry=Retry(attempts=2))
+    other = OpenAIProvider(api_key="k", timeouts=Timeouts(total=3))
+    core: LLMInterface = OllamaProvider(model="llama3.2")
+    messages = [Message(role=MessageRole.USER, content="hi")]
+    text: str = await llm.generate(messages, temperature=0.1, top_p=0.5)
+    async for piece in llm.stream(messages, max_tokens=3):
+        text += piece
+    stream = await other.stream("hi")
+    async for piece in stream:
+        text += piece
+    async with other.stream(prompt="hi") as entered:
+        text += await anext(entered)
+        answer: ModelResponse = entered.response
+    async for piece in await core.stream(messages):
+        text += piece
+    answer = await llm.request(messages)
+    tokens: int | None = answer.usage.output_tokens
+    print(text, tokens, await llm.list_models(), (await llm.diagnose()).reason)
+    await llm.aclose()
+
+
+asyncio.run(main())
+"""
+
+WRONG = """
+from bruno_llm import OpenAIProvider
+
+OpenAIProvider(modle="x")
+"""
+
+
+def check(tmp_path, program):
+    path = tmp_path / "program.py"
+    path.write_text(program)
+    config = tmp_path / "mypy.ini"
+    config.write_text("[mypy]\n[mypy-bruno_core.*]\nfollow_untyped_imports = True\n")
+    out, err, status = api.run(
+        ["--strict", "--config-file", str(config), "--cache-dir", str(tmp_path), str(path)]
+    )
+    assert not err
+    return out, status
+
+
+def test_the_whole_api_is_typed(tmp_path):
+    assert check(tmp_path, PROGRAM)[1] == 0, check(tmp_path, PROGRAM)[0]
+
+
+def test_a_misspelt_keyword_is_a_type_error(tmp_path):
+    out, status = check(tmp_path, WRONG)
+    assert status == 1
+    assert "modle" in out

@@ -1,0 +1,100 @@
+"""The fake is what the official SDK expects."""
+
+import openai
+import pytest
+from bruno_llm_base import ToolCall, Usage
+from bruno_llm_base.testing import FakeAnswer, FakeError
+
+HELLO = [{"role": "user", "content": "Hi"}]
+MODEL = "gpt-6.1-terra"
+FULL = FakeAnswer(
+    text="It rains, 世界.",
+    tool_calls=(
+        ToolCall(index=0, id="call_1", name="weather", arguments='{"city": "Paris"}'),
+        ToolCall(index=1, id="call_2", name="time", arguments="{}"),
+    ),
+    finish_reason="tool_call",
+    usage=Usage(input_tokens=60, output_tokens=20, cache_read_tokens=40, reasoning_tokens=5),
+)
+
+
+@pytest.fixture
+async def client(server):
+    async with openai.AsyncOpenAI(
+        **server.connection(), max_retries=0, _strict_response_validation=True
+    ) as client:
+        yield client
+
+
+async def test_a_whole_answer(client, server):
+    server.say(FULL)
+    answer = await client.chat.completions.create(model=MODEL, messages=HELLO)
+    (choice,) = answer.choices
+    assert (choice.message.content, choice.finish_reason) == (FULL.text, "tool_calls")
+    assert [call.function.name for call in choice.message.tool_calls] == ["weather", "time"]
+    assert (answer.usage.prompt_tokens, answer.usage.total_tokens) == (60, 80)
+    assert answer.usage.prompt_tokens_details.cached_tokens == 40
+    assert answer.usage.completion_tokens_details.reasoning_tokens == 5
+
+
+async def test_a_stream_sums_to_the_whole_answer(client, server):
+    server.say(FULL)
+    async with client.chat.completions.stream(
+        model=MODEL, messages=HELLO, stream_options={"include_usage": True}
+    ) as stream:
+        answer = await stream.get_final_completion()
+    (choice,) = answer.choices
+    assert choice.message.content == FULL.text
+    assert [call.function.arguments for call in choice.message.tool_calls] == [
+        '{"city": "Paris"}',
+        "{}",
+    ]
+    assert answer.usage.completion_tokens == 20
+
+
+async def test_usage_comes_only_if_asked_for(client):
+    stream = await client.chat.completions.create(model=MODEL, messages=HELLO, stream=True)
+    assert [chunk.usage async for chunk in stream if chunk.usage] == []
+
+
+async def test_a_refusal(client, server):
+    server.say(FakeAnswer(text="I cannot.", finish_reason="content_filter"))
+    answer = await client.chat.completions.create(model=MODEL, messages=HELLO)
+    assert answer.choices[0].message.refusal == "I cannot."
+
+
+async def test_models(client, server):
+    assert [model.id async for model in client.models.list()] == list(server.models)
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected", "code"),
+    [
+        ("authentication", openai.AuthenticationError, "invalid_api_key"),
+        ("quota", openai.RateLimitError, "insufficient_quota"),
+        ("model_not_found", openai.NotFoundError, "model_not_found"),
+        ("context_length", openai.BadRequestError, "context_length_exceeded"),
+        ("overloaded", openai.InternalServerError, "server_overloaded"),
+    ],
+)
+async def test_errors(client, server, kind, expected, code):
+    server.say(FakeError(kind=kind))
+    with pytest.raises(expected) as caught:
+        await client.chat.completions.create(model=MODEL, messages=HELLO)
+    assert caught.value.code == code
+
+
+async def test_an_error_inside_a_stream(client, server):
+    server.say(FakeError(kind="server_error", in_stream=True))
+    stream = await client.chat.completions.create(model=MODEL, messages=HELLO, stream=True)
+    with pytest.raises(openai.APIError, match="server_error"):
+        [chunk async for chunk in stream]
+
+
+async def test_what_the_api_would_refuse(client, server):
+    with pytest.raises(openai.BadRequestError):
+        await client.chat.completions.create(model=MODEL, messages=[])
+    with pytest.raises(openai.NotFoundError):
+        await client.chat.completions.create(model="gpt-4", messages=HELLO)
+    with pytest.raises(openai.NotFoundError):
+        await client.embeddings.create(model=MODEL, input="x")
