@@ -5,8 +5,8 @@ import time
 import bruno_core.utils.exceptions as core
 import pytest
 from bruno_llm_base import exceptions as ours
-from bruno_llm_base.failures import error_from, server_wait
-from bruno_llm_base.types import Attempt, ErrorFacts, ModelResponse
+from bruno_llm_base.failures import ErrorFacts, error_from, server_wait
+from bruno_llm_base.types import Attempt, ModelResponse
 
 
 @pytest.mark.parametrize(

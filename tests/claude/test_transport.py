@@ -47,4 +47,4 @@ async def test_all_models_are_asked_for_at_once(llm, server):
 
 def test_the_sdk_is_not_imported_with_the_module():
     code = "import sys, bruno_llm_claude.testing; sys.exit('anthropic' in sys.modules)"
-    subprocess.run([sys.executable, "-c", code], check=True)  # noqa: S603 - our own words
+    subprocess.run([sys.executable, "-c", code], check=True)

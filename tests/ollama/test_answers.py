@@ -121,7 +121,7 @@ def test_why_it_stopped(word, reason):
 
 async def test_a_model_that_was_only_loaded_gave_no_answer():
     body = line({"content": ""}, done=True, done_reason="load")
-    with pytest.raises(InvalidResponseError, match="no text"):
+    with pytest.raises(InvalidResponseError, match="stopped with an error: load"):
         await answered([body], lambda llm: llm.generate("hello"))
 
 

@@ -24,13 +24,13 @@ from bruno_llm_base.exceptions import (
     StreamError,
 )
 from bruno_llm_base.factory import LLMFactory, ProviderInfo
+from bruno_llm_base.failures import ErrorFacts
 from bruno_llm_base.policies import Retry, Timeouts
 from bruno_llm_base.provider import BaseProvider, Diagnosis
 from bruno_llm_base.stream import TextStream
 from bruno_llm_base.types import (
     NOTHING,
     Attempt,
-    ErrorFacts,
     FinishReason,
     Json,
     ModelResponse,

@@ -6,8 +6,9 @@ from typing import ClassVar
 
 from bruno_llm_base.conversation import Conversation
 from bruno_llm_base.exceptions import LLMError
+from bruno_llm_base.failures import ErrorFacts
 from bruno_llm_base.transport import Transport
-from bruno_llm_base.types import ErrorFacts, Json, ModelResponse
+from bruno_llm_base.types import Json, ModelResponse
 
 __all__ = ["Dialect"]
 

@@ -13,10 +13,10 @@ from bruno_llm_base.exceptions import (
     ServiceUnavailableError,
     StreamError,
 )
-from bruno_llm_base.failures import error_from, request_id
+from bruno_llm_base.failures import ErrorFacts, error_from, request_id
 from bruno_llm_base.policies import Timeouts
 from bruno_llm_base.transport import Reply, Transport, transport_error
-from bruno_llm_base.types import ErrorFacts, Json
+from bruno_llm_base.types import Json
 
 __all__ = ["Exchange", "ReadError", "Request"]
 

@@ -10,7 +10,6 @@ import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
-from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -18,7 +17,7 @@ from bruno_core.interfaces import LLMInterface
 
 from bruno_llm_base import sources
 from bruno_llm_base.exceptions import ConfigurationError, ProviderNotFoundError
-from bruno_llm_base.provider import BaseProvider
+from bruno_llm_base.provider import BaseProvider, keywords_of
 
 if TYPE_CHECKING:
     from bruno_core.models.config import BrunoConfig, LLMConfig
@@ -138,7 +137,7 @@ class LLMFactory:
 def _sorted_out(kind: type[BaseProvider], given: dict[str, Any]) -> dict[str, Any]:
     """Put bruno-core's `additional_params` where they belong: keywords, else vendor options."""
     extra = given.pop("additional_params", None) or {}
-    keywords = {name for base in kind.__mro__ for name in signature(base).parameters}
+    keywords = keywords_of(kind)
     given |= {name: value for name, value in extra.items() if name in keywords}
     options = {name: value for name, value in extra.items() if name not in keywords}
     return given | {"options": (given.get("options") or {}) | options} if options else given

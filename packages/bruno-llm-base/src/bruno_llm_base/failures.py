@@ -1,6 +1,7 @@
 """From what a server said to an error of ours."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -18,9 +19,9 @@ from bruno_llm_base.exceptions import (
     ServiceUnavailableError,
     StreamError,
 )
-from bruno_llm_base.types import ErrorFacts, ModelResponse
+from bruno_llm_base.types import ModelResponse
 
-__all__ = ["answer_text", "error_from", "request_id", "server_wait"]
+__all__ = ["ErrorFacts", "answer_text", "error_from", "request_id", "server_wait"]
 
 _BY_STATUS: dict[int, type[LLMError]] = {
     401: AuthenticationError,
@@ -32,6 +33,35 @@ _BY_STATUS: dict[int, type[LLMError]] = {
 }
 _SERVER_ERROR, _CLIENT_ERROR, _REDIRECT = 500, 400, 300
 _LONGEST_MESSAGE = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorFacts:
+    """What a vendor's error document says.
+
+    Attributes:
+        kind: The error it stands for; None leaves that to the HTTP status.
+        message: The vendor's sentence.
+        code: The vendor's own word for the error.
+        param: The request field it complains about.
+        reason: Why an answer was blocked.
+        limit: The limit that was exceeded, in tokens.
+        actual: What was sent, in tokens.
+        retry_after: How many seconds to wait.
+        request_id: The vendor's name for the request.
+        status: The status that the document names, which an error inside a 200 may.
+    """
+
+    kind: type[LLMError] | None = None
+    message: str = ""
+    code: str | None = None
+    param: str | None = None
+    reason: str | None = None
+    limit: int | None = None
+    actual: int | None = None
+    retry_after: float | None = None
+    request_id: str | None = None
+    status: int | None = None
 
 
 def error_from(facts: ErrorFacts, status: int, headers: Mapping[str, str]) -> LLMError:
@@ -125,6 +155,9 @@ def answer_text(response: ModelResponse) -> str:
         raise _without_text(
             OutputLimitError, message, response, actual=response.usage.output_tokens
         )
+    if response.finish_reason == "error":
+        message = f"the model stopped with an error: {response.finish_detail}"
+        raise _without_text(InvalidResponseError, message, response)
     if response.tool_calls:
         message = "the answer only calls tools: use request() to read them"
         raise _without_text(InvalidResponseError, message, response)

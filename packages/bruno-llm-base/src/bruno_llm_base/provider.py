@@ -107,7 +107,7 @@ class BaseProvider(Dialect, LLMInterface):
         Raises:
             ConfigurationError: A value is wrong, or the key is missing.
         """
-        refuse(unknown, KEYWORDS, type(self).__name__)
+        refuse(unknown, keywords_of(type(self)), type(self).__name__)
         given = {
             "model": model,
             "api_key": api_key,
@@ -378,8 +378,16 @@ class BaseProvider(Dialect, LLMInterface):
         return None, None
 
 
-KEYWORDS = frozenset(inspect.signature(BaseProvider).parameters) - {"unknown"}
-"""What every provider can be built with."""
+def keywords_of(kind: type) -> set[str]:
+    """Return what a provider class can be built with."""
+    names = {
+        name
+        for base in kind.__mro__
+        if "__init__" in vars(base)
+        for name, parameter in inspect.signature(vars(base)["__init__"]).parameters.items()
+        if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+    }
+    return names - {"self"}
 
 
 def _asked(messages: Messages | None, prompt: str | None) -> Messages:

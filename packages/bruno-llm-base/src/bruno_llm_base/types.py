@@ -5,18 +5,16 @@ A streamed answer is a series of partial `ModelResponse`s whose sum is the answe
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
+from operator import attrgetter
 from typing import Any, Literal, Self
 
 from bruno_core.models import Message, MessageRole
-
-from bruno_llm_base.exceptions import LLMError
 
 __all__ = [
     "NOTHING",
     "TOOL_CALL_PLACEHOLDER",
     "Answer",
     "Attempt",
-    "ErrorFacts",
     "FinishReason",
     "Json",
     "ModelResponse",
@@ -61,10 +59,18 @@ class Usage:
 
     def __add__(self, later: Self) -> Self:
         """Let each count that *later* reports replace ours."""
-        counts = ((item.name, getattr(later, item.name)) for item in fields(self))
-        return replace(self, **{name: count for name, count in counts if count is not None})
+        ours, news = _counts(self), _counts(later)
+        for our, new in zip(ours, news, strict=True):
+            if new is None and our is not None:
+                break
+        else:
+            return later  # it reports all that we do: some vendors count anew with every chunk
+        kept = [our if new is None else new for our, new in zip(ours, news, strict=True)]
+        return replace(self, **dict(zip(_COUNTS, kept, strict=True)))
 
 
+_COUNTS = tuple(item.name for item in fields(Usage))
+_counts = attrgetter(*_COUNTS)
 _NO_USAGE = Usage()
 
 
@@ -241,35 +247,6 @@ class Answer:
             tool_calls=_join_tool_calls(self._calls),
             provider_state=_join_state(self._state),
         )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ErrorFacts:
-    """What a vendor's error document says.
-
-    Attributes:
-        kind: The error it stands for; None leaves that to the HTTP status.
-        message: The vendor's sentence.
-        code: The vendor's own word for the error.
-        param: The request field it complains about.
-        reason: Why an answer was blocked.
-        limit: The limit that was exceeded, in tokens.
-        actual: What was sent, in tokens.
-        retry_after: How many seconds to wait.
-        request_id: The vendor's name for the request.
-        status: The status that the document names, which an error inside a 200 may.
-    """
-
-    kind: type[LLMError] | None = None
-    message: str = ""
-    code: str | None = None
-    param: str | None = None
-    reason: str | None = None
-    limit: int | None = None
-    actual: int | None = None
-    retry_after: float | None = None
-    request_id: str | None = None
-    status: int | None = None
 
 
 def _join_tool_calls(fragments: list[ToolCall]) -> tuple[ToolCall, ...]:

@@ -1,0 +1,116 @@
+"""Gemini's generateContent (https://ai.google.dev/api/generate-content)."""
+
+import re
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from bruno_llm_base import BaseProvider, Conversation, ErrorFacts, Json, ModelResponse
+from bruno_llm_base.transport import Transport
+
+from bruno_llm_gemini import errors, messages
+from bruno_llm_gemini.transport import CHAT, MODELS, STREAM, CapturingTransport
+from bruno_llm_gemini.typed import TypedTransport
+
+__all__ = ["GeminiProvider"]
+
+# From Gemini 3 on, a tool call without its signature is refused.
+_WANTS_SIGNATURES = re.compile(r"(?:.*/)?gemini-(?:[3-9]|\d\d)")
+
+
+class GeminiProvider(BaseProvider):
+    """Talk to Gemini, or with `client` to any endpoint of google-genai, such as Vertex AI."""
+
+    name = "gemini"
+    default_model = "gemini-3.8-flash"
+    default_base_url = "https://generativelanguage.googleapis.com"
+    api_key_env = ("GEMINI_API_KEY", "GOOGLE_API_KEY")
+    base_url_env = "GOOGLE_GEMINI_BASE_URL"
+    sdk = "google.genai"
+    chat_path = CHAT
+    stream_path = STREAM
+    models_path = MODELS
+    option_names: ClassVar[Mapping[str, str]] = {
+        "candidate_count": "generationConfig.candidateCount",
+        "cached_content": "cachedContent",
+        "frequency_penalty": "generationConfig.frequencyPenalty",
+        "max_tokens": "generationConfig.maxOutputTokens",
+        "presence_penalty": "generationConfig.presencePenalty",
+        "response_json_schema": "generationConfig.responseJsonSchema",
+        "response_mime_type": "generationConfig.responseMimeType",
+        "response_schema": "generationConfig.responseSchema",
+        "safety_settings": "safetySettings",
+        "seed": "generationConfig.seed",
+        "stop": "generationConfig.stopSequences",
+        "temperature": "generationConfig.temperature",
+        "thinking_config": "generationConfig.thinkingConfig",
+        "tool_config": "toolConfig",
+        "top_k": "generationConfig.topK",
+        "top_p": "generationConfig.topP",
+    }
+    capabilities = frozenset({"chat", "streaming", "tools", "reasoning"})
+
+    def __init__(
+        self, model: str | None = None, *, api_version: str | None = None, **keywords: Any
+    ) -> None:
+        """Set up a provider. Nothing is sent, and no SDK is imported.
+
+        Args:
+            model: The model; `default_model` if None.
+            api_version: The API's version, such as "v1beta"; the SDK's own choice if None.
+            **keywords: Those of `BaseProvider`.
+
+        Raises:
+            ConfigurationError: A value is wrong, or the key is missing.
+        """
+        super().__init__(model, **keywords)
+        self._api_version = api_version
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        rebuild, (kind, keywords) = super().__reduce__()
+        return rebuild, (kind, keywords | {"api_version": self._api_version})
+
+    def open_transport(self) -> Transport:
+        if self._client is not None:
+            return TypedTransport(self._client)
+        return CapturingTransport(
+            api_key=self.key or "none",  # servers of one's own may want none
+            base_url=self._base_url or self.default_base_url,
+            api_version=self._api_version,
+            connect=self._timeouts.connect,
+        )
+
+    def build_request(self, conversation: Conversation, options: Json, *, stream: bool) -> Json:
+        strict = _WANTS_SIGNATURES.match(options["model"]) is not None
+        return messages.build(conversation.opened(), sign=strict) | options
+
+    def parse_response(self, data: Json) -> ModelResponse:
+        answer = ModelResponse.join([self.parse_event(data)])  # the whole looks like a part
+        if answer.finish_reason is None:
+            raise ValueError("neither an answer that has ended nor a block")
+        return answer
+
+    def parse_event(self, data: Json) -> ModelResponse:
+        part = ModelResponse(model=data.get("modelVersion"), id=data.get("responseId"))
+        if candidates := data.get("candidates"):
+            messages.read(candidates[0], part)
+        elif reason := (data.get("promptFeedback") or {}).get("blockReason"):
+            part.finish_reason, part.finish_detail = "content_filter", reason
+        if counts := data.get("usageMetadata"):
+            part.usage = messages.usage(counts, ended=part.finish_reason is not None)
+        return part
+
+    def parse_models(self, data: Json) -> list[str]:
+        return [_short(row["name"]) for row in data.get("models") or () if _generates(row)]
+
+    def read_error(self, status: int, headers: Mapping[str, str], data: Json) -> ErrorFacts:
+        return errors.read(data)
+
+
+def _short(name: str) -> str:
+    return name.removeprefix("publishers/google/").removeprefix("models/")
+
+
+def _generates(model: Json) -> bool:
+    """Whether a model answers; Vertex AI does not say what its models do."""
+    methods = model.get("supportedGenerationMethods") or model.get("supportedActions")
+    return not methods or "generateContent" in methods

@@ -1,0 +1,140 @@
+"""A google-genai client of the user's own, through its typed methods.
+
+What it answers is turned back into the API's JSON: slower than `CapturingTransport`, but it works
+with any client, so with Vertex AI, its credentials and its regions.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Self
+
+from bruno_llm_base.framing import sse
+from bruno_llm_base.transport import Reply
+from bruno_llm_base.types import Json
+
+from bruno_llm_gemini.transport import MODELS, PAGE_SIZE, STREAM, arguments
+
+__all__ = ["TypedTransport"]
+
+
+class TypedTransport:
+    """Send JSON through a google-genai client that is not ours to close."""
+
+    def __init__(self, client: Any) -> None:
+        """Take a `google.genai.Client`."""
+        from google.genai.errors import APIError
+
+        self._models = client.aio.models
+        self._api_error = APIError
+
+    async def send(self, method: str, path: str, body: Json | None = None) -> Reply:
+        """Send a request and return the answer, whatever its status."""
+        try:
+            if path == MODELS:
+                pages = await self._models.list(config={"page_size": PAGE_SIZE})
+                rows = [_json(model) async for model in pages]
+                return Reply(_Document(b'{"models":[%b]}' % b",".join(rows)), sse)
+            asked = arguments(body or {}, retry_options={"attempts": 1})
+            if path == STREAM:
+                stream = await self._models.generate_content_stream(**asked)
+                return Reply(await _Pump(stream, self._api_error).start(), sse)
+            return Reply(_Document(_json(await self._models.generate_content(**asked))), sse)
+        except self._api_error as error:
+            return Reply(_Document(_error(error), error), sse)
+
+    async def aclose(self) -> None:
+        """Do nothing: the client is the user's."""
+
+
+class _Document:
+    """A whole answer, or an error."""
+
+    def __init__(self, data: bytes, error: Any = None) -> None:
+        self._data = data
+        self.status_code: int = error.code if error else 200
+        self.headers: Mapping[str, str] = getattr(error and error.response, "headers", None) or {}
+
+    async def aiter_bytes(self) -> AsyncIterator[bytes]:
+        """Yield the answer."""
+        yield self._data
+
+    async def aread(self) -> bytes:
+        """Return the answer."""
+        return self._data
+
+    async def aclose(self) -> None:
+        """Do nothing: it has been read."""
+
+
+class _Pump:
+    """A streamed answer, read by a task of its own.
+
+    Closing the SDK's generator does not close those inside it, and the connection stays open.
+    Cancelling whoever waits in the innermost one does, so somebody has to wait there all the time.
+    """
+
+    def __init__(self, stream: AsyncIterator[Any], api_error: type[Exception]) -> None:
+        self.status_code = 200
+        self.headers: Mapping[str, str] = {}
+        self._api_error = api_error
+        self._chunks: asyncio.Queue[bytes | Exception | None] = asyncio.Queue()
+        self._first: bytes | Exception | None = None
+        self._task = asyncio.create_task(_read(stream, self._chunks))
+
+    async def start(self) -> Self:
+        """Return the answer once it has begun; raise if the server refuses."""
+        try:
+            self._first = await self._chunks.get()
+        except BaseException:
+            await self.aclose()
+            raise
+        if isinstance(self._first, Exception):
+            raise self._first
+        return self
+
+    async def aiter_bytes(self) -> AsyncIterator[bytes]:
+        """Yield each chunk as a server-sent event."""
+        chunk = self._first
+        while chunk is not None:
+            if isinstance(chunk, self._api_error):
+                chunk = _error(chunk)
+            if isinstance(chunk, Exception):
+                raise chunk
+            yield b"data:" + chunk + b"\n"
+            chunk = await self._chunks.get()
+
+    async def aread(self) -> bytes:
+        """Return all events."""
+        return b"".join([data async for data in self.aiter_bytes()])
+
+    async def aclose(self) -> None:
+        """Close the connection."""
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+
+async def _read(
+    stream: AsyncIterator[Any], chunks: asyncio.Queue[bytes | Exception | None]
+) -> None:
+    try:
+        async for chunk in stream:
+            chunks.put_nowait(_json(chunk))
+    except Exception as error:  # noqa: BLE001 - whoever reads the chunks deals with it
+        chunks.put_nowait(error)
+    chunks.put_nowait(None)
+
+
+def _json(answer: Any) -> bytes:
+    """Return one of the SDK's objects in the API's own spelling."""
+    text: str = answer.model_dump_json(
+        exclude_none=True, by_alias=True, exclude={"sdk_http_response", "parsed"}
+    )
+    return text.encode()
+
+
+def _error(error: Any) -> bytes:
+    details = error.details
+    if not isinstance(details, dict) or "error" not in details:  # a proxy's page
+        details = {"error": {"code": error.code, "message": error.message}}
+    return json.dumps(details).encode()

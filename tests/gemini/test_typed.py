@@ -1,0 +1,151 @@
+"""A google-genai client of the user's own: the same answers, and the same care."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+
+import httpx2
+import pytest
+from bruno_llm_base import (
+    LLMTimeoutError,
+    ModelResponse,
+    QuotaExceededError,
+    Retry,
+    ServiceUnavailableError,
+    StreamError,
+    Timeouts,
+    ToolCall,
+    Usage,
+)
+from bruno_llm_base.exceptions import ConfigurationError, ModelNotFoundError
+from bruno_llm_base.testing import FakeAnswer, FakeError
+from bruno_llm_gemini import GeminiProvider, typed
+from bruno_llm_gemini.testing import FakeGemini
+from google import genai
+
+# google-genai subclasses aiohttp's session, which aiohttp has deprecated
+pytestmark = pytest.mark.filterwarnings("ignore:Inheritance class:DeprecationWarning")
+
+ANSWER = FakeAnswer(
+    text="Hello there.",
+    reasoning="Hm.",
+    tool_calls=(
+        ToolCall(id="call_1", name="weather", arguments='{"city": "Rome"}'),
+        ToolCall(name="time", arguments="{}"),
+    ),
+    usage=Usage(input_tokens=42, output_tokens=20, cache_read_tokens=8, reasoning_tokens=5),
+)
+
+
+@pytest.fixture(params=["aiohttp", "httpx2"])
+async def client(server: FakeGemini, request: pytest.FixtureRequest) -> AsyncIterator[genai.Client]:
+    http = httpx2.AsyncClient() if request.param == "httpx2" else None
+    options = genai.types.HttpOptions(
+        base_url=server.address,
+        httpx_async_client=http,
+        retry_options=genai.types.HttpRetryOptions(attempts=5, initial_delay=0.01),
+    )
+    with genai.Client(api_key=server.api_key, http_options=options) as client:
+        yield client
+        await client.aio.aclose()
+        if http is not None:
+            await http.aclose()
+
+
+@pytest.fixture
+def llm(client: genai.Client) -> GeminiProvider:
+    return GeminiProvider(client=client, retry=Retry(attempts=1), temperature=0.5)
+
+
+def known(response: ModelResponse) -> list[object]:
+    """Return what both transports must agree on; signatures differ in base64's alphabet."""
+    names = ("text", "reasoning", "tool_calls", "finish_reason", "finish_detail", "usage", "model")
+    return [getattr(response, name) for name in names]
+
+
+async def test_it_reads_what_the_other_transport_reads(
+    server: FakeGemini, llm: GeminiProvider
+) -> None:
+    server.say(ANSWER, ANSWER, ANSWER)
+    async with GeminiProvider(**server.connection(), temperature=0.5) as own:
+        expected = await own.request("x")
+    whole = await llm.request("x")
+    stream = llm.stream("x")
+    assert "".join([piece async for piece in stream]) == ANSWER.text
+    assert known(whole) == known(stream.response) == known(expected)
+    assert len(whole.provider_state) == len(expected.provider_state) == 2
+    first, second, third = server.bodies
+    assert first == second == third
+    assert first["generationConfig"] == {"temperature": 0.5}
+
+
+async def test_models(llm: GeminiProvider) -> None:
+    assert await llm.list_models() == list(FakeGemini.models)
+    assert await llm.check_connection()
+
+
+async def test_refusals(server: FakeGemini, llm: GeminiProvider) -> None:
+    server.say(FakeError(kind="quota", retry_after=3.5), FakeError(kind="overloaded"))
+    with pytest.raises(QuotaExceededError) as caught:
+        await llm.generate("x")
+    assert (caught.value.status_code, caught.value.retry_after) == (429, 3.5)
+    with pytest.raises(ServiceUnavailableError):
+        await llm.stream("x")
+    assert len(server.bodies) == 2, "the SDK sends nothing again"
+    with pytest.raises(ModelNotFoundError, match="closest on offer"):
+        await llm.generate("x", model="gemini-3.8-flush")
+
+
+async def test_what_goes_wrong_inside_a_stream(server: FakeGemini, llm: GeminiProvider) -> None:
+    server.say(FakeError(kind="overloaded", in_stream=True), FakeAnswer(cut_after=2))
+    for kind in (ServiceUnavailableError, StreamError):
+        with pytest.raises(kind) as caught:
+            _ = [piece async for piece in llm.stream("x")]
+        assert caught.value.partial is not None
+        assert caught.value.partial.text.startswith("Hello from")
+
+
+async def test_the_server_sees_that_we_leave(server: FakeGemini, llm: GeminiProvider) -> None:
+    server.say(FakeAnswer(text="word " * 20_000))
+    async for _ in llm.stream("x"):
+        break
+    assert await asyncio.to_thread(server.received[-1].left.wait, 2.0)
+
+
+async def test_a_limit_ends_the_wait_for_the_first_token() -> None:
+    closed = asyncio.Event()
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        await reader.read()  # returns when the client leaves
+        writer.close()
+        closed.set()
+
+    async with await asyncio.start_server(silent, "127.0.0.1", 0) as quiet:
+        port = quiet.sockets[0].getsockname()[1]
+        async with httpx2.AsyncClient() as http:
+            options = genai.types.HttpOptions(
+                base_url=f"http://127.0.0.1:{port}", httpx_async_client=http
+            )
+            slow = genai.Client(api_key="x", http_options=options)
+            llm = GeminiProvider(
+                client=slow, timeouts=Timeouts(first_token=0.1), retry=Retry(attempts=1)
+            )
+            with pytest.raises(LLMTimeoutError, match="no first token"):
+                await llm.stream("x")
+            await asyncio.wait_for(closed.wait(), 1)
+            slow.close()
+
+
+async def test_the_client_stays_the_users(client: genai.Client, llm: GeminiProvider) -> None:
+    await llm.generate("x")
+    await llm.aclose()
+    answer = await client.aio.models.generate_content(model=llm.model, contents="x")
+    assert answer.text
+    with pytest.raises(ConfigurationError, match="pickled"):
+        llm.__reduce__()
+
+
+def test_a_page_of_a_proxy_is_an_error_too() -> None:
+    page = genai.errors.ServerError(502, {"message": "<html>", "status": "Bad Gateway"})
+    assert json.loads(typed._error(page)) == {"error": {"code": 502, "message": "<html>"}}
