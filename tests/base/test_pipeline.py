@@ -225,3 +225,20 @@ async def test_cancelling_a_call_closes_its_connection(silence):
             await task
         await asyncio.wait_for(left.wait(), 1)
     assert isinstance(heard[-1], RequestAbandoned)
+
+
+class _NoList(FakeOpenAI):
+    """A server that does not say which models it has."""
+
+    def operation(self, request):
+        found = super().operation(request)
+        return "unknown" if found == "models" else found
+
+
+async def test_an_unknown_model_is_told_even_if_the_others_are_not_known():
+    with _NoList() as server:
+        async with OpenAIProvider(**server.connection(), model="gpt-x") as llm:
+            with pytest.raises(ModelNotFoundError) as caught:
+                await llm.generate("hi")
+            assert caught.value.message == "fake error: model_not_found"
+            assert not await llm.check_connection()

@@ -1,5 +1,5 @@
 import pytest
-from bruno_llm_base import ModelResponse, ToolCall, Usage
+from bruno_llm_base import Attempt, ModelResponse, ToolCall, Usage
 from bruno_llm_base.conversation import Conversation
 from hypothesis import given
 from hypothesis import strategies as st
@@ -34,6 +34,8 @@ def parts(draw):
         usage=draw(usages),
         model=draw(words),
         id=draw(words),
+        request_id=draw(words),
+        attempts=draw(st.sampled_from([(), (Attempt(duration=1),)])),
         provider_state=tuple(draw(st.lists(blocks, max_size=2))),
     )
 

@@ -142,3 +142,12 @@ async def test_an_address_may_have_a_path(server):
     async with OllamaProvider(base_url=f"{server.address}/ollama/") as llm:
         assert not await llm.check_connection()
     assert server.received[0].path == "/ollama/api/tags"
+
+
+async def test_a_login_in_the_address_is_sent_and_not_shown(server):
+    address = server.address.replace("http://", "http://me:s3cret%21@")
+    async with OllamaProvider(base_url=address, max_retries=0) as llm:
+        assert "s3cret" not in repr(llm) + str(llm.get_model_info())
+        with pytest.raises(AuthenticationError):  # the fake knows of no logins
+            await llm.generate("hello")
+    assert server.received[0].headers["authorization"] == "Basic bWU6czNjcmV0IQ=="

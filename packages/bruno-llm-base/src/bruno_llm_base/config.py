@@ -99,15 +99,13 @@ def check(model: type[_M], values: Mapping[str, Any], error: type[LLMError]) -> 
     try:
         return model.model_validate(dict(values))
     except ValidationError as problems:
-        rules = [_rule(item, model) for item in problems.errors(include_url=False)]
+        rules = [_rule(item) for item in problems.errors(include_url=False)]
     raise error("; ".join(rules))
 
 
-def _rule(item: ErrorDetails, model: type[BaseModel]) -> str:
+def _rule(item: ErrorDetails) -> str:
     path = [str(step) for step in item["loc"] if not str(step).startswith("function-")]
     name = ".".join(path)
-    if item["type"] == "extra_forbidden":
-        return f"unknown field {name!r}{did_you_mean(name, model.model_fields)}"
     shown = "" if name == "api_key" else f" is {item['input']!r:.80}"
     return f"{name}{shown}: {item['msg'].removeprefix('Value error, ')}"
 

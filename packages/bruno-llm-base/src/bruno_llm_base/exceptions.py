@@ -24,7 +24,7 @@ key, a prompt or (but for `partial`) an answer.
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from bruno_core.utils import exceptions as core
 
@@ -127,13 +127,6 @@ class LLMError(core.LLMError):
         # The cause may be an SDK's error, and those fail to unpickle: its text is in ours.
         state = {name: value for name, value in vars(self).items() if name != "cause"}
         return _rebuild, (type(self), self.message), state | {"cause": None}
-
-    def with_context(self, **facts: object) -> Self:
-        """Set the attributes named in *facts* that are still unknown."""
-        for name, value in facts.items():
-            if not getattr(self, name):
-                setattr(self, name, value)
-        return self
 
 
 def _rebuild(kind: type[LLMError], message: str) -> LLMError:
