@@ -7,8 +7,8 @@ import inspect
 import warnings
 
 import pytest
-from bruno_llm_base import StreamError, TextStream
-from bruno_llm_base.testing import FakeAnswer
+from bruno_llm_base import Retry, StreamError, TextStream
+from bruno_llm_base.testing import FakeAnswer, FakeError
 from bruno_llm_openai import OpenAIProvider
 from bruno_llm_openai.testing import FakeOpenAI
 
@@ -123,6 +123,18 @@ async def test_however_it_is_left_the_server_sees_it(llm, server, leave):
     with contextlib.suppress(LookupError):
         await leave(llm.stream("hi"))
     assert await asyncio.to_thread(server.received[0].left.wait, 1)
+
+
+async def test_leaving_a_second_attempt_closes_it_too(server):
+    server.say(FakeError(kind="overloaded"), LONG)
+    async with OpenAIProvider(**server.connection(), retry=Retry(wait_initial=0)) as llm:
+        gc.disable()
+        try:
+            async for _ in llm.stream("hi"):
+                break
+            assert await asyncio.to_thread(server.received[1].left.wait, 1)
+        finally:
+            gc.enable()
 
 
 async def test_cancelling_the_reader_closes_the_connection(llm, server):

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
 
 from bruno_llm_base.exceptions import (
     AuthenticationError,
@@ -133,45 +132,41 @@ def _number(text: str | None) -> float | None:
     return number if 0 <= number < float("inf") else None
 
 
-def answer_text(response: ModelResponse) -> str:
-    """Return the text of an answer.
+def answer_text(response: ModelResponse, provider: str) -> str:
+    """Return the text of an answer of *provider*.
 
     Raises:
         ContentBlockedError: The model refused, or a filter took the answer.
         OutputLimitError: The output budget was spent before any text.
         InvalidResponseError: It only calls tools, or says nothing.
     """
-    if response.finish_reason == "content_filter":
-        detail = response.finish_detail
-        message = f"the answer was blocked: {detail}"
-        raise _without_text(ContentBlockedError, message, response, reason=detail)
-    if response.text.strip():
+    blocked = response.finish_reason == "content_filter"
+    if response.text.strip() and not blocked:
         return response.text
+    kind, message = _instead_of_text(response)
+    raise kind(
+        message,
+        provider=provider,
+        model=response.model,
+        request_id=response.request_id,
+        reason=response.finish_detail if blocked else None,
+        attempts=response.attempts,
+        partial=response,
+    )
+
+
+def _instead_of_text(response: ModelResponse) -> tuple[type[LLMError], str]:
+    """Return what an answer has in place of text."""
+    detail = response.finish_detail
+    if response.finish_reason == "content_filter":
+        return ContentBlockedError, f"the answer was blocked: {detail}"
     if response.finish_reason == "length":
-        message = (
+        return OutputLimitError, (
             "the output limit was reached before any text (reasoning counts as output): raise"
             " max_tokens or lower the reasoning effort"
         )
-        raise _without_text(
-            OutputLimitError, message, response, actual=response.usage.output_tokens
-        )
     if response.finish_reason == "error":
-        message = f"the model stopped with an error: {response.finish_detail}"
-        raise _without_text(InvalidResponseError, message, response)
+        return InvalidResponseError, f"the model stopped with an error: {detail}"
     if response.tool_calls:
-        message = "the answer only calls tools: use request() to read them"
-        raise _without_text(InvalidResponseError, message, response)
-    raise _without_text(InvalidResponseError, "the answer holds no text", response)
-
-
-def _without_text(
-    kind: type[LLMError], message: str, response: ModelResponse, **facts: Any
-) -> LLMError:
-    return kind(
-        message,
-        model=response.model,
-        request_id=response.request_id,
-        attempts=response.attempts,
-        partial=response,
-        **facts,
-    )
+        return InvalidResponseError, "the answer only calls tools: use request() to read them"
+    return InvalidResponseError, "the answer holds no text"

@@ -79,6 +79,7 @@ class Pipeline:
                 finally:
                     await exchange.aclose()
                 await run.again(failure)
+                del failure  # and with it a traceback, and all that was at work in it
         finally:
             run.close()
 
@@ -118,10 +119,11 @@ async def _texts(
             finally:
                 await exchange.aclose()
             await run.again(failure)
+            del failure  # and with it a traceback, and all that was at work in it
     finally:
         run.close()
     state.response = response
-    answer_text(response)
+    answer_text(response, run.provider)
 
 
 def _parsed(parse: Callable[[Json], _T], data: Json) -> _T:
@@ -193,6 +195,11 @@ class _Run:
                 yield part.text
         if heard and answer.begun:
             exchange.expect_more()
+
+    @property
+    def provider(self) -> str:
+        """The provider's name."""
+        return self._pipeline.provider
 
     @property
     def complete(self) -> bool:

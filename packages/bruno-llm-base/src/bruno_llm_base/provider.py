@@ -161,7 +161,7 @@ class BaseProvider(Dialect, LLMInterface):
             LLMError: Any other failure; see `bruno_llm_base.exceptions`.
         """
         kwargs |= {"temperature": temperature, "max_tokens": max_tokens, "prompt": prompt}
-        return answer_text(await self.request(messages, **kwargs))
+        return answer_text(await self.request(messages, **kwargs), self.name)
 
     def stream(
         self,
