@@ -242,3 +242,29 @@ async def test_an_unknown_model_is_told_even_if_the_others_are_not_known():
                 await llm.generate("hi")
             assert caught.value.message == "fake error: model_not_found"
             assert not await llm.check_connection()
+
+
+async def test_a_connection_that_the_server_had_closed_is_replaced_at_once():
+    lives = 0
+
+    async def answer_once(reader, writer):
+        """Promise to keep the connection, and close it after one answer."""
+        nonlocal lives
+        lives += 1
+        head = await reader.readuntil(b"\r\n\r\n")
+        await reader.readexactly(int(head.lower().split(b"content-length: ")[1].split(b"\r")[0]))
+        body = b'{"choices": [{"message": {"content": "yes"}, "finish_reason": "stop"}]}'
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n")
+        writer.write(b"connection: keep-alive\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body))
+        await reader.readexactly(1)  # until the next request, which then finds it closed
+        writer.transport.abort()
+
+    server = await asyncio.start_server(answer_once, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        patient = Retry(wait_initial=30, wait_max=30)
+        async with OpenAIProvider(base_url=f"http://127.0.0.1:{port}", retry=patient) as llm:
+            await llm.generate("hi")
+            response = await asyncio.wait_for(llm.request("hi"), 5)
+    assert [attempt.error for attempt in response.attempts] == ["ServiceUnavailableError", None]
+    assert lives == 2

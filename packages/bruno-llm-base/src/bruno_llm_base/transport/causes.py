@@ -2,7 +2,10 @@
 
 from bruno_llm_base.exceptions import LLMError, LLMTimeoutError, ServiceUnavailableError
 
-__all__ = ["transport_error"]
+__all__ = ["DROPPED", "transport_error"]
+
+DROPPED = "connection_dropped"
+"""The code of an error that ended a connection before there was an answer."""
 
 _UNREACHABLE = "the server cannot be reached"
 _DROPPED = "the connection broke off"
@@ -56,4 +59,4 @@ def transport_error(error: Exception) -> LLMError:
         found = _CAUSES.get(type(inner).__name__, found)
         inner = inner.__cause__ or inner.__context__
     kind, message = found
-    return kind(message, cause=error)
+    return kind(message, code=DROPPED if message is _DROPPED else None, cause=error)

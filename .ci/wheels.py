@@ -1,0 +1,66 @@
+"""Install each wheel of `dist/` alone in an environment of its own, and use it there.
+
+What each must do is in `alone.py`.
+"""
+
+# ruff: noqa: INP001, S603, T201 - a script that runs others and talks
+
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+DIST = HERE.parent / "dist"
+sys.path.insert(0, str(HERE.parent))
+
+from run import PYTHON, new_environment  # noqa: E402
+
+ALONE = {
+    "bruno-llm-base": "bruno-llm-base",
+    "bruno-llm-claude": "bruno-llm-claude[testing]",
+    "bruno-llm-gemini": "bruno-llm-gemini[testing]",
+    "bruno-llm-ollama": "bruno-llm-ollama[testing]",
+    "bruno-llm-openai": "bruno-llm-openai[testing]",
+    "bruno-llm": "bruno-llm",
+}
+
+
+def main() -> int:
+    """Try every wheel, two at a time; return how many failed."""
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(2) as pool:
+        versions = Path(folder) / "versions.txt"
+        versions.write_text("".join(f"{name}=={version(name)}\n" for name in ALONE))
+        return sum(pool.map(lambda name: fails(name, Path(folder) / name, versions), ALONE))
+
+
+def version(name: str) -> str:
+    """Return the version of the one wheel of *name*."""
+    (wheel,) = DIST.glob(f"{name.replace('-', '_')}-*.whl")
+    return wheel.name.split("-")[1]
+
+
+def fails(name: str, folder: Path, versions: Path) -> bool:
+    """Say whether the wheel of *name* fails; our *versions* are those of `dist/`."""
+    begun = time.monotonic()
+    ours = ("--find-links", str(DIST), "--constraint", str(versions))
+    try:
+        pip = new_environment(folder)
+        quietly(*pip, "install", "--quiet", *ours, ALONE[name])
+        quietly(str(folder / PYTHON), "-I", str(HERE / "alone.py"), name)
+    except subprocess.CalledProcessError as error:
+        print(f"{name}: FAILED\n{error.stdout}", flush=True)
+        return True
+    print(f"{name}: works alone ({time.monotonic() - begun:.0f} s)", flush=True)
+    return False
+
+
+def quietly(*command: str) -> None:
+    """Run *command*; what it says matters only if it fails."""
+    subprocess.run(command, check=True, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
