@@ -5,7 +5,14 @@ import json
 import time
 
 import pytest
-from bruno_llm_base import InvalidResponseError, LLMTimeoutError, Retry, StreamError, Timeouts
+from bruno_llm_base import (
+    InvalidResponseError,
+    LLMTimeoutError,
+    QuotaExceededError,
+    Retry,
+    StreamError,
+    Timeouts,
+)
 from bruno_llm_openai import OpenAIProvider
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
@@ -115,3 +122,34 @@ async def test_a_server_without_usage_is_no_error(serve):
     _, error, response = await read(await serve(HELLO, event({}, "length"), END))
     assert (error, response.usage.output_tokens) == (None, None)
     assert response.text == "Hello"
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "expected"),
+    [
+        (b"application/json", b'{"error": {"code": "insufficient_quota"}}', QuotaExceededError),
+        (b"application/json", b'{"choices": []}', InvalidResponseError),
+        (b"text/html", b"<html>Sign in</html>", InvalidResponseError),
+    ],
+)
+async def test_an_answer_that_is_no_stream_is_told_and_not_asked_for_again(kind, body, expected):
+    asked = 0
+
+    async def answer(reader, writer):
+        nonlocal asked
+        asked += 1
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(
+            b"HTTP/1.1 200 OK\r\ncontent-type: %b\r\nconnection: close\r\n\r\n%b" % (kind, body)
+        )
+        await writer.drain()
+        writer.close()
+        await asyncio.wait([asyncio.ensure_future(writer.wait_closed())])
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with OpenAIProvider(base_url=url, retry=Retry(wait_initial=0)) as llm:
+            with pytest.raises(expected):
+                await llm.stream("hi")
+    assert asked == 1

@@ -62,9 +62,9 @@ def test_results_find_their_calls():
     )
     assert conversation.turns[0].text == ""
     assert conversation.turns[1].parts == (
+        ToolResult("1", "f", "in order"),
         ToolResult("2", "g", "by id"),
         ToolResult("3", "h", "by name"),
-        ToolResult("1", "f", "in order"),
     )
 
 
@@ -80,7 +80,7 @@ def test_tool_calls_may_come_in_three_shapes():
     openai = {"id": "1", "type": "function", "function": {"name": "f", "arguments": '{"a":1}'}}
     flat = {"name": "g", "arguments": {"b": 2}}
     calls = [openai, flat, ToolCall(id="3", name="h", arguments="{}")]
-    (turn,) = Conversation.of([message("assistant", "words", tool_calls=calls)]).turns
+    turn, _ = Conversation.of([message("assistant", "words", tool_calls=calls)]).turns
     assert [(c.name, c.arguments) for c in turn.tool_calls] == [
         ("f", '{"a":1}'),
         ("g", '{"b": 2}'),
@@ -104,3 +104,50 @@ def test_tool_calls_may_come_in_three_shapes():
 def test_what_cannot_be_sent_is_named(wrong, complaint):
     with pytest.raises(InvalidRequestError, match=complaint):
         Conversation.of(wrong)
+
+
+def test_results_follow_their_calls_whatever_comes_between():
+    def call(number):
+        metadata = {"tool_calls": [{"id": str(number), "name": "f"}]}
+        return Message(role="assistant", content="(tool call)", metadata=metadata)
+
+    conversation = Conversation.of(
+        [
+            call(1),
+            message("assistant", "Let me check."),
+            call(2),
+            message("user", "Hurry."),
+            message("tool", "one", tool_call_id="1"),
+            message("tool", "two", tool_call_id="2"),
+        ]
+    )
+    assert roles(conversation) == ["assistant", "tool", "assistant", "tool", "user"]
+    assert [turn.tool_results[0].content for turn in conversation.turns if turn.tool_results] == [
+        "one",
+        "two",
+    ]
+
+
+def test_a_call_without_a_result_says_so():
+    calls = [{"id": "1", "name": "f"}, {"id": "2", "name": "g"}]
+    conversation = Conversation.of(
+        [message("assistant", tool_calls=calls), message("tool", "two", tool_call_id="2")]
+    )
+    assert [result.content for result in conversation.turns[1].tool_results] == [
+        "(no result)",
+        "two",
+    ]
+
+
+def test_what_cannot_be_encoded_is_named_and_not_quoted():
+    broken = message("user")
+    broken.content = "secret \ud800"
+    for messages in ("secret \ud800", [broken]):
+        with pytest.raises(InvalidRequestError, match="half of a surrogate pair") as caught:
+            Conversation.of(messages)
+        assert "secret" not in str(caught.value)
+
+
+def test_provider_state_must_be_what_it_was():
+    with pytest.raises(InvalidRequestError, match="leave it as it was"):
+        Conversation.of([message("assistant", provider_state=["x"])])

@@ -191,7 +191,7 @@ def test_the_environment_in_order_of_precedence(monkeypatch):
     monkeypatch.setenv("BRUNO_LLM_OPENAI_MODEL", "specific")
     monkeypatch.setenv("BRUNO_LLM_OPENAI_API_KEY", "own")
     llm = LLMFactory.from_env()
-    assert (llm.model, llm.key) == ("specific", "own")
+    assert (llm.model, llm.access.key) == ("specific", "own")
     assert LLMFactory.from_env(model="argument").model == "argument"
     monkeypatch.setenv("BRUNO_LLM_OPENAI_TIMEOUT", "2.5")
     monkeypatch.setenv("BRUNO_LLM_OPENAI_MAX_RETRIES", "4")
@@ -211,3 +211,39 @@ def test_generic_variables_of_another_provider_do_not_count(monkeypatch):
 def test_an_environment_that_names_nothing():
     with pytest.raises(ConfigurationError, match="set BRUNO_LLM_PROVIDER"):
         LLMFactory.from_env()
+
+
+def test_a_configuration_of_another_provider_is_refused():
+    config = LLMConfig(provider="anthropic", model="m", api_key="sk-canary")
+    with pytest.raises(ConfigurationError, match="is for 'anthropic', not for 'openai'") as caught:
+        LLMFactory.create("openai", config)
+    assert "sk-canary" not in str(caught.value)
+    assert LLMFactory.create("openai", {"provider": "OpenAI", "model": "m"}).model == "m"
+
+
+def test_what_is_said_outright_wins_over_additional_params():
+    extra = {"model": "extra", "seed": 1}
+    config = LLMConfig(provider="openai", model="field", additional_params=extra)
+    llm = LLMFactory.from_config(config)
+    assert (llm.model, llm.get_model_info()["seed"]) == ("field", 1)
+    assert LLMFactory.from_config(config, model="argument", seed=2).get_model_info()["seed"] == 2
+
+
+@pytest.mark.parametrize(
+    ("config", "complaint"),
+    [
+        ({"provider": "openai", 5: 1}, "5 is no name of a field"),
+        ({"provider": "openai", "additional_params": ["x"]}, "additional_params is a list"),
+        ({"provider": "openai", "options": "x"}, "options is a str"),
+    ],
+)
+def test_a_configuration_of_the_wrong_shape_is_named(config, complaint):
+    with pytest.raises(ConfigurationError, match=complaint):
+        LLMFactory.from_config(config)
+
+
+def test_a_file_nested_too_deeply_is_not_valid(tmp_path):
+    path = tmp_path / "llm.json"
+    path.write_text("[" * 100_000)
+    with pytest.raises(ConfigurationError, match="is not valid JSON"):
+        LLMFactory.from_file(path)

@@ -118,8 +118,12 @@ async def test_an_option_that_the_api_refuses_is_left_out_once_and_for_all(serve
     assert ["seed" in body for body in server.bodies] == [True, False, False]
     assert [event.option for event in heard if isinstance(event, OptionDropped)] == ["seed"]
     server.say(FakeError(kind="invalid_request", param="seed"))
-    with pytest.raises(InvalidRequestError, match="strict=False"):
+    with pytest.raises(InvalidRequestError, match="code unsupported_parameter"):
         await make(seed=7, strict=True).generate("hi")
+    server.say(FakeError(kind="invalid_request", param="stream"))
+    with pytest.raises(InvalidRequestError):  # no option, and no request does without it
+        await make().stream("hi")
+    assert len(server.bodies) == 5
 
 
 async def test_a_refused_max_tokens_is_spelled_the_newer_way(server, make):

@@ -4,6 +4,7 @@ import asyncio
 import json
 import pickle
 
+import openai
 import pytest
 from bruno_core.models import Message
 from bruno_llm_base import ConfigurationError, InvalidRequestError, Retry, Timeouts
@@ -27,8 +28,16 @@ CANARY = "sk-canary-42"
         ({"stop": [""]}, "stop.0 is ''"),
         ({"seed": "x"}, "seed is 'x': Input should be a valid integer"),
         ({"model": ""}, "model is ''"),
-        ({"base_url": "localhost:80"}, "base_url is 'localhost:80'"),
-        ({"options": 3}, "options is 3: Input should be a valid dictionary"),
+        ({"base_url": "localhost:80"}, "base_url is 'localhost:80': give an address like http"),
+        ({"base_url": "http://[::1"}, "base_url is"),
+        ({"base_url": "http://a:b:c"}, "base_url is"),
+        ({"base_url": "http://a b"}, "base_url is"),
+        ({"base_url": "http://ab\n"}, "base_url is"),
+        ({"options": {"x": object()}}, "the option 'x' is no JSON, but a object"),
+        ({"client": object()}, "client= brings its own api_key"),
+        ({"observers": None}, "observers is None: give a list of callables"),
+        ({"observers": [3]}, "observers is"),
+        ({"options": 3}, "options: Input should be a valid dictionary"),
         ({"system_prompt": 3}, "system_prompt is 3"),
         ({"timeout": -1}, "Timeouts.total is -1: give seconds above 0"),
         ({"max_retries": -1}, "Retry.attempts is 0: give 1 or more"),
@@ -66,8 +75,8 @@ def test_an_address_of_ones_own_needs_no_key(monkeypatch):
 
 def test_the_key_comes_from_the_environment(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", f" {CANARY}\n")
-    assert OpenAIProvider().key == CANARY
-    assert OpenAIProvider(api_key="other").key == "other"
+    assert OpenAIProvider().access.key == CANARY
+    assert OpenAIProvider(api_key="other").access.key == "other"
 
 
 def test_secrets_are_not_shown(monkeypatch):
@@ -98,7 +107,7 @@ def test_a_provider_goes_to_a_worker_without_its_key(monkeypatch):
     data = pickle.dumps(llm)
     assert CANARY.encode() not in data
     copy = pickle.loads(data)
-    assert copy.key == CANARY
+    assert copy.access.key == CANARY
     assert copy.get_model_info() == llm.get_model_info()
     assert copy.get_system_prompt() == "Be brief."
     assert (copy._retry, copy._timeouts) == (Retry(attempts=1), Timeouts(total=5))
@@ -155,3 +164,76 @@ def test_one_call_may_ask_another_model():
         first, second = server.bodies
     assert (first["model"], first["temperature"]) == ("gpt-4.1", 0.5)
     assert "temperature" not in second
+
+
+@pytest.mark.parametrize("key", ["sk-…", "sk a\u0000", "  "])
+def test_a_key_that_no_header_can_hold_is_refused_unseen(key, monkeypatch):
+    with pytest.raises(ConfigurationError, match="api_key holds characters") as caught:
+        OpenAIProvider(api_key=key)
+    assert "sk" not in str(caught.value)
+    if key.strip() and "\0" not in key:
+        monkeypatch.setenv("OPENAI_API_KEY", key)
+        with pytest.raises(ConfigurationError, match="OPENAI_API_KEY holds characters"):
+            OpenAIProvider()
+
+
+def test_white_space_around_a_key_is_no_part_of_it():
+    assert OpenAIProvider(api_key=f" {CANARY}\n").access.key == CANARY
+
+
+def test_an_address_with_a_secret_is_not_repeated(monkeypatch):
+    with pytest.raises(ConfigurationError) as caught:
+        OpenAIProvider(base_url=f"user:{CANARY}@host?key={CANARY}")
+    assert "'host'" in str(caught.value)
+    assert CANARY not in str(caught.value)
+    monkeypatch.setenv("OPENAI_BASE_URL", "localhost:1")
+    with pytest.raises(ConfigurationError, match="OPENAI_BASE_URL is 'localhost:1'"):
+        OpenAIProvider(api_key="k")
+
+
+async def test_a_login_in_the_address_is_refused_where_it_cannot_be_sent():
+    llm = OpenAIProvider(base_url=f"http://me:{CANARY}@127.0.0.1:9")
+    with pytest.raises(ConfigurationError, match="base_url holds a login: pass client="):
+        await llm.generate("hi")
+    with pytest.raises(ConfigurationError, match="a login or a client cannot be pickled"):
+        pickle.dumps(llm)
+
+
+async def test_a_synchronous_client_is_refused():
+    with openai.OpenAI(api_key="k") as client:
+        llm = OpenAIProvider(client=client)
+        assert llm.get_model_info()["base_url"] == "https://api.openai.com/v1/"
+        with pytest.raises(ConfigurationError, match="client is a OpenAI: give an asynchronous"):
+            await llm.generate("hi")
+
+
+def test_a_calls_option_overrules_the_providers_in_any_spelling():
+    with FakeOpenAI() as server:
+        llm = OpenAIProvider(**server.connection(), max_tokens=1, options={"max_tokens": 2, "n": 1})
+
+        async def ask():
+            await llm.generate("hi")
+            await llm.generate("hi", max_tokens=3)
+            await llm.aclose()
+
+        asyncio.run(ask())
+        assert [body["max_tokens"] for body in server.bodies] == [2, 3]
+
+
+def test_the_callers_options_are_neither_changed_nor_kept():
+    options = {"nested": {"a": 1}}
+    with FakeOpenAI() as server:
+        llm = OpenAIProvider(**server.connection(), options=options, stop=["END"])
+        options["nested"]["a"] = 2
+        llm.get_model_info()["stop"].append("more")
+        asyncio.run(llm.generate("hi", nested={"b": 3}))
+        asyncio.run(llm.generate("hi"))
+        assert [body["nested"] for body in server.bodies] == [{"a": 1, "b": 3}, {"a": 1}]
+        assert server.bodies[1]["stop"] == ["END"]
+
+
+async def test_an_option_that_is_no_json_is_named():
+    llm = OpenAIProvider(base_url="http://127.0.0.1:9")
+    for value in (object(), float("nan")):
+        with pytest.raises(InvalidRequestError, match="the option 'logit_bias' is no JSON"):
+            await llm.generate("hi", logit_bias=value)

@@ -86,13 +86,13 @@ class Counted:
 @pytest.fixture
 def counted():
     Counted.opened = Counted.closed = 0
-    return PerLoop(Counted, needs="json")
+    return PerLoop(needs="json")
 
 
 def test_each_loop_has_a_transport_that_closes_with_it(counted):
     async def use():
-        first = await counted.get()
-        assert await counted.get() is first
+        first = await counted.get(Counted)
+        assert await counted.get(Counted) is first
 
     for turn in range(1, 4):
         asyncio.run(use())
@@ -100,7 +100,7 @@ def test_each_loop_has_a_transport_that_closes_with_it(counted):
 
 
 def test_threads_with_loops_of_their_own(counted):
-    threads = [threading.Thread(target=lambda: asyncio.run(counted.get())) for _ in range(4)]
+    threads = [threading.Thread(target=lambda: asyncio.run(counted.get(Counted))) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -110,10 +110,10 @@ def test_threads_with_loops_of_their_own(counted):
 
 def test_closing_is_not_the_end(counted):
     async def use():
-        await counted.get()
+        await counted.get(Counted)
         await counted.aclose()
         await counted.aclose()
-        await counted.get()
+        await counted.get(Counted)
 
     asyncio.run(use())
     assert (Counted.opened, Counted.closed) == (2, 2)
@@ -123,7 +123,7 @@ def test_a_dropped_owner_still_closes():
     Counted.opened = Counted.closed = 0
 
     async def use():
-        await PerLoop(Counted, needs="json").get()
+        await PerLoop(needs="json").get(Counted)
         gc.collect()
 
     asyncio.run(use())
@@ -132,9 +132,9 @@ def test_a_dropped_owner_still_closes():
 
 def test_a_loop_that_died_badly_is_forgotten(counted):
     loop = asyncio.new_event_loop()
-    loop.run_until_complete(counted.get())
+    loop.run_until_complete(counted.get(Counted))
     loop.close()
-    asyncio.run(counted.get())
+    asyncio.run(counted.get(Counted))
     assert loop not in counted._by_loop
     gc.collect()
 
@@ -142,17 +142,21 @@ def test_a_loop_that_died_badly_is_forgotten(counted):
 def test_an_sdk_that_is_broken_is_told():
     async def use():
         with pytest.raises(ConfigurationError, match="no_such_sdk cannot be imported"):
-            await PerLoop(Counted, needs="no_such_sdk").get()
+            await PerLoop(needs="no_such_sdk").get(Counted)
 
     asyncio.run(use())
 
 
 def test_many_first_requests_share_one_client():
     with FakeOpenAI() as server:
-        llm = OpenAIProvider(**server.connection())
         opened = []
-        original = llm._transports._open
-        llm._transports._open = lambda: opened.append(1) or original()
+
+        class Watched(OpenAIProvider):
+            def open_transport(self):
+                opened.append(1)
+                return super().open_transport()
+
+        llm = Watched(**server.connection())
 
         async def ask():
             answers = await asyncio.gather(*(llm.generate("hi") for _ in range(50)))

@@ -92,7 +92,7 @@ def test_an_answer_becomes_a_turn_with_nothing_lost(text):
         tool_calls=(ToolCall(index=0, id="c1", name="f", arguments='{"a": 1}'),),
         provider_state=({"index": 0, "signature": "xyz"},),
     )
-    (turn,) = Conversation.of([answer.to_message()]).turns
+    turn, _ = Conversation.of([answer.to_message()]).turns
     assert (turn.role, turn.text) == ("assistant", text)
     assert [(c.id, c.name, c.arguments) for c in turn.tool_calls] == [("c1", "f", '{"a": 1}')]
     assert turn.provider_state == answer.provider_state

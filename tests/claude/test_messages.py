@@ -91,8 +91,7 @@ async def test_tool_calls_and_results(llm, server):
     assert results["content"] == [
         {"type": "tool_result", "tool_use_id": "t1", "content": "sunny"},
         {"type": "tool_result", "tool_use_id": "t2", "content": "noon"},
-        {"type": "text", "text": "Hurry."},
-        {"type": "text", "text": "And?"},
+        {"type": "text", "text": "Hurry.\n\nAnd?"},
     ]
 
 

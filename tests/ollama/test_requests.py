@@ -124,13 +124,13 @@ async def test_a_wrong_key_comes_with_advice(server):
 
 
 @pytest.mark.parametrize("has_address", [True, False])
-async def test_a_client_of_ones_own_is_used_and_left_open(server, has_address):
+async def test_a_client_of_ones_own_is_used_and_left_open(server, has_address, monkeypatch):
     client = httpx.AsyncClient(
         base_url=server.address if has_address else "", headers={"x-mine": "yes"}
     )
-    own = {} if has_address else server.connection()
+    monkeypatch.setenv("OLLAMA_HOST", "nowhere" if has_address else server.address)
     async with client:
-        async with OllamaProvider(client=client, **own) as llm:
+        async with OllamaProvider(client=client) as llm:
             assert server.address in repr(llm)
             assert await llm.check_connection()
             await llm.generate("hello")

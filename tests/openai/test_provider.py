@@ -7,11 +7,12 @@ from bruno_llm_base import (
     ContentBlockedError,
     ContextLengthExceededError,
     ModelNotFoundError,
+    ModelResponse,
+    PermissionDeniedError,
     QuotaExceededError,
     RateLimitError,
     Retry,
     ServiceUnavailableError,
-    StreamError,
 )
 from bruno_llm_base.testing import FakeAnswer, FakeError
 from bruno_llm_openai import OpenAIProvider
@@ -121,6 +122,24 @@ def test_errors_of_servers_of_this_protocol(error, kind, status):
     assert (facts.kind, facts.status) == (kind, status)
 
 
+async def test_a_key_that_the_server_repeats_is_blotted_out(server, llm):
+    server.say(FakeError(kind="permission"))
+    server.render_error = lambda _, request: (
+        403,
+        {"error": {"message": f"not allowed: {request.headers['authorization']}"}},
+    )
+    with pytest.raises(PermissionDeniedError, match=r"not allowed: Bearer \*\*\*"):
+        await llm.generate("hi")
+
+
+async def test_of_several_answers_the_first_is_read(llm):
+    parts = [
+        llm.parse_event({"choices": [{"index": i, "delta": {"content": text}}]})
+        for i, text in ((0, "a"), (1, "x"), (0, "b"), (1, "y"))
+    ]
+    assert ModelResponse.join(parts).text == "ab"
+
+
 async def test_a_status_inside_a_stream_counts(server, llm):
     server.say(FakeError(kind="rate_limit", in_stream=True))
     with pytest.raises(RateLimitError):
@@ -141,7 +160,7 @@ async def test_a_lone_error_inside_a_stream():
     async with server:
         port = server.sockets[0].getsockname()[1]
         async with OpenAIProvider(base_url=f"http://127.0.0.1:{port}", max_retries=0) as llm:
-            with pytest.raises(StreamError, match="went wrong"):
+            with pytest.raises(ServiceUnavailableError, match="went wrong"):
                 [piece async for piece in llm.stream("hi")]
 
 

@@ -1,6 +1,7 @@
 """What a provider is built with, checked before anything is built."""
 
 import difflib
+import inspect
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, TypeVar
 from urllib.parse import urlsplit
@@ -17,7 +18,10 @@ __all__ = [
     "Settings",
     "check",
     "check_options",
+    "checked_key",
+    "checked_url",
     "did_you_mean",
+    "keywords_of",
     "public_url",
     "refuse",
 ]
@@ -67,6 +71,8 @@ class Options(BaseModel):
     seed: _Integer | None = None
 
 
+_SECRET = ("api_key", "base_url", "options")
+
 PORTABLE = tuple(Options.model_fields)
 
 
@@ -84,7 +90,7 @@ class Settings(Options):
 
     model: Annotated[str, Field(min_length=1)] | None = None
     api_key: SecretStr | None = None
-    base_url: Annotated[str, Field(pattern=r"^https?://[^/]")] | None = None
+    base_url: str | None = None
     system_prompt: Annotated[str, Field(min_length=1)] | None = None
     strict: bool = False
     options: dict[str, Any] = {}
@@ -106,7 +112,7 @@ def check(model: type[_M], values: Mapping[str, Any], error: type[LLMError]) -> 
 def _rule(item: ErrorDetails) -> str:
     path = [str(step) for step in item["loc"] if not str(step).startswith("function-")]
     name = ".".join(path)
-    shown = "" if name == "api_key" else f" is {item['input']!r:.80}"
+    shown = "" if name in _SECRET else f" is {item['input']!r:.80}"
     return f"{name}{shown}: {item['msg'].removeprefix('Value error, ')}"
 
 
@@ -129,11 +135,55 @@ def check_options(values: Mapping[str, Any]) -> Json:
     return {name: getattr(checked, name) for name in portable}
 
 
+def checked_url(origin: str, url: str) -> str:
+    """Return *url*, which came from *origin*, if it is one.
+
+    Raises:
+        ConfigurationError: It is not; the message holds nothing that may be secret.
+    """
+    try:
+        parts = urlsplit(url)
+        sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        sound = sound and url.isprintable() and " " not in url
+    except ValueError:
+        sound = False
+    if not sound:
+        shown = url.rpartition("@")[2].partition("?")[0]
+        raise ConfigurationError(
+            f"{origin} is {shown!r}: give an address like http://host:port/path"
+        )
+    return url
+
+
+def checked_key(origin: str, key: str) -> SecretStr:
+    """Return *key*, which came from *origin*, without white space around it.
+
+    Raises:
+        ConfigurationError: No header can hold it; the message does not show it.
+    """
+    key = key.strip()
+    if not key or not key.isascii() or not key.isprintable():
+        raise ConfigurationError(f"{origin} holds characters that no key has: copy it again")
+    return SecretStr(key)
+
+
 def public_url(url: str) -> str:
     """Return *url* without what may be secret in it: user, password, query and fragment."""
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
     return f"{parts.scheme}://{host}{parts.path}"
+
+
+def keywords_of(kind: type) -> set[str]:
+    """Return what a provider class can be built with."""
+    names = {
+        name
+        for base in kind.__mro__
+        if "__init__" in vars(base)
+        for name, parameter in inspect.signature(vars(base)["__init__"]).parameters.items()
+        if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+    }
+    return names - {"self"}
 
 
 def refuse(unknown: Mapping[str, Any], known: Iterable[str], owner: str) -> None:

@@ -18,6 +18,7 @@ Messages = Sequence[Message] | str
 _MEDIA = (MessageType.IMAGE, MessageType.AUDIO, MessageType.FILE)
 _RESULT_ROLES = (MessageRole.TOOL, MessageRole.FUNCTION)
 _OPENING = "(The conversation goes on.)"
+_NO_RESULT = "(no result)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +109,7 @@ class Conversation:
 def _question(text: str) -> Message:
     if not text.strip():
         raise InvalidRequestError("the prompt is empty: give some text")
+    _check_text("the prompt", text)
     return Message(role=MessageRole.USER, content=text)
 
 
@@ -133,21 +135,45 @@ def _check(place: int, message: Message) -> None:
         )
     if not isinstance(message.content, str) or not message.content.strip():
         raise InvalidRequestError(f"messages[{place}].content is empty: give some text")
+    _check_text(f"messages[{place}].content", message.content)
+
+
+def _check_text(name: str, text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        where = f"at character {error.start}"
+        raise InvalidRequestError(f"{name} holds half of a surrogate pair {where}") from None
 
 
 def _turns(messages: list[Message]) -> list[Turn]:
+    """Return the turns, with the results of each turn's calls right behind it, as vendors insist."""
     turns: list[Turn] = []
-    waiting: list[ToolCall] = []
+    waiting: list[tuple[ToolCall, dict[str, ToolResult]]] = []
+    results: dict[int, dict[str, ToolResult]] = {}
     for message in messages:
         if message.role in _RESULT_ROLES:
-            turns.append(_result(message, waiting))
+            if (told := _result(message, waiting)) is not None:
+                turns.append(told)
         elif message.role is MessageRole.ASSISTANT:
             turn = _assistant(message, len(turns))
-            waiting = turn.tool_calls
+            found = results[len(turns)] = {}
+            waiting += [(call, found) for call in turn.tool_calls]
             turns.append(turn)
         else:
             turns.append(Turn("user", (Text(message.content),)))
-    return turns
+    answered: list[Turn] = []
+    for place, turn in enumerate(turns):
+        answered.append(turn)
+        if calls := turn.tool_calls:
+            parts = [results[place].get(str(call.id), _missing(call)) for call in calls]
+            answered.append(Turn("tool", tuple(parts)))
+    return answered
+
+
+def _missing(call: ToolCall) -> ToolResult:
+    """Say so where a call was never answered: vendors refuse to go on without."""
+    return ToolResult(call.id, call.name, _NO_RESULT)
 
 
 def _assistant(message: Message, turn: int) -> Turn:
@@ -155,7 +181,7 @@ def _assistant(message: Message, turn: int) -> Turn:
     calls = [_checked_call(_call(place, data), f"call_{turn}_{place}") for place, data in listed]
     silent = bool(calls) and message.content == TOOL_CALL_PLACEHOLDER
     words = () if silent else (Text(message.content),)
-    return Turn("assistant", (*words, *calls), tuple(_listed(message, "provider_state")))
+    return Turn("assistant", (*words, *calls), _state(message))
 
 
 def _listed(message: Message, key: str) -> list[Any]:
@@ -163,6 +189,13 @@ def _listed(message: Message, key: str) -> list[Any]:
     if not isinstance(value, list | tuple):
         raise InvalidRequestError(f"metadata[{key!r}] is a {type(value).__name__}: give a list")
     return list(value)
+
+
+def _state(message: Message) -> tuple[Json, ...]:
+    state = _listed(message, "provider_state")
+    if not all(isinstance(block, dict) for block in state):
+        raise InvalidRequestError("metadata['provider_state'] holds no objects: leave it as it was")
+    return tuple(state)
 
 
 def _call(place: int, data: object) -> ToolCall:
@@ -193,21 +226,23 @@ def _checked_call(call: ToolCall, name: str) -> ToolCall:
     return ToolCall(id=call.id or name, name=call.name, arguments=call.arguments or "{}")
 
 
-def _result(message: Message, waiting: list[ToolCall]) -> Turn:
-    """Match a result to the call that waits for it: by id, else by name, else in order.
+def _result(message: Message, waiting: list[tuple[ToolCall, dict[str, ToolResult]]]) -> Turn | None:
+    """Give a result to the call that waits for it: by id, else by name, else in order.
 
     A result that nothing asked for is told as the user's words, since every API refuses it.
     """
     wanted, name = message.metadata.get("tool_call_id"), message.metadata.get("name")
-    found = next((call for call in waiting if wanted and call.id == wanted), None)
+    found = next((entry for entry in waiting if wanted and entry[0].id == wanted), None)
     if found is None and not wanted:
-        named = (call for call in waiting if name and call.name == name)
+        named = (entry for entry in waiting if name and entry[0].name == name)
         found = next(named, waiting[0] if waiting and not name else None)
     if found is None:
         said = f"Result of {name}: {message.content}" if name else message.content
         return Turn("user", (Text(said),))
-    waiting[:] = [call for call in waiting if call is not found]
-    return Turn("tool", (ToolResult(found.id, found.name, message.content),))
+    waiting.remove(found)
+    call, results = found
+    results[str(call.id)] = ToolResult(call.id, call.name, message.content)
+    return None
 
 
 def _merged(turns: list[Turn]) -> tuple[Turn, ...]:

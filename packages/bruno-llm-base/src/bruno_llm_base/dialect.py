@@ -12,6 +12,8 @@ from bruno_llm_base.types import Json, ModelResponse
 
 __all__ = ["Dialect"]
 
+_UNSUPPORTED = ("unsupported_parameter", "unsupported_value")
+
 
 class Dialect(ABC):
     """What a provider fills in: names, and pure functions over plain JSON.
@@ -23,14 +25,15 @@ class Dialect(ABC):
         name: What the provider is called in configuration, errors and logs.
         default_model: The model where none is named.
         default_base_url: The vendor's own address.
-        api_key_env: Environment variables that may hold the key, the first set one wins; empty if
-            the API needs none.
+        api_key_env: Environment variables that may hold the key, the first set one wins.
+        needs_key: Whether the vendor's own address wants a key.
         base_url_env: The environment variable for an address of one's own.
         sdk: The module that `open_transport` imports; loaded at the first request.
         chat_path: The endpoint of chat.
         stream_path: The endpoint of streamed chat, where that is another one.
         models_path: The endpoint that lists the models.
         option_names: bruno-core's words for options in the vendor's, dots for nesting.
+        structure: Fields of the body that are no options, so that no request does without them.
         capabilities: What it can do, for `LLMFactory.providers()`.
     """
 
@@ -38,17 +41,23 @@ class Dialect(ABC):
     default_model: ClassVar[str]
     default_base_url: ClassVar[str]
     api_key_env: ClassVar[tuple[str, ...]] = ()
+    needs_key: ClassVar[bool] = True
     base_url_env: ClassVar[str | None] = None
     sdk: ClassVar[str] = "httpx_aiohttp"
     chat_path: ClassVar[str]
     stream_path: ClassVar[str | None] = None
     models_path: ClassVar[str]
     option_names: ClassVar[Mapping[str, str]] = {}
+    structure: ClassVar[frozenset[str]] = frozenset({"messages", "model", "stream"})
     capabilities: ClassVar[frozenset[str]] = frozenset({"chat", "streaming"})
 
     @abstractmethod
     def open_transport(self) -> Transport:
         """Return a transport for the running event loop; the SDK is imported here."""
+
+    def read_address(self, value: str) -> str:
+        """Return the URL that a value of the variable `base_url_env` stands for."""
+        return value
 
     @abstractmethod
     def build_request(self, conversation: Conversation, options: Json, *, stream: bool) -> Json:
@@ -86,12 +95,14 @@ class Dialect(ABC):
         del error
         return ""
 
-    def respell(self, body: Json, error: LLMError) -> Json | None:
-        """Return *body* without the field that the API has just refused, or None.
+    def respell(self, body: Json, code: str, field: str) -> Json | None:
+        """Return *body* in a way that the API takes, after it has refused *field*, or None.
 
-        Only an error that names the field may lead to a second try.
+        Args:
+            body: What was sent.
+            code: The API's word for the error.
+            field: The field of the body that it named.
         """
-        field = error.param
-        if error.code not in ("unsupported_parameter", "unsupported_value") or field not in body:
+        if code not in _UNSUPPORTED or field in self.structure:
             return None
         return {name: value for name, value in body.items() if name != field}

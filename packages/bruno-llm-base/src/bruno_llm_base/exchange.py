@@ -22,6 +22,7 @@ __all__ = ["Exchange", "ReadError", "Request"]
 
 _T = TypeVar("_T")
 _DRAIN_SECONDS, _DRAIN_READS = 0.1, 4
+_NO_STREAM = ("application/json", "text/html")
 
 ReadError = Callable[[int, Mapping[str, str], Json], ErrorFacts]
 """Reads a vendor's error document, given the HTTP status and headers."""
@@ -65,17 +66,24 @@ class Exchange:
         self._reply: Reply | None = None
         self.request_id: str | None = None
 
-    async def send(self, request: Request) -> None:
+    async def send(self, request: Request, *, stream: bool) -> None:
         """Send *request* and wait until the server accepts it.
 
+        Args:
+            request: What to send.
+            stream: Whether the answer is to be read piece by piece.
+
         Raises:
-            LLMError: The server cannot be reached, refuses, or takes too long.
+            LLMError: The server cannot be reached, refuses, takes too long, or does not stream.
         """
         reply = await self._bounded(self._fetch(request))
         self.request_id = request_id(reply.headers)
         if not 200 <= reply.status_code < 300:
             body = await self._bounded(reply.read())
             raise self._refusal(_object(body) or {})
+        if stream and reply.headers.get("content-type", "").startswith(_NO_STREAM):
+            await self.document()  # which may be the server's word for an error
+            raise InvalidResponseError("the server answered as a whole what was to be streamed")
 
     async def document(self) -> Json:
         """Return the whole answer.
@@ -157,7 +165,10 @@ class Exchange:
 
     def _refusal(self, data: Json) -> LLMError:
         reply = self._sent()
-        facts = self._read_error(reply.status_code, reply.headers, data)
+        try:
+            facts = self._read_error(reply.status_code, reply.headers, data)
+        except (LookupError, TypeError, ValueError, AttributeError):
+            facts = ErrorFacts()  # no document that we know: the status decides
         return error_from(facts, reply.status_code, reply.headers)
 
 

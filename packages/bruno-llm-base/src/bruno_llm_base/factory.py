@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any, cast
 from bruno_core.interfaces import LLMInterface
 
 from bruno_llm_base import sources
+from bruno_llm_base.config import keywords_of
 from bruno_llm_base.exceptions import ConfigurationError, ProviderNotFoundError
-from bruno_llm_base.provider import BaseProvider, keywords_of
+from bruno_llm_base.provider import BaseProvider
 
 if TYPE_CHECKING:
     from bruno_core.models.config import BrunoConfig, LLMConfig
@@ -78,7 +79,11 @@ class LLMFactory:
         """
         kind = _load(_point(name))
         given = sources.from_config(config) if config is not None else {}
-        given.pop("provider", None)
+        named = given.pop("provider", name)
+        if _canonical(named) != _canonical(name):
+            raise ConfigurationError(
+                f"the configuration is for {named!r}, not for {name!r}: it may hold another's key"
+            )
         return kind(**(_sorted_out(kind, given) | keywords))
 
     @classmethod
@@ -97,8 +102,8 @@ class LLMFactory:
         Raises:
             ConfigurationError: It names no provider, or something in it is wrong.
         """
-        given = sources.from_config(config) | keywords
-        return cls.create(sources.provider_of(given), given)
+        given = sources.from_config(config)
+        return cls.create(sources.provider_of(given), given, **keywords)
 
     @classmethod
     def from_file(cls, path: str | Path, **keywords: Any) -> BaseProvider:
@@ -136,11 +141,18 @@ class LLMFactory:
 
 def _sorted_out(kind: type[BaseProvider], given: dict[str, Any]) -> dict[str, Any]:
     """Put bruno-core's `additional_params` where they belong: keywords, else vendor options."""
-    extra = given.pop("additional_params", None) or {}
-    keywords = keywords_of(kind)
-    given |= {name: value for name, value in extra.items() if name in keywords}
-    options = {name: value for name, value in extra.items() if name not in keywords}
-    return given | {"options": (given.get("options") or {}) | options} if options else given
+    extra = _mapping("additional_params", given.pop("additional_params", None))
+    options = _mapping("options", given.pop("options", None))
+    known = keywords_of(kind)
+    keywords = {name: value for name, value in extra.items() if name in known}
+    options |= {name: value for name, value in extra.items() if name not in known}
+    return keywords | given | ({"options": options} if options else {})
+
+
+def _mapping(name: str, value: object) -> dict[str, Any]:
+    if not isinstance(value, Mapping | None):
+        raise ConfigurationError(f"{name} is a {type(value).__name__}: give a mapping")
+    return dict(value or {})
 
 
 def _points() -> list[EntryPoint]:

@@ -16,7 +16,6 @@ from bruno_llm_base.exceptions import (
     QuotaExceededError,
     RateLimitError,
     ServiceUnavailableError,
-    StreamError,
 )
 from bruno_llm_base.types import ModelResponse
 
@@ -68,19 +67,30 @@ def error_from(facts: ErrorFacts, status: int, headers: Mapping[str, str]) -> LL
     status = facts.status or status
     kind = facts.kind or _kind_of(status)
     # A vendor's complaint about a key quotes parts of it.
-    said = "" if kind is AuthenticationError else facts.message.strip()
+    said = "" if kind is AuthenticationError else str(facts.message).strip()
     wait = facts.retry_after
     return kind(
         said[:_LONGEST_MESSAGE] or _SAID_NOTHING.get(kind, f"the server answered {status}"),
         status_code=status,
-        request_id=facts.request_id or request_id(headers),
-        code=facts.code,
-        param=facts.param,
-        reason=facts.reason,
-        limit=facts.limit,
-        actual=facts.actual,
+        request_id=_word(facts.request_id) or request_id(headers),
+        code=_word(facts.code),
+        param=_word(facts.param),
+        reason=_word(facts.reason),
+        limit=_count(facts.limit),
+        actual=_count(facts.actual),
         retry_after=server_wait(headers) if wait is None else wait,
     )
+
+
+# The facts come out of a foreign document, so they may be anything.
+
+
+def _word(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _count(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 _SAID_NOTHING: dict[type[LLMError], str] = {
@@ -95,8 +105,8 @@ def _kind_of(status: int) -> type[LLMError]:
         return ServiceUnavailableError
     if status >= _CLIENT_ERROR:
         return InvalidRequestError
-    # an error inside a 200 that names no kind, or a redirect that nobody followed
-    return InvalidResponseError if status >= _REDIRECT else StreamError
+    # a redirect that nobody followed, or an error inside a 200 that names no kind
+    return InvalidResponseError if status >= _REDIRECT else ServiceUnavailableError
 
 
 def request_id(headers: Mapping[str, str]) -> str | None:
@@ -118,7 +128,7 @@ def server_wait(headers: Mapping[str, str]) -> float | None:
         return seconds
     try:
         date = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     date = date if date.tzinfo else date.replace(tzinfo=UTC)
     return max(0.0, (date - datetime.now(UTC)).total_seconds())

@@ -1,11 +1,12 @@
 """Options, made to fit a model: spelled as its vendor does, without what it refuses."""
 
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Mapping
 from typing import Any
 
 from bruno_llm_base.config import PORTABLE, Settings, check_options
 from bruno_llm_base.dialect import Dialect
-from bruno_llm_base.exceptions import InvalidRequestError, LLMError
+from bruno_llm_base.exceptions import ConfigurationError, InvalidRequestError, LLMError
 from bruno_llm_base.exchange import Request
 from bruno_llm_base.options import merged, spelled
 from bruno_llm_base.types import Json
@@ -14,73 +15,105 @@ __all__ = ["Fitting"]
 
 
 class Fitting:
-    """What one provider knows of the options that its models take."""
+    """What one provider knows of the options that its models take.
 
-    def __init__(
-        self, dialect: Dialect, settings: Settings, warn: Callable[[str, str], None]
-    ) -> None:
-        """Remember how to fit.
+    It is told the dialect with every call: keeping it would make a cycle with the provider, and a
+    dropped provider would keep its connections.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        """Start with the options of every request."""
+        self._always = settings.options
+        self._strict = settings.strict
+        given = ((name, getattr(settings, name)) for name in PORTABLE)
+        self.defaults: Json = {name: value for name, value in given if value is not None}
+        self._dropped: set[tuple[str, str]] = set()
+        self._learned: dict[str, dict[tuple[str, str], None]] = {}
+        _check_sendable(self._always, ConfigurationError)
+
+    def options(
+        self, dialect: Dialect, model: str, call: Mapping[str, Any]
+    ) -> tuple[Json, list[str]]:
+        """Return the body's options, and the names of those newly left out.
+
+        A call's options overrule the provider's, and among each the vendor's own the portable ones.
 
         Args:
             dialect: How the vendor spells options, and which it refuses.
-            settings: The options of every request.
-            warn: Hears of a model and an option that it does without; once for each pair.
-        """
-        self._dialect = dialect
-        self._settings = settings
-        self._warn = warn
-        self._warned: set[tuple[str, str]] = set()
-        self._learned: dict[str, list[LLMError]] = {}
-
-    @property
-    def defaults(self) -> Json:
-        """The portable options of every request, in bruno-core's words."""
-        given = ((name, getattr(self._settings, name)) for name in PORTABLE)
-        return {name: value for name, value in given if value is not None}
-
-    def options(self, model: str, call: Mapping[str, Any]) -> Json:
-        """Return the body's options: those of every request, overruled by those of this call.
-
-        Args:
             model: The model that is asked.
             call: Options of one call, in bruno-core's words or the vendor's.
 
         Raises:
-            InvalidRequestError: A value is wrong, or `model` refuses an option of a strict user.
+            InvalidRequestError: A value is wrong, or the model refuses an option of a strict user.
         """
-        portable = self.defaults | check_options(call)
+        portable = check_options(call)
         own = {name: value for name, value in call.items() if name not in PORTABLE}
-        always = self._settings.options
-        refused = self._dialect.refused_options(model, portable | always | own)
-        for name in sorted(refused & portable.keys()):
-            self._do_without(model, name)
-            del portable[name]
-        spell = self._dialect.option_names
-        return merged(
-            {"model": model}, spelled(portable, spell), spelled(always, spell), spelled(own, spell)
+        _check_sendable(own, InvalidRequestError)
+        everything = self.defaults | portable | self._always | own
+        refused = dialect.refused_options(model, everything) & (self.defaults | portable).keys()
+        if refused and self._strict:
+            names = " and ".join(sorted(refused))
+            raise InvalidRequestError(
+                f"{model} does not accept {names}: leave it out, or set strict=False", param=names
+            )
+        kept = (
+            {n: v for n, v in given.items() if n not in refused}
+            for given in (self.defaults, portable)
+        )
+        always, once = (spelled(given, dialect.option_names) for given in kept)
+        return (
+            merged(
+                {"model": model},
+                always,
+                spelled(self._always, dialect.option_names),
+                once,
+                spelled(own, dialect.option_names),
+            ),
+            [name for name in sorted(refused) if self._is_new(model, name)],
         )
 
-    def amend(self, request: Request, error: LLMError) -> Json | None:
-        """Return the body without what the API has just refused, or None if it names nothing."""
-        if request.body is None or request.model is None:
+    def amend(
+        self, dialect: Dialect, request: Request, error: LLMError
+    ) -> tuple[Json, str | None] | None:
+        """Return the body without what the API has just refused, or None if nothing can be done.
+
+        Beside it comes the name of the field, if it is newly left out.
+        """
+        body, model, field = request.body, request.model, error.param
+        if body is None or model is None or not error.code or field not in body:
             return None
-        body = self._dialect.respell(request.body, error)
-        if body is not None:
-            self._do_without(request.model, str(error.param))
-            self._learned.setdefault(request.model, []).append(error)
-        return body
+        amended = dialect.respell(body, error.code, field)
+        if amended is None:
+            return None
+        dropped = len(amended) < len(body)
+        if dropped and self._strict:
+            return None
+        self._learned.setdefault(model, {})[error.code, field] = None
+        return amended, field if dropped and self._is_new(model, field) else None
 
-    def recall(self, model: str, body: Json) -> Json:
+    def recall(self, dialect: Dialect, model: str, body: Json) -> Json:
         """Return *body* without what the API has refused before."""
-        for error in self._learned.get(model, ()):
-            body = self._dialect.respell(body, error) or body
+        for code, field in self._learned.get(model, ()):
+            if field in body:
+                body = dialect.respell(body, code, field) or body
         return body
 
-    def _do_without(self, model: str, option: str) -> None:
-        if self._settings.strict:
-            raise InvalidRequestError(
-                f"{model} does not accept {option}: leave it out, or set strict=False", param=option
-            )
-        if (model, option) not in self._warned:
-            self._warned.add((model, option))
-            self._warn(model, option)
+    def _is_new(self, model: str, option: str) -> bool:
+        new = (model, option) not in self._dropped
+        self._dropped.add((model, option))
+        return new
+
+
+def _check_sendable(options: Mapping[str, Any], kind: type[LLMError]) -> None:
+    """Raise if an option of the vendor's is no JSON.
+
+    Raises:
+        LLMError: Of that *kind*; names the option.
+    """
+    for name, value in options.items():
+        try:
+            json.dumps(value, allow_nan=False)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise kind(
+                f"the option {name!r} is no JSON, but a {type(value).__name__}", cause=error
+            ) from error

@@ -1,5 +1,6 @@
 """Cut the bytes of a streamed body into JSON documents, one batch per network read."""
 
+from codecs import BOM_UTF8
 from collections.abc import Callable
 
 __all__ = ["DONE", "Framing", "LineBuffer", "ndjson", "sse"]
@@ -17,7 +18,7 @@ def sse(lines: list[bytes]) -> list[bytes]:
     Vendors send one `data` line per event and repeat the event's name inside it, so names, ids,
     comments and pings need no reading.
     """
-    return [line[5:].strip() for line in lines if line.startswith(b"data:")]
+    return [data for line in lines if line.startswith(b"data:") and (data := line[5:].strip())]
 
 
 def ndjson(lines: list[bytes]) -> list[bytes]:
@@ -28,14 +29,18 @@ def ndjson(lines: list[bytes]) -> list[bytes]:
 class LineBuffer:
     """Complete lines, out of reads that end anywhere."""
 
-    __slots__ = ("_framing", "_rest")
+    __slots__ = ("_first", "_framing", "_rest")
 
     def __init__(self, framing: Framing) -> None:
         self._framing = framing
         self._rest = b""
+        self._first = True
 
     def feed(self, data: bytes) -> list[bytes]:
         """Return the documents that *data* completes."""
+        if self._first:
+            self._first = False
+            data = data.removeprefix(BOM_UTF8)
         lines = (self._rest + data).split(b"\n")
         self._rest = lines.pop()
         return self._framing(lines)

@@ -70,7 +70,7 @@ class Pipeline:
             while True:
                 exchange = run.begin()
                 try:
-                    await exchange.send(run.request)
+                    await exchange.send(run.request, stream=False)
                     result = _parsed(parse, await exchange.document())
                     run.finish(exchange, result if isinstance(result, ModelResponse) else None)
                     return result
@@ -103,7 +103,7 @@ async def _texts(
         while True:
             exchange = run.begin()
             try:
-                await exchange.send(run.request)
+                await exchange.send(run.request, stream=True)
                 if state.announce:
                     state.announce = False
                     yield ""

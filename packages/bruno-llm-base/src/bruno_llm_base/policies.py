@@ -32,7 +32,7 @@ class Retry:
 
     def __post_init__(self) -> None:
         """Check the values."""
-        if not _is_number(self.attempts) or self.attempts != int(self.attempts):
+        if not isinstance(self.attempts, int) or isinstance(self.attempts, bool):
             raise ConfigurationError(f"Retry.attempts is {self.attempts!r}: give a whole number")
         if self.attempts < 1:
             raise ConfigurationError(f"Retry.attempts is {self.attempts!r}: give 1 or more")

@@ -1,16 +1,17 @@
 """One language model behind bruno-core's `LLMInterface`: what all providers share."""
 
-import inspect
-import os
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from functools import partial
 from types import TracebackType
 from typing import Any, Never, Self
 
 from bruno_core.interfaces import LLMInterface
 from pydantic import SecretStr
 
-from bruno_llm_base.config import Settings, check, public_url, refuse
+from bruno_llm_base.access import Access, find_access
+from bruno_llm_base.config import Settings, check, keywords_of, refuse
 from bruno_llm_base.conversation import Conversation, Messages
 from bruno_llm_base.dialect import Dialect
 from bruno_llm_base.exceptions import (
@@ -22,7 +23,7 @@ from bruno_llm_base.exceptions import (
     ServiceUnavailableError,
 )
 from bruno_llm_base.exchange import Request
-from bruno_llm_base.failures import answer_text
+from bruno_llm_base.failures import ErrorFacts, answer_text
 from bruno_llm_base.fitting import Fitting
 from bruno_llm_base.observe import Observer, OptionDropped, log_event, tell
 from bruno_llm_base.options import closest
@@ -31,7 +32,7 @@ from bruno_llm_base.policies import Retry, Timeouts, policy
 from bruno_llm_base.stream import TextStream
 from bruno_llm_base.tokens import estimate_tokens
 from bruno_llm_base.transport import PerLoop
-from bruno_llm_base.types import Json, ModelResponse
+from bruno_llm_base.types import Json, ModelResponse, checked
 
 __all__ = ["BaseProvider", "Diagnosis"]
 
@@ -119,21 +120,18 @@ class BaseProvider(Dialect, LLMInterface):
             "stop": stop,
             "seed": seed,
             "strict": strict,
-            "options": options or {},
+            "options": deepcopy(options) if options else {},
         }
         self._settings = check(Settings, given, ConfigurationError)
         self._timeouts = policy(Timeouts, "timeouts", timeouts, total=timeout)
         attempts = max_retries + 1 if isinstance(max_retries, int) else max_retries
         self._retry = policy(Retry, "retry", retry, attempts=attempts)
-        self._client = client
-        self._observers = tuple(observers)
+        self._access = find_access(self, self._settings, client)
+        self._observers = _checked_observers(observers)
         self._model = self._settings.model or self.default_model
-        self._base_url = self._settings.base_url or self._base_url_from_env()
-        self._api_key, self._api_key_source = self._find_key()
         self._system_prompt = self._settings.system_prompt
-        self._fitting = Fitting(self, self._settings, self._warn)
-        self._transports = PerLoop(self.open_transport, needs=self.sdk)
-        self._chat = self._pipeline(self._retry, self._timeouts, self._explain)
+        self._fitting = Fitting(self._settings)
+        self._transports = PerLoop(needs=self.sdk)
 
     # -- bruno-core's interface -------------------------------------------------------------------
 
@@ -174,11 +172,14 @@ class BaseProvider(Dialect, LLMInterface):
     ) -> TextStream:
         """Return the model's answer piece by piece.
 
-        The arguments and errors are those of `generate`; errors are raised while reading.
+        The arguments are those of `generate`.
+
+        Raises:
+            InvalidRequestError: An argument is wrong. All other errors are raised while reading.
         """
         kwargs |= {"temperature": temperature, "max_tokens": max_tokens}
         request = self._request(_asked(messages, prompt), kwargs, stream=True)
-        return self._chat.stream(request, self.parse_event)
+        return self._chat().stream(request, self._parse_part)
 
     async def request(
         self,
@@ -198,7 +199,7 @@ class BaseProvider(Dialect, LLMInterface):
         """
         kwargs |= {"temperature": temperature, "max_tokens": max_tokens}
         request = self._request(_asked(messages, prompt), kwargs, stream=False)
-        return await self._chat.call(request, self.parse_response)
+        return await self._chat().call(request, self._parse_answer)
 
     def get_token_count(self, text: str) -> int:
         """Estimate the tokens of *text*, without asking anyone."""
@@ -221,9 +222,9 @@ class BaseProvider(Dialect, LLMInterface):
         return {
             "provider": self.name,
             "model": self._model,
-            "base_url": public_url(self._base_url or self.default_base_url),
+            "base_url": self._access.address,
             "capabilities": sorted(self.capabilities),
-            **self._fitting.defaults,
+            **deepcopy(self._fitting.defaults),
         }
 
     def set_system_prompt(self, prompt: str) -> None:
@@ -242,9 +243,14 @@ class BaseProvider(Dialect, LLMInterface):
         return self._model
 
     @property
-    def key(self) -> str | None:
-        """The API key in clear: for `open_transport` only."""
-        return None if self._api_key is None else self._api_key.get_secret_value()
+    def access(self) -> Access:
+        """Where the API is, and the key: what `open_transport` needs."""
+        return self._access
+
+    @property
+    def timeouts(self) -> Timeouts:
+        """How long each step of an attempt may take."""
+        return self._timeouts
 
     async def diagnose(self) -> Diagnosis:
         """Find out whether the provider can be used, within 5 seconds and without cost."""
@@ -274,15 +280,17 @@ class BaseProvider(Dialect, LLMInterface):
         await self.aclose()
 
     def __repr__(self) -> str:
-        where = f", base_url={public_url(self._base_url)!r}" if self._base_url else ""
+        own = self._access.base_url or self._access.client_address
+        where = f", base_url={self._access.address!r}" if own else ""
         return f"{type(self).__name__}(model={self._model!r}{where})"
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the settings and where the key is, never a key or a client."""
-        if self._settings.api_key is not None or self._client is not None:
+        login = "@" in (self._settings.base_url or "")
+        if self._settings.api_key is not None or self._access.client is not None or login:
             raise ConfigurationError(
-                f"a {type(self).__name__} with a literal api_key or a client cannot be pickled:"
-                f" set {' or '.join(self.api_key_env) or 'base_url'} in the worker's environment"
+                f"a {type(self).__name__} with a literal api_key, a login or a client cannot be"
+                f" pickled: set {' or '.join(self.api_key_env)} in the worker's environment"
             )
         keywords = self._settings.model_dump(exclude={"api_key"}) | {
             "system_prompt": self._system_prompt,
@@ -300,18 +308,34 @@ class BaseProvider(Dialect, LLMInterface):
         model = call.pop("model", None) or self._model
         if not isinstance(model, str):
             raise InvalidRequestError(f"model is {model!r}: give its name")
-        options = self._fitting.options(model, call)
+        options, dropped = self._fitting.options(self, model, call)
+        for name in dropped:
+            self._warn(model, name)
         body = self.build_request(conversation, options, stream=stream)
         return Request(
             operation="stream" if stream else "chat",
             path=(stream and self.stream_path) or self.chat_path,
-            body=self._fitting.recall(model, body),
+            body=self._fitting.recall(self, model, body),
             model=model,
         )
 
     def _warn(self, model: str, option: str) -> None:
         event = OptionDropped(provider=self.name, model=model, operation="chat", option=option)
         tell((log_event, *self._observers), event)
+
+    def _amend(self, request: Request, error: LLMError) -> Json | None:
+        amended = self._fitting.amend(self, request, error)
+        if amended is None:
+            return None
+        body, dropped = amended
+        if dropped is not None:
+            self._warn(str(request.model), dropped)
+        return body
+
+    def _chat(self) -> Pipeline:
+        # Made for each request: kept, it would make a cycle, and a dropped provider would keep its
+        # connections.
+        return self._pipeline(self._retry, self._timeouts, self._explain)
 
     def _pipeline(
         self,
@@ -321,11 +345,11 @@ class BaseProvider(Dialect, LLMInterface):
     ) -> Pipeline:
         return Pipeline(
             provider=self.name,
-            transport=self._transports.get,
+            transport=partial(self._transports.get, self.open_transport),
             retry=retry,
             timeouts=timeouts,
-            read_error=self.read_error,
-            amend=self._fitting.amend,
+            read_error=self._read_error,
+            amend=self._amend,
             explain=explain,
             observers=(log_event, *self._observers),
         )
@@ -335,7 +359,27 @@ class BaseProvider(Dialect, LLMInterface):
             operation="models", method="GET", path=self.models_path, model=self._model
         )
         pipeline = self._pipeline(retry, timeouts, self._advise)
-        return await pipeline.call(request, self.parse_models)
+        return await pipeline.call(request, self._parse_names)
+
+    def _parse_answer(self, data: Json) -> ModelResponse:
+        return checked(self.parse_response(data))
+
+    def _parse_part(self, data: Json) -> ModelResponse:
+        return checked(self.parse_event(data))
+
+    def _parse_names(self, data: Json) -> list[str]:
+        names = self.parse_models(data)
+        if not all(isinstance(name, str) for name in names):
+            raise TypeError("the name of a model")
+        return names
+
+    def _read_error(self, status: int, headers: Mapping[str, str], data: Json) -> ErrorFacts:
+        """Read an error, and blot out the key: some servers repeat what they were sent."""
+        facts = self.read_error(status, headers, data)
+        key = self._access.key
+        if key and key in facts.message:
+            return replace(facts, message=facts.message.replace(key, "***"))
+        return facts
 
     async def _explain(self, error: LLMError) -> None:
         """Name the models that are closest to an unknown one, and what may be done."""
@@ -344,12 +388,10 @@ class BaseProvider(Dialect, LLMInterface):
         await self._advise(error)
 
     async def _advise(self, error: LLMError) -> None:
-        if isinstance(error, AuthenticationError) and self._api_key_source:
-            error.message += f"; the key came from {self._api_key_source}"
+        if isinstance(error, AuthenticationError) and self._access.key_source:
+            error.message += f"; the key came from {self._access.key_source}"
         elif isinstance(error, ServiceUnavailableError) and error.status_code is None:
-            error.message += (
-                f"; the address is {public_url(self._base_url or self.default_base_url)}"
-            )
+            error.message += f"; the address is {self._access.address}"
         if advice := self.advise(error):
             error.message += f"; {advice}"
 
@@ -361,33 +403,11 @@ class BaseProvider(Dialect, LLMInterface):
         if offered:
             error.message += f"; closest on offer: {', '.join(closest(model, offered))}"
 
-    def _base_url_from_env(self) -> str | None:
-        return (self.base_url_env and os.environ.get(self.base_url_env)) or None
 
-    def _find_key(self) -> tuple[SecretStr | None, str | None]:
-        """Return the key and where it was found."""
-        if self._settings.api_key is not None:
-            return self._settings.api_key, "api_key"
-        for variable in self.api_key_env:
-            if value := os.environ.get(variable, "").strip():
-                return SecretStr(value), variable
-        if self.api_key_env and self._client is None and self._base_url is None:
-            raise ConfigurationError(
-                f"{self.name} needs an API key: set {self.api_key_env[0]} or pass api_key"
-            )
-        return None, None
-
-
-def keywords_of(kind: type) -> set[str]:
-    """Return what a provider class can be built with."""
-    names = {
-        name
-        for base in kind.__mro__
-        if "__init__" in vars(base)
-        for name, parameter in inspect.signature(vars(base)["__init__"]).parameters.items()
-        if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
-    }
-    return names - {"self"}
+def _checked_observers(observers: Sequence[Observer]) -> tuple[Observer, ...]:
+    if not isinstance(observers, Sequence) or not all(map(callable, observers)):
+        raise ConfigurationError(f"observers is {observers!r}: give a list of callables")
+    return tuple(observers)
 
 
 def _asked(messages: Messages | None, prompt: str | None) -> Messages:

@@ -22,6 +22,6 @@ def next_wait(retry: Retry, error: LLMError, *, failed: int, elapsed: float) -> 
         return None
     if failed == 1 and error.code == DROPPED:
         return 0.0  # most often an idle connection that the server had closed: a new one will do
-    longest = min(retry.wait_max, retry.wait_initial * 2.0 ** (failed - 1))
+    longest = min(retry.wait_max, retry.wait_initial * 2.0 ** min(failed - 1, 64))
     wait = (error.retry_after or 0.0) + random.uniform(0, longest)  # noqa: S311 - not a secret
     return None if elapsed + wait > retry.deadline else wait

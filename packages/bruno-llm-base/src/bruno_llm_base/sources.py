@@ -49,7 +49,11 @@ def from_config(config: LLMConfig | BrunoConfig | Mapping[str, Any]) -> Json:
             f"config is a {type(config).__name__}: give a mapping or LLMConfig"
         )
     inner = config.get("llm")
-    return dict(inner if isinstance(inner, Mapping) else config)
+    given = dict(inner if isinstance(inner, Mapping) else config)
+    for name in given:
+        if not isinstance(name, str):
+            raise ConfigurationError(f"{name!r} is no name of a field: give text")
+    return given
 
 
 def from_file(path: Path) -> Json:
@@ -71,7 +75,7 @@ def from_file(path: Path) -> Json:
         data = reader(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be read: {error.strerror}", cause=error) from error
-    except (ValueError, yaml.YAMLError) as error:
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
         # the parser's own text may quote a line that holds a key
         place = getattr(error, "problem_mark", None)
         line = getattr(error, "lineno", None) or (place.line + 1 if place else None)

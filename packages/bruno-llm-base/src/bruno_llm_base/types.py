@@ -20,6 +20,7 @@ __all__ = [
     "ModelResponse",
     "ToolCall",
     "Usage",
+    "checked",
 ]
 
 Json = dict[str, Any]
@@ -247,6 +248,37 @@ class Answer:
             tool_calls=_join_tool_calls(self._calls),
             provider_state=_join_state(self._state),
         )
+
+
+def checked(part: ModelResponse) -> ModelResponse:
+    """Return *part*, made of what it is declared to be made of; counts that are none become None.
+
+    Raises:
+        TypeError: Some of it is something else, because the server sent something else.
+    """
+    if type(part.text) is not str or type(part.reasoning) is not str:
+        raise TypeError("text")
+    if part.usage is not _NO_USAGE:
+        counts = _counts(part.usage)
+        if not all(count is None or type(count) is int for count in counts):
+            sound = [count if type(count) is int else None for count in counts]
+            part.usage = Usage(**dict(zip(_COUNTS, sound, strict=True)))
+    for call in part.tool_calls:
+        names = (call.id, call.name)
+        if type(call.arguments) is not str or not all(map(_is_word, names)):
+            raise TypeError("tool call")
+        if call.index is not None and type(call.index) is not int:
+            raise TypeError("tool call")
+    for block in part.provider_state:
+        if type(block) is not dict or type(block.get("index", 0)) is not int:
+            raise TypeError("provider state")
+    if not all(map(_is_word, (part.model, part.id, part.finish_detail))):
+        raise TypeError("name")
+    return part
+
+
+def _is_word(value: object) -> bool:
+    return value is None or type(value) is str
 
 
 def _join_tool_calls(fragments: list[ToolCall]) -> tuple[ToolCall, ...]:

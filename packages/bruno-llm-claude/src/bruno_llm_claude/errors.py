@@ -54,7 +54,7 @@ _BY_WORDS: tuple[tuple[str, re.Pattern[str], type[LLMError]], ...] = (
 )
 # As in "215000 tokens > 200000 maximum" and "limit: 195000 + 16000 > 200000": the figures stand in no
 # field, so they are read where they can be; nothing depends on them.
-_FIGURES = re.compile(r"(\d+)(?: \+ (\d+))?(?: tokens)? > (\d+)")
+_FIGURES = re.compile(r"\b(\d{1,12})(?: \+ (\d{1,12}))?(?: tokens)? > (\d{1,12})\b")
 
 
 def read(data: Json) -> ErrorFacts:
@@ -62,7 +62,7 @@ def read(data: Json) -> ErrorFacts:
     error = data.get("error")
     if not isinstance(error, dict):  # Bedrock sends a message alone
         error = {"message": error or data.get("message")}
-    message, kind = str(error.get("message") or ""), error.get("type")
+    message, kind = str(error.get("message") or "")[:1000], error.get("type")
     details = error.get("details")
     code = details.get("error_code") if isinstance(details, dict) else None  # Vertex sends a list
     known = (

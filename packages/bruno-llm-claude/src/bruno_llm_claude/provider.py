@@ -47,10 +47,8 @@ class ClaudeProvider(BaseProvider):
         return SdkTransport.open(
             anthropic,
             anthropic.AsyncAnthropic,
-            client=self._client,
-            api_key=self.key,
-            base_url=self._base_url,
-            connect=self._timeouts.connect,
+            access=self.access,
+            connect=self.timeouts.connect,
         )
 
     def build_request(self, conversation: Conversation, options: Json, *, stream: bool) -> Json:

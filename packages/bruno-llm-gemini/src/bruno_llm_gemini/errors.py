@@ -41,8 +41,8 @@ _BY_WORD: dict[str, type[LLMError]] = {
 
 # No field tells an overflow from any other wrong request.
 _OVERFLOW = re.compile(
-    r"input token count(?: \(?(\d+)\)?)? exceeds the maximum number of tokens allowed"
-    r"(?: \(?(\d+)\)?)?"
+    r"input token count(?: \(?(\d{1,12})\)?)? exceeds the maximum number of tokens allowed"
+    r"(?: \(?(\d{1,12})\)?)?"
 )
 
 
@@ -53,7 +53,7 @@ def read(data: Json) -> ErrorFacts:
         return ErrorFacts(message=str(error or data.get("message") or ""))
     details = [row for row in error.get("details") or () if isinstance(row, dict)]
     message, status, number = (
-        str(error.get("message") or ""),
+        str(error.get("message") or "")[:1000],
         error.get("status"),
         error.get("code"),
     )

@@ -70,13 +70,14 @@ class GeminiProvider(BaseProvider):
         return rebuild, (kind, keywords | {"api_version": self._api_version})
 
     def open_transport(self) -> Transport:
-        if self._client is not None:
-            return TypedTransport(self._client)
+        access = self.access
+        if access.client is not None:
+            return TypedTransport(access.client)
         return CapturingTransport(
-            api_key=self.key or "none",  # servers of one's own may want none
-            base_url=self._base_url or self.default_base_url,
+            api_key=access.key or "none",  # servers of one's own may want none
+            base_url=access.base_url or self.default_base_url,
             api_version=self._api_version,
-            connect=self._timeouts.connect,
+            connect=self.timeouts.connect,
         )
 
     def build_request(self, conversation: Conversation, options: Json, *, stream: bool) -> Json:

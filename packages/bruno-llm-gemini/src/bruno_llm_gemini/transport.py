@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from bruno_llm_base.framing import sse
 from bruno_llm_base.transport import Reply
-from bruno_llm_base.transport.http import MAX_CONNECTIONS, refuse_socks_proxy
+from bruno_llm_base.transport.http import MAX_CONNECTIONS, refuse_login, refuse_socks_proxy
 from bruno_llm_base.transport.reply import HttpResponse
 from bruno_llm_base.types import Json
 
@@ -41,6 +41,7 @@ class CapturingTransport:
         import httpx2
         from google import genai
 
+        refuse_login(base_url)
         refuse_socks_proxy(urlsplit(base_url).hostname or "")
         tls = httpx2.create_ssl_context()  # one for all: the SDK would load its own, twice
         self._http = _capturing_client(connect, tls)

@@ -30,8 +30,8 @@ _USED_UP = re.compile(r"reached your \w+ usage limit")
 
 # Ollama passes llama-server's error document on as text: these are fields of it.
 _SENTENCE = re.compile(r'"message": ?"([^"\\]+)"')
-_LIMIT = re.compile(r'"n_ctx": ?(\d+)')
-_ACTUAL = re.compile(r'"n_prompt_tokens": ?(\d+)')
+_LIMIT = re.compile(r'"n_ctx": ?(\d{1,12})\b')
+_ACTUAL = re.compile(r'"n_prompt_tokens": ?(\d{1,12})\b')
 
 
 def read(status: int, data: Json) -> ErrorFacts:

@@ -1,6 +1,5 @@
 """Ollama's own API (https://docs.ollama.com/api/chat)."""
 
-import os
 from collections.abc import Mapping
 from typing import ClassVar
 
@@ -48,6 +47,7 @@ class OllamaProvider(BaseProvider):
     default_model = "llama3.2"
     default_base_url = "http://127.0.0.1:11434"
     api_key_env = ("OLLAMA_API_KEY",)
+    needs_key = False  # models of the cloud want one
     base_url_env = "OLLAMA_HOST"
     chat_path = "/api/chat"
     models_path = "/api/tags"
@@ -58,14 +58,15 @@ class OllamaProvider(BaseProvider):
     capabilities = frozenset({"chat", "streaming", "tools", "reasoning"})
 
     def open_transport(self) -> Transport:
-        url = self._base_url or self.default_base_url
-        headers = {"authorization": f"Bearer {self.key}"} if self.key else {}
+        access = self.access
+        url = access.client_address or access.base_url or self.default_base_url
+        headers = {"authorization": f"Bearer {access.key}"} if access.key else {}
         return HttpTransport(
-            self._client or open_http_client(url, headers=headers),
+            access.client or open_http_client(url, headers=headers),
             base_url=url,
             framing=ndjson,
-            connect=self._timeouts.connect,
-            owned=self._client is None,
+            connect=self.timeouts.connect,
+            owned=access.client is None,
         )
 
     def build_request(self, conversation: Conversation, options: Json, *, stream: bool) -> Json:
@@ -120,13 +121,8 @@ class OllamaProvider(BaseProvider):
             return "start Ollama with `ollama serve`, or set OLLAMA_HOST"
         return ""
 
-    def _base_url_from_env(self) -> str | None:
-        """Return where the injected client points, or what OLLAMA_HOST says.
-
-        There always is an address of one's own, and a server of one's own needs no key.
-        """
-        url = str(getattr(self._client, "base_url", ""))
-        return url or address.read(os.environ.get("OLLAMA_HOST", ""))
+    def read_address(self, value: str) -> str:
+        return address.read(value)
 
 
 def _tagged(model: str) -> str:

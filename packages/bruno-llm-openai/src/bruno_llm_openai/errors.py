@@ -40,7 +40,7 @@ _BY_CODE: dict[str, type[LLMError]] = {
 
 # "maximum context length is 128000 tokens. However, your messages resulted in 130000 tokens": the
 # figures stand in no field, so they are read where they can be; nothing depends on them.
-_FIGURES = re.compile(r"maximum context length is (\d+).*?(\d+) tokens", re.DOTALL)
+_FIGURES = re.compile(r"maximum context length is (\d{1,12})\b.*?\b(\d{1,12}) tokens", re.DOTALL)
 
 
 def read(data: Json) -> ErrorFacts:
@@ -48,7 +48,7 @@ def read(data: Json) -> ErrorFacts:
     error = data.get("error")
     if not isinstance(error, dict):
         return ErrorFacts(message=str(error or data.get("message") or ""))
-    message = str(error.get("message") or "")
+    message = str(error.get("message") or "")[:1000]
     code, kind = error.get("code"), error.get("type")
     known = _BY_CODE.get(str(code)) or _BY_CODE.get(str(kind))
     figures = _FIGURES.search(message)

@@ -9,7 +9,6 @@ from bruno_llm_base import (
     Conversation,
     ErrorFacts,
     Json,
-    LLMError,
     ModelResponse,
 )
 from bruno_llm_base.transport import SdkTransport, Transport
@@ -37,6 +36,7 @@ class OpenAIProvider(BaseProvider):
     chat_path = "/chat/completions"
     models_path = "/models"
     option_names: ClassVar[Mapping[str, str]] = {"max_tokens": "max_completion_tokens"}
+    structure = frozenset({"messages", "model", "stream", "stream_options"})
     capabilities = frozenset({"chat", "streaming", "tools", "reasoning"})
 
     def open_transport(self) -> Transport:
@@ -45,15 +45,13 @@ class OpenAIProvider(BaseProvider):
         return SdkTransport.open(
             openai,
             openai.AsyncOpenAI,
-            client=self._client,
-            api_key=self.key,
-            base_url=self._base_url,
-            connect=self._timeouts.connect,
+            access=self.access,
+            connect=self.timeouts.connect,
         )
 
     def build_request(self, conversation: Conversation, options: Json, *, stream: bool) -> Json:
         body = {"messages": messages.build(conversation), **options}
-        if self._base_url is not None and "max_completion_tokens" in body:
+        if self.access.base_url is not None and "max_completion_tokens" in body:
             # OpenAI's newer word; most servers of its protocol know the older one
             body["max_tokens"] = body.pop("max_completion_tokens")
         if stream:
@@ -65,7 +63,7 @@ class OpenAIProvider(BaseProvider):
         message = choice["message"]
         refusal = message.get("refusal")
         reason = messages.finish_reason(choice.get("finish_reason"))
-        return ModelResponse(
+        answer = ModelResponse(
             text=message.get("content") or refusal or "",
             reasoning=messages.reasoning(message),
             tool_calls=messages.tool_calls(message),
@@ -75,12 +73,14 @@ class OpenAIProvider(BaseProvider):
             model=data.get("model") or None,
             id=data.get("id"),
         )
+        return ModelResponse.join([answer])  # names a stop to call tools
 
     def parse_event(self, data: Json) -> ModelResponse:
         part = ModelResponse(model=data.get("model") or None, id=data.get("id"))
         if counts := data.get("usage"):
             part.usage = messages.usage(counts)
-        if choices := data.get("choices"):
+        choices = data.get("choices")
+        if choices and not choices[0].get("index"):  # of several answers we read the first
             choice = choices[0]
             delta = choice.get("delta") or {}
             part.text = delta.get("content") or ""
@@ -110,8 +110,8 @@ class OpenAIProvider(BaseProvider):
         )
         return _SAMPLING if reasons else frozenset()
 
-    def respell(self, body: Json, error: LLMError) -> Json | None:
-        if error.code == "unsupported_parameter" and error.param == "max_tokens":
+    def respell(self, body: Json, code: str, field: str) -> Json | None:
+        if code == "unsupported_parameter" and field == "max_tokens":
             renamed = {"max_tokens": "max_completion_tokens"}
             return {renamed.get(name, name): value for name, value in body.items()}
-        return super().respell(body, error)
+        return super().respell(body, code, field)

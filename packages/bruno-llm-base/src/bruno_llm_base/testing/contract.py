@@ -1,9 +1,11 @@
 """What a provider does with everything a server may say."""
 
 import asyncio
+import gc
 import json
 import logging
 import pickle
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -359,6 +361,23 @@ class ProviderContract(ModelContract):
         shown += [json.dumps(llm.get_model_info()), repr(diagnosis), caplog.text]
         assert not [text for text in shown if canary in text]
         assert [r for r in server.received if canary in json.dumps(dict(r.headers))]
+
+    def test_a_dropped_provider_leaves_nothing_open(self, keywords: dict[str, Any]) -> None:
+        async def test() -> None:
+            llm = self.make(keywords)
+            await llm.generate(HELLO)
+            left = weakref.ref(llm)
+            del llm
+            assert left() is None, "a cycle keeps the provider, and its connections with it"
+            for _ in range(5):
+                await asyncio.sleep(0)
+
+        gc.collect()
+        gc.disable()
+        try:
+            asyncio.run(test())
+        finally:
+            gc.enable()
 
     def test_a_dead_server_is_told(self, keywords: dict[str, Any]) -> None:
         llm = self.make(keywords | {"base_url": "http://127.0.0.1:9"}, timeouts=Timeouts(connect=1))

@@ -1,6 +1,11 @@
 """What a failed connection failed of."""
 
-from bruno_llm_base.exceptions import LLMError, LLMTimeoutError, ServiceUnavailableError
+from bruno_llm_base.exceptions import (
+    InvalidResponseError,
+    LLMError,
+    LLMTimeoutError,
+    ServiceUnavailableError,
+)
 
 __all__ = ["DROPPED", "transport_error"]
 
@@ -43,6 +48,10 @@ _CAUSES: dict[str, tuple[type[LLMError], str]] = {
     "ReadError": (ServiceUnavailableError, _DROPPED),
     "WriteError": (ServiceUnavailableError, _DROPPED),
     "RemoteProtocolError": (ServiceUnavailableError, _DROPPED),
+    "BadStatusLine": (InvalidResponseError, "the server does not speak HTTP"),
+    "BadHttpMessage": (InvalidResponseError, "the server does not speak HTTP"),
+    "DecodingError": (InvalidResponseError, "the server's answer cannot be decompressed"),
+    "ContentEncodingError": (InvalidResponseError, "the server's answer cannot be decompressed"),
 }
 
 

@@ -11,7 +11,13 @@ from bruno_llm_base.framing import Framing
 from bruno_llm_base.transport.reply import Reply
 from bruno_llm_base.types import Json
 
-__all__ = ["MAX_CONNECTIONS", "HttpTransport", "open_http_client", "refuse_socks_proxy"]
+__all__ = [
+    "MAX_CONNECTIONS",
+    "HttpTransport",
+    "open_http_client",
+    "refuse_login",
+    "refuse_socks_proxy",
+]
 
 MAX_CONNECTIONS = 1000
 """Connections per client: aiohttp's default is 100, and it takes "no limit" for that."""
@@ -87,6 +93,16 @@ def _login(url: str) -> dict[str, str]:
 def _without_login(url: str) -> str:
     parts = urlsplit(url)
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+def refuse_login(url: str) -> None:
+    """Raise if *url* holds a login, which the SDKs' clients cannot send over aiohttp.
+
+    Raises:
+        ConfigurationError: Names the cure, not the login.
+    """
+    if urlsplit(url).username is not None:
+        raise ConfigurationError("base_url holds a login: pass client= with a client that has it")
 
 
 def refuse_socks_proxy(host: str) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import importlib
-import sys
 import weakref
 from collections.abc import AsyncGenerator, Callable
 
@@ -23,26 +22,31 @@ class PerLoop:
     Its frame holds us weakly, so that a dropped provider leaves nothing behind.
     """
 
-    def __init__(self, open_transport: Callable[[], Transport], *, needs: str) -> None:
-        """Remember how to open a transport.
+    def __init__(self, *, needs: str) -> None:
+        """Start without any.
 
         Args:
-            open_transport: Builds one for the running loop; called once per loop.
-            needs: The module it will import. A large one is imported in a thread beforehand, so
-                that the loop goes on turning.
+            needs: The module that opening one imports. It may be large, so it is imported in a
+                thread beforehand, and the loop goes on turning.
         """
-        self._open = open_transport
         self._needs = needs
+        self._imported = False
         self._by_loop: dict[_Loop, tuple[Transport, AsyncGenerator[None, None]]] = {}
 
-    async def get(self) -> Transport:
-        """Return the running loop's transport."""
+    async def get(self, open_transport: Callable[[], Transport]) -> Transport:
+        """Return the running loop's transport.
+
+        Args:
+            open_transport: Builds it, once per loop. It is not kept: a provider's own method would
+                make a cycle, and a dropped provider would keep its connections.
+        """
         loop = asyncio.get_running_loop()
         entry = self._by_loop.get(loop)
         if entry is None:
-            if self._needs not in sys.modules:
+            if not self._imported:  # `sys.modules` holds modules that are still being imported
                 await asyncio.to_thread(_import, self._needs)
-            entry = self._by_loop.get(loop) or await self._add(loop)
+                self._imported = True
+            entry = self._by_loop.get(loop) or await self._add(loop, open_transport)
         return entry[0]
 
     async def aclose(self) -> None:
@@ -51,10 +55,13 @@ class PerLoop:
         if entry is not None:
             await entry[1].aclose()
 
-    async def _add(self, loop: _Loop) -> tuple[Transport, AsyncGenerator[None, None]]:
-        for old in [old for old in self._by_loop if old.is_closed()]:
-            self._by_loop.pop(old, None)
-        transport = self._open()
+    async def _add(
+        self, loop: _Loop, open_transport: Callable[[], Transport]
+    ) -> tuple[Transport, AsyncGenerator[None, None]]:
+        for old in list(self._by_loop):  # other threads may add theirs meanwhile
+            if old.is_closed():
+                self._by_loop.pop(old, None)
+        transport = open_transport()
         keeper = _close_with_loop(transport, weakref.ref(self), loop)
         entry = self._by_loop[loop] = (transport, keeper)
         await anext(keeper)  # does not suspend, so nobody adds a second one meanwhile

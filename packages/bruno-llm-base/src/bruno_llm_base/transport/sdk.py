@@ -4,14 +4,19 @@ The SDK builds the URL, the headers and the credentials, and keeps the connectio
 ourselves, because building its typed objects costs ten times more than all the rest.
 """
 
+import inspect
 import json
 from collections.abc import AsyncIterator
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
+from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.framing import sse
-from bruno_llm_base.transport.http import refuse_socks_proxy
+from bruno_llm_base.transport.http import refuse_login, refuse_socks_proxy
 from bruno_llm_base.transport.reply import HttpResponse, Reply
 from bruno_llm_base.types import Json
+
+if TYPE_CHECKING:
+    from bruno_llm_base.access import Access
 
 __all__ = ["SdkTransport"]
 
@@ -41,28 +46,31 @@ class SdkTransport:
         sdk: Any,
         client_type: Any,
         *,
-        client: Any,
-        api_key: str | None,
-        base_url: str | None,
+        access: "Access",
         connect: float | None,
     ) -> Self:
-        """Return a transport over *client*, or over a new client of *client_type*.
+        """Return a transport over the user's client, or over a new one of *client_type*.
 
         Args:
             sdk: The SDK's module.
             client_type: The SDK's asynchronous client.
-            client: A client of the user's, or None.
-            api_key: The key; a server of one's own may want none.
-            base_url: The API's address; None for the vendor's own.
+            access: Where the API is, and the key, which a server of one's own may not want.
             connect: How many seconds reaching the server may take; our own deadline bounds the rest.
         """
+        client = access.client
         owned = client is None
+        if not owned and not inspect.iscoroutinefunction(client.post):
+            raise ConfigurationError(
+                f"client is a {type(client).__name__}: give an asynchronous one, such as"
+                f" {client_type.__name__}"
+            )
         if owned:
+            refuse_login(access.base_url or "")
             timeout = sdk.Timeout(None, connect=connect)
             # Both SDKs look for credentials elsewhere where they are given no key.
             client = client_type(
-                api_key=api_key or "none",
-                base_url=base_url,
+                api_key=access.key or "none",
+                base_url=access.base_url,
                 timeout=timeout,
                 http_client=sdk.DefaultAioHttpClient(timeout=timeout),
             )
