@@ -93,7 +93,9 @@ class Conversation:
         Raises:
             InvalidRequestError: It is empty, or holds something that cannot be sent.
         """
-        asked = [_question(messages)] if isinstance(messages, str) else _checked(messages)
+        if isinstance(messages, str):
+            return cls(system_prompt, (Turn("user", (Text(_checked_question(messages)),)),))
+        asked = _checked(messages)
         system = [system_prompt] if system_prompt else []
         system += [message.content for message in asked if message.role is MessageRole.SYSTEM]
         spoken = [message for message in asked if message.role is not MessageRole.SYSTEM]
@@ -106,11 +108,11 @@ class Conversation:
         return Conversation(self.system, (Turn("user", (Text(_OPENING),)), *self.turns))
 
 
-def _question(text: str) -> Message:
+def _checked_question(text: str) -> str:
     if not text.strip():
         raise InvalidRequestError("the prompt is empty: give some text")
     _check_text("the prompt", text)
-    return Message(role=MessageRole.USER, content=text)
+    return text
 
 
 def _checked(messages: Sequence[Message]) -> list[Message]:
