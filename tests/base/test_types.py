@@ -1,6 +1,7 @@
 import pytest
 from bruno_llm_base import Attempt, ModelResponse, ToolCall, Usage
 from bruno_llm_base.conversation import Conversation
+from bruno_llm_base.types import checked
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -96,3 +97,27 @@ def test_an_answer_becomes_a_turn_with_nothing_lost(text):
     assert (turn.role, turn.text) == ("assistant", text)
     assert [(c.id, c.name, c.arguments) for c in turn.tool_calls] == [("c1", "f", '{"a": 1}')]
     assert turn.provider_state == answer.provider_state
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        ModelResponse(text=5),
+        ModelResponse(reasoning=[]),
+        ModelResponse(model=5),
+        ModelResponse(finish_detail={}),
+        ModelResponse(tool_calls=(ToolCall(name=5),)),
+        ModelResponse(tool_calls=(ToolCall(name="f", arguments={}),)),
+        ModelResponse(tool_calls=(ToolCall(name="f", index=[]),)),
+        ModelResponse(provider_state=("x",)),
+        ModelResponse(provider_state=({"index": []},)),
+    ],
+)
+def test_a_part_of_the_wrong_types_is_found_out(part):
+    with pytest.raises(TypeError):
+        checked(part)
+
+
+def test_a_count_that_is_no_number_was_not_reported():
+    part = checked(ModelResponse(text="x", usage=Usage(input_tokens="many", output_tokens=7)))
+    assert part.usage == Usage(output_tokens=7)
