@@ -1,6 +1,13 @@
 import pytest
 from bruno_core.models import Message, MessageType
-from bruno_llm_base import Conversation, InvalidRequestError, Text, ToolCall, ToolResult
+from bruno_llm_base import (
+    Conversation,
+    InvalidRequestError,
+    ModelResponse,
+    Text,
+    ToolCall,
+    ToolResult,
+)
 
 
 def message(role, content="x", **metadata):
@@ -151,3 +158,53 @@ def test_what_cannot_be_encoded_is_named_and_not_quoted():
 def test_provider_state_must_be_what_it_was():
     with pytest.raises(InvalidRequestError, match="leave it as it was"):
         Conversation.of([message("assistant", provider_state=["x"])])
+
+
+def test_the_latest_round_of_calls_gets_the_result():
+    def ask(identifier):
+        calls = [{"id": identifier, "name": "f"}]
+        return Message(role="assistant", content="(tool call)", metadata={"tool_calls": calls})
+
+    for result in ({"tool_call_id": "c0"}, {"name": "f"}, {}):
+        conversation = Conversation.of(
+            [ask("c0"), message("user"), ask("c0"), message("tool", "new", **result)]
+        )
+        found = [turn.tool_results[0].content for turn in conversation.turns if turn.tool_results]
+        assert found == ["(no result)", "new"]
+
+
+def test_calls_of_one_id_are_told_apart():
+    calls = [{"id": "x", "name": "f"}, {"id": "x", "name": "g"}, {"name": "h"}]
+    results = [
+        message("tool", "for g", tool_call_id="x", name="g"),
+        message("tool", "for f", tool_call_id="x"),
+        message("tool", "for h", name="h"),
+    ]
+    _, turn = Conversation.of([message("assistant", tool_calls=calls), *results]).turns
+    assert [(r.name, r.content) for r in turn.tool_results] == [
+        ("f", "for f"),
+        ("g", "for g"),
+        ("h", "for h"),
+    ]
+    assert len({result.id for result in turn.tool_results}) == 3
+
+
+@pytest.mark.parametrize("arguments", [{"x": object()}, {"x": float("nan")}, [1], '"x"', "{"])
+def test_arguments_that_are_no_json_object_are_named(arguments):
+    with pytest.raises(InvalidRequestError, match="'f' are not a JSON object"):
+        Conversation.of([message("assistant", tool_calls=[{"name": "f", "arguments": arguments}])])
+
+
+def test_an_id_that_is_no_text_is_named():
+    with pytest.raises(InvalidRequestError, match="id is no text"):
+        Conversation.of([message("assistant", tool_calls=[{"name": "f", "id": 5}])])
+
+
+def test_an_answer_that_said_nothing_is_no_turn():
+    conversation = Conversation.of([message("user", "q"), ModelResponse().to_message()])
+    assert roles(conversation) == ["user"]
+
+
+def test_a_system_prompt_that_cannot_be_encoded_is_named():
+    with pytest.raises(InvalidRequestError, match="the system prompt holds half"):
+        Conversation.of("hi", "\ud800")

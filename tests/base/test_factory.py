@@ -247,3 +247,12 @@ def test_a_file_nested_too_deeply_is_not_valid(tmp_path):
     path.write_text("[" * 100_000)
     with pytest.raises(ConfigurationError, match="is not valid JSON"):
         LLMFactory.from_file(path)
+
+
+def test_options_of_all_sources_join():
+    config = {
+        "additional_params": {"num_ctx": 1, "top_k": 1, "options": {"top_k": 2, "min_p": 2}},
+        "options": {"min_p": 3, "num_keep": 3},
+    }
+    llm = LLMFactory.create("openai", config, options={"num_keep": 4})
+    assert llm._settings.options == {"num_ctx": 1, "top_k": 2, "min_p": 3, "num_keep": 4}

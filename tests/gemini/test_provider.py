@@ -379,3 +379,13 @@ def test_other_documents_are_errors_too(llm: GeminiProvider) -> None:
     assert llm.read_error(404, {}, {"error": "no such page"}).message == "no such page"
     odd = {"error": {"details": ["x", detail("RetryInfo", retryDelay="soon")]}}
     assert llm.read_error(429, {}, odd).retry_after is None
+
+
+async def test_the_vendors_own_names_go_where_they_belong(server):
+    async with GeminiProvider(**server.connection(), options={"maxOutputTokens": 2}) as llm:
+        await llm.generate("hi", max_tokens=3, stop_sequences=["x"], generation_config={"topK": 4})
+    assert server.bodies[0]["generationConfig"] == {
+        "maxOutputTokens": 3,
+        "stopSequences": ["x"],
+        "topK": 4,
+    }

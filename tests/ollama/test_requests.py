@@ -151,3 +151,11 @@ async def test_a_login_in_the_address_is_sent_and_not_shown(server):
         with pytest.raises(AuthenticationError):  # the fake knows of no logins
             await llm.generate("hello")
     assert server.received[0].headers["authorization"] == "Basic bWU6czNjcmV0IQ=="
+
+
+async def test_the_login_of_an_injected_client_is_used(server):
+    address = server.address.replace("http://", "http://me:s3cret@")
+    async with httpx.AsyncClient(base_url=address) as client:
+        with pytest.raises(AuthenticationError):  # the fake knows of no logins
+            await OllamaProvider(client=client, max_retries=0).generate("hello")
+    assert server.received[0].headers["authorization"] == "Basic bWU6czNjcmV0"

@@ -93,6 +93,7 @@ class Conversation:
         Raises:
             InvalidRequestError: It is empty, or holds something that cannot be sent.
         """
+        _check_text("the system prompt", system_prompt or "")
         if isinstance(messages, str):
             return cls(system_prompt, (Turn("user", (Text(_checked_question(messages)),)),))
         asked = _checked(messages)
@@ -148,27 +149,39 @@ def _check_text(name: str, text: str) -> None:
         raise InvalidRequestError(f"{name} holds half of a surrogate pair {where}") from None
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A call that waits for its result: `id` is its name in the messages, which may not be unique."""
+
+    id: str | None
+    call: ToolCall
+    place: int
+    results: dict[int, ToolResult]
+
+
 def _turns(messages: list[Message]) -> list[Turn]:
     """Return the turns, with the results of each turn's calls right behind it, as vendors insist."""
     turns: list[Turn] = []
-    waiting: list[tuple[ToolCall, dict[str, ToolResult]]] = []
-    results: dict[int, dict[str, ToolResult]] = {}
+    results: list[dict[int, ToolResult]] = []
+    rounds: list[list[_Asked]] = []
+    names: set[str] = set()
     for message in messages:
+        turn, found = None, dict[int, ToolResult]()
         if message.role in _RESULT_ROLES:
-            if (told := _result(message, waiting)) is not None:
-                turns.append(told)
+            turn = _result(message, rounds)
         elif message.role is MessageRole.ASSISTANT:
-            turn = _assistant(message, len(turns))
-            found = results[len(turns)] = {}
-            waiting += [(call, found) for call in turn.tool_calls]
-            turns.append(turn)
+            turn, asked = _assistant(message, len(turns), names, found)
+            rounds.insert(0, asked)
         else:
-            turns.append(Turn("user", (Text(message.content),)))
+            turn = Turn("user", (Text(message.content),))
+        if turn is not None and (turn.parts or turn.provider_state):
+            turns.append(turn)
+            results.append(found)
     answered: list[Turn] = []
-    for place, turn in enumerate(turns):
+    for turn, found in zip(turns, results, strict=True):
         answered.append(turn)
         if calls := turn.tool_calls:
-            parts = [results[place].get(str(call.id), _missing(call)) for call in calls]
+            parts = (found.get(place) or _missing(call) for place, call in enumerate(calls))
             answered.append(Turn("tool", tuple(parts)))
     return answered
 
@@ -178,12 +191,17 @@ def _missing(call: ToolCall) -> ToolResult:
     return ToolResult(call.id, call.name, _NO_RESULT)
 
 
-def _assistant(message: Message, turn: int) -> Turn:
-    listed = enumerate(_listed(message, "tool_calls"))
-    calls = [_checked_call(_call(place, data), f"call_{turn}_{place}") for place, data in listed]
-    silent = bool(calls) and message.content == TOOL_CALL_PLACEHOLDER
-    words = () if silent else (Text(message.content),)
-    return Turn("assistant", (*words, *calls), _state(message))
+def _assistant(
+    message: Message, turn: int, names: set[str], results: dict[int, ToolResult]
+) -> tuple[Turn, list[_Asked]]:
+    read = [_call(place, data) for place, data in enumerate(_listed(message, "tool_calls"))]
+    calls = [_sound(call, f"call_{turn}_{place}", names) for place, call in enumerate(read)]
+    words = () if message.content == TOOL_CALL_PLACEHOLDER else (Text(message.content),)
+    asked = [
+        _Asked(told.id, call, place, results)
+        for place, (told, call) in enumerate(zip(read, calls, strict=True))
+    ]
+    return Turn("assistant", (*words, *calls), _state(message)), asked
 
 
 def _listed(message: Message, key: str) -> list[Any]:
@@ -210,41 +228,58 @@ def _call(place: int, data: object) -> ToolCall:
     inner = data.get("function", data)  # OpenAI's shape is accepted too
     if not isinstance(inner, dict) or not isinstance(inner.get("name"), str):
         raise InvalidRequestError(f"metadata['tool_calls'][{place}] has no name: give the tool's")
+    if not isinstance(data.get("id"), str | None):
+        raise InvalidRequestError(f"metadata['tool_calls'][{place}].id is no text: give text")
     arguments = inner.get("arguments") or "{}"
-    text = arguments if isinstance(arguments, str) else json.dumps(arguments)
+    text = arguments if isinstance(arguments, str) else _as_json(inner["name"], arguments)
     return ToolCall(id=data.get("id"), name=inner["name"], arguments=text)
 
 
-def _checked_call(call: ToolCall, name: str) -> ToolCall:
-    """Return *call* with an id, which some vendors give and others want, and sound arguments."""
+def _as_json(name: str, arguments: object) -> str:
+    try:
+        return json.dumps(arguments, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise _unsound(name) from error
+
+
+def _unsound(name: str | None) -> InvalidRequestError:
+    return InvalidRequestError(
+        f"the arguments of the tool call {name!r} are not a JSON object: give one"
+    )
+
+
+def _sound(call: ToolCall, name: str, names: set[str]) -> ToolCall:
+    """Return *call* with an id of its own, which vendors insist on, and sound arguments."""
     try:
         sound = isinstance(json.loads(call.arguments or "{}"), dict)
     except ValueError:
         sound = False
     if not sound:
-        raise InvalidRequestError(
-            f"the arguments of the tool call {call.name!r} are not a JSON object: give one"
-        )
-    return ToolCall(id=call.id or name, name=call.name, arguments=call.arguments or "{}")
+        raise _unsound(call.name)
+    name = call.id or name
+    while name in names:
+        name += "_"
+    names.add(name)
+    return ToolCall(id=name, name=call.name, arguments=call.arguments or "{}")
 
 
-def _result(message: Message, waiting: list[tuple[ToolCall, dict[str, ToolResult]]]) -> Turn | None:
+def _result(message: Message, rounds: list[list[_Asked]]) -> Turn | None:
     """Give a result to the call that waits for it: by id, else by name, else in order.
 
-    A result that nothing asked for is told as the user's words, since every API refuses it.
+    The latest round of calls comes first. A result that nothing asked for is told as the user's
+    words, since every API refuses it.
     """
     wanted, name = message.metadata.get("tool_call_id"), message.metadata.get("name")
-    found = next((entry for entry in waiting if wanted and entry[0].id == wanted), None)
-    if found is None and not wanted:
-        named = (entry for entry in waiting if name and entry[0].name == name)
-        found = next(named, waiting[0] if waiting and not name else None)
-    if found is None:
-        said = f"Result of {name}: {message.content}" if name else message.content
-        return Turn("user", (Text(said),))
-    waiting.remove(found)
-    call, results = found
-    results[str(call.id)] = ToolResult(call.id, call.name, message.content)
-    return None
+    for waiting in rounds:
+        fits = [asked for asked in waiting if not wanted or asked.id == wanted]
+        named = [asked for asked in fits if not name or asked.call.name == name]
+        if found := next(iter(named or (fits if wanted else ())), None):
+            waiting.remove(found)
+            call = found.call
+            found.results[found.place] = ToolResult(call.id, call.name, message.content)
+            return None
+    said = f"Result of {name}: {message.content}" if name else message.content
+    return Turn("user", (Text(said),))
 
 
 def _merged(turns: list[Turn]) -> tuple[Turn, ...]:

@@ -107,10 +107,7 @@ class Exchange:
         except LLMError:
             raise
         except Exception as error:
-            ours = transport_error(error)
-            if isinstance(ours, ServiceUnavailableError):
-                raise StreamError(ours.message, cause=error) from error
-            raise ours from error
+            raise _broken_off(error) from error
 
     def read(self, document: bytes) -> Json:
         """Return *document* as JSON.
@@ -170,6 +167,13 @@ class Exchange:
         except (LookupError, TypeError, ValueError, AttributeError):
             facts = ErrorFacts()  # no document that we know: the status decides
         return error_from(facts, reply.status_code, reply.headers)
+
+
+def _broken_off(error: Exception) -> LLMError:
+    ours = transport_error(error)
+    if isinstance(ours, ServiceUnavailableError):
+        return StreamError(ours.message, cause=error)
+    return ours
 
 
 def _object(document: bytes) -> Json | None:

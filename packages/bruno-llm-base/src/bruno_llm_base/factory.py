@@ -18,6 +18,7 @@ from bruno_core.interfaces import LLMInterface
 from bruno_llm_base import sources
 from bruno_llm_base.config import keywords_of
 from bruno_llm_base.exceptions import ConfigurationError, ProviderNotFoundError
+from bruno_llm_base.options import merged
 from bruno_llm_base.provider import BaseProvider
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ class LLMFactory:
             raise ConfigurationError(
                 f"the configuration is for {named!r}, not for {name!r}: it may hold another's key"
             )
-        return kind(**(_sorted_out(kind, given) | keywords))
+        return kind(**_sorted_out(kind, given, keywords))
 
     @classmethod
     def from_config(
@@ -139,14 +140,22 @@ class LLMFactory:
         return cls.create(chosen, sources.from_env(chosen, aliases), **keywords)
 
 
-def _sorted_out(kind: type[BaseProvider], given: dict[str, Any]) -> dict[str, Any]:
-    """Put bruno-core's `additional_params` where they belong: keywords, else vendor options."""
+def _sorted_out(
+    kind: type[BaseProvider], given: dict[str, Any], keywords: dict[str, Any]
+) -> dict[str, Any]:
+    """Put bruno-core's `additional_params` where they belong: keywords, else vendor options.
+
+    *keywords* win over what else is *given*, and that over `additional_params`; options join.
+    """
     extra = _mapping("additional_params", given.pop("additional_params", None))
-    options = _mapping("options", given.pop("options", None))
     known = keywords_of(kind)
-    keywords = {name: value for name, value in extra.items() if name in known}
-    options |= {name: value for name, value in extra.items() if name not in known}
-    return keywords | given | ({"options": options} if options else {})
+    unknown = {name: value for name, value in extra.items() if name not in known}
+    layers = [{name: extra[name] for name in extra.keys() & known}, given, keywords]
+    options = merged(
+        unknown, *(_mapping("options", layer.pop("options", None)) for layer in layers)
+    )
+    whole = layers[0] | given | keywords
+    return whole | {"options": options} if options else whole
 
 
 def _mapping(name: str, value: object) -> dict[str, Any]:

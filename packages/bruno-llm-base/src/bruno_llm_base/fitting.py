@@ -21,15 +21,21 @@ class Fitting:
     dropped provider would keep its connections.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        """Start with the options of every request."""
+    def __init__(self, settings: Settings, structure: frozenset[str]) -> None:
+        """Start with the options of every request.
+
+        Args:
+            settings: What the user has set.
+            structure: Fields of a body that are no options.
+        """
+        self._structure = structure
         self._always = settings.options
         self._strict = settings.strict
         given = ((name, getattr(settings, name)) for name in PORTABLE)
         self.defaults: Json = {name: value for name, value in given if value is not None}
         self._dropped: set[tuple[str, str]] = set()
         self._learned: dict[str, dict[tuple[str, str], None]] = {}
-        _check_sendable(self._always, ConfigurationError)
+        self._check_sendable(self._always, ConfigurationError)
 
     def options(
         self, dialect: Dialect, model: str, call: Mapping[str, Any]
@@ -48,7 +54,7 @@ class Fitting:
         """
         portable = check_options(call)
         own = {name: value for name, value in call.items() if name not in PORTABLE}
-        _check_sendable(own, InvalidRequestError)
+        self._check_sendable(own, InvalidRequestError)
         everything = self.defaults | portable | self._always | own
         refused = dialect.refused_options(model, everything) & (self.defaults | portable).keys()
         if refused and self._strict:
@@ -103,17 +109,18 @@ class Fitting:
         self._dropped.add((model, option))
         return new
 
+    def _check_sendable(self, options: Mapping[str, Any], kind: type[LLMError]) -> None:
+        """Raise if an option of the vendor's is no option, or no JSON.
 
-def _check_sendable(options: Mapping[str, Any], kind: type[LLMError]) -> None:
-    """Raise if an option of the vendor's is no JSON.
-
-    Raises:
-        LLMError: Of that *kind*; names the option.
-    """
-    for name, value in options.items():
-        try:
-            json.dumps(value, allow_nan=False)
-        except (TypeError, ValueError, RecursionError) as error:
-            raise kind(
-                f"the option {name!r} is no JSON, but a {type(value).__name__}", cause=error
-            ) from error
+        Raises:
+            LLMError: Of that *kind*; names the option.
+        """
+        for name, value in options.items():
+            if name in self._structure:
+                raise kind(f"{name!r} is no option: it belongs to the request itself, leave it out")
+            try:
+                json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
+            except (TypeError, ValueError, RecursionError) as error:
+                raise kind(
+                    f"the option {name!r} is no JSON, but a {type(value).__name__}", cause=error
+                ) from error

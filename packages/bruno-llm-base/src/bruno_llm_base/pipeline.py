@@ -7,7 +7,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Never, TypeVar
+from typing import Any, TypeVar
 
 from bruno_llm_base.exceptions import InvalidResponseError, LLMError, StreamError
 from bruno_llm_base.exchange import Exchange, ReadError, Request
@@ -78,8 +78,10 @@ class Pipeline:
                     failure = error
                 finally:
                     await exchange.aclose()
-                await run.again(failure)
-                del failure  # and with it a traceback, and all that was at work in it
+                try:
+                    await run.again(failure)
+                finally:
+                    del failure  # its traceback holds this frame: together, a cycle
         finally:
             run.close()
 
@@ -118,8 +120,10 @@ async def _texts(
                 failure = error
             finally:
                 await exchange.aclose()
-            await run.again(failure)
-            del failure  # and with it a traceback, and all that was at work in it
+            try:
+                await run.again(failure)
+            finally:
+                del failure  # its traceback holds this frame: together, a cycle
     finally:
         run.close()
     state.response = response
@@ -247,12 +251,16 @@ class _Run:
         )
         self._attempts.append(attempt)
         wait = None if self._spoken else self._wait(error)
-        if wait is None:
-            await self._fail(error)
-        else:
+        if wait is not None:
             number = len(self._attempts)
             self._tell(AttemptFailed, attempt=attempt, number=number, wait=wait)
             await asyncio.sleep(wait)
+            return
+        await self._finish_off(error)
+        try:
+            raise error
+        finally:
+            del error  # its traceback holds this frame
 
     def close(self) -> None:
         """Tell of a request whose caller has left."""
@@ -267,7 +275,8 @@ class _Run:
         failed = len(self._attempts)
         return next_wait(pipeline.retry, error, failed=failed, elapsed=self._elapsed())
 
-    async def _fail(self, error: LLMError) -> Never:
+    async def _finish_off(self, error: LLMError) -> None:
+        """Put all that is known on *error*, and tell of it."""
         error.attempts = tuple(self._attempts)
         error.provider = self._pipeline.provider
         error.model = self.request.model
@@ -275,7 +284,6 @@ class _Run:
             error.partial = self._answer.whole()
         await self._pipeline.explain(error)
         self._end(RequestFailed, error=error)
-        raise error
 
     def _elapsed(self) -> float:
         return 0.0 if self._began is None else time.monotonic() - self._began

@@ -130,7 +130,7 @@ class BaseProvider(Dialect, LLMInterface):
         self._observers = _checked_observers(observers)
         self._model = self._settings.model or self.default_model
         self._system_prompt = self._settings.system_prompt
-        self._fitting = Fitting(self._settings)
+        self._fitting = Fitting(self._settings, self.structure)
         self._transports = PerLoop(needs=self.sdk)
 
     # -- bruno-core's interface -------------------------------------------------------------------

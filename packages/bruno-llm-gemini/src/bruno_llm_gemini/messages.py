@@ -88,9 +88,11 @@ def _result(text: str) -> Json:
 
 def _put_back(state: tuple[Json, ...], parts: list[Json]) -> None:
     """Give each signature back to the part that it came with."""
-    for block in state:
+    # a text is signed at its end, so texts are matched from the last to the first
+    texts = [block for block in state if not block.get("functionCall")]
+    for block in (*(b for b in state if b.get("functionCall")), *reversed(texts)):
         call = block.get("functionCall")
-        places = parts if call else reversed(parts)  # a text is signed at its end
+        places = parts if call else reversed(parts)
         waiting = (p for p in places if "thoughtSignature" not in p and _owns(p, call))
         if "thoughtSignature" in block and (part := next(waiting, None)):
             part["thoughtSignature"] = block["thoughtSignature"]

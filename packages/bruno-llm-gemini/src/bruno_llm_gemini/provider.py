@@ -16,6 +16,18 @@ __all__ = ["GeminiProvider"]
 # From Gemini 3 on, a tool call without its signature is refused.
 _WANTS_SIGNATURES = re.compile(r"(?:.*/)?gemini-(?:[3-9]|\d\d)")
 
+# Fields of the request and of its generationConfig, which may be spelled as google-genai does.
+_FIELDS = ("cachedContent", "generationConfig", "safetySettings", "systemInstruction", "toolConfig")
+_GENERATION = (
+    *("candidateCount", "frequencyPenalty", "logprobs", "maxOutputTokens", "presencePenalty"),
+    *("responseJsonSchema", "responseLogprobs", "responseMimeType", "responseModalities"),
+    *("responseSchema", "seed", "stopSequences", "temperature", "thinkingConfig", "topK", "topP"),
+)
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"[A-Z]", lambda found: f"_{found[0].lower()}", name)
+
 
 class GeminiProvider(BaseProvider):
     """Talk to Gemini, or with `client` to any endpoint of google-genai, such as Vertex AI."""
@@ -29,23 +41,13 @@ class GeminiProvider(BaseProvider):
     chat_path = CHAT
     stream_path = STREAM
     models_path = MODELS
+    structure = frozenset({"contents", "model"})
     option_names: ClassVar[Mapping[str, str]] = {
-        "candidate_count": "generationConfig.candidateCount",
-        "cached_content": "cachedContent",
-        "frequency_penalty": "generationConfig.frequencyPenalty",
+        **{_snake(name): name for name in _FIELDS},
+        **{_snake(name): f"generationConfig.{name}" for name in _GENERATION},
+        **{name: f"generationConfig.{name}" for name in _GENERATION},
         "max_tokens": "generationConfig.maxOutputTokens",
-        "presence_penalty": "generationConfig.presencePenalty",
-        "response_json_schema": "generationConfig.responseJsonSchema",
-        "response_mime_type": "generationConfig.responseMimeType",
-        "response_schema": "generationConfig.responseSchema",
-        "safety_settings": "safetySettings",
-        "seed": "generationConfig.seed",
         "stop": "generationConfig.stopSequences",
-        "temperature": "generationConfig.temperature",
-        "thinking_config": "generationConfig.thinkingConfig",
-        "tool_config": "toolConfig",
-        "top_k": "generationConfig.topK",
-        "top_p": "generationConfig.topP",
     }
     capabilities = frozenset({"chat", "streaming", "tools", "reasoning"})
 

@@ -61,7 +61,7 @@ def tool_calls(message: Json) -> tuple[ToolCall, ...]:
 def _tool_call(place: int, call: Json) -> ToolCall:
     function = call.get("function") or {}
     return ToolCall(
-        index=call.get("index", place),
+        index=place if call.get("index") is None else call["index"],
         id=call.get("id"),
         name=function.get("name"),
         arguments=function.get("arguments") or "",

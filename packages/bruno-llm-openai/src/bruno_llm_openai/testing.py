@@ -92,8 +92,8 @@ class FakeOpenAI(FakeServer):
         if answer.reasoning:
             deltas.append({"reasoning_content": answer.reasoning})
         deltas += [{word: piece} for piece in answer.pieces]
-        for call in answer.tool_calls:
-            deltas += [{"tool_calls": [fragment]} for fragment in _fragments(call)]
+        for place, call in enumerate(answer.tool_calls):
+            deltas += [{"tool_calls": [fragment]} for fragment in _fragments(place, call)]
         finish = "stop" if refused else _FINISH[answer.finish_reason]
         ends = [None] * len(deltas) + [finish]
         chunks = [
@@ -150,12 +150,12 @@ def _tool_call(call: ToolCall) -> Json:
     return {"id": call.id, "type": "function", "function": function}
 
 
-def _fragments(call: ToolCall) -> list[Json]:
+def _fragments(place: int, call: ToolCall) -> list[Json]:
     """Return the call as it is streamed: its name first, then the arguments in two pieces."""
     half = len(call.arguments) // 2
     pieces = [call.arguments[:half], call.arguments[half:]]
-    first = {"index": call.index} | _tool_call(ToolCall(id=call.id, name=call.name))
-    return [first, *({"index": call.index, "function": {"arguments": p}} for p in pieces)]
+    first = {"index": place} | _tool_call(ToolCall(id=call.id, name=call.name))
+    return [first, *({"index": place, "function": {"arguments": p}} for p in pieces)]
 
 
 def _usage(usage: Usage) -> Json:

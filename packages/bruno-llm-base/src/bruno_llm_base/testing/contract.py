@@ -1,6 +1,7 @@
 """What a provider does with everything a server may say."""
 
 import asyncio
+import contextlib
 import gc
 import json
 import logging
@@ -203,8 +204,8 @@ class ProviderContract(ModelContract):
         if not self.calls_tools:
             return
         calls = (
-            ToolCall(index=0, id="call_1", name="weather", arguments='{"city": "Rome"}'),
-            ToolCall(index=1, id="call_2", name="time", arguments='{"zone": "CET"}'),
+            ToolCall(id="call_1", name="weather", arguments='{"city": "Rome"}'),
+            ToolCall(id="call_2", name="time", arguments='{"zone": "CET"}'),
         )
         answer = FakeAnswer(text="", tool_calls=calls, finish_reason="tool_call")
         server.say(answer, answer)
@@ -212,7 +213,8 @@ class ProviderContract(ModelContract):
         for response in (whole, streamed):
             assert response.finish_reason == "tool_call"
             assert [call.name for call in response.tool_calls] == ["weather", "time"]
-            assert json.loads(response.tool_calls[0].arguments) == {"city": "Rome"}
+            arguments = [json.loads(call.arguments) for call in response.tool_calls]
+            assert arguments == [{"city": "Rome"}, {"zone": "CET"}]
         results = [
             Message(
                 role=MessageRole.TOOL,
@@ -362,10 +364,19 @@ class ProviderContract(ModelContract):
         assert not [text for text in shown if canary in text]
         assert [r for r in server.received if canary in json.dumps(dict(r.headers))]
 
-    def test_a_dropped_provider_leaves_nothing_open(self, keywords: dict[str, Any]) -> None:
+    @pytest.mark.parametrize("fails", [False, True], ids=["answered", "refused"])
+    def test_a_dropped_provider_leaves_nothing_open(
+        self, server: FakeServer, keywords: dict[str, Any], *, fails: bool
+    ) -> None:
         async def test() -> None:
             llm = self.make(keywords)
             await llm.generate(HELLO)
+            if fails:
+                server.say(FakeError(kind="permission"), FakeError(kind="permission"))
+                with contextlib.suppress(PermissionDeniedError):
+                    await llm.generate(HELLO)
+                with contextlib.suppress(PermissionDeniedError):
+                    await llm.stream(HELLO)
             left = weakref.ref(llm)
             del llm
             assert left() is None, "a cycle keeps the provider, and its connections with it"

@@ -46,7 +46,8 @@ class HttpTransport:
             owned: Whether the client is ours to close.
         """
         self._client = client
-        self._base_url = _without_login(base_url).rstrip("/")
+        # open_http_client has made a header of the login; a client of the user's knows no other way
+        self._base_url = (_without_login(base_url) if owned else base_url).rstrip("/")
         self._framing = framing
         self._timeout = {"connect": connect, "read": None, "write": None, "pool": None}
         self._owned = owned
