@@ -1,6 +1,5 @@
 """bruno-core's own machinery, on each provider and its fake."""
 
-import importlib
 from unittest.mock import AsyncMock
 
 import pytest
@@ -11,8 +10,6 @@ from bruno_core.models import ConversationContext, Message, SessionContext, User
 from bruno_core.registry.llm_registry import LLMProviderRegistry
 from bruno_llm_base import LLMFactory
 
-NAMES = {"openai": "OpenAI", "claude": "Claude", "gemini": "Gemini", "ollama": "Ollama"}
-
 
 @pytest.fixture(autouse=True)
 def _quiet():
@@ -20,18 +17,6 @@ def _quiet():
     structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
     yield
     structlog.reset_defaults()
-
-
-@pytest.fixture(params=NAMES)
-def name(request):
-    return request.param
-
-
-@pytest.fixture
-def server(name):
-    fake = getattr(importlib.import_module(f"bruno_llm_{name}.testing"), f"Fake{NAMES[name]}")
-    with fake() as server:
-        yield server
 
 
 @pytest.fixture

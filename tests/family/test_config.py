@@ -1,24 +1,7 @@
 """One configuration, any provider."""
 
-import importlib
-
-import pytest
 from bruno_core.models.config import LLMConfig
 from bruno_llm_base import LLMFactory
-
-NAMES = {"openai": "OpenAI", "claude": "Claude", "gemini": "Gemini", "ollama": "Ollama"}
-
-
-@pytest.fixture(params=NAMES)
-def name(request):
-    return request.param
-
-
-@pytest.fixture
-def server(name):
-    fake = getattr(importlib.import_module(f"bruno_llm_{name}.testing"), f"Fake{NAMES[name]}")
-    with fake() as server:
-        yield server
 
 
 async def test_bruno_cores_defaults_are_nobodys_choice(name, server):

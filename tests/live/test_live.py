@@ -17,16 +17,18 @@ ENVIRONMENT = dict(os.environ)  # before the fixture that hides it from other te
 
 
 class Live(ModelContract):
+    short = {"max_tokens": 2000}  # noqa: RUF012 - the contract declares it; models here reason
+
     @pytest.fixture
     def keywords(self, monkeypatch):
         for name, value in ENVIRONMENT.items():
             monkeypatch.setenv(name, value)
-        if isinstance(self.provider, type) and self.provider is OllamaProvider:
+        if self.provider is OllamaProvider:
             if not asyncio.run(OllamaProvider().check_connection()):
                 pytest.skip("no Ollama with llama3.2 answers here")
         elif not any(map(os.environ.get, self.provider.api_key_env)):
             pytest.skip(f"{self.provider.api_key_env[0]} is not set")
-        return {"max_tokens": 2000}
+        return {}
 
 
 class TestOpenAI(Live):

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from bruno_core.interfaces import LLMInterface
@@ -16,7 +16,6 @@ from bruno_llm_base.provider import BaseProvider
 __all__ = ["HELLO", "ModelContract"]
 
 HELLO = [Message(role=MessageRole.USER, content="Say hello.")]
-SHORT: dict[str, Any] = {"max_tokens": 24}
 
 
 class ModelContract:
@@ -24,9 +23,11 @@ class ModelContract:
 
     Attributes:
         provider: The class under test.
+        short: Options that keep answers short; a model that reasons needs room for that as well.
     """
 
     provider: type[BaseProvider]
+    short: ClassVar[dict[str, Any]] = {"max_tokens": 24}
 
     @pytest.fixture
     def keywords(self) -> dict[str, Any]:
@@ -59,12 +60,12 @@ class ModelContract:
         assert json.dumps(llm.get_model_info())
 
     def test_generate_returns_text(self, keywords: dict[str, Any]) -> None:
-        answer = self.run(self.make(keywords), lambda llm: llm.generate(HELLO, **SHORT))
+        answer = self.run(self.make(keywords), lambda llm: llm.generate(HELLO, **self.short))
         assert isinstance(answer, str)
         assert answer.strip()
 
     def test_request_reports_usage_and_finish_reason(self, keywords: dict[str, Any]) -> None:
-        response = self.run(self.make(keywords), lambda llm: llm.request(HELLO, **SHORT))
+        response = self.run(self.make(keywords), lambda llm: llm.request(HELLO, **self.short))
         assert response.text.strip()
         assert response.usage.input_tokens > 0
         assert response.usage.output_tokens > 0
@@ -74,7 +75,7 @@ class ModelContract:
 
     def test_the_pieces_of_a_stream_sum_to_the_answer(self, keywords: dict[str, Any]) -> None:
         async def test(llm: BaseProvider) -> None:
-            stream = llm.stream(HELLO, **SHORT)
+            stream = llm.stream(HELLO, **self.short)
             pieces = [piece async for piece in stream]
             assert len(pieces) > 1
             assert "".join(pieces) == stream.response.text
@@ -86,9 +87,9 @@ class ModelContract:
 
     def test_a_stream_may_be_awaited_or_entered(self, keywords: dict[str, Any]) -> None:
         async def test(llm: BaseProvider) -> None:
-            stream = await llm.stream(HELLO, **SHORT)
+            stream = await llm.stream(HELLO, **self.short)
             assert "".join([piece async for piece in stream]) == stream.response.text
-            async with llm.stream(HELLO, **SHORT) as stream:
+            async with llm.stream(HELLO, **self.short) as stream:
                 assert await anext(stream)
             with pytest.raises(StreamError, match="not complete"):
                 _ = stream.response
@@ -106,4 +107,4 @@ class ModelContract:
     def test_one_provider_serves_several_loops(self, keywords: dict[str, Any]) -> None:
         llm = self.make(keywords)
         for _ in range(2):
-            assert asyncio.run(llm.generate(HELLO, **SHORT))
+            assert asyncio.run(llm.generate(HELLO, **self.short))
