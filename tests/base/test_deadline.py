@@ -9,8 +9,8 @@ def test_a_wait_that_takes_too_long_is_named(leap):
     async def test():
         deadline = Deadline(None)
         deadline.arm(3, "first token")
-        with pytest.raises(LLMTimeoutError, match="no first token within 3 s"):
-            await deadline.wait(asyncio.sleep(10))
+        with pytest.raises(LLMTimeoutError, match="no first token within 3 s"), deadline:
+            await asyncio.sleep(10)
         assert asyncio.get_running_loop().time() == pytest.approx(3)
         assert asyncio.current_task().cancelling() == 0
 
@@ -22,10 +22,11 @@ def test_moving_on_gives_new_time(leap):
         deadline = Deadline(None)
         for _ in range(5):
             deadline.arm(3, "further token")
-            await deadline.wait(asyncio.sleep(2))
+            with deadline:
+                await asyncio.sleep(2)
         deadline.arm(1, "end")
-        with pytest.raises(LLMTimeoutError, match="no end within 1 s"):
-            await deadline.wait(asyncio.sleep(2))
+        with pytest.raises(LLMTimeoutError, match="no end within 1 s"), deadline:
+            await asyncio.sleep(2)
         deadline.close()
 
     leap(test())
@@ -36,10 +37,11 @@ def test_the_total_is_never_moved(leap):
         deadline = Deadline(5)
         for _ in range(2):
             deadline.arm(3, "further token")
-            await deadline.wait(asyncio.sleep(2))
+            with deadline:
+                await asyncio.sleep(2)
         deadline.arm(3, "further token")
-        with pytest.raises(LLMTimeoutError, match="no complete answer within 5 s"):
-            await deadline.wait(asyncio.sleep(2))
+        with pytest.raises(LLMTimeoutError, match="no complete answer within 5 s"), deadline:
+            await asyncio.sleep(2)
         assert asyncio.get_running_loop().time() == pytest.approx(5)
 
     leap(test())
@@ -49,10 +51,12 @@ def test_a_slow_consumer_does_not_time_out(leap):
     async def test():
         deadline = Deadline(None)
         deadline.arm(3, "first token")
-        await deadline.wait(asyncio.sleep(1))
+        with deadline:
+            await asyncio.sleep(1)
         await asyncio.sleep(100)
         deadline.arm(3, "further token")
-        await deadline.wait(asyncio.sleep(2))
+        with deadline:
+            await asyncio.sleep(2)
 
     leap(test())
 
@@ -60,7 +64,8 @@ def test_a_slow_consumer_does_not_time_out(leap):
 def test_cancelling_from_outside_stays_a_cancellation(leap):
     async def wait(deadline):
         deadline.arm(3, "first token")
-        await deadline.wait(asyncio.sleep(10))
+        with deadline:
+            await asyncio.sleep(10)
 
     async def test():
         for moment in (1, 3):
@@ -75,10 +80,13 @@ def test_cancelling_from_outside_stays_a_cancellation(leap):
 
 def test_the_users_own_timeout_stays_his(leap):
     async def test():
-        deadline = Deadline(60)
-        with pytest.raises(TimeoutError) as caught:
+        async def wait():
             async with asyncio.timeout(2):
-                await deadline.wait(asyncio.sleep(10))
+                with Deadline(60):
+                    await asyncio.sleep(10)
+
+        with pytest.raises(TimeoutError) as caught:
+            await wait()
         assert type(caught.value) is TimeoutError
 
     leap(test())
@@ -93,8 +101,8 @@ def test_a_swallowed_cancellation_is_still_a_timeout(leap):
 
     async def test():
         deadline = Deadline(1)
-        with pytest.raises(LLMTimeoutError):
-            await deadline.wait(stubborn())
+        with pytest.raises(LLMTimeoutError), deadline:
+            await stubborn()
         assert asyncio.current_task().cancelling() == 0
 
     leap(test())
@@ -104,6 +112,7 @@ def test_without_a_limit_nothing_times_out(leap):
     async def test():
         deadline = Deadline(None)
         deadline.arm(None, "first token")
-        assert await deadline.wait(asyncio.sleep(10_000, "late")) == "late"
+        with deadline:
+            assert await asyncio.sleep(10_000, "late") == "late"
 
     leap(test())

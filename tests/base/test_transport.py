@@ -16,7 +16,7 @@ from bruno_llm_base import (
 )
 from bruno_llm_base.framing import sse
 from bruno_llm_base.transport import PerLoop, SdkTransport, transport_error
-from bruno_llm_base.transport.http import refuse_socks_proxy
+from bruno_llm_base.transport.http import aiohttp_carries
 from bruno_llm_openai import OpenAIProvider
 from bruno_llm_openai.testing import FakeOpenAI
 
@@ -68,9 +68,9 @@ def test_a_cycle_of_causes_ends():
 def test_a_socks_proxy_is_refused_with_its_cure(monkeypatch, variable):
     monkeypatch.setenv(variable, "socks5://127.0.0.1:1080")
     with pytest.raises(ConfigurationError, match="names a SOCKS proxy"):
-        refuse_socks_proxy("example.org")
+        aiohttp_carries("example.org")
     monkeypatch.setenv("NO_PROXY", "example.org")
-    refuse_socks_proxy("example.org")
+    aiohttp_carries("example.org")
 
 
 class Counted:

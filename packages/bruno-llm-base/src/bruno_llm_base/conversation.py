@@ -2,8 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from bruno_core.models import Message, MessageRole, MessageType
 
@@ -21,15 +20,13 @@ _OPENING = "(The conversation goes on.)"
 _NO_RESULT = "(no result)"
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
+class Text(NamedTuple):
     """Something said."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class ToolResult:
+class ToolResult(NamedTuple):
     """What a tool answered.
 
     Attributes:
@@ -43,8 +40,7 @@ class ToolResult:
     content: str
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
+class Turn(NamedTuple):
     """All that one side said before the other side spoke.
 
     Attributes:
@@ -73,8 +69,7 @@ class Turn:
         return [part for part in self.parts if isinstance(part, ToolResult)]
 
 
-@dataclass(frozen=True, slots=True)
-class Conversation:
+class Conversation(NamedTuple):
     """A system text, and turns in which neighbours have different roles."""
 
     system: str | None
@@ -149,8 +144,7 @@ def _check_text(name: str, text: str) -> None:
         raise InvalidRequestError(f"{name} holds half of a surrogate pair {where}") from None
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
+class _Asked(NamedTuple):
     """A call that waits for its result: `id` is its name in the messages, which may not be unique."""
 
     id: str | None

@@ -1,70 +1,81 @@
 """One timer for all waits of an attempt."""
 
 import asyncio
-from collections.abc import Awaitable
 from math import inf
-from typing import TypeVar
+from types import TracebackType
 
 from bruno_llm_base.exceptions import LLMTimeoutError
 
 __all__ = ["Deadline"]
 
-_T = TypeVar("_T")
-
 
 class Deadline:
     """Bound the waits of one attempt, cheaply enough for every network read.
 
-    Setting a new limit moves a float. A single timer looks at it when it goes off and, if the limit
-    has moved on, sets itself anew. It cancels only while *we* wait, so a consumer that takes its
-    time between two chunks never times out, and no task is cancelled outside our own await.
+    Wait inside `with deadline:`. Setting a new limit moves a float. A single timer looks at it when
+    it goes off and, if the limit has moved on, sets itself anew. It cancels only while *we* wait, so
+    a consumer that takes its time between two chunks never times out, and no task is cancelled
+    outside our own await.
     """
 
-    __slots__ = ("_fired", "_handle", "_limit", "_loop", "_task", "_total", "_when")
+    __slots__ = ("_before", "_fired", "_handle", "_limit", "_loop", "_task", "_total", "_when")
 
     def __init__(self, total: float | None) -> None:
         self._loop = asyncio.get_running_loop()
         self._handle: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[object] | None = None
+        self._before = 0
         self._fired = False
-        limit = f"no complete answer within {total} s"
-        self._total = (inf if total is None else self._loop.time() + total, limit)
-        self._when, self._limit = self._total
+        self._total = (
+            inf if total is None else self._loop.time() + total,
+            "complete answer",
+            total,
+        )
+        self._when = self._total[0]
+        self._limit = self._total[1:]
 
     def arm(self, seconds: float | None, missing: str) -> None:
         """Allow *seconds* from now; *missing* names in the error what did not come."""
         when = inf if seconds is None else self._loop.time() + seconds
         if when < self._when:
             self.close()  # the timer would go off too late
-        limit = (when, f"no {missing} within {seconds} s")
-        self._when, self._limit = min(limit, self._total)
+        total = self._total
+        if when < total[0]:
+            self._when, self._limit = when, (missing, seconds)
+        else:
+            self._when, self._limit = total[0], total[1:]
 
-    async def wait(self, awaitable: Awaitable[_T]) -> _T:
-        """Return what *awaitable* returns.
+    def __enter__(self) -> None:
+        """Begin a wait."""
+        task = asyncio.current_task(self._loop)
+        if task is None:
+            raise RuntimeError("bruno-llm needs an asyncio task to run in")
+        self._before = task.cancelling()
+        self._task = task
+        if self._handle is None and self._when < inf:
+            self._handle = self._loop.call_at(self._when, self._tick)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """End a wait.
 
         Raises:
             LLMTimeoutError: The limit was reached first.
         """
-        task = asyncio.current_task()
-        if task is None:
-            raise RuntimeError("bruno-llm needs an asyncio task to run in")
-        before = task.cancelling()
-        self._task = task
-        if self._handle is None and self._when < inf:
-            self._handle = self._loop.call_at(self._when, self._tick)
-        try:
-            return await awaitable
-        except BaseException as error:
-            # Whatever our cancellation became on its way up, it is a timeout, unless someone else
-            # cancelled the task as well.
-            if self._fired and task.cancelling() <= before + 1:
-                raise LLMTimeoutError(self._limit) from error
-            raise
-        finally:
-            if self._fired:
-                self._fired = False
-                task.uncancel()
-            self._task = None
+        task, self._task = self._task, None
+        if task is None or not self._fired:
+            return
+        self._fired = False
+        task.uncancel()
+        # Whatever our cancellation became on its way up, it is a timeout, unless someone else
+        # cancelled the task as well.
+        if error is not None and task.cancelling() <= self._before:
+            missing, seconds = self._limit
+            raise LLMTimeoutError(f"no {missing} within {seconds} s") from error
 
     def close(self) -> None:
         """Stop the timer."""

@@ -43,7 +43,7 @@ class Dialect(ABC):
     api_key_env: ClassVar[tuple[str, ...]] = ()
     needs_key: ClassVar[bool] = True
     base_url_env: ClassVar[str | None] = None
-    sdk: ClassVar[str] = "httpx_aiohttp"
+    sdk: ClassVar[str] = "httpx"
     chat_path: ClassVar[str]
     stream_path: ClassVar[str | None] = None
     models_path: ClassVar[str]

@@ -101,7 +101,8 @@ class Exchange:
             LLMTimeoutError: Nothing came in time.
         """
         try:
-            return await self._deadline.wait(anext(self._sent()))
+            with self._deadline:
+                return await anext(self._sent())
         except StopAsyncIteration:
             return None
         except LLMError:
@@ -149,7 +150,8 @@ class Exchange:
 
     async def _bounded(self, awaitable: Awaitable[_T]) -> _T:
         try:
-            return await self._deadline.wait(awaitable)
+            with self._deadline:
+                return await awaitable
         except LLMError:
             raise
         except Exception as error:

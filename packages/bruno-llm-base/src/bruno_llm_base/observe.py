@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Event:
     """Something happened to a request.
 
@@ -43,12 +43,12 @@ class Event:
     operation: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class RequestStarted(Event):
     """A request is about to be sent."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class AttemptFailed(Event):
     """An attempt failed, and another follows after `wait` seconds."""
 
@@ -57,14 +57,14 @@ class AttemptFailed(Event):
     wait: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class FirstToken(Event):
     """The first text of a stream is here, `duration` seconds after the request started."""
 
     duration: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class RequestFinished(Event):
     """A request was answered, after `duration` seconds."""
 
@@ -72,7 +72,7 @@ class RequestFinished(Event):
     duration: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class RequestFailed(Event):
     """A request failed for good, after `duration` seconds."""
 
@@ -80,7 +80,7 @@ class RequestFailed(Event):
     duration: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class RequestAbandoned(Event):
     """The caller left a stream, or was cancelled; `response` holds what had arrived."""
 
@@ -88,7 +88,7 @@ class RequestAbandoned(Event):
     duration: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class OptionDropped(Event):
     """An option was left out because the model refuses it."""
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -62,6 +61,8 @@ def from_file(path: Path) -> Json:
     Raises:
         ConfigurationError: It is missing, of another format, or not a mapping.
     """
+    import tomllib  # it takes longer to load than the rest of us, and few need it
+
     readers: dict[str, Callable[[str], Any]] = {
         ".yaml": yaml.safe_load,
         ".yml": yaml.safe_load,

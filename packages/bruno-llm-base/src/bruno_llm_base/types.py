@@ -260,9 +260,11 @@ def checked(part: ModelResponse) -> ModelResponse:
         raise TypeError("text")
     if part.usage is not _NO_USAGE:
         counts = _counts(part.usage)
-        if not all(count is None or type(count) is int for count in counts):
-            sound = [count if type(count) is int else None for count in counts]
-            part.usage = Usage(**dict(zip(_COUNTS, sound, strict=True)))
+        for count in counts:
+            if count is not None and type(count) is not int:
+                sound = [count if type(count) is int else None for count in counts]
+                part.usage = Usage(**dict(zip(_COUNTS, sound, strict=True)))
+                break
     for call in part.tool_calls:
         index_is_sound = call.index is None or type(call.index) is int
         if not (index_is_sound and type(call.arguments) is str and _are_words(call.id, call.name)):

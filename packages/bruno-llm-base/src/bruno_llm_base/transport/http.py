@@ -2,9 +2,9 @@
 
 from base64 import b64encode
 from collections.abc import Mapping
+from importlib.util import find_spec
 from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
-from urllib.request import getproxies, proxy_bypass
 
 from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.framing import Framing
@@ -14,9 +14,10 @@ from bruno_llm_base.types import Json
 __all__ = [
     "MAX_CONNECTIONS",
     "HttpTransport",
+    "aiohttp_carries",
+    "has_aiohttp",
     "open_http_client",
     "refuse_login",
-    "refuse_socks_proxy",
 ]
 
 MAX_CONNECTIONS = 1000
@@ -51,10 +52,13 @@ class HttpTransport:
         self._framing = framing
         self._timeout = {"connect": connect, "read": None, "write": None, "pool": None}
         self._owned = owned
+        self._urls: dict[str, Any] = {}
 
     async def send(self, method: str, path: str, body: Json | None = None) -> Reply:
         """Send a request and return the answer, whatever its status."""
-        request = self._client.build_request(method, self._base_url + path, json=body)
+        url = self._urls.get(path) or self._base_url + path
+        request = self._client.build_request(method, url, json=body)
+        self._urls[path] = request.url  # reading a URL costs as much as all our own work
         request.extensions["timeout"] = self._timeout
         return Reply(await self._client.send(request, stream=True), self._framing)
 
@@ -65,22 +69,42 @@ class HttpTransport:
 
 
 def open_http_client(base_url: str, *, headers: Mapping[str, str]) -> Any:
-    """Return an httpx client over aiohttp, which costs a fraction of httpx's own transport.
+    """Return an httpx client, over aiohttp if it is installed.
 
     Args:
         base_url: Where requests will go; a login in it is sent as basic authentication.
         headers: Sent with every request.
     """
     import httpx
-    from httpx_aiohttp import HttpxAiohttpClient
 
-    refuse_socks_proxy(urlsplit(base_url).hostname or "")
-    return HttpxAiohttpClient(
+    kind = httpx.AsyncClient
+    if aiohttp_carries(urlsplit(base_url).hostname or ""):
+        from httpx_aiohttp import HttpxAiohttpClient
+
+        kind = HttpxAiohttpClient
+    return kind(
         headers=_login(base_url) | dict(headers),
         limits=httpx.Limits(
             max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS
         ),
     )
+
+
+def has_aiohttp() -> bool:
+    """Whether aiohttp is installed, as it is unless there is none for the platform."""
+    return find_spec("aiohttp") is not None
+
+
+def aiohttp_carries(host: str) -> bool:
+    """Whether requests to *host* go over aiohttp, at a fraction of the cost of httpx's own transport.
+
+    Raises:
+        ConfigurationError: They would, but for a proxy that aiohttp cannot use.
+    """
+    if not has_aiohttp():
+        return False
+    _refuse_socks_proxy(host)
+    return True
 
 
 def _login(url: str) -> dict[str, str]:
@@ -106,14 +130,10 @@ def refuse_login(url: str) -> None:
         raise ConfigurationError("base_url holds a login: pass client= with a client that has it")
 
 
-def refuse_socks_proxy(host: str) -> None:
-    """Raise if the environment sends requests to *host* through a SOCKS proxy.
+def _refuse_socks_proxy(host: str) -> None:
+    # aiohttp cannot speak SOCKS, tries an HTTP proxy at that address and reports a timeout.
+    from urllib.request import getproxies, proxy_bypass  # loads all of http.client
 
-    aiohttp cannot speak SOCKS, tries an HTTP proxy at that address and reports a timeout.
-
-    Raises:
-        ConfigurationError: Names the proxy variable and the cure.
-    """
     if proxy_bypass(host):
         return
     for scheme, address in getproxies().items():

@@ -6,6 +6,7 @@ import weakref
 from collections.abc import AsyncGenerator, Callable
 
 from bruno_llm_base.exceptions import ConfigurationError
+from bruno_llm_base.transport.http import has_aiohttp
 from bruno_llm_base.transport.reply import Transport
 
 __all__ = ["PerLoop"]
@@ -71,6 +72,8 @@ class PerLoop:
 def _import(name: str) -> None:
     try:
         importlib.import_module(name)
+        if has_aiohttp():  # it carries the requests, whoever composes them
+            importlib.import_module("aiohttp")
     except ImportError as error:
         raise ConfigurationError(f"{name} cannot be imported: {error}", cause=error) from error
 

@@ -8,10 +8,11 @@ import inspect
 import json
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import urlsplit
 
 from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.framing import sse
-from bruno_llm_base.transport.http import refuse_login, refuse_socks_proxy
+from bruno_llm_base.transport.http import aiohttp_carries, refuse_login
 from bruno_llm_base.transport.reply import HttpResponse, Reply
 from bruno_llm_base.types import Json
 
@@ -66,15 +67,16 @@ class SdkTransport:
             )
         if owned:
             refuse_login(access.base_url or "")
+            carried = aiohttp_carries(urlsplit(access.address).hostname or "")
+            http_client = sdk.DefaultAioHttpClient if carried else sdk.DefaultAsyncHttpxClient
             timeout = sdk.Timeout(None, connect=connect)
-            # Both SDKs look for credentials elsewhere where they are given no key.
             client = client_type(
+                # both SDKs look for credentials elsewhere where they are given no key
                 api_key=access.key or "none",
                 base_url=access.base_url,
                 timeout=timeout,
-                http_client=sdk.DefaultAioHttpClient(timeout=timeout),
+                http_client=http_client(timeout=timeout),
             )
-            refuse_socks_proxy(client.base_url.host)
         return cls(
             client, stream_type=sdk.AsyncStream, status_error=sdk.APIStatusError, owned=owned
         )
