@@ -1,20 +1,17 @@
-"""The trick that the transport rests on: google-genai over an HTTP client that keeps the answer."""
+"""The trick that the transport rests on: google-genai composes requests and sends none."""
 
 import asyncio
 import socket
 import time
 
-import httpx2
 import pytest
 from bruno_llm_base import LLMTimeoutError, Retry, StreamError, Timeouts
 from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.testing import FakeAnswer, FakeError, Received
-from bruno_llm_base.transport.reply import HttpResponse
 from bruno_llm_base.types import Json
 from bruno_llm_gemini import GeminiProvider, transport
 from bruno_llm_gemini.testing import FakeGemini
-from bruno_llm_gemini.transport import CapturingTransport
-from google import genai
+from bruno_llm_gemini.transport import ComposedTransport
 
 BODY: Json = {
     "model": "gemini-3.8-flash",
@@ -32,32 +29,42 @@ class Echo(FakeGemini):
         return FakeAnswer(text=f"{request.body['contents'][-1]['parts'][0]['text']} " * 20)
 
 
-def open_to(server: FakeGemini) -> CapturingTransport:
-    return CapturingTransport(
+def open_to(server: FakeGemini) -> ComposedTransport:
+    return ComposedTransport(
         api_key=server.api_key, base_url=server.address, api_version=None, connect=1.0
     )
 
 
-async def test_the_sdk_gets_nothing_and_we_get_the_bytes(server: FakeGemini) -> None:
-    http = transport._capturing_client(1.0, httpx2.create_ssl_context())
-    options = genai.types.HttpOptions(base_url=server.address, httpx_async_client=http)
-    client = genai.Client(vertexai=False, api_key=server.api_key, http_options=options)
-    box: list[HttpResponse] = []
-    token = transport._BOX.set(box)
-    answer = await client.aio.models.generate_content(model=BODY["model"], contents="x")
-    stream = await client.aio.models.generate_content_stream(model=BODY["model"], contents="x")
-    assert [chunk async for chunk in stream] == []
-    models = await client.aio.models.list()
-    transport._BOX.reset(token)
-    assert (answer.candidates, answer.text, list(models.page)) == (None, None, [])
-    whole, streamed, listed = [await response.aread() for response in box]
-    assert b"Hello from the fake server." in whole
-    assert streamed.count(b"data: ") == 6
-    assert b"models/gemini-3.8-flash" in listed
-    typed = await client.aio.models.generate_content(model=BODY["model"], contents="x")
-    assert typed.text == "Hello from the fake server."
-    await http.aclose()
-    client.close()
+@pytest.mark.parametrize("path", [transport.CHAT, transport.STREAM, transport.MODELS])
+async def test_the_sdk_composes_each_request_once_and_sends_none(
+    server: FakeGemini, path: str
+) -> None:
+    opened = open_to(server)
+    body = None if path == transport.MODELS else BODY
+    composed = await opened._compose(path, BODY["model"] if body else None)
+    assert server.received == []
+    assert str(composed.url).startswith(server.address)
+    method = "POST" if body else "GET"
+    for _ in range(2):
+        reply = await opened.send(method, path, body)
+        assert (reply.status_code, bool(await reply.read())) == (200, True)
+    assert opened._composed.get((path, body and body["model"])) is composed
+    await opened.aclose()
+
+
+async def test_models_without_number_do_not_fill_the_memory(
+    server: FakeGemini, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport, "_MOST_COMPOSED", 2)
+    opened = open_to(server)
+    for number in range(5):
+        await (await opened.send("POST", transport.CHAT, BODY | {"model": f"m{number}"})).read()
+        assert len(opened._composed) <= 2
+    assert [received.path for received in server.received[-2:]] == [
+        "/v1/models/m3:generateContent",
+        "/v1/models/m4:generateContent",
+    ]
+    await opened.aclose()
 
 
 @pytest.mark.parametrize("path", [transport.CHAT, transport.STREAM])
@@ -105,20 +112,6 @@ async def test_the_server_sees_that_we_leave(server: FakeGemini) -> None:
             began = time.monotonic()
             assert await asyncio.to_thread(server.received[-1].left.wait, 2.0)
             assert time.monotonic() - began < 0.1
-
-
-async def test_an_answer_is_closed_if_the_sdk_fails_after_it(server: FakeGemini) -> None:
-    class Failing(CapturingTransport):
-        async def _ask(self, path: str, body: Json) -> None:
-            await super()._ask(path, body)
-            raise RuntimeError("after the answer")
-
-    server.say(LONG)
-    opened = Failing(api_key=server.api_key, base_url=server.address, api_version=None, connect=1.0)
-    with pytest.raises(RuntimeError, match="after the answer"):
-        await opened.send("POST", transport.STREAM, BODY)
-    assert await asyncio.to_thread(server.received[-1].left.wait, 2.0)
-    await opened.aclose()
 
 
 async def test_reaching_the_server_has_a_limit() -> None:

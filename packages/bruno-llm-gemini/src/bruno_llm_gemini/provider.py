@@ -8,7 +8,7 @@ from bruno_llm_base import BaseProvider, Conversation, ErrorFacts, Json, ModelRe
 from bruno_llm_base.transport import Transport
 
 from bruno_llm_gemini import errors, messages
-from bruno_llm_gemini.transport import CHAT, MODELS, STREAM, CapturingTransport
+from bruno_llm_gemini.transport import CHAT, MODELS, STREAM, ComposedTransport
 from bruno_llm_gemini.typed import TypedTransport
 
 __all__ = ["GeminiProvider"]
@@ -75,7 +75,7 @@ class GeminiProvider(BaseProvider):
         access = self.access
         if access.client is not None:
             return TypedTransport(access.client)
-        return CapturingTransport(
+        return ComposedTransport(
             api_key=access.key or "none",  # servers of one's own may want none
             base_url=access.base_url or self.default_base_url,
             api_version=self._api_version,

@@ -1,31 +1,30 @@
-"""google-genai, with the raw answer kept back from it.
+"""google-genai composes the requests, and we send them.
 
-The SDK builds the URL, the headers and the credentials, but has no door to the bytes of a stream,
-and its typed objects cost thirty times more than reading them. It does take an HTTP client: ours
-sends its request, keeps the answer for us, and gives the SDK an empty one.
+The SDK knows the URLs, the headers and the credentials, but has no door to the bytes of an answer,
+and asking through its typed objects costs several times more than the request itself. It does take
+an HTTP client: ours keeps the request from being sent and hands it to us. What the SDK composes
+differs only by endpoint and model, so it is asked once for each.
 """
 
 import ssl
-from contextvars import ContextVar
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 from bruno_llm_base.framing import sse
 from bruno_llm_base.transport import Reply
-from bruno_llm_base.transport.http import MAX_CONNECTIONS, refuse_login, refuse_socks_proxy
-from bruno_llm_base.transport.reply import HttpResponse
+from bruno_llm_base.transport.http import MAX_CONNECTIONS, aiohttp_carries, refuse_login
 from bruno_llm_base.types import Json
 
-__all__ = ["CHAT", "MODELS", "PAGE_SIZE", "STREAM", "CapturingTransport", "arguments"]
+__all__ = ["CHAT", "MODELS", "PAGE_SIZE", "STREAM", "ComposedTransport", "arguments"]
 
 CHAT, STREAM, MODELS = "generateContent", "streamGenerateContent", "models"
 PAGE_SIZE = 1000  # the API's most; its default is 50
 
-_BOX: ContextVar[list[HttpResponse]] = ContextVar("bruno_llm_gemini_box")
+_MOST_COMPOSED = 1000  # the models that one process asks are few, unless its users name them
 
 
-class CapturingTransport:
-    """Send JSON through a google-genai client over an HTTP client of ours."""
+class ComposedTransport:
+    """Send JSON as a google-genai client would, over an HTTP client of ours."""
 
     def __init__(
         self, *, api_key: str, base_url: str, api_version: str | None, connect: float | None
@@ -42,51 +41,58 @@ class CapturingTransport:
         from google import genai
 
         refuse_login(base_url)
-        refuse_socks_proxy(urlsplit(base_url).hostname or "")
         tls = httpx2.create_ssl_context()  # one for all: the SDK would load its own, twice
-        self._http = _capturing_client(connect, tls)
-        self._client = genai.Client(
+        self._http = _open_http_client(urlsplit(base_url).hostname or "", tls)
+        self._timeout = {"connect": connect, "read": None, "write": None, "pool": None}
+        self._composer = genai.Client(
             vertexai=False,  # whatever the environment says: a key of the Gemini API is set
             api_key=api_key,
             http_options=genai.types.HttpOptions(
                 base_url=base_url,
                 api_version=api_version,
-                httpx_async_client=self._http,
+                httpx_async_client=_composing_client(tls),
                 client_args={"verify": tls},
                 async_client_args={"verify": tls, "ssl": tls},
                 retry_options=genai.types.HttpRetryOptions(attempts=1),
             ),
         )
+        self._composed: dict[tuple[str, str | None], Any] = {}
 
     async def send(self, method: str, path: str, body: Json | None = None) -> Reply:
         """Send a request and return the answer, whatever its status."""
-        box: list[HttpResponse] = []
-        token = _BOX.set(box)
-        try:
-            await self._ask(path, body or {})
-        except BaseException:
-            for response in box:
-                await response.aclose()
-            raise
-        finally:
-            _BOX.reset(token)
-        return Reply(box[0], sse)
+        model = body["model"] if body else None
+        composed = self._composed.get((path, model)) or await self._compose(path, model)
+        content = body and {name: value for name, value in body.items() if name != "model"}
+        request = self._http.build_request(
+            method, composed.url, headers=composed.headers, json=content
+        )
+        request.extensions["timeout"] = self._timeout
+        return Reply(await self._http.send(request, stream=True), sse)
 
     async def aclose(self) -> None:
-        """Close the connections; the SDK leaves an HTTP client that it was given open."""
+        """Close the connections."""
         await self._http.aclose()
-        self._client.close()
+        self._composer.close()
 
-    async def _ask(self, path: str, body: Json) -> None:
-        models = self._client.aio.models
-        if path == MODELS:
-            await models.list(config={"page_size": PAGE_SIZE})
-        elif path == CHAT:
-            await models.generate_content(**arguments(body))
-        else:
-            # The request goes out with the first step of the stream, which is then at its end.
-            async for _ in await models.generate_content_stream(**arguments(body)):
-                pass
+    async def _compose(self, path: str, model: str | None) -> Any:
+        """Return the SDK's request to *path* for *model*."""
+        models = self._composer.aio.models
+        try:
+            if path == MODELS:
+                await models.list(config={"page_size": PAGE_SIZE})
+            elif path == CHAT:
+                await models.generate_content(**arguments({"model": model}))
+            else:
+                # the SDK turns to its client with the first step of the stream
+                await anext(await models.generate_content_stream(**arguments({"model": model})))
+        except _Composed as composed:
+            request = composed.request
+        for name in ("content-length", "content-type"):  # of a body that is not sent
+            request.headers.pop(name, None)
+        if len(self._composed) >= _MOST_COMPOSED:
+            self._composed.clear()
+        self._composed[path, model] = request
+        return request
 
 
 def arguments(body: Json, **http_options: Any) -> Json:
@@ -108,25 +114,35 @@ def arguments(body: Json, **http_options: Any) -> Json:
     }
 
 
-def _capturing_client(connect: float | None, tls: ssl.SSLContext) -> Any:
-    # The class is made here, so that no HTTP library is imported with this module.
+class _Composed(Exception):  # noqa: N818 - no error: it carries the request out of the SDK
+    def __init__(self, request: Any) -> None:
+        super().__init__("composed")
+        self.request = request
+
+
+# The HTTP library is imported with the first request, so its class can only be extended here.
+
+
+def _composing_client(tls: ssl.SSLContext) -> Any:
     import httpx2
-    from httpx_aiohttp.httpx2 import Httpx2AiohttpClient
 
-    class CapturingClient(Httpx2AiohttpClient):
-        async def send(
-            self, request: httpx2.Request, *, stream: bool = False, **options: Any
-        ) -> httpx2.Response:
-            box = _BOX.get(None)
-            if box is None:
-                return await super().send(request, stream=stream, **options)
-            request.extensions["timeout"] = self.timeout.as_dict()  # the SDK switches it off
-            box.append(await super().send(request, stream=True, **options))
-            return httpx2.Response(200, content=b"" if stream else b"{}", request=request)
+    class ComposingClient(httpx2.AsyncClient):
+        async def send(self, request: httpx2.Request, **options: Any) -> NoReturn:
+            raise _Composed(request)
 
-    return CapturingClient(
+    return ComposingClient(verify=tls)
+
+
+def _open_http_client(host: str, tls: ssl.SSLContext) -> Any:
+    import httpx2
+
+    kind = httpx2.AsyncClient
+    if aiohttp_carries(host):
+        from httpx_aiohttp.httpx2 import Httpx2AiohttpClient
+
+        kind = Httpx2AiohttpClient
+    return kind(
         verify=tls,
-        timeout=httpx2.Timeout(None, connect=connect),  # our own deadline bounds the rest
         limits=httpx2.Limits(
             max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS
         ),

@@ -1,6 +1,6 @@
 """A google-genai client of the user's own, through its typed methods.
 
-What it answers is turned back into the API's JSON: slower than `CapturingTransport`, but it works
+What it answers is turned back into the API's JSON: slower than `ComposedTransport`, but it works
 with any client, so with Vertex AI, its credentials and its regions.
 """
 
