@@ -3,7 +3,7 @@
     python3 run.py demo "What is the sea?"    stream one answer from each provider
     python3 run.py test                       run the tests, with coverage
 
-Further commands: types, lint, imports, build, and `hatch ...` for all that hatch can do.
+Further commands: bench, types, lint, imports, build, and `hatch ...` for all that hatch can do.
 The first run makes a private environment in `.env/`, with hatch in it.
 """
 
@@ -20,6 +20,7 @@ HATCH = "hatch==1.18.2"
 COMMANDS = {
     "demo": ["run", "demo:run"],
     "test": ["test", "--cover"],
+    "bench": ["run", "bench:run"],
     "types": ["run", "types:check"],
     "lint": ["run", "lint:check"],
     "imports": ["run", "imports:check"],
