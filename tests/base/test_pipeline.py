@@ -24,7 +24,7 @@ from bruno_llm_base.observe import (
     RequestStarted,
 )
 from bruno_llm_base.retry import next_wait
-from bruno_llm_base.testing import FakeAnswer, FakeError
+from bruno_llm_base.testing import FakeAnswer, FakeError, Fault
 from bruno_llm_openai import OpenAIProvider
 from bruno_llm_openai.testing import FakeOpenAI
 from hypothesis import given
@@ -54,7 +54,7 @@ async def make(server):
 
 async def test_each_failed_attempt_is_on_the_error(server, make):
     headers = {"x-request-id": "req_7", "retry-after": "0"}
-    server.say(*[FakeError(kind="rate_limit", headers=headers)] * 3)
+    server.say(FakeError(kind="rate_limit", headers=headers), times=3)
     with pytest.raises(RateLimitError) as caught:
         await make().generate("hi")
     error = caught.value
@@ -73,11 +73,11 @@ async def test_a_wait_beyond_the_deadline_is_told_at_once(server, make):
 
 
 async def test_a_stream_is_sent_again_only_before_its_first_text(server, make):
-    server.say(FakeAnswer(cut_after=1), FakeAnswer(text="whole again"))
+    server.say(Fault(after=1, then="close"), FakeAnswer(text="whole again"))
     stream = make().stream("hi")
     assert [piece async for piece in stream] == ["whole", " again"]
     assert [a.error for a in stream.response.attempts] == ["StreamError", None]
-    server.say(FakeAnswer(cut_after=3))
+    server.say(Fault(after=3, then="close"))
     with pytest.raises(StreamError) as caught:
         [piece async for piece in make().stream("hi")]
     assert len(caught.value.attempts) == 1
@@ -85,7 +85,10 @@ async def test_a_stream_is_sent_again_only_before_its_first_text(server, make):
 
 
 async def test_reasoning_alone_does_not_forbid_a_second_try(server, make):
-    server.say(FakeAnswer(reasoning="hm", cut_after=2), FakeAnswer(text="yes", reasoning="aha"))
+    server.say(
+        Fault(FakeAnswer(reasoning="hm"), after=2, then="close"),
+        FakeAnswer(text="yes", reasoning="aha"),
+    )
     stream = make().stream("hi")
     assert [piece async for piece in stream] == ["yes"]
     assert stream.response.reasoning == "aha"
@@ -153,7 +156,7 @@ async def test_observers_hear_the_whole_story(server, make):
     assert heard[3].response.usage.output_tokens == 7
     assert {event.provider for event in heard} == {"openai"}
     heard.clear()
-    server.say(*[FakeError(kind="overloaded")] * 3)
+    server.say(FakeError(kind="overloaded"), times=3)
     with pytest.raises(ServiceUnavailableError):
         await llm.request("hi")
     assert [type(event) for event in heard][-1] is RequestFailed

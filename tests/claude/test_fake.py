@@ -55,7 +55,7 @@ async def test_a_whole_answer(client, server):
 
 
 async def test_a_stream_sums_to_the_whole_answer(client, server):
-    server.say(FULL, FULL)
+    server.say(FULL, times=2)
     whole = await client.messages.create(model=MODEL, max_tokens=50, messages=HELLO)
     async with client.messages.stream(model=MODEL, max_tokens=50, messages=HELLO) as stream:
         kinds = [event.type async for event in stream]

@@ -125,7 +125,7 @@ FULL = FakeAnswer(
 
 
 async def test_a_full_answer(llm, server):
-    server.say(FULL, FULL)
+    server.say(FULL, times=2)
     whole = await llm.request("Hi")
     stream = llm.stream("Hi")
     assert [piece async for piece in stream] == ["It", " rains."]

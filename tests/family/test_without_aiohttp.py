@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 
-from bruno_llm_base.testing import FakeAnswer
+from bruno_llm_base.testing import FakeAnswer, Fault
 
 PROGRAM = """
 import asyncio, json, sys, warnings
@@ -37,7 +37,7 @@ asyncio.run(main(sys.argv[1], **json.loads(sys.argv[2])))
 
 
 def test_httpx_serves_as_well(name, server):
-    server.say(FakeAnswer(text="one"), FakeAnswer(text="two"), FakeAnswer(cut_after=2))
+    server.say(FakeAnswer(text="one"), FakeAnswer(text="two"), Fault(after=2, then="close"))
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", PROGRAM, name, json.dumps(server.connection())],
         capture_output=True,

@@ -7,7 +7,7 @@ import time
 import pytest
 from bruno_llm_base import LLMTimeoutError, Retry, StreamError, Timeouts
 from bruno_llm_base.exceptions import ConfigurationError
-from bruno_llm_base.testing import FakeAnswer, FakeError, Received
+from bruno_llm_base.testing import FakeAnswer, FakeError, Fault, Received
 from bruno_llm_base.types import Json
 from bruno_llm_gemini import GeminiProvider, transport
 from bruno_llm_gemini.testing import FakeGemini
@@ -144,7 +144,7 @@ async def test_a_socks_proxy_is_refused(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 async def test_a_cut_stream_is_an_error(server: FakeGemini) -> None:
-    server.say(FakeAnswer(cut_after=2))
+    server.say(Fault(after=2, then="close"))
     async with GeminiProvider(**server.connection(), retry=Retry(attempts=1)) as llm:
         with pytest.raises(StreamError):
             _ = [piece async for piece in llm.stream("x")]

@@ -18,7 +18,7 @@ from bruno_llm_base import (
     Usage,
 )
 from bruno_llm_base.exceptions import ConfigurationError, ModelNotFoundError
-from bruno_llm_base.testing import FakeAnswer, FakeError
+from bruno_llm_base.testing import FakeAnswer, FakeError, Fault
 from bruno_llm_gemini import GeminiProvider, typed
 from bruno_llm_gemini.testing import FakeGemini
 from google import genai
@@ -97,7 +97,7 @@ async def test_refusals(server: FakeGemini, llm: GeminiProvider) -> None:
 
 
 async def test_what_goes_wrong_inside_a_stream(server: FakeGemini, llm: GeminiProvider) -> None:
-    server.say(FakeError(kind="overloaded", in_stream=True), FakeAnswer(cut_after=2))
+    server.say(FakeError(kind="overloaded", in_stream=True), Fault(after=2, then="close"))
     for kind in (ServiceUnavailableError, StreamError):
         with pytest.raises(kind) as caught:
             _ = [piece async for piece in llm.stream("x")]

@@ -132,7 +132,7 @@ async def test_a_whole_answer_that_breaks_off_is_an_error():
 
 async def test_reasoning_is_kept_apart():
     with FakeOllama() as server:
-        server.say(*[FakeAnswer(text="42", reasoning="Let me think.")] * 2)
+        server.say(FakeAnswer(text="42", reasoning="Let me think."), times=2)
         async with OllamaProvider(**server.connection()) as llm:
             whole = await llm.request("hello")
             pieces, response = await read(llm)

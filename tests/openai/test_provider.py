@@ -52,7 +52,7 @@ async def test_openai_itself_gets_the_newer_word(server):
 async def test_an_injected_client_does_not_retry_by_itself(server):
     async with openai.AsyncOpenAI(**server.connection(), max_retries=5) as client:
         llm = OpenAIProvider(client=client, retry=Retry(attempts=1))
-        server.say(FakeError(kind="overloaded"), FakeError(kind="overloaded"))
+        server.say(FakeError(kind="overloaded"), times=2)
         with pytest.raises(ServiceUnavailableError):
             await llm.generate("hi")
         assert len(server.bodies) == 1
@@ -82,7 +82,7 @@ def test_reasoning_models_refuse_sampling(model, options, refused):
 
 
 async def test_a_refusal_is_told(server, llm):
-    server.say(*[FakeAnswer(text="I cannot.", finish_reason="content_filter")] * 2)
+    server.say(FakeAnswer(text="I cannot.", finish_reason="content_filter"), times=2)
     with pytest.raises(ContentBlockedError) as caught:
         await llm.generate("hi")
     assert (caught.value.reason, caught.value.partial.text) == ("refusal", "I cannot.")

@@ -42,13 +42,15 @@ _CUMULATIVE = (
     "output_tokens",
     "output_tokens_details",
 )
-_PING: Json = {"type": "ping"}
+_PING = b'event: ping\ndata: {"type": "ping"}\n\n'
 
 
 class FakeClaude(FakeServer):
     """A server that speaks Anthropic's Messages API."""
 
     models = ("claude-sonnet-5-5", "claude-opus-5-5", "claude-haiku-5-5", "claude-opus-4-8")
+    ping = _PING
+    garbage = b'event: content_block_delta\ndata: {"broken\n\n'
 
     def connection(self) -> dict[str, Any]:
         return {"base_url": self.address, "api_key": self.api_key}
@@ -82,12 +84,12 @@ class FakeClaude(FakeServer):
             events.append({"type": "content_block_start", "index": index, "content_block": first})
             events += [{"type": "content_block_delta", "index": index, "delta": d} for d in deltas]
             events.append({"type": "content_block_stop", "index": index})
-        events.insert(3, _PING)
         total = _usage(answer.usage)
         spent = {name: total[name] for name in _CUMULATIVE}
         events.append({"type": "message_delta", "delta": _stop(answer), "usage": spent})
         events.append({"type": "message_stop"})
-        return [_event(event) for event in events]
+        framed = [_event(event) for event in events]
+        return [*framed[:3], _PING, *framed[3:]]
 
     def render_error(self, error: FakeError, request: Received) -> tuple[int, Json]:
         status, kind = _ERRORS[error.kind]

@@ -49,6 +49,8 @@ class FakeGemini(FakeServer):
     """A server that speaks Gemini's generateContent."""
 
     models = ("gemini-3.8-flash", "gemini-4-argon", "gemini-3.1-pro-preview", "gemini-3.5-flash")
+    ping = b":\r\n\r\n"  # from gateways; Google sends none, and its own SDK stumbles over one
+    garbage = b'data: {"broken\r\n\r\n'
 
     def connection(self) -> dict[str, Any]:
         return {"base_url": self.address, "api_key": self.api_key}

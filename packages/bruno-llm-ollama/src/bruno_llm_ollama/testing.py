@@ -46,6 +46,8 @@ class FakeOllama(FakeServer):
 
     models = ("llama3.2:latest", "qwen3:8b", "gpt-oss:20b")
     content_type = "application/x-ndjson"
+    ping = b"\n"  # from gateways; Ollama sends none
+    garbage = b'{"broken\n'
 
     def connection(self) -> dict[str, Any]:
         return {"base_url": self.address}

@@ -9,14 +9,17 @@ Each provider ships its own fake in `bruno_llm_<provider>.testing`. Install the 
 
 from bruno_llm_base.testing.contract import ProviderContract
 from bruno_llm_base.testing.model_contract import ModelContract
-from bruno_llm_base.testing.script import FakeAnswer, FakeError
-from bruno_llm_base.testing.server import FakeServer, Received
+from bruno_llm_base.testing.received import Received
+from bruno_llm_base.testing.script import FakeAnswer, FakeError, Fault, RawReply
+from bruno_llm_base.testing.server import FakeServer
 
 __all__ = [
     "FakeAnswer",
     "FakeError",
     "FakeServer",
+    "Fault",
     "ModelContract",
     "ProviderContract",
+    "RawReply",
     "Received",
 ]

@@ -31,7 +31,7 @@ from bruno_llm_base.exceptions import (
 from bruno_llm_base.policies import Retry, Timeouts
 from bruno_llm_base.provider import BaseProvider
 from bruno_llm_base.testing.model_contract import HELLO, ModelContract
-from bruno_llm_base.testing.script import ErrorKind, FakeAnswer, FakeError
+from bruno_llm_base.testing.script import ErrorKind, FakeAnswer, FakeError, Fault
 from bruno_llm_base.testing.server import FakeServer
 from bruno_llm_base.types import Json, ToolCall, Usage
 
@@ -185,7 +185,7 @@ class ProviderContract(ModelContract):
             reasoning="Let me think." if self.reports_reasoning else "",
             usage=usage,
         )
-        server.say(answer, answer)
+        server.say(answer, times=2)
         whole, streamed = self.both(self.make(keywords))
         assert whole.text == streamed.text == answer.text
         assert whole.reasoning == streamed.reasoning == answer.reasoning
@@ -208,7 +208,7 @@ class ProviderContract(ModelContract):
             ToolCall(id="call_2", name="time", arguments='{"zone": "CET"}'),
         )
         answer = FakeAnswer(text="", tool_calls=calls, finish_reason="tool_call")
-        server.say(answer, answer)
+        server.say(answer, times=2)
         whole, streamed = self.both(self.make(keywords))
         for response in (whole, streamed):
             assert response.finish_reason == "tool_call"
@@ -242,7 +242,7 @@ class ProviderContract(ModelContract):
         if self.filters_content:
             cases.append((FakeAnswer(text="", finish_reason="content_filter"), ContentBlockedError))
         for answer, kind in cases:
-            server.say(answer, answer, answer, answer)
+            server.say(answer, times=4)
             with pytest.raises(kind) as caught:
                 self.run(self.make(keywords), lambda llm: llm.generate(HELLO))
             assert caught.value.partial is not None
@@ -316,7 +316,7 @@ class ProviderContract(ModelContract):
     def test_a_stream_that_is_cut_is_an_error(
         self, server: FakeServer, keywords: dict[str, Any]
     ) -> None:
-        server.say(FakeAnswer(cut_after=3))
+        server.say(Fault(after=3, then="close"))
         pieces: list[str] = []
 
         async def read(llm: BaseProvider) -> None:
@@ -372,7 +372,7 @@ class ProviderContract(ModelContract):
             llm = self.make(keywords)
             await llm.generate(HELLO)
             if fails:
-                server.say(FakeError(kind="permission"), FakeError(kind="permission"))
+                server.say(FakeError(kind="permission"), times=2)
                 with contextlib.suppress(PermissionDeniedError):
                     await llm.generate(HELLO)
                 with contextlib.suppress(PermissionDeniedError):

@@ -1,12 +1,13 @@
-"""What a fake server is told to answer, in words that fit every vendor."""
+"""What a fake server is told to answer, and what goes wrong, in words that fit every vendor."""
 
 import re
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import KW_ONLY, dataclass, field
+from typing import Literal, get_args
 
+from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.types import FinishReason, ToolCall, Usage
 
-__all__ = ["ErrorKind", "FakeAnswer", "FakeError"]
+__all__ = ["ErrorKind", "FakeAnswer", "FakeError", "Fault", "Mishap", "RawReply", "Reply", "Step"]
 
 ErrorKind = Literal[
     "authentication",
@@ -19,6 +20,7 @@ ErrorKind = Literal[
     "context_length",
     "invalid_request",
 ]
+Mishap = Literal["stall", "reset", "close", "end", "garble"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +33,6 @@ class FakeAnswer:
         tool_calls: The tools called after it.
         finish_reason: Why it stops.
         usage: The tokens it is said to cost.
-        cut_after: In a stream, break the connection after this many events.
     """
 
     text: str = "Hello from the fake server."
@@ -39,7 +40,6 @@ class FakeAnswer:
     tool_calls: tuple[ToolCall, ...] = ()
     finish_reason: FinishReason = "stop"
     usage: Usage = field(default_factory=lambda: Usage(input_tokens=11, output_tokens=7))
-    cut_after: int | None = None
 
     @property
     def pieces(self) -> list[str]:
@@ -68,3 +68,96 @@ class FakeError:
     actual: int = 1234
     param: str | None = None
     in_stream: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawReply:
+    """Any HTTP response, whether the vendor would send it or not: a gateway's page, a redirect.
+
+    Attributes:
+        status: The HTTP status.
+        headers: The headers. Without a content type, it is labelled as an answer would be.
+        body: The bytes, sent as they are.
+        repeat: How often the body is sent. More than once makes one body without a stated length,
+            of any size, of which only this much is ever in memory.
+    """
+
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    repeat: int = 1
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        _check(self, "repeat", least=1)
+
+
+Reply = FakeAnswer | FakeError | RawReply
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A reply, and what goes wrong on its way.
+
+    A reply that is not streamed has one event, its document: after 0 means before the document,
+    after 1 or more means in its middle.
+
+    | `then`   | with `after=None`: before the header | with `after=n`: after n events          |
+    |----------|--------------------------------------|-----------------------------------------|
+    | "stall"  | no answer, until the client leaves   | nothing more, until the client leaves   |
+    | "reset"  | the connection is reset (TCP RST)    | the connection is reset (TCP RST)       |
+    | "close"  | the connection is closed             | it is closed, in the middle of the body |
+    | "end"    | -                                    | the body ends properly, but too early   |
+    | "garble" | what comes is not HTTP               | an event that is not JSON, then the rest |
+
+    All times are in seconds and real: keep them to some hundredths.
+
+    Attributes:
+        reply: What would be said if nothing went wrong.
+        before_header: How long the header is late.
+        before_first_event: How long the first event is late, once the header is sent.
+        between_events: How long each further event is late.
+        pings: In a stream, how often to ping while no event comes. None never pings.
+        split: Send the body in packets of this many bytes, about 3,000 a second.
+        after: How many events come before `then`. More than there are means after the last one.
+        then: What happens then.
+
+    Raises:
+        ConfigurationError: A value makes no sense.
+    """
+
+    reply: Reply = field(default_factory=FakeAnswer)
+    _: KW_ONLY
+    before_header: float = 0.0
+    before_first_event: float = 0.0
+    between_events: float = 0.0
+    pings: float | None = None
+    split: int | None = None
+    after: int | None = None
+    then: Mishap | None = None
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        for name in ("before_header", "before_first_event", "between_events", "after"):
+            _check(self, name, least=0)
+        _check(self, "split", least=1)
+        if self.pings is not None and not self.pings > 0:
+            raise ConfigurationError(f"Fault.pings is {self.pings!r}: give seconds above 0")
+        if self.then not in (None, *get_args(Mishap)):
+            known = ", ".join(get_args(Mishap))
+            raise ConfigurationError(f"Fault.then is {self.then!r}: give one of {known}")
+        if self.then is None and self.after is not None:
+            raise ConfigurationError(f"Fault.after is {self.after!r}: say what happens `then`")
+        if self.then == "end" and self.after is None:
+            raise ConfigurationError("Fault.then is 'end': say `after` how many events")
+
+
+Step = Reply | Fault
+
+
+def _check(value: object, name: str, *, least: int) -> None:
+    number = getattr(value, name)
+    if number is not None and not number >= least:
+        raise ConfigurationError(
+            f"{type(value).__name__}.{name} is {number!r}: give {least} or more"
+        )

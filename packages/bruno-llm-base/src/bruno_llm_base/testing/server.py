@@ -3,42 +3,23 @@
 import asyncio
 import json
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, ClassVar, Literal, Self
 
 from aiohttp import web
 
-from bruno_llm_base.testing.script import FakeAnswer, FakeError
+from bruno_llm_base.testing.received import Received
+from bruno_llm_base.testing.script import FakeAnswer, FakeError, Fault, RawReply, Reply, Step
+from bruno_llm_base.testing.wire import Rendered, Wire
 from bruno_llm_base.types import Json
 
-__all__ = ["FakeServer", "Operation", "Received"]
+__all__ = ["FakeServer", "Operation"]
 
+_JSON = {"content-type": "application/json; charset=utf-8"}
 Operation = Literal["chat", "stream", "models", "unknown"]
-
-
-@dataclass(slots=True)
-class Received:
-    """A request that arrived.
-
-    Attributes:
-        method: The HTTP method.
-        path: The path, without the query.
-        query: The query's parameters.
-        headers: The headers, by lower-case name.
-        body: The JSON that was sent; empty if there was none.
-        left: Set when the client leaves before the answer is complete.
-    """
-
-    method: str
-    path: str
-    query: Mapping[str, str]
-    headers: Mapping[str, str]
-    body: Json
-    left: threading.Event = field(default_factory=threading.Event)
 
 
 class FakeServer(ABC):
@@ -51,19 +32,27 @@ class FakeServer(ABC):
         api_key: The one key that is accepted.
         models: The models on offer, the first one is the default.
         content_type: What a streamed answer is labelled.
+        ping: What keeps a stream alive that has nothing to say.
+        garbage: An event of a stream that is not JSON.
+        accepted_connections: How many connections were ever opened to it.
     """
 
     api_key: ClassVar[str] = "test-key"
     models: ClassVar[tuple[str, ...]]
     content_type: ClassVar[str] = "text/event-stream"
+    ping: ClassVar[bytes] = b": ping\n\n"
+    garbage: ClassVar[bytes] = b'data: {"broken\n\n'
 
     def __init__(self) -> None:
         self.received: list[Received] = []
-        self._script: deque[FakeAnswer | FakeError] = deque()
+        self.accepted_connections = 0
+        self._scripts: dict[str, deque[Step]] = {"text": deque(), "models": deque()}
+        self._handlers: set[asyncio.Task[None]] = set()
         self._ready = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
         self._loop: asyncio.AbstractEventLoop
         self._over: asyncio.Event
+        self._protocols: web.Server
         self.address = ""
 
     # -- what a vendor's fake fills in --------------------------------------------------------------
@@ -102,14 +91,26 @@ class FakeServer(ABC):
 
     # -- for tests --------------------------------------------------------------------------------
 
-    def say(self, *script: FakeAnswer | FakeError) -> None:
-        """Answer the next requests for text with *script*, in order."""
-        self._script.extend(script)
+    def say(self, *script: Step, times: int = 1, to: Literal["text", "models"] = "text") -> None:
+        """Answer the next requests with *script*, in order.
+
+        Args:
+            script: Answers, errors, raw replies, and faults of these.
+            times: How often the script is said.
+            to: Which requests are meant, those for text or those for the list of models, which is
+                what a `FakeAnswer` to them gives.
+        """
+        self._scripts[to].extend(script * times)
 
     @property
     def bodies(self) -> list[Json]:
         """The bodies of the requests for text that arrived."""
         return [r.body for r in self.received if self.operation(r) in ("chat", "stream")]
+
+    @property
+    def open_connections(self) -> int:
+        """How many connections are open now."""
+        return len(self._protocols.connections)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -129,19 +130,22 @@ class FakeServer(ABC):
 
     async def _serve(self) -> None:
         self._loop, self._over = asyncio.get_running_loop(), asyncio.Event()
-        runner = web.ServerRunner(
-            web.Server(self._handle, handler_cancellation=True, access_log=None),
-            shutdown_timeout=0.1,
-        )
-        await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        self.address = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        self._protocols = web.Server(self._handle, handler_cancellation=True, access_log=None)
+        listening = await self._loop.create_server(self._accept, "127.0.0.1", 0, backlog=1024)
+        self.address = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
         self._ready.set()
         await self._over.wait()
-        await runner.cleanup()
+        listening.close()
+        for handler in self._handlers:
+            handler.cancel()
+        await self._protocols.shutdown(0.1)
+
+    def _accept(self) -> asyncio.Protocol:
+        self.accepted_connections += 1
+        return self._protocols()
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        arrived_at = time.monotonic()
         text = await request.text()
         received = Received(
             method=request.method,
@@ -149,29 +153,71 @@ class FakeServer(ABC):
             query=dict(request.query),
             headers={name.lower(): value for name, value in request.headers.items()},
             body=json.loads(text) if text else {},
+            arrived_at=arrived_at,
         )
         self.received.append(received)
+        handler = request.task
+        self._handlers.add(handler)
         try:
             return await self._answer(request, received)
         except asyncio.CancelledError:
-            received.left.set()
+            if not self._over.is_set():
+                received.leave()
             raise
+        except ConnectionError:
+            received.leave()
+            return web.Response()
+        finally:
+            self._handlers.discard(handler)
 
     async def _answer(self, request: web.BaseRequest, received: Received) -> web.StreamResponse:
         operation = self.operation(received)
         if operation == "unknown":
             return self.other(received)
-        step: FakeAnswer | FakeError | None = self.refuse(received)
-        if step is None and operation == "models":
-            return web.json_response(self.render_models())
+        step: Step | None = self.refuse(received)
         if step is None:
-            step = self._script.popleft() if self._script else self.default(received)
-        if isinstance(step, FakeError) and not (step.in_stream and operation == "stream"):
-            status, document = self.render_error(step, received)
-            return web.json_response(document, status=status, headers=self.headers(step))
-        if operation == "chat" and isinstance(step, FakeAnswer):
-            return web.json_response(self.render_answer(step, received), headers=self.headers(step))
-        return await self._stream(request, received, step)
+            script = self._scripts["models" if operation == "models" else "text"]
+            step = script.popleft() if script else None
+        if step is None:
+            step = FakeAnswer() if operation == "models" else self.default(received)
+        fault = step if isinstance(step, Fault) else Fault(step)
+        return await Wire(request, fault).send(self._render(fault.reply, operation, received))
+
+    def _render(self, reply: Reply, operation: Operation, request: Received) -> Rendered:
+        if isinstance(reply, RawReply):
+            return self._render_raw(reply, operation)
+        headers = self.headers(reply)
+        if operation == "stream" and (isinstance(reply, FakeAnswer) or reply.in_stream):
+            return Rendered(
+                status=200,
+                headers={"content-type": self.content_type} | headers,
+                events=self._events(reply, request),
+                streamed=True,
+                ping=self.ping,
+                garbage=self.garbage,
+            )
+        status = 200
+        if isinstance(reply, FakeError):
+            status, document = self.render_error(reply, request)
+        elif operation == "models":
+            document = self.render_models()
+        else:
+            document = self.render_answer(reply, request)
+        return Rendered.document(status, _JSON | headers, json.dumps(document).encode())
+
+    def _render_raw(self, reply: RawReply, operation: Operation) -> Rendered:
+        label = {"content-type": self.content_type} if operation == "stream" else _JSON
+        headers = label | {name.lower(): value for name, value in reply.headers.items()}
+        if reply.repeat == 1:
+            return Rendered.document(reply.status, headers, reply.body)
+        events = [reply.body] * reply.repeat
+        return Rendered(status=reply.status, headers=headers, events=events, streamed=True)
+
+    def _events(self, reply: FakeAnswer | FakeError, request: Received) -> list[bytes]:
+        if isinstance(reply, FakeAnswer):
+            return self.render_stream(reply, request)
+        begun = self.render_stream(FakeAnswer(), request)[:3]
+        return [*begun, self.render_stream_error(reply, request)]
 
     def headers(self, step: FakeAnswer | FakeError) -> dict[str, str]:
         """Return the headers of an answer or an error."""
@@ -185,31 +231,7 @@ class FakeServer(ABC):
         del request
         return web.json_response({"error": {"message": "no such path"}}, status=404)
 
-    def default(self, request: Received) -> FakeAnswer:
+    def default(self, request: Received) -> Step:
         """Return what is said when nothing was scripted."""
         del request
         return FakeAnswer()
-
-    async def _stream(
-        self, request: web.BaseRequest, received: Received, step: FakeAnswer | FakeError
-    ) -> web.StreamResponse:
-        headers = {"content-type": self.content_type} | self.headers(step)
-        response = web.StreamResponse(headers=headers)
-        await response.prepare(request)
-        if isinstance(step, FakeError):
-            events = self.render_stream(FakeAnswer(), received)[:3]
-            events.append(self.render_stream_error(step, received))
-        else:
-            events = self.render_stream(step, received)[: step.cut_after]
-        try:
-            for event in events:
-                await response.write(event)
-        except ConnectionError:
-            received.left.set()
-            return response
-        if isinstance(step, FakeAnswer) and step.cut_after is not None:
-            if request.transport is not None:
-                request.transport.abort()
-            return response
-        await response.write_eof()
-        return response
