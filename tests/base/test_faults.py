@@ -504,12 +504,18 @@ def test_a_fault_does_not_delay_the_end_of_the_server(fault):
         ({"between_events": math.nan}, "Fault.between_events is nan: give 0 or more"),
         ({"pings": 0}, "Fault.pings is 0: give seconds above 0"),
         ({"split": 0}, "Fault.split is 0: give 1 or more"),
+        ({"reply": Fault()}, "give a FakeAnswer, FakeError or RawReply"),
     ],
 )
 def test_a_fault_that_makes_no_sense_is_refused(values, complaint):
     with pytest.raises(ConfigurationError) as caught:
         Fault(**values)
     assert complaint in str(caught.value)
+
+
+def test_only_what_can_be_said_is_taken(server):
+    with pytest.raises(ConfigurationError, match=r"say\(\) was given 'hello': give a FakeAnswer"):
+        server.say("hello")
 
 
 def test_a_raw_reply_that_makes_no_sense_is_refused():

@@ -99,8 +99,8 @@ Reply = FakeAnswer | FakeError | RawReply
 class Fault:
     """A reply, and what goes wrong on its way.
 
-    A reply that is not streamed has one event, its document: after 0 means before the document,
-    after 1 or more means in its middle.
+    A reply that is not streamed is one document: `after=0` is before it, any other number in its
+    middle.
 
     | `then`   | with `after=None`: before the header | with `after=n`: after n events          |
     |----------|--------------------------------------|-----------------------------------------|
@@ -138,6 +138,10 @@ class Fault:
 
     def __post_init__(self) -> None:
         """Check the values."""
+        if not isinstance(self.reply, Reply):
+            raise ConfigurationError(
+                f"Fault.reply is {self.reply!r}: give a FakeAnswer, FakeError or RawReply"
+            )
         for name in ("before_header", "before_first_event", "between_events", "after"):
             _check(self, name, least=0)
         _check(self, "split", least=1)

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from aiohttp import web
 
+from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.testing.received import Received
 from bruno_llm_base.testing.script import FakeAnswer, FakeError, Fault, RawReply, Reply, Step
 from bruno_llm_base.testing.wire import Rendered, Wire
@@ -32,8 +33,8 @@ class FakeServer(ABC):
         api_key: The one key that is accepted.
         models: The models on offer, the first one is the default.
         content_type: What a streamed answer is labelled.
-        ping: What keeps a stream alive that has nothing to say.
-        garbage: An event of a stream that is not JSON.
+        ping: What keeps a stream alive that has nothing to say; a comment of SSE by default.
+        garbage: An event that is not JSON, framed as the others; SSE by default.
         accepted_connections: How many connections were ever opened to it.
     """
 
@@ -99,7 +100,15 @@ class FakeServer(ABC):
             times: How often the script is said.
             to: Which requests are meant, those for text or those for the list of models, which is
                 what a `FakeAnswer` to them gives.
+
+        Raises:
+            ConfigurationError: A step of the script is none of these.
         """
+        for step in script:
+            if not isinstance(step, Step):
+                raise ConfigurationError(
+                    f"say() was given {step!r}: give a FakeAnswer, FakeError, RawReply or Fault"
+                )
         self._scripts[to].extend(script * times)
 
     @property

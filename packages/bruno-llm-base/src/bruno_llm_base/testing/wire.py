@@ -102,7 +102,9 @@ class Wire:
         self._drop(reset=how == "reset")
 
     async def _keep_quiet(self, seconds: float, response: web.StreamResponse, ping: bytes) -> None:
-        """Send nothing but pings."""
+        """Send nothing but pings for a while."""
+        if not seconds:
+            return
         until, every = time.monotonic() + seconds, self._fault.pings
         while every is not None and ping and time.monotonic() + every < until:
             await asyncio.sleep(every)
