@@ -1,0 +1,149 @@
+"""How much may be sent in a while, and a line for what has to wait."""
+
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from bruno_llm_base.config import did_you_mean
+from bruno_llm_base.exceptions import ConfigurationError, InvalidRequestError
+from bruno_llm_base.server_limits import LimitState
+from bruno_llm_base.waiting import Line
+from bruno_llm_base.windows import MemoryStore, Place
+
+__all__ = ["Permit", "RateLimit", "preset"]
+
+
+class Permit(Place):
+    """A place for one attempt. Give it back whatever happens: `settle` it or `cancel` it.
+
+    Both may be called from any thread, and after the first call do nothing.
+    """
+
+    __slots__ = ("_line",)
+
+    def __init__(self, tokens: int, line: Line) -> None:
+        self.tokens = tokens
+        self.taken = False
+        self._line = line
+
+    def settle(self, tokens: int | None = None) -> None:
+        """End the attempt, which really used *tokens*; None keeps what was reserved.
+
+        What was reserved too much is free at once; what was too little is owed by the requests of
+        the next minute.
+        """
+        line = self._line
+        line.do(line.store.settle, self, tokens)
+
+    def cancel(self) -> None:
+        """Give everything back: the attempt never reached the server."""
+        self._line.do(self._line.store.undo, self)
+
+
+class RateLimit:
+    """Keeps requests within limits, in any minute and any day, and lets the rest wait in line.
+
+    Pass the same object to several providers and they share the limits; it works across event loops
+    and threads. A copy sent to another process has the same settings and counts for itself.
+
+    The windows slide and are exact: no 60 seconds ever hold more than allowed, the first ones
+    included. The line is strictly first come, first served: a small request does not overtake a
+    large one. Servers that report their own limits can only lower these; a request larger than what
+    a server says waits for an empty window, and the server decides.
+
+    Args:
+        requests_per_minute: The most requests in any 60 seconds.
+        tokens_per_minute: The most tokens in any 60 seconds, input and output.
+        requests_per_day: The most requests in any 24 hours.
+        max_concurrent: The most requests at once.
+        max_wait: The longest wait in line, in seconds; None waits as long as it takes.
+        clock: Tells the time in seconds; must never go back.
+
+    Raises:
+        ConfigurationError: A value is of the wrong type or out of range.
+    """
+
+    def __init__(
+        self,
+        *,
+        requests_per_minute: int | None = None,
+        tokens_per_minute: int | None = None,
+        requests_per_day: int | None = None,
+        max_concurrent: int | None = None,
+        max_wait: float | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        limits = {
+            "requests_per_minute": requests_per_minute,
+            "tokens_per_minute": tokens_per_minute,
+            "requests_per_day": requests_per_day,
+            "max_concurrent": max_concurrent,
+        }
+        for name, value in limits.items():
+            if value is not None and (type(value) is not int or value < 1):
+                raise ConfigurationError(
+                    f"RateLimit.{name} is {value!r}: give a whole number, 1 or more, or None for no"
+                    " limit"
+                )
+        if max_wait is not None and (type(max_wait) not in (int, float) or not max_wait >= 0):
+            raise ConfigurationError(
+                f"RateLimit.max_wait is {max_wait!r}: give seconds, 0 or more, or None for no limit"
+            )
+        given: dict[str, Any] = {**limits, "max_wait": max_wait}
+        self._settings = {name: value for name, value in given.items() if value is not None}
+        self._clock = clock
+        self._most_tokens = tokens_per_minute
+        self._line = Line(MemoryStore(**limits), clock, max_wait)
+
+    @property
+    def counts_tokens(self) -> bool:
+        """Whether `acquire` needs to know how many tokens a request takes."""
+        return self._most_tokens is not None
+
+    async def acquire(self, tokens: int) -> Permit:
+        """Wait for a place for a request of about *tokens*, input and output.
+
+        Raises:
+            InvalidRequestError: The request alone is more than `tokens_per_minute`.
+            RateLimitError: The wait is longer than `max_wait`; `retry_after` says how long it is,
+                where that is known. Raised as soon as it is known.
+        """
+        if type(tokens) is not int or tokens < 0:
+            raise InvalidRequestError(f"tokens is {tokens!r}: give a whole number, 0 or more")
+        if self._most_tokens is not None and tokens > self._most_tokens:
+            raise InvalidRequestError(
+                f"the request takes up to {tokens} tokens, and RateLimit.tokens_per_minute is"
+                f" {self._most_tokens}: shorten it, lower max_tokens, or raise the limit",
+                limit=self._most_tokens,
+                actual=tokens,
+            )
+        permit = Permit(tokens, self._line)
+        waiter = self._line.ask(permit)
+        if waiter is not None:
+            await self._line.wait(waiter)
+        return permit
+
+    def lower(self, state: LimitState | None) -> None:
+        """Believe a server that allows less than we do; what is not limited here stays unlimited."""
+        if state is not None:
+            self._line.do(self._line.store.lower, state)
+
+    def __repr__(self) -> str:
+        return (
+            f"RateLimit({', '.join(f'{name}={value}' for name, value in self._settings.items())})"
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return partial(type(self), **self._settings, clock=self._clock), ()
+
+
+def preset(name: str, known: Mapping[str, Mapping[str, Any]]) -> RateLimit:
+    """Return a new `RateLimit` with the figures that *known* has for *name*.
+
+    Raises:
+        ConfigurationError: It has none; the message names the closest that it has.
+    """
+    if name not in known:
+        raise ConfigurationError(f"there is no preset {name!r}{did_you_mean(name, known)}")
+    return RateLimit(**known[name])

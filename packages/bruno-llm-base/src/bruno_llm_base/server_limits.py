@@ -1,0 +1,137 @@
+"""What a server says about its own rate limits, in the headers of its answers."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+__all__ = ["LimitState", "read_limit_headers"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitState:
+    """A server's view of its limits. None is what it does not say.
+
+    Attributes:
+        requests_limit: Requests allowed in a minute.
+        requests_remaining: Requests left.
+        requests_reset: Seconds until all of them are there again.
+        tokens_limit: Tokens allowed in a minute, input and output.
+        tokens_remaining: Tokens left.
+        tokens_reset: Seconds until all of them are there again.
+    """
+
+    requests_limit: int | None = None
+    requests_remaining: int | None = None
+    requests_reset: float | None = None
+    tokens_limit: int | None = None
+    tokens_remaining: int | None = None
+    tokens_reset: float | None = None
+
+
+_Part = tuple[int | None, int | None, float | None]  # limit, remaining, reset
+_SILENT: _Part = (None, None, None)
+
+_COUNT = re.compile(r"[0-9]{1,15}")
+_DURATION = re.compile(r"(?:[0-9]{1,15}(?:\.[0-9]*)?(?:ns|us|µs|ms|s|m|h|d))+")
+_STEP = re.compile(r"([0-9.]+)([a-zµ]+)")
+_SECONDS = {
+    "ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0
+}  # fmt: skip
+
+
+def read_limit_headers(headers: Mapping[str, str]) -> LimitState | None:
+    """Return what *headers* say about rate limits, or None if that is nothing.
+
+    Two spellings are in use: `x-ratelimit-{limit,remaining,reset}-{requests,tokens}` with resets as
+    durations ("12ms", "1m30.5s";
+    https://platform.openai.com/docs/guides/rate-limits#rate-limits-in-headers) and
+    `anthropic-ratelimit-{requests,tokens,input-tokens,output-tokens}-{limit,remaining,reset}` with
+    resets as RFC 3339 times (https://platform.claude.com/docs/en/api/rate-limits#response-headers).
+    Where only input and output tokens are told apart, their sums count. Malformed values, and the
+    -1 and 0 that some servers send for a limit they do not have, are passed over.
+    """
+    said = {name.lower(): value for name, value in headers.items() if "ratelimit-" in name.lower()}
+    if not said:
+        return None
+    requests, tokens = _durations(said, "requests"), _durations(said, "tokens")
+    if requests == tokens == _SILENT:
+        requests, tokens = _times(said, headers)
+    if requests == tokens == _SILENT:
+        return None
+    return LimitState(
+        requests_limit=requests[0],
+        requests_remaining=requests[1],
+        requests_reset=requests[2],
+        tokens_limit=tokens[0],
+        tokens_remaining=tokens[1],
+        tokens_reset=tokens[2],
+    )
+
+
+def _durations(said: Mapping[str, str], unit: str) -> _Part:
+    return _part(lambda what: said.get(f"x-ratelimit-{what}-{unit}"), _duration)
+
+
+def _times(said: Mapping[str, str], headers: Mapping[str, str]) -> tuple[_Part, _Part]:
+    now = _server_time(headers)
+
+    def part(unit: str) -> _Part:
+        return _part(
+            lambda what: said.get(f"anthropic-ratelimit-{unit}-{what}"),
+            lambda value: _until(value, now),
+        )
+
+    tokens = part("tokens")
+    if tokens == _SILENT:
+        tokens = _sum(part("input-tokens"), part("output-tokens"))
+    return part("requests"), tokens
+
+
+def _part(look_up: Callable[[str], str | None], reset: Callable[[str], float | None]) -> _Part:
+    limit, remaining, wait = look_up("limit"), look_up("remaining"), look_up("reset")
+    counted = _count(limit)
+    if limit is not None and not counted:
+        return _SILENT  # a limit that is none: what is left of it says nothing either
+    return counted, _count(remaining), reset(wait or "")
+
+
+def _sum(one: _Part, other: _Part) -> _Part:
+    """Return the limits of input and output as one."""
+    if one[1] is None or other[1] is None:
+        return _SILENT
+    limit = None if one[0] is None or other[0] is None else one[0] + other[0]
+    resets = [wait for wait in (one[2], other[2]) if wait is not None]
+    return limit, one[1] + other[1], max(resets, default=None)
+
+
+def _count(value: str | None) -> int | None:
+    return int(value) if value is not None and _COUNT.fullmatch(value.strip()) else None
+
+
+def _duration(value: str) -> float | None:
+    value = value.strip()
+    if _COUNT.fullmatch(value):
+        return float(value)  # compatible servers send bare seconds
+    if not _DURATION.fullmatch(value):
+        return None
+    return sum(float(number) * _SECONDS[unit] for number, unit in _STEP.findall(value))
+
+
+def _until(value: str, now: datetime) -> float | None:
+    try:
+        time = datetime.fromisoformat(value.strip())
+    except ValueError:
+        return None
+    time = time if time.tzinfo else time.replace(tzinfo=UTC)
+    return max(0.0, (time - now).total_seconds())
+
+
+def _server_time(headers: Mapping[str, str]) -> datetime:
+    """Return the server's own time, so that it does not matter how wrong ours is."""
+    try:
+        date = parsedate_to_datetime(headers.get("date") or headers.get("Date") or "")
+    except (ValueError, OverflowError):
+        return datetime.now(UTC)
+    return date if date.tzinfo else date.replace(tzinfo=UTC)
