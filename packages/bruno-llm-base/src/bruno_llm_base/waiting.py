@@ -141,7 +141,8 @@ class Line:
         self._tokens += place.tokens
         self._seats[loop] = seat
         seat.waiting += 1
-        self._serve(now)
+        if seat.waiting == 1:  # if not, the timer of this loop is set already
+            self._serve(now)
         return waiter
 
     def _serve(self, now: float) -> None:
