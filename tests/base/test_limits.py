@@ -430,7 +430,7 @@ def test_no_schedule_of_cancellations_loses_or_invents_a_place(leap, steps):
         assert not line._waiters
         assert not line._seats
         assert line._tokens == 0
-        assert line.store._minute.used == line.store._tokens.used == 0
+        assert line._store._minute.used == line._store._tokens.used == 0
 
     leap(test())
 
@@ -469,7 +469,7 @@ def test_one_limit_serves_one_event_loop_after_another():
 
     for _ in range(3):
         asyncio.run(work())
-    assert limit._line.store._minute.used == 9
+    assert limit._line._store._minute.used == 9
 
 
 def test_threads_share_a_limit():
@@ -496,7 +496,7 @@ def test_threads_share_a_limit():
         thread.join(60)
     assert not any(thread.is_alive() for thread in threads)
     assert most == 2
-    assert limit._line.store._free == 2
+    assert limit._line._store._free == 2
 
 
 def test_threads_that_cancel_lose_nothing():
@@ -523,7 +523,7 @@ def test_threads_that_cancel_lose_nothing():
     for thread in threads:
         thread.join(60)
     assert not any(thread.is_alive() for thread in threads)
-    assert limit._line.store._free == 2
+    assert limit._line._store._free == 2
     assert not limit._line._waiters
 
 
@@ -552,7 +552,7 @@ def test_who_waits_in_a_closed_loop_does_not_hold_up_the_others(leap, before):
         assert now() == pytest.approx(60, abs=0.1)
         abandoned.clear()
         gc.collect()
-        assert limit._line.store._minute.used == 1
+        assert limit._line._store._minute.used == 1
 
     leap(test())
 

@@ -33,12 +33,11 @@ class Permit(Place):
         What was reserved too much is free at once; what was too little is owed by the requests of
         the next minute.
         """
-        line = self._line
-        line.do(line.store.settle, self, tokens)
+        self._line.settle(self, tokens)
 
     def cancel(self) -> None:
         """Give everything back: the attempt never reached the server."""
-        self._line.do(self._line.store.undo, self)
+        self._line.undo(self)
 
 
 class RateLimit:
@@ -127,7 +126,7 @@ class RateLimit:
     def lower(self, state: LimitState | None) -> None:
         """Believe a server that allows less than we do; what is not limited here stays unlimited."""
         if state is not None:
-            self._line.do(self._line.store.lower, state)
+            self._line.lower(state)
 
     def __repr__(self) -> str:
         return (

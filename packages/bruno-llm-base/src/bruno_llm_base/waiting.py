@@ -9,6 +9,7 @@ from threading import Lock
 from typing import Any
 
 from bruno_llm_base.exceptions import RateLimitError
+from bruno_llm_base.server_limits import LimitState
 from bruno_llm_base.windows import LimitStore, Place
 
 __all__ = ["Line", "Waiter"]
@@ -56,15 +57,15 @@ class Line:
         "_lock",
         "_max_wait",
         "_seats",
+        "_store",
         "_tokens",
         "_waiters",
-        "store",
     )
 
     def __init__(
         self, store: LimitStore, clock: Callable[[], float], max_wait: float | None
     ) -> None:
-        self.store = store
+        self._store = store
         self._clock = clock
         self._max_wait = max_wait
         self._lock = Lock()
@@ -78,7 +79,7 @@ class Line:
         waiter = None
         with self._lock:
             now = self._clock()
-            if self._waiters or not self.store.take(place, now):
+            if self._waiters or not self._store.take(place, now):
                 waiter = self._join(place, now)
         if self._inbox:
             self._empty_inbox()
@@ -93,13 +94,25 @@ class Line:
         try:
             await waiter.future
         except BaseException:
-            self.do(self._leave, waiter)
+            self._do(self._leave, waiter)
             raise
         if waiter.error is not None:
             raise waiter.error
 
-    def do(self, change: _Change, subject: Any, value: Any = None) -> None:
-        """Carry out *change* with the time, now or as soon as nobody else is at it. Never blocks."""
+    def settle(self, place: Place, tokens: int | None) -> None:
+        """Free *place*, as the store does it."""
+        self._do(self._store.settle, place, tokens)
+
+    def undo(self, place: Place) -> None:
+        """Free *place* as if it had never been taken."""
+        self._do(self._undo, place)
+
+    def lower(self, state: LimitState) -> None:
+        """Believe a server that allows less."""
+        self._do(self._lower, state)
+
+    def _do(self, change: _Change, subject: Any, value: Any = None) -> None:
+        """Carry out *change*, now or as soon as nobody else is at it; never block."""
         if self._lock.acquire(False):  # noqa: FBT003 - the keyword costs more than the lock
             try:
                 now = self._clock()
@@ -127,12 +140,18 @@ class Line:
 
     # What follows happens under the lock.
 
+    def _undo(self, place: Place, _: None, now: float) -> None:
+        self._store.undo(place, now)
+
+    def _lower(self, state: LimitState, _: None, now: float) -> None:
+        self._store.lower(state, now)
+
     def _join(self, place: Place, now: float) -> Waiter:
         loop = asyncio.get_running_loop()
         seat = self._seats.get(loop) or _Seat(loop)
         waiter = Waiter(seat, place, inf if self._max_wait is None else now + self._max_wait)
         if self._max_wait is not None:
-            wait = self.store.wait(place.tokens, now, (len(self._waiters), self._tokens))
+            wait = self._store.wait(place.tokens, now, (len(self._waiters), self._tokens))
             if wait > self._max_wait or not self._max_wait:
                 waiter.error = self._refusal(wait)
                 waiter.future.set_result(None)
@@ -152,8 +171,8 @@ class Line:
             if waiter.future.done() or waiter.seat.loop.is_closed():
                 self._remove(waiter)
                 continue
-            if not self.store.take(waiter.place, now):
-                wait = self.store.wait(waiter.place.tokens, now)
+            if not self._store.take(waiter.place, now):
+                wait = self._store.wait(waiter.place.tokens, now)
                 # Without a wait it is a running request that must end first, whenever that is.
                 due = now + wait if wait else inf
                 late = due > waiter.deadline + _TICK if wait else now >= waiter.deadline
@@ -184,7 +203,7 @@ class Line:
 
     def _leave(self, waiter: Waiter, _: None, now: float) -> None:
         self._remove(waiter)
-        self.store.undo(waiter.place, None, now)
+        self._store.undo(waiter.place, now)
 
     def _remove(self, waiter: Waiter) -> None:
         if waiter not in self._waiters:
@@ -217,7 +236,7 @@ class Line:
         if seat.timer is not None:
             seat.timer.cancel()
         wait = max(seat.due - self._clock(), _TICK)
-        seat.timer = seat.loop.call_later(wait, self.do, self._look, seat)
+        seat.timer = seat.loop.call_later(wait, self._do, self._look, seat)
 
     def _look(self, seat: _Seat, _: None, now: float) -> None:
         seat.timer = None

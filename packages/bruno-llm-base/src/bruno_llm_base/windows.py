@@ -158,11 +158,11 @@ class LimitStore(Protocol):
         """Free *place*; *tokens* were really used, or as many as reserved. Twice is once."""
         ...
 
-    def undo(self, place: Place, _: None, now: float) -> None:
+    def undo(self, place: Place, now: float) -> None:
         """Free *place* as if it had never been taken. Twice is once."""
         ...
 
-    def lower(self, state: LimitState, _: None, now: float) -> None:
+    def lower(self, state: LimitState, now: float) -> None:
         """Believe a server that allows less."""
         ...
 
@@ -225,7 +225,7 @@ class MemoryStore:
             elif more:
                 self._tokens.give_back(entry, -more, now)
 
-    def undo(self, place: Place, _: None, now: float) -> None:
+    def undo(self, place: Place, now: float) -> None:
         if not place.taken:
             return
         place.taken = False
@@ -238,7 +238,7 @@ class MemoryStore:
         if self._tokens and tokens:
             self._tokens.give_back(tokens, place.tokens, now)
 
-    def lower(self, state: LimitState, _: None, now: float) -> None:
+    def lower(self, state: LimitState, now: float) -> None:
         if self._minute:
             self._minute.lower(
                 state.requests_limit, state.requests_remaining, state.requests_reset, now
