@@ -557,6 +557,64 @@ def test_who_waits_in_a_closed_loop_does_not_hold_up_the_others(leap, before):
     leap(test())
 
 
+def test_what_a_closed_loop_asked_for_is_not_waited_for(leap):
+    dead = asyncio.new_event_loop()
+    limit = RateLimit(tokens_per_minute=100, clock=lambda: 0.0)
+    dead.run_until_complete(limit.acquire(60))
+    large = dead.create_task(limit.acquire(100))
+    large._log_destroy_pending = False
+    dead.run_until_complete(turn())
+    dead.close()
+
+    async def test():
+        small = asyncio.create_task(limit.acquire(40))
+        await turn()
+        assert small.done()
+
+    leap(test())
+
+
+def test_a_loop_that_is_closed_at_the_last_moment_loses_no_place(leap):
+    class Hurried(asyncio.SelectorEventLoop):
+        seems_open = False
+
+        def is_closed(self):
+            return not self.seems_open and super().is_closed()
+
+    dead, limit = Hurried(), RateLimit(max_concurrent=1)
+    permit = dead.run_until_complete(limit.acquire(0))
+    late = dead.create_task(limit.acquire(0))
+    late._log_destroy_pending = False
+    dead.run_until_complete(turn())
+    dead.close()
+    dead.seems_open = True
+
+    async def test():
+        waiter = asyncio.create_task(limit.acquire(0))
+        await turn()
+        permit.settle()
+        await turn()
+        dead.seems_open = False
+        assert waiter.done()
+
+    leap(test())
+
+
+def test_a_thread_without_an_event_loop_may_give_a_place_back():
+    limit = RateLimit(max_concurrent=1)
+
+    async def test():
+        permit = await limit.acquire(0)
+        waiter = asyncio.create_task(limit.acquire(0))
+        await turn()
+        thread = threading.Thread(target=permit.settle)
+        thread.start()
+        await waiter
+        thread.join()
+
+    asyncio.run(test())
+
+
 # Servers' own limits
 
 

@@ -3,7 +3,7 @@ import asyncio
 import pytest
 from bruno_llm_base.limits import RateLimit
 from bruno_llm_base.server_limits import LimitState, read_limit_headers
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 
@@ -104,6 +104,8 @@ _values = st.one_of(
 
 
 @given(st.dictionaries(_names, _values))
+@example({"anthropic-ratelimit-requests-limit": "0\x1f"})
+@example({"x-ratelimit-limit-tokens": "\u0661\u0662", "x-ratelimit-reset-tokens": "1_0s"})
 @settings(
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],  # `leap` has no state

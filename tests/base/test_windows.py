@@ -43,3 +43,12 @@ def test_cancelled_attempts_leave_nothing_behind():
         window.give_back(earlier, 1, time)
         earlier = entry
     assert len(window._entries) < 2_100
+
+
+def test_a_server_that_counts_on_and_on_leaves_little_behind():
+    window, time = Window(50_000, 60.0), 0.0
+    for used in range(20_000):
+        time += 0.001
+        window.lower(None, 50_000 - used, 1.0 + used % 50, time)
+        assert window.used >= used
+    assert len(window._entries) < 2_100

@@ -107,7 +107,8 @@ def _sum(one: _Part, other: _Part) -> _Part:
 
 
 def _count(value: str | None) -> int | None:
-    return int(value) if value is not None and _COUNT.fullmatch(value.strip()) else None
+    value = (value or "").strip()
+    return int(value) if _COUNT.fullmatch(value) else None
 
 
 def _duration(value: str) -> float | None:

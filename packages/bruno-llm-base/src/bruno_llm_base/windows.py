@@ -124,18 +124,15 @@ class Place:
 
     Attributes:
         tokens: About how many tokens it takes.
-        taken: Whether it holds the place now.
-        entries: The entries in the windows for minute, day and tokens; another store may note
-            what it likes.
+        taken: Whether it is held now; False to begin with.
+        entries: What was added to the windows for minute, day and tokens.
     """
 
     __slots__ = ("entries", "taken", "tokens")
 
+    tokens: int
+    taken: bool
     entries: tuple[Entry | None, Entry | None, Entry | None]
-
-    def __init__(self, tokens: int) -> None:
-        self.tokens = tokens
-        self.taken = False
 
 
 class LimitStore(Protocol):
