@@ -235,8 +235,9 @@ class Line:
     def _set_timer(self, seat: _Seat) -> None:
         if seat.timer is not None:
             seat.timer.cancel()
-        wait = max(seat.due - self._clock(), _TICK)
-        seat.timer = seat.loop.call_later(wait, self._do, self._look, seat)
+        if seat.due < inf:  # another thread may have looked in between
+            wait = max(seat.due - self._clock(), _TICK)
+            seat.timer = seat.loop.call_later(wait, self._do, self._look, seat)
 
     def _look(self, seat: _Seat, _: None, now: float) -> None:
         seat.timer = None
