@@ -124,7 +124,7 @@ def free_acquire(limiter: Limiter) -> float:
             await enter()
         return (time.process_time() - start) / FREE * 1e6
 
-    return min(_run(limiter, run) for _ in range(3))
+    return min(_run(limiter, run) for _ in range(10))
 
 
 def contended_acquire(limiter: Limiter) -> tuple[float, float, int]:
@@ -170,7 +170,7 @@ def main() -> int:
     missed = False
     for limiter in LIMITERS:
         free = free_acquire(limiter)
-        rounds = [contended_acquire(limiter) for _ in range(2)]
+        rounds = [contended_acquire(limiter) for _ in range(3)]
         contended = min(cost for cost, _, _ in rounds)
         fullest = max(full for _, full, _ in rounds)
         moved = max(places for _, _, places in rounds)
