@@ -4,9 +4,12 @@ Users need `LLMFactory`, the policies, the types and the errors; authors of prov
 `BaseProvider` and what its hooks take and give.
 """
 
+from bruno_llm_base.breaker import Breaker
 from bruno_llm_base.conversation import Conversation, Messages, Text, ToolResult, Turn
 from bruno_llm_base.exceptions import (
+    AllProvidersFailedError,
     AuthenticationError,
+    CircuitOpenError,
     ConfigurationError,
     ContentBlockedError,
     ContextLengthExceededError,
@@ -25,6 +28,7 @@ from bruno_llm_base.exceptions import (
 )
 from bruno_llm_base.factory import LLMFactory, ProviderInfo
 from bruno_llm_base.failures import ErrorFacts
+from bruno_llm_base.fallback import FallbackLLM
 from bruno_llm_base.policies import Retry, Timeouts
 from bruno_llm_base.provider import BaseProvider, Diagnosis
 from bruno_llm_base.stream import TextStream
@@ -40,15 +44,19 @@ from bruno_llm_base.types import (
 
 __all__ = [
     "NOTHING",
+    "AllProvidersFailedError",
     "Attempt",
     "AuthenticationError",
     "BaseProvider",
+    "Breaker",
+    "CircuitOpenError",
     "ConfigurationError",
     "ContentBlockedError",
     "ContextLengthExceededError",
     "Conversation",
     "Diagnosis",
     "ErrorFacts",
+    "FallbackLLM",
     "FinishReason",
     "InvalidRequestError",
     "InvalidResponseError",

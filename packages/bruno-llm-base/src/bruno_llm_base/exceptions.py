@@ -17,7 +17,9 @@ Every error is bruno-core's `LLMError`, so code written against bruno-core catch
     |- ContentBlockedError          refusal, safety filter
     |- OutputLimitError             the whole output budget went into reasoning
     |- InvalidResponseError
-    '- StreamError                  (also bruno-core's StreamError)
+    |- StreamError                  (also bruno-core's StreamError)
+    |- CircuitOpenError             a failing provider is left alone for a while
+    '- AllProvidersFailedError      of several providers none could answer: see `errors`
 
 Errors pickle, so they survive worker processes, and neither their text nor their attributes hold a
 key, a prompt or (but for `partial`) an answer.
@@ -32,7 +34,9 @@ if TYPE_CHECKING:
     from bruno_llm_base.types import Attempt, ModelResponse
 
 __all__ = [
+    "AllProvidersFailedError",
     "AuthenticationError",
+    "CircuitOpenError",
     "ConfigurationError",
     "ContentBlockedError",
     "ContextLengthExceededError",
@@ -199,3 +203,30 @@ class StreamError(LLMError, core.StreamError):
     """The stream broke off before its end: `partial` holds what had arrived."""
 
     is_retryable = True
+
+
+class CircuitOpenError(LLMError):
+    """The provider kept failing and is left alone for `retry_after` seconds. Nothing was sent."""
+
+    is_retryable = True
+
+
+class AllProvidersFailedError(LLMError):
+    """Of several providers none could answer.
+
+    `retryable`, `retry_after` (the soonest) and `attempts` (all) sum up those of the errors.
+
+    Attributes:
+        errors: What each provider failed with, in the order in which they were asked.
+    """
+
+    def __init__(self, message: str, *, errors: Sequence[LLMError] = ()) -> None:
+        waits = [error.retry_after for error in errors if error.retry_after is not None]
+        super().__init__(
+            message,
+            retryable=any(error.retryable for error in errors),
+            retry_after=min(waits, default=None),
+            attempts=[attempt for error in errors for attempt in error.attempts],
+            cause=errors[-1] if errors else None,
+        )
+        self.errors = tuple(errors)

@@ -7,7 +7,7 @@ imported before it is asked for.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -18,11 +18,16 @@ from bruno_core.interfaces import LLMInterface
 from bruno_llm_base import sources
 from bruno_llm_base.config import keywords_of
 from bruno_llm_base.exceptions import ConfigurationError, ProviderNotFoundError
+from bruno_llm_base.fallback import FallbackLLM
 from bruno_llm_base.options import merged
 from bruno_llm_base.provider import BaseProvider
+from bruno_llm_base.selection import Candidate, first_healthy
 
 if TYPE_CHECKING:
     from bruno_core.models.config import BrunoConfig, LLMConfig
+
+    from bruno_llm_base.breaker import Breaker
+    from bruno_llm_base.observe import Observer
 
 __all__ = ["GROUP", "LLMFactory", "ProviderInfo"]
 
@@ -31,6 +36,9 @@ GROUP = "bruno.llm_providers"
 _ALIASES = {"anthropic": "claude", "google": "gemini"}
 _KNOWN = ("claude", "gemini", "ollama", "openai")
 """The providers that bruno-llm publishes, for advice only."""
+
+_ONES_OWN = ("api_key", "base_url", "client", "model", "options")
+"""Keywords that mean something else, or nothing, to another provider."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +146,84 @@ class LLMFactory:
         )
         aliases = {alias for alias, meant in _ALIASES.items() if meant == chosen}
         return cls.create(chosen, sources.from_env(chosen, aliases), **keywords)
+
+    @classmethod
+    def fallback(
+        cls,
+        members: Sequence[str | LLMConfig | Mapping[str, Any] | LLMInterface],
+        *,
+        breaker: Breaker | None = None,
+        observers: Sequence[Observer] = (),
+    ) -> FallbackLLM:
+        """Return a model that asks the first of several, and the next one where that fails.
+
+        Args:
+            members: The providers, the preferred one first: names as for `create`, configurations
+                as for `from_config`, or ready instances.
+            breaker: When a failing provider is left alone, and for how long.
+            observers: Callables that hear who was passed over and who answered.
+
+        Raises:
+            ConfigurationError: One of them cannot be built; the message says which and why.
+        """
+        candidates = [cls._candidate(member, {}) for member in _listed(members)]
+        for place, candidate in enumerate(candidates):
+            if candidate.error is not None:
+                raise ConfigurationError(
+                    f"members[{place}], {candidate.label}: {candidate.error.message}",
+                    cause=candidate.error,
+                )
+        built = [candidate.llm for candidate in candidates if candidate.llm is not None]
+        return FallbackLLM(built, breaker=breaker, observers=observers)
+
+    @classmethod
+    async def select(
+        cls,
+        members: Sequence[str | LLMConfig | Mapping[str, Any] | LLMInterface],
+        **keywords: Any,
+    ) -> BaseProvider:
+        """Return the first of several providers that is installed, configured and healthy.
+
+        All are checked at once, within seconds and without cost; the order decides, not the speed.
+        What was built here and is not chosen is closed.
+
+        Args:
+            members: The providers, the preferred one first, as for `fallback`.
+            **keywords: Keywords for all that are built here, such as `timeouts`.
+
+        Raises:
+            ConfigurationError: None can be built, or a keyword is one provider's own.
+            AllProvidersFailedError: None can be used; the message says for each one why.
+        """
+        for name in _ONES_OWN:
+            if name in keywords:
+                raise ConfigurationError(
+                    f"{name} is one provider's own: give it with that provider, as"
+                    f" {{'provider': ..., {name!r}: ...}}"
+                )
+        candidates = [cls._candidate(member, keywords) for member in _listed(members)]
+        return cast("BaseProvider", await first_healthy(candidates))
+
+    @classmethod
+    def _candidate(cls, member: Any, keywords: dict[str, Any]) -> Candidate:
+        if isinstance(member, LLMInterface):
+            return Candidate(label=repr(type(member).__name__), llm=member)
+        label = type(member).__name__
+        try:
+            given = {"provider": member} if isinstance(member, str) else sources.from_config(member)
+            label = repr(sources.provider_of(given))
+            llm = cls.from_config(given, **keywords)
+        except ConfigurationError as error:
+            return Candidate(label=label, error=error)
+        return Candidate(label=label, llm=llm, ours=True)
+
+
+def _listed(members: Any) -> list[Any]:
+    if not isinstance(members, Sequence) or isinstance(members, str):
+        raise ConfigurationError(f"members is a {type(members).__name__}: give a list of providers")
+    if not members:
+        raise ConfigurationError("members is empty: give at least one provider")
+    return list(members)
 
 
 def _sorted_out(

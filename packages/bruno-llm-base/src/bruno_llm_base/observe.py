@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 
-from bruno_llm_base.exceptions import LLMError
+from bruno_llm_base.exceptions import ConfigurationError, LLMError
 from bruno_llm_base.types import Attempt, ModelResponse
 
 __all__ = [
@@ -19,10 +19,13 @@ __all__ = [
     "FirstToken",
     "Observer",
     "OptionDropped",
+    "ProviderAnswered",
+    "ProviderPassedOver",
     "RequestAbandoned",
     "RequestFailed",
     "RequestFinished",
     "RequestStarted",
+    "checked_observers",
     "log_event",
     "tell",
 ]
@@ -95,7 +98,33 @@ class OptionDropped(Event):
     option: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderPassedOver(Event):
+    """One of several providers could not answer, or was left alone, and the next one is asked."""
+
+    error: LLMError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderAnswered(Event):
+    """One of several providers answered, after `passed_over` others could not."""
+
+    passed_over: int
+
+
 Observer = Callable[[Event], object]
+
+
+def checked_observers(observers: Sequence[Observer]) -> tuple[Observer, ...]:
+    """Return *observers*.
+
+    Raises:
+        ConfigurationError: They are something else.
+    """
+    if not isinstance(observers, Sequence) or not all(map(callable, observers)):
+        raise ConfigurationError(f"observers is {observers!r}: give a list of callables")
+    return tuple(observers)
+
 
 _OTEL = {
     "provider": "gen_ai.provider.name",
@@ -144,10 +173,12 @@ def log_event(event: Event) -> None:
 _LEVELS: dict[type[Event], tuple[int, str]] = {
     RequestStarted: (logging.DEBUG, "request started"),
     FirstToken: (logging.DEBUG, "first token"),
+    ProviderAnswered: (logging.DEBUG, "provider answered"),
     RequestFinished: (logging.INFO, "request finished"),
     RequestAbandoned: (logging.INFO, "request abandoned"),
     AttemptFailed: (logging.WARNING, "attempt failed"),
     OptionDropped: (logging.WARNING, "option dropped: the model refuses it"),
+    ProviderPassedOver: (logging.WARNING, "provider passed over"),
     RequestFailed: (logging.ERROR, "request failed"),
 }
 

@@ -1,0 +1,114 @@
+"""Remember a provider that keeps failing, and leave it alone for a while.
+
+The states are those of M. Nygard's circuit breaker, "Release It!", chapter 5: closed, open, half-open
+(https://martinfowler.com/bliki/CircuitBreaker.html).
+"""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bruno_llm_base.exceptions import ConfigurationError
+
+__all__ = ["Breaker", "Circuit"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Breaker:
+    """When a failing provider is left alone, and for how long.
+
+    Attributes:
+        failures: How many failures in a row it takes.
+        cooldown: For how many seconds nothing is sent; then one call at a time tries whether the
+            provider is back. A longer wait that the server asks for is kept.
+    """
+
+    failures: int = 5
+    cooldown: float = 30.0
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        for name, kind, least, cure in (
+            ("failures", int, 1, "a whole number, 1 or more"),
+            ("cooldown", int | float, 0, "seconds, 0 or more"),
+        ):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, kind) or not value >= least:
+                raise ConfigurationError(f"Breaker.{name} is {value!r}: give {cure}")
+
+
+class Circuit:
+    """What is remembered of one model of one provider. Threads may share it.
+
+    Ask `admit` before each call, and tell by the call's ticket how it ended, exactly once. What ends
+    after the circuit has opened, but began before, no longer counts: it is old news.
+    """
+
+    __slots__ = ("_breaker", "_clock", "_failures", "_lock", "_opens", "_period", "_probing")
+
+    def __init__(self, breaker: Breaker, clock: Callable[[], float]) -> None:
+        self._breaker = breaker
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._failures = 0
+        self._opens: float | None = None  # when a probe may go; None while closed
+        self._probing = False
+        self._period = 0  # tickets of earlier ones are void
+
+    @property
+    def wait(self) -> float | None:
+        """Seconds until a call is admitted; None if that depends on a probe that is on its way."""
+        with self._lock:
+            if self._probing:
+                return None
+            return 0.0 if self._opens is None else max(0.0, self._opens - self._clock())
+
+    def admit(self) -> int | None:
+        """Return a ticket for a call, or None if the provider is to be left alone."""
+        with self._lock:
+            if self._opens is None:
+                return self._period
+            if self._probing or self._clock() < self._opens:
+                return None
+            self._probing = True
+            self._period += 1
+            return self._period
+
+    def begun(self, ticket: int) -> None:
+        """Note that the call is being answered, which will do for a probe; its end is still to come."""
+        with self._lock:
+            if self._probing and ticket == self._period:
+                self._close()
+
+    def succeeded(self, ticket: int) -> None:
+        """Note that the call was answered."""
+        with self._lock:
+            if ticket == self._period:
+                self._close()
+
+    def failed(self, ticket: int, retry_after: float | None = None) -> None:
+        """Note that the provider failed.
+
+        Args:
+            ticket: The call's ticket.
+            retry_after: How many seconds the server asks to wait.
+        """
+        with self._lock:
+            if ticket != self._period:
+                return
+            self._failures += 1
+            if self._probing or self._failures >= self._breaker.failures:
+                self._opens = self._clock() + max(self._breaker.cooldown, retry_after or 0.0)
+                self._probing = False
+                self._period += 1
+
+    def dropped(self, ticket: int) -> None:
+        """Note that the call ended in a way that says nothing about the provider."""
+        with self._lock:
+            if ticket == self._period:
+                self._probing = False
+
+    def _close(self) -> None:
+        self._failures = 0
+        self._opens = None
+        self._probing = False

@@ -1,0 +1,283 @@
+"""Several models behind one: where one cannot answer, the next one is asked."""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from types import TracebackType
+from typing import Any, ClassVar, Self
+
+from bruno_core.interfaces import LLMInterface
+
+from bruno_llm_base.breaker import Breaker, Circuit
+from bruno_llm_base.conversation import Messages
+from bruno_llm_base.exceptions import (
+    ConfigurationError,
+    InvalidRequestError,
+    LLMError,
+)
+from bruno_llm_base.foreign import in_full
+from bruno_llm_base.observe import Observer, checked_observers, log_event
+from bruno_llm_base.policies import policy
+from bruno_llm_base.provider import Diagnosis
+from bruno_llm_base.relay import Member, Relay, all_failed
+from bruno_llm_base.stream import TextStream
+from bruno_llm_base.types import Json, ModelResponse
+
+__all__ = ["FallbackLLM"]
+
+
+class FallbackLLM(LLMInterface):
+    """Asks the first of several models, and the next one where that cannot answer.
+
+    Each model keeps its own retries, timeouts and limits; a call moves on when those are spent. It
+    moves on where another model can help (`failover.py` says for each error), in a stream only
+    before the first character. A model that fails again and again is left alone for a while.
+
+    Which one answered is told to observers, as `ProviderAnswered`.
+    """
+
+    name: ClassVar[str] = "fallback"
+
+    def __init__(
+        self,
+        members: Sequence[LLMInterface],
+        *,
+        breaker: Breaker | None = None,
+        observers: Sequence[Observer] = (),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Set up a fallback. Nothing is sent.
+
+        Args:
+            members: The models, the preferred one first; any `LLMInterface` will do. They are
+                closed, and given their system prompt, with this one.
+            breaker: When a failing model is left alone, and for how long.
+            observers: Callables that hear who was passed over and who answered.
+            clock: Tells the time in seconds to the circuit breakers.
+
+        Raises:
+            ConfigurationError: A value is wrong.
+        """
+        self._given = _checked_members(members)
+        self._breaker = policy(Breaker, "breaker", breaker)
+        self._observers = checked_observers(observers)
+        self._clock = clock
+        self._members = [Member(in_full(llm), Circuit(self._breaker, clock)) for llm in self._given]
+
+    # -- bruno-core's interface -------------------------------------------------------------------
+
+    async def generate(
+        self,
+        messages: Messages | None = None,
+        temperature: float | None = None,
+        max_tokens: int | None = None,
+        *,
+        prompt: str | None = None,
+        **kwargs: Any,
+    ) -> str:
+        """Return the answer of the first model that has one.
+
+        The arguments are those of `BaseProvider.generate`, but for `model`; all models get the same.
+        What only one vendor knows belongs into that provider's own `options`.
+
+        Raises:
+            AllProvidersFailedError: No model could answer, or all are being left alone.
+            LLMError: An error that another model cannot help with; see `failover.py`.
+        """
+        asked = _arguments(messages, temperature, max_tokens, prompt, kwargs)
+        return await self._relay("chat").ask(lambda llm: llm.generate(**asked))
+
+    def stream(
+        self,
+        messages: Messages | None = None,
+        temperature: float | None = None,
+        max_tokens: int | None = None,
+        *,
+        prompt: str | None = None,
+        **kwargs: Any,
+    ) -> TextStream:
+        """Return the answer of the first model that begins one, piece by piece.
+
+        The arguments are those of `generate`. After the first character nobody else is asked: an
+        error then holds what had arrived, as `partial`.
+
+        Raises:
+            InvalidRequestError: `model` is given. All other errors are raised while reading.
+        """
+        asked = _arguments(messages, temperature, max_tokens, prompt, kwargs)
+        return self._relay("stream").stream(asked)
+
+    async def request(
+        self,
+        messages: Messages | None = None,
+        temperature: float | None = None,
+        max_tokens: int | None = None,
+        *,
+        prompt: str | None = None,
+        **kwargs: Any,
+    ) -> ModelResponse:
+        """Return the answer of the first model that has one, whatever its finish reason.
+
+        The arguments are those of `generate`. Of a model that offers no more than `LLMInterface`,
+        only the text is known.
+
+        Raises:
+            AllProvidersFailedError: No model could answer, or all are being left alone.
+            LLMError: An error that another model cannot help with; see `failover.py`.
+        """
+        asked = _arguments(messages, temperature, max_tokens, prompt, kwargs)
+        return await self._relay("chat").ask(lambda llm: llm.request(**asked))
+
+    def get_token_count(self, text: str) -> int:
+        """Estimate the tokens of *text*: the most that any model makes of it."""
+        return max(member.llm.get_token_count(text) for member in self._members)
+
+    async def check_connection(self) -> bool:
+        """Say whether any model can be used; `diagnose` says why not. Never raises."""
+        return (await self.diagnose()).ok
+
+    async def list_models(self) -> list[str]:
+        """Return the names of the models on offer anywhere; who does not tell is left out.
+
+        Raises:
+            AllProvidersFailedError: Nobody tells.
+        """
+        lists = await asyncio.gather(*(_offered(member) for member in self._members))
+        errors = [offer for offer in lists if isinstance(offer, LLMError)]
+        if len(errors) == len(lists):
+            raise all_failed(self._members, errors)
+        return list(
+            dict.fromkeys(name for offer in lists if isinstance(offer, list) for name in offer)
+        )
+
+    def get_model_info(self) -> dict[str, Any]:
+        """Describe the models, under "members": plain JSON, no secrets, no network."""
+        return {
+            "provider": self.name,
+            "model": self.model,
+            "capabilities": sorted(self.capabilities),
+            "members": [member.llm.get_model_info() for member in self._members],
+        }
+
+    def set_system_prompt(self, prompt: str) -> None:
+        """Begin every conversation of every model with *prompt*; an empty one removes it."""
+        for member in self._members:
+            member.llm.set_system_prompt(prompt)
+
+    def get_system_prompt(self) -> str | None:
+        """Return the system prompt of the first model."""
+        return self._members[0].llm.get_system_prompt()
+
+    # -- beyond it --------------------------------------------------------------------------------
+
+    @property
+    def members(self) -> tuple[LLMInterface, ...]:
+        """The models, the preferred one first."""
+        return self._given
+
+    @property
+    def model(self) -> str:
+        """The model that is asked first."""
+        return self._members[0].llm.model
+
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """What every one of the models can do."""
+        return frozenset.intersection(*(member.llm.capabilities for member in self._members))
+
+    async def diagnose(self) -> Diagnosis:
+        """Find out whether any model can be used; all are checked at once, without cost."""
+        found = await asyncio.gather(*(member.llm.diagnose() for member in self._members))
+        models = dict.fromkeys(name for diagnosis in found for name in diagnosis.models)
+        if any(diagnosis.ok for diagnosis in found):
+            return Diagnosis(ok=True, models=tuple(models))
+        errors = [
+            diagnosis.error or LLMError(diagnosis.reason or "it cannot be used")
+            for diagnosis in found
+        ]
+        reasons = [
+            f"{member.llm.name}: {diagnosis.reason}"
+            for member, diagnosis in zip(self._members, found, strict=True)
+        ]
+        return Diagnosis(
+            ok=False,
+            reason="; ".join(reasons),
+            error=all_failed(self._members, errors),
+            models=tuple(models),
+        )
+
+    async def aclose(self) -> None:
+        """Close the connections of all models; they are opened again when needed."""
+        async with AsyncExitStack() as stack:  # one that fails keeps no other from being closed
+            for member in self._members:
+                stack.push_async_callback(member.llm.aclose)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({[member.llm for member in self._members]!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the models and the policy; each process has its own experience of them."""
+        keywords = {"breaker": self._breaker, "observers": self._observers, "clock": self._clock}
+        return _rebuild, (type(self), self._given, keywords)
+
+    # -- inside -----------------------------------------------------------------------------------
+
+    def _relay(self, operation: str) -> Relay:
+        return Relay(self._members, operation, (log_event, *self._observers))
+
+
+async def _offered(member: Member) -> list[str] | LLMError:
+    try:
+        return await member.llm.list_models()
+    except LLMError as error:
+        return error
+
+
+def _arguments(
+    messages: Messages | None,
+    temperature: float | None,
+    max_tokens: int | None,
+    prompt: str | None,
+    options: Json,
+) -> Json:
+    """Return what every model is called with."""
+    model = options.pop("model", None)
+    if model is not None:
+        raise InvalidRequestError(
+            f"model is {model!r}, but several providers may answer, and none knows another's models:"
+            " name each one's model when you build it"
+        )
+    given = {"temperature": temperature, "max_tokens": max_tokens, "prompt": prompt}
+    return {"messages": messages, **given, **options}
+
+
+def _checked_members(members: Sequence[LLMInterface]) -> tuple[LLMInterface, ...]:
+    if not isinstance(members, Sequence) or isinstance(members, str):
+        raise ConfigurationError(f"members is a {type(members).__name__}: give a list of models")
+    if not members:
+        raise ConfigurationError("members is empty: give at least one model")
+    for place, member in enumerate(members):
+        if not isinstance(member, LLMInterface):
+            raise ConfigurationError(
+                f"members[{place}] is a {type(member).__name__}: give an LLMInterface, or names and"
+                " mappings to LLMFactory.fallback"
+            )
+    return tuple(members)
+
+
+def _rebuild(
+    kind: type[FallbackLLM], members: tuple[LLMInterface, ...], keywords: Json
+) -> FallbackLLM:
+    return kind(members, **keywords)

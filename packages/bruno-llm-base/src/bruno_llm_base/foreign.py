@@ -1,0 +1,187 @@
+"""Somebody else's model behind the bare `LLMInterface`, with what ours have beyond it."""
+
+import asyncio
+import inspect
+from collections.abc import AsyncGenerator
+from typing import Any, Protocol, runtime_checkable
+
+from bruno_core.interfaces import LLMInterface
+from bruno_core.models import Message, MessageRole
+from bruno_core.utils import exceptions as core
+
+from bruno_llm_base.config import check_options
+from bruno_llm_base.conversation import Conversation, Messages
+from bruno_llm_base.exceptions import (
+    InvalidRequestError,
+    InvalidResponseError,
+    LLMError,
+    ServiceUnavailableError,
+    StreamError,
+)
+from bruno_llm_base.failures import answer_text
+from bruno_llm_base.provider import Diagnosis
+from bruno_llm_base.stream import StreamState, TextStream
+from bruno_llm_base.types import Json, ModelResponse
+
+__all__ = ["FullLLM", "in_full"]
+
+_CHECK_SECONDS = 5.0
+_CORE_ERRORS = (core.LLMError, core.StreamError)
+
+
+@runtime_checkable
+class FullLLM(Protocol):
+    """What every model of ours offers: bruno-core's interface, and what `BaseProvider` adds."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def model(self) -> str: ...
+    @property
+    def capabilities(self) -> frozenset[str]: ...
+
+    async def generate(self, messages: Messages | None = None, **kwargs: Any) -> str: ...
+    def stream(self, messages: Messages | None = None, **kwargs: Any) -> TextStream: ...
+    async def request(self, messages: Messages | None = None, **kwargs: Any) -> ModelResponse: ...
+    async def list_models(self) -> list[str]: ...
+    async def diagnose(self) -> Diagnosis: ...
+    async def aclose(self) -> None: ...
+    def get_token_count(self, text: str) -> int: ...
+    def get_model_info(self) -> dict[str, Any]: ...
+    def set_system_prompt(self, prompt: str) -> None: ...
+    def get_system_prompt(self) -> str | None: ...
+
+
+def in_full(llm: LLMInterface) -> FullLLM:
+    """Return *llm* with all that ours offer, itself if it is one of ours."""
+    return llm if isinstance(llm, FullLLM) else _Foreign(llm)
+
+
+class _Foreign:
+    """A bare `LLMInterface`; its errors become ours, and what nobody knows stays unsaid."""
+
+    capabilities = frozenset({"chat", "streaming"})
+
+    def __init__(self, llm: LLMInterface) -> None:
+        self._llm = llm
+        info = llm.get_model_info()
+        self.name = str(info.get("provider") or type(llm).__name__)
+        self.model = str(info.get("model") or "")
+
+    async def generate(self, messages: Messages | None = None, **kwargs: Any) -> str:
+        return answer_text(await self.request(messages, **kwargs), self.name)
+
+    async def request(self, messages: Messages | None = None, **kwargs: Any) -> ModelResponse:
+        asked = _arguments(messages, kwargs)
+        try:
+            text = await self._llm.generate(**asked)
+        except LLMError:
+            raise
+        except _CORE_ERRORS as error:
+            raise _translated(error, self.name) from error
+        if not isinstance(text, str):
+            raise InvalidResponseError(f"generate() returned a {type(text).__name__}")
+        return ModelResponse(text=text, model=self.model or None)
+
+    def stream(self, messages: Messages | None = None, **kwargs: Any) -> TextStream:
+        state = StreamState()
+        asked = _arguments(messages, kwargs)
+        return TextStream(_texts(self._llm, asked, self.name, self.model, state), state)
+
+    async def list_models(self) -> list[str]:
+        try:
+            return list(await self._llm.list_models())
+        except LLMError:
+            raise
+        except _CORE_ERRORS as error:
+            raise _translated(error, self.name) from error
+
+    async def diagnose(self) -> Diagnosis:
+        try:
+            async with asyncio.timeout(_CHECK_SECONDS):
+                ok = await self._llm.check_connection()
+            reason = "check_connection() says no"
+        except Exception as caught:  # noqa: BLE001 - whatever it raises, it cannot be used
+            ok, reason = False, f"check_connection() raised {type(caught).__name__}"
+        if ok:
+            return Diagnosis(ok=True)
+        error = ServiceUnavailableError(reason, provider=self.name, model=self.model or None)
+        return Diagnosis(ok=False, reason=str(error), error=error)
+
+    async def aclose(self) -> None:
+        if hasattr(self._llm, "aclose"):
+            await self._llm.aclose()
+
+    def get_token_count(self, text: str) -> int:
+        return self._llm.get_token_count(text)
+
+    def get_model_info(self) -> dict[str, Any]:
+        # The rest of its own may be anything: objects, addresses with a login, keys.
+        return {"provider": self.name, "model": self.model}
+
+    def set_system_prompt(self, prompt: str) -> None:
+        self._llm.set_system_prompt(prompt)
+
+    def get_system_prompt(self) -> str | None:
+        return self._llm.get_system_prompt()
+
+    def __repr__(self) -> str:
+        return f"{type(self._llm).__name__}(model={self.model!r})"
+
+
+async def _texts(
+    llm: LLMInterface, asked: Json, name: str, model: str, state: StreamState
+) -> AsyncGenerator[str, None]:
+    texts: list[str] = []
+    pieces: Any = None
+    try:
+        pieces = llm.stream(**asked)
+        if inspect.isawaitable(
+            pieces
+        ):  # declared as bruno-core declares it, it returns an iterator
+            pieces = await pieces
+        async for piece in pieces:
+            # only a piece shows that the request was accepted
+            if state.announce:
+                state.announce = False
+                yield ""
+            if piece:
+                texts.append(piece)
+                yield piece
+    except LLMError as error:
+        error.partial = error.partial or _so_far(texts, model)
+        raise
+    except _CORE_ERRORS as error:
+        raise _translated(error, name, _so_far(texts, model)) from error
+    finally:
+        if hasattr(pieces, "aclose"):
+            await pieces.aclose()
+    state.response = ModelResponse(text="".join(texts), model=model or None)
+    answer_text(state.response, name)
+
+
+def _so_far(texts: list[str], model: str) -> ModelResponse | None:
+    return ModelResponse(text="".join(texts), model=model or None) if texts else None
+
+
+def _translated(error: Exception, name: str, partial: ModelResponse | None = None) -> LLMError:
+    # Its own text may quote a key or the answer, so it stays in the cause.
+    kind = StreamError if isinstance(error, core.StreamError) else LLMError
+    message = f"{type(error).__name__} was raised: see its cause"
+    return kind(message, provider=name, partial=partial, cause=error)
+
+
+def _arguments(messages: Messages | None, given: Json) -> Json:
+    """Return what to call a bare interface with: what is set, and messages even for a question."""
+    prompt = given.pop("prompt", None)
+    if (messages is None) == (prompt is None):
+        raise InvalidRequestError("give either messages or prompt")
+    asked = prompt if messages is None else messages
+    Conversation.of(asked)  # what ours would refuse, whoever is asked
+    if isinstance(asked, str):
+        asked = [Message(role=MessageRole.USER, content=asked)]
+    options = given | check_options(given)
+    return {
+        "messages": list(asked),
+        **{name: value for name, value in options.items() if value is not None},
+    }

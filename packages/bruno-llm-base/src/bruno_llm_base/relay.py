@@ -1,0 +1,212 @@
+"""One call on its way through several models, until one of them answers."""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, TypeVar
+
+from bruno_llm_base.breaker import Circuit
+from bruno_llm_base.exceptions import (
+    AllProvidersFailedError,
+    CircuitOpenError,
+    LLMError,
+    StreamError,
+)
+from bruno_llm_base.failover import verdict_on
+from bruno_llm_base.foreign import FullLLM
+from bruno_llm_base.observe import Event, Observer, ProviderAnswered, ProviderPassedOver, tell
+from bruno_llm_base.stream import StreamState, TextStream
+from bruno_llm_base.types import Json, ModelResponse
+
+__all__ = ["Member", "Relay", "Turn", "all_failed"]
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One of several models, and what is remembered of it."""
+
+    llm: FullLLM
+    circuit: Circuit
+
+    @property
+    def label(self) -> str:
+        """What it is called in errors."""
+        return f"{self.llm.name} {self.llm.model}".rstrip()
+
+    def left_alone(self) -> CircuitOpenError:
+        """Return the error of a call that is not let through."""
+        wait = self.circuit.wait
+        when = "one call is trying it now" if wait is None else f"it is tried again in {wait:.3g} s"
+        message = f"it failed again and again and is left alone: {when}"
+        return CircuitOpenError(
+            message, provider=self.llm.name, model=self.llm.model, retry_after=wait
+        )
+
+
+@dataclass(slots=True)
+class Relay:
+    """One call, and what went wrong with it so far.
+
+    Attributes:
+        members: The models, the preferred one first.
+        operation: What the call is named in events.
+        observers: Hear who was passed over and who answered.
+        errors: Why each model before the present one could not answer.
+    """
+
+    members: Sequence[Member]
+    operation: str
+    observers: Sequence[Observer]
+    errors: list[LLMError] = field(default_factory=list)
+
+    async def ask(self, question: Callable[[FullLLM], Awaitable[_T]]) -> _T:
+        """Return what *question* gets from the first model that answers it.
+
+        Raises:
+            LLMError: No model can answer, or an error that another model cannot help with.
+        """
+        for turn in self.turns():
+            with turn as llm:
+                return await question(llm)
+        raise self.failure()
+
+    def stream(self, asked: Json) -> TextStream:
+        """Return the streamed answer of the first model that begins one.
+
+        Args:
+            asked: What each model's `stream` is called with.
+        """
+        state = StreamState()
+        return TextStream(_texts(self, asked, state), state)
+
+    def turns(self) -> Iterator["Turn"]:
+        """Yield the turn of each model that may be asked."""
+        for member in self.members:
+            ticket = member.circuit.admit()
+            if ticket is None:
+                self.pass_over(member, member.left_alone())
+            else:
+                yield Turn(self, member, ticket)
+
+    def pass_over(self, member: Member, error: LLMError) -> None:
+        """Go on to the next model."""
+        error.provider = error.provider or member.llm.name
+        _forget_frames(error)
+        self.errors.append(error)
+        if len(self.errors) < len(self.members):
+            self._tell(ProviderPassedOver, member, error=error)
+
+    def finish(self, member: Member) -> None:
+        """Tell that *member* answered."""
+        self._tell(ProviderAnswered, member, passed_over=len(self.errors))
+
+    def failure(self) -> AllProvidersFailedError:
+        """Return the error of a call that nobody answered."""
+        return all_failed(self.members, self.errors)
+
+    def _tell(self, kind: type[Event], member: Member, **facts: Any) -> None:
+        llm = member.llm
+        event = kind(provider=llm.name, model=llm.model or None, operation=self.operation, **facts)
+        tell(self.observers, event)
+
+
+async def _texts(relay: Relay, asked: Json, state: StreamState) -> AsyncGenerator[str, None]:
+    # A module function over plain objects, for the reason given in pipeline.py.
+    for turn in relay.turns():
+        with turn as llm:
+            stream = llm.stream(**asked)
+            try:
+                await stream
+                if state.announce:
+                    state.announce = False
+                    yield ""
+                async for text in stream:
+                    turn.spoken()
+                    yield text
+            finally:
+                await stream.aclose()
+                state.response = _whole(stream)
+            return
+    raise relay.failure()
+
+
+def _whole(stream: TextStream) -> ModelResponse | None:
+    try:
+        return stream.response
+    except StreamError:
+        return None
+
+
+class Turn:
+    """One model's turn, as a context: it ends silently where the next model is to be asked."""
+
+    __slots__ = ("_member", "_relay", "_spoken", "_ticket")
+
+    def __init__(self, relay: Relay, member: Member, ticket: int) -> None:
+        self._relay = relay
+        self._member = member
+        self._ticket = ticket
+        self._spoken = False
+
+    def __enter__(self) -> FullLLM:
+        """Return the model."""
+        return self._member.llm
+
+    def spoken(self) -> None:
+        """Note that the caller has heard some of the answer, so that nobody else may be asked."""
+        if not self._spoken:
+            self._spoken = True
+            self._member.circuit.begun(self._ticket)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool:
+        """Remember how it went; return whether the next model is to be asked."""
+        circuit = self._member.circuit
+        if not isinstance(error, LLMError):
+            if error is None or self._spoken:  # one who leaves an answer had been answered
+                circuit.succeeded(self._ticket)
+                self._relay.finish(self._member)
+            else:
+                circuit.dropped(self._ticket)
+            return False
+        verdict = verdict_on(error)
+        if verdict.counts:
+            circuit.failed(self._ticket, error.retry_after)
+        else:
+            circuit.dropped(self._ticket)
+        if self._spoken or not verdict.switches:
+            return False
+        self._relay.pass_over(self._member, error)
+        return True
+
+
+def all_failed(members: Sequence[Member], errors: Sequence[LLMError]) -> AllProvidersFailedError:
+    """Return the error of *members* that failed with *errors*, one each."""
+    reasons = [
+        f"{member.label} ({type(error).__name__})"
+        for member, error in zip(members, errors, strict=True)
+    ]
+    failure = AllProvidersFailedError(
+        f"none of {len(reasons)} could answer: {', '.join(reasons)}", errors=errors
+    )
+    if failure.retry_after is not None:
+        failure.message += f"; try again in {failure.retry_after:.3g} s"
+    return failure
+
+
+def _forget_frames(error: BaseException) -> None:
+    """Drop the tracebacks: their frames hold the call, which holds the error, so none would go."""
+    known: set[int] = set()
+    rest: list[BaseException | None] = [error]
+    while rest:
+        link = rest.pop()
+        if link is not None and id(link) not in known:
+            known.add(id(link))
+            link.__traceback__ = None
+            rest += [link.__cause__, link.__context__]

@@ -1,0 +1,91 @@
+"""Choose among providers before the first request."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from bruno_core.interfaces import LLMInterface
+
+from bruno_llm_base.exceptions import AllProvidersFailedError, ConfigurationError, LLMError
+from bruno_llm_base.foreign import in_full
+from bruno_llm_base.observe import ProviderPassedOver, log_event
+
+__all__ = ["Candidate", "first_healthy"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A provider that may be chosen.
+
+    Attributes:
+        label: What it is called in errors.
+        llm: The provider; None if it cannot be built.
+        error: Why it cannot be built.
+        ours: Whether it was built to be chosen, and is to be closed if it is not.
+    """
+
+    label: str
+    llm: LLMInterface | None = None
+    error: ConfigurationError | None = None
+    ours: bool = False
+
+
+async def first_healthy(candidates: Sequence[Candidate]) -> LLMInterface:
+    """Return the first of *candidates* that can be used; all are checked at once.
+
+    Those that come after it are not waited for. Who was passed over, and why, is logged.
+
+    Raises:
+        ConfigurationError: None can be built.
+        AllProvidersFailedError: None can be used.
+    """
+    errors: list[LLMError] = []
+    chosen: LLMInterface | None = None
+    try:
+        async with asyncio.TaskGroup() as group:
+            checks = [group.create_task(_trouble(candidate)) for candidate in candidates]
+            for candidate, check in zip(candidates, checks, strict=True):
+                error = await check
+                if error is None:
+                    chosen = candidate.llm
+                    break
+                errors.append(error)
+            for check in checks:
+                check.cancel()
+    finally:
+        async with AsyncExitStack() as stack:  # one that fails keeps no other from being closed
+            for candidate in candidates:
+                if candidate.llm is not None and candidate.ours and candidate.llm is not chosen:
+                    stack.push_async_callback(in_full(candidate.llm).aclose)
+    if chosen is None:
+        raise _none(candidates, errors)
+    for candidate, error in zip(candidates, errors, strict=False):
+        log_event(_passed_over(candidate, error))
+    return chosen
+
+
+async def _trouble(candidate: Candidate) -> LLMError | None:
+    """Return why *candidate* cannot be used."""
+    if candidate.llm is None:
+        return candidate.error
+    diagnosis = await in_full(candidate.llm).diagnose()
+    if diagnosis.ok:
+        return None
+    return diagnosis.error or LLMError(diagnosis.reason or "it cannot be used")
+
+
+def _none(candidates: Sequence[Candidate], errors: Sequence[LLMError]) -> LLMError:
+    reasons = [
+        f"{candidate.label}: {error}" for candidate, error in zip(candidates, errors, strict=True)
+    ]
+    message = f"no provider can be used: {'; '.join(reasons)}"
+    if all(candidate.llm is None for candidate in candidates):
+        return ConfigurationError(message)
+    return AllProvidersFailedError(message, errors=errors)
+
+
+def _passed_over(candidate: Candidate, error: LLMError) -> ProviderPassedOver:
+    return ProviderPassedOver(
+        provider=candidate.label, model=error.model, operation="select", error=error
+    )
