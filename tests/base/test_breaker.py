@@ -121,24 +121,22 @@ def test_what_began_before_the_circuit_opened_is_old_news(clock, late):
 
 
 class Law(RuleBasedStateMachine):
-    """Against a model that keeps the whole history and reads the answer off it."""
+    """Against a model in plain words: who is under way, who counts, what has happened."""
 
     @initialize(failures=st.integers(1, 4), cooldown=st.integers(0, 20))
     def start(self, failures, cooldown):
         self.clock = Clock()
         self.breaker = Breaker(failures=failures, cooldown=cooldown)
         self.circuit = Circuit(self.breaker, self.clock)
-        self.calls = []  # under way: (ticket, the period in which it was admitted)
-        self.period = 0
-        self.ended = []  # of this period's calls: True if answered
-        self.until = None
+        self.calls = []  # under way, each a ticket in a list of its own
+        self.stale = []  # of these, what began before the circuit opened
+        self.outcomes = []  # of those that count
+        self.until = None  # while open
         self.probe = None
 
-    def outcomes_in_a_row(self):
-        tail = 0
-        while tail < len(self.ended) and not self.ended[-1 - tail]:
-            tail += 1
-        return tail
+    def close(self):
+        self.probe = self.until = None
+        self.outcomes.append(True)
 
     @rule(seconds=st.integers(0, 15))
     def time_passes(self, seconds):
@@ -147,53 +145,49 @@ class Law(RuleBasedStateMachine):
     @rule()
     def call(self):
         ticket = self.circuit.admit()
-        if self.until is None:
-            assert ticket is not None
-        elif self.probe is not None or self.clock.now < self.until:
-            assert ticket is None
-            return
-        else:
-            assert ticket is not None
-            self.probe = ticket
-            self.period += 1
-        self.calls.append((ticket, self.period))
+        left_alone = self.until is not None and (self.probe or self.clock.now < self.until)
+        assert (ticket is None) == bool(left_alone)
+        if ticket is not None:
+            self.calls.append([ticket])
+            if self.until is not None:
+                self.probe = self.calls[-1]
 
     @precondition(lambda self: self.calls)
     @rule(
         data=st.data(),
-        how=st.sampled_from(["succeeded", "failed", "dropped"]),
+        how=st.sampled_from(["succeeded", "failed", "failed", "dropped"]),
         wait=st.none() | st.integers(0, 40),
     )
     def end(self, data, how, wait):
-        ticket, period = self.calls.pop(data.draw(st.integers(0, len(self.calls) - 1)))
+        call = self.calls.pop(data.draw(st.integers(0, len(self.calls) - 1)))
         if how == "failed":
-            self.circuit.failed(ticket, wait)
+            self.circuit.failed(*call, wait)
         else:
-            getattr(self.circuit, how)(ticket)
-        if period != self.period or (self.until is not None and ticket != self.probe):
+            getattr(self.circuit, how)(*call)
+        if any(call is old for old in self.stale):
             return
-        was_probe, self.probe = self.probe is not None, None
-        if how == "dropped":
-            return
+        was_probe = call is self.probe
+        if was_probe:
+            self.probe = None
         if how == "succeeded":
-            self.until = None
-        self.ended.append(how == "succeeded")
-        if how == "failed" and (was_probe or self.outcomes_in_a_row() >= self.breaker.failures):
-            self.until = self.clock.now + max(self.breaker.cooldown, wait or 0)
+            self.close()
+        elif how == "failed":
+            self.outcomes.append(False)
+            last = self.outcomes[-self.breaker.failures :]
+            if was_probe or (len(last) == self.breaker.failures and not any(last)):
+                self.until = self.clock.now + max(self.breaker.cooldown, wait or 0)
+                self.stale = list(self.calls)
 
     @precondition(lambda self: self.calls)
     @rule(data=st.data())
     def begin(self, data):
-        ticket, period = data.draw(st.sampled_from(self.calls))
-        self.circuit.begun(ticket)
-        if self.probe is not None and ticket == self.probe and period == self.period:
-            self.probe = self.until = None
-            self.ended.append(True)
+        call = self.calls[data.draw(st.integers(0, len(self.calls) - 1))]
+        self.circuit.begun(*call)
+        if call is self.probe:
+            self.close()
 
     @invariant()
     def the_wait_is_true(self):
-        if not hasattr(self, "circuit"):
-            return
         if self.probe is not None:
             assert self.circuit.wait is None
         elif self.until is None:

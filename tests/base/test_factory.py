@@ -1,13 +1,24 @@
 """Providers by name, from real entry points in a folder on the path."""
 
+import asyncio
 import json
 import sys
 import textwrap
 
 import pytest
 from bruno_core.models.config import BrunoConfig, LLMConfig, MemoryConfig
-from bruno_llm_base import ConfigurationError, LLMFactory, ProviderNotFoundError
+from bruno_llm_base import (
+    AllProvidersFailedError,
+    AuthenticationError,
+    Breaker,
+    ConfigurationError,
+    FallbackLLM,
+    LLMFactory,
+    ProviderNotFoundError,
+    ServiceUnavailableError,
+)
 from bruno_llm_openai import OpenAIProvider
+from bruno_llm_openai.testing import FakeOpenAI
 
 
 @pytest.fixture
@@ -256,3 +267,143 @@ def test_options_of_all_sources_join():
     }
     llm = LLMFactory.create("openai", config, options={"num_keep": 4})
     assert llm._settings.options == {"num_ctx": 1, "top_k": 2, "min_p": 3, "num_keep": 4}
+
+
+GONE = {"provider": "openai", "base_url": "http://127.0.0.1:9", "max_retries": 0}
+
+
+@pytest.fixture
+def server():
+    with FakeOpenAI() as server:
+        yield server
+
+
+async def test_a_fallback_is_made_of_names_configurations_and_instances(server):
+    ready = OpenAIProvider("gpt-6-luna", **server.connection())
+    members = ["openai", LLMConfig(provider="openai", model="m"), GONE, {"llm": GONE}, ready]
+    breaker = Breaker(failures=3)
+    async with LLMFactory.fallback(members, breaker=breaker, observers=[print]) as llm:
+        assert isinstance(llm, FallbackLLM)
+        assert llm.members[-1] is ready
+        assert [member.model for member in llm.members[:2]] == [OpenAIProvider.default_model, "m"]
+    async with LLMFactory.fallback([GONE, ready]) as llm:
+        assert (await llm.request("hi")).model == "gpt-6-luna"
+
+
+@pytest.mark.parametrize(
+    ("member", "complaint"),
+    [
+        ("claud", r"members\[1\], 'claud': no provider is called 'claud': did you mean 'claude'"),
+        ("claude", r"members\[1\], 'claude': claude needs an API key: set ANTHROPIC_API_KEY"),
+        ({"provider": "openai", "modle": "m"}, r"members\[1\], 'openai': .*did you mean 'model'"),
+        ({"model": "m"}, r"members\[1\], dict: no provider is named"),
+        ({"llm": {"api_key": "sk-canary"}}, r"members\[1\], dict: no provider is named"),
+        (3, r"members\[1\], int: config is a int"),
+    ],
+)
+def test_a_member_that_cannot_be_built_is_named(member, complaint):
+    with pytest.raises(ConfigurationError, match=complaint) as caught:
+        LLMFactory.fallback(["openai", member])
+    assert "sk-canary" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("members", "complaint"), [("openai", "members is a str"), ([], "members is empty")]
+)
+async def test_members_are_a_list(members, complaint):
+    with pytest.raises(ConfigurationError, match=complaint):
+        LLMFactory.fallback(members)
+    with pytest.raises(ConfigurationError, match=complaint):
+        await LLMFactory.select(members)
+
+
+PARROT = """
+import asyncio
+from bruno_llm_base import Diagnosis
+from bruno_llm_openai import OpenAIProvider
+
+class Provider(OpenAIProvider):
+    name = "parrot"
+    closed = []
+    started = []
+    others = asyncio.Event()
+
+    async def diagnose(self):
+        self.started.append(self.model)
+        if self.model == "slow":
+            await self.others.wait()
+        if self.model == "stuck":
+            await asyncio.Event().wait()
+        if self.model == "last":
+            self.others.set()
+        return Diagnosis(ok=self.model != "ill", reason="it is ill")
+
+    async def aclose(self):
+        self.closed.append(self.model)
+"""
+
+
+def parrot(model):
+    return {"provider": "parrot", "model": model, "api_key": "k"}
+
+
+async def test_the_order_of_preference_decides_not_the_speed(publish, caplog):
+    publish("parrot-llm", "parrot", PARROT)
+    models = ["ill", "slow", "stuck", "last"]
+    members = ["nobody", "claude", *map(parrot, models)]
+    llm = await LLMFactory.select(members, timeout=3)
+    assert (llm.model, llm.timeouts.total) == ("slow", 3)
+    assert llm.started == models
+    assert sorted(llm.closed) == ["ill", "last", "stuck"]
+    passed = [line for line in caplog.messages if line.startswith("provider passed over")]
+    assert [line.split()[3] for line in passed] == [
+        "provider='nobody'",
+        "provider='claude'",
+        "provider='parrot'",
+    ]
+
+
+async def test_a_ready_instance_is_nobody_elses_to_close(publish):
+    publish("parrot-llm", "parrot", PARROT)
+    ill, ready = (LLMFactory.create("parrot", parrot(model)) for model in ("ill", "ready"))
+    assert await LLMFactory.select([ill, ready, parrot("other")]) is ready
+    assert ready.closed == ["other"]
+
+
+async def test_leaving_a_selection_closes_all(publish):
+    publish("parrot-llm", "parrot", PARROT)
+    task = asyncio.create_task(LLMFactory.select([parrot("stuck"), parrot("well")]))
+    await asyncio.sleep(0.01)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    kind = type(LLMFactory.create("parrot", parrot("x")))
+    assert sorted(kind.closed) == ["stuck", "well"]
+
+
+async def test_a_real_server_is_selected(server):
+    wrong = server.connection() | {"provider": "openai", "api_key": "sk-canary"}
+    good = server.connection() | {"provider": "openai", "model": "gpt-6-luna"}
+    async with await LLMFactory.select([GONE, wrong, good]) as llm:
+        assert await llm.generate("hi")
+    with pytest.raises(AllProvidersFailedError) as caught:
+        await LLMFactory.select([GONE, wrong, "claude"])
+    kinds = [ServiceUnavailableError, AuthenticationError, ConfigurationError]
+    assert [type(error) for error in caught.value.errors] == kinds
+    for why in ("the address is http://127.0.0.1:9", "key was refused", "set ANTHROPIC_API_KEY"):
+        assert why in str(caught.value)
+    assert "sk-canary" not in str(caught.value)
+
+
+async def test_nothing_to_select_from_is_a_matter_of_configuration():
+    with pytest.raises(
+        ConfigurationError, match=r"'nobody': no provider .*; 'claude': claude needs"
+    ):
+        await LLMFactory.select(["nobody", "claude"])
+
+
+@pytest.mark.parametrize("name", ["api_key", "base_url", "client", "model", "options"])
+async def test_what_is_one_providers_own_is_not_given_to_all(name):
+    with pytest.raises(ConfigurationError, match=f"{name} is one provider's own") as caught:
+        await LLMFactory.select(["openai", "claude"], **{name: "sk-canary"})
+    assert "sk-canary" not in str(caught.value)

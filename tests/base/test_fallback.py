@@ -133,14 +133,17 @@ async def llm(first, second, clock, events):
         OpenAIProvider("gpt-6-luna", **second.connection(), retry=ONCE),
     ]
     breaker = Breaker(failures=2, cooldown=30)
-    async with FallbackLLM(
-        members, breaker=breaker, observers=[events.append], clock=clock
-    ) as llm:
+    async with FallbackLLM(members, breaker=breaker, observers=[events.append], clock=clock) as llm:
         yield llm
 
 
 async def read(stream):
     return "".join([piece async for piece in stream])
+
+
+async def collect(stream, pieces):
+    async for piece in stream:
+        pieces += [piece]
 
 
 # -- who is asked ---------------------------------------------------------------------------------
@@ -234,10 +237,10 @@ def test_every_kind_of_error_is_decided_on_purpose():
 
 
 def test_errors_of_other_makes_are_judged_by_their_parents():
-    class Throttled(RateLimitError):
+    class ThrottledError(RateLimitError):
         pass
 
-    assert verdict_on(Throttled("slow down")) == verdict_on(RateLimitError("slow down"))
+    assert verdict_on(ThrottledError("slow down")) == verdict_on(RateLimitError("slow down"))
 
 
 async def test_a_bug_is_no_failure_of_the_provider(second):
@@ -386,8 +389,7 @@ async def test_a_stream_moves_on_only_before_its_first_character(llm, first, sec
     pieces = []
     stream = llm.stream("hi")
     with pytest.raises(StreamError) as caught:
-        async for piece in stream:
-            pieces.append(piece)
+        await collect(stream, pieces)
     assert pieces
     assert caught.value.partial.text == "".join(pieces)
     assert len(second.bodies) == 1
@@ -446,10 +448,12 @@ async def test_however_it_is_left_the_server_sees_it(llm, first, second, leave, 
         gc.enable()
 
 
-async def test_failures_leave_no_garbage(llm, first, second):
-    first.say(*[DOWN] * 2)
-    second.say(*[DOWN] * 2)
-    await llm.list_models()
+async def test_failures_leave_no_garbage(first):
+    first.say(*[DOWN] * 8)
+    member = OpenAIProvider(**first.connection(), retry=ONCE)
+    llm = FallbackLLM([member, member])
+    with suppress(AllProvidersFailedError):
+        await llm.generate("hi")
     gc.collect()
     gc.disable()
     try:
@@ -465,6 +469,24 @@ async def test_failures_leave_no_garbage(llm, first, second):
         gc.garbage.clear()
         gc.enable()
     assert mine == []
+    await llm.aclose()
+
+
+async def test_what_the_caller_was_handling_is_left_alone(llm, first):
+    first.say(DOWN)
+    try:
+        raise LookupError
+    except LookupError as error:
+        assert await llm.generate("hi") == TEXT
+        assert error.__traceback__ is not None
+
+
+@pytest.mark.parametrize("coroutine", [False, True])
+async def test_closing_a_stream_waits_until_the_members_is_closed(coroutine):
+    bare = Bare(coroutine=coroutine)
+    async with FallbackLLM([FallbackLLM([bare])]).stream("hi") as stream:
+        assert await anext(stream) == "bare"
+    assert bare.left
 
 
 async def test_one_that_is_never_read_sends_nothing(llm, first):
@@ -497,6 +519,8 @@ async def test_a_bare_interface_will_do(coroutine):
     ]
     assert (await llm.diagnose()).ok
     assert await llm.list_models() == ["bare-1"]
+    llm.set_system_prompt("Be brief.")
+    assert llm.get_system_prompt() == bare.prompt == "Be brief."
     await llm.aclose()
 
 
@@ -549,7 +573,9 @@ async def test_a_bare_interface_that_says_nothing_has_not_answered(second):
         await FallbackLLM([wrong]).generate("hi")
 
 
-@pytest.mark.parametrize("wrong", [{}, {"messages": "a", "prompt": "b"}, {"prompt": "", "seed": "x"}])
+@pytest.mark.parametrize(
+    "wrong", [{}, {"messages": "a", "prompt": "b"}, {"prompt": "", "seed": "x"}]
+)
 async def test_a_bare_interface_is_called_as_documented(wrong):
     bare = Bare()
     with pytest.raises(InvalidRequestError):
@@ -651,7 +677,9 @@ async def test_it_says_what_is_wrong_with_each(bare, reason):
 async def test_models_that_nobody_lists_are_an_error(second):
     wrong = second.connection() | {"api_key": "wrong"}
     async with FallbackLLM([OpenAIProvider(**wrong), Bare(error=core.LLMError("x"))]) as llm:
-        with pytest.raises(AllProvidersFailedError, match=r"\(AuthenticationError\), bare") as caught:
+        with pytest.raises(
+            AllProvidersFailedError, match=r"\(AuthenticationError\), bare"
+        ) as caught:
             await llm.list_models()
     assert isinstance(caught.value.errors[0], AuthenticationError)
 

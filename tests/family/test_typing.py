@@ -7,7 +7,16 @@ import asyncio
 
 from bruno_core.interfaces import LLMInterface
 from bruno_core.models import Message, MessageRole
-from bruno_llm import LLMFactory, ModelResponse, OllamaProvider, OpenAIProvider, Retry, Timeouts
+from bruno_llm import (
+    Breaker,
+    FallbackLLM,
+    LLMFactory,
+    ModelResponse,
+    OllamaProvider,
+    OpenAIProvider,
+    Retry,
+    Timeouts,
+)
 
 
 async def main() -> None:
@@ -29,6 +38,12 @@ async def main() -> None:
     answer = await llm.request(messages)
     tokens: int | None = answer.usage.output_tokens
     print(text, tokens, await llm.list_models(), (await llm.diagnose()).reason)
+    several = FallbackLLM([llm, other, core], breaker=Breaker(failures=3))
+    several = LLMFactory.fallback(["openai", {"provider": "ollama", "model": "m"}, other])
+    async for piece in await several.stream(messages):
+        text += piece
+    chosen = await LLMFactory.select(["claude", {"provider": "ollama"}, core], timeout=3)
+    answer = await chosen.request(prompt="hi")
     await llm.aclose()
 
 

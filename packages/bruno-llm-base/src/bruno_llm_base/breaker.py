@@ -71,7 +71,6 @@ class Circuit:
             if self._probing or self._clock() < self._opens:
                 return None
             self._probing = True
-            self._period += 1
             return self._period
 
     def begun(self, ticket: int) -> None:
@@ -97,7 +96,7 @@ class Circuit:
             if ticket != self._period:
                 return
             self._failures += 1
-            if self._probing or self._failures >= self._breaker.failures:
+            if self._failures >= self._breaker.failures:  # a probe's failure adds to earlier ones
                 self._opens = self._clock() + max(self._breaker.cooldown, retry_after or 0.0)
                 self._probing = False
                 self._period += 1

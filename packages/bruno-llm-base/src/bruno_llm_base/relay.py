@@ -201,12 +201,13 @@ def all_failed(members: Sequence[Member], errors: Sequence[LLMError]) -> AllProv
 
 
 def _forget_frames(error: BaseException) -> None:
-    """Drop the tracebacks: their frames hold the call, which holds the error, so none would go."""
+    """Drop the frames behind *error*: they hold the call, and that the error, so none would go.
+
+    Its causes stay. What else was being handled goes unchanged: it may be the caller's own.
+    """
     known: set[int] = set()
-    rest: list[BaseException | None] = [error]
-    while rest:
-        link = rest.pop()
-        if link is not None and id(link) not in known:
-            known.add(id(link))
-            link.__traceback__ = None
-            rest += [link.__cause__, link.__context__]
+    link: BaseException | None = error
+    while link is not None and id(link) not in known:
+        known.add(id(link))
+        link.__traceback__ = link.__context__ = None
+        link = link.__cause__
