@@ -26,9 +26,10 @@ from bruno_llm_base.exceptions import (
     ServiceUnavailableError,
     StreamError,
 )
-from bruno_llm_base.factory import LLMFactory, ProviderInfo
+from bruno_llm_base.factory import LLMFactory
 from bruno_llm_base.failures import ErrorFacts
 from bruno_llm_base.fallback import FallbackLLM
+from bruno_llm_base.installed import ProviderInfo
 from bruno_llm_base.policies import Retry, Timeouts
 from bruno_llm_base.provider import BaseProvider, Diagnosis
 from bruno_llm_base.stream import TextStream

@@ -1,15 +1,8 @@
-"""Providers by name, from whatever is installed.
-
-A distribution offers a provider by an entry point in the group `bruno.llm_providers`; nothing is
-imported before it is asked for.
-"""
+"""Providers by name and configuration."""
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -17,8 +10,9 @@ from bruno_core.interfaces import LLMInterface
 
 from bruno_llm_base import sources
 from bruno_llm_base.config import keywords_of
-from bruno_llm_base.exceptions import ConfigurationError, ProviderNotFoundError
+from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.fallback import FallbackLLM
+from bruno_llm_base.installed import ALIASES, ProviderInfo, canonical, installed, kind_of
 from bruno_llm_base.options import merged
 from bruno_llm_base.provider import BaseProvider
 from bruno_llm_base.selection import Candidate, first_healthy
@@ -29,35 +23,10 @@ if TYPE_CHECKING:
     from bruno_llm_base.breaker import Breaker
     from bruno_llm_base.observe import Observer
 
-__all__ = ["GROUP", "LLMFactory", "ProviderInfo"]
-
-GROUP = "bruno.llm_providers"
-
-_ALIASES = {"anthropic": "claude", "google": "gemini"}
-_KNOWN = ("claude", "gemini", "ollama", "openai")
-"""The providers that bruno-llm publishes, for advice only."""
+__all__ = ["LLMFactory"]
 
 _ONES_OWN = ("api_key", "base_url", "client", "model", "options")
 """Keywords that mean something else, or nothing, to another provider."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProviderInfo:
-    """An installed provider.
-
-    Attributes:
-        name: What `LLMFactory.create` calls it.
-        distribution: The distribution that brings it.
-        version: That distribution's version.
-        capabilities: What it can do.
-        error: Why it cannot be loaded; None if it can.
-    """
-
-    name: str
-    distribution: str
-    version: str
-    capabilities: frozenset[str] = field(default_factory=frozenset)
-    error: str | None = None
 
 
 class LLMFactory:
@@ -66,7 +35,7 @@ class LLMFactory:
     @staticmethod
     def providers() -> list[ProviderInfo]:
         """Return the installed providers by name; no SDK is imported."""
-        return [_info(point) for point in sorted(_points(), key=lambda point: point.name)]
+        return installed()
 
     @staticmethod
     def create(
@@ -86,10 +55,10 @@ class LLMFactory:
             ProviderNotFoundError: It is not installed; the message says what to install.
             ConfigurationError: A keyword is unknown or its value wrong.
         """
-        kind = _load(_point(name))
+        kind = kind_of(name)
         given = sources.from_config(config) if config is not None else {}
         named = given.pop("provider", name)
-        if _canonical(named) != _canonical(name):
+        if canonical(named) != canonical(name):
             raise ConfigurationError(
                 f"the configuration is for {named!r}, not for {name!r}: it may hold another's key"
             )
@@ -141,10 +110,8 @@ class LLMFactory:
         Raises:
             ConfigurationError: No provider is named, or a value is wrong.
         """
-        chosen = _canonical(
-            name or sources.provider_of(sources.generic_env(), "BRUNO_LLM_PROVIDER")
-        )
-        aliases = {alias for alias, meant in _ALIASES.items() if meant == chosen}
+        chosen = canonical(name or sources.provider_of(sources.generic_env(), "BRUNO_LLM_PROVIDER"))
+        aliases = {alias for alias, meant in ALIASES.items() if meant == chosen}
         return cls.create(chosen, sources.from_env(chosen, aliases), **keywords)
 
     @classmethod
@@ -248,79 +215,3 @@ def _mapping(name: str, value: object) -> dict[str, Any]:
     if not isinstance(value, Mapping | None):
         raise ConfigurationError(f"{name} is a {type(value).__name__}: give a mapping")
     return dict(value or {})
-
-
-def _points() -> list[EntryPoint]:
-    return list(entry_points(group=GROUP))
-
-
-def _canonical(name: str) -> str:
-    if not isinstance(name, str) or not name.strip():
-        raise ConfigurationError(f"provider is {name!r}: give a name, such as 'openai'")
-    lowered = name.strip().lower()
-    return _ALIASES.get(lowered, lowered)
-
-
-def _point(name: str) -> EntryPoint:
-    wanted = _canonical(name)
-    found = [point for point in _points() if point.name.lower() == wanted]
-    if len({point.value for point in found}) > 1:
-        owners = ", ".join(sorted(_owner(point) for point in found))
-        raise ConfigurationError(
-            f"several distributions provide {wanted!r}: {owners}; uninstall all but one"
-        )
-    if not found:
-        raise ProviderNotFoundError(_advice(wanted))
-    return found[0]
-
-
-def _advice(name: str) -> str:
-    installed = sorted(point.name for point in _points())
-    if name in _KNOWN:
-        return f"the provider {name!r} is not installed: pip install bruno-llm-{name}"
-    close = difflib.get_close_matches(name, {*installed, *_KNOWN, *_ALIASES}, n=1)
-    hint = f": did you mean {close[0]!r}?" if close else ""
-    return f"no provider is called {name!r}{hint} (installed: {', '.join(installed) or 'none'})"
-
-
-def _load(point: EntryPoint) -> type[BaseProvider]:
-    try:
-        loaded = point.load()
-    except Exception as error:
-        raise ConfigurationError(
-            f"the provider {point.name!r} of {_owner(point)} cannot be loaded: {error};"
-            f" reinstall it: pip install --force-reinstall {_owner(point)}",
-            cause=error,
-        ) from error
-    if not (isinstance(loaded, type) and issubclass(loaded, LLMInterface)):
-        raise ConfigurationError(
-            f"the provider {point.name!r} of {_owner(point)} is {point.value}, which does not"
-            " implement bruno_core.interfaces.LLMInterface: report it to its authors"
-        )
-    missing = sorted(getattr(loaded, "__abstractmethods__", ()))
-    if missing:
-        raise ConfigurationError(
-            f"the provider {point.name!r} of {_owner(point)} lacks {', '.join(missing)}:"
-            " report it to its authors"
-        )
-    return cast("type[BaseProvider]", loaded)
-
-
-def _info(point: EntryPoint) -> ProviderInfo:
-    version = point.dist.version if point.dist else ""
-    try:
-        kind = _load(point)
-    except ConfigurationError as error:
-        return ProviderInfo(
-            name=point.name, distribution=_owner(point), version=version, error=error.message
-        )
-    return ProviderInfo(
-        name=point.name,
-        distribution=_owner(point),
-        version=version,
-        capabilities=getattr(kind, "capabilities", frozenset()),
-    )
-
-
-def _owner(point: EntryPoint) -> str:
-    return point.dist.name if point.dist else point.value
