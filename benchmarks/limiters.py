@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import TypeVar
 
-from bruno_llm_base.limits import RateLimit
+from bruno_llm_base.limits.rate_limit import RateLimit
 
 T = TypeVar("T")
 Enter = Callable[[], Awaitable[object]]

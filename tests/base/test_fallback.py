@@ -29,9 +29,9 @@ from bruno_llm_base import (
     ToolCall,
     exceptions,
 )
-from bruno_llm_base.failover import _VERDICTS, verdict_on
+from bruno_llm_base.fallback.verdicts import _VERDICTS, verdict_on
 from bruno_llm_base.observe import ProviderAnswered, ProviderPassedOver
-from bruno_llm_base.testing import FakeAnswer, FakeError, ModelContract
+from bruno_llm_base.testing import FakeAnswer, FakeError, Fault, ModelContract
 from bruno_llm_openai import OpenAIProvider
 from bruno_llm_openai.testing import FakeOpenAI
 
@@ -360,7 +360,7 @@ async def test_a_cancelled_probe_leaves_its_place(llm, first, clock):
 
 
 async def test_streams_that_break_off_again_and_again_open_it(llm, first):
-    first.say(*[FakeAnswer(cut_after=3)] * 2)
+    first.say(*[Fault(after=3, then="close")] * 2)
     for _ in range(2):
         with pytest.raises(StreamError):
             await read(llm.stream("hi"))
@@ -381,11 +381,11 @@ async def test_a_stream_that_is_left_has_shown_that_the_model_is_well(llm, first
 
 
 async def test_a_stream_moves_on_only_before_its_first_character(llm, first, second):
-    first.say(FakeAnswer(cut_after=1))
+    first.say(Fault(after=1, then="close"))
     stream = llm.stream("hi")
     assert await read(stream) == TEXT
     assert stream.response.model == "gpt-6-luna"
-    first.say(FakeAnswer(text="one two three four", cut_after=3))
+    first.say(Fault(FakeAnswer(text="one two three four"), after=3, then="close"))
     pieces = []
     stream = llm.stream("hi")
     with pytest.raises(StreamError) as caught:
@@ -410,7 +410,7 @@ async def test_awaiting_a_stream_has_moved_on_already(llm, first, second, error)
 
 
 async def test_an_awaited_stream_may_still_move_on_before_its_first_character(llm, first):
-    first.say(FakeAnswer(cut_after=1))
+    first.say(Fault(after=1, then="close"))
     stream = await llm.stream("hi")
     assert [piece async for piece in stream] == FakeAnswer().pieces
 

@@ -10,8 +10,8 @@ from bruno_llm_base.exceptions import (
     InvalidRequestError,
     RateLimitError,
 )
-from bruno_llm_base.limits import RateLimit, preset
-from bruno_llm_base.server_limits import LimitState
+from bruno_llm_base.limits.headers import LimitState
+from bruno_llm_base.limits.rate_limit import RateLimit, preset
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 

@@ -1,6 +1,6 @@
 from collections import deque
 
-from bruno_llm_base.windows import Window
+from bruno_llm_base.limits.windows import Window
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

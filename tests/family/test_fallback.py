@@ -2,7 +2,7 @@
 
 import pytest
 from bruno_llm_base import FallbackLLM, InvalidRequestError, LLMFactory, Retry, StreamError
-from bruno_llm_base.testing import FakeAnswer, FakeError
+from bruno_llm_base.testing import FakeAnswer, FakeError, Fault
 from bruno_llm_openai.testing import FakeOpenAI
 
 HELP = FakeAnswer(text="from another")
@@ -49,7 +49,7 @@ async def test_a_bad_request_goes_nowhere_else(llm, server, other):
 
 
 async def test_no_text_is_said_twice(llm, server, other):
-    server.say(FakeAnswer(text="one two three four five six", cut_after=6))
+    server.say(Fault(FakeAnswer(text="one two three four five six"), after=6, then="close"))
     pieces = []
     with pytest.raises(StreamError) as caught:
         await collect(llm.stream("hi"), pieces)

@@ -4,7 +4,6 @@ Users need `LLMFactory`, the policies, the types and the errors; authors of prov
 `BaseProvider` and what its hooks take and give.
 """
 
-from bruno_llm_base.breaker import Breaker
 from bruno_llm_base.conversation import Conversation, Messages, Text, ToolResult, Turn
 from bruno_llm_base.exceptions import (
     AllProvidersFailedError,
@@ -28,8 +27,9 @@ from bruno_llm_base.exceptions import (
 )
 from bruno_llm_base.factory import LLMFactory
 from bruno_llm_base.failures import ErrorFacts
-from bruno_llm_base.fallback import FallbackLLM
+from bruno_llm_base.fallback import Breaker, FallbackLLM
 from bruno_llm_base.installed import ProviderInfo
+from bruno_llm_base.limits import LimitState, RateLimit
 from bruno_llm_base.policies import Retry, Timeouts
 from bruno_llm_base.provider import BaseProvider, Diagnosis
 from bruno_llm_base.stream import TextStream
@@ -65,6 +65,7 @@ __all__ = [
     "LLMError",
     "LLMFactory",
     "LLMTimeoutError",
+    "LimitState",
     "Messages",
     "ModelNotFoundError",
     "ModelResponse",
@@ -73,6 +74,7 @@ __all__ = [
     "ProviderInfo",
     "ProviderNotFoundError",
     "QuotaExceededError",
+    "RateLimit",
     "RateLimitError",
     "Retry",
     "ServiceUnavailableError",

@@ -7,6 +7,7 @@ from typing import ClassVar
 from bruno_llm_base.conversation import Conversation
 from bruno_llm_base.exceptions import LLMError
 from bruno_llm_base.failures import ErrorFacts
+from bruno_llm_base.limits import LimitState
 from bruno_llm_base.transport import Transport
 from bruno_llm_base.types import Json, ModelResponse
 
@@ -84,6 +85,11 @@ class Dialect(ABC):
     @abstractmethod
     def read_error(self, status: int, headers: Mapping[str, str], data: Json) -> ErrorFacts:
         """Read an error document; what it leaves open, the HTTP status decides."""
+
+    def read_limits(self, headers: Mapping[str, str]) -> LimitState | None:
+        """Read what the server says of its own rate limits; None if nothing."""
+        del headers
+        return None
 
     def refused_options(self, model: str, options: Json) -> frozenset[str]:
         """Return the names of those *options*, in bruno-core's words, that *model* refuses."""

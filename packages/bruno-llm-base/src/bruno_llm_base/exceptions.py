@@ -220,13 +220,13 @@ class AllProvidersFailedError(LLMError):
         errors: What each provider failed with, in the order in which they were asked.
     """
 
-    def __init__(self, message: str, *, errors: Sequence[LLMError] = ()) -> None:
+    def __init__(self, message: str, *, errors: Sequence[LLMError] = (), **facts: Any) -> None:
         waits = [error.retry_after for error in errors if error.retry_after is not None]
-        super().__init__(
-            message,
-            retryable=any(error.retryable for error in errors),
-            retry_after=min(waits, default=None),
-            attempts=[attempt for error in errors for attempt in error.attempts],
-            cause=errors[-1] if errors else None,
-        )
+        summed: dict[str, Any] = {
+            "retryable": any(error.retryable for error in errors),
+            "retry_after": min(waits, default=None),
+            "attempts": [attempt for error in errors for attempt in error.attempts],
+            "cause": errors[-1] if errors else None,
+        }
+        super().__init__(message, **summed | facts)
         self.errors = tuple(errors)

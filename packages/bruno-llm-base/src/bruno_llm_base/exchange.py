@@ -10,12 +10,13 @@ from bruno_llm_base.deadline import Deadline
 from bruno_llm_base.exceptions import (
     InvalidResponseError,
     LLMError,
+    LLMTimeoutError,
     ServiceUnavailableError,
     StreamError,
 )
 from bruno_llm_base.failures import ErrorFacts, error_from, request_id
 from bruno_llm_base.policies import Timeouts
-from bruno_llm_base.transport import Reply, Transport, transport_error
+from bruno_llm_base.transport import UNREACHABLE, Reply, Transport, transport_error
 from bruno_llm_base.types import Json
 
 __all__ = ["Exchange", "ReadError", "Request"]
@@ -38,6 +39,7 @@ class Request:
         path: The endpoint, as the vendor's documentation spells it.
         body: The JSON to send.
         model: The model it is for.
+        tokens: About how many tokens it takes, input and output; 0 where nobody counts.
     """
 
     operation: str
@@ -45,12 +47,18 @@ class Request:
     method: str = "POST"
     body: Json | None = None
     model: str | None = None
+    tokens: int = 0
 
 
 class Exchange:
-    """A request and the answer to it. Close it whatever happens."""
+    """A request and the answer to it. Close it whatever happens.
 
-    __slots__ = ("_deadline", "_open", "_read_error", "_reply", "_timeouts", "request_id")
+    Attributes:
+        request_id: The server's name for the request.
+        sent: Whether the server may have seen the request.
+    """
+
+    __slots__ = ("_deadline", "_open", "_read_error", "_reply", "_timeouts", "request_id", "sent")
 
     def __init__(
         self,
@@ -65,6 +73,12 @@ class Exchange:
         self._deadline.arm(timeouts.first_token, "first token")
         self._reply: Reply | None = None
         self.request_id: str | None = None
+        self.sent = False
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers of the answer; none where there is no answer."""
+        return {} if self._reply is None else self._reply.headers
 
     async def send(self, request: Request, *, stream: bool) -> None:
         """Send *request* and wait until the server accepts it.
@@ -145,6 +159,7 @@ class Exchange:
 
     async def _fetch(self, request: Request) -> Reply:
         transport = await self._open()
+        self.sent = True  # until we hear that there was no connection
         self._reply = await transport.send(request.method, request.path, request.body)
         return self._reply
 
@@ -155,7 +170,15 @@ class Exchange:
         except LLMError:
             raise
         except Exception as error:
-            raise transport_error(error) from error
+            raise self._failed(error) from error
+
+    def _failed(self, error: Exception) -> LLMError:
+        ours = transport_error(error)
+        if ours.code == UNREACHABLE:
+            self.sent = False
+            if isinstance(ours, LLMTimeoutError) and self._timeouts.connect is not None:
+                ours.message = f"no connection within {self._timeouts.connect} s"
+        return ours
 
     def _sent(self) -> Reply:
         if self._reply is None:

@@ -11,16 +11,15 @@ from bruno_core.interfaces import LLMInterface
 from bruno_llm_base import sources
 from bruno_llm_base.config import keywords_of
 from bruno_llm_base.exceptions import ConfigurationError
-from bruno_llm_base.fallback import FallbackLLM
+from bruno_llm_base.fallback import Candidate, FallbackLLM, first_healthy
 from bruno_llm_base.installed import ALIASES, ProviderInfo, canonical, installed, kind_of
 from bruno_llm_base.options import merged
 from bruno_llm_base.provider import BaseProvider
-from bruno_llm_base.selection import Candidate, first_healthy
 
 if TYPE_CHECKING:
     from bruno_core.models.config import BrunoConfig, LLMConfig
 
-    from bruno_llm_base.breaker import Breaker
+    from bruno_llm_base.fallback import Breaker
     from bruno_llm_base.observe import Observer
 
 __all__ = ["LLMFactory"]

@@ -5,7 +5,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -13,6 +13,7 @@ from bruno_llm_base.exceptions import InvalidResponseError, LLMError, StreamErro
 from bruno_llm_base.exchange import Exchange, ReadError, Request
 from bruno_llm_base.failures import answer_text
 from bruno_llm_base.framing import DONE
+from bruno_llm_base.limits import LimitState, Permit, RateLimit
 from bruno_llm_base.observe import (
     AttemptFailed,
     Event,
@@ -25,7 +26,7 @@ from bruno_llm_base.observe import (
     tell,
 )
 from bruno_llm_base.policies import Retry, Timeouts
-from bruno_llm_base.retry import next_wait
+from bruno_llm_base.retry import RetryBudget, next_wait
 from bruno_llm_base.stream import StreamState, TextStream
 from bruno_llm_base.transport import Transport
 from bruno_llm_base.types import NOTHING, Answer, Attempt, Json, ModelResponse
@@ -43,6 +44,9 @@ class Pipeline:
         provider: The provider's name.
         transport: Returns the running loop's transport.
         retry: When to send again.
+        budget: How many retries the provider has in hand.
+        limits: In each of their lines an attempt waits for a place.
+        read_limits: Reads what a server says of its own limits.
         timeouts: How long each step may take.
         read_error: Reads the vendor's error documents.
         amend: Returns a body without what the server has just refused, or None.
@@ -53,6 +57,9 @@ class Pipeline:
     provider: str
     transport: Callable[[], Awaitable[Transport]]
     retry: Retry
+    budget: RetryBudget
+    limits: Sequence[RateLimit]
+    read_limits: Callable[[Mapping[str, str]], LimitState | None]
     timeouts: Timeouts
     read_error: ReadError
     amend: Callable[[Request, LLMError], Json | None]
@@ -68,8 +75,8 @@ class Pipeline:
         run = _Run(self, request)
         try:
             while True:
-                exchange = run.begin()
                 try:
+                    exchange = await run.begin()
                     await exchange.send(run.request, stream=False)
                     result = _parsed(parse, await exchange.document())
                     run.finish(exchange, result if isinstance(result, ModelResponse) else None)
@@ -77,7 +84,7 @@ class Pipeline:
                 except LLMError as error:
                     failure = error
                 finally:
-                    await exchange.aclose()
+                    await run.end()
                 try:
                     await run.again(failure)
                 finally:
@@ -103,8 +110,8 @@ async def _texts(
     # keeps the connection of an abandoned stream open.
     try:
         while True:
-            exchange = run.begin()
             try:
+                exchange = await run.begin()
                 await exchange.send(run.request, stream=True)
                 if state.announce:
                     state.announce = False
@@ -119,7 +126,7 @@ async def _texts(
             except LLMError as error:
                 failure = error
             finally:
-                await exchange.aclose()
+                await run.end()
             try:
                 await run.again(failure)
             finally:
@@ -149,9 +156,13 @@ class _Run:
         "_began",
         "_began_attempt",
         "_ended",
+        "_exchange",
         "_over",
+        "_permits",
         "_pipeline",
+        "_sent_first",
         "_spoken",
+        "_used",
         "request",
     )
 
@@ -162,20 +173,56 @@ class _Run:
         self._attempts: list[Attempt] = []
         self._began: float | None = None
         self._began_attempt = 0.0
+        self._sent_first: float | None = None
+        self._exchange: Exchange | None = None
+        self._permits: list[Permit] = []
+        self._used: int | None = None
         self._ended = False
         self._spoken = False
         self._over = False
 
-    def begin(self) -> Exchange:
-        """Return the next attempt."""
+    async def begin(self) -> Exchange:
+        """Wait for a place, and return the next attempt.
+
+        Raises:
+            LLMError: There is no place for it.
+        """
+        pipeline = self._pipeline
         self._began_attempt = time.monotonic()
         if self._began is None:
             self._began = self._began_attempt
             self._tell(RequestStarted)
+        for limit in pipeline.limits:
+            self._permits.append(await limit.acquire(self.request.tokens))
+        self._began_attempt = time.monotonic()
+        self._sent_first = self._sent_first or self._began_attempt
         self._answer = Answer()
         self._ended = False
+        self._exchange = Exchange(pipeline.transport, pipeline.timeouts, pipeline.read_error)
+        return self._exchange
+
+    async def end(self) -> None:
+        """Close the attempt's connection, and give its places back."""
+        exchange, self._exchange = self._exchange, None
+        try:
+            if exchange is not None:
+                await exchange.aclose()
+        finally:
+            sent = exchange is not None and exchange.sent
+            while self._permits:
+                permit = self._permits.pop()
+                if sent:
+                    permit.settle(self._used)
+                else:
+                    permit.cancel()
+            if exchange is not None:
+                self._hear_limits(exchange)
+
+    def _hear_limits(self, exchange: Exchange) -> None:
         pipeline = self._pipeline
-        return Exchange(pipeline.transport, pipeline.timeouts, pipeline.read_error)
+        for limit in pipeline.limits:
+            if limit.counts_time:
+                limit.lower(pipeline.read_limits(exchange.headers))
 
     def texts(
         self, exchange: Exchange, batch: list[bytes], parse: Callable[[Json], ModelResponse]
@@ -232,6 +279,9 @@ class _Run:
         )
         if response is None:
             response = ModelResponse()
+        self._pipeline.budget.earn()
+        self._used = response.usage.total_tokens
+        response.provider = self._pipeline.provider
         response.request_id = response.request_id or exchange.request_id
         response.attempts = tuple(self._attempts)
         self._end(RequestFinished, response=response)
@@ -272,8 +322,12 @@ class _Run:
         if (body := pipeline.amend(self.request, error)) is not None:
             self.request = replace(self.request, body=body)
             return 0.0
-        failed = len(self._attempts)
-        return next_wait(pipeline.retry, error, failed=failed, elapsed=self._elapsed())
+        elapsed = 0.0 if self._sent_first is None else time.monotonic() - self._sent_first
+        wait = next_wait(pipeline.retry, error, failed=len(self._attempts), elapsed=elapsed)
+        if wait is not None and not pipeline.budget.spend():
+            error.message += "; not tried again, since too many requests have failed lately"
+            return None
+        return wait
 
     async def _finish_off(self, error: LLMError) -> None:
         """Put all that is known on *error*, and tell of it."""

@@ -23,15 +23,17 @@ from bruno_llm_base.exceptions import (
     ServiceUnavailableError,
 )
 from bruno_llm_base.exchange import Request
-from bruno_llm_base.failures import ErrorFacts, answer_text
+from bruno_llm_base.failures import ErrorFacts, answer_text, server_wait
 from bruno_llm_base.fitting import Fitting
-from bruno_llm_base.observe import Observer, OptionDropped, log_event, tell
+from bruno_llm_base.limits import RateLimit
+from bruno_llm_base.observe import Observer, OptionDropped, checked_observers, log_event, tell
 from bruno_llm_base.options import closest
 from bruno_llm_base.pipeline import Pipeline
 from bruno_llm_base.policies import Retry, Timeouts, policy
+from bruno_llm_base.retry import RetryBudget
 from bruno_llm_base.stream import TextStream
-from bruno_llm_base.tokens import estimate_tokens
-from bruno_llm_base.transport import PerLoop
+from bruno_llm_base.tokens import estimate_conversation, estimate_tokens
+from bruno_llm_base.transport import MAX_CONNECTIONS, PerLoop
 from bruno_llm_base.types import Json, ModelResponse, checked
 
 __all__ = ["BaseProvider", "Diagnosis"]
@@ -76,6 +78,7 @@ class BaseProvider(Dialect, LLMInterface):
         strict: bool = False,
         options: Json | None = None,
         retry: Retry | None = None,
+        rate_limit: RateLimit | None = None,
         timeouts: Timeouts | None = None,
         observers: Sequence[Observer] = (),
         timeout: float | None = None,
@@ -99,6 +102,8 @@ class BaseProvider(Dialect, LLMInterface):
             strict: Raise for an option that the model refuses, instead of leaving it out.
             options: The vendor's own request fields, sent as they are.
             retry: When to send a failed request again.
+            rate_limit: How much may be sent in a while; providers that are given the same one
+                share it.
             timeouts: How long each step may take.
             observers: Callables that hear of every request.
             timeout: Short for `timeouts=Timeouts(total=timeout)`, in seconds.
@@ -126,8 +131,11 @@ class BaseProvider(Dialect, LLMInterface):
         self._timeouts = policy(Timeouts, "timeouts", timeouts, total=timeout)
         attempts = max_retries + 1 if isinstance(max_retries, int) else max_retries
         self._retry = policy(Retry, "retry", retry, attempts=attempts)
+        self._retry_budget = RetryBudget()
+        self._rate_limit = _checked_limit(rate_limit)
+        self._connections = RateLimit(max_concurrent=MAX_CONNECTIONS)
         self._access = find_access(self, self._settings, client)
-        self._observers = _checked_observers(observers)
+        self._observers = checked_observers(observers)
         self._model = self._settings.model or self.default_model
         self._system_prompt = self._settings.system_prompt
         self._fitting = Fitting(self._settings, self.structure)
@@ -295,6 +303,7 @@ class BaseProvider(Dialect, LLMInterface):
         keywords = self._settings.model_dump(exclude={"api_key"}) | {
             "system_prompt": self._system_prompt,
             "retry": self._retry,
+            "rate_limit": self._rate_limit,
             "timeouts": self._timeouts,
             "observers": self._observers,
         }
@@ -317,7 +326,18 @@ class BaseProvider(Dialect, LLMInterface):
             path=(stream and self.stream_path) or self.chat_path,
             body=self._fitting.recall(self, model, body),
             model=model,
+            tokens=self._tokens(conversation, call),
         )
+
+    def _tokens(self, conversation: Conversation, call: Json) -> int:
+        """Return about how many tokens a request takes, for a limit that counts them.
+
+        Output counts as far as it is limited; what comes beyond is counted when it is known.
+        """
+        if self._rate_limit is None or not self._rate_limit.counts_tokens:
+            return 0
+        most = call.get("max_tokens") or self._fitting.defaults.get("max_tokens") or 0
+        return estimate_conversation(conversation) + int(most)
 
     def _warn(self, model: str, option: str) -> None:
         event = OptionDropped(provider=self.name, model=model, operation="chat", option=option)
@@ -335,18 +355,23 @@ class BaseProvider(Dialect, LLMInterface):
     def _chat(self) -> Pipeline:
         # Made for each request: kept, it would make a cycle, and a dropped provider would keep its
         # connections.
-        return self._pipeline(self._retry, self._timeouts, self._explain)
+        limits = [] if self._rate_limit is None else [self._rate_limit]
+        return self._pipeline(self._retry, self._timeouts, self._explain, limits)
 
     def _pipeline(
         self,
         retry: Retry,
         timeouts: Timeouts,
         explain: Callable[[LLMError], Awaitable[None]],
+        limits: Sequence[RateLimit] = (),
     ) -> Pipeline:
         return Pipeline(
             provider=self.name,
             transport=partial(self._transports.get, self.open_transport),
             retry=retry,
+            budget=self._retry_budget,
+            limits=(*limits, self._connections),
+            read_limits=self.read_limits,
             timeouts=timeouts,
             read_error=self._read_error,
             amend=self._amend,
@@ -376,6 +401,9 @@ class BaseProvider(Dialect, LLMInterface):
     def _read_error(self, status: int, headers: Mapping[str, str], data: Json) -> ErrorFacts:
         """Read an error, and blot out the key: some servers repeat what they were sent."""
         facts = self.read_error(status, headers, data)
+        if facts.retry_after is None and status == 429 and server_wait(headers) is None:
+            said = self.read_limits(headers)
+            facts = facts if said is None else replace(facts, retry_after=said.wait)
         key = self._access.key
         if key and key in facts.message:
             return replace(facts, message=facts.message.replace(key, "***"))
@@ -404,10 +432,10 @@ class BaseProvider(Dialect, LLMInterface):
             error.message += f"; closest on offer: {', '.join(closest(model, offered))}"
 
 
-def _checked_observers(observers: Sequence[Observer]) -> tuple[Observer, ...]:
-    if not isinstance(observers, Sequence) or not all(map(callable, observers)):
-        raise ConfigurationError(f"observers is {observers!r}: give a list of callables")
-    return tuple(observers)
+def _checked_limit(limit: RateLimit | None) -> RateLimit | None:
+    if not isinstance(limit, RateLimit | None):
+        raise ConfigurationError(f"rate_limit is {limit!r}: give a RateLimit")
+    return limit
 
 
 def _asked(messages: Messages | None, prompt: str | None) -> Messages:

@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Generator
 from types import TracebackType
 from typing import Any, Self
 
+from bruno_llm_base import recut
 from bruno_llm_base.exceptions import StreamError
 from bruno_llm_base.types import ModelResponse
 
@@ -88,6 +89,30 @@ class TextStream(AsyncIterator[str], Coroutine[Any, Any, "TextStream"]):
         traceback: TracebackType | None,
     ) -> None:
         await self.aclose()
+
+    def words(self) -> AsyncGenerator[str, None]:
+        """Yield the text word by word, each with the white space behind it, nothing lost.
+
+        In place of the pieces as they come; for speech output and typing effects.
+
+        Raises:
+            StreamError: The stream is being read already.
+        """
+        return recut.words(aiter(self))
+
+    def sentences(self, *, max_chars: int = recut.MAX_CHARS) -> AsyncGenerator[str, None]:
+        """Yield the text sentence by sentence, each as early as its end is certain, nothing lost.
+
+        In place of the pieces as they come; for speech output.
+
+        Args:
+            max_chars: The longest piece of a text without an end in sight, in characters.
+
+        Raises:
+            ConfigurationError: `max_chars` is no whole number above 0.
+            StreamError: The stream is being read already.
+        """
+        return recut.sentences(aiter(self), max_chars=max_chars)
 
     async def aclose(self) -> None:
         """Close the connection, if it is still open."""

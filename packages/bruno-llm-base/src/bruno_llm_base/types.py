@@ -58,6 +58,13 @@ class Usage:
     input_audio_tokens: int | None = None
     output_audio_tokens: int | None = None
 
+    @property
+    def total_tokens(self) -> int | None:
+        """Input and output together; None if either is unknown."""
+        if self.input_tokens is None or self.output_tokens is None:
+            return None
+        return self.input_tokens + self.output_tokens
+
     def __add__(self, later: Self) -> Self:
         """Let each count that *later* reports replace ours."""
         ours, news = _counts(self), _counts(later)
@@ -129,6 +136,7 @@ class ModelResponse:
         model: The model that answered, which may be a dated version of the one asked.
         id: The vendor's name for the answer.
         request_id: The vendor's name for the request.
+        provider: The provider that answered, such as "openai".
         attempts: Each attempt, the successful one last.
         provider_state: Opaque blocks that this vendor wants back with the next turn, such as
             signatures of reasoning. Blocks with one "index" join, those without stand alone.
@@ -143,6 +151,7 @@ class ModelResponse:
     model: str | None = None
     id: str | None = None
     request_id: str | None = None
+    provider: str | None = None
     attempts: tuple[Attempt, ...] = ()
     provider_state: tuple[Json, ...] = ()
 
@@ -232,6 +241,8 @@ class Answer:
             last.id = part.id
         if part.request_id is not None:
             last.request_id = part.request_id
+        if part.provider is not None:
+            last.provider = part.provider
         if part.attempts:
             last.attempts = part.attempts
 

@@ -9,8 +9,10 @@ from bruno_llm_base import (
     Conversation,
     ErrorFacts,
     Json,
+    LimitState,
     ModelResponse,
 )
+from bruno_llm_base.limits import read_times
 from bruno_llm_base.transport import SdkTransport, Transport
 
 from bruno_llm_claude import errors, messages
@@ -82,6 +84,9 @@ class ClaudeProvider(BaseProvider):
 
     def read_error(self, status: int, headers: Mapping[str, str], data: Json) -> ErrorFacts:
         return errors.read(data)
+
+    def read_limits(self, headers: Mapping[str, str]) -> LimitState | None:
+        return read_times(headers, "anthropic-ratelimit-")
 
     def refused_options(self, model: str, options: Json) -> frozenset[str]:
         return _REFUSED.intersection(options)

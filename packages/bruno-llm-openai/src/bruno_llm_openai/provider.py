@@ -9,8 +9,10 @@ from bruno_llm_base import (
     Conversation,
     ErrorFacts,
     Json,
+    LimitState,
     ModelResponse,
 )
+from bruno_llm_base.limits import read_durations
 from bruno_llm_base.transport import SdkTransport, Transport
 
 from bruno_llm_openai import errors, messages
@@ -100,6 +102,9 @@ class OpenAIProvider(BaseProvider):
 
     def read_error(self, status: int, headers: Mapping[str, str], data: Json) -> ErrorFacts:
         return errors.read(data)
+
+    def read_limits(self, headers: Mapping[str, str]) -> LimitState | None:
+        return read_durations(headers)
 
     def refused_options(self, model: str, options: Json) -> frozenset[str]:
         effort = options.get("reasoning_effort")

@@ -1,13 +1,15 @@
 """Carrying requests to a server. An HTTP library or SDK is imported here, at the first request."""
 
-from bruno_llm_base.transport.causes import DROPPED, transport_error
-from bruno_llm_base.transport.http import HttpTransport, open_http_client
+from bruno_llm_base.transport.causes import DROPPED, UNREACHABLE, transport_error
+from bruno_llm_base.transport.http import MAX_CONNECTIONS, HttpTransport, open_http_client
 from bruno_llm_base.transport.loops import PerLoop
 from bruno_llm_base.transport.reply import Reply, Transport
 from bruno_llm_base.transport.sdk import SdkTransport
 
 __all__ = [
     "DROPPED",
+    "MAX_CONNECTIONS",
+    "UNREACHABLE",
     "HttpTransport",
     "PerLoop",
     "Reply",

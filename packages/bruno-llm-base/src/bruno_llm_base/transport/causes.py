@@ -7,15 +7,22 @@ from bruno_llm_base.exceptions import (
     ServiceUnavailableError,
 )
 
-__all__ = ["DROPPED", "transport_error"]
+__all__ = ["DROPPED", "UNREACHABLE", "transport_error"]
 
 DROPPED = "connection_dropped"
 """The code of an error that ended a connection before there was an answer."""
+
+UNREACHABLE = "unreachable"
+"""The code of an error before anything was sent."""
 
 _UNREACHABLE = "the server cannot be reached"
 _DROPPED = "the connection broke off"
 _TLS = "the server's certificate was refused"
 _CONNECT_TIMEOUT = "no connection within the time allowed"
+_NO_PROXY, _PROXY_REFUSED = "the proxy cannot be reached", "the proxy refused"
+_CODES = {_DROPPED: DROPPED} | dict.fromkeys(
+    (_UNREACHABLE, _TLS, _CONNECT_TIMEOUT, _NO_PROXY, _PROXY_REFUSED), UNREACHABLE
+)
 
 # By class name, so that no HTTP library is imported to ask. Wrappers are not listed: httpx-aiohttp
 # calls refused and broken connections timeouts, and the SDKs pass that on.
@@ -26,9 +33,9 @@ _CAUSES: dict[str, tuple[type[LLMError], str]] = {
     "SSLError": (ServiceUnavailableError, _TLS),
     "ClientConnectorDNSError": (ServiceUnavailableError, _UNREACHABLE),
     "ClientConnectorError": (ServiceUnavailableError, _UNREACHABLE),
-    "ClientProxyConnectionError": (ServiceUnavailableError, "the proxy cannot be reached"),
-    "ClientHttpProxyError": (ServiceUnavailableError, "the proxy refused"),
-    "ProxyError": (ServiceUnavailableError, "the proxy refused"),
+    "ClientProxyConnectionError": (ServiceUnavailableError, _NO_PROXY),
+    "ClientHttpProxyError": (ServiceUnavailableError, _PROXY_REFUSED),
+    "ProxyError": (ServiceUnavailableError, _PROXY_REFUSED),
     "gaierror": (ServiceUnavailableError, _UNREACHABLE),
     "ConnectionRefusedError": (ServiceUnavailableError, _UNREACHABLE),
     "ConnectError": (ServiceUnavailableError, _UNREACHABLE),
@@ -68,4 +75,4 @@ def transport_error(error: Exception) -> LLMError:
         found = _CAUSES.get(type(inner).__name__, found)
         inner = inner.__cause__ or inner.__context__
     kind, message = found
-    return kind(message, code=DROPPED if message is _DROPPED else None, cause=error)
+    return kind(message, code=_CODES.get(message), cause=error)

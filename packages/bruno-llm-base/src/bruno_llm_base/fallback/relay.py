@@ -5,15 +5,15 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, TypeVar
 
-from bruno_llm_base.breaker import Circuit
 from bruno_llm_base.exceptions import (
     AllProvidersFailedError,
     CircuitOpenError,
     LLMError,
     StreamError,
 )
-from bruno_llm_base.failover import verdict_on
-from bruno_llm_base.foreign import FullLLM
+from bruno_llm_base.fallback.breaker import Circuit
+from bruno_llm_base.fallback.foreign import FullLLM
+from bruno_llm_base.fallback.verdicts import verdict_on
 from bruno_llm_base.observe import Event, Observer, ProviderAnswered, ProviderPassedOver, tell
 from bruno_llm_base.stream import StreamState, TextStream
 from bruno_llm_base.types import Json, ModelResponse

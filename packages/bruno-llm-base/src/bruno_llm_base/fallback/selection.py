@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from bruno_core.interfaces import LLMInterface
 
 from bruno_llm_base.exceptions import AllProvidersFailedError, ConfigurationError, LLMError
-from bruno_llm_base.foreign import in_full
+from bruno_llm_base.fallback.foreign import in_full
 from bruno_llm_base.observe import ProviderPassedOver, log_event
 
 __all__ = ["Candidate", "first_healthy"]

@@ -9,18 +9,18 @@ from typing import Any, ClassVar, Self
 
 from bruno_core.interfaces import LLMInterface
 
-from bruno_llm_base.breaker import Breaker, Circuit
 from bruno_llm_base.conversation import Messages
 from bruno_llm_base.exceptions import (
     ConfigurationError,
     InvalidRequestError,
     LLMError,
 )
-from bruno_llm_base.foreign import in_full
+from bruno_llm_base.fallback.breaker import Breaker, Circuit
+from bruno_llm_base.fallback.foreign import in_full
+from bruno_llm_base.fallback.relay import Member, Relay, all_failed
 from bruno_llm_base.observe import Observer, checked_observers, log_event
 from bruno_llm_base.policies import policy
 from bruno_llm_base.provider import Diagnosis
-from bruno_llm_base.relay import Member, Relay, all_failed
 from bruno_llm_base.stream import TextStream
 from bruno_llm_base.types import Json, ModelResponse
 
@@ -31,7 +31,7 @@ class FallbackLLM(LLMInterface):
     """Asks the first of several models, and the next one where that cannot answer.
 
     Each model keeps its own retries, timeouts and limits; a call moves on when those are spent. It
-    moves on where another model can help (`failover.py` says for each error), in a stream only
+    moves on where another model can help (`verdicts.py` says for each error), in a stream only
     before the first character. A model that fails again and again is left alone for a while.
 
     Which one answered is told to observers, as `ProviderAnswered`.
@@ -83,7 +83,7 @@ class FallbackLLM(LLMInterface):
 
         Raises:
             AllProvidersFailedError: No model could answer, or all are being left alone.
-            LLMError: An error that another model cannot help with; see `failover.py`.
+            LLMError: An error that another model cannot help with; see `verdicts.py`.
         """
         asked = _arguments(messages, temperature, max_tokens, prompt, kwargs)
         return await self._relay("chat").ask(lambda llm: llm.generate(**asked))
@@ -124,7 +124,7 @@ class FallbackLLM(LLMInterface):
 
         Raises:
             AllProvidersFailedError: No model could answer, or all are being left alone.
-            LLMError: An error that another model cannot help with; see `failover.py`.
+            LLMError: An error that another model cannot help with; see `verdicts.py`.
         """
         asked = _arguments(messages, temperature, max_tokens, prompt, kwargs)
         return await self._relay("chat").ask(lambda llm: llm.request(**asked))

@@ -81,7 +81,7 @@ class _Foreign:
             raise _translated(error, self.name) from error
         if not isinstance(text, str):
             raise InvalidResponseError(f"generate() returned a {type(text).__name__}")
-        return ModelResponse(text=text, model=self.model or None)
+        return ModelResponse(text=text, model=self.model or None, provider=self.name)
 
     def stream(self, messages: Messages | None = None, **kwargs: Any) -> TextStream:
         state = StreamState()
@@ -156,7 +156,7 @@ async def _texts(
     finally:
         if hasattr(pieces, "aclose"):
             await pieces.aclose()
-    state.response = ModelResponse(text="".join(texts), model=model or None)
+    state.response = ModelResponse(text="".join(texts), model=model or None, provider=name)
     answer_text(state.response, name)
 
 

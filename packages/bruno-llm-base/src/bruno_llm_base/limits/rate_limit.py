@@ -7,9 +7,9 @@ from typing import Any
 
 from bruno_llm_base.config import did_you_mean
 from bruno_llm_base.exceptions import ConfigurationError, InvalidRequestError
-from bruno_llm_base.server_limits import LimitState
-from bruno_llm_base.waiting import Line
-from bruno_llm_base.windows import MemoryStore, Place
+from bruno_llm_base.limits.headers import LimitState
+from bruno_llm_base.limits.line import Line
+from bruno_llm_base.limits.windows import MemoryStore, Place
 
 __all__ = ["Permit", "RateLimit", "preset"]
 
@@ -99,6 +99,11 @@ class RateLimit:
     def counts_tokens(self) -> bool:
         """Whether `acquire` needs to know how many tokens a request takes."""
         return self._most_tokens is not None
+
+    @property
+    def counts_time(self) -> bool:
+        """Whether it limits requests or tokens in a time, which servers do too."""
+        return any(name.endswith(("_per_minute", "_per_day")) for name in self._settings)
 
     async def acquire(self, tokens: int) -> Permit:
         """Wait for a place for a request of about *tokens*, input and output.

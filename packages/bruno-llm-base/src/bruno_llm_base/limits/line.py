@@ -9,8 +9,8 @@ from threading import Lock
 from typing import Any
 
 from bruno_llm_base.exceptions import RateLimitError
-from bruno_llm_base.server_limits import LimitState
-from bruno_llm_base.windows import LimitStore, Place
+from bruno_llm_base.limits.headers import LimitState
+from bruno_llm_base.limits.windows import LimitStore, Place
 
 __all__ = ["Line", "Waiter"]
 

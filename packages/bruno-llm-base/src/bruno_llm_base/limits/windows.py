@@ -6,7 +6,7 @@ from math import ceil, inf
 from operator import attrgetter
 from typing import Protocol
 
-from bruno_llm_base.server_limits import LimitState
+from bruno_llm_base.limits.headers import LimitState
 
 __all__ = ["DAY", "MINUTE", "Entry", "LimitStore", "MemoryStore", "Place", "Window"]
 

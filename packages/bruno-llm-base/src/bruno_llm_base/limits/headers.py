@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-__all__ = ["LimitState", "read_limit_headers"]
+__all__ = ["LimitState", "read_durations", "read_times"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +29,19 @@ class LimitState:
     tokens_remaining: int | None = None
     tokens_reset: float | None = None
 
+    @property
+    def wait(self) -> float | None:
+        """Seconds until there is something left of all that is used up; None if nothing is."""
+        waits = (
+            reset
+            for left, reset in (
+                (self.requests_remaining, self.requests_reset),
+                (self.tokens_remaining, self.tokens_reset),
+            )
+            if left == 0 and reset is not None
+        )
+        return max(waits, default=None)
+
 
 _Part = tuple[int | None, int | None, float | None]  # limit, remaining, reset
 _SILENT: _Part = (None, None, None)
@@ -41,23 +54,45 @@ _SECONDS = {
 }  # fmt: skip
 
 
-def read_limit_headers(headers: Mapping[str, str]) -> LimitState | None:
-    """Return what *headers* say about rate limits, or None if that is nothing.
+def read_durations(headers: Mapping[str, str]) -> LimitState | None:
+    """Read `x-ratelimit-{limit,remaining,reset}-{requests,tokens}`, with resets as durations.
 
-    Two spellings are in use: `x-ratelimit-{limit,remaining,reset}-{requests,tokens}` with resets as
-    durations ("12ms", "1m30.5s";
-    https://platform.openai.com/docs/guides/rate-limits#rate-limits-in-headers) and
-    `anthropic-ratelimit-{requests,tokens,input-tokens,output-tokens}-{limit,remaining,reset}` with
-    resets as RFC 3339 times (https://platform.claude.com/docs/en/api/rate-limits#response-headers).
-    Where only input and output tokens are told apart, their sums count. Malformed values, and the
-    -1 and 0 that some servers send for a limit they do not have, are passed over.
+    Such as "12ms" and "1m30.5s"
+    (https://platform.openai.com/docs/guides/rate-limits#rate-limits-in-headers). Malformed values,
+    and the -1 and 0 that some servers send for a limit they do not have, are passed over.
     """
-    said = {name.lower(): value for name, value in headers.items() if "ratelimit-" in name.lower()}
-    if not said:
-        return None
-    requests, tokens = _durations(said, "requests"), _durations(said, "tokens")
-    if requests == tokens == _SILENT:
-        requests, tokens = _times(said, headers)
+
+    def part(unit: str) -> _Part:
+        return _part(lambda what: headers.get(f"x-ratelimit-{what}-{unit}"), _duration)
+
+    return _state(part("requests"), part("tokens"))
+
+
+def read_times(headers: Mapping[str, str], prefix: str) -> LimitState | None:
+    """Read `{requests,tokens,input-tokens,output-tokens}-{limit,remaining,reset}`, resets as times.
+
+    The times are those of RFC 3339
+    (https://platform.claude.com/docs/en/api/rate-limits#response-headers). Where only input and
+    output tokens are told apart, their sums count. Malformed values are passed over.
+
+    Args:
+        headers: The headers of an answer.
+        prefix: What all their names begin with.
+    """
+    now = _server_time(headers)
+
+    def part(unit: str) -> _Part:
+        return _part(
+            lambda what: headers.get(f"{prefix}{unit}-{what}"), lambda value: _until(value, now)
+        )
+
+    tokens = part("tokens")
+    if tokens == _SILENT:
+        tokens = _sum(part("input-tokens"), part("output-tokens"))
+    return _state(part("requests"), tokens)
+
+
+def _state(requests: _Part, tokens: _Part) -> LimitState | None:
     if requests == tokens == _SILENT:
         return None
     return LimitState(
@@ -68,25 +103,6 @@ def read_limit_headers(headers: Mapping[str, str]) -> LimitState | None:
         tokens_remaining=tokens[1],
         tokens_reset=tokens[2],
     )
-
-
-def _durations(said: Mapping[str, str], unit: str) -> _Part:
-    return _part(lambda what: said.get(f"x-ratelimit-{what}-{unit}"), _duration)
-
-
-def _times(said: Mapping[str, str], headers: Mapping[str, str]) -> tuple[_Part, _Part]:
-    now = _server_time(headers)
-
-    def part(unit: str) -> _Part:
-        return _part(
-            lambda what: said.get(f"anthropic-ratelimit-{unit}-{what}"),
-            lambda value: _until(value, now),
-        )
-
-    tokens = part("tokens")
-    if tokens == _SILENT:
-        tokens = _sum(part("input-tokens"), part("output-tokens"))
-    return part("requests"), tokens
 
 
 def _part(look_up: Callable[[str], str | None], reset: Callable[[str], float | None]) -> _Part:
@@ -132,7 +148,7 @@ def _until(value: str, now: datetime) -> float | None:
 def _server_time(headers: Mapping[str, str]) -> datetime:
     """Return the server's own time, so that it does not matter how wrong ours is."""
     try:
-        date = parsedate_to_datetime(headers.get("date") or headers.get("Date") or "")
+        date = parsedate_to_datetime(headers.get("date") or "")
     except (ValueError, OverflowError):
         return datetime.now(UTC)
     return date if date.tzinfo else date.replace(tzinfo=UTC)
