@@ -154,3 +154,24 @@ async def test_throwing_into_a_pending_open_closes_it(llm, server):
     with pytest.raises(asyncio.CancelledError):
         stream.throw(asyncio.CancelledError())
     assert [piece async for piece in stream] == []
+
+
+async def test_a_stream_is_read_by_words_or_sentences(server, llm):
+    said = FakeAnswer(text="Dr. Who came at 3.14 p.m. He left! 👩‍👩‍👧 早上好。再见。")
+    server.say(said, times=3)
+    words = [word async for word in llm.stream("hi").words()]
+    assert "".join(words) == said.text
+    assert words[:2] == ["Dr. ", "Who "]
+    stream = await llm.stream("hi")
+    sentences = [sentence async for sentence in stream.sentences()]
+    assert "".join(sentences) == said.text == stream.response.text
+    assert sentences[-3:] == ["He left! ", "👩‍👩‍👧 早上好。", "再见。"]
+    with pytest.raises(StreamError, match="read once"):
+        stream.words()
+
+
+async def test_leaving_the_sentences_closes_the_connection(server, llm):
+    server.say(LONG)
+    async for _ in llm.stream("hi").words():
+        break
+    assert await asyncio.to_thread(server.received[-1].left.wait, 2.0)
