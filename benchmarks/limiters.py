@@ -1,4 +1,4 @@
-"""Our rate limit beside those of PyPI: python benchmarks/limiters.py.
+"""Our rate limit beside those of PyPI: `python3 run.py hatch run bench:limiters`.
 
 Prints a markdown table. Needs bruno-llm-base, aiolimiter, limits, pyrate-limiter and throttled-py.
 Figures are CPU time of one process, so read them side by side; the bars are those of ours.
@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import TypeVar
 
-from bruno_llm_base.limits.rate_limit import RateLimit
+from bruno_llm_base import RateLimit
 
 T = TypeVar("T")
 Enter = Callable[[], Awaitable[object]]

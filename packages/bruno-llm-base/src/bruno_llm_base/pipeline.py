@@ -1,35 +1,23 @@
-"""The path of a request: its attempts, its errors, and what observers hear of it.
+"""The path of a request: sent, sent again, read, and ended whatever happens.
 
 `Pipeline.call` serves any JSON endpoint and `Pipeline.stream` any streamed one.
 """
 
-import asyncio
-import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
 
-from bruno_llm_base.exceptions import InvalidResponseError, LLMError, StreamError
-from bruno_llm_base.exchange import Exchange, ReadError, Request
+from bruno_llm_base.exceptions import LLMError
+from bruno_llm_base.exchange import ReadError, Request
 from bruno_llm_base.failures import answer_text
-from bruno_llm_base.framing import DONE
-from bruno_llm_base.limits import LimitState, Permit, RateLimit
-from bruno_llm_base.observe import (
-    AttemptFailed,
-    Event,
-    FirstToken,
-    Observer,
-    RequestAbandoned,
-    RequestFailed,
-    RequestFinished,
-    RequestStarted,
-    tell,
-)
+from bruno_llm_base.limits import LimitState, RateLimit
+from bruno_llm_base.observe import Observer
 from bruno_llm_base.policies import Retry, Timeouts
-from bruno_llm_base.retry import RetryBudget, next_wait
+from bruno_llm_base.retry import RetryBudget
+from bruno_llm_base.run import Run, parsed
 from bruno_llm_base.stream import StreamState, TextStream
 from bruno_llm_base.transport import Transport
-from bruno_llm_base.types import NOTHING, Answer, Attempt, Json, ModelResponse
+from bruno_llm_base.types import Json, ModelResponse
 
 __all__ = ["Pipeline"]
 
@@ -72,13 +60,13 @@ class Pipeline:
         Raises:
             LLMError: It failed for good.
         """
-        run = _Run(self, request)
+        run = Run(self, request)
         try:
             while True:
                 try:
                     exchange = await run.begin()
                     await exchange.send(run.request, stream=False)
-                    result = _parsed(parse, await exchange.document())
+                    result = parsed(parse, await exchange.document())
                     run.finish(exchange, result if isinstance(result, ModelResponse) else None)
                     return result
                 except LLMError as error:
@@ -100,11 +88,11 @@ class Pipeline:
             parse: Reads one document of the stream.
         """
         state = StreamState()
-        return TextStream(_texts(_Run(self, request), parse, state), state)
+        return TextStream(_texts(Run(self, request), parse, state), state)
 
 
 async def _texts(
-    run: "_Run", parse: Callable[[Json], ModelResponse], state: StreamState
+    run: Run, parse: Callable[[Json], ModelResponse], state: StreamState
 ) -> AsyncGenerator[str, None]:
     # A module function over plain objects: a method would hold its owner, and make a cycle that
     # keeps the connection of an abandoned stream open.
@@ -135,221 +123,3 @@ async def _texts(
         run.close()
     state.response = response
     answer_text(response, run.provider)
-
-
-def _parsed(parse: Callable[[Json], _T], data: Json) -> _T:
-    try:
-        return parse(data)
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
-        # Parsers read foreign documents without a check at every step: whatever does not fit shows
-        # as one of these. The error's own text may quote the answer, so it stays in the cause.
-        message = f"the server's answer is not as documented ({type(error).__name__})"
-        raise InvalidResponseError(message, cause=error) from error
-
-
-class _Run:
-    """One request over all its attempts."""
-
-    __slots__ = (
-        "_answer",
-        "_attempts",
-        "_began",
-        "_began_attempt",
-        "_ended",
-        "_exchange",
-        "_over",
-        "_permits",
-        "_pipeline",
-        "_sent_first",
-        "_spoken",
-        "_used",
-        "request",
-    )
-
-    def __init__(self, pipeline: Pipeline, request: Request) -> None:
-        self._pipeline = pipeline
-        self.request = request
-        self._answer = Answer()
-        self._attempts: list[Attempt] = []
-        self._began: float | None = None
-        self._began_attempt = 0.0
-        self._sent_first: float | None = None
-        self._exchange: Exchange | None = None
-        self._permits: list[Permit] = []
-        self._used: int | None = None
-        self._ended = False
-        self._spoken = False
-        self._over = False
-
-    async def begin(self) -> Exchange:
-        """Wait for a place, and return the next attempt.
-
-        Raises:
-            LLMError: There is no place for it.
-        """
-        pipeline = self._pipeline
-        self._began_attempt = time.monotonic()
-        if self._began is None:
-            self._began = self._began_attempt
-            self._tell(RequestStarted)
-        for limit in pipeline.limits:
-            self._permits.append(await limit.acquire(self.request.tokens))
-        self._began_attempt = time.monotonic()
-        self._sent_first = self._sent_first or self._began_attempt
-        self._answer = Answer()
-        self._ended = False
-        self._exchange = Exchange(pipeline.transport, pipeline.timeouts, pipeline.read_error)
-        return self._exchange
-
-    async def end(self) -> None:
-        """Close the attempt's connection, and give its places back."""
-        exchange, self._exchange = self._exchange, None
-        try:
-            if exchange is not None:
-                await exchange.aclose()
-        finally:
-            sent = exchange is not None and exchange.sent
-            while self._permits:
-                permit = self._permits.pop()
-                if sent:
-                    permit.settle(self._used)
-                else:
-                    permit.cancel()
-            if exchange is not None:
-                self._hear_limits(exchange)
-
-    def _hear_limits(self, exchange: Exchange) -> None:
-        pipeline = self._pipeline
-        for limit in pipeline.limits:
-            if limit.counts_time:
-                limit.lower(pipeline.read_limits(exchange.headers))
-
-    def texts(
-        self, exchange: Exchange, batch: list[bytes], parse: Callable[[Json], ModelResponse]
-    ) -> Iterator[str]:
-        """Yield the texts in *batch* one by one, nothing read ahead: what precedes an error counts."""
-        answer = self._answer
-        heard = False
-        for document in batch:
-            if document == DONE:
-                self._ended = True
-                continue
-            part = _parsed(parse, exchange.read(document))
-            if part is NOTHING:
-                continue
-            heard = True
-            answer.add(part)
-            if part.text:
-                if not self._spoken:
-                    self._spoken = True
-                    self._tell(FirstToken, duration=self._elapsed())
-                yield part.text
-        if heard and answer.begun:
-            exchange.expect_more()
-
-    @property
-    def provider(self) -> str:
-        """The provider's name."""
-        return self._pipeline.provider
-
-    @property
-    def complete(self) -> bool:
-        """Whether nothing that matters can follow."""
-        return self._ended or self._answer.complete
-
-    def whole(self) -> ModelResponse:
-        """Return the streamed answer.
-
-        Raises:
-            StreamError: The stream ended before the model did.
-        """
-        if self._answer.finish_reason is None:
-            raise StreamError("the stream ended before the answer was complete")
-        answer = self._answer.whole()
-        # a fragment that never got a name belongs to a tool that the vendor runs itself
-        answer.tool_calls = tuple(call for call in answer.tool_calls if call.name)
-        for call in answer.tool_calls:
-            call.arguments = call.arguments or "{}"
-        return answer
-
-    def finish(self, exchange: Exchange, response: ModelResponse | None) -> None:
-        """Tell that the request was answered, and add its story to the answer."""
-        self._attempts.append(
-            Attempt(duration=time.monotonic() - self._began_attempt, request_id=exchange.request_id)
-        )
-        if response is None:
-            response = ModelResponse()
-        self._pipeline.budget.earn()
-        self._used = response.usage.total_tokens
-        response.provider = self._pipeline.provider
-        response.request_id = response.request_id or exchange.request_id
-        response.attempts = tuple(self._attempts)
-        self._end(RequestFinished, response=response)
-
-    async def again(self, error: LLMError) -> None:
-        """Return when the request may be sent again.
-
-        Raises:
-            LLMError: It is not to be sent again: *error*, with all that is known.
-        """
-        attempt = Attempt(
-            duration=time.monotonic() - self._began_attempt,
-            error=type(error).__name__,
-            status_code=error.status_code,
-            request_id=error.request_id,
-            retry_after=error.retry_after,
-        )
-        self._attempts.append(attempt)
-        wait = None if self._spoken else self._wait(error)
-        if wait is not None:
-            number = len(self._attempts)
-            self._tell(AttemptFailed, attempt=attempt, number=number, wait=wait)
-            await asyncio.sleep(wait)
-            return
-        await self._finish_off(error)
-        try:
-            raise error
-        finally:
-            del error  # its traceback holds this frame
-
-    def close(self) -> None:
-        """Tell of a request whose caller has left."""
-        if self._began is not None:
-            self._end(RequestAbandoned, response=self._answer.whole())
-
-    def _wait(self, error: LLMError) -> float | None:
-        pipeline = self._pipeline
-        if (body := pipeline.amend(self.request, error)) is not None:
-            self.request = replace(self.request, body=body)
-            return 0.0
-        elapsed = 0.0 if self._sent_first is None else time.monotonic() - self._sent_first
-        wait = next_wait(pipeline.retry, error, failed=len(self._attempts), elapsed=elapsed)
-        if wait is not None and not pipeline.budget.spend():
-            error.message += "; not tried again, since too many requests have failed lately"
-            return None
-        return wait
-
-    async def _finish_off(self, error: LLMError) -> None:
-        """Put all that is known on *error*, and tell of it."""
-        error.attempts = tuple(self._attempts)
-        error.provider = self._pipeline.provider
-        error.model = self.request.model
-        if self._answer.begun:
-            error.partial = self._answer.whole()
-        await self._pipeline.explain(error)
-        self._end(RequestFailed, error=error)
-
-    def _elapsed(self) -> float:
-        return 0.0 if self._began is None else time.monotonic() - self._began
-
-    def _end(self, kind: type[Event], **facts: object) -> None:
-        if not self._over:
-            self._over = True
-            self._tell(kind, duration=self._elapsed(), **facts)
-
-    def _tell(self, kind: type[Event], **facts: Any) -> None:
-        pipeline, request = self._pipeline, self.request
-        event = kind(
-            provider=pipeline.provider, model=request.model, operation=request.operation, **facts
-        )
-        tell(pipeline.observers, event)
