@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from benchmarks import report
-from benchmarks.clients import CLIENTS, VENDORS
+from benchmarks.clients import VENDORS, clients_of
 from benchmarks.measures import IMPORT
 from benchmarks.rounds import in_a_process, measure_imports, measure_vendor, server
 
@@ -22,13 +22,13 @@ def main() -> int:
     parser.add_argument("--short", action="store_true", help="fewer rounds, nothing written")
     short = parser.parse_args().short
     rounds, scale = (3, 0.2) if short else (9, 1.0)
-    clients = CLIENTS[:2] if short else CLIENTS
     asked = (1_000, 100, 20_000) if short else (10_000, 1_000, 200_000)
     results = report.Results(rounds=rounds)
     with server() as address:
         for vendor in VENDORS:
             print(f"measuring {vendor} ...", file=sys.stderr, flush=True)
             costs = {IMPORT: measure_imports(vendor, rounds=rounds)}
+            clients = clients_of(vendor)[:2] if short else clients_of(vendor)
             results.costs[vendor] = costs | measure_vendor(
                 vendor, clients, address, rounds=rounds, scale=scale
             )

@@ -7,12 +7,19 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any, Protocol
 
-__all__ = ["CLIENTS", "VENDORS", "Client", "open_client"]
+__all__ = ["VENDORS", "Client", "clients_of", "open_client"]
 
 QUESTION = "Why is the sky blue?"
 VENDORS = ("openai", "claude", "ollama", "gemini")
-CLIENTS = ("ours", "official", "by hand", "ours on httpx", "official on aiohttp")
-"""The second and the fourth run as if aiohttp were not installed, which no SDK asks for itself."""
+_CLIENTS = ("ours", "official", "by hand", "ours on httpx", "official on aiohttp")
+
+
+def clients_of(vendor: str) -> tuple[str, ...]:
+    """Return who takes part for *vendor*, ours and the official SDK first.
+
+    The second and the fourth run as if aiohttp were not installed, which no SDK asks for itself.
+    """
+    return _CLIENTS[:-1] if vendor == "ollama" else _CLIENTS  # its client knows nothing of aiohttp
 
 
 class Client(Protocol):
@@ -114,7 +121,7 @@ class OfficialGemini:
 
 
 class OfficialOllama:
-    """Ollama's own client, which knows nothing of aiohttp."""
+    """Ollama's own client."""
 
     def __init__(self, address: str, *, aiohttp: bool) -> None:
         import ollama
