@@ -6,12 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 documents = st.lists(st.dictionaries(st.text(max_size=3), st.text()), max_size=6)
+LONG = 1_000_000
 cuts = st.lists(st.integers(0, 400), max_size=8)
 
 
 def read(framing, body, places):
     edges = sorted({0, len(body), *(place for place in places if place < len(body))})
-    buffer = LineBuffer(framing)
+    buffer = LineBuffer(framing, LONG)
     found = []
     for start, end in pairwise(edges):
         found += buffer.feed(body[start:end])

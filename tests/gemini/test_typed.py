@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import httpx2
 import pytest
 from bruno_llm_base import (
+    InvalidResponseError,
     LLMTimeoutError,
     ModelResponse,
     QuotaExceededError,
@@ -18,7 +19,7 @@ from bruno_llm_base import (
     Usage,
 )
 from bruno_llm_base.exceptions import ConfigurationError, ModelNotFoundError
-from bruno_llm_base.testing import FakeAnswer, FakeError, Fault
+from bruno_llm_base.testing import FakeAnswer, FakeError, Fault, RawReply, Received
 from bruno_llm_gemini import GeminiProvider, typed
 from bruno_llm_gemini.testing import FakeGemini
 from google import genai
@@ -149,3 +150,18 @@ async def test_the_client_stays_the_users(client: genai.Client, llm: GeminiProvi
 def test_a_page_of_a_proxy_is_an_error_too() -> None:
     page = genai.errors.ServerError(502, {"message": "<html>", "status": "Bad Gateway"})
     assert json.loads(typed._error(page)) == {"error": {"code": 502, "message": "<html>"}}
+
+
+async def test_what_nobody_reads_is_bounded(server: FakeGemini, llm: GeminiProvider) -> None:
+    asked = Received(method="POST", path="/v1/models/x:y", query={"alt": "sse"}, headers={}, body={})
+    chunk = server.render_stream(FakeAnswer(text="x" * 1_000_000), asked)[0]
+    server.say(RawReply(body=chunk, repeat=1000))
+    stream = await llm.stream("x")
+    assert await asyncio.to_thread(server.received[-1].left.wait, 20), "the connection is closed"
+    pieces = []
+    with pytest.raises(InvalidResponseError, match="wait to be read") as caught:
+        async for piece in stream:
+            pieces.append(piece)  # noqa: PERF401 - those before the error count
+    assert caught.value.partial is not None
+    assert caught.value.partial.text == "".join(pieces)
+    assert 60 < len(pieces) < 70

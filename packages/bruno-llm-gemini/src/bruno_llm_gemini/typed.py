@@ -6,11 +6,13 @@ with any client, so with Vertex AI, its credentials and its regions.
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
-from typing import Any, Self
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from typing import Any, Self, cast
 
+from bruno_llm_base.exceptions import InvalidResponseError
 from bruno_llm_base.framing import sse
 from bruno_llm_base.transport import Reply
+from bruno_llm_base.transport.bounds import MAX_ANSWER
 from bruno_llm_base.types import Json
 
 from bruno_llm_gemini.transport import MODELS, PAGE_SIZE, STREAM, arguments
@@ -55,13 +57,9 @@ class _Document:
         self.status_code: int = error.code if error else 200
         self.headers: Mapping[str, str] = getattr(error and error.response, "headers", None) or {}
 
-    async def aiter_bytes(self) -> AsyncIterator[bytes]:
+    async def aiter_bytes(self) -> AsyncGenerator[bytes, None]:
         """Yield the answer."""
         yield self._data
-
-    async def aread(self) -> bytes:
-        """Return the answer."""
-        return self._data
 
     async def aclose(self) -> None:
         """Do nothing: it has been read."""
@@ -78,7 +76,7 @@ class _Pump:
         self.status_code = 200
         self.headers: Mapping[str, str] = {}
         self._api_error = api_error
-        self._chunks: asyncio.Queue[bytes | Exception | None] = asyncio.Queue()
+        self._chunks = _Chunks()
         self._first: bytes | Exception | None = None
         self._task = asyncio.create_task(_read(stream, self._chunks))
 
@@ -93,7 +91,7 @@ class _Pump:
             raise self._first
         return self
 
-    async def aiter_bytes(self) -> AsyncIterator[bytes]:
+    async def aiter_bytes(self) -> AsyncGenerator[bytes, None]:
         """Yield each chunk as a server-sent event."""
         chunk = self._first
         while chunk is not None:
@@ -104,25 +102,46 @@ class _Pump:
             yield b"data:" + chunk + b"\n"
             chunk = await self._chunks.get()
 
-    async def aread(self) -> bytes:
-        """Return all events."""
-        return b"".join([data async for data in self.aiter_bytes()])
-
     async def aclose(self) -> None:
         """Close the connection."""
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
 
 
-async def _read(
-    stream: AsyncIterator[Any], chunks: asyncio.Queue[bytes | Exception | None]
-) -> None:
+class _Chunks:
+    """What has come and nobody has taken yet; an error or None stands at the end.
+
+    Attributes:
+        waiting: How many bytes that are.
+    """
+
+    def __init__(self) -> None:
+        self._queue: asyncio.Queue[bytes | Exception | None] = asyncio.Queue()
+        self.waiting = 0
+
+    def put(self, chunk: bytes | Exception | None) -> None:
+        """Add a chunk, or the end."""
+        self.waiting += len(chunk) if isinstance(chunk, bytes) else 0
+        self._queue.put_nowait(chunk)
+
+    async def get(self) -> bytes | Exception | None:
+        """Take the next one, once it is there."""
+        chunk = await self._queue.get()
+        self.waiting -= len(chunk) if isinstance(chunk, bytes) else 0
+        return chunk
+
+
+async def _read(stream: AsyncIterator[Any], chunks: _Chunks) -> None:
     try:
         async for chunk in stream:
-            chunks.put_nowait(_json(chunk))
+            chunks.put(_json(chunk))
+            if chunks.waiting > MAX_ANSWER:
+                chunks.put(InvalidResponseError(f"more than {MAX_ANSWER:,} bytes wait to be read"))
+                # at its next wait, which closes the connection
+                cast("asyncio.Task[None]", asyncio.current_task()).cancel()
     except Exception as error:  # noqa: BLE001 - whoever reads the chunks deals with it
-        chunks.put_nowait(error)
-    chunks.put_nowait(None)
+        chunks.put(error)
+    chunks.put(None)
 
 
 def _json(answer: Any) -> bytes:

@@ -8,6 +8,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.framing import Framing
+from bruno_llm_base.transport.bounds import ENCODINGS, decompressible
 from bruno_llm_base.transport.reply import Reply
 from bruno_llm_base.types import Json
 
@@ -55,12 +56,19 @@ class HttpTransport:
         self._urls: dict[str, Any] = {}
 
     async def send(self, method: str, path: str, body: Json | None = None) -> Reply:
-        """Send a request and return the answer, whatever its status."""
+        """Send a request and return the answer, whatever its status.
+
+        Raises:
+            InvalidResponseError: It is compressed in a way that is not safe to read.
+        """
         url = self._urls.get(path) or self._base_url + path
         request = self._client.build_request(method, url, json=body)
         self._urls[path] = request.url  # reading a URL costs as much as all our own work
         request.extensions["timeout"] = self._timeout
-        return Reply(await self._client.send(request, stream=True), self._framing)
+        response = await self._client.send(request, stream=True)
+        if self._owned:
+            response = await decompressible(response)
+        return Reply(response, self._framing)
 
     async def aclose(self) -> None:
         """Close the client, if it is ours."""
@@ -83,7 +91,7 @@ def open_http_client(base_url: str, *, headers: Mapping[str, str]) -> Any:
 
         kind = HttpxAiohttpClient
     return kind(
-        headers=_login(base_url) | dict(headers),
+        headers=_login(base_url) | {"accept-encoding": ENCODINGS} | dict(headers),
         limits=httpx.Limits(
             max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS
         ),

@@ -1,9 +1,10 @@
 """One HTTP answer, whoever fetched it."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from typing import Protocol, Self
 
 from bruno_llm_base.framing import Framing, LineBuffer
+from bruno_llm_base.transport.bounds import MAX_ANSWER, MAX_REFUSAL, beginning, refuses, whole
 from bruno_llm_base.types import Json
 
 __all__ = ["HttpResponse", "Reply", "Transport"]
@@ -20,11 +21,8 @@ class HttpResponse(Protocol):
     def headers(self) -> Mapping[str, str]:
         """The headers; names are found in any case."""
 
-    def aiter_bytes(self) -> AsyncIterator[bytes]:
+    def aiter_bytes(self) -> AsyncGenerator[bytes, None]:
         """Read the body piece by piece."""
-
-    async def aread(self) -> bytes:
-        """Read the whole body."""
 
     async def aclose(self) -> None:
         """Close the connection, or give it back if the body was read to its end."""
@@ -41,8 +39,8 @@ class Reply:
 
     def __init__(self, response: HttpResponse, framing: Framing) -> None:
         self._response = response
-        self._lines: LineBuffer | None = LineBuffer(framing)
-        self._bytes: AsyncIterator[bytes] | None = None
+        self._lines: LineBuffer | None = LineBuffer(framing, MAX_ANSWER)
+        self._bytes: AsyncGenerator[bytes, None] | None = None
 
     @property
     def status_code(self) -> int:
@@ -55,18 +53,29 @@ class Reply:
         return self._response.headers
 
     async def read(self) -> bytes:
-        """Return the whole body."""
-        return await self._response.aread()
+        """Return the whole body, or the beginning of a refusal.
+
+        Raises:
+            InvalidResponseError: An answer is too long.
+        """
+        chunks = self._response.aiter_bytes()
+        if refuses(self.status_code):
+            return await beginning(chunks, MAX_REFUSAL)
+        return await whole(chunks)
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> list[bytes]:
-        """Return the documents of the next network read, which may be none."""
+        """Return the documents of the next network read, which may be none.
+
+        Raises:
+            InvalidResponseError: A line is too long.
+        """
         if self._lines is None:
             raise StopAsyncIteration
         if self._bytes is None:
-            self._bytes = aiter(self._response.aiter_bytes())
+            self._bytes = self._response.aiter_bytes()
         try:
             data = await anext(self._bytes)
         except StopAsyncIteration:

@@ -6,12 +6,13 @@ ourselves, because building its typed objects costs ten times more than all the 
 
 import inspect
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
 from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.framing import sse
+from bruno_llm_base.transport.bounds import bounded
 from bruno_llm_base.transport.http import aiohttp_carries, refuse_login
 from bruno_llm_base.transport.reply import HttpResponse, Reply
 from bruno_llm_base.types import Json
@@ -68,14 +69,17 @@ class SdkTransport:
         if owned:
             refuse_login(access.base_url or "")
             carried = aiohttp_carries(urlsplit(access.address).hostname or "")
-            http_client = sdk.DefaultAioHttpClient if carried else sdk.DefaultAsyncHttpxClient
+            http_client = bounded(
+                sdk.DefaultAioHttpClient if carried else sdk.DefaultAsyncHttpxClient
+            )
             timeout = sdk.Timeout(None, connect=connect)
             client = client_type(
                 # both SDKs look for credentials elsewhere where they are given no key
                 api_key=access.key or "none",
                 base_url=access.base_url,
                 timeout=timeout,
-                http_client=http_client(timeout=timeout),
+                # a redirect would carry the conversation, and Anthropic's key, to another host
+                http_client=http_client(timeout=timeout, follow_redirects=False),
             )
         return cls(
             client, stream_type=sdk.AsyncStream, status_error=sdk.APIStatusError, owned=owned
@@ -114,14 +118,10 @@ class _Decoded:
         self.status_code: int = stream.response.status_code
         self.headers = stream.response.headers
 
-    async def aiter_bytes(self) -> AsyncIterator[bytes]:
+    async def aiter_bytes(self) -> AsyncGenerator[bytes, None]:
         """Yield each event as a line."""
         async for event in self._stream:
             yield b"data:" + json.dumps(event).encode() + b"\n"
-
-    async def aread(self) -> bytes:
-        """Return all events."""
-        return b"".join([data async for data in self.aiter_bytes()])
 
     async def aclose(self) -> None:
         """Close the connection."""

@@ -1,0 +1,109 @@
+"""How much of an answer is ever held in memory, whatever a server sends.
+
+All limits count bytes after decompression.
+"""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
+
+from bruno_llm_base.exceptions import InvalidResponseError
+
+__all__ = [
+    "ENCODINGS",
+    "MAX_ANSWER",
+    "MAX_REFUSAL",
+    "beginning",
+    "bounded",
+    "decompressible",
+    "refuses",
+    "whole",
+]
+
+MAX_ANSWER = 64 * 2**20
+"""Bytes of an answer, of one line of a stream, or of what waits to be read. The longest answers that
+models write take some hundredths of it."""
+
+MAX_REFUSAL = 2**20
+"""Bytes that are read of a refusal: its status and headers decide."""
+
+ENCODINGS = "gzip, deflate"
+"""Compressions that grow what they are given 1,032 times at most (https://zlib.net/zlib_tech.html)."""
+
+_OF_THE_BODY = (b"content-encoding", b"content-length", b"transfer-encoding")
+
+
+def refuses(status: int) -> bool:
+    """Whether an HTTP status stands for anything but an answer: a redirect is none either."""
+    return not 200 <= status < 300
+
+
+async def whole(chunks: AsyncGenerator[bytes, None]) -> bytes:
+    """Return a body.
+
+    Raises:
+        InvalidResponseError: It is longer than `MAX_ANSWER`.
+    """
+    body = await beginning(chunks, MAX_ANSWER + 1)
+    if len(body) > MAX_ANSWER:
+        del body  # the error's traceback would keep it
+        raise InvalidResponseError(f"the answer is longer than {MAX_ANSWER:,} bytes")
+    return body
+
+
+async def beginning(chunks: AsyncGenerator[bytes, None], most: int) -> bytes:
+    """Return the first *most* bytes of a body."""
+    body = bytearray()  # a list of chunks would take many times their bytes if they are tiny
+    async with aclosing(chunks):
+        async for chunk in chunks:
+            body += chunk
+            if len(body) >= most:
+                del body[most:]
+                break
+    return bytes(body)
+
+
+def bounded(kind: Any) -> Any:
+    """Return *kind*, a class of HTTP clients, with a limit on refusals.
+
+    The SDKs read all of a refusal before they raise, so they are only shown its beginning.
+    """
+
+    class BoundedClient(kind):  # type: ignore[misc]
+        async def send(self, request: Any, **options: Any) -> Any:
+            response = await super().send(request, **options)
+            if not refuses(response.status_code):
+                return response
+            try:
+                body = await beginning(response.aiter_bytes(), MAX_REFUSAL)
+            finally:
+                await response.aclose()
+            return _with_body(response, body)
+
+    return BoundedClient
+
+
+async def decompressible(response: Any) -> Any:
+    """Return *response*; a refusal without its body, if that cannot be decompressed within bounds.
+
+    httpx decompresses all of a network read at once. How much that makes is bounded for one of
+    `ENCODINGS`, but not for any other, or several on top of each other.
+
+    Raises:
+        InvalidResponseError: It is an answer, and cannot be either.
+    """
+    encoding = response.headers.get("content-encoding", "identity").strip().lower()
+    if encoding in ("identity", "", *ENCODINGS.split(", ")):
+        return response
+    await response.aclose()
+    if refuses(response.status_code):
+        return _with_body(response, b"")
+    raise InvalidResponseError(f"the answer is not compressed as we asked: {ENCODINGS}")
+
+
+def _with_body(response: Any, body: bytes) -> Any:
+    """Return *response* with *body* in place of its own."""
+    headers = [item for item in response.headers.raw if item[0].lower() not in _OF_THE_BODY]
+    return type(response)(
+        response.status_code, headers=headers, content=body, request=response.request
+    )
