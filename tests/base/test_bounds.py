@@ -19,10 +19,8 @@ pieces = st.lists(st.text("ab\n", max_size=9).map(str.encode), max_size=12)
 class Response:
     """An answer of *size* bytes, which comes in reads of *each*."""
 
-    headers = {}
-
     def __init__(self, size, *, status=200, each=MIB):
-        self.status_code = status
+        self.status_code, self.headers = status, {}
         self.sizes = [min(each, size - start) for start in range(0, size, each)]
         self.read = 0
 

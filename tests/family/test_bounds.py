@@ -3,6 +3,8 @@
 import asyncio
 import gzip
 import json
+import subprocess
+import sys
 import tracemalloc
 import zlib
 
@@ -14,6 +16,29 @@ from bruno_llm_openai.testing import FakeOpenAI
 
 MIB = 2**20
 GIGABYTE = {"body": b"x" * 1_000_000, "repeat": 1000}
+
+PLAIN = """
+import asyncio, json, resource, sys
+sys.modules.update(dict.fromkeys(["aiohttp", "httpx_aiohttp"]))  # as if not installed
+from bruno_llm_base import LLMError, LLMFactory
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024  # in MB
+
+async def main(name, **connection):
+    said = []
+    async with LLMFactory.create(name, **connection, max_retries=0) as llm:
+        await llm.generate("hi")
+        before = peak()
+        for _ in range(3):
+            try:
+                await llm.generate("hi")
+            except LLMError as error:
+                said.append([type(error).__name__, error.status_code])
+    print(json.dumps([peak() - before, *said]))
+
+asyncio.run(main(sys.argv[1], **json.loads(sys.argv[2])))
+"""
 
 
 def bomb(layers):
@@ -101,7 +126,9 @@ async def test_a_bomb_goes_off_within_bounds(llm, server, ask, layers):
 
 
 async def test_a_compressed_answer_is_read_as_any_other(llm, server, ask):
-    asked = Received(method="POST", path="/v1/models/x:y", query={"alt": "sse"}, headers={}, body={})
+    asked = Received(
+        method="POST", path="/v1/models/x:y", query={"alt": "sse"}, headers={}, body={}
+    )
     asked.body.update(model=llm.model, messages=["hi"], stream_options={"include_usage": True})
     if ask.__name__ == "whole":
         body = json.dumps(server.render_answer(FakeAnswer(), asked)).encode()
@@ -120,3 +147,22 @@ async def test_a_redirect_is_an_error_and_nothing_goes_elsewhere(llm, server, as
             error = await refused(ask, llm, InvalidResponseError, within=20 * MIB)
             assert error.status_code == status
         assert other.accepted_connections == 0
+
+
+def test_httpx_alone_is_bounded_as_well(name, server):
+    server.say(FakeAnswer(), RawReply(**GIGABYTE), RawReply(status=500, **GIGABYTE))
+    server.say(RawReply(status=307, headers={"location": "http://127.0.0.1:1/"}))
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", PLAIN, name, json.dumps(server.connection())],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr == ""
+    megabytes, *said = json.loads(done.stdout)
+    assert megabytes < 250
+    assert said == [
+        ["InvalidResponseError", None],
+        ["ServiceUnavailableError", 500],
+        ["InvalidResponseError", 307],
+    ]

@@ -4,12 +4,13 @@ import pytest
 from bruno_llm_base import (
     ContextLengthExceededError,
     InvalidRequestError,
+    InvalidResponseError,
     ModelNotFoundError,
     QuotaExceededError,
     RateLimitError,
     ServiceUnavailableError,
 )
-from bruno_llm_base.testing import FakeError
+from bruno_llm_base.testing import FakeError, RawReply
 from bruno_llm_ollama import OllamaProvider
 from bruno_llm_ollama.testing import FakeOllama
 
@@ -123,3 +124,15 @@ async def test_the_model_has_to_be_there(server, model, ok):
     assert diagnosis.ok is ok
     assert diagnosis.models == FakeOllama.models
     assert ok or f"`ollama pull {model}`" in diagnosis.reason
+
+
+@pytest.mark.parametrize("encoding", ["br", "zstd", "x-gzip", "gzip, gzip", "deflate, gzip"])
+async def test_what_may_be_a_bomb_is_not_decompressed(llm, server, encoding):
+    packed = {"headers": {"content-encoding": encoding, "retry-after": "3"}, "body": b"\x0b\x02"}
+    server.say(RawReply(**packed), RawReply(status=503, **packed))
+    with pytest.raises(InvalidResponseError, match="not compressed as we asked: gzip, deflate"):
+        await llm.generate("hi")
+    with pytest.raises(ServiceUnavailableError) as caught:
+        await llm.generate("hi")
+    assert (caught.value.status_code, caught.value.retry_after) == (503, 3)
+    assert server.received[0].headers["accept-encoding"] == "gzip, deflate"
