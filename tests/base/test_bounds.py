@@ -8,7 +8,7 @@ import pytest
 from bruno_llm_base import InvalidResponseError
 from bruno_llm_base.framing import LineBuffer, ndjson, sse
 from bruno_llm_base.transport import Reply
-from bruno_llm_base.transport.bounds import MAX_ANSWER, MAX_REFUSAL, beginning
+from bruno_llm_base.transport.bounds import MAX_ANSWER, MAX_REFUSAL, MAX_STREAM, beginning
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -101,3 +101,17 @@ async def test_an_error_does_not_keep_what_was_too_long(streamed):
     assert caught.value.__traceback__ is not None
     assert held < 5 * MIB
     assert peak < 3 * MAX_ANSWER
+
+
+async def test_a_stream_ends_somewhere():
+    class Endless(Response):
+        async def aiter_bytes(self):
+            while True:
+                self.read += MIB
+                yield b"{}\n" * (MIB // 3)
+
+    response = Endless(0)
+    reply = Reply(response, ndjson)
+    with pytest.raises(InvalidResponseError, match="the stream is longer"):
+        _ = [len(batch) async for batch in reply]
+    assert MAX_STREAM <= response.read <= MAX_STREAM + 2 * MIB

@@ -17,7 +17,7 @@ SDKS = {
     "ollama",
 }
 LATE = {"tomllib", "urllib.request", "http.client"}
-MODULES = {"base": 36, "openai": 40, "claude": 40, "gemini": 42, "ollama": 42}
+MODULES = {"base": 52, "openai": 56, "claude": 56, "gemini": 58, "ollama": 58}
 """The most that importing a package may load, beside what it cannot do without."""
 
 
@@ -41,6 +41,19 @@ def test_importing_a_package_loads_little(package):
     core = loaded_by("import bruno_core.interfaces, bruno_core.utils.exceptions")
     assert not (SDKS | LATE) & (loaded - core)
     assert len(loaded - core) <= MODULES[package], sorted(loaded - core)
+
+
+def test_the_base_loads_what_providers_do_not_need_when_it_is_named():
+    import bruno_llm_base
+
+    late = {"bruno_llm_base.factory", "bruno_llm_base.fallback"}
+    assert not late & loaded_by("import bruno_llm_openai")
+    assert late <= loaded_by("from bruno_llm_base import LLMFactory, FallbackLLM")
+    assert set(bruno_llm_base.__all__) <= set(dir(bruno_llm_base))
+    for name in bruno_llm_base.__all__:
+        assert getattr(bruno_llm_base, name)
+    with pytest.raises(AttributeError, match="no attribute 'Nobody'"):
+        _ = bruno_llm_base.Nobody
 
 
 def test_the_umbrella_loads_a_provider_when_it_is_named():

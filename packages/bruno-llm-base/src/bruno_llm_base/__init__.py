@@ -4,6 +4,9 @@ Users need `LLMFactory`, the policies, the types and the errors; authors of prov
 `BaseProvider` and what its hooks take and give.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from bruno_llm_base.conversation import Conversation, Messages, Text, ToolResult, Turn
 from bruno_llm_base.exceptions import (
     AllProvidersFailedError,
@@ -25,10 +28,7 @@ from bruno_llm_base.exceptions import (
     ServiceUnavailableError,
     StreamError,
 )
-from bruno_llm_base.factory import LLMFactory
 from bruno_llm_base.failures import ErrorFacts
-from bruno_llm_base.fallback import Breaker, FallbackLLM
-from bruno_llm_base.installed import ProviderInfo
 from bruno_llm_base.limits import LimitState, RateLimit
 from bruno_llm_base.policies import Retry, Timeouts
 from bruno_llm_base.provider import BaseProvider, Diagnosis
@@ -42,6 +42,11 @@ from bruno_llm_base.types import (
     ToolCall,
     Usage,
 )
+
+if TYPE_CHECKING:
+    from bruno_llm_base.factory import LLMFactory
+    from bruno_llm_base.fallback import Breaker, FallbackLLM
+    from bruno_llm_base.installed import ProviderInfo
 
 __all__ = [
     "NOTHING",
@@ -87,3 +92,22 @@ __all__ = [
     "Turn",
     "Usage",
 ]
+
+# Loaded when first used: a provider by itself needs none of them.
+_LATE = {
+    "Breaker": "bruno_llm_base.fallback",
+    "FallbackLLM": "bruno_llm_base.fallback",
+    "LLMFactory": "bruno_llm_base.factory",
+    "ProviderInfo": "bruno_llm_base.installed",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_LATE[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,6 +1,5 @@
 """What a provider is built with, checked before anything is built."""
 
-import difflib
 import inspect
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, TypeVar
@@ -118,6 +117,8 @@ def _rule(item: ErrorDetails) -> str:
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return ": did you mean ...?" where a name in *known* is close to *name*."""
+    import difflib  # for errors only, and slow to load
+
     close = difflib.get_close_matches(name, list(known), n=1)
     return f": did you mean {close[0]!r}?" if close else f" (known: {', '.join(sorted(known))})"
 

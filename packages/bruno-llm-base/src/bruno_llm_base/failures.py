@@ -70,7 +70,7 @@ def error_from(facts: ErrorFacts, status: int, headers: Mapping[str, str]) -> LL
     said = "" if kind is AuthenticationError else str(facts.message).strip()
     wait = facts.retry_after
     return kind(
-        said[:_LONGEST_MESSAGE] or _SAID_NOTHING.get(kind, f"the server answered {status}"),
+        said[:_LONGEST_MESSAGE] or _unsaid(kind, status),
         status_code=status,
         request_id=_word(facts.request_id) or request_id(headers),
         code=_word(facts.code),
@@ -96,6 +96,15 @@ def _count(value: object) -> int | None:
 _SAID_NOTHING: dict[type[LLMError], str] = {
     AuthenticationError: "the API key was refused: check that it is complete and not revoked",
 }
+
+
+def _unsaid(kind: type[LLMError], status: int) -> str:
+    if _REDIRECT <= status < _CLIENT_ERROR:
+        return (
+            f"the server redirects ({status}), which is not followed: set base_url to the API's own"
+            " address"
+        )
+    return _SAID_NOTHING.get(kind, f"the server answered {status}")
 
 
 def _kind_of(status: int) -> type[LLMError]:

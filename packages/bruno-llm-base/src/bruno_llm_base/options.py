@@ -1,6 +1,5 @@
 """Options on their way from bruno-core's words to a vendor's request body."""
 
-import difflib
 from collections.abc import Iterable, Mapping
 
 from bruno_llm_base.types import Json
@@ -40,4 +39,6 @@ def merged(*bodies: Json) -> Json:
 
 def closest(name: str, known: Iterable[str]) -> list[str]:
     """Return the five of *known* that are most like *name*, the closest first."""
+    import difflib  # for errors only, and slow to load
+
     return difflib.get_close_matches(name, list(known), n=_CLOSEST, cutoff=0.0)

@@ -46,9 +46,9 @@ class LimitState:
 _Part = tuple[int | None, int | None, float | None]  # limit, remaining, reset
 _SILENT: _Part = (None, None, None)
 
-_COUNT = re.compile(r"[0-9]{1,15}")
-_DURATION = re.compile(r"(?:[0-9]{1,15}(?:\.[0-9]*)?(?:ns|us|µs|ms|s|m|h|d))+")
-_STEP = re.compile(r"([0-9.]+)([a-zµ]+)")
+_COUNT = r"[0-9]{1,15}"
+_DURATION = r"(?:[0-9]{1,15}(?:\.[0-9]*)?(?:ns|us|µs|ms|s|m|h|d))+"
+_STEP = r"([0-9.]+)([a-zµ]+)"
 _SECONDS = {
     "ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0
 }  # fmt: skip
@@ -124,16 +124,16 @@ def _sum(one: _Part, other: _Part) -> _Part:
 
 def _count(value: str | None) -> int | None:
     value = (value or "").strip()
-    return int(value) if _COUNT.fullmatch(value) else None
+    return int(value) if re.fullmatch(_COUNT, value) else None
 
 
 def _duration(value: str) -> float | None:
     value = value.strip()
-    if _COUNT.fullmatch(value):
+    if re.fullmatch(_COUNT, value):
         return float(value)  # compatible servers send bare seconds
-    if not _DURATION.fullmatch(value):
+    if not re.fullmatch(_DURATION, value):
         return None
-    return sum(float(number) * _SECONDS[unit] for number, unit in _STEP.findall(value))
+    return sum(float(number) * _SECONDS[unit] for number, unit in re.findall(_STEP, value))
 
 
 def _until(value: str, now: datetime) -> float | None:

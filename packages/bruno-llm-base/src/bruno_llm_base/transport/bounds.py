@@ -13,6 +13,7 @@ __all__ = [
     "ENCODINGS",
     "MAX_ANSWER",
     "MAX_REFUSAL",
+    "MAX_STREAM",
     "beginning",
     "bounded",
     "decompressible",
@@ -23,6 +24,9 @@ __all__ = [
 MAX_ANSWER = 64 * 2**20
 """Bytes of an answer, of one line of a stream, or of what waits to be read. The longest answers that
 models write take some hundredths of it."""
+
+MAX_STREAM = 4 * MAX_ANSWER
+"""Bytes of a streamed answer in all, most of which is not text but the documents around it."""
 
 MAX_REFUSAL = 2**20
 """Bytes that are read of a refusal: its status and headers decide."""

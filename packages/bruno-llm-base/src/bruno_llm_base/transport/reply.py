@@ -3,8 +3,16 @@
 from collections.abc import AsyncGenerator, Mapping
 from typing import Protocol, Self
 
+from bruno_llm_base.exceptions import InvalidResponseError
 from bruno_llm_base.framing import Framing, LineBuffer
-from bruno_llm_base.transport.bounds import MAX_ANSWER, MAX_REFUSAL, beginning, refuses, whole
+from bruno_llm_base.transport.bounds import (
+    MAX_ANSWER,
+    MAX_REFUSAL,
+    MAX_STREAM,
+    beginning,
+    refuses,
+    whole,
+)
 from bruno_llm_base.types import Json
 
 __all__ = ["HttpResponse", "Reply", "Transport"]
@@ -35,12 +43,13 @@ class Reply:
     a class of its own rather than a generator: nested generators are closed late.
     """
 
-    __slots__ = ("_bytes", "_lines", "_response")
+    __slots__ = ("_bytes", "_left", "_lines", "_response")
 
     def __init__(self, response: HttpResponse, framing: Framing) -> None:
         self._response = response
         self._lines: LineBuffer | None = LineBuffer(framing, MAX_ANSWER)
         self._bytes: AsyncGenerator[bytes, None] | None = None
+        self._left = MAX_STREAM
 
     @property
     def status_code(self) -> int:
@@ -70,7 +79,7 @@ class Reply:
         """Return the documents of the next network read, which may be none.
 
         Raises:
-            InvalidResponseError: A line is too long.
+            InvalidResponseError: A line is too long, or all of them are.
         """
         if self._lines is None:
             raise StopAsyncIteration
@@ -81,6 +90,9 @@ class Reply:
         except StopAsyncIteration:
             rest, self._lines = self._lines.flush(), None
             return rest
+        self._left -= len(data)
+        if self._left < 0:
+            raise InvalidResponseError(f"the stream is longer than {MAX_STREAM:,} bytes")
         return self._lines.feed(data)
 
     async def aclose(self) -> None:
