@@ -31,7 +31,7 @@ def opened(clock, **policy):
         ({"failures": 0}, "Breaker.failures is 0: give a whole number, 1 or more"),
         ({"failures": True}, "Breaker.failures is True"),
         ({"failures": 2.0}, "Breaker.failures is 2.0"),
-        ({"cooldown": -1}, "Breaker.cooldown is -1: give seconds, 0 or more"),
+        ({"cooldown": -1}, "Breaker.cooldown is -1: give seconds, 0 to 1"),
         ({"cooldown": float("nan")}, "Breaker.cooldown is nan"),
         ({"cooldown": "30"}, "Breaker.cooldown is '30'"),
     ],

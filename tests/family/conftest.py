@@ -13,6 +13,18 @@ def name(request):
 
 
 @pytest.fixture
+def kind(name):
+    """The provider's class."""
+    return getattr(importlib.import_module(f"bruno_llm_{name}"), f"{NAMES[name]}Provider")
+
+
+@pytest.fixture
+def fake(name):
+    """The class of its fake."""
+    return getattr(importlib.import_module(f"bruno_llm_{name}.testing"), f"Fake{NAMES[name]}")
+
+
+@pytest.fixture
 def server(name):
     fake = getattr(importlib.import_module(f"bruno_llm_{name}.testing"), f"Fake{NAMES[name]}")
     with fake() as server:

@@ -1,8 +1,12 @@
 """Where an API is, and with what right it is used."""
 
 import os
-from dataclasses import dataclass
+import re
+from base64 import b64encode
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote, unquote, urlsplit
 
 from pydantic import SecretStr
 
@@ -11,6 +15,10 @@ from bruno_llm_base.dialect import Dialect
 from bruno_llm_base.exceptions import ConfigurationError
 
 __all__ = ["Access", "find_access"]
+
+_SECRET_HEADER = re.compile(r"auth|cookie|key|secret|token", re.IGNORECASE)
+_SHORTEST_SECRET = 8  # a stand-in such as "none" is a word of its own, and no secret
+_BLOT = "***"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,14 +30,27 @@ class Access:
         base_url: An address of the user's own; None for the client's, or the vendor's.
         api_key: The key.
         key_source: Where the key was found: "api_key", or an environment variable.
+        secrets: What nobody may see, in every form in which it may come back.
         address: Where requests go, without what may be secret in it; for people.
     """
 
     client: Any
-    base_url: str | None
+    base_url: str | None = field(repr=False)
     api_key: SecretStr | None
     key_source: str | None
     address: str
+    secrets: tuple[str, ...] = field(repr=False, default=())
+
+    def blot(self, said: Any) -> Any:
+        """Return what a server *said*, any JSON, without our secrets: some repeat what they were sent."""
+        if isinstance(said, str):
+            for secret in self.secrets:
+                said = said.replace(secret, _BLOT)
+        elif isinstance(said, dict):
+            return {self.blot(name): self.blot(value) for name, value in said.items()}
+        elif isinstance(said, list):
+            return [self.blot(value) for value in said]
+        return said
 
     @property
     def key(self) -> str | None:
@@ -64,7 +85,43 @@ def find_access(dialect: Dialect, settings: Settings, client: Any) -> Access:
         api_key=key,
         key_source=source,
         address=public_url(client_address or base_url or dialect.default_base_url),
+        secrets=_forms(
+            [
+                key.get_secret_value() if key else "",
+                *_login(client_address or base_url or ""),
+                *_of_client(client),
+            ]
+        ),
     )
+
+
+def _login(url: str) -> Iterator[str]:
+    """Yield the password in *url*, and the login as a header spells it."""
+    parts = urlsplit(url)
+    if parts.username is None:
+        return
+    name, password = unquote(parts.username), unquote(parts.password or "")
+    yield parts.password or ""  # as it is spelled there
+    yield password or name  # some take a key as a name without a password
+    yield b64encode(f"{name}:{password}".encode()).decode()
+
+
+def _of_client(client: Any) -> Iterator[str]:
+    """Yield what a client of the user's says with every request, as far as it tells."""
+    for name in ("api_key", "auth_token"):
+        yield getattr(client, name, "")
+    for name in ("headers", "default_headers"):
+        headers = getattr(client, name, {})
+        for header, value in headers.items() if isinstance(headers, Mapping) else ():
+            if isinstance(value, str) and _SECRET_HEADER.search(header):
+                yield value.rpartition(" ")[2]  # behind "Bearer"
+
+
+def _forms(secrets: list[Any]) -> tuple[str, ...]:
+    """Return *secrets* as they are and as in a URL, the longest first, since one may hold another."""
+    sound = [text for text in secrets if isinstance(text, str) and len(text) >= _SHORTEST_SECRET]
+    forms = {form for text in sound for form in (text, quote(text), quote(text, safe=""))}
+    return tuple(sorted(forms, key=len, reverse=True))
 
 
 def _base_url(dialect: Dialect, settings: Settings) -> str | None:

@@ -1,6 +1,7 @@
 """What a provider is built with, checked before anything is built."""
 
 import inspect
+import re
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, TypeVar
 from urllib.parse import urlsplit
@@ -10,6 +11,7 @@ from pydantic_core import ErrorDetails
 
 from bruno_llm_base.exceptions import ConfigurationError, InvalidRequestError, LLMError
 from bruno_llm_base.types import Json
+from bruno_llm_base.values import INT64, shown
 
 __all__ = [
     "PORTABLE",
@@ -28,10 +30,12 @@ __all__ = [
 _M = TypeVar("_M", bound=BaseModel)
 
 
-def _not_bool(value: object) -> object:
+def _maybe_number(value: object) -> object:
+    # pydantic takes these for numbers, and wants a ValueError
     if isinstance(value, bool):
-        # pydantic wants a ValueError
         raise ValueError("a truth value is not a number")  # noqa: TRY004
+    if isinstance(value, bytes):
+        raise ValueError("bytes are not a number")  # noqa: TRY004
     return value
 
 
@@ -39,8 +43,8 @@ def _as_list(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
-_Integer = Annotated[int, BeforeValidator(_not_bool)]
-_Number = Annotated[float, BeforeValidator(_not_bool), Field(allow_inf_nan=False)]
+_Integer = Annotated[int, BeforeValidator(_maybe_number), Field(ge=-INT64, le=INT64)]
+_Number = Annotated[float, BeforeValidator(_maybe_number), Field(allow_inf_nan=False)]
 
 
 class Options(BaseModel):
@@ -70,6 +74,8 @@ class Options(BaseModel):
     seed: _Integer | None = None
 
 
+_PLACE = re.compile(r"(\w+://)?[\w.-]*(:\d+)?(/.*)?")
+
 _SECRET = ("api_key", "base_url", "options")
 
 PORTABLE = tuple(Options.model_fields)
@@ -89,10 +95,10 @@ class Settings(Options):
 
     model: Annotated[str, Field(min_length=1)] | None = None
     api_key: SecretStr | None = None
-    base_url: str | None = None
+    base_url: Annotated[str | None, Field(repr=False)] = None
     system_prompt: Annotated[str, Field(min_length=1)] | None = None
     strict: bool = False
-    options: dict[str, Any] = {}
+    options: Annotated[dict[str, Any], Field(repr=False)] = {}
 
 
 def check(model: type[_M], values: Mapping[str, Any], error: type[LLMError]) -> _M:
@@ -110,9 +116,8 @@ def check(model: type[_M], values: Mapping[str, Any], error: type[LLMError]) -> 
 
 def _rule(item: ErrorDetails) -> str:
     path = [str(step) for step in item["loc"] if not str(step).startswith("function-")]
-    name = ".".join(path)
-    shown = "" if name in _SECRET else f" is {item['input']!r:.80}"
-    return f"{name}{shown}: {item['msg'].removeprefix('Value error, ')}"
+    value = "" if path[0] in _SECRET else f" is {shown(item['input'])}"
+    return f"{'.'.join(path)}{value}: {item['msg'].removeprefix('Value error, ')}"
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -139,21 +144,44 @@ def check_options(values: Mapping[str, Any]) -> Json:
 def checked_url(origin: str, url: str) -> str:
     """Return *url*, which came from *origin*, if it is one.
 
+    Paths are added to it, so it has no query and no fragment. An "@" in its path would most likely be
+    that of a login with a "/" in its password, which everybody would read as a port and a path.
+
     Raises:
         ConfigurationError: It is not; the message holds nothing that may be secret.
     """
     try:
         parts = urlsplit(url)
-        sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-        sound = sound and url.isprintable() and " " not in url
+        sound = parts.scheme in ("http", "https") and parts.port != 0 and "@" not in parts.path
+        sound = sound and _is_host(parts.hostname or "") and url.isprintable() and " " not in url
     except ValueError:
         sound = False
     if not sound:
-        shown = url.rpartition("@")[2].partition("?")[0]
         raise ConfigurationError(
-            f"{origin} is {shown!r}: give an address like http://host:port/path"
+            f"{origin} is {_without_secrets(url)}: give an address like http://host:port/path"
+        )
+    if "?" in url or "#" in url:
+        raise ConfigurationError(
+            f"{origin} has a query or a fragment: give an address like http://host:port/path, with"
+            " %3F and %23 for ? and # in a login"
         )
     return url
+
+
+def _is_host(name: str) -> bool:
+    """Whether *name* may be that of a host (RFC 1035, 2.3.4); whether there is one, nobody knows."""
+    if ":" in name:  # IPv6
+        return True
+    return len(name) < 254 and all(0 < len(part) < 64 for part in name.removesuffix(".").split("."))
+
+
+def _without_secrets(url: str) -> str:
+    login, _, place = url.rpartition("@")
+    place = place.partition("?")[0].partition("#")[0]
+    found = _PLACE.fullmatch(place)
+    if found is not None and (login or any(found.groups())):
+        return shown(place)
+    return "no address"  # it may as well be a key, in the wrong place
 
 
 def checked_key(origin: str, key: str) -> SecretStr:

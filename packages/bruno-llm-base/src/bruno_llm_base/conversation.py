@@ -8,6 +8,7 @@ from bruno_core.models import Message, MessageRole, MessageType
 
 from bruno_llm_base.exceptions import InvalidRequestError
 from bruno_llm_base.types import TOOL_CALL_PLACEHOLDER, Json, ToolCall
+from bruno_llm_base.values import is_json, shown
 
 __all__ = ["Conversation", "Messages", "Text", "ToolResult", "Turn"]
 
@@ -126,6 +127,13 @@ def _check(place: int, message: Message) -> None:
         raise InvalidRequestError(
             f"messages[{place}] is a {type(message).__name__}: give bruno_core.models.Message"
         )
+    # bruno-core checks a message when it is built, but not what is assigned to it afterwards
+    for name, kind in (("role", MessageRole), ("message_type", MessageType), ("metadata", dict)):
+        if not isinstance(getattr(message, name), kind):
+            value = shown(getattr(message, name)) if kind is not dict else "no mapping"
+            raise InvalidRequestError(
+                f"messages[{place}].{name} is {value}: give a {kind.__name__}"
+            )
     if message.message_type in _MEDIA:
         raise InvalidRequestError(
             f"messages[{place}] is of type {message.message_type.value}: this version sends text"
@@ -137,6 +145,8 @@ def _check(place: int, message: Message) -> None:
 
 
 def _check_text(name: str, text: str) -> None:
+    if not isinstance(text, str):
+        raise InvalidRequestError(f"{name} is a {type(text).__name__}: give a text")
     try:
         text.encode()
     except UnicodeEncodeError as error:
@@ -207,14 +217,14 @@ def _listed(message: Message, key: str) -> list[Any]:
 
 def _state(message: Message) -> tuple[Json, ...]:
     state = _listed(message, "provider_state")
-    if not all(isinstance(block, dict) for block in state):
+    if not all(isinstance(block, dict) for block in state) or not is_json(state):
         raise InvalidRequestError("metadata['provider_state'] holds no objects: leave it as it was")
     return tuple(state)
 
 
 def _call(place: int, data: object) -> ToolCall:
     if isinstance(data, ToolCall):
-        return data
+        data = {name: getattr(data, name) for name in ("id", "name", "arguments")}
     if not isinstance(data, dict):
         raise InvalidRequestError(
             f"metadata['tool_calls'][{place}] is a {type(data).__name__}: give id, name, arguments"
@@ -224,16 +234,17 @@ def _call(place: int, data: object) -> ToolCall:
         raise InvalidRequestError(f"metadata['tool_calls'][{place}] has no name: give the tool's")
     if not isinstance(data.get("id"), str | None):
         raise InvalidRequestError(f"metadata['tool_calls'][{place}].id is no text: give text")
+    for name, text in (("name", inner["name"]), ("id", data.get("id") or "")):
+        _check_text(f"metadata['tool_calls'][{place}].{name}", text)
     arguments = inner.get("arguments") or "{}"
     text = arguments if isinstance(arguments, str) else _as_json(inner["name"], arguments)
     return ToolCall(id=data.get("id"), name=inner["name"], arguments=text)
 
 
 def _as_json(name: str, arguments: object) -> str:
-    try:
-        return json.dumps(arguments, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise _unsound(name) from error
+    if not is_json(arguments):
+        raise _unsound(name)
+    return json.dumps(arguments)
 
 
 def _unsound(name: str | None) -> InvalidRequestError:
@@ -245,10 +256,10 @@ def _unsound(name: str | None) -> InvalidRequestError:
 def _sound(call: ToolCall, name: str, names: set[str]) -> ToolCall:
     """Return *call* with an id of its own, which vendors insist on, and sound arguments."""
     try:
-        sound = isinstance(json.loads(call.arguments or "{}"), dict)
-    except ValueError:
-        sound = False
-    if not sound:
+        arguments = json.loads(call.arguments or "{}")
+    except (ValueError, RecursionError):
+        arguments = None
+    if not isinstance(arguments, dict) or not is_json(arguments):
         raise _unsound(call.name)
     name = call.id or name
     while name in names:
@@ -273,6 +284,7 @@ def _result(message: Message, rounds: list[list[_Asked]]) -> Turn | None:
             found.results[found.place] = ToolResult(call.id, call.name, message.content)
             return None
     said = f"Result of {name}: {message.content}" if name else message.content
+    _check_text("metadata['name'] of a result", said)
     return Turn("user", (Text(said),))
 
 

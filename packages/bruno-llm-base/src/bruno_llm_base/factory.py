@@ -15,6 +15,7 @@ from bruno_llm_base.fallback import Candidate, FallbackLLM, first_healthy
 from bruno_llm_base.installed import ALIASES, ProviderInfo, canonical, installed, kind_of
 from bruno_llm_base.options import merged
 from bruno_llm_base.provider import BaseProvider
+from bruno_llm_base.values import shown
 
 if TYPE_CHECKING:
     from bruno_core.models.config import BrunoConfig, LLMConfig
@@ -93,6 +94,8 @@ class LLMFactory:
         Raises:
             ConfigurationError: It cannot be read, names no provider, or something in it is wrong.
         """
+        if not isinstance(path, str | Path):
+            raise ConfigurationError(f"path is {shown(path)}: give a text or a pathlib.Path")
         return cls.from_config(sources.from_file(Path(path)), **keywords)
 
     @classmethod

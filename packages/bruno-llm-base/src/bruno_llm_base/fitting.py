@@ -1,6 +1,5 @@
 """Options, made to fit a model: spelled as its vendor does, without what it refuses."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,8 +9,27 @@ from bruno_llm_base.exceptions import ConfigurationError, InvalidRequestError, L
 from bruno_llm_base.exchange import Request
 from bruno_llm_base.options import merged, spelled
 from bruno_llm_base.types import Json
+from bruno_llm_base.values import is_json, shown
 
 __all__ = ["Fitting"]
+
+_NO_OPTIONS = frozenset(
+    [
+        "api_key",
+        "base_url",
+        "client",
+        "max_retries",
+        "observers",
+        "retry",
+        "strict",
+        "system_prompt",
+        "timeout",
+        "timeouts",
+    ]
+)
+"""What a provider is built with: taken for fields of a call's body, they would reach the server."""
+
+_DEEPEST = 10  # dots in the name of an option
 
 
 class Fitting:
@@ -54,6 +72,11 @@ class Fitting:
         """
         portable = check_options(call)
         own = {name: value for name, value in call.items() if name not in PORTABLE}
+        if not _NO_OPTIONS.isdisjoint(own):
+            name = min(_NO_OPTIONS & own.keys())
+            raise InvalidRequestError(
+                f"{name!r} is no option of a call: give it when the provider is built"
+            )
         self._check_sendable(own, InvalidRequestError)
         everything = self.defaults | portable | self._always | own
         refused = dialect.refused_options(model, everything) & (self.defaults | portable).keys()
@@ -116,11 +139,10 @@ class Fitting:
             LLMError: Of that *kind*; names the option.
         """
         for name, value in options.items():
-            if name in self._structure:
+            # dots lead into nested objects
+            if name.partition(".")[0] in self._structure:
                 raise kind(f"{name!r} is no option: it belongs to the request itself, leave it out")
-            try:
-                json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
-            except (TypeError, ValueError, RecursionError) as error:
-                raise kind(
-                    f"the option {name!r} is no JSON, but a {type(value).__name__}", cause=error
-                ) from error
+            if not is_json(name) or name.count(".") > _DEEPEST:
+                raise kind(f"{shown(name)} is no name of an option: leave it out")
+            if not is_json(value):
+                raise kind(f"the option {name!r} is no JSON, but a {type(value).__name__}")

@@ -13,6 +13,7 @@ from bruno_core.interfaces import LLMInterface
 
 from bruno_llm_base.exceptions import ConfigurationError, ProviderNotFoundError
 from bruno_llm_base.provider import BaseProvider
+from bruno_llm_base.values import shown
 
 __all__ = ["ALIASES", "GROUP", "ProviderInfo", "canonical", "installed", "kind_of"]
 
@@ -70,7 +71,7 @@ def canonical(name: str) -> str:
         ConfigurationError: It is no name.
     """
     if not isinstance(name, str) or not name.strip():
-        raise ConfigurationError(f"provider is {name!r}: give a name, such as 'openai'")
+        raise ConfigurationError(f"provider is {shown(name)}: give a name, such as 'openai'")
     lowered = name.strip().lower()
     return ALIASES.get(lowered, lowered)
 

@@ -12,6 +12,7 @@ import structlog
 
 from bruno_llm_base.exceptions import ConfigurationError, LLMError
 from bruno_llm_base.types import Attempt, ModelResponse
+from bruno_llm_base.values import shown
 
 __all__ = [
     "AttemptFailed",
@@ -122,7 +123,7 @@ def checked_observers(observers: Sequence[Observer]) -> tuple[Observer, ...]:
         ConfigurationError: They are something else.
     """
     if not isinstance(observers, Sequence) or not all(map(callable, observers)):
-        raise ConfigurationError(f"observers is {observers!r}: give a list of callables")
+        raise ConfigurationError(f"observers is {shown(observers)}: give a list of callables")
     return tuple(observers)
 
 
@@ -146,9 +147,16 @@ _OTEL = {
 
 def _render(_: Any, __: str, facts: MutableMapping[str, Any]) -> tuple[Any, ...]:
     event = facts.pop("event")
-    text = " ".join([event, *(f"{key}={value}" for key, value in facts.items())])
+    text = " ".join([event, *(f"{key}={_plain(value)}" for key, value in facts.items())])
     extra = {_OTEL.get(key, f"bruno_llm.{key}"): value for key, value in facts.items()}
     return (text,), {"extra": extra}
+
+
+def _plain(value: object) -> object:
+    """Return *value* on one line: names and ids are a server's, which may try to forge a record."""
+    if isinstance(value, str) and len(value) < 80 and value.isprintable():
+        return value
+    return shown(value)
 
 
 _stdlib = logging.getLogger("bruno_llm")

@@ -1,12 +1,14 @@
 """Options on their way from bruno-core's words to a vendor's request body."""
 
 from collections.abc import Iterable, Mapping
+from itertools import islice
 
 from bruno_llm_base.types import Json
 
 __all__ = ["closest", "merged", "spelled"]
 
 _CLOSEST = 5
+_MOST_COMPARED, _LONGEST_COMPARED = 2000, 100  # the list is a server's, and comparing is slow
 
 
 def spelled(options: Mapping[str, object], names: Mapping[str, str]) -> Json:
@@ -41,4 +43,5 @@ def closest(name: str, known: Iterable[str]) -> list[str]:
     """Return the five of *known* that are most like *name*, the closest first."""
     import difflib  # for errors only, and slow to load
 
-    return difflib.get_close_matches(name, list(known), n=_CLOSEST, cutoff=0.0)
+    names = [other for other in islice(known, _MOST_COMPARED) if len(other) <= _LONGEST_COMPARED]
+    return difflib.get_close_matches(name[:_LONGEST_COMPARED], names, n=_CLOSEST, cutoff=0.0)

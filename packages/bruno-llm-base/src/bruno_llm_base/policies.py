@@ -4,6 +4,7 @@ from dataclasses import dataclass, fields
 from typing import TypeVar
 
 from bruno_llm_base.exceptions import ConfigurationError
+from bruno_llm_base.values import LONGEST, is_seconds, is_whole, shown
 
 __all__ = ["Retry", "Timeouts", "policy"]
 
@@ -32,14 +33,16 @@ class Retry:
 
     def __post_init__(self) -> None:
         """Check the values."""
-        if not isinstance(self.attempts, int) or isinstance(self.attempts, bool):
-            raise ConfigurationError(f"Retry.attempts is {self.attempts!r}: give a whole number")
-        if self.attempts < 1:
-            raise ConfigurationError(f"Retry.attempts is {self.attempts!r}: give 1 or more")
+        if not is_whole(self.attempts, least=1):
+            raise ConfigurationError(
+                f"Retry.attempts is {shown(self.attempts)}: give a whole number, 1 or more"
+            )
         for name in ("wait_initial", "wait_max", "deadline"):
             value = getattr(self, name)
-            if not _is_number(value) or not value >= 0:
-                raise ConfigurationError(f"Retry.{name} is {value!r}: give seconds, 0 or more")
+            if not is_seconds(value):
+                raise ConfigurationError(
+                    f"Retry.{name} is {shown(value)}: give seconds, 0 to {LONGEST}"
+                )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,9 +67,10 @@ class Timeouts:
         """Check the values."""
         for item in fields(self):
             value = getattr(self, item.name)
-            if value is not None and (not _is_number(value) or not value > 0):
+            if value is not None and not (is_seconds(value) and value > 0):
                 raise ConfigurationError(
-                    f"Timeouts.{item.name} is {value!r}: give seconds above 0, or None for no limit"
+                    f"Timeouts.{item.name} is {shown(value)}: give seconds above 0, up to {LONGEST},"
+                    " or None for no limit"
                 )
 
 
@@ -78,11 +82,9 @@ def policy(kind: type[_P], name: str, given: _P | None, **short: float | None) -
     """
     chosen = {field: value for field, value in short.items() if value is not None}
     if given is not None and chosen:
-        raise ConfigurationError(f"{name}={given!r} and its short form are given: give one of them")
+        raise ConfigurationError(
+            f"{name}={shown(given)} and its short form are given: give one of them"
+        )
     if given is not None and not isinstance(given, kind):
-        raise ConfigurationError(f"{name} is {given!r}: give a {kind.__name__}")
+        raise ConfigurationError(f"{name} is {shown(given)}: give a {kind.__name__}")
     return given or kind(**chosen)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -11,6 +11,7 @@ from bruno_core.models.config import BrunoConfig, LLMConfig
 
 from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.types import Json
+from bruno_llm_base.values import shown
 
 __all__ = ["from_config", "from_env", "from_file", "generic_env", "provider_of"]
 
@@ -51,7 +52,7 @@ def from_config(config: LLMConfig | BrunoConfig | Mapping[str, Any]) -> Json:
     given = dict(inner if isinstance(inner, Mapping) else config)
     for name in given:
         if not isinstance(name, str):
-            raise ConfigurationError(f"{name!r} is no name of a field: give text")
+            raise ConfigurationError(f"{shown(name)} is no name of a field: give text")
     return given
 
 
@@ -137,4 +138,4 @@ def _converted(variable: str, field: str, value: str) -> object:
     try:
         return convert(value)
     except ValueError:
-        raise ConfigurationError(f"{variable} is {value!r}: give a number") from None
+        raise ConfigurationError(f"{variable} is {shown(value)}: give a number") from None

@@ -1,7 +1,9 @@
 """Counting tokens without asking anyone."""
 
 from bruno_llm_base.conversation import Conversation, Text
+from bruno_llm_base.exceptions import InvalidRequestError
 from bruno_llm_base.types import ToolCall
+from bruno_llm_base.values import shown
 
 __all__ = ["estimate_conversation", "estimate_tokens"]
 
@@ -14,7 +16,12 @@ def estimate_tokens(text: str) -> int:
 
     Four bytes per token is the vendors' rule of thumb for English
     (https://platform.openai.com/tokenizer).
+
+    Raises:
+        InvalidRequestError: It is no text.
     """
+    if not isinstance(text, str):
+        raise InvalidRequestError(f"text is {shown(text)}: give a text")
     size = len(text.encode("utf-8", "surrogatepass"))
     return -(-size // _BYTES_PER_TOKEN)
 

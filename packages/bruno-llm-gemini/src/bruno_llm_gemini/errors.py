@@ -91,5 +91,5 @@ def _quotas(details: list[Json]) -> Iterator[str]:
 
 def _seconds(delay: str) -> float | None:
     """Read a protobuf duration in JSON, such as "45.837906927s"."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)s", delay)
+    found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)s", delay)
     return float(found[1]) if found else None

@@ -13,6 +13,7 @@ from bruno_llm_base import (
     Turn,
     Usage,
 )
+from bruno_llm_base.values import is_json
 
 __all__ = ["build", "read", "usage"]
 
@@ -81,16 +82,17 @@ def _result(text: str) -> Json:
     """Return what a tool answered as an object: Gemini takes nothing else."""
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         value = None
-    return value if isinstance(value, dict) else {"result": text}
+    return value if isinstance(value, dict) and is_json(value) else {"result": text}
 
 
 def _put_back(state: tuple[Json, ...], parts: list[Json]) -> None:
     """Give each signature back to the part that it came with."""
     # a text is signed at its end, so texts are matched from the last to the first
     texts = [block for block in state if not block.get("functionCall")]
-    for block in (*(b for b in state if b.get("functionCall")), *reversed(texts)):
+    calls = [block for block in state if isinstance(block.get("functionCall"), dict)]
+    for block in (*calls, *reversed(texts)):
         call = block.get("functionCall")
         places = parts if call else reversed(parts)
         waiting = (p for p in places if "thoughtSignature" not in p and _owns(p, call))
@@ -103,7 +105,7 @@ def _owns(part: Json, call: Json | None) -> bool:
     own = part.get("functionCall")
     if own is None or call is None:
         return own is call
-    return all(own[name] == value for name, value in call.items())
+    return all(own.get(name) == value for name, value in call.items())
 
 
 def read(candidate: Json, part: ModelResponse) -> None:

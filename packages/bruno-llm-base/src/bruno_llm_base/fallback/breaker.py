@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bruno_llm_base.exceptions import ConfigurationError
+from bruno_llm_base.values import LONGEST, is_seconds, is_whole, shown
 
 __all__ = ["Breaker", "Circuit"]
 
@@ -28,13 +29,14 @@ class Breaker:
 
     def __post_init__(self) -> None:
         """Check the values."""
-        for name, kind, least, cure in (
-            ("failures", int, 1, "a whole number, 1 or more"),
-            ("cooldown", int | float, 0, "seconds, 0 or more"),
-        ):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, kind) or not value >= least:
-                raise ConfigurationError(f"Breaker.{name} is {value!r}: give {cure}")
+        if not is_whole(self.failures, least=1):
+            raise ConfigurationError(
+                f"Breaker.failures is {shown(self.failures)}: give a whole number, 1 or more"
+            )
+        if not is_seconds(self.cooldown):
+            raise ConfigurationError(
+                f"Breaker.cooldown is {shown(self.cooldown)}: give seconds, 0 to {LONGEST}"
+            )
 
 
 class Circuit:

@@ -23,6 +23,7 @@ from bruno_llm_base.policies import policy
 from bruno_llm_base.provider import Diagnosis
 from bruno_llm_base.stream import TextStream
 from bruno_llm_base.types import Json, ModelResponse
+from bruno_llm_base.values import shown
 
 __all__ = ["FallbackLLM"]
 
@@ -62,6 +63,8 @@ class FallbackLLM(LLMInterface):
         self._given = _checked_members(members)
         self._breaker = policy(Breaker, "breaker", breaker)
         self._observers = checked_observers(observers)
+        if not callable(clock):
+            raise ConfigurationError(f"clock is {shown(clock)}: give a callable")
         self._clock = clock
         self._members = [Member(in_full(llm), Circuit(self._breaker, clock)) for llm in self._given]
 
@@ -256,7 +259,7 @@ def _arguments(
     model = options.pop("model", None)
     if model is not None:
         raise InvalidRequestError(
-            f"model is {model!r}, but several providers may answer, and none knows another's models:"
+            f"model is {shown(model)}, but several providers may answer, and none knows another's models:"
             " name each one's model when you build it"
         )
     given = {"temperature": temperature, "max_tokens": max_tokens, "prompt": prompt}

@@ -10,6 +10,7 @@ from bruno_llm_base.exceptions import ConfigurationError, InvalidRequestError
 from bruno_llm_base.limits.headers import LimitState
 from bruno_llm_base.limits.line import Line
 from bruno_llm_base.limits.windows import MemoryStore, Place
+from bruno_llm_base.values import LONGEST, is_seconds, is_whole, shown
 
 __all__ = ["Permit", "RateLimit", "preset"]
 
@@ -80,15 +81,18 @@ class RateLimit:
             "max_concurrent": max_concurrent,
         }
         for name, value in limits.items():
-            if value is not None and (type(value) is not int or value < 1):
+            if value is not None and not is_whole(value, least=1):
                 raise ConfigurationError(
-                    f"RateLimit.{name} is {value!r}: give a whole number, 1 or more, or None for no"
+                    f"RateLimit.{name} is {shown(value)}: give a whole number, 1 or more, or None for no"
                     " limit"
                 )
-        if max_wait is not None and (type(max_wait) not in (int, float) or not max_wait >= 0):
+        if max_wait is not None and not is_seconds(max_wait):
             raise ConfigurationError(
-                f"RateLimit.max_wait is {max_wait!r}: give seconds, 0 or more, or None for no limit"
+                f"RateLimit.max_wait is {shown(max_wait)}: give seconds, 0 to {LONGEST}, or None for no"
+                " limit"
             )
+        if not callable(clock):
+            raise ConfigurationError(f"RateLimit.clock is {shown(clock)}: give a callable")
         given: dict[str, Any] = {**limits, "max_wait": max_wait}
         self._settings = {name: value for name, value in given.items() if value is not None}
         self._clock = clock
@@ -113,8 +117,8 @@ class RateLimit:
             RateLimitError: The wait is longer than `max_wait`; `retry_after` says how long it is,
                 where that is known. Raised as soon as it is known.
         """
-        if type(tokens) is not int or tokens < 0:
-            raise InvalidRequestError(f"tokens is {tokens!r}: give a whole number, 0 or more")
+        if not is_whole(tokens, least=0):
+            raise InvalidRequestError(f"tokens is {shown(tokens)}: give a whole number, 0 or more")
         if self._most_tokens is not None and tokens > self._most_tokens:
             raise InvalidRequestError(
                 f"the request takes up to {tokens} tokens, and RateLimit.tokens_per_minute is"
@@ -148,6 +152,8 @@ def preset(name: str, known: Mapping[str, Mapping[str, Any]]) -> RateLimit:
     Raises:
         ConfigurationError: It has none; the message names the closest that it has.
     """
+    if not isinstance(name, str):
+        raise ConfigurationError(f"the preset is {shown(name)}: give its name")
     if name not in known:
         raise ConfigurationError(f"there is no preset {name!r}{did_you_mean(name, known)}")
     return RateLimit(**known[name])

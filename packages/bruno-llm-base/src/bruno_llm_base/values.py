@@ -1,0 +1,41 @@
+"""Whether a user's value makes sense, and how a wrong one is named in an error."""
+
+import json
+
+__all__ = ["INT64", "LONGEST", "is_json", "is_seconds", "is_whole", "shown"]
+
+LONGEST = 1_000_000_000
+"""Seconds, some 30 years: event loops and HTTP libraries fail on infinity and beyond."""
+
+INT64 = 2**63 - 1
+"""The largest whole number that every server can read."""
+
+_MOST_SHOWN = 80
+
+
+def shown(value: object) -> str:
+    """Return *value* for an error's message: at most 80 characters, whatever its `repr` does."""
+    try:
+        text = repr(value)
+    except Exception:  # noqa: BLE001 - somebody's own, or an int of more digits than Python prints
+        return f"a {type(value).__name__}"
+    return text if len(text) <= _MOST_SHOWN else f"{text[: _MOST_SHOWN - 3]}..."
+
+
+def is_whole(value: object, *, least: int) -> bool:
+    """Whether *value* is a whole number, *least* or more, that every server can read."""
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= INT64
+
+
+def is_json(value: object) -> bool:
+    """Whether *value* can be sent as JSON: no NaN, no infinity, no half of a surrogate pair."""
+    try:
+        json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return True
+
+
+def is_seconds(value: object) -> bool:
+    """Whether *value* is a time in seconds, from 0 to `LONGEST`."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= LONGEST
