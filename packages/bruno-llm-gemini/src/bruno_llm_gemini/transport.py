@@ -135,6 +135,7 @@ def _composing_client(tls: ssl.SSLContext) -> Any:
 
 def _open_http_client(host: str, tls: ssl.SSLContext) -> Any:
     import httpx2
+    from bruno_llm_base.transport.cookies import cookie_jar
 
     kind = httpx2.AsyncClient
     if aiohttp_carries(host):
@@ -143,6 +144,7 @@ def _open_http_client(host: str, tls: ssl.SSLContext) -> Any:
         kind = Httpx2AiohttpClient
     return kind(
         verify=tls,
+        cookies=cookie_jar(),
         limits=httpx2.Limits(
             max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS
         ),

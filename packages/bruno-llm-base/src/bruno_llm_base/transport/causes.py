@@ -57,6 +57,10 @@ _CAUSES: dict[str, tuple[type[LLMError], str]] = {
     "RemoteProtocolError": (ServiceUnavailableError, _DROPPED),
     "BadStatusLine": (InvalidResponseError, "the server does not speak HTTP"),
     "BadHttpMessage": (InvalidResponseError, "the server does not speak HTTP"),
+    "InvalidHeader": (InvalidResponseError, "the server does not speak HTTP"),
+    "LineTooLong": (InvalidResponseError, "the server does not speak HTTP"),
+    "ContentLengthError": (ServiceUnavailableError, _DROPPED),
+    "TransferEncodingError": (ServiceUnavailableError, _DROPPED),
     "DecodingError": (InvalidResponseError, "the server's answer cannot be decompressed"),
     "ContentEncodingError": (InvalidResponseError, "the server's answer cannot be decompressed"),
 }

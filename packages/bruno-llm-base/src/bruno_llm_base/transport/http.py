@@ -48,8 +48,9 @@ class HttpTransport:
             owned: Whether the client is ours to close.
         """
         self._client = client
-        # open_http_client has made a header of the login; a client of the user's knows no other way
-        self._base_url = (_without_login(base_url) if owned else base_url).rstrip("/")
+        # httpx logs URLs, so a login goes into a header; open_http_client has made one already
+        self._headers = {} if owned or getattr(client, "auth", None) else _login(base_url)
+        self._base_url = _without_login(base_url).rstrip("/")
         self._framing = framing
         self._timeout = {"connect": connect, "read": None, "write": None, "pool": None}
         self._owned = owned
@@ -62,7 +63,7 @@ class HttpTransport:
             InvalidResponseError: It is compressed in a way that is not safe to read.
         """
         url = self._urls.get(path) or self._base_url + path
-        request = self._client.build_request(method, url, json=body)
+        request = self._client.build_request(method, url, json=body, headers=self._headers)
         self._urls[path] = request.url  # reading a URL costs as much as all our own work
         request.extensions["timeout"] = self._timeout
         response = await self._client.send(request, stream=True)
@@ -85,6 +86,8 @@ def open_http_client(base_url: str, *, headers: Mapping[str, str]) -> Any:
     """
     import httpx
 
+    from bruno_llm_base.transport.cookies import cookie_jar  # it loads all of http.client
+
     kind = httpx.AsyncClient
     if aiohttp_carries(urlsplit(base_url).hostname or ""):
         from httpx_aiohttp import HttpxAiohttpClient
@@ -92,6 +95,7 @@ def open_http_client(base_url: str, *, headers: Mapping[str, str]) -> Any:
         kind = HttpxAiohttpClient
     return kind(
         headers=_login(base_url) | {"accept-encoding": ENCODINGS} | dict(headers),
+        cookies=cookie_jar(),
         limits=httpx.Limits(
             max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS
         ),

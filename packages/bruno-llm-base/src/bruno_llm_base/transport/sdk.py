@@ -67,6 +67,8 @@ class SdkTransport:
                 f" {client_type.__name__}"
             )
         if owned:
+            from bruno_llm_base.transport.cookies import cookie_jar  # it loads all of http.client
+
             refuse_login(access.base_url or "")
             carried = aiohttp_carries(urlsplit(access.address).hostname or "")
             http_client = bounded(
@@ -79,7 +81,9 @@ class SdkTransport:
                 base_url=access.base_url,
                 timeout=timeout,
                 # a redirect would carry the conversation, and Anthropic's key, to another host
-                http_client=http_client(timeout=timeout, follow_redirects=False),
+                http_client=http_client(
+                    timeout=timeout, follow_redirects=False, cookies=cookie_jar()
+                ),
             )
         return cls(
             client, stream_type=sdk.AsyncStream, status_error=sdk.APIStatusError, owned=owned
