@@ -257,7 +257,6 @@ def test_documents_that_are_wrong_in_several_places(name, llm, canned, made, dat
     asyncio.run(ask(llm))
 
 
-@pytest.mark.xfail(strict=True, reason="types.py: a count may be of any size, or negative")
 async def test_a_count_that_is_none_counts_as_not_reported(llm, canned, vendor, asked):
     def odd(document, value):
         if isinstance(document, dict):

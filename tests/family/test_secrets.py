@@ -211,7 +211,6 @@ IN_HEADERS = dict.fromkeys(
 ) | {"x-ratelimit-limit-requests": KEY, "anthropic-ratelimit-requests-limit": KEY}
 
 
-@pytest.mark.xfail(strict=True, reason="exchange.py: nothing but a message is blotted out")
 @pytest.mark.parametrize("shape", ECHOES)
 async def test_a_server_that_repeats_the_key_is_not_passed_on(kind, server, audience, shape):
     html = isinstance(ECHOES[shape], str)

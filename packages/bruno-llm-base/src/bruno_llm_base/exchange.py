@@ -1,8 +1,8 @@
 """One attempt of a request: on the wire, within its time limits, with errors of ours only."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 from jiter import from_json
 
@@ -58,15 +58,26 @@ class Exchange:
         sent: Whether the server may have seen the request.
     """
 
-    __slots__ = ("_deadline", "_open", "_read_error", "_reply", "_timeouts", "request_id", "sent")
+    __slots__ = (
+        "_blot",
+        "_deadline",
+        "_open",
+        "_read_error",
+        "_reply",
+        "_timeouts",
+        "request_id",
+        "sent",
+    )
 
     def __init__(
         self,
         open_transport: Callable[[], Awaitable[Transport]],
         timeouts: Timeouts,
         read_error: ReadError,
+        blot: Callable[[Any], Any],
     ) -> None:
         self._open = open_transport
+        self._blot = blot
         self._timeouts = timeouts
         self._read_error = read_error
         self._deadline = Deadline(timeouts.total)
@@ -91,7 +102,7 @@ class Exchange:
             LLMError: The server cannot be reached, refuses, takes too long, or does not stream.
         """
         reply = await self._bounded(self._fetch(request))
-        self.request_id = request_id(reply.headers)
+        self.request_id = self._blot(request_id(reply.headers))
         if not 200 <= reply.status_code < 300:
             body = await self._bounded(reply.read())
             raise self._refusal(_object(body) or {})
@@ -187,10 +198,12 @@ class Exchange:
 
     def _refusal(self, data: Json) -> LLMError:
         reply = self._sent()
+        data = self._blot(data)  # some servers repeat what they were sent, the key as well
         try:
             facts = self._read_error(reply.status_code, reply.headers, data)
         except (LookupError, TypeError, ValueError, AttributeError):
             facts = ErrorFacts()  # no document that we know: the status decides
+        facts = replace(facts, request_id=facts.request_id or self.request_id)
         return error_from(facts, reply.status_code, reply.headers)
 
 

@@ -18,6 +18,7 @@ from bruno_llm_base.exceptions import (
     ServiceUnavailableError,
 )
 from bruno_llm_base.types import ModelResponse
+from bruno_llm_base.values import LONGEST, is_whole
 
 __all__ = ["ErrorFacts", "answer_text", "error_from", "request_id", "server_wait"]
 
@@ -30,7 +31,7 @@ _BY_STATUS: dict[int, type[LLMError]] = {
     429: RateLimitError,
 }
 _SERVER_ERROR, _CLIENT_ERROR, _REDIRECT = 500, 400, 300
-_LONGEST_MESSAGE = 500
+_LONGEST_MESSAGE, _LONGEST_WORD = 500, 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,11 +87,11 @@ def error_from(facts: ErrorFacts, status: int, headers: Mapping[str, str]) -> LL
 
 
 def _word(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None
+    return value[:_LONGEST_WORD] if isinstance(value, str) and value else None
 
 
 def _count(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    return value if isinstance(value, int) and is_whole(value, least=0) else None
 
 
 _SAID_NOTHING: dict[type[LLMError], str] = {
@@ -120,7 +121,7 @@ def _kind_of(status: int) -> type[LLMError]:
 
 def request_id(headers: Mapping[str, str]) -> str | None:
     """Return the vendor's name for a request."""
-    return headers.get("x-request-id") or headers.get("request-id")
+    return _word(headers.get("x-request-id") or headers.get("request-id"))
 
 
 def server_wait(headers: Mapping[str, str]) -> float | None:
@@ -148,7 +149,7 @@ def _number(text: str | None) -> float | None:
         number = float(text or "")
     except ValueError:
         return None
-    return number if 0 <= number < float("inf") else None
+    return number if 0 <= number <= LONGEST else None
 
 
 def answer_text(response: ModelResponse, provider: str) -> str:

@@ -20,6 +20,7 @@ _NO_OPTIONS = frozenset(
         "client",
         "max_retries",
         "observers",
+        "rate_limit",
         "retry",
         "strict",
         "system_prompt",

@@ -5,7 +5,7 @@
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from bruno_llm_base.exceptions import LLMError
 from bruno_llm_base.exchange import ReadError, Request
@@ -37,6 +37,7 @@ class Pipeline:
         read_limits: Reads what a server says of its own limits.
         timeouts: How long each step may take.
         read_error: Reads the vendor's error documents.
+        blot: Returns what a server said without our secrets.
         amend: Returns a body without what the server has just refused, or None.
         explain: Has the last word on an error before it is raised.
         observers: Hear every event.
@@ -50,6 +51,7 @@ class Pipeline:
     read_limits: Callable[[Mapping[str, str]], LimitState | None]
     timeouts: Timeouts
     read_error: ReadError
+    blot: Callable[[Any], Any]
     amend: Callable[[Request, LLMError], Json | None]
     explain: Callable[[LLMError], Awaitable[None]]
     observers: Sequence[Observer]

@@ -35,6 +35,7 @@ from bruno_llm_base.stream import TextStream
 from bruno_llm_base.tokens import estimate_conversation, estimate_tokens
 from bruno_llm_base.transport import MAX_CONNECTIONS, PerLoop
 from bruno_llm_base.types import Json, ModelResponse, checked
+from bruno_llm_base.values import is_json, is_whole, shown
 
 __all__ = ["BaseProvider", "Diagnosis"]
 
@@ -129,7 +130,11 @@ class BaseProvider(Dialect, LLMInterface):
         }
         self._settings = check(Settings, given, ConfigurationError)
         self._timeouts = policy(Timeouts, "timeouts", timeouts, total=timeout)
-        attempts = max_retries + 1 if isinstance(max_retries, int) else max_retries
+        if max_retries is not None and not is_whole(max_retries, least=0):
+            raise ConfigurationError(
+                f"max_retries is {shown(max_retries)}: give a whole number, 0 or more"
+            )
+        attempts = None if max_retries is None else max_retries + 1
         self._retry = policy(Retry, "retry", retry, attempts=attempts)
         self._retry_budget = RetryBudget()
         self._rate_limit = _checked_limit(rate_limit)
@@ -236,7 +241,13 @@ class BaseProvider(Dialect, LLMInterface):
         }
 
     def set_system_prompt(self, prompt: str) -> None:
-        """Begin every conversation with *prompt*; an empty one removes it."""
+        """Begin every conversation with *prompt*; an empty one removes it.
+
+        Raises:
+            InvalidRequestError: It is no text.
+        """
+        if not isinstance(prompt, str | None):
+            raise InvalidRequestError(f"the system prompt is {shown(prompt)}: give a text")
         self._system_prompt = prompt or None
 
     def get_system_prompt(self) -> str | None:
@@ -314,9 +325,11 @@ class BaseProvider(Dialect, LLMInterface):
     def _request(self, messages: Messages, call: Json, *, stream: bool) -> Request:
         """Return what to send: conversation, options, body."""
         conversation = Conversation.of(messages, self._system_prompt)
-        model = call.pop("model", None) or self._model
-        if not isinstance(model, str):
-            raise InvalidRequestError(f"model is {model!r}: give its name")
+        model = call.pop("model", None)
+        if model is None:
+            model = self._model
+        if not isinstance(model, str) or not model.strip() or not is_json(model):
+            raise InvalidRequestError(f"model is {shown(model)}: give its name")
         options, dropped = self._fitting.options(self, model, call)
         for name in dropped:
             self._warn(model, name)
@@ -374,6 +387,7 @@ class BaseProvider(Dialect, LLMInterface):
             read_limits=self.read_limits,
             timeouts=timeouts,
             read_error=self._read_error,
+            blot=self._access.blot,
             amend=self._amend,
             explain=explain,
             observers=(log_event, *self._observers),
@@ -399,14 +413,11 @@ class BaseProvider(Dialect, LLMInterface):
         return names
 
     def _read_error(self, status: int, headers: Mapping[str, str], data: Json) -> ErrorFacts:
-        """Read an error, and blot out the key: some servers repeat what they were sent."""
+        """Read an error, and when the limits that it speaks of are there again."""
         facts = self.read_error(status, headers, data)
         if facts.retry_after is None and status == 429 and server_wait(headers) is None:
             said = self.read_limits(headers)
-            facts = facts if said is None else replace(facts, retry_after=said.wait)
-        key = self._access.key
-        if key and key in facts.message:
-            return replace(facts, message=facts.message.replace(key, "***"))
+            return facts if said is None else replace(facts, retry_after=said.wait)
         return facts
 
     async def _explain(self, error: LLMError) -> None:
@@ -434,14 +445,18 @@ class BaseProvider(Dialect, LLMInterface):
 
 def _checked_limit(limit: RateLimit | None) -> RateLimit | None:
     if not isinstance(limit, RateLimit | None):
-        raise ConfigurationError(f"rate_limit is {limit!r}: give a RateLimit")
+        raise ConfigurationError(f"rate_limit is {shown(limit)}: give a RateLimit")
     return limit
 
 
 def _asked(messages: Messages | None, prompt: str | None) -> Messages:
     if (messages is None) == (prompt is None):
         raise InvalidRequestError("give either messages or prompt")
-    return messages if messages is not None else prompt or ""
+    if messages is not None:
+        return messages
+    if not isinstance(prompt, str):
+        raise InvalidRequestError(f"prompt is {shown(prompt)}: give a text")
+    return prompt
 
 
 def _rebuild(kind: type[BaseProvider], keywords: Json) -> BaseProvider:

@@ -97,7 +97,9 @@ class Run:
         self._sent_first = self._sent_first or self._began_attempt
         self._answer = Answer()
         self._ended = False
-        self._exchange = Exchange(pipeline.transport, pipeline.timeouts, pipeline.read_error)
+        self._exchange = Exchange(
+            pipeline.transport, pipeline.timeouts, pipeline.read_error, pipeline.blot
+        )
         return self._exchange
 
     async def end(self) -> None:

@@ -10,6 +10,8 @@ from typing import Any, Literal, Self
 
 from bruno_core.models import Message, MessageRole
 
+from bruno_llm_base.values import INT64, is_whole
+
 __all__ = [
     "NOTHING",
     "TOOL_CALL_PLACEHOLDER",
@@ -272,8 +274,8 @@ def checked(part: ModelResponse) -> ModelResponse:
     if part.usage is not _NO_USAGE:
         counts = _counts(part.usage)
         for count in counts:
-            if count is not None and type(count) is not int:
-                sound = [count if type(count) is int else None for count in counts]
+            if count is not None and (type(count) is not int or not 0 <= count <= INT64):
+                sound = [count if is_whole(count, least=0) else None for count in counts]
                 part.usage = Usage(**dict(zip(_COUNTS, sound, strict=True)))
                 break
     for call in part.tool_calls:
