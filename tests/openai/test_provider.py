@@ -6,6 +6,7 @@ from bruno_core.models import Message
 from bruno_llm_base import (
     ContentBlockedError,
     ContextLengthExceededError,
+    InvalidRequestError,
     ModelNotFoundError,
     ModelResponse,
     PermissionDeniedError,
@@ -118,8 +119,14 @@ async def test_a_context_overflow_has_its_figures(server, llm):
     ],
 )
 def test_errors_of_servers_of_this_protocol(error, kind, status):
-    facts = read({"error": error})
+    facts = read(400, {"error": error})
     assert (facts.kind, facts.status) == (kind, status)
+
+
+def test_a_bad_request_is_told_by_its_type_only_where_no_status_tells_more():
+    error = {"error": {"type": "invalid_request_error"}}
+    assert read(200, error).kind is InvalidRequestError
+    assert read(401, error).kind is None
 
 
 async def test_a_key_that_the_server_repeats_is_blotted_out(server, llm):

@@ -7,6 +7,7 @@ from bruno_llm_base import (
     ContentBlockedError,
     ContextLengthExceededError,
     ErrorFacts,
+    InvalidRequestError,
     Json,
     LLMError,
     ModelNotFoundError,
@@ -43,7 +44,7 @@ _BY_CODE: dict[str, type[LLMError]] = {
 _FIGURES = re.compile(r"maximum context length is (\d{1,12})\b.*?\b(\d{1,12}) tokens", re.DOTALL)
 
 
-def read(data: Json) -> ErrorFacts:
+def read(status: int, data: Json) -> ErrorFacts:
     """Read an error document, or the error inside a stream."""
     error = data.get("error")
     if not isinstance(error, dict):
@@ -51,6 +52,10 @@ def read(data: Json) -> ErrorFacts:
     message = str(error.get("message") or "")[:1000]
     code, kind = error.get("code"), error.get("type")
     known = _BY_CODE.get(str(code)) or _BY_CODE.get(str(kind))
+    if known is None and status == 200 and kind == "invalid_request_error":
+        known = (
+            InvalidRequestError  # many a status has this type, but in a stream there is no other
+        )
     figures = _FIGURES.search(message)
     limit, actual = error.get("n_ctx"), error.get("n_prompt_tokens")
     if figures and known is ContextLengthExceededError:

@@ -101,7 +101,7 @@ class OpenAIProvider(BaseProvider):
         return [model["id"] for model in data["data"]]
 
     def read_error(self, status: int, headers: Mapping[str, str], data: Json) -> ErrorFacts:
-        return errors.read(data)
+        return errors.read(status, data)
 
     def read_limits(self, headers: Mapping[str, str]) -> LimitState | None:
         return read_durations(headers)
