@@ -45,6 +45,7 @@ def test_every_way_to_say_that_the_prompt_is_too_long(status, said):
     ("status", "said", "kind"),
     [
         (200, "an error was encountered while running the model", ServiceUnavailableError),
+        (200, "you (me) have reached your weekly usage limit, upgrade", QuotaExceededError),
         (400, '"m" does not support thinking', None),
         (404, "model 'm' not found", ModelNotFoundError),
         (404, None, None),

@@ -46,7 +46,7 @@ def read(status: int, data: Json) -> ErrorFacts:
             limit=_number(_LIMIT, said),
             actual=_number(_ACTUAL, said),
         )
-    used_up = status == 429 and _USED_UP.search(said)
+    used_up = status in (200, 429) and _USED_UP.search(said)
     kind = QuotaExceededError if used_up else _BY_STATUS.get(status)
     return ErrorFacts(kind=kind, message=_sentence(said))
 
