@@ -11,7 +11,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import get_args
 
-import certifi
 import pytest
 from bruno_llm_base import (
     AuthenticationError,
@@ -32,6 +31,8 @@ from bruno_llm_base import (
 )
 from bruno_llm_base.testing import FakeAnswer, FakeError, Fault, RawReply, Received
 from bruno_llm_base.testing.script import ErrorKind, Mishap
+
+pytestmark = pytest.mark.usefixtures("few_certificates")
 
 RETRY = Retry(attempts=3, wait_initial=0)
 
@@ -215,8 +216,6 @@ TABLE = {
               between_events=0.01),                         fails(Unread),     breaks(Unread, 1, "one two")),
 
     # Nothing comes, or not all of it, and in time; pings are nothing
-    "a late header": Row(
-        Fault(before_header=9),                             late(no_first),    late(no_first), FIRST),
     "a late first event": Row(
         Fault(before_first_event=9),                        late(no_first),    late(no_first), FIRST),
     "a late first event, and pings": Row(
@@ -313,20 +312,6 @@ for kind, (error, attempts, to_ollama) in IN_BAND.items():
 
 
 # -- how it is checked ----------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def one_certificate(tmp_path_factory):
-    """Return a file with one certificate: to load all takes longer than most tests here."""
-    end = "-----END CERTIFICATE-----"
-    path = tmp_path_factory.mktemp("tls") / "one.pem"
-    path.write_text(certifi.contents().partition(end)[0] + end)
-    return path
-
-
-@pytest.fixture(autouse=True)
-def _few_certificates(monkeypatch, one_certificate):
-    monkeypatch.setenv("SSL_CERT_FILE", str(one_certificate))
 
 
 def asked(server):

@@ -1,0 +1,187 @@
+"""However a caller leaves, the server sees it at once, on every provider."""
+
+import asyncio
+import time
+from contextlib import suppress
+
+import pytest
+from bruno_llm_base import LLMFactory
+from bruno_llm_base.testing import FakeAnswer, Fault
+
+ENDLESS = FakeAnswer(text="word " * 200)
+BEFORE_THE_HEADER = Fault(then="stall")
+BEFORE_THE_FIRST_TEXT = Fault(ENDLESS, after=0, then="stall")
+IN_MID_STREAM = Fault(ENDLESS, between_events=0.02)
+IN_A_STALL = Fault(ENDLESS, after=6, then="stall")
+IN_PINGS = Fault(ENDLESS, after=6, then="stall", pings=0.005)
+
+
+pytestmark = pytest.mark.usefixtures("few_certificates")
+
+
+class ConsumerError(Exception):
+    pass
+
+
+@pytest.fixture
+async def llm(name, server):
+    async with LLMFactory.create(name, **server.connection()) as llm:
+        await llm.generate("warm up: import the SDK, open the connection")
+        yield llm
+
+
+async def until(condition):
+    """Wait for the server's thread, one second at most."""
+    give_up = time.monotonic() + 1
+    while not condition() and time.monotonic() < give_up:  # noqa: ASYNC110 - another thread's state
+        await asyncio.sleep(0.001)
+    assert condition()
+
+
+async def check_that_it_is_seen(server, left):
+    """Check that the server saw the client of the latest request leave within 100 ms."""
+    received = server.received[-1]
+    await until(lambda: received.left_at)
+    assert received.left_at - left < 0.1
+    await until(lambda: server.open_connections == 0)
+
+
+# -- in the task that reads -------------------------------------------------------------------------
+
+
+async def breaks_off(llm):
+    async for _ in llm.stream("hi"):
+        break
+
+
+async def fails_itself(llm):
+    with suppress(ConsumerError):
+        async for _ in llm.stream("hi"):
+            raise ConsumerError
+
+
+async def fails_in_a_context(llm):
+    with suppress(ConsumerError):
+        async with llm.stream("hi") as stream:
+            async for _ in stream:
+                raise ConsumerError
+
+
+async def enters_and_goes(llm):
+    async with llm.stream("hi"):
+        pass
+
+
+async def closes(llm):
+    stream = llm.stream("hi")
+    await anext(stream)
+    await stream.aclose()
+
+
+async def closes_unread(llm):
+    stream = await llm.stream("hi")
+    await stream.aclose()
+
+
+async def forgets(llm):
+    stream = await llm.stream("hi")
+    await anext(stream)
+    del stream
+
+
+@pytest.mark.parametrize("fault", [IN_MID_STREAM, IN_A_STALL, IN_PINGS])
+@pytest.mark.parametrize(
+    "leave",
+    [
+        breaks_off,
+        fails_itself,
+        fails_in_a_context,
+        enters_and_goes,
+        closes,
+        closes_unread,
+        forgets,
+    ],
+)
+async def test_leaving_a_stream(llm, server, leave, fault):
+    for _ in range(3):
+        server.say(fault)
+        await leave(llm)
+        await check_that_it_is_seen(server, time.monotonic())
+    assert await llm.generate("still there?") == FakeAnswer().text
+
+
+# -- from outside -----------------------------------------------------------------------------------
+
+
+async def reads(llm):
+    async for _ in llm.stream("hi"):
+        pass
+
+
+async def enters(llm):
+    async with llm.stream("hi") as stream:
+        async for _ in stream:
+            pass
+
+
+async def lingers(llm):
+    async for _ in llm.stream("hi"):
+        await asyncio.sleep(9)
+
+
+async def awaits(llm):
+    stream = await llm.stream("hi")
+    async for _ in stream:
+        pass
+
+
+async def asks(llm):
+    await llm.generate("hi")
+
+
+@pytest.mark.parametrize(
+    "fault", [BEFORE_THE_HEADER, BEFORE_THE_FIRST_TEXT, IN_MID_STREAM, IN_A_STALL, IN_PINGS]
+)
+@pytest.mark.parametrize("work", [reads, enters, awaits, lingers, asks])
+async def test_cancelling_the_task(llm, server, work, fault):
+    if work is asks and fault is IN_MID_STREAM:
+        fault = Fault(ENDLESS, between_events=9)  # a document has two parts
+    for number in range(2, 5):
+        server.say(fault)
+        task = asyncio.create_task(work(llm))
+        await until(lambda number=number: len(server.received) == number)
+        await asyncio.sleep(0.02)
+        assert not task.done()
+        left = time.monotonic()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await check_that_it_is_seen(server, left)
+    assert await llm.generate("still there?") == FakeAnswer().text
+
+
+async def test_a_time_limit_of_the_callers_own(llm, server):
+    for _ in range(3):
+        server.say(IN_A_STALL)
+        with pytest.raises(TimeoutError) as caught:
+            async with asyncio.timeout(0.03):
+                await reads(llm)
+        assert type(caught.value) is TimeoutError
+        await check_that_it_is_seen(server, time.monotonic())
+
+
+async def test_one_of_many_leaves(llm, server):
+    server.say(IN_MID_STREAM, times=20)
+    tasks = [asyncio.create_task(reads(llm)) for _ in range(20)]
+    await until(lambda: len(server.received) == 21)
+    tasks[7].cancel()
+    left = time.monotonic()
+    await until(lambda: any(received.left_at for received in server.received))
+    await asyncio.sleep(0.05)
+    (gone,) = [received for received in server.received if received.left_at]
+    assert gone.left_at - left < 0.1
+    assert [task.done() for task in tasks].count(True) == 1
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+    await check_that_it_is_seen(server, time.monotonic())

@@ -1,0 +1,163 @@
+"""One provider object in several event loops, threads and processes, and not a word on stderr."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+from bruno_llm_base import LLMFactory
+from bruno_llm_base.testing import FakeAnswer, Fault
+
+pytestmark = pytest.mark.usefixtures("few_certificates")
+
+PROGRAM = """
+import asyncio
+import json
+import multiprocessing
+import os
+import sys
+import threading
+import warnings
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # bruno-core's own
+    from bruno_llm_base import LLMFactory
+
+kept = []
+
+
+async def ask(llm, *, leave=False):
+    # debug mode complains of a machine that is slow, which is not ours to mend
+    asyncio.get_running_loop().slow_callback_duration = 60
+    said = [await llm.generate("hi"), "".join([piece async for piece in llm.stream("hi")])]
+    if leave:  # in ways that close nothing
+        async for _ in llm.stream("hi"):
+            break
+        stream = await llm.stream("hi")
+        kept.append(stream)
+        await anext(stream)
+    return said
+
+
+def in_a_process(llm):
+    return asyncio.run(ask(llm))
+
+
+def main(name, base_url):
+    llm = LLMFactory.create(name, base_url=base_url)
+    said = []
+    for _ in range(3):
+        said += asyncio.run(ask(llm, leave=True))
+
+    async def close():
+        async with llm:
+            return await ask(llm)
+
+    said += asyncio.run(close())
+
+    with asyncio.Runner() as runner:  # as Jupyter does: one loop, one task for each cell
+        for _ in range(3):
+            said += runner.run(ask(llm))
+
+    threads = [
+        threading.Thread(target=lambda: said.extend(asyncio.run(ask(llm, leave=True))))
+        for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        for answer in pool.map(in_a_process, [llm] * 4):
+            said += answer
+        pool.close()
+        pool.join()
+
+    async def drop():
+        other = LLMFactory.create(name, base_url=base_url)
+        return await ask(other, leave=True)
+
+    said += asyncio.run(drop())
+    print(json.dumps(said))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
+"""
+
+
+def test_a_program_that_uses_it_everywhere_says_nothing(name, server, tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM)
+    connection = server.connection()
+    keys = {"openai": "OPENAI_API_KEY", "claude": "ANTHROPIC_API_KEY", "gemini": "GEMINI_API_KEY"}
+    key = {keys[name]: connection["api_key"]} if name in keys else {}
+    done = subprocess.run(
+        [sys.executable, "-X", "dev", "-W", "error", program, name, connection["base_url"]],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env=dict(os.environ) | key,
+    )
+    assert done.stderr == ""
+    said = json.loads(done.stdout)
+    assert said == [FakeAnswer().text] * len(said)
+    assert len(said) == 2 * (3 + 1 + 3 + 4 + 4 + 1)
+
+
+def until(condition):
+    """Wait for the server's thread, one second at most."""
+    give_up = time.monotonic() + 1
+    while not condition() and time.monotonic() < give_up:
+        time.sleep(0.001)
+    assert condition()
+
+
+async def ask_and_leave(llm):
+    answers = await asyncio.gather(*(llm.generate("hi") for _ in range(5)))
+    async for _ in llm.stream("hi"):
+        break
+    return answers
+
+
+def test_a_loop_that_ends_leaves_no_connection(name, server):
+    llm = LLMFactory.create(name, **server.connection())
+    for _ in range(3):
+        assert asyncio.run(ask_and_leave(llm)) == [FakeAnswer().text] * 5
+        until(lambda: server.open_connections == 0)
+
+
+def test_threads_share_a_provider_and_no_connection(name, server):
+    def ask():
+        for _ in range(3):
+            answers.extend(asyncio.run(ask_and_leave(llm)))
+
+    llm, answers = LLMFactory.create(name, **server.connection()), []
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert answers == [FakeAnswer().text] * 60
+    until(lambda: server.open_connections == 0)
+
+
+def test_a_run_that_fails_leaves_no_connection(name, server):
+    async def fail():
+        stream = await llm.stream("hi")
+        await anext(stream)
+        raise LookupError
+
+    server.say(Fault(FakeAnswer(text="word " * 100), between_events=0.02), times=3)
+    llm = LLMFactory.create(name, **server.connection())
+    for _ in range(3):
+        with pytest.raises(LookupError):
+            asyncio.run(fail())
+        until(lambda: server.open_connections == 0)
+    assert asyncio.run(llm.generate("still there?")) == FakeAnswer().text
