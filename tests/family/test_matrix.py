@@ -23,6 +23,7 @@ from bruno_llm_base import (
     ModelNotFoundError,
     PermissionDeniedError,
     QuotaExceededError,
+    RateLimit,
     RateLimitError,
     Retry,
     ServiceUnavailableError,
@@ -39,13 +40,12 @@ RETRY = Retry(attempts=3, wait_initial=0)
 
 def limiter():
     """Return the keywords that let one attempt at a time go to the server."""
-    return {}
+    return {"rate_limit": RateLimit(max_concurrent=1)}
 
 
 async def check_that_all_permits_are_back(keywords):
-    if limit := keywords.get("rate_limit"):
-        permit = await asyncio.wait_for(limit.acquire(0), 0.05)
-        permit.cancel()
+    permit = await asyncio.wait_for(keywords["rate_limit"].acquire(0), 0.05)
+    permit.cancel()
 
 
 # -- the words of the table -----------------------------------------------------------------------
@@ -134,7 +134,7 @@ Unread, Broken = InvalidResponseError, StreamError
 
 CONNECT, FIRST = Timeouts(connect=0.04), Timeouts(first_token=0.04)
 NEXT, TOTAL = Timeouts(first_token=0.1, between_tokens=0.04), Timeouts(total=0.1)
-no_way_in = "no connection within the time allowed"
+no_way_in = "no connection within 0.04 s"
 no_first, not_even = "no first token within 0.04 s", "no first token within 0.1 s"
 no_next, no_end = "no further token within 0.04 s", "no complete answer within 0.1 s"
 
