@@ -5,7 +5,7 @@ import time
 from contextlib import suppress
 
 import pytest
-from bruno_llm_base import LLMFactory
+from bruno_llm_base import LLMFactory, RateLimit
 from bruno_llm_base.testing import FakeAnswer, Fault
 
 ENDLESS = FakeAnswer(text="word " * 200)
@@ -25,7 +25,9 @@ class ConsumerError(Exception):
 
 @pytest.fixture
 async def llm(name, server):
-    async with LLMFactory.create(name, **server.connection()) as llm:
+    """A provider that stands still if whoever leaves takes the place along."""
+    limit = RateLimit(max_concurrent=1, max_wait=1)
+    async with LLMFactory.create(name, **server.connection(), rate_limit=limit) as llm:
         await llm.generate("warm up: import the SDK, open the connection")
         yield llm
 
@@ -170,18 +172,19 @@ async def test_a_time_limit_of_the_callers_own(llm, server):
         await check_that_it_is_seen(server, time.monotonic())
 
 
-async def test_one_of_many_leaves(llm, server):
+async def test_one_of_many_leaves(name, server):
     server.say(IN_MID_STREAM, times=20)
-    tasks = [asyncio.create_task(reads(llm)) for _ in range(20)]
-    await until(lambda: len(server.received) == 21)
-    tasks[7].cancel()
-    left = time.monotonic()
-    await until(lambda: any(received.left_at for received in server.received))
-    await asyncio.sleep(0.05)
-    (gone,) = [received for received in server.received if received.left_at]
-    assert gone.left_at - left < 0.1
-    assert [task.done() for task in tasks].count(True) == 1
-    for task in tasks:
-        task.cancel()
-    await asyncio.wait(tasks)
-    await check_that_it_is_seen(server, time.monotonic())
+    async with LLMFactory.create(name, **server.connection()) as llm:
+        tasks = [asyncio.create_task(reads(llm)) for _ in range(20)]
+        await until(lambda: len(server.received) == 20)
+        tasks[7].cancel()
+        left = time.monotonic()
+        await until(lambda: any(received.left_at for received in server.received))
+        await asyncio.sleep(0.05)
+        (gone,) = [received for received in server.received if received.left_at]
+        assert gone.left_at - left < 0.1
+        assert [task.done() for task in tasks].count(True) == 1
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        await check_that_it_is_seen(server, time.monotonic())

@@ -25,7 +25,7 @@ import warnings
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # bruno-core's own
-    from bruno_llm_base import LLMFactory
+    from bruno_llm_base import LLMFactory, RateLimit
 
 kept = []
 
@@ -48,7 +48,8 @@ def in_a_process(llm):
 
 
 def main(name, base_url):
-    llm = LLMFactory.create(name, base_url=base_url)
+    limit = RateLimit(max_concurrent=2)  # no loop may take a place along
+    llm = LLMFactory.create(name, base_url=base_url, rate_limit=limit)
     said = []
     for _ in range(3):
         said += asyncio.run(ask(llm, leave=True))
