@@ -256,7 +256,7 @@ TABLE = {
     "overloaded, and then too many requests": Row(
         [FakeError(kind="overloaded"), FakeError(kind="rate_limit"), ANSWER],
                                                             answers(3),        answers(3)),
-    "a page and a word less": Row(
+    "a gateway's page, then a failure without a word": Row(
         [RawReply(status=502, headers=HTML, body=PAGE), RawReply(status=500), ANSWER],
                                                             answers(3),        answers(3)),
     "closed, once": Row(
@@ -268,7 +268,7 @@ TABLE = {
                                                             answers(3),        answers(3)),
     "silent, once": Row(
         [Fault(ANSWER, after=BEGUN, then="stall"), ANSWER], answers(2),        answers(2), NEXT),
-    "an error in the body, and an early end": Row(
+    "two errors in the body": Row(
         [InBand("overloaded", BEGUN), InBand("server_error", BEGUN), ANSWER],
                                                             answers(3),        answers(3)),
     "overloaded, and then a wrong key": Row(
