@@ -8,7 +8,7 @@ import warnings
 
 import pytest
 from bruno_llm_base import Retry, StreamError, TextStream
-from bruno_llm_base.testing import FakeAnswer, FakeError
+from bruno_llm_base.testing import FakeAnswer, FakeError, Fault
 from bruno_llm_openai import OpenAIProvider
 from bruno_llm_openai.testing import FakeOpenAI
 
@@ -138,10 +138,12 @@ async def test_leaving_a_second_attempt_closes_it_too(server):
 
 
 async def test_cancelling_the_reader_closes_the_connection(llm, server):
-    server.say(LONG)
+    server.say(Fault(after=2, then="stall"))
     stream = await llm.stream("hi")
     task = asyncio.create_task(_linger(stream))
-    await asyncio.sleep(0)
+    await asyncio.sleep(
+        0.1
+    )  # it waits for the next piece; in its own sleep, it would keep the stream
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

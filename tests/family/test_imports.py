@@ -91,3 +91,26 @@ def test_the_umbrella_names_what_it_offers():
         assert getattr(bruno_llm, name)
     with pytest.raises(AttributeError, match="no attribute 'Nobody'"):
         _ = bruno_llm.Nobody
+
+
+COLD = """
+import asyncio, json, sys
+from bruno_llm_base import LLMFactory, Timeouts
+
+async def main(name, **connection):
+    limits = Timeouts(first_token=0.25, total=0.25)  # less than it takes to load the SDK
+    async with LLMFactory.create(name, **connection, timeouts=limits, max_retries=0) as llm:
+        print(json.dumps(await llm.generate("hello")))
+
+asyncio.run(main(sys.argv[1], **json.loads(sys.argv[2])))
+"""
+
+
+def test_loading_the_sdk_is_no_part_of_any_time_limit(name, server):
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", COLD, name, json.dumps(server.connection())],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(done.stdout) == "Hello from the fake server."

@@ -465,7 +465,7 @@ async def test_a_redirect_takes_nothing_to_another_address(name, server):
                 for streamed in (False, True):
                     _, error, _ = await call(llm, streamed=streamed)
                     assert type(error) is InvalidResponseError
-                    assert f"the server answered {code}" in str(error)
+                    assert f"the server redirects ({code})" in str(error)
         assert other.received == []
 
 

@@ -25,7 +25,7 @@ from bruno_llm_base import (
 from bruno_llm_base.conversation import Conversation
 from bruno_llm_base.failures import server_wait
 from bruno_llm_base.framing import ndjson, sse
-from bruno_llm_base.server_limits import read_limit_headers
+from bruno_llm_base.limits import read_durations, read_times
 from bruno_llm_base.testing import FakeAnswer, FakeError, Received
 from bruno_llm_base.transport import Reply
 from hypothesis import HealthCheck, example, given, settings
@@ -112,9 +112,6 @@ class Canned:
     async def aiter_bytes(self):
         for chunk in self.chunks:
             yield chunk
-
-    async def aread(self):
-        return b"".join(self.chunks)
 
     async def aclose(self):
         pass
@@ -327,9 +324,9 @@ def test_any_rate_limit_header_is_a_figure_or_none(value):
     said = {f"x-ratelimit-{what}-{unit}": value for what in whats for unit in units}
     said |= {f"anthropic-ratelimit-{unit}-{what}": value for what in whats for unit in units}
     for headers in (said, said | {"anthropic-ratelimit-requests-remaining": "5", "date": value}):
-        state = read_limit_headers(headers)
-        for figure in () if state is None else (state.requests_limit, state.requests_reset):
-            assert figure is None or 0 <= figure < math.inf
+        for state in (read_durations(headers), read_times(headers, "anthropic-ratelimit-")):
+            for figure in () if state is None else (state.requests_limit, state.requests_reset):
+                assert figure is None or 0 <= figure < math.inf
 
 
 # -- over a socket --------------------------------------------------------------------------------

@@ -19,10 +19,10 @@ from bruno_llm_base.policies import Timeouts
 from bruno_llm_base.transport import UNREACHABLE, Reply, Transport, transport_error
 from bruno_llm_base.types import Json
 
-__all__ = ["Exchange", "ReadError", "Request"]
+__all__ = ["Exchange", "ReadError", "Request", "opened"]
 
 _T = TypeVar("_T")
-_DRAIN_SECONDS, _DRAIN_READS = 0.1, 4
+_DRAIN_SECONDS, _DRAIN_READS = 0.1, 64
 _NO_STREAM = ("application/json", "text/html")
 
 ReadError = Callable[[int, Mapping[str, str], Json], ErrorFacts]
@@ -50,6 +50,20 @@ class Request:
     tokens: int = 0
 
 
+async def opened(open_transport: Callable[[], Awaitable[Transport]]) -> Transport:
+    """Return a transport, which is no part of any time limit: a first one loads its SDK.
+
+    Raises:
+        LLMError: It cannot be opened.
+    """
+    try:
+        return await open_transport()
+    except LLMError:
+        raise
+    except Exception as error:
+        raise transport_error(error) from error
+
+
 class Exchange:
     """A request and the answer to it. Close it whatever happens.
 
@@ -61,22 +75,22 @@ class Exchange:
     __slots__ = (
         "_blot",
         "_deadline",
-        "_open",
         "_read_error",
         "_reply",
         "_timeouts",
+        "_transport",
         "request_id",
         "sent",
     )
 
     def __init__(
         self,
-        open_transport: Callable[[], Awaitable[Transport]],
+        transport: Transport,
         timeouts: Timeouts,
         read_error: ReadError,
         blot: Callable[[Any], Any],
     ) -> None:
-        self._open = open_transport
+        self._transport = transport
         self._blot = blot
         self._timeouts = timeouts
         self._read_error = read_error
@@ -169,9 +183,8 @@ class Exchange:
             await self._reply.aclose()
 
     async def _fetch(self, request: Request) -> Reply:
-        transport = await self._open()
         self.sent = True  # until we hear that there was no connection
-        self._reply = await transport.send(request.method, request.path, request.body)
+        self._reply = await self._transport.send(request.method, request.path, request.body)
         return self._reply
 
     async def _bounded(self, awaitable: Awaitable[_T]) -> _T:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from bruno_llm_base.exceptions import InvalidResponseError, LLMError, StreamError
-from bruno_llm_base.exchange import Exchange, Request
+from bruno_llm_base.exchange import Exchange, Request, opened
 from bruno_llm_base.framing import DONE
 from bruno_llm_base.limits import Permit
 from bruno_llm_base.observe import (
@@ -93,13 +93,12 @@ class Run:
             self._tell(RequestStarted)
         for limit in pipeline.limits:
             self._permits.append(await limit.acquire(self.request.tokens))
+        transport = await opened(pipeline.transport)
         self._began_attempt = time.monotonic()
         self._sent_first = self._sent_first or self._began_attempt
         self._answer = Answer()
         self._ended = False
-        self._exchange = Exchange(
-            pipeline.transport, pipeline.timeouts, pipeline.read_error, pipeline.blot
-        )
+        self._exchange = Exchange(transport, pipeline.timeouts, pipeline.read_error, pipeline.blot)
         return self._exchange
 
     async def end(self) -> None:
