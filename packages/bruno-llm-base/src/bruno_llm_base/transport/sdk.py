@@ -80,7 +80,7 @@ class SdkTransport:
                 api_key=access.key or "none",
                 base_url=access.base_url,
                 timeout=timeout,
-                # a redirect would carry the conversation, and Anthropic's key, to another host
+                # a redirect would carry the conversation to another host
                 http_client=http_client(
                     timeout=timeout, follow_redirects=False, cookies=cookie_jar()
                 ),
