@@ -98,7 +98,7 @@ import asyncio, json, sys
 from bruno_llm_base import LLMFactory, Timeouts
 
 async def main(name, **connection):
-    limits = Timeouts(first_token=0.25, total=0.25)  # less than it takes to load the SDK
+    limits = Timeouts(first_token=0.4, total=0.4)  # less than it takes to load the SDK
     async with LLMFactory.create(name, **connection, timeouts=limits, max_retries=0) as llm:
         print(json.dumps(await llm.generate("hello")))
 
