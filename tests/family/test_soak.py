@@ -15,11 +15,17 @@ from bruno_llm_base.testing import FakeAnswer, FakeError, Fault, RawReply
 from bruno_llm_base.transport import MAX_CONNECTIONS
 
 NAMES = {"openai": "OpenAI", "claude": "Claude", "gemini": "Gemini", "ollama": "Ollama"}
-CALLS = {"openai": 5_000, "claude": 1_500, "gemini": 1_500, "ollama": 5_000}
+CALLS = {"openai": 1_000, "claude": 1_000, "gemini": 1_000, "ollama": 5_000}
 FAULTY, LEAVING = 0.2, 0.05
-TIMEOUTS = Timeouts(first_token=120, between_tokens=5)
-"""In seconds. The last calls wait for a connection, and the server is a thread of ours and busy: for
-the first text there is time, so that a call that is late has met a fault."""
+
+
+def timeouts_for(calls):
+    """Return limits that only a fault exceeds, however busy this process is.
+
+    The last calls wait for a connection, and the server is a thread of ours: for the first text
+    there is time, and between two texts the more, the more calls there are.
+    """
+    return Timeouts(first_token=120, between_tokens=2 + calls / 800)
 
 
 def answer_to(number):
@@ -128,7 +134,7 @@ def llm(name, server):
         name,
         **server.connection(),
         retry=Retry(attempts=3, wait_initial=0.05),
-        timeouts=TIMEOUTS,
+        timeouts=timeouts_for(CALLS[name]),
     )
 
 
