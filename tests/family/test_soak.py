@@ -25,7 +25,7 @@ def timeouts_for(calls):
     The last calls wait for a connection, and the server is a thread of ours: for the first text
     there is time, and between two texts the more, the more calls there are.
     """
-    return Timeouts(first_token=120, between_tokens=2 + calls / 800)
+    return Timeouts(first_token=120, between_tokens=3 + calls / 500)
 
 
 def answer_to(number):
@@ -155,7 +155,9 @@ async def test_every_call_ends_once_and_truthfully(name, server, llm):
     dice = random.Random(name)  # noqa: S311
     leavers = {number for number in range(len(tasks)) if dice.random() < LEAVING}
     for number in leavers:
-        asyncio.get_running_loop().call_later(dice.uniform(0, 4), tasks[number].cancel)
+        asyncio.get_running_loop().call_later(
+            dice.uniform(0, len(tasks) / 1_000), tasks[number].cancel
+        )
     results = dict(enumerate(await asyncio.gather(*tasks, return_exceptions=True)))
 
     gone = {n for n, result in results.items() if isinstance(result, asyncio.CancelledError)}
