@@ -18,6 +18,7 @@ Every error is bruno-core's `LLMError`, so code written against bruno-core catch
     |- OutputLimitError             the whole output budget went into reasoning
     |- InvalidResponseError
     |- StreamError                  (also bruno-core's StreamError)
+    |- BudgetExceededError          the request might cost more than is left
     |- CircuitOpenError             a failing provider is left alone for a while
     '- AllProvidersFailedError      of several providers none could answer: see `errors`
 
@@ -31,11 +32,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from bruno_core.utils import exceptions as core
 
 if TYPE_CHECKING:
+    from decimal import Decimal
+
     from bruno_llm_base.types import Attempt, ModelResponse
 
 __all__ = [
     "AllProvidersFailedError",
     "AuthenticationError",
+    "BudgetExceededError",
     "CircuitOpenError",
     "ConfigurationError",
     "ContentBlockedError",
@@ -203,6 +207,30 @@ class StreamError(LLMError, core.StreamError):
     """The stream broke off before its end: `partial` holds what had arrived."""
 
     is_retryable = True
+
+
+class BudgetExceededError(LLMError):
+    """The request might cost more than the budget has left. Nothing was sent.
+
+    Attributes:
+        allowed: The budget, in USD.
+        left: What is neither spent nor reserved by requests on their way, in USD.
+        needed: The most that the request can cost, in USD.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        allowed: "Decimal | None" = None,
+        left: "Decimal | None" = None,
+        needed: "Decimal | None" = None,
+        **facts: Any,
+    ) -> None:
+        super().__init__(message, **facts)
+        self.allowed = allowed
+        self.left = left
+        self.needed = needed
 
 
 class CircuitOpenError(LLMError):

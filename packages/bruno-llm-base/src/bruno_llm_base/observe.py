@@ -6,7 +6,7 @@ Observers are plain callables that take an event. The log is one of them.
 import logging
 from collections.abc import Callable, MutableMapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -14,12 +14,20 @@ from bruno_llm_base.exceptions import ConfigurationError, LLMError
 from bruno_llm_base.types import Attempt, ModelResponse
 from bruno_llm_base.values import shown
 
+if TYPE_CHECKING:
+    from decimal import Decimal
+
 __all__ = [
     "AttemptFailed",
+    "BudgetNearlySpent",
+    "ContextNearlyFull",
+    "ContextTrimmed",
     "Event",
     "FirstToken",
     "Observer",
     "OptionDropped",
+    "PriceUnknown",
+    "PromptCut",
     "ProviderAnswered",
     "ProviderPassedOver",
     "RequestAbandoned",
@@ -97,6 +105,43 @@ class OptionDropped(Event):
     """An option was left out because the model refuses it."""
 
     option: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ContextNearlyFull(Event):
+    """The conversation takes about `tokens` of a context window of `window` tokens."""
+
+    tokens: int
+    window: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ContextTrimmed(Event):
+    """To fit the window, `left_out` turns of the conversation were left out, or summarized."""
+
+    left_out: int
+    window: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PromptCut(Event):
+    """The server read far fewer tokens than were sent: it cut the conversation by itself."""
+
+    tokens: int
+    read: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PriceUnknown(Event):
+    """Nobody knows what the model costs, so neither do we: told once per model."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class BudgetNearlySpent(Event):
+    """Of a budget of `allowed` USD, `spent` are gone: told once per period."""
+
+    spent: "Decimal"
+    allowed: "Decimal"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,6 +231,11 @@ _LEVELS: dict[type[Event], tuple[int, str]] = {
     RequestAbandoned: (logging.INFO, "request abandoned"),
     AttemptFailed: (logging.WARNING, "attempt failed"),
     OptionDropped: (logging.WARNING, "option dropped: the model refuses it"),
+    ContextNearlyFull: (logging.WARNING, "context window nearly full"),
+    ContextTrimmed: (logging.WARNING, "context trimmed"),
+    PromptCut: (logging.WARNING, "prompt cut by the server"),
+    PriceUnknown: (logging.WARNING, "price unknown"),
+    BudgetNearlySpent: (logging.WARNING, "budget nearly spent"),
     ProviderPassedOver: (logging.WARNING, "provider passed over"),
     RequestFailed: (logging.ERROR, "request failed"),
 }

@@ -1,12 +1,13 @@
 """How a request is to be carried out: values that a user chooses. All times are in seconds."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, fields
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.values import LONGEST, is_seconds, is_whole, shown
 
-__all__ = ["Retry", "Timeouts", "policy"]
+__all__ = ["ContextPolicy", "Retry", "Strategy", "Timeouts", "policy"]
 
 _P = TypeVar("_P")
 
@@ -72,6 +73,38 @@ class Timeouts:
                     f"Timeouts.{item.name} is {shown(value)}: give seconds above 0, up to {LONGEST},"
                     " or None for no limit"
                 )
+
+
+Strategy = Literal["oldest_first", "sliding_window", "middle_out", "smart", "summarize"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContextPolicy:
+    """What is done about a conversation that does not fit the model's context window.
+
+    By default nothing is left out: a request that certainly cannot fit is refused before it is
+    sent, any other is sent. With a strategy, parts of the conversation are left out until it fits.
+    No strategy ever leaves out the system text, the user's last turn or half of a tool call, or
+    changes the order.
+
+    Attributes:
+        strategy: What is left out: "oldest_first" (the oldest turns, no more than needed),
+            "sliding_window" (the oldest exchanges, so that what is left begins with a question),
+            "middle_out" (the middle), "smart" (what lies between the first task and the recent
+            turns), "summarize" (the oldest turns, replaced by what `summarize` makes of them).
+        window: The context window in tokens, where the provider's own word is not to be trusted.
+        reserve_output: Tokens of the window that are kept free for the answer; `max_tokens` of the
+            request if None.
+        warn_at: From which part of the window on observers are warned, above 0 to 1.
+        summarize: For the strategy of that name: is given the text of what is left out, and
+            returns a summary of it; may be async.
+    """
+
+    strategy: Strategy | None = None
+    window: int | None = None
+    reserve_output: int | None = None
+    warn_at: float = 0.9
+    summarize: Callable[[str], str | Awaitable[str]] | None = None
 
 
 def policy(kind: type[_P], name: str, given: _P | None, **short: float | None) -> _P:

@@ -1,14 +1,38 @@
 """Counting tokens without asking anyone."""
 
+from dataclasses import dataclass
+
 from bruno_llm_base.conversation import Conversation, Text
 from bruno_llm_base.exceptions import InvalidRequestError
 from bruno_llm_base.types import ToolCall
 from bruno_llm_base.values import shown
 
-__all__ = ["estimate_conversation", "estimate_tokens"]
+__all__ = ["TokenCount", "estimate_conversation", "estimate_tokens"]
 
 _BYTES_PER_TOKEN = 4
 _PER_PART = 4  # what marks where a part begins and ends, and who speaks
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenCount:
+    """How many tokens something takes.
+
+    Attributes:
+        tokens: The count, or the best guess.
+        exact: Whether it is what the server will count, to the token.
+        source: Who counted, such as "tiktoken, o200k_base".
+        error: How far the truth may be from `tokens`, as a fraction of it; 0 where it is exact.
+    """
+
+    tokens: int
+    exact: bool
+    source: str
+    error: float = 0.0
+
+    @property
+    def least(self) -> int:
+        """The fewest tokens that it can be."""
+        return int(self.tokens / (1 + self.error))
 
 
 def estimate_tokens(text: str) -> int:

@@ -135,6 +135,7 @@ class ModelResponse:
         finish_reason: Why it stopped, in OpenTelemetry's words.
         finish_detail: Why it stopped, in the vendor's own word.
         usage: Tokens, as the server counted them.
+        usage_estimated: Whether some of them are our estimate, because the server did not say.
         model: The model that answered, which may be a dated version of the one asked.
         id: The vendor's name for the answer.
         request_id: The vendor's name for the request.
@@ -150,6 +151,7 @@ class ModelResponse:
     finish_reason: FinishReason | None = None
     finish_detail: str | None = None
     usage: Usage = _NO_USAGE
+    usage_estimated: bool = False
     model: str | None = None
     id: str | None = None
     request_id: str | None = None
@@ -233,6 +235,7 @@ class Answer:
             self._state += part.provider_state
         if part.usage is not _NO_USAGE:
             last.usage += part.usage
+            last.usage_estimated = part.usage_estimated
         if part.finish_reason is not None and (
             last.finish_reason != "content_filter" or part.finish_reason == "content_filter"
         ):

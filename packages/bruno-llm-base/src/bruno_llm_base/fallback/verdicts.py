@@ -5,6 +5,7 @@ from typing import NamedTuple
 from bruno_llm_base.exceptions import (
     AllProvidersFailedError,
     AuthenticationError,
+    BudgetExceededError,
     CircuitOpenError,
     ConfigurationError,
     ContentBlockedError,
@@ -59,6 +60,8 @@ _VERDICTS: dict[type[LLMError], Verdict] = {
     # Too much for this model: another may have a larger window, or think less. The server is well.
     ContextLengthExceededError: _ANOTHER_MAY_DO,
     OutputLimitError: _ANOTHER_MAY_DO,
+    # Another one may be cheaper, or free.
+    BudgetExceededError: _ANOTHER_MAY_DO,
     # Of a fallback within a fallback: its own members' circuits remember.
     AllProvidersFailedError: _ANOTHER_MAY_DO,
     CircuitOpenError: _ANOTHER_MAY_DO,
