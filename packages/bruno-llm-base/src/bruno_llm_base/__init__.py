@@ -11,6 +11,7 @@ from bruno_llm_base.conversation import Conversation, Messages, Text, ToolResult
 from bruno_llm_base.exceptions import (
     AllProvidersFailedError,
     AuthenticationError,
+    BudgetExceededError,
     CircuitOpenError,
     ConfigurationError,
     ContentBlockedError,
@@ -30,7 +31,7 @@ from bruno_llm_base.exceptions import (
 )
 from bruno_llm_base.failures import ErrorFacts
 from bruno_llm_base.limits import LimitState, RateLimit
-from bruno_llm_base.policies import Retry, Timeouts
+from bruno_llm_base.policies import ContextPolicy, Retry, Timeouts
 from bruno_llm_base.provider import BaseProvider, Diagnosis
 from bruno_llm_base.stream import TextStream
 from bruno_llm_base.types import (
@@ -42,6 +43,7 @@ from bruno_llm_base.types import (
     ToolCall,
     Usage,
 )
+from bruno_llm_base.windows import Window
 
 if TYPE_CHECKING:
     from bruno_llm_base.factory import LLMFactory
@@ -55,10 +57,12 @@ __all__ = [
     "AuthenticationError",
     "BaseProvider",
     "Breaker",
+    "BudgetExceededError",
     "CircuitOpenError",
     "ConfigurationError",
     "ContentBlockedError",
     "ContextLengthExceededError",
+    "ContextPolicy",
     "Conversation",
     "Diagnosis",
     "ErrorFacts",
@@ -91,6 +95,7 @@ __all__ = [
     "ToolResult",
     "Turn",
     "Usage",
+    "Window",
 ]
 
 # Loaded when first used: a provider by itself needs none of them.

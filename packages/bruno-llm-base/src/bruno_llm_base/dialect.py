@@ -10,6 +10,7 @@ from bruno_llm_base.failures import ErrorFacts
 from bruno_llm_base.limits import LimitState
 from bruno_llm_base.transport import Transport
 from bruno_llm_base.types import Json, ModelResponse
+from bruno_llm_base.values import is_whole
 
 __all__ = ["Dialect"]
 
@@ -36,6 +37,10 @@ class Dialect(ABC):
         option_names: bruno-core's words for options in the vendor's, dots for nesting.
         structure: Fields of the body that are no options, so that no request does without them.
         capabilities: What it can do, for `LLMFactory.providers()`.
+        price_name: What lists of prices call the vendor; None if none does.
+        free: Why its answers cost nothing; None if they do.
+        firm_windows: Whether a model's window stays as large as the server has once said.
+        cuts_prompts: Whether a server may read a part of the conversation only, and not say so.
     """
 
     name: ClassVar[str]
@@ -51,6 +56,10 @@ class Dialect(ABC):
     option_names: ClassVar[Mapping[str, str]] = {}
     structure: ClassVar[frozenset[str]] = frozenset({"messages", "model", "stream"})
     capabilities: ClassVar[frozenset[str]] = frozenset({"chat", "streaming"})
+    price_name: ClassVar[str | None] = None
+    free: str | None = None
+    cuts_prompts: ClassVar[bool] = False
+    firm_windows: ClassVar[bool] = True
 
     @abstractmethod
     def open_transport(self) -> Transport:
@@ -90,6 +99,33 @@ class Dialect(ABC):
         """Read what the server says of its own rate limits; None if nothing."""
         del headers
         return None
+
+    def most_output(self, body: Json) -> int | None:
+        """Return how many tokens *body* lets the model generate, reasoning included; None: any."""
+        value: object = body
+        for name in self.option_names.get("max_tokens", "max_tokens").split("."):
+            value = value.get(name) if isinstance(value, dict) else None
+        return value if isinstance(value, int) and is_whole(value, least=0) else None
+
+    def asked_window(self, body: Json) -> int | None:
+        """Return the context window that *body* itself asks for, in tokens; None if none."""
+        del body
+        return None
+
+    def window_requests(self, model: str) -> tuple[tuple[str, str, Json | None], ...]:
+        """Return what else tells the windows of models: method, path and body of requests."""
+        del model
+        return ()
+
+    def parse_windows(self, data: Json, model: str) -> Mapping[str, int]:
+        """Read the context windows of models, in tokens.
+
+        Args:
+            data: The list of models, or what one of `window_requests` was answered with.
+            model: The model that they were asked for.
+        """
+        del data, model
+        return {}
 
     def refused_options(self, model: str, options: Json) -> frozenset[str]:
         """Return the names of those *options*, in bruno-core's words, that *model* refuses."""

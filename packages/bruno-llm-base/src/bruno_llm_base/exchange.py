@@ -1,11 +1,13 @@
 """One attempt of a request: on the wire, within its time limits, with errors of ours only."""
 
+import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from jiter import from_json
 
+from bruno_llm_base.conversation import Conversation
 from bruno_llm_base.deadline import Deadline
 from bruno_llm_base.exceptions import (
     InvalidResponseError,
@@ -19,11 +21,15 @@ from bruno_llm_base.policies import Timeouts
 from bruno_llm_base.transport import UNREACHABLE, Reply, Transport, transport_error
 from bruno_llm_base.types import Json
 
-__all__ = ["Exchange", "ReadError", "Request", "opened"]
+__all__ = ["Exchange", "ReadError", "Request", "Tell", "opened"]
 
 _T = TypeVar("_T")
 _DRAIN_SECONDS, _DRAIN_READS = 0.1, 64
 _NO_STREAM = ("application/json", "text/html")
+_TOOL_TOKENS = 2_000
+
+Tell = Callable[..., None]
+"""Tells observers: the kind of event, and its facts."""
 
 ReadError = Callable[[int, Mapping[str, str], Json], ErrorFacts]
 """Reads a vendor's error document, given the HTTP status and headers."""
@@ -40,6 +46,10 @@ class Request:
         body: The JSON to send.
         model: The model it is for.
         tokens: About how many tokens it takes, input and output; 0 where nobody counts.
+        conversation: What is asked; None for requests that are no part of one, and cost nothing.
+        labels: What its cost is booked under.
+        fit: Returns the request as it fits the context window, where that is in doubt; is given
+            whom to tell.
     """
 
     operation: str
@@ -48,6 +58,18 @@ class Request:
     body: Json | None = None
     model: str | None = None
     tokens: int = 0
+    conversation: Conversation | None = None
+    labels: Mapping[str, str] | None = None
+    fit: "Callable[[Tell], Awaitable[Request]] | None" = None
+
+    @property
+    def most_input(self) -> int:
+        """More tokens than its input can take: one per byte, and the vendor's own words for tools.
+
+        Those are some hundreds at Anthropic, who publishes them (Tool use, "Pricing").
+        """
+        size = len(json.dumps(self.body, ensure_ascii=False).encode())
+        return size + (_TOOL_TOKENS if self.body and self.body.get("tools") else 0)
 
 
 async def opened(open_transport: Callable[[], Awaitable[Transport]]) -> Transport:
@@ -70,6 +92,7 @@ class Exchange:
     Attributes:
         request_id: The server's name for the request.
         sent: Whether the server may have seen the request.
+        refused: Whether the server has answered with an error.
     """
 
     __slots__ = (
@@ -79,6 +102,7 @@ class Exchange:
         "_reply",
         "_timeouts",
         "_transport",
+        "refused",
         "request_id",
         "sent",
     )
@@ -99,6 +123,7 @@ class Exchange:
         self._reply: Reply | None = None
         self.request_id: str | None = None
         self.sent = False
+        self.refused = False
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -211,6 +236,7 @@ class Exchange:
 
     def _refusal(self, data: Json) -> LLMError:
         reply = self._sent()
+        self.refused = True
         data = self._blot(data)  # some servers repeat what they were sent, the key as well
         try:
             facts = self._read_error(reply.status_code, reply.headers, data)

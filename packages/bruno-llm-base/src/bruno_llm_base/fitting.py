@@ -17,7 +17,10 @@ _NO_OPTIONS = frozenset(
     [
         "api_key",
         "base_url",
+        "budget",
         "client",
+        "context",
+        "cost",
         "max_retries",
         "observers",
         "rate_limit",

@@ -5,7 +5,7 @@
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from bruno_llm_base.exceptions import LLMError
 from bruno_llm_base.exchange import ReadError, Request
@@ -13,11 +13,15 @@ from bruno_llm_base.failures import answer_text
 from bruno_llm_base.limits import LimitState, RateLimit
 from bruno_llm_base.observe import Observer
 from bruno_llm_base.policies import Retry, Timeouts
+from bruno_llm_base.pricing import Pricing
 from bruno_llm_base.retry import RetryBudget
 from bruno_llm_base.run import Run, parsed
 from bruno_llm_base.stream import StreamState, TextStream
 from bruno_llm_base.transport import Transport
 from bruno_llm_base.types import Json, ModelResponse
+
+if TYPE_CHECKING:
+    from bruno_llm_base.cost.account import Account
 
 __all__ = ["Pipeline"]
 
@@ -32,7 +36,7 @@ class Pipeline:
         provider: The provider's name.
         transport: Returns the running loop's transport.
         retry: When to send again.
-        budget: How many retries the provider has in hand.
+        retry_budget: How many retries the provider has in hand.
         limits: In each of their lines an attempt waits for a place.
         read_limits: Reads what a server says of its own limits.
         timeouts: How long each step may take.
@@ -41,12 +45,16 @@ class Pipeline:
         amend: Returns a body without what the server has just refused, or None.
         explain: Has the last word on an error before it is raised.
         observers: Hear every event.
+        account: Where costs are booked and budgets are kept, if anywhere.
+        pricing: What answers cost.
+        most_output: Reads from a body how many tokens the model may generate.
+        learn: Hears what a request has really used.
     """
 
     provider: str
     transport: Callable[[], Awaitable[Transport]]
     retry: Retry
-    budget: RetryBudget
+    retry_budget: RetryBudget
     limits: Sequence[RateLimit]
     read_limits: Callable[[Mapping[str, str]], LimitState | None]
     timeouts: Timeouts
@@ -55,6 +63,10 @@ class Pipeline:
     amend: Callable[[Request, LLMError], Json | None]
     explain: Callable[[LLMError], Awaitable[None]]
     observers: Sequence[Observer]
+    account: "Account | None"
+    pricing: Pricing
+    most_output: Callable[[Json], int | None]
+    learn: Callable[[Request, ModelResponse], None]
 
     async def call(self, request: Request, parse: Callable[[Json], _T]) -> _T:
         """Send *request* and return what *parse* makes of the answer.

@@ -1,11 +1,12 @@
 """One language model behind bruno-core's `LLMInterface`: what all providers share."""
 
+import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import partial
 from types import TracebackType
-from typing import Any, Never, Self
+from typing import TYPE_CHECKING, Any, Never, Self
 
 from bruno_core.interfaces import LLMInterface
 from pydantic import SecretStr
@@ -17,30 +18,46 @@ from bruno_llm_base.dialect import Dialect
 from bruno_llm_base.exceptions import (
     AuthenticationError,
     ConfigurationError,
+    ContextLengthExceededError,
     InvalidRequestError,
     LLMError,
     ModelNotFoundError,
     ServiceUnavailableError,
 )
-from bruno_llm_base.exchange import Request
+from bruno_llm_base.exchange import Request, Tell
 from bruno_llm_base.failures import ErrorFacts, answer_text, server_wait
 from bruno_llm_base.fitting import Fitting
 from bruno_llm_base.limits import RateLimit
-from bruno_llm_base.observe import Observer, OptionDropped, checked_observers, log_event, tell
+from bruno_llm_base.observe import (
+    Observer,
+    OptionDropped,
+    PromptCut,
+    checked_observers,
+    log_event,
+    tell,
+)
 from bruno_llm_base.options import closest
 from bruno_llm_base.pipeline import Pipeline
-from bruno_llm_base.policies import Retry, Timeouts, policy
+from bruno_llm_base.policies import ContextPolicy, Retry, Timeouts, policy
+from bruno_llm_base.pricing import Pricing
 from bruno_llm_base.retry import RetryBudget
 from bruno_llm_base.stream import TextStream
 from bruno_llm_base.tokens import estimate_conversation, estimate_tokens
 from bruno_llm_base.transport import MAX_CONNECTIONS, PerLoop
 from bruno_llm_base.types import Json, ModelResponse, checked
 from bruno_llm_base.values import is_json, is_whole, shown
+from bruno_llm_base.windows import Window, Windows, in_doubt, most_tokens
+
+if TYPE_CHECKING:
+    from bruno_llm_base.cost.account import Account
+    from bruno_llm_base.cost.budget import Budget
+    from bruno_llm_base.cost.tracker import CostTracker
 
 __all__ = ["BaseProvider", "Diagnosis"]
 
 _CHECK_SECONDS = 5.0
 _EXPLAIN_SECONDS = 2.0
+_PLAUSIBLE = 8  # bytes that a token may stand for; where it were more, somebody has to count
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +98,9 @@ class BaseProvider(Dialect, LLMInterface):
         retry: Retry | None = None,
         rate_limit: RateLimit | None = None,
         timeouts: Timeouts | None = None,
+        context: ContextPolicy | None = None,
+        cost: "CostTracker | None" = None,
+        budget: "Budget | None" = None,
         observers: Sequence[Observer] = (),
         timeout: float | None = None,
         max_retries: int | None = None,
@@ -106,6 +126,9 @@ class BaseProvider(Dialect, LLMInterface):
             rate_limit: How much may be sent in a while; providers that are given the same one
                 share it.
             timeouts: How long each step may take.
+            context: What is done about a conversation that does not fit the context window.
+            cost: Where costs are booked; providers that are given the same one share it.
+            budget: The most that may be spent, as `cost` has booked it.
             observers: Callables that hear of every request.
             timeout: Short for `timeouts=Timeouts(total=timeout)`, in seconds.
             max_retries: Short for `retry=Retry(attempts=max_retries + 1)`.
@@ -138,6 +161,8 @@ class BaseProvider(Dialect, LLMInterface):
         self._retry = policy(Retry, "retry", retry, attempts=attempts)
         self._retry_budget = RetryBudget()
         self._rate_limit = _checked_limit(rate_limit)
+        self._context = policy(ContextPolicy, "context", context)
+        self._windows = Windows(self._context.window, firm=self.firm_windows)
         self._connections = RateLimit(max_concurrent=MAX_CONNECTIONS)
         self._access = find_access(self, self._settings, client)
         self._observers = checked_observers(observers)
@@ -145,6 +170,8 @@ class BaseProvider(Dialect, LLMInterface):
         self._system_prompt = self._settings.system_prompt
         self._fitting = Fitting(self._settings, self.structure)
         self._transports = PerLoop(needs=self.sdk)
+        self._cost, self._budget = cost, budget
+        self._account, self._pricing = _money(self, cost, budget)
 
     # -- bruno-core's interface -------------------------------------------------------------------
 
@@ -271,6 +298,20 @@ class BaseProvider(Dialect, LLMInterface):
         """How long each step of an attempt may take."""
         return self._timeouts
 
+    @property
+    def context(self) -> ContextPolicy:
+        """What is done about a conversation that does not fit."""
+        return self._context
+
+    async def context_window(self, model: str | None = None) -> Window | None:
+        """Return what is known of the context window of *model*; nothing is asked for it.
+
+        The user's word counts first, then the server's, as far as `list_models` or `diagnose` have
+        heard it, then that of a list of prices; None if nobody knows.
+        """
+        model = model or self._model
+        return self._windows.of(model) or await self._pricing.window(model)
+
     async def diagnose(self) -> Diagnosis:
         """Find out whether the provider can be used, within 5 seconds and without cost."""
         try:
@@ -316,6 +357,9 @@ class BaseProvider(Dialect, LLMInterface):
             "retry": self._retry,
             "rate_limit": self._rate_limit,
             "timeouts": self._timeouts,
+            "context": self._context,
+            "cost": self._cost,
+            "budget": self._budget,
             "observers": self._observers,
         }
         return _rebuild, (type(self), keywords)
@@ -325,6 +369,7 @@ class BaseProvider(Dialect, LLMInterface):
     def _request(self, messages: Messages, call: Json, *, stream: bool) -> Request:
         """Return what to send: conversation, options, body."""
         conversation = Conversation.of(messages, self._system_prompt)
+        labels = None if self._account is None else self._account.tracker.labels()
         model = call.pop("model", None)
         if model is None:
             model = self._model
@@ -334,12 +379,49 @@ class BaseProvider(Dialect, LLMInterface):
         for name in dropped:
             self._warn(model, name)
         body = self.build_request(conversation, options, stream=stream)
-        return Request(
+        request = Request(
             operation="stream" if stream else "chat",
             path=(stream and self.stream_path) or self.chat_path,
             body=self._fitting.recall(self, model, body),
             model=model,
             tokens=self._tokens(conversation, call),
+            conversation=conversation,
+            labels=labels,
+        )
+        most = most_tokens(conversation, options)
+        window, most_output = self._window(request), self.most_output(request.body or {})
+        if in_doubt(most, window, self._context, most_output):
+            request.fit = partial(self._fit, request, options)
+        return request
+
+    def _window(self, request: Request) -> Window | None:
+        asked = self.asked_window(request.body or {})
+        if asked is not None:
+            return Window(tokens=asked, source="the request")
+        return self._windows.of(str(request.model))
+
+    async def _fit(self, request: Request, options: Json, tell: Tell) -> Request:
+        """Return *request* as it fits the context window; see `ContextPolicy`."""
+        from bruno_llm_base.context.step import Doubt, resolved  # most requests do without
+
+        model, conversation = str(request.model), request.conversation
+        window = self._window(request) or await self._pricing.window(model)
+        if window is None or conversation is None:
+            return request
+        doubt = Doubt(
+            conversation,
+            window,
+            most_output=self.most_output(request.body or {}),
+            extra=estimate_tokens(json.dumps(options["tools"])) if "tools" in options else 0,
+            count=lambda part: self.count_conversation(part, model),
+            tell=tell,
+        )
+        fits = await resolved(doubt, self._context)
+        if fits is conversation:
+            return request
+        body = self.build_request(fits, options, stream=request.operation == "stream")
+        return replace(
+            request, body=self._fitting.recall(self, model, body), conversation=fits, fit=None
         )
 
     def _tokens(self, conversation: Conversation, call: Json) -> int:
@@ -382,7 +464,7 @@ class BaseProvider(Dialect, LLMInterface):
             provider=self.name,
             transport=partial(self._transports.get, self.open_transport),
             retry=retry,
-            budget=self._retry_budget,
+            retry_budget=self._retry_budget,
             limits=(*limits, self._connections),
             read_limits=self.read_limits,
             timeouts=timeouts,
@@ -391,6 +473,10 @@ class BaseProvider(Dialect, LLMInterface):
             amend=self._amend,
             explain=explain,
             observers=(log_event, *self._observers),
+            account=self._account,
+            pricing=self._pricing,
+            most_output=self.most_output,
+            learn=self._learn,
         )
 
     async def _list_models(self, retry: Retry, timeouts: Timeouts) -> list[str]:
@@ -398,7 +484,21 @@ class BaseProvider(Dialect, LLMInterface):
             operation="models", method="GET", path=self.models_path, model=self._model
         )
         pipeline = self._pipeline(retry, timeouts, self._advise)
-        return await pipeline.call(request, self._parse_names)
+        names = await pipeline.call(request, self._parse_names)
+        if self.judge(names).ok:
+            await self._learn_windows(pipeline)
+        return names
+
+    async def _learn_windows(self, pipeline: Pipeline) -> None:
+        """Ask what else there is to know of the windows."""
+        for method, path, body in self.window_requests(self._model):
+            request = Request(
+                operation="models", method=method, path=path, body=body, model=self._model
+            )
+            try:
+                await pipeline.call(request, self._parse_windows)
+            except LLMError:
+                return  # it has been logged; the list of models is what was asked for
 
     def _parse_answer(self, data: Json) -> ModelResponse:
         return checked(self.parse_response(data))
@@ -410,7 +510,32 @@ class BaseProvider(Dialect, LLMInterface):
         names = self.parse_models(data)
         if not all(isinstance(name, str) for name in names):
             raise TypeError("the name of a model")
+        self._parse_windows(data)
         return names
+
+    def _parse_windows(self, data: Json) -> None:
+        self._windows.learn(self.parse_windows(data, self._model))
+
+    def _learn(self, request: Request, response: ModelResponse) -> None:
+        """Learn from what the server has counted how it counts, and whether it has read all."""
+        conversation, read = request.conversation, response.usage.input_tokens
+        if conversation is None or read is None or response.usage_estimated:
+            return
+        if self.cuts_prompts and most_tokens(conversation, {}) > _PLAUSIBLE * read:
+            sent = self.count_conversation(conversation, str(request.model))
+            if sent.least > 2 * read:
+                event = PromptCut(
+                    provider=self.name,
+                    model=request.model,
+                    operation=request.operation,
+                    tokens=sent.tokens,
+                    read=read,
+                )
+                tell((log_event, *self._observers), event)
+                return
+        calibration = self._calibration(str(request.model))
+        if calibration.due and not (request.body or {}).get("tools"):
+            calibration.learn(conversation, read)
 
     def _read_error(self, status: int, headers: Mapping[str, str], data: Json) -> ErrorFacts:
         """Read an error, and when the limits that it speaks of are there again."""
@@ -422,6 +547,8 @@ class BaseProvider(Dialect, LLMInterface):
 
     async def _explain(self, error: LLMError) -> None:
         """Name the models that are closest to an unknown one, and what may be done."""
+        if isinstance(error, ContextLengthExceededError) and error.status_code and error.limit:
+            self._windows.learn({str(error.model): error.limit})
         if isinstance(error, ModelNotFoundError) and error.model is not None:
             await self._name_closest(error, error.model)
         await self._advise(error)
@@ -441,6 +568,19 @@ class BaseProvider(Dialect, LLMInterface):
             return  # the original error is what matters
         if offered:
             error.message += f"; closest on offer: {', '.join(closest(model, offered))}"
+
+
+def _money(
+    provider: BaseProvider, cost: "CostTracker | None", budget: "Budget | None"
+) -> "tuple[Account | None, Pricing]":
+    """Return where costs are booked, if anywhere, and what answers cost."""
+    if cost is None and budget is None:
+        return None, Pricing(provider.name, provider.price_name, provider.free, None)
+    from bruno_llm_base.cost.account import Account, tracker_of
+
+    tracker = tracker_of(cost, budget)
+    pricing = Pricing(provider.name, provider.price_name, provider.free, tracker.prices)
+    return Account(tracker, budget, pricing), pricing
 
 
 def _checked_limit(limit: RateLimit | None) -> RateLimit | None:

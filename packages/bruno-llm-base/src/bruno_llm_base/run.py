@@ -21,6 +21,7 @@ from bruno_llm_base.observe import (
     tell,
 )
 from bruno_llm_base.retry import next_wait
+from bruno_llm_base.spending import Spending, fill_in
 from bruno_llm_base.types import NOTHING, Answer, Attempt, Json, ModelResponse
 
 if TYPE_CHECKING:
@@ -59,9 +60,10 @@ class Run:
         "_over",
         "_permits",
         "_pipeline",
+        "_response",
         "_sent_first",
+        "_spending",
         "_spoken",
-        "_used",
         "request",
     )
 
@@ -75,7 +77,8 @@ class Run:
         self._sent_first: float | None = None
         self._exchange: Exchange | None = None
         self._permits: list[Permit] = []
-        self._used: int | None = None
+        self._spending = Spending(pipeline)
+        self._response: ModelResponse | None = None
         self._ended = False
         self._spoken = False
         self._over = False
@@ -88,11 +91,16 @@ class Run:
         """
         pipeline = self._pipeline
         self._began_attempt = time.monotonic()
+        self._response = None
         if self._began is None:
             self._began = self._began_attempt
             self._tell(RequestStarted)
+            if self.request.fit is not None:
+                self.request = await self.request.fit(self._tell)
+            await self._spending.prepare()
         for limit in pipeline.limits:
             self._permits.append(await limit.acquire(self.request.tokens))
+        self._spending.reserve(self.request, self._tell)
         transport = await opened(pipeline.transport)
         self._began_attempt = time.monotonic()
         self._sent_first = self._sent_first or self._began_attempt
@@ -102,21 +110,41 @@ class Run:
         return self._exchange
 
     async def end(self) -> None:
-        """Close the attempt's connection, and give its places back."""
+        """Close the attempt's connection, give its places back, and book its cost."""
         exchange, self._exchange = self._exchange, None
         try:
             if exchange is not None:
                 await exchange.aclose()
         finally:
-            sent = exchange is not None and exchange.sent
-            while self._permits:
-                permit = self._permits.pop()
-                if sent:
-                    permit.settle(self._used)
-                else:
-                    permit.cancel()
+            if exchange is not None and exchange.sent and self._response is None:
+                self._break_off(exchange)
+            self._settle(sent=exchange is not None and exchange.sent)
             if exchange is not None:
                 self._hear_limits(exchange)
+
+    def _settle(self, *, sent: bool) -> None:
+        self._spending.settle(self._response)
+        used = None if self._response is None else self._response.usage.total_tokens
+        while self._permits:
+            permit = self._permits.pop()
+            if sent:
+                permit.settle(used)
+            else:
+                permit.cancel()
+
+    def _break_off(self, exchange: Exchange) -> None:
+        """Estimate what an attempt without an answer has cost.
+
+        A server that refuses bills nothing. Another bills what it has read and written: of a stream
+        as far as it came; of a whole answer nobody has seen anything, so the most that it may be.
+        """
+        if exchange.refused and not self._answer.begun:
+            return
+        request, pipeline = self.request, self._pipeline
+        unread = 0 if request.operation == "stream" else pipeline.most_output(request.body or {})
+        self._response = self._answer.whole()
+        fill_in(self._response, request, unread=unread or 0)
+        self._response.pricing = pipeline.pricing
 
     def _hear_limits(self, exchange: Exchange) -> None:
         pipeline = self._pipeline
@@ -179,11 +207,14 @@ class Run:
         )
         if response is None:
             response = ModelResponse()
-        self._pipeline.budget.earn()
-        self._used = response.usage.total_tokens
+        self._pipeline.retry_budget.earn()
+        fill_in(response, self.request)
+        response.pricing = self._pipeline.pricing
+        self._pipeline.learn(self.request, response)
         response.provider = self._pipeline.provider
         response.request_id = response.request_id or exchange.request_id
         response.attempts = tuple(self._attempts)
+        self._response = response
         self._end(RequestFinished, response=response)
 
     async def again(self, error: LLMError) -> None:
@@ -215,7 +246,7 @@ class Run:
     def close(self) -> None:
         """Tell of a request whose caller has left."""
         if self._began is not None:
-            self._end(RequestAbandoned, response=self._answer.whole())
+            self._end(RequestAbandoned, response=self._response or self._answer.whole())
 
     def _wait(self, error: LLMError) -> float | None:
         pipeline = self._pipeline
@@ -224,7 +255,7 @@ class Run:
             return 0.0
         elapsed = 0.0 if self._sent_first is None else time.monotonic() - self._sent_first
         wait = next_wait(pipeline.retry, error, failed=len(self._attempts), elapsed=elapsed)
-        if wait is not None and not pipeline.budget.spend():
+        if wait is not None and not pipeline.retry_budget.spend():
             error.message += "; not tried again, since too many requests have failed lately"
             return None
         return wait
@@ -235,7 +266,7 @@ class Run:
         error.provider = self._pipeline.provider
         error.model = self.request.model
         if self._answer.begun:
-            error.partial = self._answer.whole()
+            error.partial = self._response or self._answer.whole()
         await self._pipeline.explain(error)
         self._end(RequestFailed, error=error)
 

@@ -41,6 +41,7 @@ class ClaudeProvider(BaseProvider):
     chat_path = "/v1/messages"
     models_path = "/v1/models?limit=1000"
     option_names: ClassVar[Mapping[str, str]] = {"stop": "stop_sequences"}
+    price_name = "anthropic"
     capabilities = frozenset({"chat", "streaming", "tools", "reasoning"})
 
     def open_transport(self) -> Transport:
@@ -81,6 +82,9 @@ class ClaudeProvider(BaseProvider):
 
     def parse_models(self, data: Json) -> list[str]:
         return [model["id"] for model in data["data"]]
+
+    def parse_windows(self, data: Json, model: str) -> Mapping[str, int]:
+        return {row["id"]: row.get("max_input_tokens") for row in data["data"]}
 
     def read_error(self, status: int, headers: Mapping[str, str], data: Json) -> ErrorFacts:
         return errors.read(data)

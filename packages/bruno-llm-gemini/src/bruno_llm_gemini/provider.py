@@ -4,8 +4,16 @@ import re
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from bruno_llm_base import BaseProvider, Conversation, ErrorFacts, Json, ModelResponse
+from bruno_llm_base import (
+    BaseProvider,
+    ConfigurationError,
+    Conversation,
+    ErrorFacts,
+    Json,
+    ModelResponse,
+)
 from bruno_llm_base.transport import Transport
+from bruno_llm_base.values import is_whole, shown
 
 from bruno_llm_gemini import errors, messages
 from bruno_llm_gemini.transport import CHAT, MODELS, STREAM, ComposedTransport
@@ -49,27 +57,39 @@ class GeminiProvider(BaseProvider):
         "max_tokens": "generationConfig.maxOutputTokens",
         "stop": "generationConfig.stopSequences",
     }
+    price_name = "google"
     capabilities = frozenset({"chat", "streaming", "tools", "reasoning"})
 
     def __init__(
-        self, model: str | None = None, *, api_version: str | None = None, **keywords: Any
+        self,
+        model: str | None = None,
+        *,
+        api_version: str | None = None,
+        free_tier: bool = False,
+        **keywords: Any,
     ) -> None:
         """Set up a provider. Nothing is sent, and no SDK is imported.
 
         Args:
             model: The model; `default_model` if None.
             api_version: The API's version, such as "v1beta"; the SDK's own choice if None.
+            free_tier: Whether the key is on the free tier, where answers cost nothing
+                (https://ai.google.dev/gemini-api/docs/pricing).
             **keywords: Those of `BaseProvider`.
 
         Raises:
             ConfigurationError: A value is wrong, or the key is missing.
         """
+        if not isinstance(free_tier, bool):
+            raise ConfigurationError(f"free_tier is {shown(free_tier)}: give True or False")
+        self.free = "Gemini's free tier" if free_tier else None
         super().__init__(model, **keywords)
         self._api_version = api_version
 
     def __reduce__(self) -> tuple[Any, ...]:
         rebuild, (kind, keywords) = super().__reduce__()
-        return rebuild, (kind, keywords | {"api_version": self._api_version})
+        own = {"api_version": self._api_version, "free_tier": self.free is not None}
+        return rebuild, (kind, keywords | own)
 
     def open_transport(self) -> Transport:
         access = self.access
@@ -104,6 +124,16 @@ class GeminiProvider(BaseProvider):
 
     def parse_models(self, data: Json) -> list[str]:
         return [_short(row["name"]) for row in data.get("models") or () if _generates(row)]
+
+    def parse_windows(self, data: Json, model: str) -> Mapping[str, int]:
+        return {_short(row["name"]): row.get("inputTokenLimit") for row in data.get("models") or ()}
+
+    def most_output(self, body: Json) -> int | None:
+        settings = body.get("generationConfig") or {}
+        most, answers = settings.get("maxOutputTokens"), settings.get("candidateCount", 1)
+        if not is_whole(most, least=0):
+            return None
+        return int(most) * (answers if is_whole(answers, least=1) else 1)
 
     def read_error(self, status: int, headers: Mapping[str, str], data: Json) -> ErrorFacts:
         return errors.read(data)

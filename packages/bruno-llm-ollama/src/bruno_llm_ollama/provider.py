@@ -18,8 +18,9 @@ from bruno_llm_base import (
 )
 from bruno_llm_base.framing import ndjson
 from bruno_llm_base.transport import HttpTransport, Transport, open_http_client
+from bruno_llm_base.values import is_whole
 
-from bruno_llm_ollama import address, errors, messages
+from bruno_llm_ollama import address, errors, messages, windows
 
 __all__ = ["OllamaProvider"]
 
@@ -55,6 +56,9 @@ class OllamaProvider(BaseProvider):
         **{name: f"options.{name}" for name in _NESTED},
         "max_tokens": "options.num_predict",
     }
+    free = "Ollama runs on your own machines"
+    firm_windows = False  # allocated anew whenever the model is loaded
+    cuts_prompts = True  # older servers, and those that are asked to
     capabilities = frozenset({"chat", "streaming", "tools", "reasoning"})
 
     def open_transport(self) -> Transport:
@@ -70,13 +74,16 @@ class OllamaProvider(BaseProvider):
         )
 
     def build_request(self, conversation: Conversation, options: Json, *, stream: bool) -> Json:
-        return {
+        body = {
             "messages": messages.build(conversation),
             "truncate": False,
             "shift": False,
             **options,
             "stream": stream,
         }
+        if self.context.window is not None:  # Ollama's windows are as large as they are asked to be
+            body["options"] = {"num_ctx": self.context.window} | options.get("options", {})
+        return body
 
     def parse_response(self, data: Json) -> ModelResponse:
         if not data["done"]:
@@ -101,6 +108,16 @@ class OllamaProvider(BaseProvider):
 
     def parse_models(self, data: Json) -> list[str]:
         return [model["name"] for model in data["models"]]
+
+    def asked_window(self, body: Json) -> int | None:
+        size = (body.get("options") or {}).get("num_ctx")
+        return size if is_whole(size, least=1) else None
+
+    def window_requests(self, model: str) -> tuple[tuple[str, str, Json | None], ...]:
+        return ("POST", "/api/show", {"model": model}), ("GET", "/api/ps", None)
+
+    def parse_windows(self, data: Json, model: str) -> Mapping[str, int]:
+        return windows.read(data, model)
 
     def read_error(self, status: int, headers: Mapping[str, str], data: Json) -> ErrorFacts:
         return errors.read(status, data)

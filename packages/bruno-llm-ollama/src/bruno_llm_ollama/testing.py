@@ -42,12 +42,22 @@ _SHAPES = {  # what Go's decoder insists on
 
 
 class FakeOllama(FakeServer):
-    """A server that speaks Ollama's API. It wants no key, but refuses a wrong one."""
+    """A server that speaks Ollama's API. It wants no key, but refuses a wrong one.
+
+    Attributes:
+        loaded: The models in memory, and the context window that each was given.
+        num_ctx: The windows that models' own files ask for.
+    """
 
     models = ("llama3.2:latest", "qwen3:8b", "gpt-oss:20b")
     content_type = "application/x-ndjson"
     ping = b"\n"  # from gateways; Ollama sends none
     garbage = b'{"broken\n'
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loaded: dict[str, int] = {}
+        self.num_ctx: dict[str, int] = {}
 
     def connection(self) -> dict[str, Any]:
         return {"base_url": self.address}
@@ -118,7 +128,34 @@ class FakeOllama(FakeServer):
     def other(self, request: Received) -> web.Response:
         if (request.method, request.path) == ("GET", "/api/version"):
             return web.json_response({"version": _VERSION})
+        if (request.method, request.path) == ("GET", "/api/ps"):
+            return web.json_response({"models": [*map(_running, self.loaded.items())]})
+        if (request.method, request.path) == ("POST", "/api/show"):
+            return self._show(request)
         return web.Response(status=404, text="404 page not found")
+
+    def _show(self, request: Received) -> web.Response:
+        model = _tagged(request.body["model"])
+        if model not in self.models:
+            return web.json_response({"error": f"model '{model}' not found"}, status=404)
+        asked = self.num_ctx.get(model)
+        parameters = 'stop                           "<|eot_id|>"'
+        if asked is not None:
+            parameters = f"num_ctx                        {asked}\n{parameters}"
+        return web.json_response(
+            {
+                "modelfile": f"FROM {model}",
+                "parameters": parameters,
+                "template": "{{ .Prompt }}",
+                "details": _model(model)["details"],
+                "model_info": {
+                    "general.architecture": "llama",
+                    "llama.context_length": 131072,
+                },
+                "capabilities": ["completion", "tools"],
+                "modified_at": "2026-10-02T11:20:05.779119+02:00",
+            }
+        )
 
     @staticmethod
     def _line(request: Received, message: Json, **end: Any) -> Json:
@@ -205,6 +242,14 @@ def _model(name: str) -> Json:
         "digest": hashlib.sha256(name.encode()).hexdigest(),
         "details": details,
     }
+
+
+def _running(loaded: tuple[str, int]) -> Json:
+    name, window = loaded
+    row = _model(name)
+    del row["modified_at"]
+    memory = {"size_vram": 3389685760, "context_length": window}
+    return row | {"expires_at": "2026-11-22T10:41:18.412036123Z"} | memory
 
 
 def _ndjson(document: Json) -> bytes:

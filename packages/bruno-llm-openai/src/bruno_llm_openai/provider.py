@@ -14,6 +14,7 @@ from bruno_llm_base import (
 )
 from bruno_llm_base.limits import read_durations
 from bruno_llm_base.transport import SdkTransport, Transport
+from bruno_llm_base.values import is_whole
 
 from bruno_llm_openai import errors, messages
 
@@ -23,6 +24,7 @@ __all__ = ["OpenAIProvider"]
 _ALWAYS_REASONS = re.compile(r"o\d|gpt-5(?!\.|-chat)|gpt-[\d.]+-pro|gpt-6-astra|gpt-6\.1-sol")
 _REASONS_BY_DEFAULT = re.compile(r"gpt-5\.[5-9]|gpt-[6-9]")
 _REASONS_ON_DEMAND = re.compile(r"gpt-5\.[1-4]")
+_OUTPUT_LIMITS = ("max_completion_tokens", "max_tokens")
 _SAMPLING = frozenset({"temperature", "top_p"})
 
 
@@ -39,6 +41,7 @@ class OpenAIProvider(BaseProvider):
     models_path = "/models"
     option_names: ClassVar[Mapping[str, str]] = {"max_tokens": "max_completion_tokens"}
     structure = frozenset({"messages", "model", "stream", "stream_options"})
+    price_name = "openai"
     capabilities = frozenset({"chat", "streaming", "tools", "reasoning"})
 
     def open_transport(self) -> Transport:
@@ -99,6 +102,17 @@ class OpenAIProvider(BaseProvider):
 
     def parse_models(self, data: Json) -> list[str]:
         return [model["id"] for model in data["data"]]
+
+    def parse_windows(self, data: Json, model: str) -> Mapping[str, int]:
+        # OpenAI does not tell; vLLM and OpenRouter do
+        return {
+            row["id"]: row.get("max_model_len", row.get("context_length")) for row in data["data"]
+        }
+
+    def most_output(self, body: Json) -> int | None:
+        named = [body[name] for name in _OUTPUT_LIMITS if is_whole(body.get(name), least=0)]
+        answers = body.get("n", 1)
+        return max(named) * (answers if is_whole(answers, least=1) else 1) if named else None
 
     def read_error(self, status: int, headers: Mapping[str, str], data: Json) -> ErrorFacts:
         return errors.read(status, data)
