@@ -6,12 +6,14 @@ the `Usage` that both must become. What a source does not tell was made up, and 
 
 import json
 from dataclasses import asdict, dataclass
+from decimal import Decimal
 from pathlib import Path
 
 import genai_prices
 import pytest
 from bruno_core.models import Message, MessageRole
 from bruno_llm_base import Json, LLMError, Usage
+from bruno_llm_base.cost.price import Price
 from bruno_llm_base.testing import Fault, RawReply
 
 pytestmark = pytest.mark.usefixtures("few_certificates")
@@ -69,19 +71,6 @@ def body(case):
     return (events + ("data: [DONE]\n\n" if case.provider == "openai" else "")).encode()
 
 
-def check(usage):
-    """Check what is true of every usage: the parts are parts of their totals."""
-    counts = asdict(usage)
-    assert all(count is None or count >= 0 for count in counts.values())
-    known = {name: count or 0 for name, count in counts.items()}
-    if usage.input_tokens is not None:
-        assert known["cache_read_tokens"] + known["cache_write_tokens"] <= usage.input_tokens
-        assert known["input_audio_tokens"] <= usage.input_tokens
-    assert known["cache_write_1h_tokens"] <= known["cache_write_tokens"]
-    if usage.output_tokens is not None:
-        assert known["reasoning_tokens"] + known["output_audio_tokens"] <= usage.output_tokens
-
-
 # -- over a socket ----------------------------------------------------------------------------------
 
 
@@ -98,15 +87,48 @@ async def streamed(llm):
 
 async def test_a_whole_answer(llm, server, case):
     server.say(RawReply(body=json.dumps(case.whole).encode()))
-    response = await llm.request(SAID)
-    assert response.usage == case.usage
-    check(response.usage)
+    assert (await llm.request(SAID)).usage == case.usage
 
 
 @pytest.mark.parametrize("split", [None, 150], ids=["at once", "piece by piece"])
 async def test_a_streamed_answer(llm, server, case, split):
     server.say(Fault(RawReply(body=body(case)), split=split))
     assert (await streamed(llm)).usage == case.usage
+
+
+# -- what it costs ----------------------------------------------------------------------------------
+
+PRICE = Price(
+    input="3",
+    output="15",
+    cache_read="0.3",
+    cache_write="3.75",
+    cache_write_1h="6",
+    input_audio="40",
+    output_audio="80",
+)
+
+
+def by_hand(usage):
+    """Return what *usage* costs at `PRICE`, in USD."""
+    known = {name: count or 0 for name, count in asdict(usage).items()}
+    hour, audio = known["cache_write_1h_tokens"], known["input_audio_tokens"]
+    read, five = known["cache_read_tokens"], known["cache_write_tokens"] - hour
+    spoken = known["output_audio_tokens"]
+    fresh = usage.input_tokens - read - five - hour - audio
+    cents = 300 * fresh + 30 * read + 375 * five + 600 * hour + 4000 * audio
+    cents += 1500 * (usage.output_tokens - spoken) + 8000 * spoken
+    return Decimal(cents) / 10**8
+
+
+async def test_both_modes_cost_the_same_and_the_parts_sum_to_it(llm, server, case):
+    server.say(RawReply(body=json.dumps(case.whole).encode()), RawReply(body=body(case)))
+    cost = PRICE.cost((await llm.request(SAID)).usage)
+    assert PRICE.cost((await streamed(llm)).usage) == cost
+    if case.usage.input_tokens is None:
+        assert cost is None  # unknown, not 0
+    else:
+        assert cost.total == sum(cost.parts.values()) == by_hand(case.usage)
 
 
 # -- beside another reader ----------------------------------------------------------------------------
@@ -146,7 +168,10 @@ def test_every_difference_is_one_and_has_its_case():
     usages = {label(case): case.usage for case in CASES}
     for name, theirs in DIFFERENCES.items():
         ours = usages[name]
-        assert (ours.input_tokens, ours.output_tokens) != (theirs.input_tokens, theirs.output_tokens)
+        assert (ours.input_tokens, ours.output_tokens) != (
+            theirs.input_tokens,
+            theirs.output_tokens,
+        )
 
 
 def test_every_document_names_its_source():

@@ -162,8 +162,8 @@ def _with_compaction(counts: Json) -> Json:
     (https://platform.claude.com/docs/en/build-with-claude/compaction, "Understanding usage"). An
     advisor's tokens they leave out too, and so do we: they cost what another model costs.
     """
-    rows = [row for row in counts.get("iterations") or () if row["type"] != "advisor_message"]
-    if all(row["type"] != "compaction" for row in rows):
+    rows = [r for r in counts.get("iterations") or () if r.get("type") != "advisor_message"]
+    if all(row.get("type") != "compaction" for row in rows):
         return counts
     kept = [row["cache_creation"] for row in rows if row.get("cache_creation")]
     sums = {name: sum(row.get(name) or 0 for row in rows) for name in (*_INPUT, "output_tokens")}
