@@ -23,12 +23,15 @@ def chunk(data):
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
-def event(delta, finish=None):
+def event(delta, finish=None, usage=None):
     choice = {"index": 0, "delta": delta, "finish_reason": finish}
-    return chunk(b"data: " + json.dumps({"choices": [choice]}).encode() + b"\n\n")
+    document = {"choices": [choice], "usage": usage}
+    return chunk(b"data: " + json.dumps(document).encode() + b"\n\n")
 
 
 HELLO = event({"content": "Hello"})
+PAUSE = None
+"""Where the server waits until the client has read what came before."""
 
 
 @pytest.fixture
@@ -41,6 +44,9 @@ async def serve():
             await reader.readuntil(b"\r\n\r\n")
             writer.write(HEAD)
             for piece in pieces:
+                if piece is PAUSE:
+                    await asyncio.sleep(0.02)
+                    continue
                 writer.write(piece)
                 await writer.drain()
             if then == "wait":
@@ -153,3 +159,29 @@ async def test_an_answer_that_is_no_stream_is_told_and_not_asked_for_again(kind,
             with pytest.raises(expected):
                 await llm.stream("hi")
     assert asked == 1
+
+
+def counted(output, **more):
+    return {"prompt_tokens": 10, "completion_tokens": output} | more
+
+
+async def test_counts_before_the_end_do_not_end_a_stream(serve):
+    said = [event({"content": "Hello"}, usage=counted(1)), event({}, "stop")]
+    _, error, response = await read(await serve(*said, event({}, usage=counted(5)), then="wait"))
+    assert (error, response.usage.output_tokens) == (None, 5)
+
+
+async def test_counts_after_the_end_replace_those_at_the_end(serve):
+    last = event({}, usage=counted(5, prompt_tokens_details={"cached_tokens": 8}))
+    url = await serve(HELLO, event({}, "stop", usage=counted(4)), PAUSE, last, then="wait")
+    _, error, response = await read(url)
+    assert error is None
+    assert (response.usage.output_tokens, response.usage.cache_read_tokens) == (5, 8)
+
+
+@pytest.mark.parametrize("line", [b"{", b'{"error": {"message": "late"}}'])
+async def test_nothing_after_the_end_undoes_an_answer(serve, line):
+    end = event({}, "stop", usage=counted(4))
+    url = await serve(HELLO, end, PAUSE, chunk(b"data: " + line + b"\n\n"), END)
+    pieces, error, response = await read(url)
+    assert (pieces, error, response.usage.output_tokens) == (["Hello"], None, 4)

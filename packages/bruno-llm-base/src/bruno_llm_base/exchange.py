@@ -191,15 +191,19 @@ class Exchange:
         """Start waiting for the next sign of an answer that has begun."""
         self._deadline.arm(self._timeouts.between_tokens, "further token")
 
-    async def drain(self) -> None:
-        """Read what may follow the end of the answer, so that the connection can be used again."""
+    async def drain(self) -> list[bytes]:
+        """Return what may follow the end of the answer, so that the connection can be used again."""
         self._deadline.arm(_DRAIN_SECONDS, "end of the body")
+        rest: list[bytes] = []
         for _ in range(_DRAIN_READS):
             try:
-                if await self.batch() is None:
-                    return
+                batch = await self.batch()
             except LLMError:
-                return  # the answer is complete; only the connection is lost
+                break  # the answer is complete; only the connection is lost
+            if batch is None:
+                break
+            rest += batch
+        return rest
 
     async def aclose(self) -> None:
         """Close the connection, or give it back if the body was read to its end."""

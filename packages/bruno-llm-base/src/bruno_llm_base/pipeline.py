@@ -122,7 +122,8 @@ async def _texts(
                     for text in run.texts(exchange, batch, parse):
                         yield text
                 response = run.whole()
-                await exchange.drain()
+                if rest := await exchange.drain():
+                    response.usage += run.recount(exchange, rest, parse)
                 run.finish(exchange, response)
                 break
             except LLMError as error:

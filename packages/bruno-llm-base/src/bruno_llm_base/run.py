@@ -22,7 +22,7 @@ from bruno_llm_base.observe import (
 )
 from bruno_llm_base.retry import next_wait
 from bruno_llm_base.spending import Spending, fill_in
-from bruno_llm_base.types import NOTHING, Answer, Attempt, Json, ModelResponse
+from bruno_llm_base.types import NOTHING, Answer, Attempt, Json, ModelResponse, Usage
 
 if TYPE_CHECKING:
     from bruno_llm_base.pipeline import Pipeline
@@ -174,6 +174,19 @@ class Run:
                 yield part.text
         if heard and answer.begun:
             exchange.expect_more()
+
+    def recount(
+        self, exchange: Exchange, rest: list[bytes], parse: Callable[[Json], ModelResponse]
+    ) -> Usage:
+        """Return what *rest* says of the tokens: some servers count once more after the end."""
+        usage = Usage()
+        try:
+            for document in rest:
+                if document != DONE:
+                    usage += parsed(parse, exchange.read(document)).usage
+        except LLMError:
+            return usage  # the answer is complete: nothing that follows can undo it
+        return usage
 
     @property
     def provider(self) -> str:

@@ -197,7 +197,7 @@ class Answer:
     It runs once per streamed chunk, so it collects and joins nothing before the end.
     """
 
-    __slots__ = ("_calls", "_last", "_reasoning", "_state", "_texts")
+    __slots__ = ("_calls", "_counted", "_last", "_reasoning", "_state", "_texts")
 
     def __init__(self) -> None:
         self._texts: list[str] = []
@@ -205,6 +205,7 @@ class Answer:
         self._calls: list[ToolCall] = []
         self._state: list[Json] = []
         self._last = ModelResponse()
+        self._counted = False
 
     @property
     def finish_reason(self) -> FinishReason | None:
@@ -213,9 +214,11 @@ class Answer:
 
     @property
     def complete(self) -> bool:
-        """Whether the model has said why it stopped, and the server what it cost."""
-        last = self._last
-        return last.finish_reason is not None and last.usage.output_tokens is not None
+        """Whether the model has said why it stopped, and the server then what it cost.
+
+        Counts that came before the end do not do: some servers count anew with every chunk.
+        """
+        return self._counted
 
     @property
     def begun(self) -> bool:
@@ -233,13 +236,15 @@ class Answer:
             self._calls += part.tool_calls
         if part.provider_state:
             self._state += part.provider_state
-        if part.usage is not _NO_USAGE:
-            last.usage += part.usage
-            last.usage_estimated = part.usage_estimated
         if part.finish_reason is not None and (
             last.finish_reason != "content_filter" or part.finish_reason == "content_filter"
         ):
             last.finish_reason, last.finish_detail = part.finish_reason, part.finish_detail
+        if part.usage is not _NO_USAGE:
+            last.usage += part.usage
+            last.usage_estimated = part.usage_estimated
+            if last.finish_reason is not None and part.usage.output_tokens is not None:
+                self._counted = True
         if part.model is not None:
             last.model = part.model
         if part.id is not None:

@@ -133,6 +133,8 @@ def end(stop: Json, counts: Json | None) -> ModelResponse:
 def _input(counts: Json) -> Usage:
     """Return the input: Anthropic's count leaves out what has to do with its cache."""
     fresh, read, written = (counts.get(name) for name in _INPUT)
+    if not (fresh or read or written):
+        return Usage()  # no input is impossible: a gateway that does not know it yet says 0
     kept = counts.get("cache_creation") or {}
     return Usage(
         input_tokens=None if fresh is None else fresh + (read or 0) + (written or 0),
@@ -143,6 +145,7 @@ def _input(counts: Json) -> Usage:
 
 
 def _total(counts: Json) -> Usage:
+    counts = _with_compaction(counts)
     details = counts.get("output_tokens_details") or {}
     usage = Usage(
         output_tokens=counts.get("output_tokens"), reasoning_tokens=details.get("thinking_tokens")
@@ -150,3 +153,23 @@ def _total(counts: Json) -> Usage:
     # a stream's end may leave out the input, or parts of it: then what its start said holds
     complete = all(counts.get(name) is not None for name in _INPUT)
     return _input(counts) + usage if complete else usage
+
+
+def _with_compaction(counts: Json) -> Json:
+    """Return *counts* with what the server spent to compact the conversation.
+
+    It is billed, but the totals leave it out
+    (https://platform.claude.com/docs/en/build-with-claude/compaction, "Understanding usage"). An
+    advisor's tokens they leave out too, and so do we: they cost what another model costs.
+    """
+    rows = [r for r in counts.get("iterations") or () if r.get("type") != "advisor_message"]
+    if all(row.get("type") != "compaction" for row in rows):
+        return counts
+    kept = [row["cache_creation"] for row in rows if row.get("cache_creation")]
+    sums = {name: sum(row.get(name) or 0 for row in rows) for name in (*_INPUT, "output_tokens")}
+    return counts | sums | ({"cache_creation": _sum(kept)} if kept else {})
+
+
+def _sum(rows: list[Json]) -> Json:
+    names = {name for row in rows for name in row}
+    return {name: sum(row.get(name) or 0 for row in rows) for name in names}

@@ -149,7 +149,8 @@ def usage(counts: Json, *, ended: bool) -> Usage:
     Args:
         counts: The `usageMetadata`.
         ended: Whether nothing follows. A count of 0 is left out of the JSON, so where nothing was
-            generated, as for a blocked prompt, the total alone tells the output.
+            generated, as for a blocked prompt, the total alone tells the output. It also tells of
+            thoughts that were not counted apart.
     """
     prompt = counts.get("promptTokenCount")
     tools = counts.get("toolUsePromptTokenCount") or 0
@@ -158,20 +159,19 @@ def usage(counts: Json, *, ended: bool) -> Usage:
     output = None
     if said is not None or thought is not None:
         output = (said or 0) + (thought or 0)
-    elif ended and total is not None and prompt is not None:
-        output = max(0, total - prompt - tools)
+    if total is not None and prompt is not None and (ended or output is not None):
+        output = max(output or 0, total - prompt - tools)
     return Usage(
         input_tokens=None if prompt is None else prompt + tools,
         output_tokens=output,
         cache_read_tokens=counts.get("cachedContentTokenCount"),
         reasoning_tokens=thought,
-        input_audio_tokens=_audio(counts.get("promptTokensDetails")),
-        output_audio_tokens=_audio(counts.get("candidatesTokensDetails")),
+        input_audio_tokens=_audio(counts, "promptTokensDetails", "toolUsePromptTokensDetails"),
+        output_audio_tokens=_audio(counts, "candidatesTokensDetails"),
     )
 
 
-def _audio(details: list[Json] | None) -> int | None:
-    for row in details or ():
-        if row["modality"] == "AUDIO":
-            return row.get("tokenCount")
-    return None
+def _audio(counts: Json, *names: str) -> int | None:
+    rows = [row for name in names for row in counts.get(name) or ()]
+    heard = [row.get("tokenCount") or 0 for row in rows if row.get("modality") == "AUDIO"]
+    return sum(heard) if heard else None

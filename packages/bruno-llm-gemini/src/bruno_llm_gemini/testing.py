@@ -183,8 +183,16 @@ def _usage(usage: Usage) -> Json:
         "thoughtsTokenCount": thought,
         "totalTokenCount": read + written,
     }
-    details = [{"modality": "TEXT", "tokenCount": read}]
-    return {name: n for name, n in counts.items() if n} | {"promptTokensDetails": details}
+    details = {
+        "promptTokensDetails": _modalities(read, usage.input_audio_tokens),
+        "candidatesTokensDetails": _modalities(written - thought, usage.output_audio_tokens),
+    }
+    return {name: value for name, value in (counts | details).items() if value}
+
+
+def _modalities(tokens: int, audio: int | None) -> list[Json]:
+    counts = {"TEXT": tokens - (audio or 0), "AUDIO": audio}
+    return [{"modality": name, "tokenCount": n} for name, n in counts.items() if n]
 
 
 def _details(error: FakeError) -> list[Json]:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from bruno_llm_base import Conversation, FinishReason, Json, ToolCall, Turn, Usage
+from bruno_llm_base.values import is_whole
 
 __all__ = ["build", "finish_reason", "reasoning", "tool_calls", "usage"]
 
@@ -14,6 +15,7 @@ _FINISH_REASONS: dict[str, FinishReason] = {
     "tool_calls": "tool_call",
     "function_call": "tool_call",
 }
+_TOTALS = ("completion_tokens", "prompt_tokens", "total_tokens")
 
 
 def build(conversation: Conversation) -> list[Json]:
@@ -69,17 +71,38 @@ def _tool_call(place: int, call: Json) -> ToolCall:
 
 
 def usage(counts: Json | None) -> Usage:
-    """Return the tokens: OpenAI's totals already include cached input and reasoning."""
+    """Return the tokens: OpenAI's totals already include cached input and reasoning.
+
+    So they do with rejected predictions, which are billed as output
+    (https://platform.openai.com/docs/guides/predicted-outputs).
+    """
     if not counts:
         return Usage()
     read: dict[str, Any] = counts.get("prompt_tokens_details") or {}
     written: dict[str, Any] = counts.get("completion_tokens_details") or {}
+    # DeepSeek's own word, which some servers of its models send alone
+    # (https://api-docs.deepseek.com/guides/kv_cache)
+    cached = read.get("cached_tokens", counts.get("prompt_cache_hit_tokens"))
     return Usage(
         input_tokens=counts.get("prompt_tokens"),
-        output_tokens=counts.get("completion_tokens"),
-        cache_read_tokens=read.get("cached_tokens"),
+        output_tokens=_output(counts),
+        cache_read_tokens=cached,
         cache_write_tokens=read.get("cache_write_tokens"),
         reasoning_tokens=written.get("reasoning_tokens"),
         input_audio_tokens=read.get("audio_tokens"),
         output_audio_tokens=written.get("audio_tokens"),
     )
+
+
+def _output(counts: Json) -> int | None:
+    """Return the whole output.
+
+    xAI, and Gemini's servers of this protocol, leave reasoning out of the completion, but not out
+    of the total (https://docs.x.ai/docs/key-information/consumption-and-rate-limits).
+    """
+    told: list[Any] = [counts.get(name) for name in _TOTALS]
+    said, prompt, total = told
+    if all(is_whole(count, least=0) for count in told):
+        said = max(said, total - prompt)
+    output: int | None = said
+    return output

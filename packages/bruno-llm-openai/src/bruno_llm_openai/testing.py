@@ -167,6 +167,7 @@ def _usage(usage: Usage) -> Json:
         "total_tokens": input_tokens + output_tokens,
         "prompt_tokens_details": {
             "cached_tokens": counts["cache_read_tokens"] or 0,
+            "cache_write_tokens": counts["cache_write_tokens"] or 0,
             "audio_tokens": counts["input_audio_tokens"] or 0,
         },
         "completion_tokens_details": {
