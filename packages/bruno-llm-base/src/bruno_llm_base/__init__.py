@@ -46,6 +46,7 @@ from bruno_llm_base.types import (
 from bruno_llm_base.windows import Window
 
 if TYPE_CHECKING:
+    from bruno_llm_base.cost import Cost, Price, PriceSource
     from bruno_llm_base.factory import LLMFactory
     from bruno_llm_base.fallback import Breaker, FallbackLLM
     from bruno_llm_base.installed import ProviderInfo
@@ -64,6 +65,7 @@ __all__ = [
     "ContextLengthExceededError",
     "ContextPolicy",
     "Conversation",
+    "Cost",
     "Diagnosis",
     "ErrorFacts",
     "FallbackLLM",
@@ -80,6 +82,8 @@ __all__ = [
     "ModelResponse",
     "OutputLimitError",
     "PermissionDeniedError",
+    "Price",
+    "PriceSource",
     "ProviderInfo",
     "ProviderNotFoundError",
     "QuotaExceededError",
@@ -101,8 +105,11 @@ __all__ = [
 # Loaded when first used: a provider by itself needs none of them.
 _LATE = {
     "Breaker": "bruno_llm_base.fallback",
+    "Cost": "bruno_llm_base.cost",
     "FallbackLLM": "bruno_llm_base.fallback",
     "LLMFactory": "bruno_llm_base.factory",
+    "Price": "bruno_llm_base.cost",
+    "PriceSource": "bruno_llm_base.cost",
     "ProviderInfo": "bruno_llm_base.installed",
 }
 

@@ -1,0 +1,233 @@
+import asyncio
+import json
+import logging
+import pickle
+import subprocess
+import sys
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from decimal import Decimal
+
+import pytest
+from bruno_llm_base import ConfigurationError, ModelResponse, Price, Usage
+from bruno_llm_base.cost import GenaiPrices, Overrides
+from bruno_llm_base.observe import PriceUnknown
+from bruno_llm_base.pricing import Pricing
+
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+USAGE = Usage(input_tokens=1_000_000, output_tokens=1_000_000)
+
+
+class Listed:
+    """A list of prices, that remembers what it was asked."""
+
+    def __init__(self, **prices):
+        self.prices = prices
+        self.asked = []
+
+    def price(self, provider, model, at):
+        self.asked.append((provider, model, at))
+        return self.prices.get(model)
+
+
+A, B = Price(input=1, output=2, source="a list", as_of=date(2026, 1, 1)), Price(input=5, output=5)
+
+
+def answer(model=None, **facts):
+    return ModelResponse(model=model, usage=USAGE, **facts)
+
+
+@pytest.mark.parametrize(("answered", "total"), [("a", 3), ("b", 10), ("unknown", 3), (None, 3)])
+def test_the_version_that_answered_has_its_own_price_else_that_of_the_model_asked(answered, total):
+    prices = Listed(a=A, b=B)
+    cost = Pricing("acme", "acme-data", None, prices).cost(answer(answered), "a", NOW)
+    assert cost.total == total
+    assert {(provider, at) for provider, _, at in prices.asked} == {("acme-data", NOW)}
+
+
+def test_a_cost_names_its_source_its_date_and_whether_it_is_an_estimate():
+    pricing = Pricing("acme", "acme", None, Listed(a=A))
+    cost = pricing.cost(answer(usage_estimated=True), "a")
+    assert (cost.source, cost.as_of, cost.estimated) == ("a list", date(2026, 1, 1), True)
+    assert not pricing.cost(answer(), "a").estimated
+
+
+def test_the_time_is_now_where_nobody_says():
+    prices = Listed(a=A)
+    before = datetime.now(UTC)
+    Pricing("acme", "acme", None, prices).price("a")
+    assert before <= prices.asked[0][2] <= datetime.now(UTC)
+
+
+def test_without_prices_of_the_users_those_of_genai_prices_hold():
+    cost = Pricing("openai", "openai").cost(answer("gpt-5-2025-08-07"), "gpt-5", NOW)
+    assert cost == GenaiPrices().price("openai", "gpt-5", NOW).cost(USAGE)
+
+
+@pytest.mark.parametrize("usage", [USAGE, Usage()], ids=["counted", "uncounted"])
+@pytest.mark.parametrize("prices", [None, Listed()], ids=["no prices", "no price"])
+def test_what_is_free_costs_0_and_says_why(prices, usage):
+    pricing = Pricing("local", "local", "it runs on your own machine", prices)
+    cost = pricing.cost(ModelResponse(usage=usage), "any", NOW)
+    assert (cost.total, cost.source) == (Decimal(0), "it runs on your own machine")
+
+
+def test_the_user_may_price_what_is_free():
+    assert Pricing("local", "local", "it is yours", Listed(a=A)).cost(answer(), "a").total == 3
+
+
+def warnings(caplog):
+    return [record.getMessage() for record in caplog.records]
+
+
+def test_an_unknown_price_is_none_with_one_warning_per_model(caplog):
+    heard = []
+    pricing = Pricing("acme", "acme", None, Listed(a=A), observers=[heard.append])
+    for _ in range(3):
+        assert pricing.cost(answer("b-2026"), "b") is None
+        assert pricing.cost(answer(), "c") is None
+        assert pricing.cost(answer(), "a") is not None
+    first, second = warnings(caplog)
+    assert first.startswith("price unknown provider=acme model=b ")
+    assert "Overrides" in first
+    assert second.startswith("price unknown provider=acme model=c ")
+    assert {record.levelno for record in caplog.records} == {logging.WARNING}
+    assert [(type(event), event.model) for event in heard] == [
+        (PriceUnknown, "b"),
+        (PriceUnknown, "c"),
+    ]
+
+
+def test_without_price_data_the_warning_says_how_to_get_them(caplog, monkeypatch):
+    monkeypatch.setitem(sys.modules, "genai_prices", None)
+    assert Pricing("openai", "openai").cost(answer(), "gpt-5") is None
+    assert "pip install genai-prices" in warnings(caplog)[0]
+
+
+def test_an_unknown_usage_costs_nobody_knows_what(caplog):
+    assert Pricing("acme", "acme", None, Listed(a=A)).cost(ModelResponse(), "a") is None
+    assert not caplog.records
+
+
+def test_what_is_no_source_of_prices_is_refused():
+    with pytest.raises(ConfigurationError, match=r"prices is .*: give a source of prices"):
+        Pricing("acme", "acme", None, {"a": 1})
+
+
+def test_an_answer_knows_what_it_cost():
+    prices = Listed(a=A)
+    response = answer(pricing=Pricing("acme", "acme", None, prices).of("a", NOW))
+    cost = response.cost
+    assert cost.total == 3
+    assert response.cost is cost
+    assert len(prices.asked) == 1
+    assert ModelResponse(usage=USAGE).cost is None
+
+
+def test_an_answer_costs_what_it_cost_at_its_time():
+    listed = Listed(a=A)
+    response = answer(pricing=Pricing("acme", "acme", None, listed).of("a"))
+    asked = datetime.now(UTC)
+    assert response.cost is not None
+    assert listed.asked[0][2] <= asked
+
+
+def test_the_cost_follows_the_usage():
+    response = answer(pricing=Pricing("acme", "acme", None, Listed(a=A, b=B)).of("a", NOW))
+    assert response.cost.total == 3
+    more = replace(response, usage=Usage(input_tokens=2_000_000, output_tokens=0))
+    assert (more.cost.total, response.cost.total) == (2, 3)
+    assert replace(response, model="b").cost.total == 10
+    assert replace(response, usage_estimated=True).cost.estimated
+    response.usage = Usage(input_tokens=0, output_tokens=0)
+    assert response.cost.total == 0
+
+
+def test_prices_are_no_part_of_what_an_answer_says():
+    response = answer(pricing=Pricing("acme", "acme", None, Listed(a=A)).of("a", NOW))
+    assert response == answer()
+    assert repr(response) == repr(answer())
+
+
+def test_a_sum_of_parts_keeps_the_prices():
+    priced = answer(pricing=Pricing("acme", "acme", None, Listed(a=A)).of("a", NOW))
+    for whole in (ModelResponse(text="a") + priced, priced + ModelResponse(text="a")):
+        assert whole.cost.total == 3
+
+
+def test_an_answer_takes_its_cost_to_other_processes():
+    pricing = Pricing("acme", "openai", None, Overrides({"a": A}), observers=[lambda _: None])
+    for model, total in [("a", 3), ("gpt-5", pricing.cost(answer(), "gpt-5", NOW).total)]:
+        response = answer(pricing=pricing.of(model, NOW))
+        copy = pickle.loads(pickle.dumps(response))
+        assert copy.cost.total == response.cost.total == total
+        assert pickle.loads(pickle.dumps(response)).cost == response.cost
+
+
+async def test_the_window_is_known_of_what_price_data_list():
+    assert await Pricing("openai", "openai").window("gpt-5") == 400_000
+    assert await Pricing("openai", "openai").window("nobody's") is None
+    assert await Pricing("local", "openai", "free").window("gpt-5") is None
+
+
+async def test_loading_may_be_left_and_repeated():
+    pricing = Pricing("openai", "openai")
+    leaver = asyncio.create_task(pricing.load())
+    await asyncio.sleep(0)
+    leaver.cancel()
+    await asyncio.gather(*(pricing.load() for _ in range(3)))
+    assert pricing.price("gpt-5") is not None
+
+
+def run(program):
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program], capture_output=True, text=True, check=True
+    )
+    return json.loads(done.stdout)
+
+
+LOAD = """
+import asyncio, json, sys, threading
+from bruno_llm_base.pricing import Pricing
+
+pricing = Pricing("openai", "openai")
+assert not {"genai_prices", "bruno_llm_base.cost"} & set(sys.modules)
+threads = set()
+
+async def main():
+    tasks = [asyncio.create_task(pricing.load()) for _ in range(5)]
+    turns = 0
+    while not all(task.done() for task in tasks):
+        if turns == 3:
+            tasks.pop().cancel()
+        turns += 1
+        threads.update(thread.name for thread in threading.enumerate())
+        await asyncio.sleep(0)
+    return turns
+
+loops = [threading.Thread(target=lambda: asyncio.run(main()), name="loop") for _ in range(3)]
+for loop in loops:
+    loop.start()
+turns = asyncio.run(main())
+for loop in loops:
+    loop.join()
+loaders = [name for name in threads if name.startswith("bruno-llm-prices")]
+known = "genai_prices.data" in sys.modules and pricing.price("gpt-5") is not None
+print(json.dumps([turns > 10, known, len(loaders) > 0, threading.active_count()]))
+"""
+
+
+def test_price_data_are_loaded_beside_the_event_loop():
+    assert run(LOAD) == [True, True, True, 1]
+
+
+FREE = """
+import asyncio, json, sys
+from bruno_llm_base.pricing import Pricing
+asyncio.run(Pricing("local", "local", "it is yours").load())
+print(json.dumps("genai_prices" in sys.modules))
+"""
+
+
+def test_what_is_free_loads_no_price_data():
+    assert run(FREE) is False
