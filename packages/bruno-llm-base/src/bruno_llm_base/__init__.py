@@ -30,7 +30,7 @@ from bruno_llm_base.exceptions import (
 )
 from bruno_llm_base.failures import ErrorFacts
 from bruno_llm_base.limits import LimitState, RateLimit
-from bruno_llm_base.policies import Retry, Timeouts
+from bruno_llm_base.policies import ContextPolicy, Retry, Timeouts
 from bruno_llm_base.provider import BaseProvider, Diagnosis
 from bruno_llm_base.stream import TextStream
 from bruno_llm_base.types import (
@@ -59,6 +59,7 @@ __all__ = [
     "ConfigurationError",
     "ContentBlockedError",
     "ContextLengthExceededError",
+    "ContextPolicy",
     "Conversation",
     "Diagnosis",
     "ErrorFacts",
