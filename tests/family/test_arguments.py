@@ -9,6 +9,7 @@ from bruno_core.models import Message, MessageRole
 from bruno_llm_base import (
     Breaker,
     ConfigurationError,
+    ContextPolicy,
     FallbackLLM,
     InvalidRequestError,
     LLMFactory,
@@ -74,6 +75,13 @@ POLICIES = {
         "requests_per_day max_concurrent": NO_COUNTS,
         "max_wait": NO_SECONDS,
         "clock": [5, "x", Shy()],
+    },
+    ContextPolicy: {
+        "strategy": [5, True, "", "newest_first", b"smart", ["smart"], {}, object(), Shy(), HALF],
+        "window": NO_COUNTS,
+        "reserve_output": [*NO_NUMBERS, -1, 0.5, math.inf, HUGE],
+        "warn_at": [*NO_NUMBERS, None, 0, -0.1, 1.1, math.inf, HUGE],
+        "summarize": [5, True, "x", [print], {}, object(), Shy()],
     },
 }
 
