@@ -1,0 +1,284 @@
+"""What requests cost: recorded as they end, summed up as one likes."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from bruno_llm_base.cost.catalogue import Overrides, PriceSource
+from bruno_llm_base.cost.labels import NO_LABELS, Labels
+from bruno_llm_base.cost.ledger import COUNTS, Hold, Ledger
+from bruno_llm_base.cost.money import pico
+from bruno_llm_base.cost.price import Cost, Price
+from bruno_llm_base.cost.rows import Row, plain, rows
+from bruno_llm_base.exceptions import ConfigurationError, InvalidRequestError
+from bruno_llm_base.types import Usage
+from bruno_llm_base.values import shown
+
+__all__ = ["CostTracker", "Row", "utc_now"]
+
+_MOST_TOKENS = 10**12  # of a request; a server that reports more is mistaken, and sums must not be
+
+
+def utc_now() -> datetime:
+    """Return the time."""
+    return datetime.now(UTC)
+
+
+_labels: ContextVar[Mapping["CostTracker", Labels]] = ContextVar(
+    "bruno_llm_labels", default=MappingProxyType({})
+)
+
+
+class CostTracker:
+    """Records what requests take and cost, in memory or in a file.
+
+    Pass the same object to several providers and they share it; it works across event loops,
+    threads and, on a file, processes, all at once. A copy sent to another process records into the
+    same file; without a file it starts empty there, and so it does in a forked process.
+
+    The records are sums by day (in UTC), provider, model and labels, so a file grows with these and
+    not with the requests. What was recorded survives the end of the process, however it ends.
+    Should a record not be written, because the disk is full, say, an error is logged on the logger
+    "bruno_llm", and the record is kept in memory and written with the next one.
+
+    Args:
+        path: The file, an SQLite database; it is made if it is missing. None records in memory.
+        prices: Prices of your own, as `Price`s by "model" or "provider/model", which go first; or
+            whoever knows all prices.
+        clock: Tells the time, with a time zone.
+
+    Raises:
+        ConfigurationError: A value is of the wrong type, or the file cannot be used.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        prices: Mapping[str, Price] | PriceSource | None = None,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
+        if path is not None and (
+            not isinstance(path, str | os.PathLike) or path in ("", ":memory:")
+        ):
+            raise ConfigurationError(
+                f"CostTracker.path is {shown(path)}: give a file's path, or nothing to record in memory"
+            )
+        if prices is not None and not isinstance(prices, Mapping) and not hasattr(prices, "price"):
+            raise ConfigurationError(
+                f"CostTracker.prices is {shown(prices)}: give a dict of models and their Price"
+            )
+        if not callable(clock):
+            raise ConfigurationError(f"CostTracker.clock is {shown(clock)}: give a callable")
+        self._prices = Overrides(prices) if isinstance(prices, Mapping) else prices
+        self._clock = clock
+        self._ledger = Ledger(None if path is None else Path(path).absolute(), clock)
+
+    @property
+    def path(self) -> Path | None:
+        """The file; None if it records in memory."""
+        return self._ledger.path
+
+    @property
+    def prices(self) -> PriceSource | None:
+        """Whoever is to be asked for prices; None if nobody in particular."""
+        return self._prices
+
+    def today(self) -> date:
+        """Return the day, in UTC."""
+        return self._clock().astimezone(UTC).date()
+
+    @property
+    def ledger(self) -> Ledger:
+        """Where it is all written, for budgets."""
+        return self._ledger
+
+    @contextmanager
+    def label(self, *, tag: str | None = None, user: str | None = None) -> Iterator[None]:
+        """Label what is requested within a `with` block.
+
+        A block within a block changes the labels that it gives and keeps the others. Tasks that
+        start within the block inherit its labels, as context variables do; threads do with
+        `asyncio.to_thread`.
+
+        Args:
+            tag: What the requests are for, such as "summaries".
+            user: For whom they are.
+
+        Raises:
+            InvalidRequestError: A label is no text, or empty.
+        """
+        labels = self.labels().changed(tag=tag, user=user)
+        token = _labels.set({**_labels.get(), self: labels})
+        try:
+            yield
+        finally:
+            _labels.reset(token)
+
+    def labels(self) -> Labels:
+        """Return the labels that are in effect here."""
+        return _labels.get().get(self, NO_LABELS)
+
+    def record(
+        self,
+        *,
+        provider: str,
+        model: str,
+        usage: Usage = Usage(),  # noqa: B008 - it is frozen
+        cost: Cost | Decimal | None = None,
+        estimated: bool = False,
+        tag: str | None = None,
+        user: str | None = None,
+    ) -> None:
+        """Record a request that was made elsewhere; providers record theirs by themselves.
+
+        Args:
+            provider: The provider's name.
+            model: The model that was asked.
+            usage: What it took; what is None counts as 0.
+            cost: What it cost, in USD; None if nobody knows.
+            estimated: Whether usage or cost are an estimate.
+            tag: The label, if not the one in effect.
+            user: The label, if not the one in effect.
+
+        Raises:
+            InvalidRequestError: A value is of the wrong type, or the cost is negative.
+        """
+        for name, text in (("provider", provider), ("model", model)):
+            if not isinstance(text, str) or not text:
+                raise InvalidRequestError(f"{name} is {shown(text)}: give its name")
+        if not isinstance(usage, Usage):
+            raise InvalidRequestError(f"usage is {shown(usage)}: give a Usage")
+        labels = self.labels().changed(tag=tag, user=user)
+        paid = _checked_cost(cost)
+        estimated = estimated or (isinstance(cost, Cost) and cost.estimated)
+        self.enter(provider, model, labels, usage, paid, estimated=estimated)
+
+    def enter(
+        self,
+        provider: str,
+        model: str,
+        labels: Labels,
+        usage: Usage,
+        cost: Decimal | None,
+        *,
+        estimated: bool,
+        hold: Hold | None = None,
+    ) -> None:
+        """Record a request and let go of what was held for it; for the path of a request.
+
+        It is written when this returns. Never raises: see above what happens if it cannot be.
+        """
+        day = self.today().isoformat()
+        names = (plain(provider), plain(model), labels.tag or "", labels.user or "")
+        took = (min(getattr(usage, name) or 0, _MOST_TOKENS) for name in _TOKENS)
+        money = (0, 1) if cost is None else (pico(cost), 0)
+        self._ledger.note(hold, (day, *names), (1, *took, *money, int(estimated)))
+
+    def total(
+        self,
+        *,
+        since: date | None = None,
+        until: date | None = None,
+        provider: str | None = None,
+        model: str | None = None,
+        tag: str | None = None,
+        user: str | None = None,
+    ) -> Row:
+        """Return the sum of all that was recorded, or of what the arguments select.
+
+        Args:
+            since: The first day, in UTC.
+            until: The last day, in UTC.
+            provider: This one alone.
+            model: This one alone.
+            tag: What has this label.
+            user: What has this label.
+
+        Raises:
+            InvalidRequestError: A value is of the wrong type.
+            ConfigurationError: The file cannot be used.
+        """
+        return rows(
+            self._ledger,
+            (),
+            since=since,
+            until=until,
+            provider=provider,
+            model=model,
+            tag=tag,
+            user=user,
+        )[0]
+
+    def totals(
+        self,
+        by: str | Sequence[str],
+        *,
+        since: date | None = None,
+        until: date | None = None,
+        provider: str | None = None,
+        model: str | None = None,
+        tag: str | None = None,
+        user: str | None = None,
+    ) -> list[Row]:
+        """Return sums of all that was recorded, or of what the arguments select, in their order.
+
+        Args:
+            by: What they are told apart by: "day", "provider", "model", "tag", "user", or several.
+            since: The first day, in UTC.
+            until: The last day, in UTC.
+            provider: This one alone.
+            model: This one alone.
+            tag: What has this label.
+            user: What has this label.
+
+        Raises:
+            InvalidRequestError: A value is of the wrong type, or *by* names something else.
+            ConfigurationError: The file cannot be used.
+        """
+        return rows(
+            self._ledger,
+            by,
+            since=since,
+            until=until,
+            provider=provider,
+            model=model,
+            tag=tag,
+            user=user,
+        )
+
+    def close(self) -> None:
+        """Close the file; it is opened again when needed. What is in memory stays there.
+
+        Raises:
+            ConfigurationError: Something is left that could not be written.
+        """
+        self._ledger.close()
+
+    def __repr__(self) -> str:
+        return f"CostTracker({'' if self.path is None else repr(str(self.path))})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return partial(type(self), self.path, prices=self._prices, clock=self._clock), ()
+
+
+_TOKENS = tuple(name for name in COUNTS if name.endswith("_tokens"))
+
+
+def _checked_cost(cost: object) -> Decimal | None:
+    """Return what *cost* says in USD."""
+    if cost is None:
+        return None
+    paid = cost.total if isinstance(cost, Cost) else cost
+    if not isinstance(paid, Decimal) or not paid.is_finite() or paid < 0:
+        raise InvalidRequestError(
+            f"cost is {shown(cost)}: give a Cost or a Decimal in USD, 0 or more; None if it is unknown"
+        )
+    return paid
