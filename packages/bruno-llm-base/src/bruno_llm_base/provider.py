@@ -171,7 +171,7 @@ class BaseProvider(Dialect, LLMInterface):
         self._fitting = Fitting(self._settings, self.structure)
         self._transports = PerLoop(needs=self.sdk)
         self._cost, self._budget = cost, budget
-        self._account, self._pricing = _money(self, cost, budget)
+        self._account, self._pricing = _money(self, cost, budget, self._observers)
 
     # -- bruno-core's interface -------------------------------------------------------------------
 
@@ -310,7 +310,7 @@ class BaseProvider(Dialect, LLMInterface):
         heard it, then that of a list of prices; None if nobody knows.
         """
         model = model or self._model
-        return self._windows.of(model) or await self._pricing.window(model)
+        return self._windows.of(model) or await self._listed_window(model)
 
     async def diagnose(self) -> Diagnosis:
         """Find out whether the provider can be used, within 5 seconds and without cost."""
@@ -400,12 +400,16 @@ class BaseProvider(Dialect, LLMInterface):
             return Window(tokens=asked, source="the request")
         return self._windows.of(str(request.model))
 
+    async def _listed_window(self, model: str) -> Window | None:
+        tokens = await self._pricing.window(model)
+        return None if tokens is None else Window(tokens=tokens, source="genai-prices")
+
     async def _fit(self, request: Request, options: Json, tell: Tell) -> Request:
         """Return *request* as it fits the context window; see `ContextPolicy`."""
         from bruno_llm_base.context.step import Doubt, resolved  # most requests do without
 
         model, conversation = str(request.model), request.conversation
-        window = self._window(request) or await self._pricing.window(model)
+        window = self._window(request) or await self._listed_window(model)
         if window is None or conversation is None:
             return request
         doubt = Doubt(
@@ -571,15 +575,19 @@ class BaseProvider(Dialect, LLMInterface):
 
 
 def _money(
-    provider: BaseProvider, cost: "CostTracker | None", budget: "Budget | None"
+    provider: BaseProvider,
+    cost: "CostTracker | None",
+    budget: "Budget | None",
+    observers: Sequence[Observer],
 ) -> "tuple[Account | None, Pricing]":
     """Return where costs are booked, if anywhere, and what answers cost."""
+    vendor = provider.price_name or provider.name
     if cost is None and budget is None:
-        return None, Pricing(provider.name, provider.price_name, provider.free, None)
-    from bruno_llm_base.cost.account import Account, tracker_of
+        return None, Pricing(provider.name, vendor, provider.free, observers=observers)
+    from bruno_llm_base.cost.account import Account, tracker_of  # most providers do without
 
     tracker = tracker_of(cost, budget)
-    pricing = Pricing(provider.name, provider.price_name, provider.free, tracker.prices)
+    pricing = Pricing(provider.name, vendor, provider.free, tracker.prices, observers=observers)
     return Account(tracker, budget, pricing), pricing
 
 

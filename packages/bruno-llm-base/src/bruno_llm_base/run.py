@@ -144,7 +144,7 @@ class Run:
         unread = 0 if request.operation == "stream" else pipeline.most_output(request.body or {})
         self._response = self._answer.whole()
         fill_in(self._response, request, unread=unread or 0)
-        self._response.pricing = pipeline.pricing
+        self._response.pricing = pipeline.pricing.of(request.model or "")
 
     def _hear_limits(self, exchange: Exchange) -> None:
         pipeline = self._pipeline
@@ -222,7 +222,7 @@ class Run:
             response = ModelResponse()
         self._pipeline.retry_budget.earn()
         fill_in(response, self.request)
-        response.pricing = self._pipeline.pricing
+        response.pricing = self._pipeline.pricing.of(self.request.model or "")
         self._pipeline.learn(self.request, response)
         response.provider = self._pipeline.provider
         response.request_id = response.request_id or exchange.request_id
