@@ -1,5 +1,6 @@
 """One language model behind bruno-core's `LLMInterface`: what all providers share."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -13,6 +14,14 @@ from pydantic import SecretStr
 from bruno_llm_base.access import Access, find_access
 from bruno_llm_base.config import Settings, check, keywords_of, refuse
 from bruno_llm_base.conversation import Conversation, Messages
+from bruno_llm_base.counting import (
+    Calibrations,
+    is_large,
+    may_estimate,
+    printed,
+    tool_list,
+    with_tools,
+)
 from bruno_llm_base.dialect import Dialect
 from bruno_llm_base.exceptions import (
     AuthenticationError,
@@ -26,13 +35,20 @@ from bruno_llm_base.exchange import Request
 from bruno_llm_base.failures import ErrorFacts, answer_text, server_wait
 from bruno_llm_base.fitting import Fitting
 from bruno_llm_base.limits import RateLimit
-from bruno_llm_base.observe import Observer, OptionDropped, checked_observers, log_event, tell
+from bruno_llm_base.observe import (
+    CountEstimated,
+    Observer,
+    OptionDropped,
+    checked_observers,
+    log_event,
+    tell,
+)
 from bruno_llm_base.options import closest
 from bruno_llm_base.pipeline import Pipeline
 from bruno_llm_base.policies import Retry, Timeouts, policy
 from bruno_llm_base.retry import RetryBudget
 from bruno_llm_base.stream import TextStream
-from bruno_llm_base.tokens import estimate_conversation, estimate_tokens
+from bruno_llm_base.tokens import TokenCount, estimate_conversation
 from bruno_llm_base.transport import MAX_CONNECTIONS, PerLoop
 from bruno_llm_base.types import Json, ModelResponse, checked
 from bruno_llm_base.values import is_json, is_whole, shown
@@ -144,6 +160,7 @@ class BaseProvider(Dialect, LLMInterface):
         self._model = self._settings.model or self.default_model
         self._system_prompt = self._settings.system_prompt
         self._fitting = Fitting(self._settings, self.structure)
+        self._calibrations = Calibrations()
         self._transports = PerLoop(needs=self.sdk)
 
     # -- bruno-core's interface -------------------------------------------------------------------
@@ -215,8 +232,12 @@ class BaseProvider(Dialect, LLMInterface):
         return await self._chat().call(request, self._parse_answer)
 
     def get_token_count(self, text: str) -> int:
-        """Estimate the tokens of *text*, without asking anyone."""
-        return estimate_tokens(text)
+        """Count the tokens of *text* for the provider's model, without asking anyone.
+
+        Never raises: what is no text is counted as it is printed, None as nothing. `count_text`
+        says how far to trust the number.
+        """
+        return self.count_text(printed(text)).tokens
 
     async def check_connection(self) -> bool:
         """Say whether the provider can be used; `diagnose` says why not. Never raises."""
@@ -270,6 +291,57 @@ class BaseProvider(Dialect, LLMInterface):
     def timeouts(self) -> Timeouts:
         """How long each step of an attempt may take."""
         return self._timeouts
+
+    def count_text(self, text: str, model: str | None = None) -> TokenCount:
+        """Count the tokens of *text*, without asking anyone.
+
+        Args:
+            text: The text alone, with nothing around it.
+            model: The model that counts; the provider's own if None.
+
+        Raises:
+            InvalidRequestError: It is no text.
+        """
+        return self._calibrations.of(model or self._model).count_text(text)
+
+    def count_conversation(
+        self, conversation: Conversation, model: str | None = None
+    ) -> TokenCount:
+        """Count the tokens of *conversation*, without asking anyone.
+
+        Args:
+            conversation: What has been said.
+            model: The model that counts; the provider's own if None.
+        """
+        return self._calibrations.of(model or self._model).count_conversation(conversation)
+
+    def counts_at_once(self, model: str) -> bool:
+        """Whether counting for *model* need not load a vocabulary first, which takes a while."""
+        del model
+        return True
+
+    async def count_tokens(
+        self, messages: Messages | None = None, *, prompt: str | None = None, **kwargs: Any
+    ) -> TokenCount:
+        """Count the input tokens of a request, system prompt and tools included.
+
+        The vendor is asked where it offers that. Where it cannot be asked, the count is estimated,
+        which observers and the log are told.
+
+        Args:
+            messages: The conversation, or one question.
+            prompt: One question, instead of `messages`.
+            **kwargs: The options that the request would have; see `generate`.
+
+        Raises:
+            InvalidRequestError: An argument is wrong, or the vendor refuses the request.
+            LLMError: The vendor refuses the key or the model.
+        """
+        asked = _asked(messages, prompt)
+        request = self._request(asked, kwargs, stream=False)
+        conversation = Conversation.of(asked, self._system_prompt)
+        counted = await self._count_there(conversation, request)
+        return counted or await self._count_here(conversation, request)
 
     async def diagnose(self) -> Diagnosis:
         """Find out whether the provider can be used, within 5 seconds and without cost."""
@@ -400,6 +472,42 @@ class BaseProvider(Dialect, LLMInterface):
         pipeline = self._pipeline(retry, timeouts, self._advise)
         return await pipeline.call(request, self._parse_names)
 
+    async def _count_there(self, conversation: Conversation, request: Request) -> TokenCount | None:
+        """Return the server's count of *request*, or None where it has none."""
+        body = self.build_count(conversation, request.body or {})
+        if self.count_path is None or body is None:
+            return None
+        # vendors limit counting by itself, so it takes no place in the user's rate_limit
+        pipeline = self._pipeline(self._retry, self._timeouts, self._explain)
+        question = Request(
+            operation="count_tokens", path=self.count_path, body=body, model=request.model
+        )
+        try:
+            tokens = await pipeline.call(question, self._parse_tokens)
+        except LLMError as error:
+            if not may_estimate(error):
+                raise
+            event = CountEstimated(
+                provider=self.name, model=request.model, operation=question.operation, error=error
+            )
+            tell((log_event, *self._observers), event)
+            return None
+        exact = self.count_error == 0
+        source = f"{self.name}, {self.count_path}"
+        return TokenCount(tokens=tokens, exact=exact, source=source, error=self.count_error)
+
+    async def _count_here(self, conversation: Conversation, request: Request) -> TokenCount:
+        """Return our own count of *request*, made in a thread where it takes long."""
+        model, tools = request.model or self._model, tool_list(request.body or {})
+
+        def count() -> TokenCount:
+            counted = self.count_conversation(conversation, model)
+            return with_tools(counted, self.count_text(tools, model)) if tools else counted
+
+        if self.counts_at_once(model) and not is_large(conversation):
+            return count()
+        return await asyncio.to_thread(count)
+
     def _parse_answer(self, data: Json) -> ModelResponse:
         return checked(self.parse_response(data))
 
@@ -411,6 +519,12 @@ class BaseProvider(Dialect, LLMInterface):
         if not all(isinstance(name, str) for name in names):
             raise TypeError("the name of a model")
         return names
+
+    def _parse_tokens(self, data: Json) -> int:
+        tokens = self.parse_count(data)
+        if not is_whole(tokens, least=0):
+            raise TypeError("a number of tokens")
+        return tokens
 
     def _read_error(self, status: int, headers: Mapping[str, str], data: Json) -> ErrorFacts:
         """Read an error, and when the limits that it speaks of are there again."""
