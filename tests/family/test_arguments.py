@@ -352,12 +352,18 @@ async def test_a_system_prompt_that_is_none_fails_before_anything_is_sent(llm, s
     assert server.received == []
 
 
-async def test_tokens_are_those_of_a_text(llm):
+async def test_anything_has_a_token_count(llm):
     for model in (llm, FallbackLLM([llm])):
-        for value in (None, 5, b"x", [], object(), Shy()):
-            with complains(InvalidRequestError, "text is"):
-                model.get_token_count(value)
-        assert model.get_token_count(HALF) == 1
+        for value in (5, b"x", [], object(), HALF):
+            assert model.get_token_count(value) > 0
+        for value in (None, "", Shy()):
+            assert model.get_token_count(value) == 0
+
+
+async def test_counting_a_text_takes_a_text(llm):
+    for value in (None, 5, b"x", [], object(), Shy()):
+        with complains(InvalidRequestError, "text is"):
+            llm.count_text(value)
 
 
 async def test_a_tool_may_answer_anything(llm, server):

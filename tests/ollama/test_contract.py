@@ -6,4 +6,5 @@ from bruno_llm_ollama.testing import FakeOllama
 class TestOllama(ProviderContract):
     provider = OllamaProvider
     fake = FakeOllama
+    counts_tokens = False
     filters_content = False

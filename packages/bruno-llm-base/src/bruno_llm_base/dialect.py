@@ -34,6 +34,9 @@ class Dialect(ABC):
         chat_path: The endpoint of chat.
         stream_path: The endpoint of streamed chat, where that is another one.
         models_path: The endpoint that lists the models.
+        count_path: The endpoint that counts the tokens of a request, where there is one.
+        count_error: How far its count may be from what the request will take, as a fraction of
+            it; 0 where the vendor documents it as exact.
         option_names: bruno-core's words for options in the vendor's, dots for nesting.
         structure: Fields of the body that are no options, so that no request does without them.
         capabilities: What it can do, for `LLMFactory.providers()`.
@@ -53,6 +56,8 @@ class Dialect(ABC):
     chat_path: ClassVar[str]
     stream_path: ClassVar[str | None] = None
     models_path: ClassVar[str]
+    count_path: ClassVar[str | None] = None
+    count_error: ClassVar[float] = 0.0
     option_names: ClassVar[Mapping[str, str]] = {}
     structure: ClassVar[frozenset[str]] = frozenset({"messages", "model", "stream"})
     capabilities: ClassVar[frozenset[str]] = frozenset({"chat", "streaming"})
@@ -90,6 +95,23 @@ class Dialect(ABC):
     @abstractmethod
     def parse_models(self, data: Json) -> list[str]:
         """Read the names of the models on offer."""
+
+    def build_count(self, conversation: Conversation, body: Json) -> Json | None:
+        """Return the body that asks `count_path` how many tokens a request takes.
+
+        Args:
+            conversation: What has been said.
+            body: The body that asks for the next turn, from `build_request`.
+
+        Returns:
+            The body, or None where this server, or this request, is not to be asked about.
+        """
+        del conversation, body
+        return None
+
+    def parse_count(self, data: Json) -> int:
+        """Read how many tokens a request takes."""
+        raise NotImplementedError
 
     @abstractmethod
     def read_error(self, status: int, headers: Mapping[str, str], data: Json) -> ErrorFacts:

@@ -22,6 +22,7 @@ __all__ = [
     "BudgetNearlySpent",
     "ContextNearlyFull",
     "ContextTrimmed",
+    "CountEstimated",
     "Event",
     "FirstToken",
     "Observer",
@@ -47,7 +48,7 @@ class Event:
     Attributes:
         provider: The provider's name.
         model: The model that was asked.
-        operation: What was asked of it: "chat", "stream", "models".
+        operation: What was asked of it: "chat", "stream", "models", "count_tokens".
     """
 
     provider: str
@@ -105,6 +106,13 @@ class OptionDropped(Event):
     """An option was left out because the model refuses it."""
 
     option: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class CountEstimated(Event):
+    """The server could not say how many tokens a request takes, so they are estimated."""
+
+    error: LLMError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -233,6 +241,7 @@ _LEVELS: dict[type[Event], tuple[int, str]] = {
     RequestAbandoned: (logging.INFO, "request abandoned"),
     AttemptFailed: (logging.WARNING, "attempt failed"),
     OptionDropped: (logging.WARNING, "option dropped: the model refuses it"),
+    CountEstimated: (logging.WARNING, "tokens estimated: the server cannot be asked"),
     ContextNearlyFull: (logging.WARNING, "context window nearly full"),
     ContextTrimmed: (logging.WARNING, "context trimmed"),
     PromptCut: (logging.WARNING, "prompt cut by the server"),

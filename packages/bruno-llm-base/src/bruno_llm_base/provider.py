@@ -1,5 +1,6 @@
 """One language model behind bruno-core's `LLMInterface`: what all providers share."""
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from copy import deepcopy
@@ -14,6 +15,14 @@ from pydantic import SecretStr
 from bruno_llm_base.access import Access, find_access
 from bruno_llm_base.config import Settings, check, keywords_of, refuse
 from bruno_llm_base.conversation import Conversation, Messages
+from bruno_llm_base.counting import (
+    Calibrations,
+    is_large,
+    may_estimate,
+    printed,
+    tool_list,
+    with_tools,
+)
 from bruno_llm_base.dialect import Dialect
 from bruno_llm_base.exceptions import (
     AuthenticationError,
@@ -29,6 +38,7 @@ from bruno_llm_base.failures import ErrorFacts, answer_text, server_wait
 from bruno_llm_base.fitting import Fitting
 from bruno_llm_base.limits import RateLimit
 from bruno_llm_base.observe import (
+    CountEstimated,
     Observer,
     OptionDropped,
     PromptCut,
@@ -42,7 +52,7 @@ from bruno_llm_base.policies import ContextPolicy, Retry, Timeouts, policy
 from bruno_llm_base.pricing import Pricing
 from bruno_llm_base.retry import RetryBudget
 from bruno_llm_base.stream import TextStream
-from bruno_llm_base.tokens import estimate_conversation, estimate_tokens
+from bruno_llm_base.tokens import TokenCount, estimate_conversation
 from bruno_llm_base.transport import MAX_CONNECTIONS, PerLoop
 from bruno_llm_base.types import Json, ModelResponse, checked
 from bruno_llm_base.values import is_json, is_whole, shown
@@ -169,6 +179,7 @@ class BaseProvider(Dialect, LLMInterface):
         self._model = self._settings.model or self.default_model
         self._system_prompt = self._settings.system_prompt
         self._fitting = Fitting(self._settings, self.structure)
+        self._calibrations = Calibrations()
         self._transports = PerLoop(needs=self.sdk)
         self._cost, self._budget = cost, budget
         self._account, self._pricing = _money(self, cost, budget, self._observers)
@@ -242,8 +253,12 @@ class BaseProvider(Dialect, LLMInterface):
         return await self._chat().call(request, self._parse_answer)
 
     def get_token_count(self, text: str) -> int:
-        """Estimate the tokens of *text*, without asking anyone."""
-        return estimate_tokens(text)
+        """Count the tokens of *text* for the provider's model, without asking anyone.
+
+        Never raises: what is no text is counted as it is printed, None as nothing. `count_text`
+        says how far to trust the number.
+        """
+        return self.count_text(printed(text)).tokens
 
     async def check_connection(self) -> bool:
         """Say whether the provider can be used; `diagnose` says why not. Never raises."""
@@ -311,6 +326,57 @@ class BaseProvider(Dialect, LLMInterface):
         """
         model = model or self._model
         return self._windows.of(model) or await self._listed_window(model)
+
+    def count_text(self, text: str, model: str | None = None) -> TokenCount:
+        """Count the tokens of *text*, without asking anyone.
+
+        Args:
+            text: The text alone, with nothing around it.
+            model: The model that counts; the provider's own if None.
+
+        Raises:
+            InvalidRequestError: It is no text.
+        """
+        return self._calibrations.of(model or self._model).count_text(text)
+
+    def count_conversation(
+        self, conversation: Conversation, model: str | None = None
+    ) -> TokenCount:
+        """Count the tokens of *conversation*, without asking anyone.
+
+        Args:
+            conversation: What has been said.
+            model: The model that counts; the provider's own if None.
+        """
+        return self._calibrations.of(model or self._model).count_conversation(conversation)
+
+    def counts_at_once(self, model: str) -> bool:
+        """Whether counting for *model* need not load a vocabulary first, which takes a while."""
+        del model
+        return True
+
+    async def count_tokens(
+        self, messages: Messages | None = None, *, prompt: str | None = None, **kwargs: Any
+    ) -> TokenCount:
+        """Count the input tokens of a request, system prompt and tools included.
+
+        The vendor is asked where it offers that. Where it cannot be asked, the count is estimated,
+        which observers and the log are told.
+
+        Args:
+            messages: The conversation, or one question.
+            prompt: One question, instead of `messages`.
+            **kwargs: The options that the request would have; see `generate`.
+
+        Raises:
+            InvalidRequestError: An argument is wrong, or the vendor refuses the request.
+            LLMError: The vendor refuses the key or the model.
+        """
+        asked = _asked(messages, prompt)
+        request = self._request(asked, kwargs, stream=False)
+        conversation = Conversation.of(asked, self._system_prompt)
+        counted = await self._count_there(conversation, request)
+        return counted or await self._count_here(conversation, request)
 
     async def diagnose(self) -> Diagnosis:
         """Find out whether the provider can be used, within 5 seconds and without cost."""
@@ -504,6 +570,42 @@ class BaseProvider(Dialect, LLMInterface):
             except LLMError:
                 return  # it has been logged; the list of models is what was asked for
 
+    async def _count_there(self, conversation: Conversation, request: Request) -> TokenCount | None:
+        """Return the server's count of *request*, or None where it has none."""
+        body = self.build_count(conversation, request.body or {})
+        if self.count_path is None or body is None:
+            return None
+        # vendors limit counting by itself, so it takes no place in the user's rate_limit
+        pipeline = self._pipeline(self._retry, self._timeouts, self._explain)
+        question = Request(
+            operation="count_tokens", path=self.count_path, body=body, model=request.model
+        )
+        try:
+            tokens = await pipeline.call(question, self._parse_tokens)
+        except LLMError as error:
+            if not may_estimate(error):
+                raise
+            event = CountEstimated(
+                provider=self.name, model=request.model, operation=question.operation, error=error
+            )
+            tell((log_event, *self._observers), event)
+            return None
+        exact = self.count_error == 0
+        source = f"{self.name}, {self.count_path}"
+        return TokenCount(tokens=tokens, exact=exact, source=source, error=self.count_error)
+
+    async def _count_here(self, conversation: Conversation, request: Request) -> TokenCount:
+        """Return our own count of *request*, made in a thread where it takes long."""
+        model, tools = request.model or self._model, tool_list(request.body or {})
+
+        def count() -> TokenCount:
+            counted = self.count_conversation(conversation, model)
+            return with_tools(counted, self.count_text(tools, model)) if tools else counted
+
+        if self.counts_at_once(model) and not is_large(conversation):
+            return count()
+        return await asyncio.to_thread(count)
+
     def _parse_answer(self, data: Json) -> ModelResponse:
         return checked(self.parse_response(data))
 
@@ -537,9 +639,15 @@ class BaseProvider(Dialect, LLMInterface):
                 )
                 tell((log_event, *self._observers), event)
                 return
-        calibration = self._calibration(str(request.model))
+        calibration = self._calibrations.of(str(request.model))
         if calibration.due and not (request.body or {}).get("tools"):
             calibration.learn(conversation, read)
+
+    def _parse_tokens(self, data: Json) -> int:
+        tokens = self.parse_count(data)
+        if not is_whole(tokens, least=0):
+            raise TypeError("a number of tokens")
+        return tokens
 
     def _read_error(self, status: int, headers: Mapping[str, str], data: Json) -> ErrorFacts:
         """Read an error, and when the limits that it speaks of are there again."""

@@ -24,12 +24,24 @@ __all__ = ["ClaudeProvider"]
 _MAX_TOKENS = 16_000
 _REFUSED = frozenset({"temperature", "top_p", "seed"})
 
+# The fields of a request that its count takes too: all others, such as max_tokens, are refused there
+# (https://platform.claude.com/docs/en/api/messages/count_tokens).
+_COUNTED = frozenset(
+    (
+        *("cache_control", "messages", "model", "output_config", "speed", "system", "thinking"),
+        *("tool_choice", "tools"),
+    )
+)
+
 
 class ClaudeProvider(BaseProvider):
     """Talk to Claude, or with `base_url` to any server that speaks its protocol.
 
     Anthropic took sampling options out of its API in version 2026-10-21, so they are left out of
     requests. A server that still knows them gets them by `options={"temperature": 0.5}`.
+
+    Anthropic calls its count of tokens an estimate that may differ by a small amount
+    (https://platform.claude.com/docs/en/build-with-claude/token-counting).
     """
 
     name = "claude"
@@ -40,6 +52,8 @@ class ClaudeProvider(BaseProvider):
     sdk = "anthropic"
     chat_path = "/v1/messages"
     models_path = "/v1/models?limit=1000"
+    count_path = "/v1/messages/count_tokens"
+    count_error = 0.05
     option_names: ClassVar[Mapping[str, str]] = {"stop": "stop_sequences"}
     price_name = "anthropic"
     capabilities = frozenset({"chat", "streaming", "tools", "reasoning"})
@@ -85,6 +99,13 @@ class ClaudeProvider(BaseProvider):
 
     def parse_windows(self, data: Json, model: str) -> Mapping[str, int]:
         return {row["id"]: row.get("max_input_tokens") for row in data["data"]}
+
+    def build_count(self, conversation: Conversation, body: Json) -> Json:
+        return {name: value for name, value in body.items() if name in _COUNTED}
+
+    def parse_count(self, data: Json) -> int:
+        tokens: int = data["input_tokens"]
+        return tokens
 
     def read_error(self, status: int, headers: Mapping[str, str], data: Json) -> ErrorFacts:
         return errors.read(data)

@@ -1,7 +1,7 @@
 """Anthropic's Messages API on a loopback socket, for tests.
 
-The formats are those of https://platform.claude.com/docs/en/api/messages and /streaming, in API
-version 2026-10-21; the official SDK reads them in this project's tests.
+The formats are those of https://platform.claude.com/docs/en/api/messages, /streaming and
+/messages/count_tokens, in API version 2026-10-21; the official SDK reads them in this project's tests.
 """
 
 import json
@@ -33,6 +33,7 @@ _ERRORS: dict[str, tuple[int, str]] = {
 }
 _VERSIONS = ("2023-06-01", "2026-10-21")
 _SAMPLING = ("temperature", "top_p", "top_k")
+_ANSWERING = (*_SAMPLING, "max_tokens", "stop_sequences", "stream")  # nothing that is counted
 _ID, _REQUEST_ID = "msg_013Zva2CMHLNnXjNJJKqJ2EF", "req_018EeWyXxfu5pfWkrYcMdjWG"
 _SIGNATURE = "EqQBCgIYAhIM1gbcDa9GJwZA2b3hGgxBdjrkzLoky3dl1pkiMOYds"
 _CUMULATIVE = (
@@ -59,6 +60,8 @@ class FakeClaude(FakeServer):
         match request.method, request.path:
             case "POST", "/v1/messages":
                 return "stream" if request.body.get("stream") else "chat"
+            case "POST", "/v1/messages/count_tokens":
+                return "count_tokens"
             case "GET", "/v1/models":
                 return "models"
         return "unknown"
@@ -70,6 +73,9 @@ class FakeClaude(FakeServer):
         if request.method == "POST" and request.body.get("model") not in self.models:
             return FakeError(kind="model_not_found")
         return FakeError(kind="invalid_request") if _complaint(request) else None
+
+    def render_count(self, tokens: int, request: Received) -> Json:
+        return {"input_tokens": tokens}
 
     def render_answer(self, answer: FakeAnswer, request: Received) -> Json:
         content = {"content": _blocks(answer), "usage": _usage(answer.usage)}
@@ -136,11 +142,13 @@ def _complaint(request: Received) -> str | None:
     if request.method == "GET":
         return None
     body = request.body
-    for name in ("max_tokens", "messages"):
+    counts = request.path.endswith("/count_tokens")
+    for name in ("messages",) if counts else ("max_tokens", "messages"):
         if not body.get(name):
             return f"{name}: Field required"
-    for name in _SAMPLING:
-        if name in body and version != "2023-06-01":
+    refused = _ANSWERING if counts else () if version == "2023-06-01" else _SAMPLING
+    for name in refused:
+        if name in body:
             return f"{name}: Extra inputs are not permitted"
     if body["messages"][0]["role"] != "user":
         return 'messages: first message must use the "user" role'

@@ -16,7 +16,7 @@ from bruno_llm_base.transport import Transport
 from bruno_llm_base.values import is_whole, shown
 
 from bruno_llm_gemini import errors, messages
-from bruno_llm_gemini.transport import CHAT, MODELS, STREAM, ComposedTransport
+from bruno_llm_gemini.transport import CHAT, COUNT, MODELS, STREAM, ComposedTransport
 from bruno_llm_gemini.typed import TypedTransport
 
 __all__ = ["GeminiProvider"]
@@ -38,7 +38,12 @@ def _snake(name: str) -> str:
 
 
 class GeminiProvider(BaseProvider):
-    """Talk to Gemini, or with `client` to any endpoint of google-genai, such as Vertex AI."""
+    """Talk to Gemini, or with `client` to any endpoint of google-genai, such as Vertex AI.
+
+    Google does not document its count of tokens as exact, and calls it an estimate in
+    https://firebase.google.com/docs/vertex-ai/count-tokens; the example of
+    https://ai.google.dev/api/tokens counts 10 tokens for a prompt that then takes 11.
+    """
 
     name = "gemini"
     default_model = "gemini-3.8-flash"
@@ -49,6 +54,8 @@ class GeminiProvider(BaseProvider):
     chat_path = CHAT
     stream_path = STREAM
     models_path = MODELS
+    count_path = COUNT
+    count_error = 0.1
     structure = frozenset({"contents", "model"})
     option_names: ClassVar[Mapping[str, str]] = {
         **{_snake(name): name for name in _FIELDS},
@@ -134,6 +141,15 @@ class GeminiProvider(BaseProvider):
         if not is_whole(most, least=0):
             return None
         return int(most) * (answers if is_whole(answers, least=1) else 1)
+
+    def build_count(self, conversation: Conversation, body: Json) -> Json:
+        model = body["model"]
+        name = model if model.startswith(("models/", "tunedModels/")) else f"models/{model}"
+        return {"model": model, "generateContentRequest": body | {"model": name}}
+
+    def parse_count(self, data: Json) -> int:
+        tokens: int = data.get("totalTokens", 0)  # a count of 0 is left out of Google's JSON
+        return tokens
 
     def read_error(self, status: int, headers: Mapping[str, str], data: Json) -> ErrorFacts:
         return errors.read(data)

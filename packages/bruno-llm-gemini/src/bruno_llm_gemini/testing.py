@@ -1,7 +1,7 @@
 """Gemini's generateContent on a loopback socket, for tests.
 
-The formats are those of https://ai.google.dev/api/generate-content; the official SDK reads them in
-this project's tests.
+The formats are those of https://ai.google.dev/api/generate-content and https://ai.google.dev/api/tokens;
+the official SDK reads them in this project's tests.
 """
 
 import json
@@ -40,7 +40,9 @@ _ERRORS: dict[str, tuple[int, str, str]] = {
     ),
     "invalid_request": (400, "INVALID_ARGUMENT", "Request contains an invalid argument."),
 }
-_PATH = re.compile(r"/(v1|v1beta)/models(?:/([^/:]+):(generateContent|streamGenerateContent))?")
+_PATH = re.compile(
+    r"/(v1|v1beta)/models(?:/([^/:]+):(generateContent|streamGenerateContent|countTokens))?"
+)
 _TYPE, _DOMAIN = "type.googleapis.com/google.rpc.", "generativelanguage.googleapis.com"
 _ID, _SIGNATURE = "kmkZabWfLvqs1MkPqd-5-Ac", "Cl0Bjz1rX3+gQp2fYn9hZ0FrZQ=="
 
@@ -61,6 +63,8 @@ class FakeGemini(FakeServer):
                 return "chat"
             case "POST", "streamGenerateContent" if request.query.get("alt") == "sse":
                 return "stream"
+            case "POST", "countTokens":
+                return "count_tokens"
             case "GET", "models":
                 return "models"
         return "unknown"
@@ -72,13 +76,8 @@ class FakeGemini(FakeServer):
             return None
         if _asked(request)[1] not in self.models:
             return FakeError(kind="model_not_found")
-        contents = request.body.get("contents")
-        if not contents:
-            return FakeError(kind="invalid_request", param="contents")
-        for place, content in enumerate(contents):
-            if content.get("role", "user") not in ("user", "model") or not content.get("parts"):
-                return FakeError(kind="invalid_request", param=f"contents[{place}]")
-        return None
+        wrong = _misfit(request)
+        return FakeError(kind="invalid_request", param=wrong) if wrong else None
 
     def render_answer(self, answer: FakeAnswer, request: Received) -> Json:
         if _blocked(answer):
@@ -117,6 +116,26 @@ class FakeGemini(FakeServer):
     def render_models(self) -> Json:
         talking = [_model(name, "generateContent", "countTokens") for name in self.models]
         return {"models": [*talking, _model("gemini-embedding-2", "embedContent")]}
+
+    def render_count(self, tokens: int, request: Received) -> Json:
+        details = [{"modality": "TEXT", "tokenCount": tokens}]
+        return {"totalTokens": tokens, "promptTokensDetails": details}
+
+
+def _misfit(request: Received) -> str | None:
+    """Return the field that the API would complain about."""
+    body = request.body
+    if "generateContentRequest" in body:
+        counted = body["generateContentRequest"]
+        if body.get("contents") or counted.get("model") != f"models/{_asked(request)[1]}":
+            return "generate_content_request"
+        body = counted
+    if not body.get("contents"):
+        return "contents"
+    for place, content in enumerate(body["contents"]):
+        if content.get("role", "user") not in ("user", "model") or not content.get("parts"):
+            return f"contents[{place}]"
+    return None
 
 
 def _asked(request: Received) -> tuple[str, str, str]:

@@ -15,7 +15,7 @@ from bruno_llm_base.transport import Reply
 from bruno_llm_base.transport.bounds import MAX_ANSWER
 from bruno_llm_base.types import Json
 
-from bruno_llm_gemini.transport import MODELS, PAGE_SIZE, STREAM, arguments
+from bruno_llm_gemini.transport import COUNT, MODELS, PAGE_SIZE, STREAM, arguments
 
 __all__ = ["TypedTransport"]
 
@@ -28,6 +28,7 @@ class TypedTransport:
         from google.genai.errors import APIError
 
         self._models = client.aio.models
+        self._vertex = client.vertexai
         self._api_error = APIError
 
     async def send(self, method: str, path: str, body: Json | None = None) -> Reply:
@@ -37,6 +38,9 @@ class TypedTransport:
                 pages = await self._models.list(config={"page_size": PAGE_SIZE})
                 rows = [_json(model) async for model in pages]
                 return Reply(_Document(b'{"models":[%b]}' % b",".join(rows)), sse)
+            if path == COUNT:
+                asked = _counting(body or {}, vertex=self._vertex)
+                return Reply(_Document(_json(await self._models.count_tokens(**asked))), sse)
             asked = arguments(body or {}, retry_options={"attempts": 1})
             if path == STREAM:
                 stream = await self._models.generate_content_stream(**asked)
@@ -47,6 +51,22 @@ class TypedTransport:
 
     async def aclose(self) -> None:
         """Do nothing: the client is the user's."""
+
+
+def _counting(body: Json, *, vertex: bool) -> Json:
+    """Return the keywords with which the SDK asks for the count of *body*.
+
+    Its own would let no system instruction and no tools through to the Gemini API. Vertex AI wants
+    the fields of the request side by side (https://cloud.google.com/vertex-ai/generative-ai/docs,
+    countTokens); the Gemini API wants them in one, and no contents beside it.
+    """
+    request = body["generateContentRequest"]
+    extra = {"contents": [], "generateContentRequest": request}
+    if vertex:
+        names = ("contents", "generationConfig", "systemInstruction", "tools")
+        extra = {name: request[name] for name in names if name in request}
+    options = {"extra_body": extra, "retry_options": {"attempts": 1}}
+    return {"model": body["model"], "contents": "-", "config": {"http_options": options}}
 
 
 class _Document:

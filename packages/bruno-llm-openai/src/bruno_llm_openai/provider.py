@@ -13,10 +13,11 @@ from bruno_llm_base import (
     ModelResponse,
 )
 from bruno_llm_base.limits import read_durations
+from bruno_llm_base.tokens import TokenCount
 from bruno_llm_base.transport import SdkTransport, Transport
 from bruno_llm_base.values import is_whole
 
-from bruno_llm_openai import errors, messages
+from bruno_llm_openai import counting, errors, messages, responses
 
 __all__ = ["OpenAIProvider"]
 
@@ -29,7 +30,11 @@ _SAMPLING = frozenset({"temperature", "top_p"})
 
 
 class OpenAIProvider(BaseProvider):
-    """Talk to OpenAI, or with `base_url` to any server that speaks its protocol."""
+    """Talk to OpenAI, or with `base_url` to any server that speaks its protocol.
+
+    OpenAI counts tokens exactly (https://developers.openai.com/api/docs/guides/token-counting);
+    servers of one's own are not asked, since few can say.
+    """
 
     name = "openai"
     default_model = "gpt-6.1-terra"
@@ -39,6 +44,7 @@ class OpenAIProvider(BaseProvider):
     sdk = "openai"
     chat_path = "/chat/completions"
     models_path = "/models"
+    count_path = "/responses/input_tokens"
     option_names: ClassVar[Mapping[str, str]] = {"max_tokens": "max_completion_tokens"}
     structure = frozenset({"messages", "model", "stream", "stream_options"})
     price_name = "openai"
@@ -113,6 +119,26 @@ class OpenAIProvider(BaseProvider):
         named = [body[name] for name in _OUTPUT_LIMITS if is_whole(body.get(name), least=0)]
         answers = body.get("n", 1)
         return max(named) * (answers if is_whole(answers, least=1) else 1) if named else None
+
+    def build_count(self, conversation: Conversation, body: Json) -> Json | None:
+        return None if self.access.base_url else responses.build(conversation, body)
+
+    def parse_count(self, data: Json) -> int:
+        tokens: int = data["input_tokens"]
+        return tokens
+
+    def count_text(self, text: str, model: str | None = None) -> TokenCount:
+        counted = counting.text_tokens(text, model or self.model)
+        return counted or super().count_text(text, model)
+
+    def count_conversation(
+        self, conversation: Conversation, model: str | None = None
+    ) -> TokenCount:
+        counted = counting.conversation_tokens(conversation, model or self.model)
+        return counted or super().count_conversation(conversation, model)
+
+    def counts_at_once(self, model: str) -> bool:
+        return counting.is_loaded(model)
 
     def read_error(self, status: int, headers: Mapping[str, str], data: Json) -> ErrorFacts:
         return errors.read(status, data)

@@ -1,7 +1,7 @@
 """OpenAI's Chat Completions on a loopback socket, for tests.
 
-The formats are those of https://platform.openai.com/docs/api-reference/chat; the official SDK reads
-them in this project's tests.
+The formats are those of https://platform.openai.com/docs/api-reference/chat and, for counting, of
+/responses/input_tokens; the official SDK reads them in this project's tests.
 """
 
 import json
@@ -47,6 +47,8 @@ class FakeOpenAI(FakeServer):
         match request.method, request.path:
             case "POST", "/v1/chat/completions":
                 return "stream" if request.body.get("stream") else "chat"
+            case "POST", "/v1/responses/input_tokens":
+                return "count_tokens"
             case "GET", "/v1/models":
                 return "models"
         return "unknown"
@@ -58,6 +60,9 @@ class FakeOpenAI(FakeServer):
             return None
         if request.body.get("model") not in self.models:
             return FakeError(kind="model_not_found")
+        if self.operation(request) == "count_tokens":
+            wrong = _misfit(request.body)
+            return FakeError(kind="invalid_request", param=wrong) if wrong else None
         known = {"system", "developer", "user", "assistant", "tool"}
         messages = request.body.get("messages")
         if not messages or any(message.get("role") not in known for message in messages):
@@ -128,6 +133,21 @@ class FakeOpenAI(FakeServer):
             for n in self.models
         ]
         return {"object": "list", "data": rows}
+
+    def render_count(self, tokens: int, request: Received) -> Json:
+        return {"object": "response.input_tokens", "input_tokens": tokens}
+
+
+def _misfit(body: Json) -> str | None:
+    """Return the field that the Responses API would complain about."""
+    known = {"model", "input", "tools", "tool_choice", "parallel_tool_calls", "reasoning", "text"}
+    if unknown := sorted(body.keys() - known):
+        return unknown[0]
+    items = body.get("input")
+    if not items or not all(isinstance(item, dict) for item in items):
+        return "input"
+    named = all(isinstance(tool.get("name"), str) for tool in body.get("tools", ()))
+    return None if named else "tools"
 
 
 def _event(document: Json) -> bytes:

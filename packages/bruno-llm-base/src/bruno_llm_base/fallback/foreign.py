@@ -21,11 +21,13 @@ from bruno_llm_base.exceptions import (
 from bruno_llm_base.failures import answer_text
 from bruno_llm_base.provider import Diagnosis
 from bruno_llm_base.stream import StreamState, TextStream
+from bruno_llm_base.tokens import TokenCount
 from bruno_llm_base.types import Json, ModelResponse
 
 __all__ = ["FullLLM", "in_full"]
 
 _CHECK_SECONDS = 5.0
+_COUNT_ERROR = 0.5  # nobody knows what it counts by, nor what stands around its messages
 _CORE_ERRORS = (core.LLMError, core.StreamError)
 
 
@@ -46,6 +48,7 @@ class FullLLM(Protocol):
     async def list_models(self) -> list[str]: ...
     async def diagnose(self) -> Diagnosis: ...
     async def aclose(self) -> None: ...
+    async def count_tokens(self, messages: Messages | None = None, **kwargs: Any) -> TokenCount: ...
     def get_token_count(self, text: str) -> int: ...
     def get_model_info(self) -> dict[str, Any]: ...
     def set_system_prompt(self, prompt: str) -> None: ...
@@ -111,6 +114,13 @@ class _Foreign:
     async def aclose(self) -> None:
         if hasattr(self._llm, "aclose"):
             await self._llm.aclose()
+
+    async def count_tokens(self, messages: Messages | None = None, **kwargs: Any) -> TokenCount:
+        asked = _arguments(messages, kwargs)
+        said = [self._llm.get_system_prompt() or "", *(m.content for m in asked["messages"])]
+        tokens = sum(map(self._llm.get_token_count, said))
+        source = f"{self.name}, get_token_count"
+        return TokenCount(tokens=tokens, exact=False, source=source, error=_COUNT_ERROR)
 
     def get_token_count(self, text: str) -> int:
         return self._llm.get_token_count(text)

@@ -18,10 +18,12 @@ from bruno_llm_base.exceptions import (
 from bruno_llm_base.fallback.breaker import Breaker, Circuit
 from bruno_llm_base.fallback.foreign import in_full
 from bruno_llm_base.fallback.relay import Member, Relay, all_failed
+from bruno_llm_base.fallback.verdicts import verdict_on
 from bruno_llm_base.observe import Observer, checked_observers, log_event
 from bruno_llm_base.policies import policy
 from bruno_llm_base.provider import Diagnosis
 from bruno_llm_base.stream import TextStream
+from bruno_llm_base.tokens import TokenCount
 from bruno_llm_base.types import Json, ModelResponse
 from bruno_llm_base.values import shown
 
@@ -132,8 +134,31 @@ class FallbackLLM(LLMInterface):
         asked = _arguments(messages, temperature, max_tokens, prompt, kwargs)
         return await self._relay("chat").ask(lambda llm: llm.request(**asked))
 
+    async def count_tokens(
+        self, messages: Messages | None = None, *, prompt: str | None = None, **kwargs: Any
+    ) -> TokenCount:
+        """Count the input tokens of a request as the first model does that can.
+
+        The arguments are those of `generate`. No circuit breaker is asked or told: an estimate
+        does not show that a model is well.
+
+        Raises:
+            AllProvidersFailedError: No model can.
+            LLMError: An error that another model cannot help with; see `verdicts.py`.
+        """
+        asked = _arguments(messages, None, None, prompt, kwargs)
+        errors: list[LLMError] = []
+        for member in self._members:
+            try:
+                return await member.llm.count_tokens(**asked)
+            except LLMError as error:
+                if not verdict_on(error).switches:
+                    raise
+                errors.append(error)
+        raise all_failed(self._members, errors)
+
     def get_token_count(self, text: str) -> int:
-        """Estimate the tokens of *text*: the most that any model makes of it."""
+        """Count the tokens of *text*: the most that any model makes of it."""
         return max(member.llm.get_token_count(text) for member in self._members)
 
     async def check_connection(self) -> bool:

@@ -31,7 +31,7 @@ from bruno_llm_base.exceptions import (
 from bruno_llm_base.policies import Retry, Timeouts
 from bruno_llm_base.provider import BaseProvider
 from bruno_llm_base.testing.model_contract import HELLO, ModelContract
-from bruno_llm_base.testing.script import ErrorKind, FakeAnswer, FakeError, Fault
+from bruno_llm_base.testing.script import ErrorKind, FakeAnswer, FakeError, Fault, RawReply, Step
 from bruno_llm_base.testing.server import FakeServer
 from bruno_llm_base.types import Json, ToolCall, Usage
 
@@ -46,12 +46,14 @@ class ProviderContract(ModelContract):
         reports_reasoning: Whether the API has a place for reasoning.
         filters_content: Whether the API may block an answer.
         calls_tools: Whether the API has tools.
+        counts_tokens: Whether the API counts the tokens of a request.
     """
 
     fake: type[FakeServer]
     reports_reasoning: bool = True
     filters_content: bool = True
     calls_tools: bool = True
+    counts_tokens: bool = True
 
     @pytest.fixture
     def server(self) -> Iterator[FakeServer]:
@@ -170,8 +172,9 @@ class ProviderContract(ModelContract):
         ]
         llm = self.make(keywords)
         for messages, options, complaint in wrong:
-            with pytest.raises(InvalidRequestError, match=complaint):
-                asyncio.run(llm.generate(messages, **options))
+            for ask in (llm.generate, llm.count_tokens):
+                with pytest.raises(InvalidRequestError, match=complaint):
+                    asyncio.run(ask(messages, **options))
         assert server.received == []
 
     # -- what is read -----------------------------------------------------------------------------
@@ -254,6 +257,62 @@ class ProviderContract(ModelContract):
                 self.run(self.make(keywords), read)
             whole, streamed = self.both(self.make(keywords))
             assert whole.finish_reason == streamed.finish_reason == answer.finish_reason
+
+    # -- what is counted --------------------------------------------------------------------------
+
+    def test_a_count_is_the_servers_own_where_it_has_one(
+        self, server: FakeServer, keywords: dict[str, Any]
+    ) -> None:
+        usage = Usage(input_tokens=4321)
+        server.say(FakeAnswer(usage=usage), to="count_tokens")
+        llm = self.make(keywords, system_prompt="first-system")
+        count = self.run(llm, lambda llm: llm.count_tokens(HELLO))
+        assert (count.tokens == 4321) == self.counts_tokens
+        assert server.bodies == []
+        asked = [json.dumps(request.body) for request in server.received]
+        assert len(asked) == self.counts_tokens
+        assert all("first-system" in body and HELLO[0].content in body for body in asked)
+
+    def test_a_count_tells_what_the_request_would_fail_for(
+        self, server: FakeServer, keywords: dict[str, Any]
+    ) -> None:
+        if not self.counts_tokens:
+            return
+        cases: list[tuple[ErrorKind, type[LLMError]]] = [
+            ("authentication", AuthenticationError),
+            ("permission", PermissionDeniedError),
+            ("model_not_found", ModelNotFoundError),
+            ("invalid_request", InvalidRequestError),
+        ]
+        for kind, expected in cases:
+            server.say(FakeError(kind=kind), to="count_tokens")
+            with pytest.raises(expected):
+                self.run(self.make(keywords), lambda llm: llm.count_tokens(HELLO))
+        with pytest.raises(AuthenticationError):
+            self.run(self.make(keywords, api_key="wrong"), lambda llm: llm.count_tokens(HELLO))
+
+    def test_a_server_that_cannot_count_is_made_up_for(
+        self, server: FakeServer, keywords: dict[str, Any], caplog: pytest.LogCaptureFixture
+    ) -> None:
+        causes: list[Step | None] = [
+            FakeError(kind="overloaded"),
+            FakeError(kind="rate_limit"),
+            RawReply(status=404, body=b"no such page"),
+            RawReply(body=b"<html>"),
+            None,  # nobody is there at all
+        ]
+        for cause in causes:
+            dead = {"base_url": "http://127.0.0.1:9"} if cause is None else {}
+            if cause is not None:
+                server.say(cause, to="count_tokens")
+            caplog.clear()
+            with caplog.at_level(logging.WARNING, "bruno_llm"):
+                llm = self.make(keywords | dead)
+                count = self.run(llm, lambda llm: llm.count_tokens(HELLO))
+            assert count.tokens > 0
+            assert not count.exact
+            told = [text for text in caplog.messages if text.startswith("tokens estimated")]
+            assert len(told) == self.counts_tokens, cause
 
     # -- what goes wrong --------------------------------------------------------------------------
 

@@ -55,9 +55,20 @@ class ModelContract:
         assert llm.get_system_prompt() is None
         llm.set_system_prompt("Be brief.")
         assert llm.get_system_prompt() == "Be brief."
-        assert llm.get_token_count("Hello, world") > 0
-        assert llm.get_token_count("") == 0
         assert json.dumps(llm.get_model_info())
+
+    def test_tokens_are_counted(self, keywords: dict[str, Any]) -> None:
+        llm = self.make(keywords)
+        assert 0 < llm.get_token_count("Hello, world") < llm.get_token_count("Hello, world" * 9)
+        assert llm.get_token_count("") == 0
+        odd: list[Any] = [None, 5, b"x", [], object(), "\ud800", "\0", " " * 300_000]
+        assert all(llm.get_token_count(value) >= 0 for value in odd)
+        question = "Why is the sky blue? " * 20
+        few = self.run(llm, lambda llm: llm.count_tokens(HELLO))
+        many = self.run(llm, lambda llm: llm.count_tokens(prompt=question))
+        assert 0 < few.tokens < many.tokens
+        assert few.source
+        assert few.exact == (few.error == 0)
 
     def test_generate_returns_text(self, keywords: dict[str, Any]) -> None:
         answer = self.run(self.make(keywords), lambda llm: llm.generate(HELLO, **self.short))

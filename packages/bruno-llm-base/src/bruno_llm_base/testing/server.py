@@ -15,12 +15,14 @@ from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.testing.received import Received
 from bruno_llm_base.testing.script import FakeAnswer, FakeError, Fault, RawReply, Reply, Step
 from bruno_llm_base.testing.wire import Rendered, Wire
-from bruno_llm_base.types import Json
+from bruno_llm_base.types import Json, Usage
 
 __all__ = ["FakeServer", "Operation"]
 
 _JSON = {"content-type": "application/json; charset=utf-8"}
-Operation = Literal["chat", "stream", "models", "unknown"]
+Operation = Literal["chat", "stream", "models", "count_tokens", "unknown"]
+_SCRIPTS: dict[str, str] = {"models": "models", "count_tokens": "count_tokens"}
+_BYTES_PER_TOKEN = 4
 
 
 class FakeServer(ABC):
@@ -47,7 +49,9 @@ class FakeServer(ABC):
     def __init__(self) -> None:
         self.received: list[Received] = []
         self.accepted_connections = 0
-        self._scripts: dict[str, deque[Step]] = {"text": deque(), "models": deque()}
+        self._scripts: dict[str, deque[Step]] = {
+            name: deque() for name in ("text", *_SCRIPTS.values())
+        }
         self._handlers: set[asyncio.Task[None]] = set()
         self._ready = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
@@ -90,16 +94,26 @@ class FakeServer(ABC):
     def render_models(self) -> Json:
         """Return the list of models as the vendor's document."""
 
+    def render_count(self, tokens: int, request: Received) -> Json:
+        """Return a count of *tokens* as the vendor's document, where its API counts."""
+        raise NotImplementedError
+
     # -- for tests --------------------------------------------------------------------------------
 
-    def say(self, *script: Step, times: int = 1, to: Literal["text", "models"] = "text") -> None:
+    def say(
+        self,
+        *script: Step,
+        times: int = 1,
+        to: Literal["text", "models", "count_tokens"] = "text",
+    ) -> None:
         """Answer the next requests with *script*, in order.
 
         Args:
             script: Answers, errors, raw replies, and faults of these.
             times: How often the script is said.
-            to: Which requests are meant, those for text or those for the list of models, which is
-                what a `FakeAnswer` to them gives.
+            to: Which requests are meant: those for text, those for the list of models, which is
+                what a `FakeAnswer` to them gives, or those for a count, to which it gives its
+                `usage.input_tokens`.
 
         Raises:
             ConfigurationError: A step of the script is none of these.
@@ -185,9 +199,11 @@ class FakeServer(ABC):
             return self.other(received)
         step: Step | None = self.refuse(received)
         if step is None:
-            script = self._scripts["models" if operation == "models" else "text"]
+            script = self._scripts[_SCRIPTS.get(operation, "text")]
             step = script.popleft() if script else None
-        if step is None:
+        if step is None and operation == "count_tokens":
+            step = FakeAnswer(usage=Usage(input_tokens=_tokens(received.body)))
+        elif step is None:
             step = FakeAnswer() if operation == "models" else self.default(received)
         fault = step if isinstance(step, Fault) else Fault(step)
         return await Wire(request, fault).send(self._render(fault.reply, operation, received))
@@ -210,6 +226,8 @@ class FakeServer(ABC):
             status, document = self.render_error(reply, request)
         elif operation == "models":
             document = self.render_models()
+        elif operation == "count_tokens":
+            document = self.render_count(reply.usage.input_tokens or 0, request)
         else:
             document = self.render_answer(reply, request)
         return Rendered.document(status, _JSON | headers, json.dumps(document).encode())
@@ -244,3 +262,9 @@ class FakeServer(ABC):
         """Return what is said when nothing was scripted."""
         del request
         return FakeAnswer()
+
+
+def _tokens(body: Json) -> int:
+    """Return a count that depends on the request alone: one token per four bytes of it."""
+    size = len(json.dumps(body, ensure_ascii=False).encode())
+    return -(-size // _BYTES_PER_TOKEN)
