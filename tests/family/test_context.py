@@ -23,9 +23,7 @@ WORDS = "The quick brown fox jumps over the lazy dog, and then it rests for a wh
 def talk(turns, *, system="You are terse."):
     """Return a conversation of so many turns, of about 170 tokens each."""
     roles = (MessageRole.USER, MessageRole.ASSISTANT)
-    spoken = [
-        Message(role=roles[n % 2], content=f"turn-{n} " + WORDS * 10) for n in range(turns)
-    ]
+    spoken = [Message(role=roles[n % 2], content=f"turn-{n} " + WORDS * 10) for n in range(turns)]
     return [Message(role=MessageRole.SYSTEM, content=system), *spoken]
 
 
