@@ -47,6 +47,8 @@ from bruno_llm_base.windows import Window
 
 if TYPE_CHECKING:
     from bruno_llm_base.cost import Cost, Price, PriceSource
+    from bruno_llm_base.cost.budget import Budget
+    from bruno_llm_base.cost.tracker import CostTracker
     from bruno_llm_base.factory import LLMFactory
     from bruno_llm_base.fallback import Breaker, FallbackLLM
     from bruno_llm_base.installed import ProviderInfo
@@ -58,6 +60,7 @@ __all__ = [
     "AuthenticationError",
     "BaseProvider",
     "Breaker",
+    "Budget",
     "BudgetExceededError",
     "CircuitOpenError",
     "ConfigurationError",
@@ -66,6 +69,7 @@ __all__ = [
     "ContextPolicy",
     "Conversation",
     "Cost",
+    "CostTracker",
     "Diagnosis",
     "ErrorFacts",
     "FallbackLLM",
@@ -105,7 +109,9 @@ __all__ = [
 # Loaded when first used: a provider by itself needs none of them.
 _LATE = {
     "Breaker": "bruno_llm_base.fallback",
+    "Budget": "bruno_llm_base.cost.budget",
     "Cost": "bruno_llm_base.cost",
+    "CostTracker": "bruno_llm_base.cost.tracker",
     "FallbackLLM": "bruno_llm_base.fallback",
     "LLMFactory": "bruno_llm_base.factory",
     "Price": "bruno_llm_base.cost",

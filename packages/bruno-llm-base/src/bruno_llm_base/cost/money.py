@@ -41,5 +41,6 @@ def pico(cost: Decimal) -> int:
 
 def usd(picodollars: int) -> Decimal:
     """Return *picodollars* in USD, without needless zeros."""
-    value = Decimal(picodollars).scaleb(-_DIGITS, _EXACT).normalize(_EXACT)
-    return value if value == 0 or value.adjusted() < 0 or value % 1 else value.quantize(Decimal(1))
+    if not picodollars % PICO:
+        return Decimal(picodollars // PICO)
+    return Decimal(picodollars).scaleb(-_DIGITS, _EXACT).normalize(_EXACT)
