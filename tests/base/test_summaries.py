@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from functools import partial
 
@@ -108,6 +109,18 @@ async def test_it_may_be_any_function():
         assert cut.conversation.system == f"s\n\n{TITLE}b"
 
 
+class NoThreads(ThreadPoolExecutor):
+    def submit(self, *args, **kwargs):
+        raise AssertionError("a thread is asked for")
+
+
+async def test_an_async_function_needs_no_thread():
+    """One that is given up while a thread calls it would leave a coroutine that nobody awaits."""
+    asyncio.get_running_loop().set_default_executor(NoThreads())
+    for summarize in (brief, partial(brief)):
+        assert (await shortened(summarize)).left_out
+
+
 async def test_a_plain_function_may_block():
     label = ContextVar("label")
     label.set("mine")
@@ -168,6 +181,11 @@ async def test_what_is_no_summary_is_named(answer, complaint):
     with pytest.raises(InvalidRequestError, match=complaint) as caught:
         await shortened(lambda _: answer)
     assert "secret" not in str(caught.value)
+
+
+async def test_a_summary_may_take_all_that_is_left():
+    cut = await shortened(lambda _: "x" * (200 - len(TITLE)))
+    assert cut.tokens == 600
 
 
 async def test_a_summary_that_is_too_long_is_refused_with_figures():

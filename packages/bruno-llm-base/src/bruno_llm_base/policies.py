@@ -111,7 +111,7 @@ class ContextPolicy:
     def __post_init__(self) -> None:
         """Check the values."""
         strategies = (*get_args(Strategy), None)
-        if not isinstance(self.strategy, str | None) or self.strategy not in strategies:
+        if self.strategy not in strategies:
             names = ", ".join(map(repr, strategies))
             raise _wrong("strategy", self.strategy, f"give one of {names}")
         if self.window is not None and not is_whole(self.window, least=1):

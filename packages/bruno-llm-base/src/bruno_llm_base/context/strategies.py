@@ -64,8 +64,6 @@ def fitted(
         room: The tokens that the turns may take; the system text's are no part of it.
     """
     turns, tokens = conversation.turns, sum(costs)
-    if tokens <= room:
-        return Cut(conversation, (), tokens)
     stays = [True] * len(turns)
     for places in _ORDERS[strategy](_exchanges(turns)):
         if tokens <= room:
