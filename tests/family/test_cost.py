@@ -253,7 +253,7 @@ async def test_a_hundred_calls_at_once_never_overspend(server, kind):
 
 async def test_what_is_beyond_the_budget_is_not_sent():
     with FakeOpenAI() as server:
-        server.say(SHORT, times=9)
+        server.say(SHORT, times=99)
         budget = Budget("800")
         async with OpenAIProvider(
             **server.connection(), cost=tracker(), budget=budget, max_tokens=10

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from jiter import from_json
 
@@ -20,6 +20,9 @@ from bruno_llm_base.failures import ErrorFacts, error_from, request_id
 from bruno_llm_base.policies import Timeouts
 from bruno_llm_base.transport import UNREACHABLE, Reply, Transport, transport_error
 from bruno_llm_base.types import Json
+
+if TYPE_CHECKING:
+    from bruno_llm_base.cost.labels import Labels
 
 __all__ = ["Exchange", "ReadError", "Request", "Tell", "opened"]
 
@@ -59,7 +62,7 @@ class Request:
     model: str | None = None
     tokens: int = 0
     conversation: Conversation | None = None
-    labels: Mapping[str, str] | None = None
+    labels: "Labels | None" = None
     fit: "Callable[[Tell], Awaitable[Request]] | None" = None
 
     @property

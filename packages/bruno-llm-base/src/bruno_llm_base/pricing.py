@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Pricing", "Tariff"]
 
 _INSTALL = "pip install genai-prices"
-_OVERRIDE = "give its Price in Overrides"
+_OVERRIDE = "give its Price in CostTracker(prices={...})"
 
 
 class Pricing:
@@ -78,16 +78,20 @@ class Pricing:
 
     def price(self, model: str, at: datetime | None = None) -> "Price | None":
         """Return what *model* costs, now or at another time; None if nobody knows."""
+        return self._first((model,), at or datetime.now(UTC))
+
+    def _first(self, models: Sequence[str], at: datetime) -> "Price | None":
+        """Return the first price that is known, the user's before all others."""
         from bruno_llm_base.cost.catalogue import FREE
 
-        at = at or datetime.now(UTC)
         if self._prices is not None:
-            price = self._prices.price(self._catalogue, model, at)
-            if price is not None or self._free is None:
+            given = (self._prices.price(self._provider, model, at) for model in models)
+            if (price := next(filter(None, given), None)) is not None:
                 return price
         if self._free is not None:
             return replace(FREE, source=self._free)
-        return _genai_prices().price(self._catalogue, model, at)
+        listed = (_genai_prices().price(self._catalogue, model, at) for model in models)
+        return next(filter(None, listed), None)
 
     def cost(
         self, response: ModelResponse, model: str, at: datetime | None = None
@@ -99,12 +103,12 @@ class Pricing:
             model: The model that was asked, whose price holds where that of the version is unknown.
             at: When it was answered; now if None.
         """
-        for name in dict.fromkeys((response.model or model, model)):
-            price = self.price(name, at)
-            if price is not None:
-                return price.cost(response.usage, estimated=response.usage_estimated)
-        self._warn(model)
-        return None
+        names = tuple(dict.fromkeys((response.model or model, model)))
+        price = self._first(names, at or datetime.now(UTC))
+        if price is None:
+            self._warn(model)
+            return None
+        return price.cost(response.usage, estimated=response.usage_estimated)
 
     async def window(self, model: str) -> int | None:
         """Return the context window of *model* in tokens, as price data have it, or None."""
@@ -115,7 +119,7 @@ class Pricing:
 
     async def load(self) -> None:
         """Load the price data, if need be, without stopping the event loop (some 0.4 s)."""
-        if self._free is not None and self._prices is None:
+        if self._free is not None:
             return
         loading = _loading()
         if not loading.done():  # whoever is cancelled here leaves it to the others
@@ -128,7 +132,7 @@ class Pricing:
         from importlib.util import find_spec
 
         event = PriceUnknown(
-            provider=self._provider,
+            provider=self.provider,
             model=model,
             operation="chat",
             advice=_OVERRIDE if find_spec("genai_prices") else _INSTALL,
@@ -137,7 +141,7 @@ class Pricing:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Observers stay behind: an answer takes its prices to other processes, and they may not go.
-        return Pricing, (self._provider, self._catalogue, self._free, self._prices)
+        return Pricing, (self.provider, self._catalogue, self._free, self._prices)
 
 
 class Tariff:

@@ -1,7 +1,6 @@
 """One language model behind bruno-core's `LLMInterface`: what all providers share."""
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -52,7 +51,7 @@ from bruno_llm_base.policies import ContextPolicy, Retry, Timeouts, policy
 from bruno_llm_base.pricing import Pricing
 from bruno_llm_base.retry import RetryBudget
 from bruno_llm_base.stream import TextStream
-from bruno_llm_base.tokens import TokenCount, estimate_conversation
+from bruno_llm_base.tokens import TokenCount, estimate_conversation, estimate_tokens
 from bruno_llm_base.transport import MAX_CONNECTIONS, PerLoop
 from bruno_llm_base.types import Json, ModelResponse, checked
 from bruno_llm_base.values import is_json, is_whole, shown
@@ -68,6 +67,7 @@ __all__ = ["BaseProvider", "Diagnosis"]
 _CHECK_SECONDS = 5.0
 _EXPLAIN_SECONDS = 2.0
 _PLAUSIBLE = 8  # bytes that a token may stand for; where it were more, somebody has to count
+_CUT = 256  # tokens: what is left of a prompt that was cut still fills half a window
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -479,10 +479,10 @@ class BaseProvider(Dialect, LLMInterface):
         if window is None or conversation is None:
             return request
         doubt = Doubt(
-            conversation,
-            window,
+            conversation=conversation,
+            window=window,
             most_output=self.most_output(request.body or {}),
-            extra=estimate_tokens(json.dumps(options["tools"])) if "tools" in options else 0,
+            extra=estimate_tokens(tool_list(options)),
             count=lambda part: self.count_conversation(part, model),
             tell=tell,
         )
@@ -627,7 +627,7 @@ class BaseProvider(Dialect, LLMInterface):
         conversation, read = request.conversation, response.usage.input_tokens
         if conversation is None or read is None or response.usage_estimated:
             return
-        if self.cuts_prompts and most_tokens(conversation, {}) > _PLAUSIBLE * read:
+        if self.cuts_prompts and _CUT < read < most_tokens(conversation, {}) / _PLAUSIBLE:
             sent = self.count_conversation(conversation, str(request.model))
             if sent.least > 2 * read:
                 event = PromptCut(

@@ -60,10 +60,9 @@ class Spending:
         if pipeline.account is not None and request.conversation is not None:
             self._charge = pipeline.account.open(
                 model=request.model or "",
-                operation=request.operation,
                 most_input=lambda: request.most_input,
                 most_output=pipeline.most_output(request.body or {}),
-                labels=request.labels,
+                labels=request.labels or pipeline.account.tracker.labels(),
                 tell=tell,
             )
 

@@ -138,9 +138,9 @@ class GeminiProvider(BaseProvider):
     def most_output(self, body: Json) -> int | None:
         settings = body.get("generationConfig") or {}
         most, answers = settings.get("maxOutputTokens"), settings.get("candidateCount", 1)
-        if not is_whole(most, least=0):
+        if not isinstance(most, int) or not is_whole(most, least=0):
             return None
-        return int(most) * (answers if is_whole(answers, least=1) else 1)
+        return most * (answers if is_whole(answers, least=1) else 1)
 
     def build_count(self, conversation: Conversation, body: Json) -> Json:
         model = body["model"]

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from bruno_llm_base.context.strategies import Cut, fitted
 from bruno_llm_base.context.summaries import summarized
@@ -16,7 +16,8 @@ from bruno_llm_base.windows import Window, reserved
 __all__ = ["Doubt", "resolved"]
 
 
-class Doubt(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doubt:
     """A conversation that may not fit.
 
     Attributes:

@@ -13,17 +13,32 @@ from bruno_llm_base.cost.tracker import CostTracker
 from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.observe import BudgetNearlySpent, Event
 from bruno_llm_base.types import ModelResponse
-from bruno_llm_base.values import INT64
+from bruno_llm_base.values import INT64, shown
 
 if TYPE_CHECKING:
     from bruno_llm_base.pricing import Pricing
 
-__all__ = ["Account", "Charge"]
+__all__ = ["Account", "Charge", "tracker_of"]
 
 
 class _Tell(Protocol):
     def __call__(self, kind: type[Event], /, **facts: object) -> None:
         """Tell the request's observers."""
+
+
+def tracker_of(cost: CostTracker | None, budget: Budget | None) -> CostTracker:
+    """Return the tracker that a provider was given, be it with its budget.
+
+    Raises:
+        ConfigurationError: One of them is something else.
+    """
+    if not isinstance(budget, Budget | None):
+        raise ConfigurationError(f"budget is {shown(budget)}: give a Budget")
+    if cost is None and budget is not None:
+        return budget.tracker
+    if not isinstance(cost, CostTracker):
+        raise ConfigurationError(f"cost is {shown(cost)}: give a CostTracker")
+    return cost
 
 
 class Account:

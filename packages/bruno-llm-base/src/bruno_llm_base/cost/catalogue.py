@@ -29,7 +29,8 @@ class PriceSource(Protocol):
         """Return what *model* cost at a time; None if that is unknown.
 
         Args:
-            provider: The vendor, in the words of price data, such as "anthropic".
+            provider: The provider, such as "claude"; `GenaiPrices` is given its own word for the
+                vendor.
             model: The model, which may be a dated version of one.
             at: When it was asked, with a time zone.
         """
@@ -88,17 +89,15 @@ class GenaiPrices:
 
 @dataclass(frozen=True, slots=True)
 class Overrides:
-    """Prices that the user knows better, before those of another source.
+    """Prices that the user knows better than any list of prices.
 
     Attributes:
-        prices: By model, such as "gpt-5.5", or by vendor and model, such as "openai/gpt-5.5", which
-            goes first. Each holds for dated versions of its model too ("gpt-5.5-2026-04-01"),
+        prices: By model, such as "gpt-5.5", or by provider and model, such as "openai/gpt-5.5",
+            which goes first. Each holds for dated versions of its model too ("gpt-5.5-2026-04-01"),
             unless they have prices of their own here.
-        then: Who is asked about all other models.
     """
 
     prices: Mapping[str, Price] = field(hash=False)
-    then: PriceSource = field(default_factory=GenaiPrices)
 
     def __post_init__(self) -> None:
         """Check the values."""
@@ -112,19 +111,15 @@ class Overrides:
                     f"Overrides.prices[{shown(model)}] is {shown(price)}: give a Price to the name"
                     " of a model"
                 )
-        if not callable(getattr(self.then, "price", None)):
-            raise ConfigurationError(
-                f"Overrides.then is {shown(self.then)}: give a source of prices, such as"
-                " GenaiPrices()"
-            )
 
     def price(self, provider: str, model: str, at: datetime) -> Price | None:
-        """Return the user's price of *model*, or else what the other source says."""
+        """Return the user's price of *model*; None if there is none."""
+        del at
         for name in dict.fromkeys((model, _DATED.sub("", model))):
             for key in (f"{provider}/{name}", name):
                 if key in self.prices:
                     return self.prices[key]
-        return self.then.price(provider, model, at)
+        return None
 
 
 _DATED = re.compile(r"-(\d{4}-\d{2}-\d{2}|\d{8}|00\d)$")
