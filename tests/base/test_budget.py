@@ -31,7 +31,6 @@ PRICES = Overrides(
         "free": Price(input=0, output=0),
         "long is dear": Price(input=0, output=0, tiers={1000: Price(input=5, output=5)}),
     },
-    NOBODY,
 )
 NO_LABELS = Labels()
 

@@ -5,11 +5,12 @@ then an answer in words; each of the three may be missing. Turns leave by whole 
 together with its results, or by whole exchanges, so what stays is sound as it is: no call without
 its results, and no neighbours of one role that would have to be merged.
 
-The last exchange always stays: the question that is being answered, and all that came of it so far.
+The last question always stays, and the last unit that came of it. What lies between them, the
+rounds of an agent that has long been at work, is left out only when nothing else is left to give.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import NamedTuple
 
 from bruno_llm_base.conversation import Conversation, Turn
@@ -53,8 +54,8 @@ def fitted(
 ) -> Cut:
     """Return *conversation* without as many turns as it takes to fit.
 
-    The system text, the last exchange and the order always stay. Where these alone are too much,
-    they are what is returned, and `Cut.tokens` says how much they take. It takes time linear in the
+    The system text, the last question, the last unit and the order always stay. Where these alone
+    are too much, they are what is returned, and `Cut.tokens` says how much they take. It takes time linear in the
     number of turns, and fitting again changes nothing.
 
     Args:
@@ -64,8 +65,11 @@ def fitted(
         room: The tokens that the turns may take; the system text's are no part of it.
     """
     turns, tokens = conversation.turns, sum(costs)
+    if tokens <= room or not turns:
+        return Cut(conversation, (), tokens)
     stays = [True] * len(turns)
-    for places in _ORDERS[strategy](_exchanges(turns)):
+    *earlier, last = _exchanges(turns)
+    for places in chain(_ORDERS[strategy](earlier), last.units[1:-1]):
         if tokens <= room:
             break
         for place in places:
@@ -79,7 +83,7 @@ def fitted(
 
 
 def _exchanges(turns: Sequence[Turn]) -> list[_Exchange]:
-    """Return all exchanges but the last.
+    """Return all exchanges; the last one holds what is being answered.
 
     What comes before the first question is an exchange of its own. Where nobody asks anything, as
     in a conversation whose beginning somebody else cut off, every round of tool calls is one.
@@ -87,11 +91,10 @@ def _exchanges(turns: Sequence[Turn]) -> list[_Exchange]:
     rounds = (place - 1 for place, turn in enumerate(turns) if turn.role == "tool")
     questions = [place for place, turn in enumerate(turns) if turn.role == "user"]
     beginnings = questions or list(rounds)
-    last = beginnings[-1] if beginnings else 0
-    units = [place for place in range(last) if turns[place].role != "tool"]
+    units = [place for place, turn in enumerate(turns) if turn.role != "tool"]
     begins = {0, *beginnings}
     exchanges: list[_Exchange] = []
-    for start, stop in pairwise([*units, last]):
+    for start, stop in pairwise([*units, len(turns)]):
         if start in begins:
             exchanges.append(_Exchange(turns[start].role == "user", []))
         exchanges[-1].units.append(range(start, stop))
@@ -107,7 +110,7 @@ def _sliding_window(exchanges: list[_Exchange]) -> Iterable[range]:
 
 
 def _middle_out(exchanges: list[_Exchange]) -> Iterable[range]:
-    last = len(exchanges)  # the place of the exchange that always stays
+    last = len(exchanges)  # the place of the exchange that is no part of them
     # twice the distance from the middle: falls and then rises, which sorts in linear time
     outwards = sorted(range(last), key=lambda place: abs(2 * place - last))
     return (exchanges[place].whole for place in outwards)

@@ -29,8 +29,8 @@ async def summarized(
     The summary goes to the end of the system text, the one place that every vendor has. Nothing is
     remembered: as long as a conversation is too long, each request asks for a summary.
 
-    *summarize* is not asked where everything fits, or where nothing helps: then the last exchange
-    alone takes more than *room*. A plain function runs in a thread, since it may block; one that
+    *summarize* is not asked where everything fits, or where nothing helps: then what always
+    stays takes more than *room*. A plain function runs in a thread, since it may block; one that
     is given up with its request runs on to its end.
 
     Args:
@@ -38,7 +38,7 @@ async def summarized(
         summarize: Is given the text of what is left out, and returns a summary of it.
         costs: What each turn takes, in tokens.
         room: The tokens that the turns and the summary may take. A quarter of it is kept free for
-            the summary, or less where the last exchange needs more than the rest.
+            the summary, or less where what always stays needs more than the rest.
         count: Counts the tokens of a text.
 
     Raises:
