@@ -10,7 +10,7 @@ from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bruno_llm_base.config import did_you_mean
 from bruno_llm_base.cost.catalogue import Overrides, PriceSource
@@ -20,6 +20,9 @@ from bruno_llm_base.cost.price import Cost, Price
 from bruno_llm_base.exceptions import ConfigurationError, InvalidRequestError
 from bruno_llm_base.types import Usage
 from bruno_llm_base.values import is_json, shown
+
+if TYPE_CHECKING:
+    from bruno_llm_base.cost.report import Report
 
 __all__ = ["CostTracker", "Labels", "Row", "utc_now"]
 
@@ -287,6 +290,30 @@ class CostTracker:
                 )
         names = {"provider": provider, "model": model, "tag": tag, "user": user}
         return self._rows(tuple(dict.fromkeys(chosen)), since, until, names)
+
+    def report(
+        self,
+        *,
+        since: date | None = None,
+        until: date | None = None,
+        by: str | Sequence[str] = ("day", "provider", "model"),
+    ) -> "Report":
+        """Return a report, to print or to save as CSV, JSON, Markdown or a page with charts.
+
+        Args:
+            since: The first day, in UTC.
+            until: The last day, in UTC.
+            by: What its rows are told apart by: "day", "provider", "model", "tag", "user", or
+                several.
+
+        Raises:
+            InvalidRequestError: A value is of the wrong type, or *by* names something else.
+            ConfigurationError: The file cannot be used.
+        """
+        from bruno_llm_base.cost.report import Report
+
+        entries = self.totals(KEYS, since=since, until=until)
+        return Report.of(entries, by=by, since=since, until=until, prices=self._prices)
 
     def _rows(
         self,
