@@ -15,6 +15,7 @@ SDKS = {
     "httpx_aiohttp",
     "aiohttp",
     "ollama",
+    "genai_prices",
 }
 LATE = {"tomllib", "urllib.request", "http.client"}
 MODULES = {"base": 52, "openai": 56, "claude": 56, "gemini": 58, "ollama": 58}
@@ -46,9 +47,9 @@ def test_importing_a_package_loads_little(package):
 def test_the_base_loads_what_providers_do_not_need_when_it_is_named():
     import bruno_llm_base
 
-    late = {"bruno_llm_base.factory", "bruno_llm_base.fallback"}
+    late = {"bruno_llm_base.cost", "bruno_llm_base.factory", "bruno_llm_base.fallback"}
     assert not late & loaded_by("import bruno_llm_openai")
-    assert late <= loaded_by("from bruno_llm_base import LLMFactory, FallbackLLM")
+    assert late <= loaded_by("from bruno_llm_base import FallbackLLM, LLMFactory, Price")
     assert set(bruno_llm_base.__all__) <= set(dir(bruno_llm_base))
     for name in bruno_llm_base.__all__:
         assert getattr(bruno_llm_base, name)

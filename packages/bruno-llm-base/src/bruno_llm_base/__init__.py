@@ -44,6 +44,7 @@ from bruno_llm_base.types import (
 )
 
 if TYPE_CHECKING:
+    from bruno_llm_base.cost import Cost, Price, PriceSource
     from bruno_llm_base.factory import LLMFactory
     from bruno_llm_base.fallback import Breaker, FallbackLLM
     from bruno_llm_base.installed import ProviderInfo
@@ -60,6 +61,7 @@ __all__ = [
     "ContentBlockedError",
     "ContextLengthExceededError",
     "Conversation",
+    "Cost",
     "Diagnosis",
     "ErrorFacts",
     "FallbackLLM",
@@ -76,6 +78,8 @@ __all__ = [
     "ModelResponse",
     "OutputLimitError",
     "PermissionDeniedError",
+    "Price",
+    "PriceSource",
     "ProviderInfo",
     "ProviderNotFoundError",
     "QuotaExceededError",
@@ -96,8 +100,11 @@ __all__ = [
 # Loaded when first used: a provider by itself needs none of them.
 _LATE = {
     "Breaker": "bruno_llm_base.fallback",
+    "Cost": "bruno_llm_base.cost",
     "FallbackLLM": "bruno_llm_base.fallback",
     "LLMFactory": "bruno_llm_base.factory",
+    "Price": "bruno_llm_base.cost",
+    "PriceSource": "bruno_llm_base.cost",
     "ProviderInfo": "bruno_llm_base.installed",
 }
 

@@ -133,7 +133,9 @@ class PromptCut(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PriceUnknown(Event):
-    """Nobody knows what the model costs, so neither do we: told once per model."""
+    """Nobody knows what the model costs: told once per model, with `advice` what to do about it."""
+
+    advice: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

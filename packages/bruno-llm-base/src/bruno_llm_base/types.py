@@ -4,13 +4,17 @@ A streamed answer is a series of partial `ModelResponse`s whose sum is the answe
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from operator import attrgetter
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from bruno_core.models import Message, MessageRole
 
 from bruno_llm_base.values import INT64, is_whole
+
+if TYPE_CHECKING:
+    from bruno_llm_base.cost.price import Cost
+    from bruno_llm_base.pricing import Tariff
 
 __all__ = [
     "NOTHING",
@@ -143,6 +147,7 @@ class ModelResponse:
         attempts: Each attempt, the successful one last.
         provider_state: Opaque blocks that this vendor wants back with the next turn, such as
             signatures of reasoning. Blocks with one "index" join, those without stand alone.
+        pricing: What knows the prices that hold for it; None where no provider of ours answered.
     """
 
     text: str = ""
@@ -158,6 +163,16 @@ class ModelResponse:
     provider: str | None = None
     attempts: tuple[Attempt, ...] = ()
     provider_state: tuple[Json, ...] = ()
+    pricing: "Tariff | None" = field(default=None, repr=False, compare=False)
+
+    @property
+    def cost(self) -> "Cost | None":
+        """What it cost, in USD, at the prices of its time; worked out when first read.
+
+        None means that nobody knows: the model's price is unknown (one warning says so), the usage
+        is, or this is a part of a stream that has not ended. What is free costs 0.
+        """
+        return None if self.pricing is None else self.pricing.cost(self)
 
     def __add__(self, later: "ModelResponse") -> "ModelResponse":
         """Return the sum of two neighbouring parts."""
@@ -250,6 +265,8 @@ class Answer:
             last.provider = part.provider
         if part.attempts:
             last.attempts = part.attempts
+        if part.pricing is not None:
+            last.pricing = part.pricing
 
     def whole(self) -> ModelResponse:
         """Return the sum of the parts so far."""

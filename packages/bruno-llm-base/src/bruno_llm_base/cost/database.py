@@ -1,13 +1,19 @@
 """The SQLite database that a ledger is kept in: opened, recognized, made where it is new."""
 
+import os
 import sqlite3
+import time
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from bruno_llm_base.exceptions import ConfigurationError
 
-__all__ = ["opened"]
+__all__ = ["Database"]
 
 _PATIENCE = 5.0  # seconds that one process waits for another's transaction
+_MOMENT = 0.01
 _OURS = 0x42724C6C  # "BrLl", https://www.sqlite.org/pragma.html#pragma_application_id
 _VERSION = 1
 _TABLES = (
@@ -27,38 +33,95 @@ _TABLES = (
 )
 
 
-def opened(path: Path | None, *, make: bool) -> sqlite3.Connection:
-    """Return a connection to the ledger at *path*, in memory if None, for any thread.
+class Database:
+    """A file, or memory, and the connection to it while it is open.
 
-    A transaction that was committed survives the end of the process, however it ends; only a power
-    cut may undo the last ones (https://www.sqlite.org/pragma.html#pragma_synchronous, NORMAL).
+    Threads may share it, one at a time. A transaction that was committed survives the end of the
+    process, however it ends; only a power cut may undo the last ones
+    (https://www.sqlite.org/pragma.html#pragma_synchronous, NORMAL).
 
     Args:
-        path: The file, absolute.
-        make: Whether to make it if it is missing.
+        path: The file, absolute; it is made if it is missing. None for memory.
 
     Raises:
-        ConfigurationError: The file is something else, or of a newer version.
-        sqlite3.Error: It cannot be opened, read or written.
+        ConfigurationError: The file is something else, of a newer version, or cannot be used.
     """
-    connection = sqlite3.connect(
-        ":memory:" if path is None else f"{path.as_uri()}?mode={'rwc' if make else 'rw'}",
-        uri=path is not None,
-        timeout=_PATIENCE,
-        isolation_level=None,  # transactions are ours to begin
-        check_same_thread=False,
-    )
-    try:
-        with connection:
-            connection.execute("BEGIN IMMEDIATE")
-            _recognize(connection, path)
-        if path is not None:
-            connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
-    except BaseException:
-        connection.close()
-        raise
-    return connection
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        self._connection: sqlite3.Connection | None = None
+        self._closing: Callable[[], object] | None = None
+        self._file: tuple[int, int] | None = None
+        with self.told():
+            self._open(make=True)
+        self.close()  # a server that forks its workers from C then has nothing open
+
+    def connection(self) -> sqlite3.Connection:
+        """Return the connection, opened if need be.
+
+        Raises:
+            ConfigurationError: The file has become something else.
+            sqlite3.Error: It cannot be opened, read or written.
+            OSError: It is gone.
+        """
+        if self._connection is not None and self.path is not None and self._seen() != self._file:
+            self.close()  # it was replaced
+        return self._connection or self._open(make=False)
+
+    def close(self) -> None:
+        """Close the file; it is opened again when needed. Memory stays as it is."""
+        if self.path is not None:
+            self.forget()
+
+    def forget(self) -> None:
+        """Close the file, or empty the memory."""
+        closing, self._closing, self._connection = self._closing, None, None
+        if closing is not None:
+            closing()
+
+    @contextmanager
+    def told(self) -> Iterator[None]:
+        """Turn what goes wrong within into a `ConfigurationError`."""
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            place = "the ledger in memory" if self.path is None else f"the ledger {self.path}"
+            raise ConfigurationError(
+                f"{place} cannot be used ({error}): see that the file is there, that it and its folder"
+                " can be written, and that the disk is not full; or give another path",
+                cause=error,
+            ) from error
+
+    def _open(self, *, make: bool) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            (
+                ":memory:"
+                if self.path is None
+                else f"{self.path.as_uri()}?mode={'rwc' if make else 'rw'}"
+            ),
+            uri=self.path is not None,
+            timeout=_PATIENCE,
+            isolation_level=None,  # transactions are ours to begin
+            check_same_thread=False,
+        )
+        try:
+            with connection:
+                connection.execute("BEGIN IMMEDIATE")
+                _recognize(connection, self.path)
+            if self.path is not None:
+                _share(connection)
+                self._file = self._seen()
+        except BaseException:
+            connection.close()
+            raise
+        self._closing = weakref.finalize(self, connection.close)
+        self._connection = connection
+        return connection
+
+    def _seen(self) -> tuple[int, int]:
+        """Return which file it is now: one that was deleted can still be written, for nobody."""
+        found = os.stat(self.path or "")  # noqa: PTH116 - with every transaction, and much faster
+        return found.st_dev, found.st_ino
 
 
 def _recognize(connection: sqlite3.Connection, path: Path | None) -> None:
@@ -80,3 +143,18 @@ def _recognize(connection: sqlite3.Connection, path: Path | None) -> None:
             f"{path} is a ledger of version {version}, and this bruno-llm-base reads up to {_VERSION}:"
             " upgrade it, or give another path"
         )
+
+
+def _share(connection: sqlite3.Connection) -> None:
+    """Let others read while one writes (https://www.sqlite.org/wal.html), where the disk can."""
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError:  # another process does the same: SQLite does not wait here
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(_MOMENT)
+        else:
+            break
+    connection.execute("PRAGMA synchronous = NORMAL")

@@ -1,19 +1,17 @@
 """What was spent and what is held for requests on their way, shared by threads and processes."""
 
 import logging
-import os
 import sqlite3
-import weakref
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, date, datetime
+from datetime import datetime
 from pathlib import Path
 from threading import RLock
 from typing import Any, NamedTuple
 from uuid import uuid4
 
-from bruno_llm_base.cost.database import opened
+from bruno_llm_base.cost.database import Database
 from bruno_llm_base.cost.forking import watch
 from bruno_llm_base.cost.living import Process
 from bruno_llm_base.cost.money import PICO
@@ -41,14 +39,14 @@ COUNTS = (
 Key = tuple[str, str, str, str, str]
 _Counts = Sequence[int]
 
-_ADD = (
+_ADD = (  # the names are ours
     f"INSERT INTO entries VALUES ({', '.join('?' * (len(KEYS) + len(COUNTS)))})"  # noqa: S608
     f" ON CONFLICT ({', '.join(KEYS)}) DO UPDATE SET "
     # past 64 bits SQLite would go on in floating point
     + ", ".join(f"{name} = min({name} + excluded.{name}, {INT64})" for name in COUNTS)
 )
 _ADD_DAY = (
-    "INSERT INTO days VALUES (?, ?)"
+    "INSERT INTO days VALUES (?, ?)"  # noqa: S608
     f" ON CONFLICT (day) DO UPDATE SET cost = min(cost + excluded.cost, {INT64})"
 )
 _HOLD = "REPLACE INTO held VALUES (?, ?, ?, ?, ?, ?)"
@@ -82,17 +80,10 @@ class Ledger:
     """
 
     def __init__(self, path: Path | None, clock: Callable[[], datetime]) -> None:
-        self._path = path
+        self._database = Database(path)
         self._clock = clock
         self._lock = RLock()
-        self._connection: sqlite3.Connection | None = None
-        self._closing: Callable[[], object] | None = None
-        self._file: tuple[int, int] | None = None
         self._begin()
-        with self._told():
-            self._connect(make=True)
-        if path is not None:
-            self._disconnect()  # a server that forks its workers in C then has nothing open
         watch(self)
 
     def _begin(self) -> None:
@@ -107,7 +98,7 @@ class Ledger:
     @property
     def path(self) -> Path | None:
         """The file; None if it is in memory."""
-        return self._path
+        return self._database.path
 
     def hold(self, amount: int, since: str, limit: int) -> tuple[Hold | None, Balance]:
         """Hold *amount*, if with all that is spent and held it is no more than *limit*.
@@ -123,17 +114,20 @@ class Ledger:
         Raises:
             ConfigurationError: The ledger cannot be read or written.
         """
-        with self._transaction() as connection:
-            balance = self._balance(connection, since)
-            if balance.spent + balance.held + amount > limit:
-                return None, balance
-            self._held += amount
+        taken = 0
+        with self._lock:
             try:
-                self._write_held(connection)
+                with self._transaction() as connection:
+                    balance = self._balance(connection, since)
+                    if balance.spent + balance.held + amount > limit:
+                        return None, balance
+                    taken = amount
+                    self._held += taken
+                    self._write_held(connection)
             except BaseException:
-                self._held -= amount
+                self._held -= taken
                 raise
-            return Hold(self._owner, amount), balance
+        return Hold(self._owner, amount), balance
 
     def note(self, hold: Hold | None, key: Key | None = None, counts: _Counts = ()) -> None:
         """Let go of *hold*, and add *counts* to the entry of *key*.
@@ -148,7 +142,7 @@ class Ledger:
                 with self._transaction():
                     pass
             except ConfigurationError as error:
-                _log.error("not written yet, but kept: %s", error)  # noqa: TRY400 - it says it all
+                _log.error("not written yet, but kept: %s", error)
 
     def balance(self, since: str) -> Balance:
         """Return what was spent since the day *since*, and what is held.
@@ -186,19 +180,17 @@ class Ledger:
     def close(self) -> None:
         """Write what is left, and close the file; it is opened again when needed."""
         with self._lock:
-            if self._path is not None:
-                try:
-                    if self._notes or self._unwritten:
-                        with self._transaction():
-                            pass
-                finally:
-                    self._disconnect()
+            try:
+                if self._notes or self._unwritten:
+                    with self._transaction():
+                        pass
+            finally:
+                self._database.close()
 
     def before_fork(self) -> None:
         """Come to rest, the file closed."""
         self._lock.acquire()
-        if self._path is not None:
-            self._disconnect()
+        self._database.close()
 
     def after_fork(self, *, in_child: bool) -> None:
         """Go on; a child without its parent's notes and holds."""
@@ -206,7 +198,7 @@ class Ledger:
             self._lock.release()
             return
         self._lock = RLock()
-        self._disconnect()
+        self._database.forget()
         self._begin()
 
     # What follows happens under the lock.
@@ -214,8 +206,8 @@ class Ledger:
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         """Write what was noted, and what else is done with the connection, in one transaction."""
-        with self._lock, self._told():
-            connection = self._connect(make=self._path is None)
+        with self._lock, self._database.told():
+            connection = self._database.connection()
             self._inside = True
             try:
                 connection.execute("BEGIN IMMEDIATE")
@@ -251,7 +243,8 @@ class Ledger:
     def _write_held(self, connection: sqlite3.Connection) -> None:
         if self._held:
             its = self._process
-            row = (self._owner, its.space, its.pid, its.started, self._held, self._now())
+            held = min(self._held, INT64)
+            row = (self._owner, its.space, its.pid, its.started, held, self._now())
             connection.execute(_HOLD, row)
         else:
             connection.execute("DELETE FROM held WHERE owner = ?", (self._owner,))
@@ -270,42 +263,3 @@ class Ledger:
 
     def _now(self) -> float:
         return self._clock().timestamp()
-
-    def _connect(self, *, make: bool) -> sqlite3.Connection:
-        if self._connection is not None and self._path is not None and self._seen() != self._file:
-            self._disconnect()  # it was replaced
-        if self._connection is None:
-            connection = opened(self._path, make=make)
-            self._connection = connection
-            self._closing = weakref.finalize(self, connection.close)
-            self._file = self._seen()
-        return self._connection
-
-    def _disconnect(self) -> None:
-        closing, self._closing, self._connection = self._closing, None, None
-        if closing is not None:
-            closing()
-
-    def _seen(self) -> tuple[int, int] | None:
-        """Return which file it is now: one that was deleted can still be written, for nobody."""
-        if self._path is None:
-            return None
-        found = os.stat(self._path)  # noqa: PTH116 - with every transaction, and much faster
-        return found.st_dev, found.st_ino
-
-    @contextmanager
-    def _told(self) -> Iterator[None]:
-        try:
-            yield
-        except (sqlite3.Error, OSError) as error:
-            place = "the ledger in memory" if self._path is None else f"the ledger {self._path}"
-            raise ConfigurationError(
-                f"{place} cannot be used ({error}): see that the file is there, that it and its folder"
-                " can be written, and that the disk is not full; or give another path",
-                cause=error,
-            ) from error
-
-
-def utc_day(now: datetime) -> date:
-    """Return the day in UTC."""
-    return now.astimezone(UTC).date()

@@ -7,12 +7,13 @@ them per token, so sums of such costs are exact.
 from decimal import ROUND_CEILING, Context, Decimal
 from numbers import Integral
 
-from bruno_llm_base.values import INT64
-
-__all__ = ["PICO", "amount", "pico", "usd"]
+__all__ = ["MOST", "PICO", "amount", "pico", "usd"]
 
 PICO = 10**12
 """Picodollars in a dollar."""
+
+MOST = Decimal("1E+12")
+"""A trillion dollars: more is a mistake."""
 
 _DIGITS = 12
 _EXACT = Context(prec=100, rounding=ROUND_CEILING)  # the application's own may hold fewer digits
@@ -33,12 +34,9 @@ def amount(value: object) -> Decimal | None:
 
 
 def pico(cost: Decimal) -> int:
-    """Return *cost*, in USD, in picodollars; a started picodollar counts, so no sum says too little.
-
-    More than some nine million dollars, which is no request's cost, count as that.
-    """
-    exact = cost.scaleb(_DIGITS, _EXACT).to_integral_value(ROUND_CEILING, _EXACT)
-    return min(int(exact), INT64) if exact.adjusted() < 20 else INT64
+    """Return *cost*, in USD, in picodollars; a started one counts, so that no sum says too little."""
+    exact = min(cost, MOST).scaleb(_DIGITS, _EXACT)
+    return int(exact.to_integral_value(ROUND_CEILING, _EXACT))
 
 
 def usd(picodollars: int) -> Decimal:

@@ -6,7 +6,7 @@ from html import escape
 from bruno_llm_base.cost.look import STYLE
 from bruno_llm_base.cost.plots import Colours, cost_by_day, cost_by_model, tokens_by_day
 from bruno_llm_base.cost.report import Report, known_cost
-from bruno_llm_base.cost.tracker import Row
+from bruno_llm_base.cost.rows import Row
 from bruno_llm_base.cost.wording import (
     Column,
     cell,

@@ -8,7 +8,7 @@ from html import escape
 
 from bruno_llm_base.cost.charts import Chart, Part, by_day, by_name
 from bruno_llm_base.cost.report import Report, known_cost
-from bruno_llm_base.cost.tracker import Row
+from bruno_llm_base.cost.rows import Row
 from bruno_llm_base.cost.wording import compact, dollars, mark, plain
 
 __all__ = ["Colours", "cost_by_day", "cost_by_model", "tokens_by_day"]

@@ -108,7 +108,7 @@ class Price:
         object.__setattr__(self, "as_of", _checked_day(as_of))
 
     def cost(self, usage: Usage, *, estimated: bool = False) -> Cost | None:
-        """Return what *usage* costs, exactly; None if its input or its output is unknown.
+        """Return what *usage* costs, exactly; None if tokens are unknown that are not free.
 
         Cached input and audio are taken to be different tokens, because servers do not count what
         is both. Where that, or a server's wrong sum, makes the parts of the input more than the
@@ -119,9 +119,10 @@ class Price:
             usage: The tokens.
             estimated: Whether some of them are a guess, which is noted in the cost.
         """
-        if usage.input_tokens is None or usage.output_tokens is None:
+        known = usage.input_tokens is not None and usage.output_tokens is not None
+        if not known and (self.tiers or any(_rates(self).values())):
             return None
-        rates = _rates(self._for(usage.input_tokens))
+        rates = _rates(self._for(usage.input_tokens or 0))
         parts = {name: _times(tokens, rates[name]) for name, tokens in _parts(usage)}
         return Cost(_sum(parts.values()), parts, self.source, self.as_of, estimated)
 

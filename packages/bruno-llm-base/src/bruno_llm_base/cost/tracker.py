@@ -4,27 +4,27 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from bruno_llm_base.config import did_you_mean
 from bruno_llm_base.cost.catalogue import Overrides, PriceSource
-from bruno_llm_base.cost.ledger import COUNTS, KEYS, Hold, Ledger, utc_day
-from bruno_llm_base.cost.money import pico, usd
+from bruno_llm_base.cost.labels import NO_LABELS, Labels
+from bruno_llm_base.cost.ledger import COUNTS, KEYS, Hold, Ledger
+from bruno_llm_base.cost.money import pico
 from bruno_llm_base.cost.price import Cost, Price
+from bruno_llm_base.cost.rows import Row, plain, rows
 from bruno_llm_base.exceptions import ConfigurationError, InvalidRequestError
 from bruno_llm_base.types import Usage
-from bruno_llm_base.values import is_json, shown
+from bruno_llm_base.values import shown
 
 if TYPE_CHECKING:
     from bruno_llm_base.cost.report import Report
 
-__all__ = ["CostTracker", "Labels", "Row", "utc_now"]
+__all__ = ["CostTracker", "Row", "utc_now"]
 
 _MOST_TOKENS = 10**12  # of a request; a server that reports more is mistaken, and sums must not be
 
@@ -34,54 +34,9 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class Labels(NamedTuple):
-    """What a request is for, in the application's own words."""
-
-    tag: str | None = None
-    user: str | None = None
-
-
 _labels: ContextVar[Mapping["CostTracker", Labels]] = ContextVar(
     "bruno_llm_labels", default=MappingProxyType({})
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """What some requests took and cost together.
-
-    Attributes:
-        day: The day, in UTC. It and the next four are None where the row is about all of them, and
-            where they have none.
-        provider: The provider's name.
-        model: The model that was asked.
-        tag: The label of that name.
-        user: The label of that name.
-        requests: How many were recorded.
-        input_tokens: All input, cached or not.
-        output_tokens: All output, reasoning included.
-        cache_read_tokens: Input that was read from a cache.
-        cache_write_tokens: Input that was written to a cache.
-        reasoning_tokens: Output that was reasoning.
-        cost: The sum of what is known, in USD. It is all that they cost only if `unpriced` is 0.
-        unpriced: How many of them nobody knows a price for, so they are not in `cost`.
-        estimated: How many of them were not counted by the server, but by us.
-    """
-
-    day: date | None = None
-    provider: str | None = None
-    model: str | None = None
-    tag: str | None = None
-    user: str | None = None
-    requests: int
-    input_tokens: int
-    output_tokens: int
-    cache_read_tokens: int
-    cache_write_tokens: int
-    reasoning_tokens: int
-    cost: Decimal
-    unpriced: int
-    estimated: int
 
 
 class CostTracker:
@@ -139,6 +94,10 @@ class CostTracker:
         """Whoever is to be asked for prices; None if nobody in particular."""
         return self._prices
 
+    def today(self) -> date:
+        """Return the day, in UTC."""
+        return self._clock().astimezone(UTC).date()
+
     @property
     def ledger(self) -> Ledger:
         """Where it is all written, for budgets."""
@@ -159,9 +118,7 @@ class CostTracker:
         Raises:
             InvalidRequestError: A label is no text, or empty.
         """
-        before = self.labels()
-        given = _checked_labels(tag, user)
-        labels = Labels(given.tag or before.tag, given.user or before.user)
+        labels = self.labels().changed(tag=tag, user=user)
         token = _labels.set({**_labels.get(), self: labels})
         try:
             yield
@@ -170,7 +127,7 @@ class CostTracker:
 
     def labels(self) -> Labels:
         """Return the labels that are in effect here."""
-        return _labels.get().get(self, Labels())
+        return _labels.get().get(self, NO_LABELS)
 
     def record(
         self,
@@ -202,8 +159,7 @@ class CostTracker:
                 raise InvalidRequestError(f"{name} is {shown(text)}: give its name")
         if not isinstance(usage, Usage):
             raise InvalidRequestError(f"usage is {shown(usage)}: give a Usage")
-        given, around = _checked_labels(tag, user), self.labels()
-        labels = Labels(given.tag or around.tag, given.user or around.user)
+        labels = self.labels().changed(tag=tag, user=user)
         paid = _checked_cost(cost)
         estimated = estimated or (isinstance(cost, Cost) and cost.estimated)
         self.enter(provider, model, labels, usage, paid, estimated=estimated)
@@ -223,8 +179,8 @@ class CostTracker:
 
         It is written when this returns. Never raises: see above what happens if it cannot be.
         """
-        day = utc_day(self._clock()).isoformat()
-        names = (_plain(provider), _plain(model), labels.tag or "", labels.user or "")
+        day = self.today().isoformat()
+        names = (plain(provider), plain(model), labels.tag or "", labels.user or "")
         took = (min(getattr(usage, name) or 0, _MOST_TOKENS) for name in _TOKENS)
         money = (0, 1) if cost is None else (pico(cost), 0)
         self._ledger.note(hold, (day, *names), (1, *took, *money, int(estimated)))
@@ -253,8 +209,16 @@ class CostTracker:
             InvalidRequestError: A value is of the wrong type.
             ConfigurationError: The file cannot be used.
         """
-        names = {"provider": provider, "model": model, "tag": tag, "user": user}
-        return self._rows((), since, until, names)[0]
+        return rows(
+            self._ledger,
+            (),
+            since=since,
+            until=until,
+            provider=provider,
+            model=model,
+            tag=tag,
+            user=user,
+        )[0]
 
     def totals(
         self,
@@ -282,14 +246,16 @@ class CostTracker:
             InvalidRequestError: A value is of the wrong type, or *by* names something else.
             ConfigurationError: The file cannot be used.
         """
-        chosen = (by,) if isinstance(by, str) else tuple(by)
-        for name in chosen:
-            if name not in KEYS:
-                raise InvalidRequestError(
-                    f"there are no totals by {shown(name)}{did_you_mean(str(name), KEYS)}"
-                )
-        names = {"provider": provider, "model": model, "tag": tag, "user": user}
-        return self._rows(tuple(dict.fromkeys(chosen)), since, until, names)
+        return rows(
+            self._ledger,
+            by,
+            since=since,
+            until=until,
+            provider=provider,
+            model=model,
+            tag=tag,
+            user=user,
+        )
 
     def report(
         self,
@@ -315,29 +281,6 @@ class CostTracker:
         entries = self.totals(KEYS, since=since, until=until)
         return Report.of(entries, by=by, since=since, until=until, prices=self._prices)
 
-    def _rows(
-        self,
-        by: Sequence[str],
-        since: date | None,
-        until: date | None,
-        names: Mapping[str, str | None],
-    ) -> list[Row]:
-        conditions, values = ["TRUE"], []
-        for name, day, compares in (("since", since, ">="), ("until", until, "<=")):
-            if day is not None:
-                if not isinstance(day, date) or isinstance(day, datetime):
-                    raise InvalidRequestError(f"{name} is {shown(day)}: give a datetime.date")
-                conditions.append(f"day {compares} ?")
-                values.append(day.isoformat())
-        for name, value in names.items():
-            if value is not None:
-                if not isinstance(value, str):
-                    raise InvalidRequestError(f"{name} is {shown(value)}: give a text")
-                conditions.append(f"{name} = ?")
-                values.append(_plain(value))
-        found = self._ledger.sums(by, " AND ".join(conditions), values)
-        return [_row(by, sums) for sums in found]
-
     def close(self) -> None:
         """Close the file; it is opened again when needed. What is in memory stays there.
 
@@ -354,26 +297,6 @@ class CostTracker:
 
 
 _TOKENS = tuple(name for name in COUNTS if name.endswith("_tokens"))
-
-
-def _row(by: Sequence[str], sums: Sequence[Any]) -> Row:
-    facts: dict[str, Any] = {name: value or None for name, value in zip(by, sums, strict=False)}
-    if "day" in facts:
-        facts["day"] = date.fromisoformat(facts["day"])
-    facts |= {name: value or 0 for name, value in zip(COUNTS, sums[len(by) :], strict=True)}
-    return Row(**facts | {"cost": usd(facts["cost"])})
-
-
-def _plain(text: str) -> str:
-    """Return *text* as it can be stored: half of a surrogate pair cannot."""
-    return text.encode(errors="backslashreplace").decode()
-
-
-def _checked_labels(tag: object, user: object) -> Labels:
-    for name, label in (("tag", tag), ("user", user)):
-        if label is not None and not (isinstance(label, str) and label and is_json(label)):
-            raise InvalidRequestError(f"{name} is {shown(label)}: give a text, not an empty one")
-    return Labels(tag, user)  # type: ignore[arg-type]
 
 
 def _checked_cost(cost: object) -> Decimal | None:

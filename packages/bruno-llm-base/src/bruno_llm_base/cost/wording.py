@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from bruno_llm_base.cost.ledger import KEYS
 from bruno_llm_base.cost.report import Report, known_cost
-from bruno_llm_base.cost.tracker import Row
+from bruno_llm_base.cost.rows import Row
 
 __all__ = [
     "Column",
