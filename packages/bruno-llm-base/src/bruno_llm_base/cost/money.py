@@ -42,4 +42,5 @@ def pico(cost: Decimal) -> int:
 def usd(picodollars: int) -> Decimal:
     """Return *picodollars* in USD, without needless zeros."""
     value = Decimal(picodollars).scaleb(-_DIGITS, _EXACT).normalize(_EXACT)
-    return value if value == 0 or value.adjusted() < 0 or value % 1 else value.quantize(Decimal(1))
+    whole = int(value.as_tuple().exponent) > 0  # such as 1E+3
+    return value.quantize(Decimal(1), context=_EXACT) if whole else value
