@@ -22,6 +22,7 @@ FLAGS = (
     "--disable-dev-shm-usage",
     "--hide-scrollbars",
     "--no-first-run",
+    "--log-level=3",
     "--disable-background-networking",
     "--host-resolver-rules=MAP * ~NOTFOUND",  # nothing leaves
     "--remote-debugging-port=0",
@@ -124,9 +125,10 @@ async def browser() -> AsyncIterator[Page]:
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
         )
+        assert process.stderr is not None  # noqa: S101 - for mypy
         try:
             async with asyncio.timeout(START):
-                address = await _address(process)
+                address = await _address(process.stderr)
             async with (
                 aiohttp.ClientSession() as session,
                 session.ws_connect(address, max_msg_size=0) as socket,
@@ -137,13 +139,14 @@ async def browser() -> AsyncIterator[Page]:
         finally:
             if process.returncode is None:
                 process.terminate()
-            await process.wait()
+            await process.communicate()  # reads on, so that it can end
 
 
-async def _address(process: asyncio.subprocess.Process) -> str:
-    assert process.stderr is not None  # noqa: S101 - for mypy
-    async for line in process.stderr:
+async def _address(said: asyncio.StreamReader) -> str:
+    lines = []
+    async for line in said:
         words = line.decode().split()
         if words[:3] == ["DevTools", "listening", "on"]:
             return words[3]
-    raise RuntimeError(f"the browser did not start: exit code {await process.wait()}")
+        lines.append(line.decode())
+    raise RuntimeError(f"the browser did not start: {''.join(lines)}")

@@ -1,6 +1,7 @@
 """The pictures of docs/costs.md: a page about a month of made-up requests.
 
-`python docs/costs_page.py` writes docs/images/costs.png and docs/images/costs-phone-dark.png.
+`python3 run.py hatch run demo:python docs/costs_page.py` writes docs/images/costs.png and
+docs/images/costs-phone-dark.png; Chromium is needed.
 """
 
 import asyncio

@@ -117,7 +117,7 @@ def test_the_dearest_come_first_within_their_day(made):
         assert places == sorted(places)
 
 
-@pytest.mark.parametrize("by", [("price",), ("day", "day"), "models", ("day", 3)])
+@pytest.mark.parametrize("by", [("price",), "models", ("day", 3), ["day", []], 5])
 def test_what_nobody_can_group_by_is_refused(tracker, by):
     with pytest.raises(InvalidRequestError, match=r"give some of day, provider, model, tag, user"):
         tracker.report(by=by)
@@ -140,7 +140,7 @@ def test_a_report_names_where_prices_come_from():
 
 
 def test_the_table_is_aligned_and_tells_small_from_nothing_from_unknown(tracker):
-    assert str(tracker.report()).splitlines()[4:] == [
+    assert str(tracker.report()).splitlines()[5:] == [
         "Day         Provider  Model       Cost  Requests  Input  Output  Reasoning  Unpriced  Estimated",
         "-" * 95,
         "2026-11-03  claude    opus     $3.5000         2  2,000      40         10         0          0",
@@ -153,12 +153,13 @@ def test_the_table_is_aligned_and_tells_small_from_nothing_from_unknown(tracker)
 
 
 def test_the_table_begins_with_what_a_reader_has_to_know(tracker):
-    head = str(tracker.report()).splitlines()[:3]
+    head = str(tracker.report()).splitlines()[:4]
     assert head[0] == "at least $3.50 for 5 requests, 2026-11-03 to 2026-11-04."
     assert head[1] == ("No price is known for 1 of 5 requests (sol); what they cost is in no sum.")
     assert head[2] == (
         "The tokens of 1 of 5 requests are estimated, as the server did not count them."
     )
+    assert head[3].startswith("Prices today: genai-prices ")
 
 
 def test_of_many_models_without_a_price_some_are_named():
@@ -168,7 +169,7 @@ def test_of_many_models_without_a_price_some_are_named():
 
 def test_a_report_by_nothing_is_one_row(tracker):
     lines = str(tracker.report(by=())).splitlines()
-    assert [line.split()[:2] for line in lines[-3:]][0] == ["Cost", "Requests"]
+    assert lines[-3].split()[:2] == ["Cost", "Requests"]
     assert lines[-1].split()[:2] == ["$3.5000", "5"]
 
 
@@ -192,7 +193,7 @@ def test_no_name_moves_the_cursor_or_breaks_a_line_of_the_table(made):
 def test_wide_letters_are_aligned():
     lines = str(report(row(model="模型", cost=Decimal(1)), row(model="cafe\u0301"))).splitlines()
     assert lines[-4].endswith("模型   $1.0000         1      0       0")
-    assert lines[-3].endswith("cafe\u0301       $0         1      0       0")
+    assert lines[-3].endswith("cafe\u0301        $0         1      0       0")
 
 
 @given(st.decimals(0, 10**9, allow_nan=False, places=None), st.sampled_from([2, 4]))
@@ -210,6 +211,13 @@ def test_an_amount_is_shown_to_the_last_digit_asked_for_or_to_two_digits(amount,
 )
 def test_counts_are_said_in_three_digits(amount, text):
     assert compact(amount) == text
+
+
+@given(reports)
+def test_the_application_s_own_arithmetic_changes_no_text(made):
+    texts = [made.table(), made.to_csv(), made.to_json(), made.to_markdown()]
+    with localcontext(Context(prec=2)):
+        assert [made.table(), made.to_csv(), made.to_json(), made.to_markdown()] == texts
 
 
 # CSV

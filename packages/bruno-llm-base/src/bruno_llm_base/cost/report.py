@@ -60,10 +60,9 @@ class Report:
             prices: Who was asked for prices first; None for the default.
 
         Raises:
-            InvalidRequestError: *by* names something unknown, or one thing twice.
+            InvalidRequestError: *by* names something else.
         """
-        names = _checked((by,) if isinstance(by, str) else tuple(by))
-        return cls(tuple(entries), names, since, until, _source(prices))
+        return cls(tuple(entries), _checked(by), since, until, _source(prices))
 
     @property
     def rows(self) -> list[Row]:
@@ -88,9 +87,9 @@ class Report:
         Without *by*, that is the total alone.
 
         Raises:
-            InvalidRequestError: *by* names something else, or one thing twice.
+            InvalidRequestError: *by* names something else.
         """
-        _checked(by)
+        by = _checked(by)
         groups = defaultdict(list)
         for row in self.entries:
             groups[tuple(getattr(row, label) for label in by)].append(row)
@@ -184,10 +183,11 @@ def known_cost(row: Row) -> Decimal | None:
     return None if row.unpriced and row.unpriced == row.requests else row.cost
 
 
-def _checked(by: tuple[str, ...]) -> tuple[str, ...]:
-    if not set(by) <= set(KEYS) or len(set(by)) < len(by):
-        raise InvalidRequestError(f"by is {shown(by)}: give some of {', '.join(KEYS)}, each once")
-    return by
+def _checked(by: object) -> tuple[str, ...]:
+    names = (by,) if isinstance(by, str) else by
+    if not isinstance(names, Sequence) or not all(name in KEYS for name in names):
+        raise InvalidRequestError(f"by is {shown(by)}: give some of {', '.join(KEYS)}")
+    return tuple(dict.fromkeys(names))
 
 
 def _source(prices: PriceSource | None) -> str:
