@@ -11,6 +11,7 @@ from bruno_llm_base.conversation import Conversation, Messages, Text, ToolResult
 from bruno_llm_base.exceptions import (
     AllProvidersFailedError,
     AuthenticationError,
+    BudgetExceededError,
     CircuitOpenError,
     ConfigurationError,
     ContentBlockedError,
@@ -45,6 +46,8 @@ from bruno_llm_base.types import (
 
 if TYPE_CHECKING:
     from bruno_llm_base.cost import Cost, Price, PriceSource
+    from bruno_llm_base.cost.budget import Budget
+    from bruno_llm_base.cost.tracker import CostTracker
     from bruno_llm_base.factory import LLMFactory
     from bruno_llm_base.fallback import Breaker, FallbackLLM
     from bruno_llm_base.installed import ProviderInfo
@@ -56,12 +59,15 @@ __all__ = [
     "AuthenticationError",
     "BaseProvider",
     "Breaker",
+    "Budget",
+    "BudgetExceededError",
     "CircuitOpenError",
     "ConfigurationError",
     "ContentBlockedError",
     "ContextLengthExceededError",
     "Conversation",
     "Cost",
+    "CostTracker",
     "Diagnosis",
     "ErrorFacts",
     "FallbackLLM",
@@ -100,7 +106,9 @@ __all__ = [
 # Loaded when first used: a provider by itself needs none of them.
 _LATE = {
     "Breaker": "bruno_llm_base.fallback",
+    "Budget": "bruno_llm_base.cost.budget",
     "Cost": "bruno_llm_base.cost",
+    "CostTracker": "bruno_llm_base.cost.tracker",
     "FallbackLLM": "bruno_llm_base.fallback",
     "LLMFactory": "bruno_llm_base.factory",
     "Price": "bruno_llm_base.cost",

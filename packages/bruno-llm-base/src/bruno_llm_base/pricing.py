@@ -67,6 +67,11 @@ class Pricing:
         self._observers = (log_event, *observers)
         self._told: set[str] = set()
 
+    @property
+    def provider(self) -> str:
+        """The provider's name."""
+        return self._provider
+
     def of(self, model: str, at: datetime | None = None) -> "Tariff":
         """Return the prices that hold for what *model* was asked, now or at another time."""
         return Tariff(self, model, at or datetime.now(UTC))

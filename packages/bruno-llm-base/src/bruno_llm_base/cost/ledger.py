@@ -207,6 +207,9 @@ class Ledger:
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         """Write what was noted, and what else is done with the connection, in one transaction."""
         with self._lock, self._database.told():
+            if self._inside:
+                raise RuntimeError("a ledger cannot be asked by what has interrupted it")
+            self._take_in()
             connection = self._database.connection()
             self._inside = True
             try:
@@ -225,7 +228,7 @@ class Ledger:
         if self._notes:  # of a finalizer, after the last look
             self.note(None)
 
-    def _write(self, connection: sqlite3.Connection) -> None:
+    def _take_in(self) -> None:
         while self._notes:
             hold, key, counts = self._notes.popleft()
             if hold is not None and hold.owner == self._owner:
@@ -234,6 +237,8 @@ class Ledger:
                 known = self._unwritten.get(key)
                 added = counts if known is None else map(sum, zip(known, counts, strict=True))
                 self._unwritten[key] = list(added)
+
+    def _write(self, connection: sqlite3.Connection) -> None:
         for key, sums in self._unwritten.items():
             connection.execute(_ADD, (*key, *(min(count, INT64) for count in sums)))
             connection.execute(_ADD_DAY, (key[0], min(sums[COUNTS.index("cost")], INT64)))

@@ -41,6 +41,6 @@ def pico(cost: Decimal) -> int:
 
 def usd(picodollars: int) -> Decimal:
     """Return *picodollars* in USD, without needless zeros."""
-    value = Decimal(picodollars).scaleb(-_DIGITS, _EXACT).normalize(_EXACT)
-    whole = int(value.as_tuple().exponent) > 0  # such as 1E+3
-    return value.quantize(Decimal(1), context=_EXACT) if whole else value
+    if not picodollars % PICO:
+        return Decimal(picodollars // PICO)
+    return Decimal(picodollars).scaleb(-_DIGITS, _EXACT).normalize(_EXACT)

@@ -1,0 +1,475 @@
+"""The file: what survives, who may use it at once, and what happens when it cannot be used."""
+
+import json
+import logging
+import os
+import pickle
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from bruno_llm_base.cost.budget import Budget
+from bruno_llm_base.cost.living import Process
+from bruno_llm_base.cost.tracker import CostTracker
+from bruno_llm_base.exceptions import BudgetExceededError, ConfigurationError
+from bruno_llm_base.types import Usage
+
+NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
+PRELUDE = """
+import os, sys
+from decimal import Decimal
+from bruno_llm_base.cost.budget import Budget
+from bruno_llm_base.cost.tracker import CostTracker
+from bruno_llm_base.exceptions import BudgetExceededError
+def ignore(*_): pass
+def spend(tracker, cost, hold=None):
+    tracker.enter("p", "m", tracker.labels(), USAGE, Decimal(cost), estimated=False, hold=hold)
+from bruno_llm_base.types import Usage
+USAGE = Usage(input_tokens=1, output_tokens=1)
+tracker = CostTracker(sys.argv[1])
+"""
+
+
+def noon():
+    return NOON
+
+
+def start(path, code, **settings):
+    return subprocess.Popen(
+        [sys.executable, "-c", PRELUDE + code, str(path)],
+        stdout=subprocess.PIPE,
+        text=True,
+        **settings,
+    )
+
+
+def output(path, code):
+    process = start(path, code)
+    told, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    return told
+
+
+def ignore(*_):
+    pass
+
+
+def spend(tracker, cost, hold=None):
+    tracker.enter("p", "m", tracker.labels(), Usage(), Decimal(cost), estimated=False, hold=hold)
+
+
+def budget_of(tracker, limit, **settings):
+    budget = Budget(limit, **settings)
+    budget.of(tracker)
+    return budget
+
+
+# Kept
+
+
+def test_what_was_recorded_is_there_after_a_restart(tmp_path):
+    path = tmp_path / "costs.db"
+    CostTracker(path).record(provider="p", model="m", cost=Decimal("0.25"))
+    assert json.loads(output(path, "print(tracker.total().cost)")) == 0.25
+
+
+def test_a_file_grows_with_what_is_told_apart_and_not_with_the_requests(tmp_path):
+    tracker = CostTracker(tmp_path / "costs.db", clock=noon)
+    for _ in range(50):
+        tracker.record(provider="p", model="m", cost=Decimal("0.1"), tag="one")
+    tracker.close()
+    with sqlite3.connect(tracker.path) as connection:
+        assert connection.execute("SELECT count(*) FROM entries").fetchone() == (1,)
+        assert connection.execute("SELECT count(*) FROM days").fetchone() == (1,)
+        assert connection.execute("SELECT count(*) FROM held").fetchone() == (0,)
+    connection.close()
+
+
+def test_a_relative_path_means_the_folder_of_that_moment(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    tracker = CostTracker("costs.db")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    tracker.record(provider="p", model="m")
+    assert CostTracker(tmp_path / "costs.db").total().requests == 1
+
+
+def test_names_that_mean_something_in_an_address_are_names_of_files(tmp_path):
+    path = tmp_path / "a b?mode=memory#c%20.db"
+    CostTracker(path).record(provider="p", model="m")
+    assert path.exists()
+    assert CostTracker(path).total().requests == 1
+
+
+def test_closing_twice_is_closing_once_and_a_closed_tracker_opens_again(tmp_path):
+    tracker = CostTracker(tmp_path / "costs.db")
+    tracker.record(provider="p", model="m")
+    tracker.close()
+    tracker.close()
+    assert not (tmp_path / "costs.db-wal").exists()
+    tracker.record(provider="p", model="m")
+    assert tracker.total().requests == 2
+
+
+def test_a_killed_process_loses_nothing_it_recorded_and_holds_nothing(tmp_path):
+    path = tmp_path / "costs.db"
+    code = """
+budget = Budget(10)
+budget.of(tracker)
+hold = budget.hold(Decimal(1), ignore)
+budget.hold(Decimal(5), ignore)
+spend(tracker, "0.75", hold)
+print("ready", flush=True)
+sys.stdin.read()
+"""
+    process = start(path, code, stdin=subprocess.PIPE)
+    budget = budget_of(CostTracker(path), 10)
+    assert process.stdout.readline() == "ready\n"
+    assert budget.left() == Decimal("4.25")
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGKILL
+    assert budget.spent() == Decimal("0.75")
+    assert budget.left() == Decimal("9.25")
+
+
+def test_what_a_killed_process_held_is_free_before_anybody_reaps_it(tmp_path):
+    path = tmp_path / "costs.db"
+    code = """
+budget = Budget(10)
+budget.of(tracker)
+budget.hold(Decimal(8), ignore)
+os.kill(os.getpid(), 9)
+"""
+    process = start(path, code)
+    process.stdout.read()  # it has ended, and is a zombie until somebody waits for it
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    assert budget_of(CostTracker(path), 10).left() == 10
+    process.communicate(timeout=60)
+
+
+# Who is gone
+
+
+def test_this_process_is_there_and_one_that_never_was_is_not():
+    this = Process.this()
+    assert not this.is_gone(this.space, age=1e9)
+    assert Process(this.space, 2**22 + 1, "1").is_gone(this.space, age=0)
+
+
+def test_another_process_with_the_same_number_is_not_the_one_that_held():
+    this = Process.this()
+    assert Process(this.space, this.pid, "1").is_gone(this.space, age=0)
+
+
+def test_where_a_number_means_nothing_the_day_decides():
+    this = Process.this()
+    elsewhere = Process("another container", this.pid, this.started)
+    assert not elsewhere.is_gone(this.space, age=86_400)
+    assert elsewhere.is_gone(this.space, age=86_401)
+    ageless = Process(this.space, this.pid, "")
+    assert not ageless.is_gone(this.space, age=86_400)
+    assert ageless.is_gone(this.space, age=86_401)
+
+
+def test_a_container_holds_for_a_day_at_most(tmp_path):
+    now = NOON
+    tracker = CostTracker(tmp_path / "costs.db", clock=lambda: now)
+    budget = budget_of(tracker, 10)
+    budget.hold(Decimal(4), ignore)
+    with sqlite3.connect(tracker.path) as connection:
+        connection.execute("UPDATE held SET owner = 'x', space = 'another container'")
+    connection.close()
+    other = budget_of(CostTracker(tracker.path, clock=lambda: now), 10)
+    assert other.left() == 6
+    now += timedelta(days=1, seconds=1)
+    assert other.left() == 10
+
+
+# Together
+
+
+def test_four_processes_lose_nothing_and_spend_no_more_than_their_budget(tmp_path):
+    path = tmp_path / "costs.db"
+    code = """
+import random
+budget = Budget(1)
+budget.of(tracker)
+spent, refused = Decimal(0), 0
+for _ in range(60):
+    try:
+        hold = budget.hold(Decimal("0.01"), ignore)
+    except BudgetExceededError:
+        refused += 1
+        continue
+    assert budget.spent() <= 1
+    cost = Decimal(random.randrange(1, 11)) / 1000
+    spend(tracker, cost, hold)
+    spent += cost
+    assert budget.spent() <= 1
+print(spent, refused)
+"""
+    processes = [start(path, code) for _ in range(4)]
+    told = [process.communicate(timeout=120)[0].split() for process in processes]
+    tracker = CostTracker(path)
+    total = tracker.total()
+    refused = sum(int(words[1]) for words in told)
+    assert total.cost == sum(Decimal(words[0]) for words in told)
+    assert total.requests == 240 - refused
+    assert refused > 0  # there was a race for the last cent
+    assert Decimal("0.95") < total.cost <= 1
+    assert budget_of(tracker, 1).left() == 1 - total.cost
+
+
+def test_processes_may_make_one_file_at_the_same_moment(tmp_path):
+    path = tmp_path / "costs.db"
+    processes = [start(path, 'spend(tracker, "0.5")') for _ in range(6)]
+    for process in processes:
+        process.communicate(timeout=60)
+        assert process.returncode == 0
+    assert CostTracker(path).total().cost == 3
+
+
+def test_two_trackers_on_one_file_hold_together(tmp_path):
+    one, other = (budget_of(CostTracker(tmp_path / "costs.db"), 1) for _ in range(2))
+    hold = one.hold(Decimal("0.6"), ignore)
+    with pytest.raises(BudgetExceededError):
+        other.hold(Decimal("0.6"), ignore)
+    one.tracker.ledger.note(hold)
+    other.hold(Decimal("0.6"), ignore)
+    assert one.left() == Decimal("0.4")
+
+
+# Forks
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks here")
+def test_a_forked_process_records_into_the_same_file_and_holds_for_itself(tmp_path):
+    path = tmp_path / "costs.db"
+    code = """
+budget = Budget(10)
+budget.of(tracker)
+hold = budget.hold(Decimal(4), ignore)
+children = []
+for _ in range(3):
+    child = os.fork()
+    if not child:
+        try:
+            before = budget.left()
+            tracker.ledger.note(hold)  # it is the parent's
+            assert budget.left() <= before
+            for _ in range(20):
+                spend(tracker, "0.01", budget.hold(Decimal("0.02"), ignore))
+            code = 0
+        except BaseException:
+            import traceback
+            traceback.print_exc()
+            code = 1
+        os._exit(code)
+    children.append(child)
+    spend(tracker, "0.01")
+assert [os.waitpid(child, 0)[1] for child in children] == [0, 0, 0]
+assert budget.left() == Decimal("5.37")
+spend(tracker, "0.01", hold)
+print(tracker.total().cost, budget.left())
+"""
+    assert output(path, code).split() == ["0.64", "9.36"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks here")
+def test_a_forked_process_starts_an_empty_memory():
+    code = """
+tracker = CostTracker()
+budget = Budget(10)
+budget.of(tracker)
+budget.hold(Decimal(4), ignore)
+spend(tracker, 1)
+child = os.fork()
+if not child:
+    sound = budget.left() == 10 and tracker.total().requests == 0
+    spend(tracker, 7)
+    os._exit(0 if sound and budget.spent() == 7 else 1)
+assert os.waitpid(child, 0)[1] == 0
+print(budget.spent(), budget.left())
+"""
+    assert output("unused.db", code).split() == ["1", "5"]
+
+
+# Not to be used
+
+
+def refusal(path):
+    with pytest.raises(ConfigurationError) as caught:
+        CostTracker(path)
+    assert str(path) in str(caught.value)
+    return str(caught.value)
+
+
+def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path):
+    path = tmp_path / "notes.txt"
+    path.write_text("not a database at all, but rather long" * 50)
+    assert "another path" in refusal(path)
+    assert path.read_text().startswith("not a database")
+
+
+def test_somebody_elses_database_is_refused_and_left_alone(tmp_path):
+    path = tmp_path / "other.db"
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE theirs (x)")
+    connection.close()
+    before = path.read_bytes()
+    assert "some other program's" in refusal(path)
+    assert path.read_bytes() == before
+
+
+def test_a_newer_ledger_is_refused_with_the_cure(tmp_path):
+    path = tmp_path / "costs.db"
+    CostTracker(path)
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA user_version = 2")
+    connection.close()
+    assert "upgrade" in refusal(path)
+
+
+def test_a_place_where_nothing_can_be_written_is_refused_at_once(tmp_path):
+    (tmp_path / "file").touch()
+    for path in (tmp_path, tmp_path / "missing" / "costs.db", tmp_path / "file" / "costs.db"):
+        assert "can be written" in refusal(path)
+
+
+@pytest.mark.parametrize("path", ["", ":memory:", 7, b"costs.db", True])
+def test_what_is_no_path_is_refused(path):
+    with pytest.raises(ConfigurationError, match=r"CostTracker\.path"):
+        CostTracker(path)
+
+
+# When it fails later
+
+
+def test_a_record_that_cannot_be_written_is_kept_and_counts(tmp_path, caplog):
+    tracker = CostTracker(tmp_path / "costs.db", clock=noon)
+    budget = budget_of(tracker, 1)
+    hold = budget.hold(Decimal("0.5"), ignore)
+    aside = tmp_path / "aside.db"
+    shutil.move(tracker.path, aside)
+    with caplog.at_level(logging.ERROR, "bruno_llm"):
+        spend(tracker, "0.3", hold)
+        spend(tracker, "0.1")
+    assert [record.levelname for record in caplog.records] == ["ERROR", "ERROR"]
+    assert "costs.db" in caplog.text
+    with pytest.raises(ConfigurationError, match="cannot be used"):
+        budget.hold(Decimal("0.1"), ignore)
+    with pytest.raises(ConfigurationError, match="cannot be used"):
+        tracker.total()
+    shutil.move(aside, tracker.path)
+    assert budget.left() == Decimal("0.6")
+    assert tracker.total().requests == 2
+    with pytest.raises(BudgetExceededError):
+        budget.hold(Decimal("0.7"), ignore)
+
+
+def test_a_deleted_file_is_not_written_for_nobody(tmp_path, caplog):
+    path = tmp_path / "costs.db"
+    tracker = CostTracker(path)
+    tracker.record(provider="p", model="m", cost=Decimal(1))
+    for file in tmp_path.iterdir():
+        file.unlink()
+    tracker.record(provider="p", model="m", cost=Decimal(2))
+    assert "kept" in caplog.text
+    assert not path.exists()
+    CostTracker(path)  # somebody starts anew
+    tracker.record(provider="p", model="m", cost=Decimal(3))
+    assert CostTracker(path).total().cost == 5
+
+
+def test_a_locked_file_is_waited_for_and_then_reported(tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr("bruno_llm_base.cost.database._PATIENCE", 0.01)
+    tracker = CostTracker(tmp_path / "costs.db")
+    lock = sqlite3.connect(tracker.path, isolation_level=None)
+    lock.execute("BEGIN IMMEDIATE")
+    tracker.record(provider="p", model="m")
+    assert "locked" in caplog.text
+    with pytest.raises(ConfigurationError, match="locked"):
+        tracker.close()
+    lock.execute("ROLLBACK")
+    lock.close()
+    tracker.close()
+    assert CostTracker(tracker.path).total().requests == 1
+
+
+def test_a_hold_that_could_not_be_written_holds_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr("bruno_llm_base.cost.database._PATIENCE", 0.01)
+    budget = budget_of(CostTracker(tmp_path / "costs.db"), 1)
+    lock = sqlite3.connect(budget.tracker.path, isolation_level=None)
+    lock.execute("BEGIN IMMEDIATE")
+    with pytest.raises(ConfigurationError):
+        budget.hold(Decimal("0.6"), ignore)
+    lock.execute("ROLLBACK")
+    lock.close()
+    assert budget.left() == 1
+
+
+def test_memory_that_cannot_be_written_stays_small(tmp_path):
+    tracker = CostTracker(tmp_path / "costs.db", clock=noon)
+    tracker.path.unlink()
+    for _ in range(30):
+        spend(tracker, "0.1")
+    assert len(tracker.ledger._unwritten) == 1
+    CostTracker(tracker.path)
+    assert tracker.total().cost == 3
+
+
+def test_a_finalizer_in_the_middle_of_our_own_work_loses_nothing(tmp_path):
+    tracker = CostTracker(tmp_path / "costs.db", clock=noon)
+    ledger, connection = tracker.ledger, tracker.ledger._database.connection()
+    late = iter([True])
+
+    def interrupt(_):  # SQLite calls it in the middle of a statement, as the garbage collector may
+        if next(late, False):
+            spend(tracker, "0.2")
+
+    connection.set_trace_callback(interrupt)
+    spend(tracker, "0.1")
+    connection.set_trace_callback(None)
+    assert not ledger._notes
+    with sqlite3.connect(tracker.path) as other:
+        assert other.execute("SELECT sum(cost) FROM days").fetchone() == (3 * 10**11,)
+    other.close()
+
+
+# Copies
+
+
+def test_a_pickled_tracker_records_into_the_same_file(tmp_path):
+    tracker = CostTracker(tmp_path / "costs.db")
+    copy = pickle.loads(pickle.dumps(tracker))
+    copy.record(provider="p", model="m", cost=Decimal(1))
+    assert tracker.total().cost == 1
+
+
+def test_a_pickled_tracker_without_a_file_starts_empty():
+    tracker = CostTracker()
+    tracker.record(provider="p", model="m", cost=Decimal(1))
+    assert pickle.loads(pickle.dumps(tracker)).total().requests == 0
+
+
+def test_sixteen_threads_lose_nothing(tmp_path):
+    for tracker in (CostTracker(), CostTracker(tmp_path / "costs.db")):
+
+        def work(tracker=tracker):
+            for _ in range(25):
+                tracker.record(provider="p", model="m", cost=Decimal("0.001"))
+
+        threads = [threading.Thread(target=work) for _ in range(16)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert tracker.total().cost == Decimal("0.4")
+        assert tracker.total().requests == 400
