@@ -159,7 +159,7 @@ def test_the_table_begins_with_what_a_reader_has_to_know(tracker):
     assert head[2] == (
         "The tokens of 1 of 5 requests are estimated, as the server did not count them."
     )
-    assert head[3].startswith("Prices today: genai-prices ")
+    assert head[3].startswith("Price data when this was made: genai-prices ")
 
 
 def test_of_many_models_without_a_price_some_are_named():
@@ -175,7 +175,7 @@ def test_a_report_by_nothing_is_one_row(tracker):
 
 def test_an_empty_report_says_so_in_every_format():
     made = CostTracker().report()
-    assert str(made).startswith("$0 for 0 requests, no requests yet.")
+    assert str(made).startswith("$0 for 0 requests.")
     assert read(made.to_csv()) == []
     assert json.loads(made.to_json())["rows"] == []
     assert made.to_markdown().startswith("$0 for 0 requests")
@@ -376,6 +376,25 @@ def test_small_models_share_a_line_of_the_chart():
     texts = Reader(report(*many).to_html()).texts
     assert "52 others" in texts
     assert f"${sum(100 - n for n in range(8, 60)):,}.00" in texts
+
+
+@pytest.mark.parametrize(
+    ("days", "dates"),
+    [
+        (1, ["20 Dec"]),
+        (3, ["20 Dec", "21 Dec", "22 Dec"]),
+        (29, ["20 Dec", "27 Dec", "3 Jan", "10 Jan", "17 Jan"]),
+        (401, ["Dec 2025", "Mar 2026", "Jul 2026", "Oct 2026", "Jan 2027"]),
+    ],
+)
+def test_the_axis_of_days_has_a_few_dates(days, dates):
+    first = date(2025, 12, 20)
+    made = report(
+        row(day=first, input_tokens=5),
+        row(day=first + timedelta(days=days - 1), output_tokens=5),
+    )
+    texts = Reader(made.to_html()).texts
+    assert [text for text in texts if re.fullmatch(r"\d+ [A-Z]\w\w|[A-Z]\w\w \d{4}", text)] == dates
 
 
 def test_only_the_dearest_tags_are_listed():

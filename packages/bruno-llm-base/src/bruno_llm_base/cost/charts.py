@@ -16,6 +16,7 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 _LINES = 5  # at most so many lines above the ground
 _DATES = 5  # so many dates fit below a chart on a phone
 _BROADEST = 6.0  # percent of the width, for a bar among few
+_YEAR = 365  # days, from which on a date needs its year
 _NARROW = 1.0  # percent of the width
 _LEAST = 0.3  # percent: what is not nothing is to be seen
 _ROW = 42  # px
@@ -73,7 +74,7 @@ def by_day(
     for day in _spread(first, last):
         x = ((day - first).days + 0.5) * slot
         name = _MONTHS[day.month - 1]
-        name = f"{day.day} {name}" if first.year == last.year else f"{name} {day.year}"
+        name = f"{day.day} {name}" if (last - first).days < _YEAR else f"{name} {day.year}"
         content.append(f'<text x="{x:.3f}%" y="100%" dy="20" text-anchor="middle">{name}</text>')
     content.append("</g>")
     # Among many, gaps would only blur the colours, and seams are to be covered.

@@ -31,7 +31,7 @@ class Report:
         since: The first day (UTC), or None for the beginning.
         until: The last day (UTC), or None for the present.
         prices: Where prices come from, for people, where that is known. The ledger does not keep
-            the source of every price, so this names the one in use today.
+            the source of every price, so this names the one in use when the report was made.
     """
 
     entries: tuple[Row, ...]

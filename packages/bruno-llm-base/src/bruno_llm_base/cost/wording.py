@@ -61,7 +61,8 @@ _IF_ANY = (
 def columns(report: Report) -> list[Column]:
     """Return the columns that a table of *report* needs; what is 0 everywhere has none."""
     labels = (Column(label, label.capitalize()) for label in report.by)
-    extra = (column for column in _IF_ANY if getattr(report.total, column.field))
+    total = report.total
+    extra = (column for column in _IF_ANY if getattr(total, column.field))
     return [*labels, *_AMOUNTS, *extra]
 
 
@@ -138,7 +139,9 @@ def notes(report: Report) -> list[str]:
 
 def origin(report: Report) -> str:
     """Return where prices come from; "" if that is not known."""
-    return "" if report.prices is None else f"Prices today: {plain(report.prices)}."
+    return (
+        "" if report.prices is None else f"Price data when this was made: {plain(report.prices)}."
+    )
 
 
 def requests(number: int) -> str:
@@ -152,4 +155,5 @@ def headline(report: Report) -> str:
     cost = dollars(known_cost(total), 2)
     if total.unpriced and total.unpriced < total.requests:
         cost = f"at least {cost}"
-    return f"{cost} for {requests(total.requests)}, {period(report)}"
+    when = f", {period(report)}" if all(report.days) else ""
+    return f"{cost} for {requests(total.requests)}{when}"
