@@ -6,7 +6,6 @@ import pickle
 import threading
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from types import SimpleNamespace
 
 import pytest
 from bruno_llm_base.cost.account import Account
@@ -24,7 +23,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
-NOBODY = SimpleNamespace(price=lambda *_: None)
 PRICES = Overrides(
     {
         "m": Price(input=1, output=1),

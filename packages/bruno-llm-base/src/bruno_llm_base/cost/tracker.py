@@ -9,17 +9,20 @@ from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bruno_llm_base.cost.catalogue import Overrides, PriceSource
 from bruno_llm_base.cost.labels import NO_LABELS, Labels
-from bruno_llm_base.cost.ledger import COUNTS, Hold, Ledger
+from bruno_llm_base.cost.ledger import COUNTS, KEYS, Hold, Ledger
 from bruno_llm_base.cost.money import pico
 from bruno_llm_base.cost.price import Cost, Price
 from bruno_llm_base.cost.rows import Row, plain, rows
 from bruno_llm_base.exceptions import ConfigurationError, InvalidRequestError
 from bruno_llm_base.types import Usage
 from bruno_llm_base.values import shown
+
+if TYPE_CHECKING:
+    from bruno_llm_base.cost.report import Report
 
 __all__ = ["CostTracker", "Row", "utc_now"]
 
@@ -253,6 +256,30 @@ class CostTracker:
             tag=tag,
             user=user,
         )
+
+    def report(
+        self,
+        *,
+        since: date | None = None,
+        until: date | None = None,
+        by: str | Sequence[str] = ("day", "provider", "model"),
+    ) -> "Report":
+        """Return a report, to print or to save as CSV, JSON, Markdown or a page with charts.
+
+        Args:
+            since: The first day, in UTC.
+            until: The last day, in UTC.
+            by: What its rows are told apart by: "day", "provider", "model", "tag", "user", or
+                several.
+
+        Raises:
+            InvalidRequestError: A value is of the wrong type, or *by* names something else.
+            ConfigurationError: The file cannot be used.
+        """
+        from bruno_llm_base.cost.report import Report
+
+        entries = self.totals(KEYS, since=since, until=until)
+        return Report.of(entries, by=by, since=since, until=until, prices=self._prices)
 
     def close(self) -> None:
         """Close the file; it is opened again when needed. What is in memory stays there.

@@ -1,0 +1,126 @@
+"""A report as text, CSV, JSON and Markdown."""
+
+import csv
+import json
+import re
+from collections.abc import Sequence
+from datetime import date
+from io import StringIO
+from typing import Any
+from unicodedata import combining, east_asian_width
+
+from bruno_llm_base.cost.ledger import COUNTS, KEYS
+from bruno_llm_base.cost.report import Report, grouping, known_cost
+from bruno_llm_base.cost.rows import Row
+from bruno_llm_base.cost.wording import cell, columns, headline, notes, origin
+
+__all__ = ["csv_of", "json_of", "markdown_of", "table_of"]
+
+# What a spreadsheet may run (https://owasp.org/www-community/attacks/CSV_Injection: also the
+# full-width signs), and our own mark, so that taking one away again is always right.
+_MARKED = re.compile("[-=+@\t\r\n'\uff0d\uff1d\uff0b\uff20]")
+_MARKUP = re.compile(r"[\\|<>&`*_~\[\]]")
+
+
+def table_of(report: Report) -> str:
+    """Return *report* as a text of aligned columns."""
+    shape = columns(report)
+    lines = [[column.title for column in shape]]
+    lines += [[cell(row, column) for column in shape] for row in report.rows]
+    lines += _last(report)
+    widths = [max(map(_width, texts)) for texts in zip(*lines, strict=True)]
+    drawn = []
+    for line in lines:
+        parts = []
+        for text, width, column in zip(line, widths, shape, strict=True):
+            space = " " * (width - _width(text))
+            parts.append(text + space if column.is_label else space + text)
+        drawn.append("  ".join(parts).rstrip())
+    rule = "-" * (sum(widths) + 2 * len(widths) - 2)
+    if report.by:
+        drawn.insert(-1, rule)
+    drawn.insert(1, rule)
+    return "\n".join([f"{headline(report)}.", *_remarks(report), "", *drawn])
+
+
+def csv_of(report: Report) -> str:
+    """Return the rows of *report* as CSV (RFC 4180)."""
+    out = StringIO(newline="")
+    writer = csv.writer(out)
+    writer.writerow([*report.by, *COUNTS])
+    for row in report.rows:
+        values = _values(row, report.by)
+        for label in report.by:
+            if _MARKED.match(values[label] or ""):
+                values[label] = f"'{values[label]}"
+        writer.writerow(values.values())
+    return out.getvalue()
+
+
+def json_of(report: Report) -> str:
+    """Return *report* as JSON (RFC 8259)."""
+    document = {
+        "version": 1,
+        "currency": "USD",
+        "since": _day(report.since),
+        "until": _day(report.until),
+        "prices": report.prices,
+        "by": report.by,
+        "total": _values(report.total, ()),
+        "sums": {
+            label: [_values(row, grouping(label)) for row in report.sums(*grouping(label))]
+            for label in KEYS
+        },
+        "rows": [_values(row, report.by) for row in report.rows],
+    }
+    return json.dumps(document, indent=2) + "\n"
+
+
+def markdown_of(report: Report) -> str:
+    """Return *report* as a table of GitHub's Markdown."""
+    shape = columns(report)
+    lines = [[column.title for column in shape]]
+    lines += [["---" if column.is_label else "--:" for column in shape]]
+    for row in report.rows:
+        lines.append([_literal(cell(row, column)) for column in shape])
+    lines += [[text and f"**{text}**" for text in line] for line in _last(report)]
+    said = "\n\n".join(_literal(text) for text in (f"{headline(report)}.", *_remarks(report)))
+    drawn = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return f"{said}\n\n{drawn}\n"
+
+
+def _last(report: Report) -> list[list[str]]:
+    """Return the line of totals; where nothing is grouped, the only row says it all."""
+    if not report.by:
+        return []
+    shape = columns(report)
+    amounts = [cell(report.total, column) for column in shape if not column.is_label]
+    return [["Total", *[""] * (len(report.by) - 1), *amounts]]
+
+
+def _remarks(report: Report) -> list[str]:
+    return [text for text in (*notes(report), origin(report)) if text]
+
+
+def _values(row: Row, by: Sequence[str]) -> dict[str, Any]:
+    """Return what programs read of *row*."""
+    values: dict[str, Any] = {name: getattr(row, name) for name in (*by, *COUNTS)}
+    if "day" in values:
+        values["day"] = _day(values["day"])
+    cost = known_cost(row)
+    values["cost"] = None if cost is None else f"{cost:f}"
+    return values
+
+
+def _day(day: date | None) -> str | None:
+    return None if day is None else day.isoformat()
+
+
+def _literal(text: str) -> str:
+    """Return *text* so that Markdown shows it as it is."""
+    return _MARKUP.sub(r"\\\g<0>", text)
+
+
+def _width(text: str) -> int:
+    """Return how many columns of a terminal *text* takes (Unicode Standard Annex 11)."""
+    return sum(0 if combining(c) else 1 + (east_asian_width(c) in "WF") for c in text)

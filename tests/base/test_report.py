@@ -1,0 +1,471 @@
+import csv
+import json
+import re
+from dataclasses import fields
+from datetime import UTC, date, datetime, timedelta
+from decimal import Context, Decimal, localcontext
+from html.parser import HTMLParser
+from io import StringIO
+
+import pytest
+from bruno_llm_base.cost.catalogue import Overrides
+from bruno_llm_base.cost.charts import ticks
+from bruno_llm_base.cost.ledger import COUNTS, KEYS
+from bruno_llm_base.cost.look import STYLE
+from bruno_llm_base.cost.price import Price
+from bruno_llm_base.cost.report import Report
+from bruno_llm_base.cost.rows import Row
+from bruno_llm_base.cost.tracker import CostTracker
+from bruno_llm_base.cost.wording import compact, dollars
+from bruno_llm_base.exceptions import InvalidRequestError
+from bruno_llm_base.types import Usage
+from hypothesis import given
+from hypothesis import strategies as st
+
+DAY = date(2026, 11, 3)
+
+
+def row(day=DAY, provider="claude", model="opus", tag=None, user=None, **facts):
+    counts = dict.fromkeys(COUNTS, 0) | {"requests": 1, "cost": Decimal(0)} | facts
+    return Row(day=day, provider=provider, model=model, tag=tag, user=user, **counts)
+
+
+def report(*rows, **facts):
+    return Report(rows, **facts)
+
+
+def read(text):
+    header, *lines = csv.reader(StringIO(text, newline=""))
+    return [dict(zip(header, line, strict=True)) for line in lines]
+
+
+names = st.text(min_size=1, max_size=4) | st.sampled_from(
+    ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "'=1", "''", "\uff1d1", "a,b", 'a"b', "a\nb"]
+)
+labels = st.none() | names
+counts = st.integers(0, 10**12)
+costs = st.integers(0, 10**18).map(lambda n: Decimal(n).scaleb(-12))
+rows = st.builds(
+    row,
+    day=st.dates(date(2025, 1, 1), date(2026, 12, 31)),
+    provider=names,
+    model=names,
+    tag=labels,
+    user=labels,
+    requests=st.integers(1, 99),
+    input_tokens=counts,
+    output_tokens=counts,
+    reasoning_tokens=counts,
+    cost=costs,
+    estimated=st.integers(0, 1),
+)
+reports = st.lists(rows, max_size=8).map(lambda some: report(*some))
+groups = st.permutations(KEYS).flatmap(
+    lambda keys: st.integers(0, len(keys)).map(lambda n: tuple(keys[:n]))
+)
+
+
+@pytest.fixture
+def tracker():
+    now = datetime(2026, 11, 3, 12, tzinfo=UTC)
+    made = CostTracker(clock=lambda: now)
+    usage = Usage(input_tokens=1000, output_tokens=20, reasoning_tokens=5)
+    for model, cost in (("opus", "1.5"), ("haiku", "0.000012"), ("opus", "2")):
+        made.record(provider="claude", model=model, usage=usage, cost=Decimal(cost), tag="chat")
+    now += timedelta(days=1)
+    made.record(provider="openai", model="sol", usage=usage, user="ana", estimated=True)
+    made.record(provider="ollama", model="llama", usage=usage, cost=Decimal(0))
+    return made
+
+
+def test_a_report_says_what_the_tracker_holds(tracker):
+    made = tracker.report()
+    assert made.total == tracker.total()
+    assert sorted(made.rows, key=str) == sorted(
+        tracker.totals(("day", "provider", "model")), key=str
+    )
+    for label in KEYS:
+        assert sorted(made.sums(label), key=str) == sorted(tracker.totals(label), key=str)
+
+
+def test_a_report_is_about_the_days_asked_for(tracker):
+    made = tracker.report(since=date(2026, 11, 4), until=date(2026, 11, 30), by="model")
+    assert [row.model for row in made.rows] == ["llama", "sol"]
+    assert made.days == (date(2026, 11, 4), date(2026, 11, 30))
+    assert str(made).startswith("at least $0 for 2 requests, 2026-11-04 to 2026-11-30.")
+
+
+@given(reports, groups)
+def test_sums_are_exact_however_they_are_grouped(made, by):
+    with localcontext(Context(prec=3)):  # an application's own must not matter
+        total, parts = made.total, made.sums(*by)
+    exact = Context(prec=60)
+    for name in COUNTS:
+        for some in (made.entries, parts):
+            left = Decimal(0)
+            for part in some:
+                left = exact.add(left, Decimal(getattr(part, name)))
+            assert left == getattr(total, name)
+    told_apart = [tuple(getattr(part, key) for key in by) for part in parts]
+    assert len(set(told_apart)) == len(parts)
+
+
+@given(reports)
+def test_the_dearest_come_first_within_their_day(made):
+    for by in (("provider",), ("day", "model")):
+        places = [(part.day or DAY, -part.cost) for part in made.sums(*by)]
+        assert places == sorted(places)
+
+
+@pytest.mark.parametrize("by", [("price",), "models", ("day", 3), ["day", []], 5])
+def test_what_nobody_can_group_by_is_refused(tracker, by):
+    with pytest.raises(InvalidRequestError, match=r"give some of day, provider, model, tag, user"):
+        tracker.report(by=by)
+
+
+def test_a_report_names_where_prices_come_from():
+    own = CostTracker(prices={"opus": Price(input=1, output=2)})
+    assert re.fullmatch(r"genai-prices \d.*", CostTracker().report().prices)
+    assert re.fullmatch(r"your own for 1 model, else genai-prices \d.*", own.report().prices)
+
+    class Contract:
+        def price(self, provider, model, at):
+            return None
+
+    both = Overrides({"a": Price(input=1, output=2), "b": Price(input=1, output=2)}, Contract())
+    assert CostTracker(prices=both).report().prices == "your own for 2 models, else Contract"
+
+
+# Text
+
+
+def test_the_table_is_aligned_and_tells_small_from_nothing_from_unknown(tracker):
+    assert str(tracker.report()).splitlines()[5:] == [
+        "Day         Provider  Model       Cost  Requests  Input  Output  Reasoning  Unpriced  Estimated",
+        "-" * 95,
+        "2026-11-03  claude    opus     $3.5000         2  2,000      40         10         0          0",
+        "2026-11-03  claude    haiku  $0.000012         1  1,000      20          5         0          0",
+        "2026-11-04  ollama    llama         $0         1  1,000      20          5         0          0",
+        "2026-11-04  openai    sol      unknown         1  1,000      20          5         1          1",
+        "-" * 95,
+        "Total                          $3.5000         5  5,000     100         25         1          1",
+    ]
+
+
+def test_the_table_begins_with_what_a_reader_has_to_know(tracker):
+    head = str(tracker.report()).splitlines()[:4]
+    assert head[0] == "at least $3.50 for 5 requests, 2026-11-03 to 2026-11-04."
+    assert head[1] == ("No price is known for 1 of 5 requests (sol); what they cost is in no sum.")
+    assert head[2] == (
+        "The tokens of 1 of 5 requests are estimated, as the server did not count them."
+    )
+    assert head[3].startswith("Price data when this was made: genai-prices ")
+
+
+def test_of_many_models_without_a_price_some_are_named():
+    made = report(*(row(model=f"m{n}", unpriced=1) for n in range(9)))
+    assert "No price is known for 9 of 9 requests (m0, m1, m2 and 6 more)" in str(made)
+
+
+def test_a_report_by_nothing_is_one_row(tracker):
+    lines = str(tracker.report(by=())).splitlines()
+    assert lines[-3].split()[:2] == ["Cost", "Requests"]
+    assert lines[-1].split()[:2] == ["$3.5000", "5"]
+
+
+def test_an_empty_report_says_so_in_every_format():
+    made = CostTracker().report()
+    assert str(made).startswith("$0 for 0 requests.")
+    assert read(made.to_csv()) == []
+    assert json.loads(made.to_json())["rows"] == []
+    assert made.to_markdown().startswith("$0 for 0 requests")
+    assert "No request was recorded" in made.to_html()
+
+
+@given(reports)
+def test_no_name_moves_the_cursor_or_breaks_a_line_of_the_table(made):
+    lines = made.table().split("\n")
+    assert all(line.isprintable() for line in lines)
+    rules = [place for place, line in enumerate(lines) if set(line) == {"-"}]
+    assert rules[-1] - rules[-2] - 1 == len(made.rows)
+
+
+def test_wide_letters_are_aligned():
+    lines = str(report(row(model="模型", cost=Decimal(1)), row(model="cafe\u0301"))).splitlines()
+    assert lines[-4].endswith("模型   $1.0000         1      0       0")
+    assert lines[-3].endswith("cafe\u0301        $0         1      0       0")
+
+
+@given(st.decimals(0, 10**9, allow_nan=False, places=None), st.sampled_from([2, 4]))
+def test_an_amount_is_shown_to_the_last_digit_asked_for_or_to_two_digits(amount, digits):
+    text = dollars(amount, digits)
+    said = Decimal(text.removeprefix("$").replace(",", ""))
+    unit = Decimal(1).scaleb(min(-digits, amount.adjusted() - 1))
+    assert abs(said - amount) <= unit / 2
+    assert (said == 0) == (amount == 0)
+
+
+@pytest.mark.parametrize(
+    ("amount", "text"),
+    [(0, "0"), (999, "999"), (1234, "1.23k"), (999_950, "1M"), (17_300_000, "17.3M")],
+)
+def test_counts_are_said_in_three_digits(amount, text):
+    assert compact(amount) == text
+
+
+@given(reports)
+def test_the_application_s_own_arithmetic_changes_no_text(made):
+    texts = [made.table(), made.to_csv(), made.to_json(), made.to_markdown()]
+    with localcontext(Context(prec=2)):
+        assert [made.table(), made.to_csv(), made.to_json(), made.to_markdown()] == texts
+
+
+# CSV
+
+
+@given(reports, groups)
+def test_csv_holds_everything_and_nothing_that_a_spreadsheet_runs(made, by):
+    made = Report(made.entries, by=by)
+    back = read(made.to_csv())
+    assert len(back) == len(made.rows)
+    for line, wanted in zip(back, made.rows, strict=True):
+        assert list(line) == [*by, *COUNTS]
+        for name in by:
+            text = line[name]
+            assert not text.startswith(tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20"))
+            value = getattr(wanted, name)
+            assert (text[1:] if text[:1] == "'" else text) == ("" if value is None else str(value))
+        assert Decimal(line.pop("cost")) == wanted.cost
+        assert all(int(line[name]) == getattr(wanted, name) for name in COUNTS if name in line)
+
+
+def test_csv_writes_small_costs_out_and_leaves_unknown_ones_empty():
+    made = report(row(cost=Decimal("1E-9")), row(model="new", unpriced=1))
+    assert [line["cost"] for line in read(made.to_csv())] == ["0.000000001", ""]
+
+
+# JSON
+
+
+def test_json_is_what_the_docstring_says(tracker):
+    made = json.loads(tracker.report(since=DAY, by=("model", "tag")).to_json())
+    assert made["version"] == 1
+    assert made["currency"] == "USD"
+    assert (made["since"], made["until"]) == ("2026-11-03", None)
+    assert made["by"] == ["model", "tag"]
+    assert made["total"] == {
+        "requests": 5,
+        "input_tokens": 5000,
+        "output_tokens": 100,
+        "cache_read_tokens": 0,
+        "cache_write_tokens": 0,
+        "reasoning_tokens": 25,
+        "cost": "3.500012",
+        "unpriced": 1,
+        "estimated": 1,
+    }
+    kinds = {(row["model"], row["tag"]): row["cost"] for row in made["rows"]}
+    assert kinds == {
+        ("opus", "chat"): "3.5",
+        ("haiku", "chat"): "0.000012",
+        ("sol", None): None,
+        ("llama", None): "0",
+    }
+    assert list(made["sums"]) == list(KEYS)
+    assert [row["day"] for row in made["sums"]["day"]] == ["2026-11-03", "2026-11-04"]
+    assert {"provider": "openai", "model": "sol"}.items() <= made["sums"]["model"][-1].items()
+
+
+@given(reports)
+def test_json_sums_up_exactly(made):
+    said = json.loads(made.to_json())
+    for sums in (*said["sums"].values(), said["rows"]):
+        assert sum((Decimal(row["cost"]) for row in sums), Decimal(0)) == made.total.cost
+
+
+def test_every_amount_of_a_row_is_reported():
+    said = json.loads(report(row()).to_json())["total"]
+    assert set(said) == {field.name for field in fields(Row)} - set(KEYS)
+
+
+# Markdown
+
+
+def test_markdown_shows_names_as_they_are():
+    made = report(row(model="a|b\n*c*<b>`d`[e](f)", cost=Decimal("0.5")))
+    header, rule, line, total = made.to_markdown().splitlines()[2:]
+    assert header == "| Day | Provider | Model | Cost | Requests | Input | Output |"
+    assert rule == "| --- | --- | --- | --: | --: | --: | --: |"
+    assert line == (
+        r"| 2026-11-03 | claude | a\|b" + "\N{REPLACEMENT CHARACTER}"
+        r"\*c\*\<b\>\`d\`\[e\](f) | $0.5000 | 1 | 0 | 0 |"
+    )
+    assert total == "| **Total** |  |  | **$0.5000** | **1** | **0** | **0** |"
+
+
+@given(reports)
+def test_every_line_of_markdown_has_as_many_cells(made):
+    lines = [line for line in made.to_markdown().split("\n") if line.startswith("|")]
+    assert len(lines) == len(made.rows) + 3
+    assert len({len(re.findall(r"(?<!\\)(?:\\\\)*\|", line)) for line in lines}) == 1
+
+
+# HTML
+
+
+class Reader(HTMLParser):
+    """What a browser would make of a page, roughly."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.rows, self.texts = [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th"):
+            self.rows[-1].append("")
+
+    def handle_data(self, text):
+        self.texts.append(text)
+        if self.rows and self.rows[-1]:
+            self.rows[-1][-1] += text
+
+
+@given(reports)
+def test_no_name_becomes_a_tag_or_an_attribute_of_the_page(made):
+    evil = "\"'><script>alert(1)</script><img src=x onerror=alert(1)>&lt;"
+    more = row(provider=evil, model=evil, tag=evil, user=evil, cost=Decimal(10**9), unpriced=0)
+    page = Reader(Report((*made.entries, more), prices=evil).to_html())
+    kinds = {tag for tag, _ in page.tags}
+    assert not kinds & {"script", "img", "link", "iframe", "a", "image", "use"}
+    assert not any(name.startswith("on") for _, given in page.tags for name in given)
+    assert sum(evil in text for text in page.texts) >= 8  # charts, tables, notes
+
+
+def test_the_page_forbids_everything_but_its_own_style(tracker):
+    policy = {"http-equiv": "Content-Security-Policy"}
+    page = Reader(tracker.report().to_html())
+    (content,) = [
+        given["content"]
+        for tag, given in page.tags
+        if tag == "meta" and policy.items() <= given.items()
+    ]
+    assert content == "default-src 'none'; style-src 'unsafe-inline'"
+    assert "url(" not in STYLE
+    assert "@import" not in STYLE
+
+
+def test_the_page_shows_every_row(tracker):
+    made = tracker.report(by=("day", "model", "user"))
+    shown = Reader(made.to_html()).rows[-6:]
+    assert [cells[:4] for cells in shown] == [
+        ["Day", "Model", "User", "Cost"],
+        ["2026-11-03", "opus", "-", "$3.5000"],
+        ["2026-11-03", "haiku", "-", "$0.000012"],
+        ["2026-11-04", "llama", "-", "$0"],
+        ["2026-11-04", "sol", "ana", "unknown"],
+        ["Total", "$3.5000", "5", "5,000"],
+    ]
+
+
+def test_small_models_share_a_line_of_the_chart():
+    many = [row(model=f"m{n}", cost=Decimal(100 - n)) for n in range(60)]
+    texts = Reader(report(*many).to_html()).texts
+    assert "52 others" in texts
+    assert f"${sum(100 - n for n in range(8, 60)):,}.00" in texts
+
+
+@pytest.mark.parametrize(
+    ("days", "dates"),
+    [
+        (1, ["20 Dec"]),
+        (3, ["20 Dec", "21 Dec", "22 Dec"]),
+        (29, ["20 Dec", "27 Dec", "3 Jan", "10 Jan", "17 Jan"]),
+        (401, ["Dec 2025", "Mar 2026", "Jul 2026", "Oct 2026", "Jan 2027"]),
+    ],
+)
+def test_the_axis_of_days_has_a_few_dates(days, dates):
+    first = date(2025, 12, 20)
+    made = report(
+        row(day=first, input_tokens=5),
+        row(day=first + timedelta(days=days - 1), output_tokens=5),
+    )
+    texts = Reader(made.to_html()).texts
+    assert [text for text in texts if re.fullmatch(r"\d+ [A-Z]\w\w|[A-Z]\w\w \d{4}", text)] == dates
+
+
+def test_only_the_dearest_tags_are_listed():
+    many = [row(tag=f"t{n:02}", cost=Decimal(n)) for n in range(50)]
+    page = Reader(report(*many, by=("model",)).to_html())
+    assert [cells[0] for cells in page.rows[1:21]] == [f"t{n:02}" for n in range(49, 29, -1)]
+    assert "The dearest 20; 30 more are not shown." in page.texts
+
+
+def test_a_page_about_free_or_unpriced_requests_has_no_chart_of_costs():
+    for facts in ({"input_tokens": 5}, {"input_tokens": 5, "unpriced": 1}):
+        page = report(row(**facts)).to_html()
+        assert "Cost per day" not in page
+        assert "Tokens per day" in page
+
+
+@given(st.integers(1, 10**30), st.integers(-20, 0))
+def test_an_axis_has_a_few_round_marks_and_ends_above_the_bars(digits, exponent):
+    top = Decimal(digits).scaleb(exponent)
+    marks = ticks(top)
+    assert marks[0] == 0
+    assert marks[-2] < top <= marks[-1]
+    assert 3 <= len(marks) <= 6
+    assert marks[1].normalize().as_tuple().digits in {(1,), (2,), (5,)}
+
+
+def luminance(colour):
+    if len(colour) == 4:
+        colour = "#" + "".join(digit * 2 for digit in colour[1:])
+    parts = (int(colour[n : n + 2], 16) / 255 for n in (1, 3, 5))
+    linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+    return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+@pytest.mark.parametrize("scheme", [0, 1])
+def test_everything_on_the_page_stands_out_enough(scheme):
+    blocks = re.findall(r":root \{(.*?)\}", STYLE, re.DOTALL)
+    colours = dict(re.findall(r"--(\w+): (#\w+)", blocks[scheme]))
+
+    def contrast(one, other):
+        dark, light = sorted(luminance(colours[name]) for name in (one, other))
+        return (light + 0.05) / (dark + 0.05)
+
+    for ground in ("ground", "card", "note"):
+        assert contrast("text", ground) >= 4.5
+    for ground in ("ground", "card"):
+        assert contrast("quiet", ground) >= 4.5
+    for bar in ("c0", "c1", "c2", "c3", "c4", "rest", "in", "out"):
+        assert contrast(bar, "card") >= 3
+
+
+# Files
+
+
+@pytest.mark.parametrize(
+    ("suffix", "method"),
+    [(".csv", "to_csv"), (".json", "to_json"), (".md", "to_markdown"), (".HTML", "to_html")],
+)
+def test_a_report_is_saved_as_its_name_says(tracker, tmp_path, suffix, method):
+    tracker.record(provider="claude", model="größer\n", cost=Decimal(1))
+    made = tracker.report()
+    path = tmp_path / f"costs{suffix}"
+    made.save(path)
+    assert path.read_bytes() == getattr(made, method)().encode()
+    path.unlink()
+    made.save(str(path))
+    assert path.exists()
+
+
+@pytest.mark.parametrize("name", ["costs.xlsx", "costs", ".csv"])
+def test_other_files_are_refused_with_the_formats_there_are(tracker, tmp_path, name):
+    with pytest.raises(InvalidRequestError, match=r"ends in \.csv, \.json, \.md, \.html"):
+        tracker.report().save(tmp_path / name)
+    assert not list(tmp_path.iterdir())
