@@ -283,7 +283,7 @@ print(tracker.total().cost, budget.left())
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks here")
-def test_a_forked_process_starts_an_empty_memory(path):
+def test_a_forked_process_starts_an_empty_memory(tmp_path):
     code = """
 tracker = CostTracker()
 budget = Budget(10)
@@ -298,7 +298,7 @@ if not child:
 assert os.waitpid(child, 0)[1] == 0
 print(budget.spent(), budget.left())
 """
-    assert output(path, code).split() == ["1", "5"]
+    assert output(tmp_path / "unused.db", code).split() == ["1", "5"]
 
 
 # Not to be used

@@ -194,9 +194,9 @@ def _source(prices: PriceSource | None) -> str:
     """Return whose prices they are, in words."""
     if isinstance(prices, Overrides):
         own = len(prices.prices)
-        return f"your own for {own} model{'' if own == 1 else 's'}, else {_source(prices.then)}"
+        return f"your own for {own} model{'' if own == 1 else 's'}, else {_source(None)}"
     if prices is not None and not isinstance(prices, GenaiPrices):
-        return type(prices).__name__
+        return f"{type(prices).__name__}, else {_source(None)}"
     try:
         return f"genai-prices {version('genai-prices')}"
     except PackageNotFoundError:
