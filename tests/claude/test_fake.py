@@ -167,3 +167,17 @@ async def test_keys_and_versions(client, server):
         await client.with_options(api_key="wrong").messages.create(**question)
     header = {"authorization": anthropic.omit, "x-api-key": server.api_key}
     assert await ask(**question, extra_headers=header)
+
+
+async def test_a_count(client, server):
+    count = client.messages.count_tokens
+    few = await count(model=MODEL, messages=HELLO)
+    many = await count(model=MODEL, messages=HELLO, system="Be brief." * 9)
+    assert 0 < few.input_tokens < many.input_tokens
+    server.say(FakeAnswer(usage=Usage(input_tokens=99)), to="count_tokens")
+    assert (await count(model=MODEL, messages=HELLO)).input_tokens == 99
+    for name in ("max_tokens", "stream", "temperature"):
+        with pytest.raises(anthropic.BadRequestError, match=f"{name}: Extra inputs"):
+            await count(model=MODEL, messages=HELLO, extra_body={name: 1})
+    with pytest.raises(anthropic.BadRequestError, match="messages: Field required"):
+        await count(model=MODEL, messages=[])

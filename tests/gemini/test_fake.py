@@ -140,3 +140,17 @@ async def test_what_google_refuses(client: genai.client.AsyncClient) -> None:
     with pytest.raises(errors.ClientError, match="API_KEY_INVALID") as caught:
         await client.models.list(config=types.ListModelsConfig(http_options=wrong_key))
     assert caught.value.code == 400
+
+
+async def test_a_count(server: FakeGemini, client: genai.client.AsyncClient) -> None:
+    few = await client.models.count_tokens(model=MODEL, contents="Hi")
+    many = await client.models.count_tokens(model=MODEL, contents="Hi" * 99)
+    assert 0 < (few.total_tokens or 0) < (many.total_tokens or 0)
+    server.say(FakeAnswer(usage=Usage(input_tokens=99)), to="count_tokens")
+    assert (await client.models.count_tokens(model=MODEL, contents="Hi")).total_tokens == 99
+    both = types.HttpOptions(extra_body={"generateContentRequest": {"model": f"models/{MODEL}"}})
+    with pytest.raises(errors.ClientError) as caught:
+        await client.models.count_tokens(
+            model=MODEL, contents="Hi", config=types.CountTokensConfig(http_options=both)
+        )
+    assert caught.value.status == "INVALID_ARGUMENT"

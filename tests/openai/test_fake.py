@@ -98,3 +98,19 @@ async def test_what_the_api_would_refuse(client, server):
         await client.chat.completions.create(model="gpt-4", messages=HELLO)
     with pytest.raises(openai.NotFoundError):
         await client.embeddings.create(model=MODEL, input="x")
+
+
+async def test_a_count(client, server):
+    count = client.responses.input_tokens.count
+    few = await count(model=MODEL, input=HELLO)
+    many = await count(model=MODEL, input=HELLO * 9)
+    assert 0 < few.input_tokens < many.input_tokens
+    assert few == await count(model=MODEL, input=HELLO)
+    for wrong in ({"input": []}, {"input": HELLO, "extra_body": {"max_tokens": 9}}):
+        with pytest.raises(openai.BadRequestError):
+            await count(model=MODEL, **wrong)
+    with pytest.raises(openai.BadRequestError):
+        await count(model=MODEL, input=HELLO, tools=[{"type": "function"}])
+    server.say(FakeError(kind="rate_limit"), to="count_tokens")
+    with pytest.raises(openai.RateLimitError):
+        await count(model=MODEL, input=HELLO)

@@ -34,6 +34,7 @@ from bruno_llm_base.limits import LimitState, RateLimit
 from bruno_llm_base.policies import ContextPolicy, Retry, Timeouts
 from bruno_llm_base.provider import BaseProvider, Diagnosis
 from bruno_llm_base.stream import TextStream
+from bruno_llm_base.tokens import TokenCount
 from bruno_llm_base.types import (
     NOTHING,
     Attempt,
@@ -99,6 +100,7 @@ __all__ = [
     "Text",
     "TextStream",
     "Timeouts",
+    "TokenCount",
     "ToolCall",
     "ToolResult",
     "Turn",

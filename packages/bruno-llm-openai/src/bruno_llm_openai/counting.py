@@ -14,8 +14,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
 
-from bruno_llm_base import Conversation
-from bruno_llm_base.tokens import TokenCount
+from bruno_llm_base import Conversation, TokenCount
 
 from bruno_llm_openai import messages
 

@@ -11,9 +11,9 @@ from bruno_llm_base import (
     Json,
     LimitState,
     ModelResponse,
+    TokenCount,
 )
 from bruno_llm_base.limits import read_durations
-from bruno_llm_base.tokens import TokenCount
 from bruno_llm_base.transport import SdkTransport, Transport
 from bruno_llm_base.values import is_whole
 
