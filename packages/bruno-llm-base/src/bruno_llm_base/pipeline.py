@@ -48,7 +48,7 @@ class Pipeline:
         account: Where costs are booked and budgets are kept, if anywhere.
         pricing: What answers cost.
         most_output: Reads from a body how many tokens the model may generate.
-        learn: Hears what a request has really used.
+        learn: Hears what a request has really used; None where it is of no use.
     """
 
     provider: str
@@ -66,7 +66,7 @@ class Pipeline:
     account: "Account | None"
     pricing: Pricing
     most_output: Callable[[Json], int | None]
-    learn: Callable[[Request, ModelResponse], None]
+    learn: Callable[[Request, ModelResponse], None] | None
 
     async def call(self, request: Request, parse: Callable[[Json], _T]) -> _T:
         """Send *request* and return what *parse* makes of the answer.

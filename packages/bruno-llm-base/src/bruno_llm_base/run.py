@@ -223,7 +223,8 @@ class Run:
         self._pipeline.retry_budget.earn()
         fill_in(response, self.request)
         response.pricing = self._pipeline.pricing.of(self.request.model or "")
-        self._pipeline.learn(self.request, response)
+        if self._pipeline.learn is not None:
+            self._pipeline.learn(self.request, response)
         response.provider = self._pipeline.provider
         response.request_id = response.request_id or exchange.request_id
         response.attempts = tuple(self._attempts)

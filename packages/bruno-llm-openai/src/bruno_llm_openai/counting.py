@@ -89,7 +89,7 @@ def text_tokens(text: str, model: str) -> TokenCount | None:
     """
     name = _encoding_of(model)
     encoding = name and _loaded(name)
-    if not encoding or not isinstance(text, str) or _BLANK.search(text):
+    if not encoding or _BLANK.search(text):
         return None
     error = _UNTOLD_ERROR if _UNTOLD.match(_bare(model)) else 0.0
     return TokenCount(

@@ -1,0 +1,6 @@
+"""What every provider is: `BaseProvider`, in layers of one concern each."""
+
+from bruno_llm_base.provider.catalogue import Diagnosis
+from bruno_llm_base.provider.llm import BaseProvider
+
+__all__ = ["BaseProvider", "Diagnosis"]

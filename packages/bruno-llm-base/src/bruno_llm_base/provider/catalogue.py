@@ -1,0 +1,130 @@
+"""What a provider can tell of its models, and whether it can be used at all."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bruno_llm_base.exceptions import (
+    ContextLengthExceededError,
+    LLMError,
+    ModelNotFoundError,
+)
+from bruno_llm_base.exchange import Request
+from bruno_llm_base.options import closest
+from bruno_llm_base.pipeline import Pipeline
+from bruno_llm_base.policies import Retry, Timeouts
+from bruno_llm_base.provider.core import Core
+from bruno_llm_base.types import Json
+from bruno_llm_base.windows import Window
+
+if TYPE_CHECKING:
+    pass
+
+__all__ = ["Catalogue", "Diagnosis"]
+
+_CHECK_SECONDS = 5.0
+_EXPLAIN_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnosis:
+    """Whether a provider can be used, and if not, why.
+
+    Attributes:
+        ok: Whether it answers, takes the key and, where that can be told, has the model.
+        reason: What is wrong, for people; None if nothing is.
+        error: The error behind it.
+        models: The models on offer.
+    """
+
+    ok: bool
+    reason: str | None = None
+    error: LLMError | None = None
+    models: tuple[str, ...] = ()
+
+
+class Catalogue(Core):
+    """A provider's models and their context windows."""
+
+    async def check_connection(self) -> bool:
+        """Say whether the provider can be used; `diagnose` says why not. Never raises."""
+        return (await self.diagnose()).ok
+
+    async def list_models(self) -> list[str]:
+        """Return the names of the models on offer.
+
+        Raises:
+            LLMError: The API does not tell.
+        """
+        return await self._list_models(self._retry, self._timeouts)
+
+    async def diagnose(self) -> Diagnosis:
+        """Find out whether the provider can be used, within 5 seconds and without cost."""
+        try:
+            models = await self._list_models(Retry(attempts=1), Timeouts(total=_CHECK_SECONDS))
+        except LLMError as error:
+            return Diagnosis(ok=False, reason=str(error), error=error)
+        return self.judge(models)
+
+    def judge(self, models: list[str]) -> Diagnosis:
+        """Say whether a server that offers *models* will do."""
+        return Diagnosis(ok=True, models=tuple(models))
+
+    async def context_window(self, model: str | None = None) -> Window | None:
+        """Return what is known of the context window of *model*; nothing is asked for it.
+
+        The user's word counts first, then the server's, as far as `list_models` or `diagnose` have
+        heard it, then that of a list of prices; None if nobody knows.
+        """
+        model = model or self._model
+        return self._windows.of(model) or await self._listed_window(model)
+
+    async def _list_models(self, retry: Retry, timeouts: Timeouts) -> list[str]:
+        request = Request(
+            operation="models", method="GET", path=self.models_path, model=self._model
+        )
+        pipeline = self._pipeline(retry, timeouts, self._advise)
+        names = await pipeline.call(request, self._parse_names)
+        if self.judge(names).ok:
+            await self._learn_windows(pipeline)
+        return names
+
+    async def _learn_windows(self, pipeline: Pipeline) -> None:
+        """Ask what else there is to know of the windows."""
+        for method, path, body in self.window_requests(self._model):
+            request = Request(
+                operation="models", method=method, path=path, body=body, model=self._model
+            )
+            try:
+                await pipeline.call(request, self._parse_windows)
+            except LLMError:
+                return  # it has been logged; the list of models is what was asked for
+
+    async def _listed_window(self, model: str) -> Window | None:
+        tokens = await self._pricing.window(model)
+        return None if tokens is None else Window(tokens=tokens, source="genai-prices")
+
+    def _parse_names(self, data: Json) -> list[str]:
+        names = self.parse_models(data)
+        if not all(isinstance(name, str) for name in names):
+            raise TypeError("the name of a model")
+        self._parse_windows(data)
+        return names
+
+    def _parse_windows(self, data: Json) -> None:
+        self._windows.learn(self.parse_windows(data, self._model))
+
+    async def _explain(self, error: LLMError) -> None:
+        """Name the models that are closest to an unknown one, and what may be done."""
+        if isinstance(error, ContextLengthExceededError) and error.status_code and error.limit:
+            self._windows.learn({str(error.model): error.limit})
+        if isinstance(error, ModelNotFoundError) and error.model is not None:
+            await self._name_closest(error, error.model)
+        await self._advise(error)
+
+    async def _name_closest(self, error: LLMError, model: str) -> None:
+        try:
+            offered = await self._list_models(Retry(attempts=1), Timeouts(total=_EXPLAIN_SECONDS))
+        except LLMError:
+            return  # the original error is what matters
+        if offered:
+            error.message += f"; closest on offer: {', '.join(closest(model, offered))}"

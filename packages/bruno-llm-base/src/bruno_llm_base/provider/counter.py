@@ -1,0 +1,143 @@
+"""How a provider counts tokens, and what it learns from how its server does."""
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from bruno_llm_base.conversation import Conversation
+from bruno_llm_base.counting import (
+    is_large,
+    may_estimate,
+    printed,
+    tool_list,
+    with_tools,
+)
+from bruno_llm_base.exceptions import (
+    InvalidRequestError,
+    LLMError,
+)
+from bruno_llm_base.exchange import Request
+from bruno_llm_base.observe import (
+    CountEstimated,
+    PromptCut,
+    log_event,
+    tell,
+)
+from bruno_llm_base.provider.catalogue import Catalogue
+from bruno_llm_base.tokens import TokenCount
+from bruno_llm_base.types import Json, ModelResponse
+from bruno_llm_base.values import is_whole, shown
+from bruno_llm_base.windows import most_tokens
+
+if TYPE_CHECKING:
+    pass
+
+__all__ = ["Counter"]
+
+_PLAUSIBLE = 8  # bytes that a token may stand for; where it were more, somebody has to count
+_CUT = 256  # tokens: what is left of a prompt that was cut still fills half a window
+
+
+class Counter(Catalogue):
+    """A provider's counts of tokens."""
+
+    def get_token_count(self, text: str) -> int:
+        """Count the tokens of *text* for the provider's model, without asking anyone.
+
+        Never raises: what is no text is counted as it is printed, None as nothing. `count_text`
+        says how far to trust the number.
+        """
+        return self.count_text(printed(text)).tokens
+
+    def count_text(self, text: str, model: str | None = None) -> TokenCount:
+        """Count the tokens of *text*, without asking anyone.
+
+        Args:
+            text: The text alone, with nothing around it.
+            model: The model that counts; the provider's own if None.
+
+        Raises:
+            InvalidRequestError: It is no text, or the model has no name.
+        """
+        if not isinstance(text, str):
+            raise InvalidRequestError(f"text is {shown(text)}: give a text")
+        model = self._named(model)
+        return self.text_tokens(text, model) or self._calibrations.of(model).count_text(text)
+
+    def count_conversation(
+        self, conversation: Conversation, model: str | None = None
+    ) -> TokenCount:
+        """Count the tokens of *conversation*, without asking anyone.
+
+        Args:
+            conversation: What has been said.
+            model: The model that counts; the provider's own if None.
+
+        Raises:
+            InvalidRequestError: The model has no name.
+        """
+        model = self._named(model)
+        counted = self.conversation_tokens(conversation, model)
+        return counted or self._calibrations.of(model).count_conversation(conversation)
+
+    async def _count_there(self, conversation: Conversation, request: Request) -> TokenCount | None:
+        """Return the server's count of *request*, or None where it has none."""
+        body = self.build_count(conversation, request.body or {})
+        if self.count_path is None or body is None:
+            return None
+        # vendors limit counting by itself, so it takes no place in the user's rate_limit
+        pipeline = self._pipeline(self._retry, self._timeouts, self._explain)
+        question = Request(
+            operation="count_tokens", path=self.count_path, body=body, model=request.model
+        )
+        try:
+            tokens = await pipeline.call(question, self._parse_tokens)
+        except LLMError as error:
+            if not may_estimate(error):
+                raise
+            event = CountEstimated(
+                provider=self.name, model=request.model, operation=question.operation, error=error
+            )
+            tell((log_event, *self._observers), event)
+            return None
+        exact = self.count_error == 0
+        source = f"{self.name}, {self.count_path}"
+        return TokenCount(tokens=tokens, exact=exact, source=source, error=self.count_error)
+
+    async def _count_here(self, conversation: Conversation, request: Request) -> TokenCount:
+        """Return our own count of *request*, made in a thread where it takes long."""
+        model, tools = request.model or self._model, tool_list(request.body or {})
+
+        def count() -> TokenCount:
+            counted = self.count_conversation(conversation, model)
+            return with_tools(counted, self.count_text(tools, model)) if tools else counted
+
+        if self.counts_at_once(model) and not is_large(conversation):
+            return count()
+        return await asyncio.to_thread(count)
+
+    def _parse_tokens(self, data: Json) -> int:
+        tokens = self.parse_count(data)
+        if not is_whole(tokens, least=0):
+            raise TypeError("a number of tokens")
+        return tokens
+
+    def _learn(self, request: Request, response: ModelResponse) -> None:
+        """Learn from what the server has counted how it counts, and whether it has read all."""
+        conversation, read = request.conversation, response.usage.input_tokens
+        if conversation is None or read is None or response.usage_estimated:
+            return
+        if self.cuts_prompts and _CUT < read < most_tokens(conversation, {}) / _PLAUSIBLE:
+            sent = self.count_conversation(conversation, str(request.model))
+            if sent.least > 2 * read:
+                event = PromptCut(
+                    provider=self.name,
+                    model=request.model,
+                    operation=request.operation,
+                    tokens=sent.tokens,
+                    read=read,
+                )
+                tell((log_event, *self._observers), event)
+                return
+        calibration = self._calibrations.of(str(request.model))
+        if calibration.due and not (request.body or {}).get("tools"):
+            calibration.learn(conversation, read)

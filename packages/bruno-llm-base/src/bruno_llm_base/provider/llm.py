@@ -1,0 +1,238 @@
+"""One language model behind bruno-core's `LLMInterface`: what all providers share."""
+
+from copy import deepcopy
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from bruno_core.interfaces import LLMInterface
+
+from bruno_llm_base.conversation import Conversation, Messages
+from bruno_llm_base.counting import (
+    tool_list,
+)
+from bruno_llm_base.exceptions import (
+    InvalidRequestError,
+)
+from bruno_llm_base.exchange import Request, Tell
+from bruno_llm_base.failures import answer_text
+from bruno_llm_base.pipeline import Pipeline
+from bruno_llm_base.provider.counter import Counter
+from bruno_llm_base.stream import TextStream
+from bruno_llm_base.tokens import TokenCount, estimate_conversation, estimate_tokens
+from bruno_llm_base.types import Json, ModelResponse, checked
+from bruno_llm_base.values import shown
+from bruno_llm_base.windows import Window, in_doubt, most_tokens
+
+if TYPE_CHECKING:
+    pass
+
+__all__ = ["BaseProvider"]
+
+
+class BaseProvider(Counter, LLMInterface):
+    """Everything the providers share; a provider says only how its API spells things."""
+
+    async def generate(
+        self,
+        messages: Messages | None = None,
+        temperature: float | None = None,
+        max_tokens: int | None = None,
+        *,
+        prompt: str | None = None,
+        **kwargs: Any,
+    ) -> str:
+        """Return the model's answer, which is never empty.
+
+        Args:
+            messages: The conversation, or one question.
+            temperature: Sampling temperature, 0 to 2.
+            max_tokens: The most tokens to generate, reasoning included.
+            prompt: One question, instead of `messages`.
+            **kwargs: `top_p`, `stop`, `seed`, `model`, and the vendor's own request fields.
+
+        Raises:
+            ContentBlockedError: The model refused, or a filter took the answer.
+            OutputLimitError: The output budget was spent before any text.
+            LLMError: Any other failure; see `bruno_llm_base.exceptions`.
+        """
+        kwargs |= {"temperature": temperature, "max_tokens": max_tokens, "prompt": prompt}
+        return answer_text(await self.request(messages, **kwargs), self.name)
+
+    def stream(
+        self,
+        messages: Messages | None = None,
+        temperature: float | None = None,
+        max_tokens: int | None = None,
+        *,
+        prompt: str | None = None,
+        **kwargs: Any,
+    ) -> TextStream:
+        """Return the model's answer piece by piece.
+
+        The arguments are those of `generate`.
+
+        Raises:
+            InvalidRequestError: An argument is wrong. All other errors are raised while reading.
+        """
+        kwargs |= {"temperature": temperature, "max_tokens": max_tokens}
+        request = self._request(_asked(messages, prompt), kwargs, stream=True)
+        return self._chat().stream(request, self._parse_part)
+
+    async def request(
+        self,
+        messages: Messages | None = None,
+        temperature: float | None = None,
+        max_tokens: int | None = None,
+        *,
+        prompt: str | None = None,
+        **kwargs: Any,
+    ) -> ModelResponse:
+        """Return the model's answer with all that is known about it, whatever its finish reason.
+
+        The arguments are those of `generate`.
+
+        Raises:
+            LLMError: There is no answer; see `bruno_llm_base.exceptions`.
+        """
+        kwargs |= {"temperature": temperature, "max_tokens": max_tokens}
+        request = self._request(_asked(messages, prompt), kwargs, stream=False)
+        return await self._chat().call(request, self._parse_answer)
+
+    async def count_tokens(
+        self, messages: Messages | None = None, *, prompt: str | None = None, **kwargs: Any
+    ) -> TokenCount:
+        """Count the input tokens of a request, system prompt and tools included.
+
+        The vendor is asked where it offers that. Where it cannot be asked, the count is estimated,
+        which observers and the log are told.
+
+        Args:
+            messages: The conversation, or one question.
+            prompt: One question, instead of `messages`.
+            **kwargs: The options that the request would have; see `generate`.
+
+        Raises:
+            InvalidRequestError: An argument is wrong, or the vendor refuses the request.
+            LLMError: The vendor refuses the key or the model.
+        """
+        asked = _asked(messages, prompt)
+        request = self._request(asked, kwargs, stream=False)
+        conversation = Conversation.of(asked, self._system_prompt)
+        counted = await self._count_there(conversation, request)
+        return counted or await self._count_here(conversation, request)
+
+    def get_model_info(self) -> dict[str, Any]:
+        """Describe the provider: plain JSON, no secrets, no network."""
+        return {
+            "provider": self.name,
+            "model": self._model,
+            "base_url": self._access.address,
+            "capabilities": sorted(self.capabilities),
+            **deepcopy(self._fitting.defaults),
+        }
+
+    def set_system_prompt(self, prompt: str) -> None:
+        """Begin every conversation with *prompt*; an empty one removes it.
+
+        Raises:
+            InvalidRequestError: It is no text.
+        """
+        if not isinstance(prompt, str | None):
+            raise InvalidRequestError(f"the system prompt is {shown(prompt)}: give a text")
+        self._system_prompt = prompt or None
+
+    def get_system_prompt(self) -> str | None:
+        """Return the system prompt."""
+        return self._system_prompt
+
+    def _request(self, messages: Messages, call: Json, *, stream: bool) -> Request:
+        """Return what to send: conversation, options, body."""
+        conversation = Conversation.of(messages, self._system_prompt)
+        labels = None if self._account is None else self._account.tracker.labels()
+        model = self._named(call.pop("model", None))
+        options, dropped = self._fitting.options(self, model, call)
+        for name in dropped:
+            self._warn(model, name)
+        body = self.build_request(conversation, options, stream=stream)
+        request = Request(
+            operation="stream" if stream else "chat",
+            path=(stream and self.stream_path) or self.chat_path,
+            body=self._fitting.recall(self, model, body),
+            model=model,
+            tokens=self._tokens(conversation, call),
+            conversation=conversation,
+            labels=labels,
+        )
+        most = most_tokens(conversation, options)
+        window, most_output = self._window(request), self.most_output(request.body or {})
+        if in_doubt(most, window, self._context, most_output):
+            request.fit = partial(self._fit, request, options)
+        return request
+
+    def _window(self, request: Request) -> Window | None:
+        asked = self.asked_window(request.body or {})
+        if asked is not None:
+            return Window(tokens=asked, source="the request")
+        return self._windows.of(str(request.model))
+
+    async def _fit(self, request: Request, options: Json, tell: Tell) -> Request:
+        """Return *request* as it fits the context window; see `ContextPolicy`."""
+        from bruno_llm_base.context.step import Doubt, resolved  # most requests do without
+
+        model, conversation = str(request.model), request.conversation
+        window = self._window(request) or await self._listed_window(model)
+        if window is None or conversation is None:
+            return request
+        doubt = Doubt(
+            conversation=conversation,
+            window=window,
+            most_output=self.most_output(request.body or {}),
+            extra=estimate_tokens(tool_list(options)),
+            count=lambda part: self.count_conversation(part, model),
+            tell=tell,
+        )
+        fits = await resolved(doubt, self._context)
+        if fits is conversation:
+            return request
+        body = self.build_request(fits, options, stream=request.operation == "stream")
+        return replace(
+            request, body=self._fitting.recall(self, model, body), conversation=fits, fit=None
+        )
+
+    def _tokens(self, conversation: Conversation, call: Json) -> int:
+        """Return about how many tokens a request takes, for a limit that counts them.
+
+        Output counts as far as it is limited; what comes beyond is counted when it is known.
+        """
+        if self._rate_limit is None or not self._rate_limit.counts_tokens:
+            return 0
+        most = call.get("max_tokens") or self._fitting.defaults.get("max_tokens") or 0
+        return estimate_conversation(conversation) + int(most)
+
+    def _chat(self) -> Pipeline:
+        limits = [] if self._rate_limit is None else [self._rate_limit]
+        return self._pipeline(
+            self._retry,
+            self._timeouts,
+            self._explain,
+            limits=limits,
+            account=self._account,
+            learn=self._learn,
+        )
+
+    def _parse_answer(self, data: Json) -> ModelResponse:
+        return checked(self.parse_response(data))
+
+    def _parse_part(self, data: Json) -> ModelResponse:
+        return checked(self.parse_event(data))
+
+
+def _asked(messages: Messages | None, prompt: str | None) -> Messages:
+    if (messages is None) == (prompt is None):
+        raise InvalidRequestError("give either messages or prompt")
+    if messages is not None:
+        return messages
+    if not isinstance(prompt, str):
+        raise InvalidRequestError(f"prompt is {shown(prompt)}: give a text")
+    return prompt
