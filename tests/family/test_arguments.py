@@ -9,6 +9,7 @@ from bruno_core.models import Message, MessageRole
 from bruno_llm_base import (
     Breaker,
     ConfigurationError,
+    Conversation,
     FallbackLLM,
     InvalidRequestError,
     LLMFactory,
@@ -356,6 +357,11 @@ async def test_counting_a_text_takes_a_text(llm):
     for value in (None, 5, b"x", [], object(), Shy()):
         with complains(InvalidRequestError, "text is"):
             llm.count_text(value)
+    for value in (5, [], object(), Shy(), "", " ", HALF):
+        with complains(InvalidRequestError, "model is"):
+            llm.count_text("hi", value)
+        with complains(InvalidRequestError, "model is"):
+            llm.count_conversation(Conversation.of("hi"), value)
 
 
 async def test_a_tool_may_answer_anything(llm, server):

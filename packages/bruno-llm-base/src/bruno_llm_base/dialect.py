@@ -8,6 +8,7 @@ from bruno_llm_base.conversation import Conversation
 from bruno_llm_base.exceptions import LLMError
 from bruno_llm_base.failures import ErrorFacts
 from bruno_llm_base.limits import LimitState
+from bruno_llm_base.tokens import TokenCount
 from bruno_llm_base.transport import Transport
 from bruno_llm_base.types import Json, ModelResponse
 
@@ -86,6 +87,24 @@ class Dialect(ABC):
     @abstractmethod
     def parse_models(self, data: Json) -> list[str]:
         """Read the names of the models on offer."""
+
+    def text_tokens(self, text: str, model: str) -> TokenCount | None:
+        """Count *text* by the vocabulary of *model*, or return None where nobody knows it.
+
+        It may take long, but asks nobody and never fails.
+        """
+        del text, model
+        return None
+
+    def conversation_tokens(self, conversation: Conversation, model: str) -> TokenCount | None:
+        """Count *conversation* by the vocabulary of *model*, as `text_tokens` counts a text."""
+        del conversation, model
+        return None
+
+    def counts_at_once(self, model: str) -> bool:
+        """Whether counting for *model* need not load a vocabulary first, which takes a while."""
+        del model
+        return True
 
     def build_count(self, conversation: Conversation, body: Json) -> Json | None:
         """Return the body that asks `count_path` how many tokens a request takes.

@@ -300,9 +300,12 @@ class BaseProvider(Dialect, LLMInterface):
             model: The model that counts; the provider's own if None.
 
         Raises:
-            InvalidRequestError: It is no text.
+            InvalidRequestError: It is no text, or the model has no name.
         """
-        return self._calibrations.of(model or self._model).count_text(text)
+        if not isinstance(text, str):
+            raise InvalidRequestError(f"text is {shown(text)}: give a text")
+        model = self._named(model)
+        return self.text_tokens(text, model) or self._calibrations.of(model).count_text(text)
 
     def count_conversation(
         self, conversation: Conversation, model: str | None = None
@@ -312,13 +315,13 @@ class BaseProvider(Dialect, LLMInterface):
         Args:
             conversation: What has been said.
             model: The model that counts; the provider's own if None.
-        """
-        return self._calibrations.of(model or self._model).count_conversation(conversation)
 
-    def counts_at_once(self, model: str) -> bool:
-        """Whether counting for *model* need not load a vocabulary first, which takes a while."""
-        del model
-        return True
+        Raises:
+            InvalidRequestError: The model has no name.
+        """
+        model = self._named(model)
+        counted = self.conversation_tokens(conversation, model)
+        return counted or self._calibrations.of(model).count_conversation(conversation)
 
     async def count_tokens(
         self, messages: Messages | None = None, *, prompt: str | None = None, **kwargs: Any
@@ -397,11 +400,7 @@ class BaseProvider(Dialect, LLMInterface):
     def _request(self, messages: Messages, call: Json, *, stream: bool) -> Request:
         """Return what to send: conversation, options, body."""
         conversation = Conversation.of(messages, self._system_prompt)
-        model = call.pop("model", None)
-        if model is None:
-            model = self._model
-        if not isinstance(model, str) or not model.strip() or not is_json(model):
-            raise InvalidRequestError(f"model is {shown(model)}: give its name")
+        model = self._named(call.pop("model", None))
         options, dropped = self._fitting.options(self, model, call)
         for name in dropped:
             self._warn(model, name)
@@ -413,6 +412,14 @@ class BaseProvider(Dialect, LLMInterface):
             model=model,
             tokens=self._tokens(conversation, call),
         )
+
+    def _named(self, model: str | None) -> str:
+        """Return *model*, or the provider's own if None."""
+        if model is None:
+            return self._model
+        if not isinstance(model, str) or not model.strip() or not is_json(model):
+            raise InvalidRequestError(f"model is {shown(model)}: give its name")
+        return model
 
     def _tokens(self, conversation: Conversation, call: Json) -> int:
         """Return about how many tokens a request takes, for a limit that counts them.

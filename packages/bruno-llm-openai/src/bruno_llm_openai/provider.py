@@ -113,15 +113,11 @@ class OpenAIProvider(BaseProvider):
         tokens: int = data["input_tokens"]
         return tokens
 
-    def count_text(self, text: str, model: str | None = None) -> TokenCount:
-        counted = counting.text_tokens(text, model or self.model)
-        return counted or super().count_text(text, model)
+    def text_tokens(self, text: str, model: str) -> TokenCount | None:
+        return counting.text_tokens(text, model)
 
-    def count_conversation(
-        self, conversation: Conversation, model: str | None = None
-    ) -> TokenCount:
-        counted = counting.conversation_tokens(conversation, model or self.model)
-        return counted or super().count_conversation(conversation, model)
+    def conversation_tokens(self, conversation: Conversation, model: str) -> TokenCount | None:
+        return counting.conversation_tokens(conversation, model)
 
     def counts_at_once(self, model: str) -> bool:
         return counting.is_loaded(model)

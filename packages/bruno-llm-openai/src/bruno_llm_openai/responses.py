@@ -1,7 +1,8 @@
 """What a request of Chat Completions is in the words of OpenAI's Responses API.
 
-Only that API counts the input of a request
-(https://developers.openai.com/api/docs/guides/token-counting).
+Only that API counts the input of a request, and calls its count exact
+(https://developers.openai.com/api/docs/guides/token-counting). That a model reads just the same through
+Chat Completions is to be expected, but nowhere said.
 """
 
 from collections.abc import Iterator
