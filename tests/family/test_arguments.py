@@ -9,7 +9,6 @@ from bruno_core.models import Message, MessageRole
 from bruno_llm_base import (
     Breaker,
     ConfigurationError,
-    Conversation,
     FallbackLLM,
     InvalidRequestError,
     LLMFactory,
@@ -18,6 +17,7 @@ from bruno_llm_base import (
     ToolCall,
 )
 from bruno_llm_base.config import Options, Settings
+from bruno_llm_base.conversation import Conversation
 from bruno_llm_base.limits import RateLimit, preset
 from bruno_llm_base.testing import FakeAnswer
 
