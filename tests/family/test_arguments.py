@@ -18,6 +18,7 @@ from bruno_llm_base import (
     ToolCall,
 )
 from bruno_llm_base.config import Options, Settings
+from bruno_llm_base.conversation import Conversation
 from bruno_llm_base.limits import RateLimit, preset
 from bruno_llm_base.testing import FakeAnswer
 
@@ -364,6 +365,11 @@ async def test_counting_a_text_takes_a_text(llm):
     for value in (None, 5, b"x", [], object(), Shy()):
         with complains(InvalidRequestError, "text is"):
             llm.count_text(value)
+    for value in (5, [], object(), Shy(), "", " ", HALF):
+        with complains(InvalidRequestError, "model is"):
+            llm.count_text("hi", value)
+        with complains(InvalidRequestError, "model is"):
+            llm.count_conversation(Conversation.of("hi"), value)
 
 
 async def test_a_tool_may_answer_anything(llm, server):

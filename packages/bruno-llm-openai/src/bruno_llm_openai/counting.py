@@ -72,7 +72,7 @@ _PER_MESSAGE, _PER_ANSWER = 3, 3
 _MESSAGES_ERROR = 0.05
 _CALLS_ERROR = 0.5  # nobody documents how the model sees the calls of tools
 
-_encodings: dict[str, "Encoding | None"] = {}  # 30 MB each, so one for all providers
+_encodings: dict[str, "Encoding | None"] = {}  # 30 to 80 MB each, so one for all providers
 _loading = Lock()
 
 
