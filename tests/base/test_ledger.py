@@ -236,6 +236,20 @@ def test_processes_may_make_one_file_at_the_same_moment(tmp_path):
     assert CostTracker(path).total().cost == 3
 
 
+def test_a_file_that_two_make_ready_at_once_is_tried_again():
+    class Connection:  # SQLite fails so about once in 500 times when eight processes race
+        done = ()
+
+        def execute(self, statement):
+            self.done += (statement,)
+            if len(self.done) == 1:
+                raise sqlite3.OperationalError("database is locked")
+
+    connection = Connection()
+    _share(connection)
+    assert connection.done[0] == connection.done[1] == "PRAGMA journal_mode = WAL"
+
+
 def test_two_trackers_on_one_file_hold_together(tmp_path):
     one, other = (budget_of(CostTracker(tmp_path / "costs.db"), 1) for _ in range(2))
     hold = one.hold(Decimal("0.6"), ignore)
