@@ -3,7 +3,8 @@
     python3 run.py demo "What is the sea?"    stream one answer from each provider
     python3 run.py test                       run the tests, with coverage
 
-Further commands: bench, types, lint, imports, build, and `hatch ...` for all that hatch can do.
+Further commands: bench, types, lint, imports, browser, build, and `hatch ...` for all that hatch
+can do.
 The first run makes a private environment in `.env/`, with hatch in it.
 """
 
@@ -21,9 +22,10 @@ COMMANDS = {
     "demo": ["run", "demo:run"],
     "test": ["test", "--cover"],
     "bench": ["run", "bench:run"],
-    "types": ["run", "types:check"],
+    "types": ["run", "checks:types"],
     "lint": ["run", "lint:check"],
-    "imports": ["run", "imports:check"],
+    "imports": ["run", "checks:imports"],
+    "browser": ["run", "checks:browser"],
     "build": ["run", "release:build"],
     "hatch": [],
 }
