@@ -15,6 +15,7 @@ from decimal import Decimal
 
 import pytest
 from bruno_llm_base.cost.budget import Budget
+from bruno_llm_base.cost.database import _share
 from bruno_llm_base.cost.living import Process
 from bruno_llm_base.cost.tracker import CostTracker
 from bruno_llm_base.exceptions import BudgetExceededError, ConfigurationError
