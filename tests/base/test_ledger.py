@@ -10,13 +10,13 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
 from bruno_llm_base.cost.budget import Budget
 from bruno_llm_base.cost.database import _share
-from bruno_llm_base.cost.living import Process
+from bruno_llm_base.cost.sign import Sign, is_gone
 from bruno_llm_base.cost.tracker import CostTracker
 from bruno_llm_base.exceptions import BudgetExceededError, ConfigurationError
 from bruno_llm_base.types import Usage
@@ -158,39 +158,48 @@ os.kill(os.getpid(), 9)
 # Who is gone
 
 
-def test_this_process_is_there_and_one_that_never_was_is_not():
-    this = Process.this()
-    assert not this.is_gone(this.space, age=1e9)
-    assert Process(this.space, 2**22 + 1, "1").is_gone(this.space, age=0)
+def test_a_sign_of_life_is_there_until_it_is_removed(tmp_path):
+    path = tmp_path / "sign"
+    sign = Sign(path)
+    assert not is_gone(path)
+    sign.remove()
+    assert not path.exists()
+    assert is_gone(path)
 
 
-def test_another_process_with_the_same_number_is_not_the_one_that_held():
-    this = Process.this()
-    assert Process(this.space, this.pid, "1").is_gone(this.space, age=0)
+def test_the_sign_of_a_process_that_was_killed_is_cleared_away(tmp_path):
+    path = tmp_path / "costs.db"
+    code = """
+budget = Budget(10)
+budget.of(tracker)
+budget.hold(Decimal(8), ignore)
+os.kill(os.getpid(), 9)
+"""
+    start(path, code).communicate(timeout=60)
+    (sign,) = set(tmp_path.glob("costs.db-*")) - set(tmp_path.glob("costs.db-[ws][ah][lm]"))
+    assert budget_of(CostTracker(path), 10).left() == 10
+    assert not sign.exists()
 
 
-def test_where_a_number_means_nothing_the_day_decides():
-    this = Process.this()
-    elsewhere = Process("another container", this.pid, this.started)
-    assert not elsewhere.is_gone(this.space, age=86_400)
-    assert elsewhere.is_gone(this.space, age=86_401)
-    ageless = Process(this.space, this.pid, "")
-    assert not ageless.is_gone(this.space, age=86_400)
-    assert ageless.is_gone(this.space, age=86_401)
+def test_a_tracker_that_is_closed_or_ends_leaves_only_its_file(tmp_path):
+    path = tmp_path / "costs.db"
+    budget = budget_of(CostTracker(path), 10)
+    spend(budget.tracker, 1, budget.hold(Decimal(2), ignore))
+    budget.tracker.close()
+    assert list(tmp_path.iterdir()) == [path]
+    output(path, "budget = Budget(9); budget.of(tracker); budget.hold(Decimal(1), ignore)")
+    assert list(tmp_path.iterdir()) == [path]
+    assert budget.left() == 9
 
 
-def test_a_container_holds_for_a_day_at_most(tmp_path):
-    now = NOON
-    tracker = CostTracker(tmp_path / "costs.db", clock=lambda: now)
-    budget = budget_of(tracker, 10)
-    budget.hold(Decimal(4), ignore)
-    with sqlite3.connect(tracker.path) as connection:
-        connection.execute("UPDATE held SET owner = 'x', space = 'another container'")
-    connection.close()
-    other = budget_of(CostTracker(tracker.path, clock=lambda: now), 10)
+def test_a_link_to_a_file_is_the_file(tmp_path):
+    path, link = tmp_path / "costs.db", tmp_path / "link.db"
+    one = budget_of(CostTracker(path), 10)
+    link.symlink_to(path)
+    other = budget_of(CostTracker(link), 10)
+    one.hold(Decimal(4), ignore)
     assert other.left() == 6
-    now += timedelta(days=1, seconds=1)
-    assert other.left() == 10
+    one.of(other.tracker)
 
 
 # Together
@@ -264,7 +273,6 @@ def test_two_trackers_on_one_file_hold_together(tmp_path):
 # Forks
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks here")
 def test_a_forked_process_records_into_the_same_file_and_holds_for_itself(tmp_path):
     path = tmp_path / "costs.db"
     code = """
@@ -291,13 +299,15 @@ for _ in range(3):
     spend(tracker, "0.01")
 assert [os.waitpid(child, 0)[1] for child in children] == [0, 0, 0]
 assert budget.left() == Decimal("5.37")
+other = Budget(10)
+other.of(CostTracker(tracker.path))
+assert other.left() == Decimal("5.37")
 spend(tracker, "0.01", hold)
 print(tracker.total().cost, budget.left())
 """
     assert output(path, code).split() == ["0.64", "9.36"]
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks here")
 def test_a_forked_process_starts_an_empty_memory(tmp_path):
     code = """
 tracker = CostTracker()
@@ -418,6 +428,20 @@ def test_a_locked_file_is_waited_for_and_then_reported(tmp_path, caplog, monkeyp
     assert CostTracker(tracker.path).total().requests == 1
 
 
+def test_a_full_disk_loses_nothing(tmp_path, caplog):
+    tracker = CostTracker(tmp_path / "costs.db", clock=noon)
+    connection = tracker.ledger._database.connection()
+    connection.execute("PRAGMA max_page_count = 5")  # as if there was no room for more
+    for number in range(3):
+        tracker.record(provider="p", model="m", cost=Decimal(1), tag=f"{number}" * 9000)
+    assert "full" in caplog.text
+    with pytest.raises(ConfigurationError, match="full"):
+        budget_of(tracker, 10).hold(Decimal(1), ignore)
+    connection.execute("PRAGMA max_page_count = 1000000")
+    assert tracker.total().cost == 3
+    assert budget_of(tracker, 10).left() == 7
+
+
 def test_a_hold_that_could_not_be_written_holds_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr("bruno_llm_base.cost.database._PATIENCE", 0.01)
     budget = budget_of(CostTracker(tmp_path / "costs.db"), 1)
@@ -456,6 +480,16 @@ def test_a_finalizer_in_the_middle_of_our_own_work_loses_nothing(tmp_path):
     with sqlite3.connect(tracker.path) as other:
         assert other.execute("SELECT sum(cost) FROM days").fetchone() == (3 * 10**11,)
     other.close()
+
+
+def test_what_interrupts_a_ledger_may_tell_it_something_but_not_ask():
+    tracker = CostTracker()
+    with tracker.ledger._transaction():  # as in a signal handler
+        spend(tracker, "0.1")
+        with pytest.raises(RuntimeError, match="interrupted"):
+            tracker.total()
+    assert not tracker.ledger._notes
+    assert tracker.total().cost == Decimal("0.1")
 
 
 # Copies

@@ -27,9 +27,7 @@ _TABLES = (
     # The costs again, by day alone: budgets ask with every request.
     "CREATE TABLE days (day TEXT PRIMARY KEY, cost INTEGER) WITHOUT ROWID",
     # What requests on their way may cost, one row for each ledger of each process.
-    """CREATE TABLE held (
-        owner TEXT PRIMARY KEY, space TEXT, pid INTEGER, started TEXT, amount INTEGER, touched REAL
-    ) WITHOUT ROWID""",
+    "CREATE TABLE held (owner TEXT PRIMARY KEY, amount INTEGER) WITHOUT ROWID",
 )
 
 

@@ -3,9 +3,8 @@
 import logging
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
 from threading import RLock
 from typing import Any, NamedTuple
@@ -13,8 +12,8 @@ from uuid import uuid4
 
 from bruno_llm_base.cost.database import Database
 from bruno_llm_base.cost.forking import watch
-from bruno_llm_base.cost.living import Process
 from bruno_llm_base.cost.money import PICO
+from bruno_llm_base.cost.sign import Sign, is_gone
 from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.values import INT64
 
@@ -49,7 +48,7 @@ _ADD_DAY = (
     "INSERT INTO days VALUES (?, ?)"  # noqa: S608
     f" ON CONFLICT (day) DO UPDATE SET cost = min(cost + excluded.cost, {INT64})"
 )
-_HOLD = "REPLACE INTO held VALUES (?, ?, ?, ?, ?, ?)"
+_HOLD = "REPLACE INTO held VALUES (?, ?)"
 _SPENT = f"SELECT sum(cost / {PICO}), sum(cost % {PICO}) FROM days WHERE day >= ?"  # noqa: S608
 
 _log = logging.getLogger("bruno_llm")
@@ -79,16 +78,15 @@ class Ledger:
     A forked process has a ledger of its own: on the same file, or an empty one in memory.
     """
 
-    def __init__(self, path: Path | None, clock: Callable[[], datetime]) -> None:
+    def __init__(self, path: Path | None) -> None:
         self._database = Database(path)
-        self._clock = clock
         self._lock = RLock()
         self._begin()
         watch(self)
 
     def _begin(self) -> None:
-        self._process = Process.this()
         self._owner = uuid4().hex
+        self._sign: Sign | None = None
         self._inside = False
         self._notes: deque[tuple[Hold | None, Key | None, _Counts]] = deque()
         self._unwritten: dict[Key, list[int]] = {}
@@ -186,6 +184,9 @@ class Ledger:
                         pass
             finally:
                 self._database.close()
+            if self._sign is not None and not self._held:
+                self._sign.remove()
+                self._sign = None
 
     def before_fork(self) -> None:
         """Come to rest, the file closed."""
@@ -199,6 +200,8 @@ class Ledger:
             return
         self._lock = RLock()
         self._database.forget()
+        if self._sign is not None:
+            self._sign.leave()
         self._begin()
 
     # What follows happens under the lock.
@@ -247,10 +250,9 @@ class Ledger:
 
     def _write_held(self, connection: sqlite3.Connection) -> None:
         if self._held:
-            its = self._process
-            held = min(self._held, INT64)
-            row = (self._owner, its.space, its.pid, its.started, held, self._now())
-            connection.execute(_HOLD, row)
+            if self._sign is None and self.path is not None:
+                self._sign = Sign(_sign_of(self.path, self._owner))
+            connection.execute(_HOLD, (self._owner, min(self._held, INT64)))
         else:
             connection.execute("DELETE FROM held WHERE owner = ?", (self._owner,))
 
@@ -258,13 +260,13 @@ class Ledger:
         dollars, rest = connection.execute(_SPENT, (since,)).fetchone()
         held = self._held
         others = connection.execute("SELECT * FROM held WHERE owner != ?", (self._owner,))
-        for owner, space, pid, started, amount, touched in others.fetchall():
-            age = self._now() - touched
-            if Process(space, pid, started).is_gone(self._process.space, age):
+        for owner, amount in others.fetchall():
+            if self.path is not None and is_gone(_sign_of(self.path, owner)):
                 connection.execute("DELETE FROM held WHERE owner = ?", (owner,))
             else:
                 held += amount
         return Balance((dollars or 0) * PICO + (rest or 0), held)
 
-    def _now(self) -> float:
-        return self._clock().timestamp()
+
+def _sign_of(path: Path, owner: str) -> Path:
+    return path.with_name(f"{path.name}-{owner}")

@@ -82,7 +82,7 @@ class CostTracker:
             raise ConfigurationError(f"CostTracker.clock is {shown(clock)}: give a callable")
         self._prices = Overrides(prices) if isinstance(prices, Mapping) else prices
         self._clock = clock
-        self._ledger = Ledger(None if path is None else Path(path).absolute(), clock)
+        self._ledger = Ledger(None if path is None else Path(path).resolve())
 
     @property
     def path(self) -> Path | None:
