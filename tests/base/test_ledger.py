@@ -33,6 +33,9 @@ def spend(tracker, cost, hold=None):
     tracker.enter("p", "m", tracker.labels(), USAGE, Decimal(cost), estimated=False, hold=hold)
 from bruno_llm_base.types import Usage
 USAGE = Usage(input_tokens=1, output_tokens=1)
+if sys.argv[2:]:
+    print("ready", flush=True)
+    sys.stdin.readline()
 tracker = CostTracker(sys.argv[1])
 """
 
@@ -41,20 +44,34 @@ def noon():
     return NOON
 
 
-def start(path, code, **settings):
+def start(path, code, *words, **settings):
     return subprocess.Popen(
-        [sys.executable, "-c", PRELUDE + code, str(path)],
+        [sys.executable, "-c", PRELUDE + code, str(path), *words],
         stdout=subprocess.PIPE,
         text=True,
         **settings,
     )
 
 
-def output(path, code):
-    process = start(path, code)
-    told, _ = process.communicate(timeout=60)
+def outcome(process):
+    told, _ = process.communicate(timeout=120)
     assert process.returncode == 0
     return told
+
+
+def output(path, code):
+    return outcome(start(path, code))
+
+
+def outputs(path, code, number):
+    """Run so many processes, which all begin at the same moment."""
+    processes = [start(path, code, "wait", stdin=subprocess.PIPE) for _ in range(number)]
+    for process in processes:
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    return [outcome(process) for process in processes]
 
 
 def ignore(*_):
@@ -225,8 +242,7 @@ for _ in range(60):
     assert budget.spent() <= 1
 print(spent, refused)
 """
-    processes = [start(path, code) for _ in range(4)]
-    told = [process.communicate(timeout=120)[0].split() for process in processes]
+    told = [words.split() for words in outputs(path, code, 4)]
     tracker = CostTracker(path)
     total = tracker.total()
     refused = sum(int(words[1]) for words in told)
@@ -239,10 +255,7 @@ print(spent, refused)
 
 def test_processes_may_make_one_file_at_the_same_moment(tmp_path):
     path = tmp_path / "costs.db"
-    processes = [start(path, 'spend(tracker, "0.5")') for _ in range(6)]
-    for process in processes:
-        process.communicate(timeout=60)
-        assert process.returncode == 0
+    outputs(path, 'spend(tracker, "0.5")', 6)
     assert CostTracker(path).total().cost == 3
 
 
@@ -452,6 +465,23 @@ def test_a_hold_that_could_not_be_written_holds_nothing(tmp_path, monkeypatch):
     lock.execute("ROLLBACK")
     lock.close()
     assert budget.left() == 1
+
+
+def test_a_hold_that_was_rolled_back_holds_nothing():
+    budget = budget_of(CostTracker(clock=noon), 1)
+    connection = budget.tracker.ledger._database.connection()
+
+    def refuse(action, table, *_):
+        writes = action == sqlite3.SQLITE_INSERT and table == "held"
+        return sqlite3.SQLITE_DENY if writes else sqlite3.SQLITE_OK
+
+    connection.set_authorizer(refuse)
+    with pytest.raises(ConfigurationError, match="not authorized"):
+        budget.hold(Decimal("0.6"), ignore)
+    connection.set_authorizer(None)
+    assert budget.left() == 1
+    budget.hold(Decimal("0.6"), ignore)
+    assert budget.left() == Decimal("0.4")
 
 
 def test_memory_that_cannot_be_written_stays_small(tmp_path):
