@@ -112,7 +112,8 @@ class Calibration:
     def count_conversation(self, conversation: Conversation) -> TokenCount:
         """Count all that is said in *conversation*, and what marks who says it."""
         known = self._known
-        return _count(known, round(_dot(known.factors, conversation_shares(conversation))))
+        tokens = _dot(known.factors, conversation_shares(conversation))
+        return _count(known, max(round(tokens), 1))
 
     def learn(self, conversation: Conversation, reported: int) -> None:
         """Learn from the input tokens that the server *reported* for *conversation*.
@@ -144,7 +145,7 @@ def _is_plausible(reported: int, estimate: float) -> bool:
 
 
 def _learned(known: _Knowledge, shares: Shares, reported: int) -> _Knowledge:
-    predicted = _dot(known.factors, shares)
+    predicted = max(_dot(known.factors, shares), 1.0)
     off = abs(reported - predicted) / predicted
     deviation = _NOISE * reported + 1
     if known.answers >= _SETTLED:

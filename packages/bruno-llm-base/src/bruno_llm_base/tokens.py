@@ -80,8 +80,6 @@ def _only(kind: bytes) -> bytes:
 
 
 _MASKS = {kind: _only(kind) for kind in (b"a", b"0", b".", b"n", b"y", b"h", b"r", b"i", b"o")}
-
-
 _INITIALS = bytes(byte if byte in b"aezxvuA" else 32 for byte in range(256))
 
 
