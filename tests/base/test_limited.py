@@ -96,7 +96,7 @@ async def test_what_can_never_be_sent_is_refused_with_both_figures(server, make)
     with pytest.raises(InvalidRequestError, match="tokens_per_minute is 100") as caught:
         await llm.generate("word " * 400)
     assert caught.value.limit == 100
-    assert caught.value.actual > 400
+    assert caught.value.actual > 300  # an estimate of some 400
     assert server.bodies == []
 
 

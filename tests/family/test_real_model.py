@@ -6,8 +6,10 @@ import pytest
 from bruno_core.models import Message
 from bruno_llm_base import AuthenticationError, ContextLengthExceededError
 from bruno_llm_base.testing import ModelContract
+from bruno_llm_base.tokens import estimate_tokens
 from bruno_llm_claude import ClaudeProvider
 from bruno_llm_openai import OpenAIProvider
+from counting import calibrated, errors, overall, tokenized
 from real_model import MODEL, RealModel
 
 
@@ -58,3 +60,12 @@ def test_a_conversation_of_any_shape_is_answered(model, kind, path):
     wrong = kind(base_url=model.url + path, api_key="wrong", model=MODEL)
     with pytest.raises(AuthenticationError):
         asyncio.run(wrong.generate("hi"))
+
+
+def test_ten_answers_teach_how_the_model_counts(model):
+    calibration = asyncio.run(calibrated(model, "local"))
+    tokens = tokenized(model, "local")
+    learned = errors(lambda text: calibration.count_text(text).tokens, tokens)
+    assert overall(learned) < 0.1
+    assert overall(errors(estimate_tokens, tokens)) > 0.3  # so there was something to learn
+    assert calibration.count_text("Hi").source == "estimate, calibrated by 10 answers"

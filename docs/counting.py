@@ -1,0 +1,122 @@
+"""How far the estimates of tokens are from two tokenizers, as the table of counting.md.
+
+`python docs/counting.py` prints it; it needs tiktoken, bpe-openai (the vocabulary), and what the
+real model needs.
+"""
+
+import asyncio
+import gzip
+import json
+import urllib.request
+from base64 import b64decode
+from collections.abc import Callable
+from functools import cache
+from importlib.metadata import distribution
+from pathlib import Path
+from statistics import mean
+
+from bruno_llm_base.calibration import Calibration
+from bruno_llm_base.conversation import Conversation
+from bruno_llm_base.tokens import estimate_tokens
+from bruno_llm_openai import OpenAIProvider
+from real_model import MODEL, RealModel
+
+_TESTS = Path(__file__).parent.parent / "tests"
+_VOCABULARY = "bpe_openai/data/o200k_base.tiktoken.gz"
+Errors = dict[str, list[float]]
+
+
+@cache
+def o200k_base() -> Callable[[str], list[int]]:
+    """OpenAI's tokenizer of today, without the network that tiktoken wants for its vocabulary."""
+    import tiktoken
+    from tiktoken_ext import openai_public
+
+    packed = Path(str(distribution("bpe-openai").locate_file(_VOCABULARY))).read_bytes()
+    lines = [line.split() for line in gzip.decompress(packed).splitlines() if line]
+    ranks = {b64decode(token): int(rank) for token, rank in lines}
+    known = openai_public.load_tiktoken_bpe
+    openai_public.load_tiktoken_bpe = lambda *_, **__: ranks
+    try:
+        encoding = tiktoken.Encoding(**openai_public.o200k_base())
+    finally:
+        openai_public.load_tiktoken_bpe = known
+    return encoding.encode_ordinary
+
+
+@cache
+def corpus() -> dict[str, list[str]]:
+    """The texts that the weights were not fitted to, by class."""
+    folders = sorted((_TESTS / "base" / "corpus").iterdir())
+    return {folder.name: _texts(folder) for folder in folders}
+
+
+def _texts(folder: Path) -> list[str]:
+    return [path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.txt"))]
+
+
+def errors(count: Callable[[str], int], truth: Callable[[str], int]) -> Errors:
+    """How far each count is off, as a fraction of the truth, by class."""
+    return {
+        name: [abs(count(text) / truth(text) - 1) for text in texts]
+        for name, texts in corpus().items()
+    }
+
+
+def overall(found: Errors) -> float:
+    """The mean error of all texts."""
+    return mean(error for each in found.values() for error in each)
+
+
+async def calibrated(model: RealModel, api_key: str) -> Calibration:
+    """A calibration that has seen ten answers, to questions that are not in the corpus."""
+    calibration = Calibration()
+    async with OpenAIProvider(model=MODEL, base_url=f"{model.url}/v1", api_key=api_key) as llm:
+        for text in _texts(_TESTS / "family" / "calibrating"):
+            answer = await llm.request(text, max_tokens=1)
+            calibration.learn(Conversation.of(text), answer.usage.input_tokens or 0)
+    return calibration
+
+
+def tokenized(model: RealModel, api_key: str) -> Callable[[str], int]:
+    """What the model's own tokenizer says."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+    def count(text: str) -> int:
+        request = urllib.request.Request(  # noqa: S310 - the model's own address
+            f"{model.url}/tokenize",
+            json.dumps({"content": text}).encode(),
+            {"Content-Type": "application/json", "Authorization": f"Bearer {api_key}"},
+        )
+        with opener.open(request) as reply:
+            return len(json.load(reply)["tokens"])
+
+    return cache(count)
+
+
+def _bytes(text: str) -> int:
+    return -(-len(text.encode()) // 4)
+
+
+def _main() -> None:
+    encode = o200k_base()
+    with RealModel(api_key="local") as model:
+        calibration = asyncio.run(calibrated(model, "local"))
+        tokens = tokenized(model, "local")
+        columns = [
+            errors(_bytes, lambda text: len(encode(text))),
+            errors(estimate_tokens, lambda text: len(encode(text))),
+            errors(estimate_tokens, tokens),
+            errors(lambda text: calibration.count_text(text).tokens, tokens),
+        ]
+    print(
+        "| class | bytes / 4, o200k_base | estimate, o200k_base | estimate, smollm2 | calibrated, smollm2 |"
+    )
+    print("|---|--:|--:|--:|--:|")
+    for name in corpus():
+        print(f"| {name} |", *(f"{100 * mean(column[name]):.1f} % |" for column in columns))
+    print("| **all texts** |", *(f"**{100 * overall(column):.1f} %** |" for column in columns))
+
+
+if __name__ == "__main__":
+    _main()
