@@ -8,6 +8,7 @@ from bruno_core.models import Message, MessageRole
 from bruno_llm_base import ContextLengthExceededError, ContextPolicy, Usage
 from bruno_llm_base.observe import ContextNearlyFull, ContextTrimmed, PromptCut
 from bruno_llm_base.testing import FakeAnswer, FakeError
+from bruno_llm_base.tokens import estimate_tokens
 from bruno_llm_claude import ClaudeProvider
 from bruno_llm_claude.testing import FakeClaude
 from bruno_llm_gemini import GeminiProvider
@@ -224,3 +225,35 @@ def test_fakes_tell_the_windows_that_tests_expect():
     with FakeGemini() as server:
         rows = server.render_models()["models"]
     assert rows[0]["inputTokenLimit"] == 1_048_576
+
+
+# -- counts that learn ------------------------------------------------------------------------------
+
+SAYINGS = [
+    f"Saying {n}: the {word} never falls far from the tree. " * n
+    for n, word in enumerate(
+        ["apple", "pear", "plum", "cherry", "fig", "olive", "date", "lemon", "walnut", "chestnut"],
+        start=2,
+    )
+]
+
+
+@pytest.mark.parametrize("provider", [ClaudeProvider, GeminiProvider, OllamaProvider])
+async def test_counts_learn_from_what_the_server_reports(provider):
+    """As with a tokenizer that makes 1.6 tokens of what we take for one."""
+    fake = {ClaudeProvider: FakeClaude, GeminiProvider: FakeGemini, OllamaProvider: FakeOllama}
+    text = "An apple never falls far from the tree, says Ann. " * 5
+    with fake[provider]() as server:
+        async with provider(**server.connection()) as llm:
+            before = llm.count_text(text)
+            for saying in SAYINGS:
+                tokens = int(1.6 * estimate_tokens(saying))
+                server.say(FakeAnswer(usage=Usage(input_tokens=tokens, output_tokens=3)))
+                await llm.generate(saying)
+            after = llm.count_text(text)
+            other = llm.count_text(text, "another-model")
+    assert before.source == "estimate"
+    assert "10 answers" in after.source
+    assert 1.4 < after.tokens / before.tokens < 1.8
+    assert llm.get_token_count(text) == after.tokens
+    assert other == before
