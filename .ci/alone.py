@@ -6,6 +6,8 @@ import asyncio
 import os
 import sys
 from importlib import import_module
+from importlib.metadata import distribution as distribution_of
+from importlib.resources import files as files_of
 from importlib.util import find_spec
 from typing import Any
 from unittest.mock import patch
@@ -30,7 +32,18 @@ def main(distribution: str) -> None:
     elif provider:
         check_provider(provider)
     else:
-        assert listed() == sorted(SDKS), listed()
+        check_umbrella()
+
+
+def check_umbrella() -> None:
+    """All four are there, under its own name too, and nothing is left of an older version."""
+    assert listed() == sorted(SDKS), listed()
+    umbrella = import_module("bruno_llm")
+    assert umbrella.LLMFactory is LLMFactory
+    assert all(hasattr(umbrella, name) for name in umbrella.__all__)
+    files = {str(file) for file in distribution_of("bruno-llm").files or ()}
+    found = {f"bruno_llm/{path.name}" for path in files_of("bruno_llm").iterdir()}
+    assert found - {"bruno_llm/__pycache__"} <= files, found
 
 
 def check_base() -> None:

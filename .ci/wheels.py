@@ -1,5 +1,8 @@
 """Install each wheel of `dist/` alone in an environment of its own, and use it there.
 
+    python3 .ci/wheels.py                       all of them
+    python3 .ci/wheels.py bruno-llm-claude      this one; what is not in dist/ comes from the index
+
 What each must do is in `alone.py`.
 """
 
@@ -28,18 +31,23 @@ ALONE = {
 }
 
 
-def main() -> int:
-    """Try every wheel, two at a time; return how many failed."""
+def main(*names: str) -> int:
+    """Try the wheels of *names*, or every one, two at a time; return how many failed."""
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(2) as pool:
         versions = Path(folder) / "versions.txt"
-        versions.write_text("".join(f"{name}=={version(name)}\n" for name in ALONE))
-        return sum(pool.map(lambda name: fails(name, Path(folder) / name, versions), ALONE))
+        versions.write_text("".join(f"{name}=={version}\n" for name, version in built().items()))
+        return sum(
+            pool.map(lambda name: fails(name, Path(folder) / name, versions), names or ALONE)
+        )
 
 
-def version(name: str) -> str:
-    """Return the version of the one wheel of *name*."""
-    (wheel,) = DIST.glob(f"{name.replace('-', '_')}-*.whl")
-    return wheel.name.split("-")[1]
+def built() -> dict[str, str]:
+    """Return the versions of the wheels in `dist/`, by name."""
+    wheels = [wheel.name.split("-") for wheel in DIST.glob("*.whl")]
+    versions = {parts[0].replace("_", "-"): parts[1] for parts in wheels}
+    if len(versions) != len(wheels):
+        sys.exit("dist/ holds two versions of one package; empty it and build again")
+    return versions
 
 
 def fails(name: str, folder: Path, versions: Path) -> bool:
@@ -63,4 +71,4 @@ def quietly(*command: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(*sys.argv[1:]))
