@@ -89,6 +89,8 @@ class ComposedTransport:
                 await anext(await models.generate_content_stream(**arguments({"model": model})))
         except _Composed as composed:
             request = composed.request
+            # the SDK's retries keep the error, and its frames, those of whoever has called us
+            composed.__traceback__ = None
         for name in ("content-length", "content-type"):  # of a body that is not sent
             request.headers.pop(name, None)
         if len(self._composed) >= _MOST_COMPOSED:
