@@ -108,7 +108,7 @@ async def test_patterns_choose_the_reply():
     llm = MockLLM({"weather": "sunny", r"time|clock": "noon"})
     assert await llm.generate("What TIME is it?") == "noon"
     assert await llm.generate("And the weather?") == "sunny"
-    with pytest.raises(NoReplyError, match="'And you.' matches no pattern of the mock's"):
+    with pytest.raises(NoReplyError, match=r"'And you.' matches no pattern of the mock's"):
         await llm.generate("And you?")
 
 
@@ -201,9 +201,13 @@ async def test_an_error_is_raised_at_once(streamed):
 async def test_a_stream_breaks_off_where_the_script_says():
     llm = MockLLM([["Once upon", " a time", StreamError("cut")]])
     pieces = []
-    with pytest.raises(StreamError, match="cut") as caught:
+
+    async def read():
         async for piece in llm.stream("a"):
             pieces.append(piece)  # noqa: PERF401 - what came before the error counts
+
+    with pytest.raises(StreamError, match="cut") as caught:
+        await read()
     assert pieces == ["Once upon", " a time"]
     assert caught.value.partial.text == "Once upon a time"
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from bruno_llm_base.conversation import Conversation
-from bruno_llm_base.exceptions import ConfigurationError, LLMError
+from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.types import ModelResponse
 from bruno_llm_base.values import shown
 
@@ -18,7 +18,9 @@ DEFAULT = "Hello from the mock."
 """What a mock answers that was told nothing."""
 
 _WORD = re.compile(r"\s*\S+|\s+")
-_KINDS = "a text, a ModelResponse, an exception, a list of these as pieces of a stream, or a callable"
+_KINDS = (
+    "a text, a ModelResponse, an exception, a list of these as pieces of a stream, or a callable"
+)
 
 Part = ModelResponse | Exception
 """What a reply is made of: parts of an answer, and an error that ends it."""
@@ -42,8 +44,11 @@ MockReply = (
 """
 
 
-class NoReplyError(LLMError):
-    """A mock was asked more often, or something else, than its test foresaw."""
+class NoReplyError(ConfigurationError):
+    """A mock was asked more often, or something else, than its test foresaw.
+
+    It says that the test is wrong, so no `FallbackLLM` turns to another model for it.
+    """
 
 
 def words(text: str) -> list[str]:
