@@ -4,9 +4,12 @@
 
 import asyncio
 import os
+import subprocess
 import sys
+import tempfile
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -21,12 +24,42 @@ FAKES = {
     "openai": "FakeOpenAI",
 }
 
+KIT = """
+import asyncio
+import pytest
+from bruno_llm_base.testing import MockLLM, ModelContract
+
+def test_mock(mock_llm):
+    assert asyncio.run(mock_llm.generate("hi")) == "Hello from the mock."
+
+def test_fake(fake_openai):
+    pass
+
+class Forgetful(MockLLM):
+    def get_system_prompt(self):
+        return "another"
+
+class TestForgetful(ModelContract):
+    __test__ = True
+    provider = Forgetful
+
+    @pytest.fixture
+    def keywords(self):
+        return {}
+
+for name in [name for name in dir(ModelContract) if name.startswith("test_")]:
+    if name != "test_it_is_an_llm_of_bruno_core":
+        setattr(TestForgetful, name, None)
+"""
+
 
 def main(distribution: str) -> None:
     """Check what *distribution* promises."""
     provider = distribution.removeprefix("bruno-llm").removeprefix("-")
     if provider == "base":
         check_base()
+    elif provider == "testing":
+        check_testing()
     elif provider:
         check_provider(provider)
     else:
@@ -43,6 +76,20 @@ def check_base() -> None:
     except ProviderNotFoundError as error:
         advice = str(error)
     assert "pip install bruno-llm-claude" in advice, advice
+
+
+def check_testing() -> None:
+    """The kit brings a mock and a pytest plugin, and no SDK; contracts show values in failures."""
+    assert sdks() == set(), sdks()
+    assert listed() == ["mock"], listed()
+    asyncio.run(check_answers(LLMFactory.create("mock")))
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "test_kit.py").write_text(KIT)
+        command = [sys.executable, "-I", "-m", "pytest", "-q", "-p", "no:cacheprovider", folder]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    assert "1 failed, 1 passed, 1 error" in done.stdout, done.stdout
+    assert "assert 'another' is None" in done.stdout, done.stdout
+    assert "pip install 'bruno-llm-testing[openai]'" in done.stdout, done.stdout
 
 
 def check_provider(name: str) -> None:

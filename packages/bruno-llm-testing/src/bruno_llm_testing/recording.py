@@ -80,12 +80,19 @@ class Recording:
     def asked(self, provider: Core, method: str, path: str, body: Json | None) -> Json:
         """Return a request as it stands on file."""
         request = {"provider": provider.name, "method": method, "path": path, "body": body}
-        on_file: Json = self.scrub(provider, json.loads(json.dumps(request)))
+        on_file: Json = self._scrubber.scrub(
+            json.loads(json.dumps(request)), provider.access.secrets
+        )
         return on_file
 
-    def scrub(self, provider: Core, value: Any) -> Any:
-        """Return *value*, any JSON, without secrets, those of *provider* included."""
-        return self._scrubber.scrub(provider.access.blot(value))
+    def told(self, provider: Core, response: Json) -> Json:
+        """Return a response as it stands on file."""
+        secrets = provider.access.secrets
+        if "batches" in response:
+            batches = self._scrubber.scrub_batches(response["batches"], secrets)
+            response = response | {"batches": batches}
+        on_file: Json = self._scrubber.scrub(response, secrets)
+        return on_file
 
     def begin(self, request: Json) -> Json:
         """Return a new exchange, in its place, that wants a "response"."""

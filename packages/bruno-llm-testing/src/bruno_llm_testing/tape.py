@@ -79,7 +79,7 @@ class Recorder:
         def note(**said: Any) -> None:
             headers = safe_headers(reply.headers)
             response = {"status": reply.status_code, "headers": headers, **said}
-            exchange["response"] = recording.scrub(provider, response)
+            exchange["response"] = recording.told(provider, response)
 
         return _Taped(reply, note)
 
