@@ -40,16 +40,11 @@ class Forgetful(MockLLM):
         return "another"
 
 class TestForgetful(ModelContract):
-    __test__ = True
     provider = Forgetful
 
     @pytest.fixture
     def keywords(self):
         return {}
-
-for name in [name for name in dir(ModelContract) if name.startswith("test_")]:
-    if name != "test_it_is_an_llm_of_bruno_core":
-        setattr(TestForgetful, name, None)
 """
 
 
@@ -85,9 +80,10 @@ def check_testing() -> None:
     asyncio.run(check_answers(LLMFactory.create("mock")))
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "test_kit.py").write_text(KIT)
-        command = [sys.executable, "-I", "-m", "pytest", "-q", "-p", "no:cacheprovider", folder]
+        command = [sys.executable, "-I", "-m", "pytest", "-p", "no:cacheprovider", folder]
+        command += ["-k", "test_mock or test_fake or test_it_is_an_llm"]
         done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
-    assert "1 failed, 1 passed, 1 error" in done.stdout, done.stdout
+    assert "1 failed, 1 passed" in done.stdout, done.stdout
     assert "assert 'another' is None" in done.stdout, done.stdout
     assert "pip install 'bruno-llm-testing[openai]'" in done.stdout, done.stdout
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import json
 import logging
 
@@ -86,8 +87,8 @@ async def test_refusals_are_recorded(path, kind, dead, server):
     wrong_model = {"model": "no-such-model"}
     made = []
     with Cassette(path, mode="rewrite"):
-        for wrong in (wrong_key, wrong_model):
-            made.append(await refusals(kind(**server.connection() | wrong)))
+        made.append(await refusals(kind(**server.connection() | wrong_key)))
+        made.append(await refusals(kind(**server.connection() | wrong_model)))
         server.say(FakeError(kind="rate_limit", retry_after=7), times=2)
         made.append(await refusals(kind(**server.connection(), max_retries=0)))
     assert [pair[0][0] for pair in made] == [
@@ -161,12 +162,13 @@ async def test_each_exchange_is_replayed_once_and_in_order(path, kind, dead, ser
     with Cassette(path):
         assert [await dead().generate("hi") for _ in range(2)] == ["first", "second"]
     llm = dead()
+    with Cassette(path):
+        await asyncio.gather(*(llm.generate("hi") for _ in range(2)))
     with (
         pytest.raises(CassetteError, match="was recorded 2 times, and asked once more"),
         Cassette(path),
     ):
-        for _ in range(3):
-            await llm.generate("hi")
+        await asyncio.gather(*(llm.generate("hi") for _ in range(3)))
 
 
 async def test_requests_at_once_find_their_own_answers(path, kind, dead, server):
@@ -190,9 +192,12 @@ async def test_a_swallowed_miss_is_raised_at_the_end(path, server, name, dead):
     with Cassette(path, mode="rewrite"):
         pass
     llm, second = dead(), MockLLM("instead")
-    with pytest.raises(CassetteError, match="nor was anything else"), Cassette(path):
-        with contextlib.suppress(LLMError):
-            await llm.generate("hi")
+    with (
+        pytest.raises(CassetteError, match="nor was anything else"),
+        Cassette(path),
+        contextlib.suppress(LLMError),
+    ):
+        await llm.generate("hi")
     with pytest.raises(CassetteError), Cassette(path):
         await FallbackLLM([llm, second]).generate("hi")
     assert second.calls == []
@@ -202,7 +207,8 @@ async def test_a_stream_that_was_left_is_on_file_as_far_as_it_came(path, kind, d
     server.say(Fault(FakeAnswer(text="one two three"), between_events=0.02))
     with Cassette(path, mode="rewrite"):
         async with kind(**server.connection()) as llm:
-            async for recorded in llm.stream("count"):
+            async for piece in llm.stream("count"):
+                recorded = piece
                 break
     with Cassette(path):
         async for piece in dead().stream("count"):
@@ -311,9 +317,8 @@ def test_one_cassette_is_entered_once_at_a_time(path):
 
 
 async def test_bad_requests_are_refused_as_ever(path, dead):
-    with Cassette(path, mode="rewrite"):
-        with pytest.raises(InvalidRequestError):
-            await dead().generate("")
+    with Cassette(path, mode="rewrite"), pytest.raises(InvalidRequestError):
+        await dead().generate("")
 
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
@@ -355,7 +360,7 @@ def test_words_are_left_as_they_are(text):
 def test_a_secret_that_is_spelled_piece_by_piece_is_found(others, before, after, cuts):
     text = f"{before}{CANARY}{after}"
     edges = sorted({0, len(text), *(cut for cut in cuts if cut < len(text))})
-    pieces = [text[first:last] for first, last in zip(edges, edges[1:], strict=False)]
+    pieces = [text[first:last] for first, last in itertools.pairwise(edges)]
     batches = [[{"choices": [{"delta": {"content": piece}}]}] for piece in pieces]
     clean = Scrubber([CANARY]).scrub_batches([*batches, ["[DONE]"]])
     said = [batch[0]["choices"][0]["delta"]["content"] for batch in clean[:-1]]

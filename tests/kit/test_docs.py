@@ -9,7 +9,9 @@ pytest_plugins = ["pytester"]
 
 PAGE = Path(__file__).parents[2] / "docs" / "testing.md"
 FILES = dict(
-    re.findall(r'^```python title="(\w+\.py)"\n(.*?)^```$', PAGE.read_text(), re.DOTALL | re.M)
+    re.findall(
+        r'^```python title="(\w+\.py)"\n(.*?)^```$', PAGE.read_text(), re.DOTALL | re.MULTILINE
+    )
 )
 TESTS = [name for name in FILES if name.startswith("test_")]
 

@@ -68,7 +68,12 @@ def test_a_missing_provider_is_named_with_its_cure(run):
     code = """
         import sys
 
-        sys.modules["bruno_llm_openai"] = None
+        class Absent:
+            def find_spec(self, name, path=None, target=None):
+                if name == "bruno_llm_openai":
+                    raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+        sys.meta_path.insert(0, Absent())
 
         def test_it(fake_openai):
             pass
