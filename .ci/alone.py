@@ -4,11 +4,14 @@
 
 import asyncio
 import os
+import subprocess
 import sys
+import tempfile
 from importlib import import_module
 from importlib.metadata import distribution as distribution_of
 from importlib.resources import files as files_of
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -23,12 +26,37 @@ FAKES = {
     "openai": "FakeOpenAI",
 }
 
+KIT = """
+import asyncio
+import pytest
+from bruno_llm_base.testing import MockLLM, ModelContract
+
+def test_mock(mock_llm):
+    assert asyncio.run(mock_llm.generate("hi")) == "Hello from the mock."
+
+def test_fake(fake_openai):
+    pass
+
+class Forgetful(MockLLM):
+    def get_system_prompt(self):
+        return "another"
+
+class TestForgetful(ModelContract):
+    provider = Forgetful
+
+    @pytest.fixture
+    def keywords(self):
+        return {}
+"""
+
 
 def main(distribution: str) -> None:
     """Check what *distribution* promises."""
     provider = distribution.removeprefix("bruno-llm").removeprefix("-")
     if provider == "base":
         check_base()
+    elif provider == "testing":
+        check_testing()
     elif provider:
         check_provider(provider)
     else:
@@ -56,6 +84,21 @@ def check_base() -> None:
     except ProviderNotFoundError as error:
         advice = str(error)
     assert "pip install bruno-llm-claude" in advice, advice
+
+
+def check_testing() -> None:
+    """The kit brings a mock and a pytest plugin, and no SDK; contracts show values in failures."""
+    assert sdks() == set(), sdks()
+    assert listed() == ["mock"], listed()
+    asyncio.run(check_answers(LLMFactory.create("mock")))
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "test_kit.py").write_text(KIT)
+        command = [sys.executable, "-I", "-m", "pytest", "-p", "no:cacheprovider", folder]
+        command += ["-k", "test_mock or test_fake or test_it_is_an_llm"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    assert "1 failed, 1 passed" in done.stdout, done.stdout
+    assert "assert 'another' is None" in done.stdout, done.stdout
+    assert "pip install 'bruno-llm-testing[openai]'" in done.stdout, done.stdout
 
 
 def check_provider(name: str) -> None:

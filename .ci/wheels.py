@@ -27,6 +27,7 @@ ALONE = {
     "bruno-llm-gemini": "bruno-llm-gemini[testing]",
     "bruno-llm-ollama": "bruno-llm-ollama[testing]",
     "bruno-llm-openai": "bruno-llm-openai[testing]",
+    "bruno-llm-testing": "bruno-llm-testing",
     "bruno-llm": "bruno-llm",
 }
 

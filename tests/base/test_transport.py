@@ -64,6 +64,13 @@ def test_a_cycle_of_causes_ends():
     assert "unexpected A" in str(transport_error(error))
 
 
+def test_an_error_of_ours_comes_out_of_its_wrappers():
+    inner = ConfigurationError("not this way")
+    ours = transport_error(named("APIConnectionError", named("ConnectError", inner)))
+    assert type(ours) is ConfigurationError
+    assert str(ours) == "not this way"
+
+
 @pytest.mark.parametrize("variable", ["ALL_PROXY", "https_proxy"])
 def test_a_socks_proxy_is_refused_with_its_cure(monkeypatch, variable):
     monkeypatch.setenv(variable, "socks5://127.0.0.1:1080")

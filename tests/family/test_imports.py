@@ -65,12 +65,12 @@ def test_the_umbrella_loads_a_provider_when_it_is_named():
 
 
 def test_listing_the_providers_loads_no_sdk():
-    listing = "from bruno_llm_base import LLMFactory\nassert len(LLMFactory.providers()) == 4"
+    listing = "from bruno_llm_base import LLMFactory\nassert len(LLMFactory.providers()) >= 4"
     discovery = """
 from bruno_core.registry.llm_registry import LLMProviderRegistry
 registry = LLMProviderRegistry()
 registry.discover_plugins()
-assert set(registry.list_plugins()) == {"claude", "gemini", "ollama", "openai"}
+assert set(registry.list_plugins()) >= {"claude", "gemini", "ollama", "openai"}
 """
     for program in (listing, discovery):
         assert not SDKS & loaded_by(program)

@@ -110,7 +110,7 @@ async def test_the_server_sees_that_we_leave(server: FakeGemini, llm: GeminiProv
     server.say(FakeAnswer(text="word " * 20_000))
     async for _ in llm.stream("x"):
         break
-    assert await asyncio.to_thread(server.received[-1].left.wait, 2.0)
+    assert await asyncio.to_thread(server.received[-1].left.wait, 10.0)
 
 
 async def test_a_limit_ends_the_wait_for_the_first_token() -> None:

@@ -31,7 +31,7 @@ class Dialect(ABC):
         api_key_env: Environment variables that may hold the key, the first set one wins.
         needs_key: Whether the vendor's own address wants a key.
         base_url_env: The environment variable for an address of one's own.
-        sdk: The module that `open_transport` imports; loaded at the first request.
+        sdk: The module that `open_transport` imports; loaded at the first request. "" for none.
         chat_path: The endpoint of chat.
         stream_path: The endpoint of streamed chat, where that is another one.
         models_path: The endpoint that lists the models.

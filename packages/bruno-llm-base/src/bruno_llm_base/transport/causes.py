@@ -1,5 +1,7 @@
 """What a failed connection failed of."""
 
+from copy import copy
+
 from bruno_llm_base.exceptions import (
     InvalidResponseError,
     LLMError,
@@ -69,13 +71,16 @@ _CAUSES: dict[str, tuple[type[LLMError], str]] = {
 def transport_error(error: Exception) -> LLMError:
     """Return ours for what a transport raised: the innermost cause that is known decides.
 
-    An error of no known kind is not retried: it may as well be a defect.
+    An error of ours that an SDK has wrapped is returned as it was. One of no known kind is not
+    retried: it may as well be a defect.
     """
     found: tuple[type[LLMError], str] = (LLMError, f"unexpected {type(error).__name__}")
     seen: set[int] = set()
     inner: BaseException | None = error
     while inner is not None and id(inner) not in seen:
         seen.add(id(inner))
+        if isinstance(inner, LLMError):
+            return copy(inner)  # itself, it would be raised from what it is the cause of
         found = _CAUSES.get(type(inner).__name__, found)
         inner = inner.__cause__ or inner.__context__
     kind, message = found

@@ -28,10 +28,10 @@ class PerLoop:
 
         Args:
             needs: The module that opening one imports. It may be large, so it is imported in a
-                thread beforehand, and the loop goes on turning.
+                thread beforehand, and the loop goes on turning. "" if it imports none.
         """
         self._needs = needs
-        self._imported = False
+        self._imported = not needs
         self._by_loop: dict[_Loop, tuple[Transport, AsyncGenerator[None, None]]] = {}
 
     async def get(self, open_transport: Callable[[], Transport]) -> Transport:

@@ -1,0 +1,168 @@
+"""What a mock is told to answer."""
+
+import inspect
+import re
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from bruno_llm_base.conversation import Conversation
+from bruno_llm_base.exceptions import ConfigurationError
+from bruno_llm_base.types import ModelResponse
+from bruno_llm_base.values import shown
+
+__all__ = ["DEFAULT", "MockReply", "NoReplyError", "Part", "Script", "parts_of", "words"]
+
+DEFAULT = "Hello from the mock."
+"""What a mock answers that was told nothing."""
+
+_WORD = re.compile(r"\s*\S+|\s+")
+_KINDS = (
+    "a text, a ModelResponse, an exception, a list of these as pieces of a stream, or a callable"
+)
+
+Part = ModelResponse | Exception
+"""What a reply is made of: parts of an answer, and an error that ends it."""
+
+_Piece = str | ModelResponse | Exception
+
+MockReply = (
+    str
+    | ModelResponse
+    | Exception
+    | Sequence[_Piece]
+    | Callable[[Conversation], "MockReply | Awaitable[MockReply]"]
+)
+"""One reply of a mock.
+
+- A text is streamed word by word.
+- A `ModelResponse` says all there is to say. What it leaves open, such as usage, is filled in.
+- An exception is raised.
+- A list of these is streamed piece by piece as it stands; an exception in it breaks the stream off.
+- A callable, which may be async, is given the conversation and returns any of the others.
+"""
+
+
+class NoReplyError(ConfigurationError):
+    """A mock was asked more often, or something else, than its test foresaw.
+
+    It says that the test is wrong, so no `FallbackLLM` turns to another model for it.
+    """
+
+
+def words(text: str) -> list[str]:
+    """Return *text* word by word, each with the white space before it, nothing lost."""
+    return _WORD.findall(text)
+
+
+class Script:
+    """The replies of a mock, in order."""
+
+    def __init__(
+        self, replies: "MockReply | Sequence[MockReply] | Mapping[str, MockReply] | None"
+    ) -> None:
+        """Take what `MockLLM` was given.
+
+        Raises:
+            ConfigurationError: Something in it is no reply.
+        """
+        self._queue: deque[Any] = deque()
+        self._scripted = 0
+        self._always: Any = None
+        self._patterns: list[tuple[re.Pattern[str], Any]] = []
+        if isinstance(replies, Mapping):
+            self._patterns = [_rule(*item) for item in replies.items()]
+        elif isinstance(replies, list | tuple):
+            self.say(replies)
+        elif replies is not None:
+            _check("replies", replies)
+            self._always = replies
+        self._bounded = isinstance(replies, list | tuple)
+
+    def say(self, replies: Sequence[Any]) -> None:
+        """Say *replies* next, each once.
+
+        Raises:
+            ConfigurationError: One is no reply.
+        """
+        for place, reply in enumerate(replies):
+            _check(f"replies[{place}]", reply)
+        self._queue.extend(replies)
+        self._scripted += len(replies)
+        self._bounded = True
+
+    async def reply(self, conversation: Conversation) -> list[Part]:
+        """Return what is said next, in parts.
+
+        Raises:
+            NoReplyError: There is nothing left to say.
+            ConfigurationError: What a callable returned is no reply.
+        """
+        reply = self._next(conversation)
+        if callable(reply):
+            reply = reply(conversation)
+            if inspect.isawaitable(reply):
+                reply = await reply
+            _check("what the callable returned", reply)
+            if callable(reply):
+                raise ConfigurationError("the callable returned a callable: call it there")
+        return parts_of(reply)
+
+    def _next(self, conversation: Conversation) -> Any:
+        if self._queue:
+            return self._queue.popleft()
+        if self._always is not None:
+            return self._always
+        if self._patterns:
+            return self._matching(conversation.turns[-1].text if conversation.turns else "")
+        if not self._bounded:
+            return DEFAULT
+        raise NoReplyError(
+            f"the mock was given {self._scripted} replies, and all are said: give it more, or a"
+            " single one outside of a list, which is said to every request"
+        )
+
+    def _matching(self, text: str) -> Any:
+        for pattern, reply in self._patterns:
+            if pattern.search(text):
+                return reply
+        known = ", ".join(repr(pattern.pattern) for pattern, _ in self._patterns)
+        raise NoReplyError(f"{shown(text)} matches no pattern of the mock's: {known}")
+
+
+def _rule(pattern: object, reply: object) -> tuple[re.Pattern[str], object]:
+    if not isinstance(pattern, str):
+        raise ConfigurationError(f"the pattern {shown(pattern)} is no text: give a pattern of `re`")
+    _check(f"replies[{pattern!r}]", reply)
+    try:
+        return re.compile(pattern, re.IGNORECASE), reply
+    except re.error as error:
+        raise ConfigurationError(f"{pattern!r} is no pattern of `re`: {error}") from None
+
+
+def _check(name: str, reply: object) -> None:
+    if isinstance(reply, list | tuple):
+        for place, piece in enumerate(reply):
+            if not isinstance(piece, str | ModelResponse | Exception):
+                raise ConfigurationError(
+                    f"{name}[{place}] is {shown(piece)}: give a text, a ModelResponse or an"
+                    " exception"
+                )
+    elif isinstance(reply, type) or not (
+        isinstance(reply, str | ModelResponse | Exception) or callable(reply)
+    ):
+        raise ConfigurationError(f"{name} is {shown(reply)}: give {_KINDS}")
+
+
+def parts_of(reply: Any) -> list[Part]:
+    """Return *reply*, which is no callable, in the parts in which it is streamed."""
+    if isinstance(reply, Exception):
+        return [reply]
+    if isinstance(reply, str):
+        return [ModelResponse(text=word) for word in words(reply)]
+    if isinstance(reply, ModelResponse):
+        thought = [ModelResponse(reasoning=word) for word in words(reply.reasoning)]
+        said = [ModelResponse(text=word) for word in words(reply.text)]
+        return [*thought, *said, replace(reply, text="", reasoning="")]
+    return [ModelResponse(text=piece) if isinstance(piece, str) else piece for piece in reply]
