@@ -16,6 +16,7 @@ from bruno_llm_base import (
     InvalidRequestError,
     LLMTimeoutError,
     Price,
+    RateLimit,
     RateLimitError,
     Retry,
     Timeouts,
@@ -81,6 +82,30 @@ async def test_what_nobody_knows_the_price_of_costs_none_and_is_told_once(caplog
             answers = [await llm.request("hi") for _ in range(3)]
     assert [answer.cost for answer in answers] == [None] * 3
     assert sum("price unknown" in message for message in caplog.messages) == 1
+
+
+class NoPrices:
+    def price(self, provider, model, at):
+        raise KeyError(model)
+
+
+async def test_a_source_of_prices_that_fails_costs_no_answer_and_no_place(kind, server):
+    costs = CostTracker(prices=NoPrices())
+    limit = RateLimit(max_concurrent=1, max_wait=0.2)
+    async with kind(**server.connection(), cost=costs, rate_limit=limit) as llm:
+        assert await llm.generate("hi")
+        assert await read(llm.stream("hi"))
+        assert (await llm.request("hi")).cost is None
+    assert (costs.total().requests, costs.total().unpriced) == (3, 3)
+
+
+async def test_a_budget_whose_prices_fail_sends_nothing():
+    with FakeOpenAI() as server:
+        keywords = {"cost": CostTracker(prices=NoPrices()), "budget": Budget(9), "max_tokens": 5}
+        async with OpenAIProvider(**server.connection(), **keywords) as llm:
+            with pytest.raises(ConfigurationError, match="nobody knows what"):
+                await llm.generate("hi")
+        assert not server.bodies
 
 
 async def test_a_free_tier_costs_nothing():

@@ -123,7 +123,6 @@ class Run:
                 self._hear_limits(exchange)
 
     def _settle(self, *, sent: bool) -> None:
-        self._spending.settle(self._response)
         used = None if self._response is None else self._response.usage.total_tokens
         while self._permits:
             permit = self._permits.pop()
@@ -131,6 +130,7 @@ class Run:
                 permit.settle(used)
             else:
                 permit.cancel()
+        self._spending.settle(self._response)
 
     def _break_off(self, exchange: Exchange) -> None:
         """Estimate what an attempt without an answer has cost.
