@@ -1,11 +1,13 @@
 """Context windows on the path of a request: every provider, over a socket."""
 
+import gc
 import json
 import logging
+import weakref
 
 import pytest
 from bruno_core.models import Message, MessageRole
-from bruno_llm_base import ContextLengthExceededError, ContextPolicy, Usage
+from bruno_llm_base import ContextLengthExceededError, ContextPolicy, RateLimit, Usage
 from bruno_llm_base.observe import ContextNearlyFull, ContextTrimmed, PromptCut
 from bruno_llm_base.testing import FakeAnswer, FakeError
 from bruno_llm_claude import ClaudeProvider
@@ -62,6 +64,56 @@ async def test_far_below_the_window_nothing_is_counted(kind, server, monkeypatch
     monkeypatch.setattr(kind, "count_conversation", fail)
     async with kind(**server.connection(), context=ContextPolicy(window=20_000)) as llm:
         assert await llm.generate(talk(9))
+
+
+async def test_where_prices_know_a_window_that_is_large_enough_nothing_is_counted(monkeypatch):
+    def fail(*_):
+        raise AssertionError
+
+    monkeypatch.setattr(OpenAIProvider, "count_conversation", fail)
+    with FakeOpenAI() as server:
+        async with OpenAIProvider(**server.connection()) as llm:
+            assert await llm.generate(talk(60))  # 45,000 bytes, and a window of a million tokens
+
+
+async def test_a_rate_limit_counts_what_is_left(kind, server):
+    policy = ContextPolicy(strategy="oldest_first", window=1000)
+    limit = RateLimit(tokens_per_minute=3000)
+    async with kind(**server.connection(), context=policy, rate_limit=limit) as llm:
+        assert await llm.generate(talk(61))  # 10,000 tokens
+
+
+async def never_reads(llm):
+    llm.stream(talk(61))
+
+
+async def is_refused(llm):
+    with pytest.raises(ContextLengthExceededError):
+        await llm.generate("word " * 5000)
+
+
+async def is_shortened(llm):
+    await llm.generate(talk(61))
+    await read(llm.stream(talk(61)))
+
+
+@pytest.mark.parametrize("use", [never_reads, is_refused, is_shortened])
+async def test_a_dropped_provider_is_gone_at_once(kind, server, use):
+    async with kind(**server.connection()) as llm:
+        await llm.generate("hi")  # what the SDK leaves behind at its first use is its own
+    gc.collect()
+    gc.disable()
+    try:
+        llm = kind(
+            **server.connection(), context=ContextPolicy(window=1000, strategy="oldest_first")
+        )
+        await use(llm)
+        await llm.aclose()
+        last = weakref.ref(llm)
+        del llm
+        assert last() is None
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("strategy", ["oldest_first", "sliding_window", "middle_out", "smart"])

@@ -95,8 +95,8 @@ class Run:
         if self._began is None:
             self._began = self._began_attempt
             self._tell(RequestStarted)
-            if self.request.fit is not None:
-                self.request = await self.request.fit(self._tell)
+            if (fit := self.request.fit) is not None:
+                self.request = await fit(replace(self.request, fit=None), self._tell)
             await self._spending.prepare()
         for limit in pipeline.limits:
             self._permits.append(await limit.acquire(self.request.tokens))
