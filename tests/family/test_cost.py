@@ -161,6 +161,17 @@ async def test_a_label_holds_from_when_a_stream_was_asked_for(kind, server):
     assert costs.total(tag="asked").requests == 1
 
 
+async def test_a_label_holds_through_a_fallback(kind, server):
+    costs = tracker()
+    server.say(FakeError(kind="authentication"), SHORT)
+    members = [kind(**server.connection(), cost=costs) for _ in range(2)]
+    async with FallbackLLM(members) as llm:
+        with costs.label(tag="asked"):
+            stream = llm.stream("hi")
+        await read(stream)
+    assert costs.total(tag="asked").requests == costs.total().requests == 1
+
+
 async def test_what_is_refused_costs_nothing(kind, server):
     costs = tracker()
     server.say(FakeError(kind="overloaded"), FakeError(kind="rate_limit"), SHORT)
