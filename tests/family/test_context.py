@@ -4,10 +4,17 @@ import gc
 import json
 import logging
 import weakref
+from contextlib import suppress
 
 import pytest
 from bruno_core.models import Message, MessageRole
-from bruno_llm_base import ContextLengthExceededError, ContextPolicy, RateLimit, Usage
+from bruno_llm_base import (
+    ContextLengthExceededError,
+    ContextPolicy,
+    InvalidRequestError,
+    RateLimit,
+    Usage,
+)
 from bruno_llm_base.observe import ContextNearlyFull, ContextTrimmed, PromptCut
 from bruno_llm_base.testing import FakeAnswer, FakeError
 from bruno_llm_claude import ClaudeProvider
@@ -215,6 +222,16 @@ async def test_a_refusal_teaches_the_window():
     assert len(server.bodies) == 1
 
 
+@pytest.mark.parametrize("nonsense", ["x", [1], 7, None])
+@pytest.mark.parametrize("policy", [ContextPolicy(), ContextPolicy(window=5000)])
+async def test_what_is_no_object_is_left_to_the_server(kind, server, nonsense, policy):
+    nested = {GeminiProvider: "generationConfig", OllamaProvider: "options"}.get(kind, "metadata")
+    async with kind(**server.connection(), context=policy) as llm:
+        with suppress(InvalidRequestError):  # the server's own
+            await llm.generate("hi", **{nested: nonsense})
+    assert len(server.received) == 1
+
+
 # -- Ollama -----------------------------------------------------------------------------------------
 
 
@@ -255,6 +272,15 @@ async def test_the_window_of_a_request_is_its_own():
             with pytest.raises(ContextLengthExceededError, match="500"):
                 await llm.generate(talk(9), num_ctx=500)
     assert not server.received
+
+
+async def test_what_ollama_is_to_cut_is_not_refused():
+    with FakeOllama() as server:
+        async with OllamaProvider(**server.connection(), options={"truncate": True}) as llm:
+            assert await llm.generate(talk(60), num_ctx=500)
+            with pytest.raises(ContextLengthExceededError):
+                await llm.generate(talk(60), num_ctx=500, truncate=False)
+    assert len(server.bodies) == 1
 
 
 async def test_a_prompt_that_ollama_cut_is_reported(caplog):
