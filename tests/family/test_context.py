@@ -198,6 +198,21 @@ async def test_prices_tell_the_window_where_nobody_else_does():
             assert (await llm.context_window("nobodys-model")) is None
 
 
+async def test_what_prices_say_refuses_nothing_at_a_server_of_ones_own():
+    with FakeOpenAI() as server:
+        server.models = ("gpt-4",)  # OpenAI's has a window of 8,192
+        async with OpenAIProvider("gpt-4", **server.connection()) as llm:
+            assert await llm.generate(talk(90))  # 15,000 tokens
+    assert len(server.bodies) == 1
+
+
+async def test_what_prices_say_refuses_at_the_vendors_own_address():
+    for address in ({}, {"base_url": "https://api.openai.com/v1/"}):
+        async with OpenAIProvider("gpt-4", api_key="none", **address) as llm:
+            with pytest.raises(ContextLengthExceededError, match="genai-prices"):
+                await llm.generate(talk(90))
+
+
 async def test_what_certainly_exceeds_the_known_window_is_not_sent():
     with FakeClaude() as server:
         async with ClaudeProvider("claude-opus-4-8", **server.connection()) as llm:
