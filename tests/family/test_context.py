@@ -121,7 +121,7 @@ async def test_a_dropped_provider_is_gone_without_the_garbage_collector(kind, se
         last = weakref.ref(llm)
         del llm
         give_up = time.monotonic() + 1  # the thread that counted lets go a moment later
-        while last() is not None and time.monotonic() < give_up:
+        while last() is not None and time.monotonic() < give_up:  # noqa: ASYNC110 - see above
             await asyncio.sleep(0.001)
         assert last() is None
     finally:
