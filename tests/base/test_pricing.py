@@ -1,6 +1,7 @@
 import asyncio
 import json
 import logging
+import os
 import pickle
 import subprocess
 import sys
@@ -258,6 +259,32 @@ print(json.dumps([turns > 10, known, len(loaders) > 0, threading.active_count()]
 
 def test_price_data_are_loaded_beside_the_event_loop():
     assert run(LOAD) == [True, True, True, 1]
+
+
+FORK = """
+import asyncio, json, os
+from bruno_llm_base.pricing import Pricing
+
+async def main():
+    loading = asyncio.create_task(Pricing("openai", "openai").load())
+    await asyncio.sleep(0)
+    if child := os.fork():
+        return os.waitpid(child, 0)[1]
+    os._exit(run_in_child())
+
+def run_in_child():
+    asyncio.events._set_running_loop(None)
+    pricing = Pricing("openai", "openai")
+    asyncio.run(asyncio.wait_for(pricing.load(), 10))
+    return 0 if pricing.price("gpt-5") is not None else 1
+
+print(json.dumps(asyncio.run(main())))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks here")
+def test_a_process_that_is_forked_while_prices_load_has_them():
+    assert run(FORK) == 0
 
 
 FREE = """

@@ -5,6 +5,7 @@ Prices are a lot of data; they are loaded when they are first needed.
 
 import asyncio
 import logging
+import os
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -217,6 +218,8 @@ def _loading() -> "Future[Any]":
     executor = ThreadPoolExecutor(1, "bruno-llm-prices")
     loading = executor.submit(_load)
     executor.shutdown(wait=False)  # its thread ends with the work
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(before=loading.result)  # a child without the thread would wait for ever
     return loading
 
 
