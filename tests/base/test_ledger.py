@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -453,6 +454,26 @@ def test_a_full_disk_loses_nothing(tmp_path, caplog):
     connection.execute("PRAGMA max_page_count = 1000000")
     assert tracker.total().cost == 3
     assert budget_of(tracker, 10).left() == 7
+
+
+def test_a_locked_file_is_waited_for_once_and_then_again_when_it_was_free(tmp_path, monkeypatch):
+    monkeypatch.setattr("bruno_llm_base.cost.database._PATIENCE", 1.0)
+    tracker = CostTracker(tmp_path / "costs.db")
+    lock = sqlite3.connect(tracker.path, isolation_level=None)
+
+    def recording(times):
+        began = time.monotonic()
+        for _ in range(times):
+            tracker.record(provider="p", model="m")
+        return time.monotonic() - began
+
+    for _ in range(2):
+        lock.execute("BEGIN IMMEDIATE")
+        assert 0.9 < recording(10) < 5
+        lock.execute("ROLLBACK")
+        recording(1)
+    lock.close()
+    assert CostTracker(tracker.path).total().requests == 22
 
 
 def test_a_hold_that_could_not_be_written_holds_nothing(tmp_path, monkeypatch):

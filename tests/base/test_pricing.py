@@ -1,15 +1,19 @@
 import asyncio
 import json
 import logging
+import os
 import pickle
 import subprocess
 import sys
+import types
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import cache
 
 import pytest
 from bruno_llm_base import ConfigurationError, ModelResponse, Price, Usage
+from bruno_llm_base import pricing as pricing_module
 from bruno_llm_base.cost import GenaiPrices, Overrides
 from bruno_llm_base.observe import PriceUnknown
 from bruno_llm_base.pricing import Pricing
@@ -104,6 +108,41 @@ def test_without_price_data_the_warning_says_how_to_get_them(caplog, monkeypatch
     assert "pip install genai-prices" in warnings(caplog)[0]
 
 
+class Failing:
+    """A source of prices that raises, or returns what is no price."""
+
+    def __init__(self, outcome):
+        self.outcome = outcome
+
+    def price(self, provider, model, at):
+        if isinstance(self.outcome, Exception):
+            raise self.outcome
+        return self.outcome
+
+
+@pytest.mark.parametrize("outcome", [KeyError("gpt-5"), 5, "free"], ids=["raises", "5", "text"])
+def test_a_source_that_fails_makes_the_price_unknown_and_is_logged_once(caplog, outcome):
+    pricing = Pricing("openai", "openai", None, Failing(outcome))
+    assert [pricing.cost(answer(), "gpt-5") for _ in range(3)] == [None] * 3
+    assert pricing.price("gpt-5") is None
+    failure, unknown = warnings(caplog)
+    assert "a source of prices failed" in failure
+    assert caplog.records[0].exc_info
+    assert unknown.startswith("price unknown")
+
+
+async def test_half_installed_price_data_stop_nobody(caplog, monkeypatch):
+    half = types.ModuleType("genai_prices")
+    half.__version__, half.data_snapshot = "0.2.3", None
+    monkeypatch.setitem(sys.modules, "genai_prices", half)
+    monkeypatch.setattr(pricing_module, "_loading", cache(pricing_module._loading.__wrapped__))
+    pricing = Pricing("openai", "openai")
+    await pricing.load()
+    assert await pricing.window("gpt-5") is None
+    assert pricing.cost(answer(), "gpt-5") is None
+    assert "a source of prices failed" in warnings(caplog)[0]
+
+
 def test_an_unknown_usage_costs_nobody_knows_what(caplog):
     assert Pricing("acme", "acme", None, Listed(a=A)).cost(ModelResponse(), "a") is None
     assert not caplog.records
@@ -188,6 +227,7 @@ def run(program):
 
 LOAD = """
 import asyncio, json, sys, threading
+from bruno_llm_base import pricing as pricing_module
 from bruno_llm_base.pricing import Pricing
 
 pricing = Pricing("openai", "openai")
@@ -221,8 +261,35 @@ def test_price_data_are_loaded_beside_the_event_loop():
     assert run(LOAD) == [True, True, True, 1]
 
 
+FORK = """
+import asyncio, json, os
+from bruno_llm_base.pricing import Pricing
+
+async def main():
+    loading = asyncio.create_task(Pricing("openai", "openai").load())
+    await asyncio.sleep(0)
+    if child := os.fork():
+        return os.waitpid(child, 0)[1]
+    os._exit(run_in_child())
+
+def run_in_child():
+    asyncio.events._set_running_loop(None)
+    pricing = Pricing("openai", "openai")
+    asyncio.run(asyncio.wait_for(pricing.load(), 10))
+    return 0 if pricing.price("gpt-5") is not None else 1
+
+print(json.dumps(asyncio.run(main())))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks here")
+def test_a_process_that_is_forked_while_prices_load_has_them():
+    assert run(FORK) == 0
+
+
 FREE = """
 import asyncio, json, sys
+from bruno_llm_base import pricing as pricing_module
 from bruno_llm_base.pricing import Pricing
 asyncio.run(Pricing("local", "local", "it is yours").load())
 print(json.dumps("genai_prices" in sys.modules))

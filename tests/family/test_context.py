@@ -1,11 +1,22 @@
 """Context windows on the path of a request: every provider, over a socket."""
 
+import asyncio
+import gc
 import json
 import logging
+import time
+import weakref
+from contextlib import suppress
 
 import pytest
 from bruno_core.models import Message, MessageRole
-from bruno_llm_base import ContextLengthExceededError, ContextPolicy, Usage
+from bruno_llm_base import (
+    ContextLengthExceededError,
+    ContextPolicy,
+    InvalidRequestError,
+    RateLimit,
+    Usage,
+)
 from bruno_llm_base.observe import ContextNearlyFull, ContextTrimmed, PromptCut
 from bruno_llm_base.testing import FakeAnswer, FakeError
 from bruno_llm_base.tokens import estimate_tokens
@@ -63,6 +74,59 @@ async def test_far_below_the_window_nothing_is_counted(kind, server, monkeypatch
     monkeypatch.setattr(kind, "count_conversation", fail)
     async with kind(**server.connection(), context=ContextPolicy(window=20_000)) as llm:
         assert await llm.generate(talk(9))
+
+
+async def test_where_prices_know_a_window_that_is_large_enough_nothing_is_counted(monkeypatch):
+    def fail(*_):
+        raise AssertionError
+
+    monkeypatch.setattr(OpenAIProvider, "count_conversation", fail)
+    with FakeOpenAI() as server:
+        async with OpenAIProvider(**server.connection()) as llm:
+            assert await llm.generate(talk(60))  # 45,000 bytes, and a window of a million tokens
+
+
+async def test_a_rate_limit_counts_what_is_left(kind, server):
+    policy = ContextPolicy(strategy="oldest_first", window=1000)
+    limit = RateLimit(tokens_per_minute=3000)
+    async with kind(**server.connection(), context=policy, rate_limit=limit) as llm:
+        assert await llm.generate(talk(61))  # 10,000 tokens
+
+
+async def never_reads(llm):
+    llm.stream(talk(61))
+
+
+async def is_refused(llm):
+    with pytest.raises(ContextLengthExceededError):
+        await llm.generate("word " * 5000)
+
+
+async def is_shortened(llm):
+    await llm.generate(talk(61))
+    await read(llm.stream(talk(61)))
+
+
+@pytest.mark.parametrize("use", [never_reads, is_refused, is_shortened])
+async def test_a_dropped_provider_is_gone_without_the_garbage_collector(kind, server, use):
+    async with kind(**server.connection()) as llm:
+        await llm.generate("hi")  # what the SDK leaves behind at its first use is its own
+    gc.collect()
+    gc.disable()
+    try:
+        llm = kind(
+            **server.connection(), context=ContextPolicy(window=1000, strategy="oldest_first")
+        )
+        await use(llm)
+        await llm.aclose()
+        last = weakref.ref(llm)
+        del llm
+        give_up = time.monotonic() + 1  # the thread that counted lets go a moment later
+        while last() is not None and time.monotonic() < give_up:  # noqa: ASYNC110 - see above
+            await asyncio.sleep(0.001)
+        assert last() is None
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("strategy", ["oldest_first", "sliding_window", "middle_out", "smart"])
@@ -140,6 +204,21 @@ async def test_prices_tell_the_window_where_nobody_else_does():
             assert (await llm.context_window("nobodys-model")) is None
 
 
+async def test_what_prices_say_refuses_nothing_at_a_server_of_ones_own():
+    with FakeOpenAI() as server:
+        server.models = ("gpt-4",)  # OpenAI's has a window of 8,192
+        async with OpenAIProvider("gpt-4", **server.connection()) as llm:
+            assert await llm.generate(talk(90))  # 15,000 tokens
+    assert len(server.bodies) == 1
+
+
+async def test_what_prices_say_refuses_at_the_vendors_own_address():
+    for address in ({}, {"base_url": "https://api.openai.com/v1/"}):
+        async with OpenAIProvider("gpt-4", api_key="none", **address) as llm:
+            with pytest.raises(ContextLengthExceededError, match="genai-prices"):
+                await llm.generate(talk(90))
+
+
 async def test_what_certainly_exceeds_the_known_window_is_not_sent():
     with FakeClaude() as server:
         async with ClaudeProvider("claude-opus-4-8", **server.connection()) as llm:
@@ -162,6 +241,16 @@ async def test_a_refusal_teaches_the_window():
             with pytest.raises(ContextLengthExceededError):
                 await llm.generate(talk(60))
     assert len(server.bodies) == 1
+
+
+@pytest.mark.parametrize("nonsense", ["x", [1], 7, None])
+@pytest.mark.parametrize("policy", [ContextPolicy(), ContextPolicy(window=5000)])
+async def test_what_is_no_object_is_left_to_the_server(kind, server, nonsense, policy):
+    nested = {GeminiProvider: "generationConfig", OllamaProvider: "options"}.get(kind, "metadata")
+    async with kind(**server.connection(), context=policy) as llm:
+        with suppress(InvalidRequestError):  # the server's own
+            await llm.generate("hi", **{nested: nonsense})
+    assert len(server.received) == 1
 
 
 # -- Ollama -----------------------------------------------------------------------------------------
@@ -204,6 +293,15 @@ async def test_the_window_of_a_request_is_its_own():
             with pytest.raises(ContextLengthExceededError, match="500"):
                 await llm.generate(talk(9), num_ctx=500)
     assert not server.received
+
+
+async def test_what_ollama_is_to_cut_is_not_refused():
+    with FakeOllama() as server:
+        async with OllamaProvider(**server.connection(), options={"truncate": True}) as llm:
+            assert await llm.generate(talk(60), num_ctx=500)
+            with pytest.raises(ContextLengthExceededError):
+                await llm.generate(talk(60), num_ctx=500, truncate=False)
+    assert len(server.bodies) == 1
 
 
 async def test_a_prompt_that_ollama_cut_is_reported(caplog):

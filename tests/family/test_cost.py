@@ -16,6 +16,7 @@ from bruno_llm_base import (
     InvalidRequestError,
     LLMTimeoutError,
     Price,
+    RateLimit,
     RateLimitError,
     Retry,
     Timeouts,
@@ -83,6 +84,30 @@ async def test_what_nobody_knows_the_price_of_costs_none_and_is_told_once(caplog
     assert sum("price unknown" in message for message in caplog.messages) == 1
 
 
+class NoPrices:
+    def price(self, provider, model, at):
+        raise KeyError(model)
+
+
+async def test_a_source_of_prices_that_fails_costs_no_answer_and_no_place(kind, server):
+    costs = CostTracker(prices=NoPrices())
+    limit = RateLimit(max_concurrent=1, max_wait=0.2)
+    async with kind(**server.connection(), cost=costs, rate_limit=limit) as llm:
+        assert await llm.generate("hi")
+        assert await read(llm.stream("hi"))
+        assert (await llm.request("hi")).cost is None
+    assert (costs.total().requests, costs.total().unpriced) == (3, 3)
+
+
+async def test_a_budget_whose_prices_fail_sends_nothing():
+    with FakeOpenAI() as server:
+        keywords = {"cost": CostTracker(prices=NoPrices()), "budget": Budget(9), "max_tokens": 5}
+        async with OpenAIProvider(**server.connection(), **keywords) as llm:
+            with pytest.raises(ConfigurationError, match="nobody knows what"):
+                await llm.generate("hi")
+        assert not server.bodies
+
+
 async def test_a_free_tier_costs_nothing():
     with FakeGemini() as server:
         async with GeminiProvider(**server.connection(), free_tier=True) as llm:
@@ -134,6 +159,17 @@ async def test_a_label_holds_from_when_a_stream_was_asked_for(kind, server):
             stream = llm.stream("hi")
         await read(stream)
     assert costs.total(tag="asked").requests == 1
+
+
+async def test_a_label_holds_through_a_fallback(kind, server):
+    costs = tracker()
+    server.say(FakeError(kind="authentication"), SHORT)
+    members = [kind(**server.connection(), cost=costs) for _ in range(2)]
+    async with FallbackLLM(members) as llm:
+        with costs.label(tag="asked"):
+            stream = llm.stream("hi")
+        await read(stream)
+    assert costs.total(tag="asked").requests == costs.total().requests == 1
 
 
 async def test_what_is_refused_costs_nothing(kind, server):

@@ -52,7 +52,7 @@ class Request:
         conversation: What is asked; None for requests that are no part of one, and cost nothing.
         labels: What its cost is booked under.
         fit: Returns the request as it fits the context window, where that is in doubt; is given
-            whom to tell.
+            the request, since holding it would make a cycle, and whom to tell.
     """
 
     operation: str
@@ -63,7 +63,7 @@ class Request:
     tokens: int = 0
     conversation: Conversation | None = None
     labels: "Labels | None" = None
-    fit: "Callable[[Tell], Awaitable[Request]] | None" = None
+    fit: "Callable[[Request, Tell], Awaitable[Request]] | None" = None
 
     @property
     def most_input(self) -> int:

@@ -4,7 +4,10 @@ Prices are a lot of data; they are loaded when they are first needed.
 """
 
 import asyncio
+import logging
+import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
     from bruno_llm_base.cost.price import Cost, Price
 
 __all__ = ["Pricing", "Tariff"]
+
+_log = logging.getLogger("bruno_llm")
 
 _INSTALL = "pip install genai-prices"
 _OVERRIDE = "give its Price in CostTracker(prices={...})"
@@ -81,7 +86,23 @@ class Pricing:
         return self._first((model,), at or datetime.now(UTC))
 
     def _first(self, models: Sequence[str], at: datetime) -> "Price | None":
-        """Return the first price that is known, the user's before all others."""
+        """Return the first price that is known, the user's before all others.
+
+        None also where a source fails: no answer that was paid for is lost for want of its price,
+        and another source's price may be another one.
+        """
+        from bruno_llm_base.cost.price import Price
+
+        try:
+            price = self._asked(models, at)
+            if isinstance(price, Price | None):
+                return price
+            raise TypeError(f"{type(price).__name__} is no Price")  # noqa: TRY301 - and is told so
+        except Exception:  # noqa: BLE001 - a user's source, or a package that is half installed
+            self._tell_failure(models[-1])
+            return None
+
+    def _asked(self, models: Sequence[str], at: datetime) -> "Price | None":
         from bruno_llm_base.cost.catalogue import FREE
 
         if self._prices is not None:
@@ -115,7 +136,11 @@ class Pricing:
         if self._free is not None:
             return None
         await self.load()
-        return _genai_prices().window(self._catalogue, model)
+        try:
+            return _genai_prices().window(self._catalogue, model)
+        except Exception:  # noqa: BLE001 - a package that is half installed, or a newer one
+            self._tell_failure(model)
+            return None
 
     async def load(self) -> None:
         """Load the price data, if need be, without stopping the event loop (some 0.4 s)."""
@@ -125,17 +150,21 @@ class Pricing:
         if not loading.done():  # whoever is cancelled here leaves it to the others
             await asyncio.shield(asyncio.wrap_future(loading))
 
+    def _tell_failure(self, model: str) -> None:
+        """Log what is being handled, once per model."""
+        if (failed := f"{model}, failed") not in self._told:
+            self._told.add(failed)
+            _log.exception("a source of prices failed: what %s costs is unknown", model)
+
     def _warn(self, model: str) -> None:
         if model in self._told:
             return
         self._told.add(model)
-        from importlib.util import find_spec
-
         event = PriceUnknown(
             provider=self.provider,
             model=model,
             operation="chat",
-            advice=_OVERRIDE if find_spec("genai_prices") else _INSTALL,
+            advice=_OVERRIDE if _is_installed() else _INSTALL,
         )
         tell(self._observers, event)
 
@@ -165,6 +194,15 @@ class Tariff:
         return known[1]
 
 
+def _is_installed() -> bool:
+    from importlib.util import find_spec
+
+    try:
+        return find_spec("genai_prices") is not None
+    except ValueError:  # something stands in its place
+        return False
+
+
 @cache
 def _genai_prices() -> "GenaiPrices":
     from bruno_llm_base.cost.catalogue import GenaiPrices
@@ -178,6 +216,13 @@ def _loading() -> "Future[Any]":
     from concurrent.futures import ThreadPoolExecutor
 
     executor = ThreadPoolExecutor(1, "bruno-llm-prices")
-    loading = executor.submit(lambda: _genai_prices().window("", ""))
+    loading = executor.submit(_load)
     executor.shutdown(wait=False)  # its thread ends with the work
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(before=loading.result)  # a child without the thread would wait for ever
     return loading
+
+
+def _load() -> None:
+    with suppress(Exception):  # half installed, say: whoever asks for a price tells of it
+        _genai_prices().window("", "")

@@ -95,8 +95,8 @@ class Run:
         if self._began is None:
             self._began = self._began_attempt
             self._tell(RequestStarted)
-            if self.request.fit is not None:
-                self.request = await self.request.fit(self._tell)
+            if (fit := self.request.fit) is not None:
+                self.request = await fit(replace(self.request, fit=None), self._tell)
             await self._spending.prepare()
         for limit in pipeline.limits:
             self._permits.append(await limit.acquire(self.request.tokens))
@@ -123,7 +123,6 @@ class Run:
                 self._hear_limits(exchange)
 
     def _settle(self, *, sent: bool) -> None:
-        self._spending.settle(self._response)
         used = None if self._response is None else self._response.usage.total_tokens
         while self._permits:
             permit = self._permits.pop()
@@ -131,6 +130,7 @@ class Run:
                 permit.settle(used)
             else:
                 permit.cancel()
+        self._spending.settle(self._response)
 
     def _break_off(self, exchange: Exchange) -> None:
         """Estimate what an attempt without an answer has cost.

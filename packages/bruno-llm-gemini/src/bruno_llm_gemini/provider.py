@@ -136,7 +136,9 @@ class GeminiProvider(BaseProvider):
         return {_short(row["name"]): row.get("inputTokenLimit") for row in data.get("models") or ()}
 
     def most_output(self, body: Json) -> int | None:
-        settings = body.get("generationConfig") or {}
+        settings = body.get("generationConfig")
+        if not isinstance(settings, dict):
+            return None  # nothing is set, or what the server will refuse
         most, answers = settings.get("maxOutputTokens"), settings.get("candidateCount", 1)
         if not isinstance(most, int) or not is_whole(most, least=0):
             return None

@@ -17,6 +17,7 @@ from bruno_llm_base import (
     ServiceUnavailableError,
 )
 from bruno_llm_base.framing import ndjson
+from bruno_llm_base.options import merged
 from bruno_llm_base.transport import HttpTransport, Transport, open_http_client
 from bruno_llm_base.values import is_whole
 
@@ -82,7 +83,7 @@ class OllamaProvider(BaseProvider):
             "stream": stream,
         }
         if self.context.window is not None:  # Ollama's windows are as large as they are asked to be
-            body["options"] = {"num_ctx": self.context.window} | options.get("options", {})
+            return merged({"options": {"num_ctx": self.context.window}}, body)
         return body
 
     def parse_response(self, data: Json) -> ModelResponse:
@@ -110,8 +111,10 @@ class OllamaProvider(BaseProvider):
         return [model["name"] for model in data["models"]]
 
     def asked_window(self, body: Json) -> int | None:
-        size = (body.get("options") or {}).get("num_ctx")
-        return size if is_whole(size, least=1) else None
+        own = body.get("options")
+        size = own.get("num_ctx") if isinstance(own, dict) else None
+        # who has Ollama cut what does not fit is not to be refused for it
+        return size if is_whole(size, least=1) and not body.get("truncate") else None
 
     def window_requests(self, model: str) -> tuple[tuple[str, str, Json | None], ...]:
         return ("POST", "/api/show", {"model": model}), ("GET", "/api/ps", None)

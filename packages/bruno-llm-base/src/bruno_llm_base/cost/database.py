@@ -13,6 +13,7 @@ from bruno_llm_base.exceptions import ConfigurationError
 __all__ = ["Database"]
 
 _PATIENCE = 5.0  # seconds that one process waits for another's transaction
+_IMPATIENCE = 0.05  # once that was in vain: until it is free again, nobody else waits as long
 _MOMENT = 0.01
 _OURS = 0x42724C6C  # "BrLl", https://www.sqlite.org/pragma.html#pragma_application_id
 _VERSION = 1
@@ -50,6 +51,7 @@ class Database:
         self._connection: sqlite3.Connection | None = None
         self._closing: Callable[[], object] | None = None
         self._file: tuple[int, int] | None = None
+        self._patience = _PATIENCE
         with self.told():
             self._open(make=True)
         self.close()  # a server that forks its workers from C then has nothing open
@@ -82,13 +84,23 @@ class Database:
         """Turn what goes wrong within into a `ConfigurationError`."""
         try:
             yield
+            self._wait_for(_PATIENCE)
         except (sqlite3.Error, OSError) as error:
+            if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
+                self._wait_for(min(_IMPATIENCE, _PATIENCE))
             place = "the ledger in memory" if self.path is None else f"the ledger {self.path}"
             raise ConfigurationError(
                 f"{place} cannot be used ({error}): see that the file is there, that it and its folder"
                 " can be written, and that the disk is not full; or give another path",
                 cause=error,
             ) from error
+
+    def _wait_for(self, seconds: float) -> None:
+        """Wait so long for other processes from now on; event loops stand still meanwhile."""
+        if seconds != self._patience:
+            self._patience = seconds
+            if self._connection is not None:
+                self._connection.execute(f"PRAGMA busy_timeout = {int(seconds * 1000)}")
 
     def _open(self, *, make: bool) -> sqlite3.Connection:
         connection = sqlite3.connect(
@@ -98,7 +110,7 @@ class Database:
                 else f"{self.path.as_uri()}?mode={'rwc' if make else 'rw'}"
             ),
             uri=self.path is not None,
-            timeout=_PATIENCE,
+            timeout=self._patience,
             isolation_level=None,  # transactions are ours to begin
             check_same_thread=False,
         )
@@ -107,7 +119,7 @@ class Database:
                 connection.execute("BEGIN IMMEDIATE")
                 _recognize(connection, self.path)
             if self.path is not None:
-                _share(connection)
+                _share(connection, self._patience)
                 self._file = self._seen()
         except BaseException:
             connection.close()
@@ -143,9 +155,9 @@ def _recognize(connection: sqlite3.Connection, path: Path | None) -> None:
         )
 
 
-def _share(connection: sqlite3.Connection) -> None:
+def _share(connection: sqlite3.Connection, patience: float) -> None:
     """Let others read while one writes (https://www.sqlite.org/wal.html), where the disk can."""
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + patience
     while True:
         try:
             connection.execute("PRAGMA journal_mode = WAL")

@@ -1,6 +1,7 @@
 """One call on its way through several models, until one of them answers."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, TypeVar
@@ -79,7 +80,7 @@ class Relay:
             asked: What each model's `stream` is called with.
         """
         state = StreamState()
-        return TextStream(_texts(self, asked, state), state)
+        return TextStream(_texts(self, asked, copy_context(), state), state)
 
     def turns(self) -> Iterator["Turn"]:
         """Yield the turn of each model that may be asked."""
@@ -112,11 +113,14 @@ class Relay:
         tell(self.observers, event)
 
 
-async def _texts(relay: Relay, asked: Json, state: StreamState) -> AsyncGenerator[str, None]:
-    # A module function over plain objects, for the reason given in pipeline.py.
+async def _texts(
+    relay: Relay, asked: Json, context: Context, state: StreamState
+) -> AsyncGenerator[str, None]:
+    # A module function over plain objects, for the reason given in pipeline.py. The context is that
+    # of whoever asked, whose labels hold (`CostTracker.label`), wherever the stream is read.
     for turn in relay.turns():
         with turn as llm:
-            stream = llm.stream(**asked)
+            stream = context.run(llm.stream, **asked)
             try:
                 await stream
                 if state.announce:

@@ -101,7 +101,11 @@ class Catalogue(Core):
 
     async def _listed_window(self, model: str) -> Window | None:
         tokens = await self._pricing.window(model)
-        return None if tokens is None else Window(tokens=tokens, source="genai-prices")
+        if tokens is None:
+            return None
+        # elsewhere, a model of that name may be any other
+        vendors_own = self._access.address.rstrip("/") == self.default_base_url.rstrip("/")
+        return Window(tokens=tokens, source="genai-prices", firm=vendors_own)
 
     def _parse_names(self, data: Json) -> list[str]:
         names = self.parse_models(data)

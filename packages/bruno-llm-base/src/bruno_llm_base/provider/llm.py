@@ -167,7 +167,7 @@ class BaseProvider(Counter, LLMInterface):
         most = most_tokens(conversation, options)
         window, most_output = self._window(request), self.most_output(request.body or {})
         if in_doubt(most, window, self._context, most_output):
-            request.fit = partial(self._fit, request, options)
+            request.fit = partial(self._fit, options)
         return request
 
     def _window(self, request: Request) -> Window | None:
@@ -176,7 +176,7 @@ class BaseProvider(Counter, LLMInterface):
             return Window(tokens=asked, source="the request")
         return self._windows.of(str(request.model))
 
-    async def _fit(self, request: Request, options: Json, tell: Tell) -> Request:
+    async def _fit(self, options: Json, request: Request, tell: Tell) -> Request:
         """Return *request* as it fits the context window; see `ContextPolicy`."""
         from bruno_llm_base.context.step import Doubt, resolved  # most requests do without
 
@@ -184,10 +184,13 @@ class BaseProvider(Counter, LLMInterface):
         window = self._window(request) or await self._listed_window(model)
         if window is None or conversation is None:
             return request
+        most, most_output = most_tokens(conversation, options), self.most_output(request.body or {})
+        if not in_doubt(most, window, self._context, most_output):
+            return request  # a list of prices knows a window that is large enough
         doubt = Doubt(
             conversation=conversation,
             window=window,
-            most_output=self.most_output(request.body or {}),
+            most_output=most_output,
             extra=estimate_tokens(tool_list(options)),
             count=lambda part: self.count_conversation(part, model),
             tell=tell,
@@ -197,7 +200,10 @@ class BaseProvider(Counter, LLMInterface):
             return request
         body = self.build_request(fits, options, stream=request.operation == "stream")
         return replace(
-            request, body=self._fitting.recall(self, model, body), conversation=fits, fit=None
+            request,
+            body=self._fitting.recall(self, model, body),
+            tokens=_recounted(request.tokens, conversation, fits),
+            conversation=fits,
         )
 
     def _tokens(self, conversation: Conversation, call: Json) -> int:
@@ -236,3 +242,10 @@ def _asked(messages: Messages | None, prompt: str | None) -> Messages:
     if not isinstance(prompt, str):
         raise InvalidRequestError(f"prompt is {shown(prompt)}: give a text")
     return prompt
+
+
+def _recounted(tokens: int, before: Conversation, after: Conversation) -> int:
+    """Return what a request of about *tokens* takes with another conversation; 0 stays 0."""
+    if not tokens:
+        return 0
+    return tokens - estimate_conversation(before) + estimate_conversation(after)
