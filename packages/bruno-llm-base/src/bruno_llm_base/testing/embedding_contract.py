@@ -45,12 +45,10 @@ class EmbeddingContract:
     Attributes:
         provider: The class under test.
         fake: Its fake server, which embeds with `vector_of`.
-        precision: How far its numbers may be from those, where the API sends fewer digits.
     """
 
     provider: type[BaseEmbeddings]
     fake: type[FakeServer]
-    precision: float = 1e-6
 
     @pytest.fixture
     def server(self) -> Iterator[FakeServer]:
