@@ -11,18 +11,22 @@ from bruno_llm_base import *  # noqa: F403 - the base's public names are ours
 
 if TYPE_CHECKING:
     from bruno_llm_claude import ClaudeProvider
-    from bruno_llm_gemini import GeminiProvider
-    from bruno_llm_ollama import OllamaProvider
-    from bruno_llm_openai import OpenAIProvider
+    from bruno_llm_gemini import GeminiEmbeddings, GeminiProvider
+    from bruno_llm_ollama import OllamaEmbeddings, OllamaProvider
+    from bruno_llm_openai import OpenAIEmbeddings, OpenAIProvider
 
 _PROVIDERS = {
     "ClaudeProvider": "bruno_llm_claude",
+    "GeminiEmbeddings": "bruno_llm_gemini",
     "GeminiProvider": "bruno_llm_gemini",
+    "OllamaEmbeddings": "bruno_llm_ollama",
     "OllamaProvider": "bruno_llm_ollama",
+    "OpenAIEmbeddings": "bruno_llm_openai",
     "OpenAIProvider": "bruno_llm_openai",
 }
 
-__all__ = ["ClaudeProvider", "GeminiProvider", "OllamaProvider", "OpenAIProvider"]
+__all__ = ["ClaudeProvider", "GeminiEmbeddings", "GeminiProvider"]
+__all__ += ["OllamaEmbeddings", "OllamaProvider", "OpenAIEmbeddings", "OpenAIProvider"]
 __all__ += bruno_llm_base.__all__
 
 

@@ -4,7 +4,8 @@
 
 For providers there are a fake server to build a vendor's API on, and the contracts: the behaviour
 that all providers share, as tests. Subclass one and name the parts. `ModelContract` needs a model
-that answers, real or not; `ProviderContract` adds what only a fake server can provoke. They run
+that answers, real or not; `ProviderContract` adds what only a fake server can provoke;
+`EmbeddingContract` is for providers of embeddings. They run
 their own event loops, so pytest needs no plugin. Each provider ships its own fake in
 `bruno_llm_<provider>.testing`. All this needs the extra `[testing]`.
 """
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bruno_llm_base.testing.contract import ProviderContract
+    from bruno_llm_base.testing.embedding_contract import EmbeddingContract
     from bruno_llm_base.testing.memory import Call
     from bruno_llm_base.testing.mock import MockLLM
     from bruno_llm_base.testing.model_contract import ModelContract
@@ -21,9 +23,11 @@ if TYPE_CHECKING:
     from bruno_llm_base.testing.replies import MockReply, NoReplyError
     from bruno_llm_base.testing.script import FakeAnswer, FakeError, Fault, RawReply
     from bruno_llm_base.testing.server import FakeServer
+    from bruno_llm_base.testing.vectors import vector_of
 
 __all__ = [
     "Call",
+    "EmbeddingContract",
     "FakeAnswer",
     "FakeError",
     "FakeServer",
@@ -35,11 +39,13 @@ __all__ = [
     "ProviderContract",
     "RawReply",
     "Received",
+    "vector_of",
 ]
 
 # Loaded when first used: a mock needs neither pytest nor a server, a fake server no pytest.
 _LATE = {
     "Call": "memory",
+    "EmbeddingContract": "embedding_contract",
     "FakeAnswer": "script",
     "FakeError": "script",
     "FakeServer": "server",
@@ -51,6 +57,7 @@ _LATE = {
     "ProviderContract": "contract",
     "RawReply": "script",
     "Received": "received",
+    "vector_of": "vectors",
 }
 _EXTRA = ("aiohttp", "pytest")
 
@@ -81,6 +88,6 @@ def _show_values_in_contracts() -> None:
 
     import pytest
 
-    names = (f"{__name__}.contract", f"{__name__}.model_contract")
+    names = tuple(f"{__name__}.{part}contract" for part in ("", "model_", "embedding_"))
     if sys.modules.keys().isdisjoint(names):
         pytest.register_assert_rewrite(*names)
