@@ -295,6 +295,14 @@ async def test_dimensions_are_asked_for_where_they_are_not_the_models_own():
 # -- limits and money -------------------------------------------------------------------------------
 
 
+FIVE = "one two three four five"
+"""Five tokens, as estimates have it."""
+
+
+def test_five_is_five():
+    assert estimate_tokens(FIVE) == 5
+
+
 def test_a_rate_limit_of_tokens_shapes_the_batches_and_makes_them_wait(leap):
     server, clock = Server(), []
 
@@ -302,7 +310,7 @@ def test_a_rate_limit_of_tokens_shapes_the_batches_and_makes_them_wait(leap):
         loop = asyncio.get_running_loop()
         limit = RateLimit(tokens_per_minute=10, clock=loop.time)
         began = loop.time()
-        vectors = await make(server, rate_limit=limit).embed_texts(["x" * 20] * 6)
+        vectors = await make(server, rate_limit=limit).embed_texts([FIVE] * 6)
         clock.append(loop.time() - began)
         return vectors
 
@@ -315,7 +323,7 @@ async def test_a_text_that_no_minute_has_room_for_is_refused():
     server = Server()
     embeddings = make(server, rate_limit=RateLimit(tokens_per_minute=10))
     with pytest.raises(InvalidRequestError, match="tokens_per_minute is 10"):
-        await embeddings.embed_text("x" * 44)
+        await embeddings.embed_text(FIVE * 3)
     assert server.batches == []
 
 
@@ -344,11 +352,11 @@ async def test_what_is_embedded_is_booked_as_the_server_counts_it():
 async def test_what_the_server_does_not_count_is_estimated():
     costs, heard = tracker(), []
     embeddings = make(Server(), cost=costs, observers=[heard.append])
-    await embeddings.embed_texts(["x" * 40, "y" * 4])
+    await embeddings.embed_texts([FIVE, FIVE, FIVE])
     (done,) = [event for event in heard if isinstance(event, RequestFinished)]
-    assert done.response.usage == Usage(input_tokens=11, output_tokens=0)
+    assert done.response.usage == Usage(input_tokens=15, output_tokens=0)
     assert done.response.cost.estimated
-    assert costs.total().cost == 11
+    assert costs.total().cost == 15
 
 
 async def test_a_budget_holds_without_max_tokens_and_however_many_go_out_at_once():

@@ -270,7 +270,7 @@ def test_a_file_that_two_make_ready_at_once_is_tried_again():
                 raise sqlite3.OperationalError("database is locked")
 
     connection = Connection()
-    _share(connection)
+    _share(connection, 1.0)
     assert connection.done[0] == connection.done[1] == "PRAGMA journal_mode = WAL"
 
 

@@ -108,6 +108,35 @@ async def test_a_budget_whose_prices_fail_sends_nothing():
         assert not server.bodies
 
 
+UNLISTED = [
+    (OpenAIProvider, FakeOpenAI, {"service_tier": "priority"}, "service_tier"),
+    (OpenAIProvider, FakeOpenAI, {"web_search_options": {}}, "web_search_options"),
+    (ClaudeProvider, FakeClaude, {"speed": "fast"}, "speed"),
+    (
+        ClaudeProvider,
+        FakeClaude,
+        {"tools": [{"type": "web_search_20260209", "name": "web_search"}]},
+        "tools",
+    ),
+    (GeminiProvider, FakeGemini, {"tools": [{"googleSearch": {}}]}, "tools"),
+    (GeminiProvider, FakeGemini, {"cached_content": "cachedContents/x"}, "cachedContent"),
+]
+
+
+@pytest.mark.parametrize(("kind", "fake", "options", "field"), UNLISTED)
+async def test_what_lists_of_prices_do_not_tell_is_unknown(kind, fake, options, field, caplog):
+    with fake() as server:
+        async with kind(**server.connection()) as llm:
+            assert (await llm.request("hi")).cost.total > 0
+            assert (await llm.request("hi", **options)).cost is None
+        assert f"lists of prices do not tell what {field} costs" in caplog.text
+        async with kind(**server.connection(), budget=Budget(9), max_tokens=5) as llm:
+            with pytest.raises(ConfigurationError, match=f"with {field} costs"):
+                await llm.request("hi", **options)
+        async with kind(**server.connection(), cost=tracker()) as llm:
+            assert (await llm.request("hi", **options)).cost.source == "this test"
+
+
 async def test_a_free_tier_costs_nothing():
     with FakeGemini() as server:
         async with GeminiProvider(**server.connection(), free_tier=True) as llm:

@@ -45,7 +45,8 @@ async def test_what_google_is_asked(server: FakeGemini, llm: GeminiProvider) -> 
     llm.set_system_prompt("Be brief.")
     for model in (MODEL, f"models/{MODEL}"):
         await llm.count_tokens("go", model=model, max_tokens=9, tools=[TOOL])
-        request = server.received.pop()
+        (request,) = (r for r in server.received if server.operation(r) == "count_tokens")
+        server.received.clear()
         assert request.path.endswith(f"/models/{MODEL}:countTokens")
         assert request.body["generateContentRequest"] == REQUEST
         assert not request.body.get("contents")

@@ -113,7 +113,7 @@ async def test_tokens_that_the_older_model_does_not_count_are_estimated(
     heard: list[Event] = []
     server.say(FakeAnswer(usage=Usage()), to="embeddings")
     async with GeminiEmbeddings(**server.connection(), observers=[heard.append]) as embeddings:
-        await embeddings.embed_text("x" * 40)
+        await embeddings.embed_text("one two three four five")
     (done,) = [event for event in heard if isinstance(event, RequestFinished)]
-    assert done.response.usage == Usage(input_tokens=10, output_tokens=0)
+    assert done.response.usage == Usage(input_tokens=5, output_tokens=0)
     assert done.response.usage_estimated

@@ -53,6 +53,7 @@ class Request:
         conversation: What is asked; None for requests that are no part of one.
         texts: What is to be embedded; none for requests that do not embed.
         labels: What its cost is booked under.
+        unlisted: The field for which the vendor charges what no list of prices tells, if any.
         fit: Returns the request as it fits the context window, where that is in doubt; is given
             the request, since holding it would make a cycle, and whom to tell.
     """
@@ -66,6 +67,7 @@ class Request:
     conversation: Conversation | None = None
     texts: Sequence[str] = ()
     labels: "Labels | None" = None
+    unlisted: str | None = None
     fit: "Callable[[Request, Tell], Awaitable[Request]] | None" = None
 
     @property

@@ -86,15 +86,25 @@ class Pricing:
         """The provider's name."""
         return self._provider
 
-    def of(self, model: str, at: datetime | None = None) -> "Tariff":
-        """Return the prices that hold for what *model* was asked, now or at another time."""
-        return Tariff(self, model, at or datetime.now(UTC))
+    def of(
+        self, model: str, at: datetime | None = None, *, unlisted: str | None = None
+    ) -> "Tariff":
+        """Return the prices that hold for what *model* was asked, now or at another time.
 
-    def price(self, model: str, at: datetime | None = None) -> "Price | None":
-        """Return what *model* costs, now or at another time; None if nobody knows."""
-        return self._first((model,), at or datetime.now(UTC))
+        Args:
+            model: The model that was asked.
+            at: When; now if None.
+            unlisted: The field of the request for which lists of prices do not hold, if any.
+        """
+        return Tariff(self, model, at or datetime.now(UTC), unlisted)
 
-    def _first(self, models: Sequence[str], at: datetime) -> "Price | None":
+    def price(
+        self, model: str, at: datetime | None = None, *, unlisted: str | None = None
+    ) -> "Price | None":
+        """Return what *model* costs; None if nobody knows. The arguments are those of `of`."""
+        return self._first((model,), at or datetime.now(UTC), unlisted)
+
+    def _first(self, models: Sequence[str], at: datetime, unlisted: str | None) -> "Price | None":
         """Return the first price that is known, the user's before all others.
 
         None also where a source fails: no answer that was paid for is lost for want of its price,
@@ -103,7 +113,7 @@ class Pricing:
         from bruno_llm_base.cost.price import Price
 
         try:
-            price = self._asked(models, at)
+            price = self._asked(models, at, unlisted)
             if isinstance(price, Price | None):
                 return price
             raise TypeError(f"{type(price).__name__} is no Price")  # noqa: TRY301 - and is told so
@@ -111,7 +121,7 @@ class Pricing:
             self._tell_failure(models[-1])
             return None
 
-    def _asked(self, models: Sequence[str], at: datetime) -> "Price | None":
+    def _asked(self, models: Sequence[str], at: datetime, unlisted: str | None) -> "Price | None":
         from bruno_llm_base.cost.catalogue import FREE
 
         if self._prices is not None:
@@ -120,11 +130,18 @@ class Pricing:
                 return price
         if self._free is not None:
             return replace(FREE, source=self._free)
+        if unlisted is not None:
+            return None
         listed = (self.listed(model, at) for model in models)
         return next(filter(None, listed), None)
 
     def cost(
-        self, response: ModelResponse, model: str, at: datetime | None = None
+        self,
+        response: ModelResponse,
+        model: str,
+        at: datetime | None = None,
+        *,
+        unlisted: str | None = None,
     ) -> "Cost | None":
         """Return what an answer cost; None if nobody knows, with one warning per model.
 
@@ -132,11 +149,12 @@ class Pricing:
             response: The answer. It names the version that answered, whose price holds.
             model: The model that was asked, whose price holds where that of the version is unknown.
             at: When it was answered; now if None.
+            unlisted: The field of the request for which lists of prices do not hold, if any.
         """
         names = tuple(dict.fromkeys((response.model or model, model)))
-        price = self._first(names, at or datetime.now(UTC))
+        price = self._first(names, at or datetime.now(UTC), unlisted)
         if price is None:
-            self._warn(model)
+            self._warn(model, unlisted)
             return None
         return price.cost(response.usage, estimated=response.usage_estimated)
 
@@ -165,15 +183,18 @@ class Pricing:
             self._told.add(failed)
             _log.exception("a source of prices failed: what %s costs is unknown", model)
 
-    def _warn(self, model: str) -> None:
-        if model in self._told:
+    def _warn(self, model: str, unlisted: str | None) -> None:
+        if (told := f"{model}, {unlisted}") in self._told:
             return
-        self._told.add(model)
+        self._told.add(told)
+        advice = _OVERRIDE if _is_installed() else _INSTALL
+        if unlisted is not None:
+            advice = f"lists of prices do not tell what {unlisted} costs: {_OVERRIDE}"
         event = PriceUnknown(
             provider=self.provider,
             model=model,
             operation=self.operation,
-            advice=_OVERRIDE if _is_installed() else _INSTALL,
+            advice=advice,
         )
         tell(self._observers, event)
 
@@ -198,20 +219,31 @@ class InputPricing(Pricing):
 class Tariff:
     """The prices that hold for one answer: of the model that was asked, and of that time."""
 
-    __slots__ = ("_at", "_known", "_model", "_pricing")
+    __slots__ = ("_at", "_known", "_model", "_pricing", "_unlisted")
 
-    def __init__(self, pricing: Pricing, model: str, at: datetime) -> None:
+    def __init__(
+        self, pricing: Pricing, model: str, at: datetime, unlisted: str | None = None
+    ) -> None:
         self._pricing = pricing
         self._model = model
         self._at = at
+        self._unlisted = unlisted
         self._known: tuple[object, Cost | None] | None = None
+
+    def __str__(self) -> str:
+        """Return what it is about."""
+        return self._model if self._unlisted is None else f"{self._model} with {self._unlisted}"
+
+    def price(self) -> "Price | None":
+        """Return what tokens cost; None if nobody knows."""
+        return self._pricing.price(self._model, self._at, unlisted=self._unlisted)
 
     def cost(self, response: ModelResponse) -> "Cost | None":
         """Return what *response* cost; it is worked out once for the same usage."""
         counted = (response.usage, response.usage_estimated, response.model)
         known = self._known
         if known is None or known[0] != counted:
-            cost = self._pricing.cost(response, self._model, self._at)
+            cost = self._pricing.cost(response, self._model, self._at, unlisted=self._unlisted)
             known = self._known = (counted, cost)
         return known[1]
 

@@ -20,6 +20,7 @@ from bruno_llm_base.observe import (
     RequestStarted,
     tell,
 )
+from bruno_llm_base.pricing import Tariff
 from bruno_llm_base.retry import next_wait
 from bruno_llm_base.spending import Spending, fill_in
 from bruno_llm_base.types import NOTHING, Answer, Attempt, Json, ModelResponse, Usage
@@ -144,7 +145,7 @@ class Run:
         unread = 0 if request.operation == "stream" else pipeline.most_output(request.body or {})
         self._response = self._answer.whole()
         fill_in(self._response, request, unread=unread or 0)
-        self._response.pricing = pipeline.pricing.of(request.model or "")
+        self._response.pricing = self._tariff()
 
     def _hear_limits(self, exchange: Exchange) -> None:
         pipeline = self._pipeline
@@ -222,14 +223,18 @@ class Run:
             response = ModelResponse()
         self._pipeline.retry_budget.earn()
         fill_in(response, self.request)
-        response.pricing = self._pipeline.pricing.of(self.request.model or "")
-        if self._pipeline.learn is not None:
-            self._pipeline.learn(self.request, response)
+        response.pricing = self._tariff()
         response.provider = self._pipeline.provider
         response.request_id = response.request_id or exchange.request_id
         response.attempts = tuple(self._attempts)
         self._response = response
         self._end(RequestFinished, response=response)
+        if self._pipeline.learn is not None:
+            self._pipeline.learn(self.request, response)
+
+    def _tariff(self) -> Tariff:
+        request = self.request
+        return self._pipeline.pricing.of(request.model or "", unlisted=request.unlisted)
 
     async def again(self, error: LLMError) -> None:
         """Return when the request may be sent again.

@@ -63,6 +63,7 @@ class Spending:
                 most_input=lambda: request.most_input,
                 most_output=pipeline.most_output(request.body or {}),
                 labels=request.labels or pipeline.account.tracker.labels(),
+                unlisted=request.unlisted,
                 tell=tell,
             )
 

@@ -98,6 +98,10 @@ class Vendor(ABC):
     def open_transport(self) -> Transport:
         """Return a transport for the running event loop; the SDK is imported here."""
 
+    def plain_name(self, model: str) -> str:
+        """Return the one name of *model*, where users may write it in several ways."""
+        return model
+
     def read_address(self, value: str) -> str:
         """Return the URL that a value of the variable `base_url_env` stands for."""
         return value
@@ -123,6 +127,11 @@ class Vendor(ABC):
         """Return how many tokens *body* lets the model generate, reasoning included; None: any."""
         del body
         return 0  # of endpoints that only read
+
+    def unlisted(self, body: Json) -> str | None:
+        """Return the field of *body* for which the vendor charges what no list of prices tells."""
+        del body
+        return None
 
     def window_requests(self, model: str) -> tuple[tuple[str, str, Json | None], ...]:
         """Return what else tells the windows of models: method, path and body of requests."""

@@ -46,17 +46,32 @@ class Windows:
         self._given = None if given is None else Window(tokens=given, source="ContextPolicy.window")
         self._firm = firm
         self._learned: dict[str, Window] = {}
+        self._asked: set[str] = set()
 
     def of(self, model: str) -> Window | None:
         """Return the window of *model*: the user's word, else the server's."""
         return self._given or self._learned.get(model)
 
-    def learn(self, found: Mapping[str, int]) -> None:
-        """Remember what a server says of its models; what makes no sense is left out."""
+    def asks_for(self, model: str) -> bool:
+        """Whether the window of *model* is worth a question: once, if nobody has told it."""
+        new = self.of(model) is None and model not in self._asked
+        if new and len(self._asked) < _MOST_REMEMBERED:
+            self._asked.add(model)
+        return new
+
+    def learn(self, found: Mapping[str, int], *, refused: bool = False) -> None:
+        """Remember what a server says of its models; what makes no sense is left out.
+
+        Args:
+            found: The windows by model, in tokens.
+            refused: Whether a refusal says so. It may come from one of several servers at an
+                address, or be misread, so it is nothing to refuse other requests by.
+        """
+        firm = self._firm and not refused
         for model, tokens in found.items():
             room = model in self._learned or len(self._learned) < _MOST_REMEMBERED
             if room and is_whole(tokens, least=1):
-                self._learned[model] = Window(tokens=tokens, source="the server", firm=self._firm)
+                self._learned[model] = Window(tokens=tokens, source="the server", firm=firm)
 
 
 def reserved(window: Window, policy: ContextPolicy, most_output: int | None) -> int:

@@ -107,6 +107,16 @@ class ClaudeProvider(BaseProvider):
         tokens: int = data["input_tokens"]
         return tokens
 
+    def unlisted(self, body: Json) -> str | None:
+        if body.get("speed") not in (None, "standard"):
+            return "speed"
+        if body.get("mcp_servers"):
+            return "mcp_servers"
+        tools = body.get("tools")
+        if isinstance(tools, list) and not all(map(_is_the_users, tools)):
+            return "tools"  # that Anthropic runs, and charges by the use
+        return None
+
     def read_error(self, status: int, headers: Mapping[str, str], data: Json) -> ErrorFacts:
         return errors.read(data)
 
@@ -115,3 +125,8 @@ class ClaudeProvider(BaseProvider):
 
     def refused_options(self, model: str, options: Json) -> frozenset[str]:
         return _REFUSED.intersection(options)
+
+
+def _is_the_users(tool: object) -> bool:
+    """Whether a tool is run by whoever asks."""
+    return isinstance(tool, dict) and tool.get("type") in (None, "custom")

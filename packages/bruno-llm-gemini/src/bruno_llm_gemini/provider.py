@@ -72,6 +72,14 @@ class GeminiProvider(GeminiVendor, BaseProvider):
             part.usage = messages.usage(counts, ended=part.finish_reason is not None)
         return part
 
+    def unlisted(self, body: Json) -> str | None:
+        if body.get("cachedContent"):
+            return "cachedContent"  # its tokens are not in the body, and storing it costs as well
+        tools = body.get("tools")
+        if isinstance(tools, list) and not all(map(_is_the_users, tools)):
+            return "tools"  # that Google runs, and charges by the use
+        return None
+
     def most_output(self, body: Json) -> int | None:
         settings = body.get("generationConfig")
         if not isinstance(settings, dict):
@@ -89,3 +97,8 @@ class GeminiProvider(GeminiVendor, BaseProvider):
     def parse_count(self, data: Json) -> int:
         tokens: int = data.get("totalTokens", 0)  # a count of 0 is left out of Google's JSON
         return tokens
+
+
+def _is_the_users(tool: object) -> bool:
+    """Whether a tool is run by whoever asks."""
+    return isinstance(tool, dict) and tool.keys() <= {"functionDeclarations"}

@@ -75,6 +75,9 @@ class GeminiVendor(Vendor):
     def parse_models(self, data: Json) -> list[str]:
         return [_short(row["name"]) for row in data.get("models") or () if self._offers(row)]
 
+    def plain_name(self, model: str) -> str:
+        return _short(model)
+
     def parse_windows(self, data: Json, model: str) -> Mapping[str, int]:
         return {_short(row["name"]): row.get("inputTokenLimit") for row in data.get("models") or ()}
 

@@ -22,6 +22,10 @@ __all__ = ["OpenAIProvider"]
 _ALWAYS_REASONS = re.compile(r"o\d|gpt-5(?!\.|-chat)|gpt-[\d.]+-pro|gpt-6-astra|gpt-6\.1-sol")
 _REASONS_BY_DEFAULT = re.compile(r"gpt-5\.[5-9]|gpt-[6-9]")
 _REASONS_ON_DEMAND = re.compile(r"gpt-5\.[1-4]")
+# Lists of prices tell the standard tier's; searches cost by themselves, and a router's "models" may
+# answer with a dearer one than was asked.
+_LISTED_TIERS = (None, "auto", "default")
+_CHARGED_APART = ("web_search_options", "models")
 _OUTPUT_LIMITS = ("max_completion_tokens", "max_tokens")
 _SAMPLING = frozenset({"temperature", "top_p"})
 
@@ -85,6 +89,11 @@ class OpenAIProvider(OpenAIVendor, BaseProvider):
                 part.text = refusal
                 part.finish_reason, part.finish_detail = "content_filter", "refusal"
         return part
+
+    def unlisted(self, body: Json) -> str | None:
+        if body.get("service_tier") not in _LISTED_TIERS:
+            return "service_tier"
+        return next((name for name in _CHARGED_APART if name in body), None)
 
     def most_output(self, body: Json) -> int | None:
         named = [body[name] for name in _OUTPUT_LIMITS if is_whole(body.get(name), least=0)]

@@ -64,11 +64,11 @@ async def resolved(doubt: Doubt, policy: ContextPolicy) -> Conversation:
 
 
 async def _trimmed(doubt: Doubt, policy: ContextPolicy, counted: TokenCount) -> Cut:
-    costs = await asyncio.to_thread(_costs, doubt)
+    system, *costs = await asyncio.to_thread(_costs, doubt)
     # a guess may be too low: half of its error is allowed for, since all of it would waste much
     kept = reserved(doubt.window, policy, doubt.most_output)
     room = (doubt.window.tokens - kept) / (1 + counted.error / 2)
-    room -= doubt.extra + doubt.count(Conversation(doubt.conversation.system, ())).tokens
+    room -= doubt.extra + system
     if policy.strategy == "summarize" and policy.summarize is not None:
         return await summarized(
             doubt.conversation,
@@ -81,7 +81,10 @@ async def _trimmed(doubt: Doubt, policy: ContextPolicy, counted: TokenCount) -> 
 
 
 def _costs(doubt: Doubt) -> list[int]:
-    return [doubt.count(Conversation(None, (turn,))).tokens for turn in doubt.conversation.turns]
+    """Return what the system text takes, and each turn."""
+    system, turns = doubt.conversation
+    parts = [Conversation(system, ()), *(Conversation(None, (turn,)) for turn in turns)]
+    return [doubt.count(part).tokens for part in parts]
 
 
 def _refuse(doubt: Doubt, policy: ContextPolicy, counted: TokenCount) -> None:

@@ -16,7 +16,7 @@ from bruno_llm_base.types import ModelResponse
 from bruno_llm_base.values import INT64, shown
 
 if TYPE_CHECKING:
-    from bruno_llm_base.pricing import Pricing
+    from bruno_llm_base.pricing import Pricing, Tariff
 
 __all__ = ["Account", "Charge", "tracker_of"]
 
@@ -72,6 +72,7 @@ class Account:
         most_output: int | None,
         labels: Labels,
         tell: _Tell,
+        unlisted: str | None = None,
     ) -> "Charge":
         """Hold the most that a request can cost, if there is a budget, just before it is sent.
 
@@ -81,6 +82,7 @@ class Account:
             most_output: The most tokens that its output can take; None if nobody knows.
             labels: What it is for.
             tell: Tells its observers.
+            unlisted: The field of the request for which lists of prices do not hold, if any.
 
         Returns:
             What is to be settled or cancelled, whatever comes of the request.
@@ -90,25 +92,30 @@ class Account:
             ConfigurationError: Nobody knows what it might cost, or the tracker's file cannot be
                 used.
         """
-        hold = None
+        hold, tariff = None, self.pricing.of(model, unlisted=unlisted)
         if self.budget is not None:
-            needed = self._most(self.budget, model, most_input, most_output)
+            needed = self._most(self.budget, model, tariff, most_input, most_output)
             if needed:  # what costs nothing may be sent even when all is spent
                 hold = self.budget.hold(
                     needed,
                     lambda spent, allowed: tell(BudgetNearlySpent, spent=spent, allowed=allowed),
                 )
-        return Charge(self, model, labels, hold)
+        return Charge(self, model, tariff, labels, hold)
 
     def _most(
-        self, budget: Budget, model: str, most_input: Callable[[], int], most_output: int | None
+        self,
+        budget: Budget,
+        model: str,
+        tariff: "Tariff",
+        most_input: Callable[[], int],
+        most_output: int | None,
     ) -> Decimal:
-        price = self.pricing.price(model)
+        price = tariff.price()
         if price is None:
             if budget.on_unknown_price == "allow":
                 return Decimal(0)
             raise ConfigurationError(
-                f"nobody knows what {model} costs, so {budget} cannot hold: give its price,"
+                f"nobody knows what {tariff} costs, so {budget} cannot hold: give its price,"
                 f" CostTracker(prices={{{model!r}: Price(input=..., output=...)}}), or let it pass"
                 ' uncounted, Budget(on_unknown_price="allow")',
                 model=model,
@@ -130,11 +137,14 @@ class Charge:
     after the first call do nothing.
     """
 
-    __slots__ = ("_account", "_ended", "_hold", "_labels", "_model")
+    __slots__ = ("_account", "_ended", "_hold", "_labels", "_model", "_tariff")
 
-    def __init__(self, account: Account, model: str, labels: Labels, hold: Hold | None) -> None:
+    def __init__(
+        self, account: Account, model: str, tariff: "Tariff", labels: Labels, hold: Hold | None
+    ) -> None:
         self._account = account
         self._model = model
+        self._tariff = tariff
         self._labels = labels
         self._hold = hold
         self._ended = Lock()  # is taken once
@@ -148,7 +158,7 @@ class Charge:
         if not self._ended.acquire(blocking=False):
             return
         account, hold = self._account, self._hold
-        cost = account.pricing.cost(response, self._model)
+        cost = self._tariff.cost(response)
         paid = None if cost is None else cost.total
         estimated = response.usage_estimated
         if paid is None and hold is not None:

@@ -1,5 +1,7 @@
 """What a provider can tell of its models, and whether it can be used at all."""
 
+from contextlib import suppress
+
 from bruno_llm_base.exceptions import (
     ContextLengthExceededError,
     LLMError,
@@ -71,7 +73,13 @@ class Catalogue(Core):
             try:
                 await pipeline.call(request, self._parse_windows)
             except LLMError:
-                return  # it has been logged; the list of models is what was asked for
+                continue  # it has been logged; the list of models is what was asked for
+
+    async def _learn_window(self, model: str) -> None:
+        """Ask for the window of *model*, unless it is known or has been asked for."""
+        if self._windows.asks_for(model):
+            with suppress(LLMError):  # it has been logged, and is not what was asked for
+                await self._list_models(Retry(attempts=1), self._timeouts)
 
     async def _listed_window(self, model: str) -> Window | None:
         tokens = await self._pricing.window(model)
@@ -94,7 +102,7 @@ class Catalogue(Core):
     async def _explain(self, error: LLMError) -> None:
         """Name the models that are closest to an unknown one, and what may be done."""
         if isinstance(error, ContextLengthExceededError) and error.status_code and error.limit:
-            self._windows.learn({str(error.model): error.limit})
+            self._windows.learn({str(error.model): error.limit}, refused=True)
         if isinstance(error, ModelNotFoundError) and error.model is not None:
             await self._name_closest(error, error.model)
         await self._advise(error)

@@ -136,7 +136,7 @@ class Chat(Catalogue, Dialect):
             return self._model
         if not isinstance(model, str) or not model.strip() or not is_json(model):
             raise InvalidRequestError(f"model is {shown(model)}: give its name")
-        return model
+        return self.plain_name(model)
 
     def _warn(self, model: str, option: str) -> None:
         event = OptionDropped(provider=self.name, model=model, operation="chat", option=option)

@@ -81,7 +81,7 @@ class Core(Vendor):
         self._connections = RateLimit(max_concurrent=MAX_CONNECTIONS)
         self._access = find_access(self, settings, client)
         self._observers = checked_observers(observers)
-        self._model = settings.model or self.default_model
+        self._model = self.plain_name(settings.model or self.default_model)
         self._transports = PerLoop(needs=self.sdk)
         self._cost, self._budget = cost, budget
         self._account, self._pricing = self._money()

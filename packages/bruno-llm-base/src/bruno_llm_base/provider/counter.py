@@ -95,6 +95,7 @@ class Counter(Chat):
             )
             tell((log_event, *self._observers), event)
             return None
+        await self._learn_window(str(request.model))
         exact = self.count_error == 0
         source = f"{self.name}, {self.count_path}"
         return TokenCount(tokens=tokens, exact=exact, source=source, error=self.count_error)

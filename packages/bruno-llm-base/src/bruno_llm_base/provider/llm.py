@@ -160,6 +160,7 @@ class BaseProvider(Counter, LLMInterface):
             tokens=self._tokens(conversation, call),
             conversation=conversation,
             labels=labels,
+            unlisted=self.unlisted(body),
         )
         most = most_tokens(conversation, options)
         window, most_output = self._window(request), self.most_output(request.body or {})
