@@ -214,7 +214,7 @@ async def test_the_first_failure_stops_all_others():
     embeddings = make(server, batch_size=1, retry=Retry(attempts=1))
     with pytest.raises(ServiceUnavailableError) as caught:
         await embeddings.embed_texts(many)
-    assert len(server.batches) == 8
+    assert 3 < len(server.batches) <= 8
     assert server.active == 0
     assert len(caught.value.attempts) == 1
     assert "busy" in str(caught.value)
@@ -353,12 +353,12 @@ async def test_what_the_server_does_not_count_is_estimated():
 
 async def test_a_budget_holds_without_max_tokens_and_however_many_go_out_at_once():
     costs = tracker()
-    server = Server(document={"vectors": [[1.0] * 4], "read": 100})
+    server = Server(document={"vectors": [[1.0] * 4], "read": 60})
     budget = Budget(1000)
     embeddings = make(server, batch_size=1, cost=costs, budget=budget)
     with pytest.raises(BudgetExceededError):
         await embeddings.embed_texts(["x" * 60] * 50)
-    assert 0 < len(server.batches) <= 10
+    assert 10 < len(server.batches) <= 16
     assert costs.total().cost <= 1000
 
 
