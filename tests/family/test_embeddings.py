@@ -110,6 +110,7 @@ async def test_the_server_sees_that_whoever_waited_has_left(kind, server):
     heard = []
     server.say(*(Fault(then="stall") for _ in range(3)), to="embeddings")
     async with kind(**server.connection(), batch_size=1, observers=[heard.append]) as embeddings:
+        assert await embeddings.check_connection()  # loads the SDK
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(embeddings.embed_texts(["a", "b", "c"]), 0.5)
         for request in asked(server):
