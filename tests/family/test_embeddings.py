@@ -3,16 +3,20 @@
 import asyncio
 import importlib
 import json
+import math
 import pickle
 import subprocess
 import sys
 import threading
+from base64 import b64encode
+from functools import partial
 
 import pytest
 from bruno_llm_base import (
     Budget,
     BudgetExceededError,
     CostTracker,
+    InvalidResponseError,
     Price,
     RateLimit,
     RateLimitError,
@@ -20,7 +24,10 @@ from bruno_llm_base import (
     Usage,
 )
 from bruno_llm_base.observe import PriceUnknown, RequestAbandoned
+from bruno_llm_base.run import parsed
 from bruno_llm_base.testing import FakeAnswer, FakeError, Fault
+from hypothesis import given
+from hypothesis import strategies as st
 
 SDKS = {"openai", "google.genai", "httpx", "httpx2", "aiohttp", "genai_prices"}
 NAMES = {"openai": "OpenAI", "gemini": "Gemini", "ollama": "Ollama"}
@@ -86,13 +93,13 @@ async def test_a_budget_stops_them_before_they_are_sent(kind, server):
         return
     model = next(iter(server.embedding_models))
     costs = CostTracker(prices={model: Price(input=1_000_000, output=0, source="test")})
-    server.say(FakeAnswer(usage=Usage(input_tokens=10)), times=300, to="embeddings")
-    keywords = server.connection() | {"cost": costs, "budget": Budget(1000), "batch_size": 1}
+    server.say(FakeAnswer(usage=Usage(input_tokens=100)), times=300, to="embeddings")
+    keywords = server.connection() | {"cost": costs, "budget": Budget(10_000), "batch_size": 1}
     async with kind(model, **keywords) as embeddings:
         with pytest.raises(BudgetExceededError):
             await embeddings.embed_texts(["a", "b"] * 150)
     assert 80 < len(asked(server)) <= 100
-    assert 800 < costs.total().cost <= 1000
+    assert 8_000 < costs.total().cost <= 10_000
 
 
 async def test_a_limit_is_shared_by_all_that_are_given_it(kind, server):
@@ -160,6 +167,44 @@ def test_one_provider_embeds_in_two_loops_at_once(kind, server):
         thread.join()
     assert results[0] == results[1]
     assert len(results[0]) == 11
+
+
+NUMBERS = st.floats() | st.integers() | st.just(10**400)
+SCALARS = st.none() | st.booleans() | NUMBERS | st.text(max_size=8)
+JSON = st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner))
+ROW = st.fixed_dictionaries(
+    {},
+    optional={
+        "index": JSON,
+        "embedding": JSON | st.lists(NUMBERS) | st.binary().map(lambda b: b64encode(b).decode()),
+        "values": JSON | st.lists(NUMBERS),
+    },
+)
+DOCUMENT = st.fixed_dictionaries(
+    {},
+    optional={
+        "data": JSON | st.lists(ROW, max_size=3),
+        "embeddings": JSON | st.lists(ROW | st.lists(NUMBERS), max_size=3),
+        "usage": JSON | st.fixed_dictionaries({"prompt_tokens": JSON}),
+        "usageMetadata": JSON | st.fixed_dictionaries({"promptTokenCount": JSON}),
+        "prompt_eval_count": JSON,
+        "model": JSON,
+    },
+)
+
+
+@given(document=DOCUMENT, name=st.sampled_from(sorted(NAMES)))
+def test_whatever_a_server_sends_is_vectors_or_an_error_of_ours(document, name):
+    package = importlib.import_module(f"bruno_llm_{name}")
+    embeddings = getattr(package, f"{NAMES[name]}Embeddings")("nobodys-own", api_key="k")
+    try:
+        response = parsed(partial(embeddings._parse, 2), document)
+    except InvalidResponseError:
+        return
+    first, second = response.vectors
+    assert len(first) == len(second) == embeddings.get_dimension() > 0
+    assert all(math.isfinite(number) for number in first + second)
+    assert response.usage.output_tokens == 0
 
 
 def test_chat_loads_nothing_of_embeddings_and_embeddings_no_sdk(name):
