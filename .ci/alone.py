@@ -16,7 +16,7 @@ from typing import Any
 from unittest.mock import patch
 
 from bruno_core.registry.llm_registry import LLMProviderRegistry
-from bruno_llm_base import BaseProvider, LLMFactory, ProviderNotFoundError
+from bruno_llm_base import BaseProvider, EmbeddingFactory, LLMFactory, ProviderNotFoundError
 
 SDKS = {"claude": "anthropic", "gemini": "google.genai", "ollama": "ollama", "openai": "openai"}
 FAKES = {
@@ -113,6 +113,9 @@ def check_provider(name: str) -> None:
     assert SDKS[name] not in sys.modules, "listing and building import no SDK"
     with getattr(import_module(f"bruno_llm_{name}.testing"), FAKES[name])() as fake:
         asyncio.run(check_answers(LLMFactory.create(name, **fake.connection())))
+        for info in EmbeddingFactory.providers():
+            assert info.error is None, info
+            asyncio.run(check_embeds(EmbeddingFactory.create(name, **fake.connection())))
 
 
 async def check_answers(llm: Any) -> None:
@@ -122,6 +125,13 @@ async def check_answers(llm: Any) -> None:
         parts = [text async for text in llm.stream("Who is there?")]
     assert whole, "no answer"
     assert "".join(parts) == whole, (parts, whole)
+
+
+async def check_embeds(embeddings: Any) -> None:
+    """Texts get vectors, of the length that was promised."""
+    async with embeddings:
+        vectors = await embeddings.embed_texts(["Who is there?", "Nobody."])
+    assert [len(vector) for vector in vectors] == [embeddings.get_dimension()] * 2
 
 
 def listed() -> list[str]:

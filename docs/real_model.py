@@ -26,14 +26,19 @@ class RealModel:
 
     url: str
 
-    def __init__(self, api_key: str = "") -> None:
-        """Prepare it; without a key, every key will do."""
-        self._api_key = api_key
+    def __init__(self, api_key: str = "", *, embeddings: bool = False) -> None:
+        """Prepare it.
+
+        Args:
+            api_key: The key it wants; without one, every key will do.
+            embeddings: Whether it embeds too, at `/v1/embeddings`.
+        """
+        self._arguments = [api_key, "embeddings"] if embeddings else [api_key]
         self._process: subprocess.Popen[str]
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(  # noqa: S603 - this file
-            [sys.executable, __file__, self._api_key],
+            [sys.executable, __file__, *self._arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -58,7 +63,7 @@ class RealModel:
                 process.stdin.close()
 
 
-def _serve(api_key: str) -> object:
+def _serve(api_key: str, mode: str = "") -> object:
     """Start the server; it runs for as long as what is returned here lives."""
     import xllamacpp
 
@@ -70,6 +75,9 @@ def _serve(api_key: str) -> object:
     params.hostnames, params.port = ["127.0.0.1"], 0
     params.api_keys = [api_key] if api_key else []
     params.n_parallel, params.n_ctx, params.cache_ram_mib = 2, 4096, 0
+    if mode == "embeddings":
+        params.embedding = True
+        params.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
     # two threads wait for each other by spinning: where the cores are busy, one is 10 times faster
     params.cpuparams.n_threads = 1
     params.verbosity = -1

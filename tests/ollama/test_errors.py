@@ -123,7 +123,7 @@ async def test_the_model_has_to_be_there(server, model, ok):
         diagnosis = await llm.diagnose()
         assert await llm.check_connection() is ok
     assert diagnosis.ok is ok
-    assert diagnosis.models == FakeOllama.models
+    assert diagnosis.models == (*FakeOllama.models, *FakeOllama.embedding_models)
     assert ok or f"`ollama pull {model}`" in diagnosis.reason
 
 

@@ -6,7 +6,7 @@ A streamed answer is a series of partial `ModelResponse`s whose sum is the answe
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, replace
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from bruno_core.models import Message, MessageRole
 
@@ -288,7 +288,10 @@ class Answer:
         )
 
 
-def checked(part: ModelResponse) -> ModelResponse:
+_Response = TypeVar("_Response", bound=ModelResponse)
+
+
+def checked(part: _Response) -> _Response:
     """Return *part*, made of what it is declared to be made of; counts that are none become None.
 
     Raises:

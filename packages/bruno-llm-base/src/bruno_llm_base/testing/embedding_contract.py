@@ -240,6 +240,9 @@ class EmbeddingContract:
         self.run(keywords, test)
         wrong = keywords | {"api_key": "not-the-right-key"}
         assert not self.run(wrong, lambda e: e.check_connection())
+        with pytest.raises(AuthenticationError) as caught:
+            self.run(wrong, lambda e: e.embed_text("hi"))
+        assert wrong["api_key"] not in repr(caught.value)
 
     def test_usage_is_the_servers_and_else_estimated(
         self, server: FakeServer, keywords: dict[str, Any]
