@@ -1,7 +1,8 @@
 """Ollama's own API (https://docs.ollama.com/api/chat)."""
 
-from collections.abc import Mapping
-from typing import ClassVar
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, ClassVar
 
 from bruno_llm_base import (
     NOTHING,
@@ -16,11 +17,15 @@ from bruno_llm_base import (
     ModelResponse,
     ServiceUnavailableError,
 )
+from bruno_llm_base.exchange import Request
 from bruno_llm_base.framing import ndjson
 from bruno_llm_base.transport import HttpTransport, Transport, open_http_client
 from bruno_llm_base.values import is_whole
 
 from bruno_llm_ollama import address, errors, messages, windows
+
+if TYPE_CHECKING:
+    from bruno_llm_base.progress import Progress
 
 __all__ = ["OllamaProvider"]
 
@@ -59,7 +64,7 @@ class OllamaProvider(BaseProvider):
     free = "Ollama runs on your own machines"
     firm_windows = False  # allocated anew whenever the model is loaded
     cuts_prompts = True  # older servers, and those that are asked to
-    capabilities = frozenset({"chat", "streaming", "tools", "reasoning"})
+    capabilities = frozenset({"chat", "streaming", "tools", "reasoning", "pull"})
 
     def open_transport(self) -> Transport:
         access = self.access
@@ -137,6 +142,33 @@ class OllamaProvider(BaseProvider):
         if isinstance(error, ServiceUnavailableError) and error.status_code is None:
             return "start Ollama with `ollama serve`, or set OLLAMA_HOST"
         return ""
+
+    def pull(self, model: str | None = None) -> "AsyncGenerator[Progress, None]":
+        """Let Ollama fetch *model*, or the provider's own, and yield how far it has come.
+
+        What was fetched before an error or an interruption is kept by the server, which goes on
+        from there the next time.
+
+        Raises:
+            ModelNotFoundError: There is no such model in the library.
+            LLMError: The server cannot be reached, or could not fetch it.
+        """
+        from bruno_llm_ollama import pulling  # most programs pull nothing
+
+        name = self._named(model)
+        request = Request(
+            operation="pull", path="/api/pull", body={"model": name, "stream": True}, model=name
+        )
+        # a server that checks what it has fetched is silent for minutes
+        timeouts = replace(self.timeouts, first_token=None, between_tokens=None)
+        pipeline = self._pipeline(self._retry, timeouts, self._explain_pull)
+        return pipeline.follow(request, pulling.read, pulling.is_last)
+
+    async def _explain_pull(self, error: LLMError) -> None:
+        if isinstance(error, ModelNotFoundError):
+            error.message += "; https://ollama.com/library lists what there is"
+        else:
+            await self._advise(error)
 
     def read_address(self, value: str) -> str:
         return address.read(value)
