@@ -1,12 +1,16 @@
 """Run by the Python of an environment in which one distribution was installed: does it work?"""
 
-# ruff: noqa: INP001, S101 - a script, and all it does is assert
+# ruff: noqa: INP001, S101, S603 - a script, and all it does is assert
 
 import asyncio
+import json
 import os
+import subprocess
 import sys
+import sysconfig
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -31,6 +35,7 @@ def main(distribution: str) -> None:
         check_provider(provider)
     else:
         assert listed() == sorted(SDKS), listed()
+        check_command()
 
 
 def check_base() -> None:
@@ -43,6 +48,23 @@ def check_base() -> None:
     except ProviderNotFoundError as error:
         advice = str(error)
     assert "pip install bruno-llm-claude" in advice, advice
+    done = command("providers")
+    assert done.returncode == 1, done
+    assert "pip install 'bruno-llm-base[cli]'" in done.stderr, done
+
+
+def check_command() -> None:
+    """The umbrella brings all that the command needs."""
+    done = command("providers", "--json")
+    assert done.returncode == 0, done
+    found = [row["provider"] for row in json.loads(done.stdout)["providers"]]
+    assert found == sorted(SDKS), found
+
+
+def command(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Run `bruno-llm` as it is installed here."""
+    script = Path(sysconfig.get_path("scripts")) / "bruno-llm"
+    return subprocess.run([script, *arguments], capture_output=True, text=True, check=False)
 
 
 def check_provider(name: str) -> None:
