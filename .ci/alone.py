@@ -1,11 +1,13 @@
 """Run by the Python of an environment in which one distribution was installed: does it work?"""
 
-# ruff: noqa: INP001, S101 - a script, and all it does is assert
+# ruff: noqa: INP001, S101, S603 - a script, and all it does is assert
 
 import asyncio
+import json
 import os
 import subprocess
 import sys
+import sysconfig
 import tempfile
 from importlib import import_module
 from importlib.metadata import distribution as distribution_of
@@ -61,6 +63,7 @@ def main(distribution: str) -> None:
         check_provider(provider)
     else:
         check_umbrella()
+        check_command()
 
 
 def check_umbrella() -> None:
@@ -84,6 +87,23 @@ def check_base() -> None:
     except ProviderNotFoundError as error:
         advice = str(error)
     assert "pip install bruno-llm-claude" in advice, advice
+    done = command("providers")
+    assert done.returncode == 1, done
+    assert "pip install 'bruno-llm-base[cli]'" in done.stderr, done
+
+
+def check_command() -> None:
+    """The umbrella brings all that the command needs."""
+    done = command("providers", "--json")
+    assert done.returncode == 0, done
+    found = [row["provider"] for row in json.loads(done.stdout)["providers"]]
+    assert found == sorted(SDKS), found
+
+
+def command(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Run `bruno-llm` as it is installed here."""
+    script = Path(sysconfig.get_path("scripts")) / "bruno-llm"
+    return subprocess.run([script, *arguments], capture_output=True, text=True, check=False)
 
 
 def check_testing() -> None:
@@ -95,7 +115,7 @@ def check_testing() -> None:
         Path(folder, "test_kit.py").write_text(KIT)
         command = [sys.executable, "-I", "-m", "pytest", "-p", "no:cacheprovider", folder]
         command += ["-k", "test_mock or test_fake or test_it_is_an_llm"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert "1 failed, 1 passed" in done.stdout, done.stdout
     assert "assert 'another' is None" in done.stdout, done.stdout
     assert "pip install 'bruno-llm-testing[openai]'" in done.stdout, done.stdout

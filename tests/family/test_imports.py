@@ -17,7 +17,7 @@ SDKS = {
     "ollama",
     "genai_prices",
 }
-LATE = {"tomllib", "urllib.request", "http.client", "tiktoken", "bpe_openai"}
+LATE = {"typer", "tomllib", "urllib.request", "http.client", "tiktoken", "bpe_openai"}
 MODULES = {"base": 52, "openai": 56, "claude": 56, "gemini": 58, "ollama": 58}
 """The most that importing a package may load, beside what it cannot do without."""
 

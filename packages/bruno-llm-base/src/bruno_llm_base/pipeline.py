@@ -1,13 +1,14 @@
 """The path of a request: sent, sent again, read, and ended whatever happens.
 
-`Pipeline.call` serves any JSON endpoint and `Pipeline.stream` any streamed one.
+`Pipeline.call` serves any JSON endpoint, `Pipeline.stream` any streamed answer of a model, and
+`Pipeline.follow` any other stream.
 """
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from bruno_llm_base.exceptions import LLMError
+from bruno_llm_base.exceptions import LLMError, StreamError
 from bruno_llm_base.exchange import ReadError, Request
 from bruno_llm_base.failures import answer_text
 from bruno_llm_base.limits import LimitState, RateLimit
@@ -103,6 +104,47 @@ class Pipeline:
         """
         state = StreamState()
         return TextStream(_texts(Run(self, request), parse, state), state)
+
+    async def follow(
+        self, request: Request, parse: Callable[[Json], _T], is_last: Callable[[_T], bool]
+    ) -> AsyncGenerator[_T, None]:
+        """Send *request* and yield what *parse* makes of each document of the answer, as it comes.
+
+        Args:
+            request: What to send.
+            parse: Reads one document.
+            is_last: Says whether something is the end of the answer.
+
+        Raises:
+            LLMError: It failed for good, or the answer breaks off before its end.
+        """
+        run = Run(self, request)
+        try:
+            while True:
+                try:
+                    exchange = await run.begin()
+                    await exchange.send(run.request, stream=True)
+                    while (batch := await exchange.batch()) is not None:
+                        exchange.expect_more()
+                        for document in batch:
+                            item = parsed(parse, exchange.read(document))
+                            run.delivered()
+                            if is_last(item):
+                                run.finish(exchange, None)
+                                yield item
+                                return
+                            yield item
+                    raise StreamError("the stream ended before the answer was complete")
+                except LLMError as error:
+                    failure = error
+                finally:
+                    await run.end()
+                try:
+                    await run.again(failure)
+                finally:
+                    del failure  # its traceback holds this frame: together, a cycle
+        finally:
+            run.close()
 
 
 async def _texts(

@@ -176,6 +176,10 @@ class Run:
         if heard and answer.begun:
             exchange.expect_more()
 
+    def delivered(self) -> None:
+        """Note that the caller has some of the answer: from now on it is not asked for again."""
+        self._spoken = True
+
     def recount(
         self, exchange: Exchange, rest: list[bytes], parse: Callable[[Json], ModelResponse]
     ) -> Usage:

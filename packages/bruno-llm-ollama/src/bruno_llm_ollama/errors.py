@@ -27,6 +27,7 @@ _TOO_LONG = re.compile(
     r"|is too large to process"  # texts to embed
     r"|exceeds the available context size|exceed_context_size_error"
 )
+_NO_SUCH = re.compile(r"pull model manifest: .*(file does not exist|not found)")
 _USED_UP = re.compile(r"reached your \w+ usage limit")
 
 # Ollama passes llama-server's error document on as text: these are fields of it.
@@ -47,6 +48,8 @@ def read(status: int, data: Json) -> ErrorFacts:
             limit=_number(_LIMIT, said),
             actual=_number(_ACTUAL, said),
         )
+    if _NO_SUCH.search(said):
+        return ErrorFacts(kind=ModelNotFoundError, message=_sentence(said))
     used_up = status in (200, 429) and _USED_UP.search(said)
     kind = QuotaExceededError if used_up else _BY_STATUS.get(status)
     return ErrorFacts(kind=kind, message=_sentence(said))

@@ -1,14 +1,27 @@
 """Ollama's own API (https://docs.ollama.com/api/chat)."""
 
-from collections.abc import Mapping
-from typing import ClassVar
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, ClassVar
 
-from bruno_llm_base import NOTHING, BaseProvider, Conversation, Json, ModelResponse
+from bruno_llm_base import (
+    NOTHING,
+    BaseProvider,
+    Conversation,
+    Json,
+    LLMError,
+    ModelNotFoundError,
+    ModelResponse,
+)
+from bruno_llm_base.exchange import Request
 from bruno_llm_base.options import merged
 from bruno_llm_base.values import is_whole
 
 from bruno_llm_ollama import messages
 from bruno_llm_ollama.vendor import OllamaVendor
+
+if TYPE_CHECKING:
+    from bruno_llm_base.progress import Progress
 
 __all__ = ["OllamaProvider"]
 
@@ -39,7 +52,7 @@ class OllamaProvider(OllamaVendor, BaseProvider):
         "max_tokens": "options.num_predict",
     }
     cuts_prompts = True  # older servers, and those that are asked to
-    capabilities = frozenset({"chat", "streaming", "tools", "reasoning"})
+    capabilities = frozenset({"chat", "streaming", "tools", "reasoning", "pull"})
 
     def build_request(self, conversation: Conversation, options: Json, *, stream: bool) -> Json:
         body = {
@@ -79,3 +92,30 @@ class OllamaProvider(OllamaVendor, BaseProvider):
         size = own.get("num_ctx") if isinstance(own, dict) else None
         # who has Ollama cut what does not fit is not to be refused for it
         return size if is_whole(size, least=1) and not body.get("truncate") else None
+
+    def pull(self, model: str | None = None) -> "AsyncGenerator[Progress, None]":
+        """Let Ollama fetch *model*, or the provider's own, and yield how far it has come.
+
+        What was fetched before an error or an interruption is kept by the server, which goes on
+        from there the next time.
+
+        Raises:
+            ModelNotFoundError: There is no such model in the library.
+            LLMError: The server cannot be reached, or could not fetch it.
+        """
+        from bruno_llm_ollama import pulling  # most programs pull nothing
+
+        name = self._named(model)
+        request = Request(
+            operation="pull", path="/api/pull", body={"model": name, "stream": True}, model=name
+        )
+        # a server that checks what it has fetched is silent for minutes
+        timeouts = replace(self.timeouts, first_token=None, between_tokens=None)
+        pipeline = self._pipeline(self._retry, timeouts, self._explain_pull)
+        return pipeline.follow(request, pulling.read, pulling.is_last)
+
+    async def _explain_pull(self, error: LLMError) -> None:
+        if isinstance(error, ModelNotFoundError):
+            error.message += "; https://ollama.com/library lists what there is"
+        else:
+            await self._advise(error)

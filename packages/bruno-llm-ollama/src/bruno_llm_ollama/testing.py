@@ -18,6 +18,7 @@ __all__ = ["FakeOllama"]
 
 _CREATED = "2026-11-22T09:36:18.123456789Z"
 _VERSION = "0.40.0"
+_NO_MANIFEST = "pull model manifest: file does not exist"
 _THINKING = ("qwen3:8b", "gpt-oss:20b")
 _DONE: dict[FinishReason, str] = {"length": "length"}  # it has no other words than that and "stop"
 _ERRORS: dict[str, tuple[int, str]] = {
@@ -49,6 +50,8 @@ class FakeOllama(FakeServer):
     Attributes:
         loaded: The models in memory, and the context window that each was given.
         num_ctx: The windows that models' own files ask for.
+        library: The models that can be pulled.
+        pulled: The models that were; they are there beside `models`.
     """
 
     models = ("llama3.2:latest", "qwen3:8b", "gpt-oss:20b")
@@ -56,6 +59,7 @@ class FakeOllama(FakeServer):
         "nomic-embed-text:latest": 768,
         "all-minilm:latest": 384,
     }
+    library: ClassVar[tuple[str, ...]] = (*models, "smollm2:135m")
     content_type = "application/x-ndjson"
     ping = b"\n"  # from gateways; Ollama sends none
     garbage = b'{"broken\n'
@@ -64,13 +68,14 @@ class FakeOllama(FakeServer):
         super().__init__()
         self.loaded: dict[str, int] = {}
         self.num_ctx: dict[str, int] = {}
+        self.pulled: list[str] = []
 
     def connection(self) -> dict[str, Any]:
         return {"base_url": self.address}
 
     def operation(self, request: Received) -> Operation:
         match request.method, request.path:
-            case "POST", "/api/chat":
+            case "POST", "/api/chat" | "/api/pull":
                 return "chat" if request.body.get("stream") is False else "stream"
             case "POST", "/api/embed":
                 return "embeddings"
@@ -81,18 +86,30 @@ class FakeOllama(FakeServer):
     def refuse(self, request: Received) -> FakeError | None:
         if request.headers.get("authorization") not in (None, f"Bearer {self.api_key}"):
             return FakeError(kind="authentication")
-        if request.method == "GET":
-            return None
+        if request.path == "/api/pull":
+            return self._refuse_pull(request)
+        return None if request.method == "GET" else self._refuse_chat(request)
+
+    def _refuse_chat(self, request: Received) -> FakeError | None:
         if wrong := next(_misfits(request.body), None):
             return FakeError(kind="invalid_request", param=wrong)
         model = _tagged(request.body["model"])
-        if model not in (self.models, self.embedding_models)[request.path == "/api/embed"]:
+        known = model in self.embedding_models if request.path == "/api/embed" else self._has(model)
+        if not known:
             return FakeError(kind="model_not_found")
-        if request.body.get("think") and model not in _THINKING:
+        if request.body.get("think") and _tagged(request.body["model"]) not in _THINKING:
             return FakeError(kind="invalid_request", param="think")
         return None
 
+    def _refuse_pull(self, request: Received) -> FakeError | None:
+        # what is wrong is said inside the answer, unless there is no stream to say it in
+        unknown = _tagged(request.body["model"]) not in self.library
+        unstreamed = request.body.get("stream") is False
+        return FakeError(kind="model_not_found") if unknown and unstreamed else None
+
     def render_answer(self, answer: FakeAnswer, request: Received) -> Json:
+        if request.path == "/api/pull":
+            return self._pulled(request)[-1]
         if not request.body.get("messages"):
             return self._line(request, {"content": ""}, done_reason=_load(request))
         message: Json = {"content": answer.text}
@@ -103,6 +120,8 @@ class FakeOllama(FakeServer):
         return self._line(request, message, **_end(answer))
 
     def render_stream(self, answer: FakeAnswer, request: Received) -> list[bytes]:
+        if request.path == "/api/pull":
+            return [_ndjson(line) for line in self._pulled(request)]
         if not request.body.get("messages"):
             return [_ndjson(self.render_answer(answer, request))]
         messages: list[Json] = []
@@ -120,6 +139,8 @@ class FakeOllama(FakeServer):
         model = request.body.get("model")
         if error.kind == "context_length":
             return 400, {"error": _llama_error(error)}
+        if error.kind == "model_not_found" and request.path == "/api/pull":
+            return 500, {"error": _NO_MANIFEST}
         if error.kind == "model_not_found":
             return 404, {"error": f"model '{model}' not found"}
         if error.kind == "invalid_request":
@@ -131,7 +152,7 @@ class FakeOllama(FakeServer):
         return _ndjson(self.render_error(error, request)[1])
 
     def render_models(self) -> Json:
-        return {"models": [_model(name) for name in (*self.models, *self.embedding_models)]}
+        return {"models": [_model(name) for name in self._offered]}
 
     def render_embeddings(self, tokens: int, request: Received) -> Json:
         body = request.body
@@ -155,9 +176,24 @@ class FakeOllama(FakeServer):
             return self._show(request)
         return web.Response(status=404, text="404 page not found")
 
+    def _has(self, model: str) -> bool:
+        return model in self.models or model in self.pulled
+
+    @property
+    def _offered(self) -> list[str]:
+        return list(dict.fromkeys((*self.models, *self.pulled, *self.embedding_models)))
+
+    def _pulled(self, request: Received) -> list[Json]:
+        """Return the reports of a pull; a model that the library lacks is an error inside."""
+        model = _tagged(request.body["model"])
+        if model not in self.library:
+            return [{"status": "pulling manifest"}, {"error": _NO_MANIFEST}]
+        self.pulled.append(model)
+        return list(_reports(model))
+
     def _show(self, request: Received) -> web.Response:
         model = _tagged(request.body["model"])
-        if model not in (*self.models, *self.embedding_models):
+        if model not in self._offered:
             return web.json_response({"error": f"model '{model}' not found"}, status=404)
         asked = self.num_ctx.get(model)
         parameters = 'stop                           "<|eot_id|>"'
@@ -209,6 +245,19 @@ def _complaint(param: str | None, model: str | None) -> str:
     if param == "think":
         return f'"{model}" does not support thinking'
     return f"json: cannot unmarshal into Go struct field ChatRequest.{param}"
+
+
+def _reports(model: str) -> Iterator[Json]:
+    """Yield what a pull reports: `completed` is left out while it is 0, as the server does."""
+    yield {"status": "pulling manifest"}
+    for layer, total in (("weights", 2_019_377_376), ("template", 1_429)):
+        digest = f"sha256:{hashlib.sha256(f'{model} {layer}'.encode()).hexdigest()}"
+        report = {"status": f"pulling {digest[7:19]}", "digest": digest, "total": total}
+        yield report
+        yield report | {"completed": total // 2}
+        yield report | {"completed": total}
+    for status in ("verifying sha256 digest", "writing manifest", "success"):
+        yield {"status": status}
 
 
 def _llama_error(error: FakeError) -> str:

@@ -1,6 +1,7 @@
 """What a provider can tell of its models, and whether it can be used at all."""
 
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from bruno_llm_base.exceptions import (
     ContextLengthExceededError,
@@ -15,6 +16,9 @@ from bruno_llm_base.provider.core import Core
 from bruno_llm_base.types import Json
 from bruno_llm_base.vendor import Diagnosis
 from bruno_llm_base.windows import Window
+
+if TYPE_CHECKING:
+    from bruno_llm_base.cost.price import Price
 
 __all__ = ["Catalogue"]
 
@@ -53,6 +57,11 @@ class Catalogue(Core):
         """
         model = model or self._model
         return self._windows.of(model) or await self._listed_window(model)
+
+    async def price(self, model: str | None = None) -> "Price | None":
+        """Return what *model* costs now, in USD per million tokens; None if nobody knows."""
+        await self._pricing.load()
+        return self._pricing.price(model or self._model)
 
     async def _list_models(self, retry: Retry, timeouts: Timeouts) -> list[str]:
         request = Request(

@@ -1,0 +1,69 @@
+"""What people and programs see: answers on stdout, all else on stderr."""
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = ["console", "plain", "say", "show_document", "show_table", "write"]
+
+# What a terminal may take for a command: C0 but for tab and line feed, DEL, C1.
+_CONTROLS = dict.fromkeys(
+    (*range(9), *range(11, 32), 127, *range(128, 160)), "\N{REPLACEMENT CHARACTER}"
+)
+_WIDE = 200  # columns: what is no terminal cuts no lines
+
+
+def say(message: str) -> None:
+    """Tell the user something on stderr, in one paragraph."""
+    sys.stderr.write(f"bruno-llm: {plain(message)}\n")
+    sys.stderr.flush()
+
+
+def write(text: str, to: TextIO | None = None) -> None:
+    """Write a piece of an answer at once; on a terminal, without what could steer it."""
+    out = to or sys.stdout
+    out.write(plain(text) if out.isatty() else text)
+    out.flush()
+
+
+def plain(text: str) -> str:
+    """Return *text*, which a server may have sent, without control characters."""
+    return text.translate(_CONTROLS)
+
+
+def show_document(document: object) -> None:
+    """Print one JSON document; in ASCII, so that every terminal and pipe leaves it whole."""
+    write(json.dumps(document, indent=2) + "\n")
+
+
+def show_table(
+    titles: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[str] = ()
+) -> None:
+    """Print a table for people.
+
+    Args:
+        titles: The columns' titles.
+        rows: The cells, one for each title.
+        right: The titles of the columns whose cells are flush right.
+    """
+    from rich import box  # slow to load
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for title in titles:
+        table.add_column(title, justify="right" if title in right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(plain(cell)) for cell in row))
+    console().print(table)
+
+
+def console() -> "Console":
+    """Return stdout for what is drawn; colours are for terminals, and not if NO_COLOR is set."""
+    from rich.console import Console  # slow to load
+
+    return Console(width=None if sys.stdout.isatty() else _WIDE, highlight=False)

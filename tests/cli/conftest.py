@@ -1,0 +1,115 @@
+"""The command, in this process and in others, and the servers that it talks to."""
+
+import os
+import subprocess
+import sys
+import textwrap
+
+import pytest
+from bruno_llm_base.cli.app import app
+from bruno_llm_claude.testing import FakeClaude
+from bruno_llm_gemini.testing import FakeGemini
+from bruno_llm_ollama.testing import FakeOllama
+from bruno_llm_openai.testing import FakeOpenAI
+from typer.testing import CliRunner
+
+MAIN = "from bruno_llm_base.cli import main; main()"
+
+
+@pytest.fixture
+def bruno_llm():
+    """Run the command in this process."""
+
+    def run(*arguments, text=None):
+        done = CliRunner().invoke(app, list(map(str, arguments)), input=text, prog_name="bruno-llm")
+        if done.exception is not None and not isinstance(done.exception, SystemExit):
+            raise done.exception
+        return done
+
+    return run
+
+
+@pytest.fixture
+def process():
+    """Run the command in a process of its own."""
+
+    def run(*arguments, main=MAIN, env=None, **options):
+        return subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", main, *map(str, arguments)],
+            capture_output=True,
+            check=False,
+            env={**os.environ, **(env or {})},
+            timeout=60,
+            **options,
+        )
+
+    return run
+
+
+@pytest.fixture(autouse=True)
+def _plain(monkeypatch):
+    """The machine's colours and width reach no test."""
+    for name in ("FORCE_COLOR", "NO_COLOR", "COLUMNS", "GITHUB_ACTIONS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+
+
+@pytest.fixture
+def openai(monkeypatch):
+    with FakeOpenAI() as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", f"{server.address}/v1")
+        monkeypatch.setenv("OPENAI_API_KEY", server.api_key)
+        yield server
+
+
+@pytest.fixture
+def claude(monkeypatch):
+    with FakeClaude() as server:
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", server.address)
+        monkeypatch.setenv("ANTHROPIC_API_KEY", server.api_key)
+        yield server
+
+
+@pytest.fixture
+def gemini(monkeypatch):
+    with FakeGemini() as server:
+        monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", server.address)
+        monkeypatch.setenv("GEMINI_API_KEY", server.api_key)
+        yield server
+
+
+@pytest.fixture
+def ollama(monkeypatch):
+    with FakeOllama() as server:
+        monkeypatch.setenv("OLLAMA_HOST", server.address)
+        yield server
+
+
+@pytest.fixture
+def nobody(monkeypatch):
+    """An Ollama that is not running."""
+    with FakeOllama() as server:
+        address = server.address
+    monkeypatch.setattr("bruno_llm_ollama.OllamaProvider.default_base_url", address)
+    return address
+
+
+@pytest.fixture
+def publish(tmp_path, monkeypatch):
+    """Install a distribution that consists of one module and one entry point."""
+    folder = tmp_path / "installed"
+    folder.mkdir()
+    monkeypatch.syspath_prepend(folder)
+
+    def publish(name, source, attribute="Provider"):
+        module = f"third_party_{name}"
+        (folder / f"{module}.py").write_text(textwrap.dedent(source))
+        info = folder / f"{module}-1.2.3.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Name: third-party-{name}\nVersion: 1.2.3\n")
+        points = f"[bruno.llm_providers]\n{name} = {module}:{attribute}\n"
+        (info / "entry_points.txt").write_text(points)
+        monkeypatch.delitem(sys.modules, module, raising=False)
+        return folder
+
+    return publish

@@ -1,0 +1,219 @@
+"""One question, one answer: what is sent, and what is printed where."""
+
+import json
+from decimal import Decimal
+
+import pytest
+from bruno_llm_base import CostTracker, ToolCall
+from bruno_llm_base.testing import FakeAnswer, FakeError, Fault
+
+HELLO = "Hello from the fake server.\n"
+
+
+def test_nothing_but_the_answer_is_on_stdout(bruno_llm, openai):
+    done = bruno_llm("ask", "-p", "openai", "Who", "is there?")
+    assert (done.exit_code, done.stdout, done.stderr) == (0, HELLO, "")
+    (body,) = openai.bodies
+    assert body["messages"] == [{"role": "user", "content": "Who is there?"}]
+    assert body["stream"] is True
+
+
+def test_the_answer_ends_with_one_line_feed(bruno_llm, openai):
+    openai.say(FakeAnswer(text="It ends.\n"), times=2)
+    for how in ((), ("--no-stream",)):
+        assert bruno_llm("ask", "-p", "openai", *how, "hi").stdout == "It ends.\n"
+    assert [body.get("stream", False) for body in openai.bodies] == [True, False]
+
+
+def test_options_reach_the_server(bruno_llm, ollama):
+    options = ("--system", "Be brief.", "--max-tokens", 9, "--temperature", 0.5, "--timeout", 20)
+    own = ("-o", "num_ctx=8192", "-o", "keep_alive=5m", "--option", 'stop=["x"]')
+    done = bruno_llm("ask", "-p", "ollama", "-m", "qwen3:8b", *options, *own, "hi")
+    assert done.exit_code == 0, done.stderr
+    (body,) = ollama.bodies
+    assert (body["model"], body["messages"][0]["content"]) == ("qwen3:8b", "Be brief.")
+    given = {"num_predict": 9, "temperature": 0.5, "num_ctx": 8192, "stop": ["x"]}
+    assert (body["keep_alive"], body["options"]) == ("5m", given)
+
+
+def test_what_is_piped_goes_before_the_question(bruno_llm, openai):
+    bruno_llm("ask", "-p", "openai", "Summarize", text="\ufeffa long\ntext é\n")
+    bruno_llm("ask", "-p", "openai", text="only this")
+    asked = [body["messages"][0]["content"] for body in openai.bodies]
+    assert asked == ["a long\ntext é\n\nSummarize", "only this"]
+
+
+@pytest.mark.parametrize(("text", "cure"), [("", "as an argument"), (b"\xe9t\xe9", "UTF-8")])
+def test_without_a_text_nothing_is_sent(bruno_llm, openai, text, cure):
+    done = bruno_llm("ask", "-p", "openai", text=text)
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert cure in done.stderr
+    assert not openai.received
+
+
+def test_all_that_is_known_as_json(bruno_llm, openai):
+    call = ToolCall(id="call_1", name="weather", arguments='{"city": "Rome"}')
+    openai.say(FakeAnswer(text="Grüße 👋", tool_calls=(call,), finish_reason="tool_call"))
+    done = bruno_llm("ask", "-p", "openai", "--json", "hi")
+    assert done.stdout.isascii()
+    document = json.loads(done.stdout)
+    assert document["text"] == "Grüße 👋"
+    assert document["tool_calls"] == [
+        {"id": "call_1", "name": "weather", "arguments": '{"city": "Rome"}'}
+    ]
+    assert (document["finish_reason"], document["provider"]) == ("tool_call", "openai")
+    assert (document["model"], document["attempts"]) == ("gpt-6.1-terra", 1)
+    usage = document["usage"]
+    assert (usage["input_tokens"], usage["output_tokens"]) == (11, 7)
+    assert Decimal(document["cost"]) > 0
+    assert set(document) == {
+        *("text", "reasoning", "tool_calls", "finish_reason", "finish_detail", "provider"),
+        *("model", "id", "request_id", "usage", "usage_estimated", "cost", "attempts"),
+    }
+
+
+def test_an_unknown_price_is_null_and_a_free_answer_costs_nothing(
+    bruno_llm, openai, ollama, monkeypatch
+):
+    monkeypatch.setattr(type(openai), "models", ("my-own-model",))
+    document = bruno_llm("ask", "-p", "openai", "-m", "my-own-model", "--json", "hi").stdout
+    assert json.loads(document)["cost"] is None
+    document = bruno_llm("ask", "-p", "ollama", "--json", "hi").stdout
+    assert Decimal(json.loads(document)["cost"]) == 0
+
+
+def test_an_answer_that_breaks_off_is_said_to(bruno_llm, openai):
+    openai.say(FakeAnswer(text="It was", finish_reason="length"), times=2)
+    for how in ((), ("--no-stream",)):
+        done = bruno_llm("ask", "-p", "openai", *how, "hi")
+        assert (done.exit_code, done.stdout) == (0, "It was\n")
+        assert "--max-tokens" in done.stderr
+
+
+@pytest.mark.parametrize("how", [(), ("--no-stream",), ("--json",)])
+def test_errors_are_one_sentence(bruno_llm, openai, monkeypatch, how):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-canary-7391")
+    done = bruno_llm("ask", "-p", "openai", *how, "hi")
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert done.stderr.startswith("bruno-llm: ")
+    assert "OPENAI_API_KEY" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert "canary" not in done.output
+
+
+def test_what_had_come_before_an_error_is_kept(bruno_llm, openai):
+    openai.say(FakeError(kind="server_error", in_stream=True))
+    done = bruno_llm("ask", "-p", "openai", "hi")
+    assert done.exit_code == 1
+    assert HELLO.startswith(done.stdout.rstrip("\n"))
+    assert done.stdout.endswith("\n")
+    assert done.stderr.startswith("bruno-llm: ")
+
+
+def test_a_refused_option_is_told(bruno_llm, claude):
+    done = bruno_llm("ask", "-p", "claude", "--temperature", 0.5, "hi")
+    assert (done.exit_code, done.stdout) == (0, HELLO)
+    assert "option dropped" in done.stderr
+    assert "temperature" in done.stderr
+
+
+def test_requests_are_logged_on_stderr_when_asked_for(bruno_llm, openai):
+    done = bruno_llm("ask", "-p", "openai", "-v", "hi")
+    assert done.stdout == HELLO
+    assert "request finished" in done.stderr
+    assert "request started" not in done.stderr
+    assert "request started" in bruno_llm("ask", "-p", "openai", "-vv", "hi").stderr
+    assert bruno_llm("ask", "-p", "openai", "hi").stderr == ""
+    openai.say(FakeError(kind="authentication"))
+    assert "request failed" in bruno_llm("ask", "-p", "openai", "-v", "hi").stderr
+
+
+def test_costs_are_booked(bruno_llm, openai, tmp_path):
+    ledger = tmp_path / "costs.db"
+    for _ in range(2):
+        assert bruno_llm("ask", "-p", "openai", "--ledger", ledger, "hi").exit_code == 0
+    total = CostTracker(ledger).total()
+    assert (total.requests, total.input_tokens, total.output_tokens) == (2, 22, 14)
+    assert total.cost > 0
+
+
+def test_the_environment_chooses(bruno_llm, openai, monkeypatch):
+    monkeypatch.setenv("BRUNO_LLM_PROVIDER", "openai")
+    monkeypatch.setenv("BRUNO_LLM_MODEL", "gpt-5.4")
+    assert bruno_llm("ask", "hi").exit_code == 0
+    assert openai.bodies[0]["model"] == "gpt-5.4"
+
+
+def test_where_nothing_chooses_the_providers_are_named(bruno_llm):
+    done = bruno_llm("ask", "hi")
+    assert done.exit_code == 1
+    assert "--provider, one of claude, gemini, ollama, openai" in done.stderr
+
+
+def test_where_one_provider_is_installed_it_is_that_one(bruno_llm, ollama, monkeypatch):
+    from bruno_llm_base import installed
+
+    points = installed._points()
+    alone = [point for point in points if point.name == "ollama"]
+    monkeypatch.setattr(installed, "_points", lambda: alone)
+    assert bruno_llm("ask", "hi").stdout == HELLO
+    monkeypatch.setattr(installed, "_points", list)
+    assert "pip install bruno-llm" in bruno_llm("ask", "hi").stderr
+
+
+def test_a_file_chooses(bruno_llm, openai, tmp_path):
+    config = tmp_path / "llm.yaml"
+    config.write_text("provider: openai\nmodel: gpt-5.4\nsystem_prompt: Be kind.\n")
+    assert bruno_llm("ask", "--config", config, "hi").exit_code == 0
+    assert bruno_llm("ask", "--config", config, "-m", "gpt-4.1", "hi").exit_code == 0
+    assert [body["model"] for body in openai.bodies] == ["gpt-5.4", "gpt-4.1"]
+    assert openai.bodies[0]["messages"][0]["content"] == "Be kind."
+
+
+def test_wrong_usage_is_exit_code_2(bruno_llm, openai, tmp_path):
+    for wrong in (
+        ("-p", "openai", "--config", tmp_path / "llm.yaml"),
+        ("-p", "openai", "--option", "num_ctx"),
+        ("-p", "openai", "--max-tokens", "many"),
+        ("--no-such-option",),
+    ):
+        done = bruno_llm("ask", *wrong, "hi")
+        assert (done.exit_code, done.stdout) == (2, ""), wrong
+    assert not openai.received
+
+
+def test_a_bare_interface_of_somebody_else_answers(bruno_llm, publish):
+    publish(
+        "echo",
+        """
+        from bruno_core.interfaces import LLMInterface
+
+        class Provider(LLMInterface):
+            async def generate(self, messages, temperature=None, max_tokens=None, **kwargs):
+                return messages[-1].content
+            async def stream(self, messages, temperature=None, max_tokens=None, **kwargs):
+                yield messages[-1].content
+            def get_token_count(self, text):
+                return len(text)
+            async def check_connection(self):
+                return True
+            async def list_models(self):
+                return ["echo-1"]
+            def get_model_info(self):
+                return {"provider": "echo", "model": "echo-1"}
+            def set_system_prompt(self, prompt):
+                self.prompt = prompt
+            def get_system_prompt(self):
+                return None
+        """,
+    )
+    assert bruno_llm("ask", "-p", "echo", "hi").stdout == "hi\n"
+    document = json.loads(bruno_llm("ask", "-p", "echo", "--json", "hi").stdout)
+    assert (document["text"], document["cost"]) == ("hi", None)
+
+
+def test_a_slow_answer_meets_the_time_limit(bruno_llm, openai):
+    openai.say(Fault(before_header=5.0), times=3)
+    done = bruno_llm("ask", "-p", "openai", "--timeout", 0.05, "hi")
+    assert done.exit_code == 1
+    assert "within 0.05 s" in done.stderr

@@ -1,0 +1,158 @@
+"""A conversation, piped and at a real terminal."""
+
+import os
+import pty
+import subprocess
+import sys
+import time
+from contextlib import ExitStack, closing
+
+import pytest
+from bruno_llm_base.testing import FakeAnswer, FakeError, Fault
+
+TERMINAL = """
+import os, sys
+terminal = os.open(sys.argv[1], os.O_RDWR)  # it becomes the session's own, so that Ctrl-C is heard
+for number in (0, 1, 2):
+    os.dup2(terminal, number)
+main = "from bruno_llm_base.cli import main; main()"
+os.execv(sys.executable, [sys.executable, "-W", "ignore", "-c", main, *sys.argv[2:]])
+"""
+
+
+def said(server):
+    return [[message["content"] for message in body["messages"]] for body in server.bodies]
+
+
+def test_each_question_brings_what_was_said_before(bruno_llm, openai):
+    openai.say(FakeAnswer(text="One."), FakeAnswer(text="Two."))
+    done = bruno_llm("chat", "gpt-5.4", "-p", "openai", text="first\n\nsecond\n")
+    assert (done.exit_code, done.stdout, done.stderr) == (0, "One.\nTwo.\n", "")
+    assert said(openai) == [["first"], ["first", "One.", "second"]]
+    assert {body["model"] for body in openai.bodies} == {"gpt-5.4"}
+
+
+def test_one_connection_serves_all_answers(bruno_llm, openai):
+    bruno_llm("chat", "-p", "openai", text="a\nb\nc\n")
+    assert len(openai.bodies) == 3
+    assert openai.accepted_connections == 1
+
+
+def test_commands(bruno_llm, openai):
+    lines = (
+        *("one", "/clear", "two", "/system Be brief.", "three", "/model gpt-5.4", "four"),
+        *("/system", "/model", "five", "/help", "/dance", " /etc is a path", "/exit", "six"),
+    )
+    done = bruno_llm("chat", "-p", "openai", text="\n".join(lines))
+    assert done.exit_code == 0, done.stderr
+    bodies = openai.bodies
+    asked = [body["messages"][-1]["content"] for body in bodies]
+    assert asked == ["one", "two", "three", "four", "five", "/etc is a path"]
+    assert [len(body["messages"]) for body in bodies] == [1, 1, 4, 6, 7, 9]
+    assert bodies[2]["messages"][0]["content"] == "Be brief."
+    assert [body["model"] for body in bodies[2:5]] == ["gpt-6.1-terra", "gpt-5.4", "gpt-6.1-terra"]
+    assert done.stdout == "Hello from the fake server.\n" * 6
+    assert "Ctrl-C stops an answer" in done.stderr
+    assert "no command is called /dance" in done.stderr
+
+
+def test_a_question_that_failed_is_forgotten(bruno_llm, openai):
+    openai.say(FakeError(kind="server_error", in_stream=True), FakeAnswer(text="Better."))
+    done = bruno_llm("chat", "-p", "openai", text="first\nagain\n")
+    assert done.exit_code == 0
+    assert said(openai) == [["first"], ["again"]]
+    assert "the question is forgotten" in done.stderr
+    assert done.stdout.endswith("\nBetter.\n")
+
+
+class Terminal:
+    """A terminal with the command in it."""
+
+    def __init__(self, *arguments):
+        self._ours, theirs = pty.openpty()
+        self._seen = ""
+        command = [sys.executable, "-c", TERMINAL, os.ttyname(theirs), *arguments]
+        self._process = subprocess.Popen(command, start_new_session=True)
+        self._theirs = theirs  # kept open, so that reading never fails
+
+    def expect(self, text):
+        """Read until *text* is there, and return what came before it."""
+        deadline = time.monotonic() + 30
+        os.set_blocking(self._ours, False)
+        while text not in self._seen:
+            assert time.monotonic() < deadline, self._seen
+            try:
+                self._seen += os.read(self._ours, 4096).decode()
+            except BlockingIOError:
+                time.sleep(0.01)
+        before, _, self._seen = self._seen.partition(text)
+        return before
+
+    def type(self, text):
+        os.write(self._ours, text.encode())
+
+    def leave(self):
+        return self._process.wait(30)
+
+    def close(self):
+        self._process.kill()
+        self._process.wait()
+        os.close(self._ours)
+        os.close(self._theirs)
+
+
+@pytest.fixture
+def open_terminal():
+    with ExitStack() as opened:
+        yield lambda *arguments: opened.enter_context(closing(Terminal(*arguments)))
+
+
+def test_ctrl_c_stops_an_answer_and_keeps_the_session(ollama, open_terminal):
+    slow = Fault(FakeAnswer(text="It was a dark and stormy night."), after=4, then="stall")
+    ollama.say(slow, FakeAnswer(text="Never mind."))
+    terminal = open_terminal("chat", "-p", "ollama")
+    terminal.expect("Ctrl-D leaves")
+    terminal.expect("> ")
+    terminal.type("tell me\n")
+    terminal.expect("It was a dark")
+    assert not ollama.received[-1].left.is_set()
+    terminal.type("\x03")
+    terminal.expect("stopped")
+    assert ollama.received[-1].left.wait(5), "the connection stays open while the user thinks"
+    terminal.expect("> ")
+    terminal.type("go on\n")
+    terminal.expect("Never mind.")
+    terminal.expect("> ")
+    terminal.type("\x03")  # at the prompt it stops nothing
+    terminal.expect("(Ctrl-D leaves)")
+    terminal.expect("> ")
+    terminal.type("\x04")
+    assert terminal.leave() == 0
+    assert said(ollama) == [["tell me"], ["tell me", "It was a dark", "go on"]]
+
+
+def test_a_question_stopped_before_any_answer_is_forgotten(ollama, open_terminal):
+    ollama.say(Fault(then="stall"))
+    terminal = open_terminal("chat", "-p", "ollama")
+    terminal.expect("> ")
+    terminal.type("first\n")
+    while not ollama.bodies:
+        time.sleep(0.01)
+    terminal.type("\x03")
+    terminal.expect("the question is forgotten")
+    terminal.expect("> ")
+    terminal.type("second\n")
+    terminal.expect("Hello from the fake server.")
+    terminal.expect("> ")
+    terminal.type("/exit\n")
+    assert terminal.leave() == 0
+    assert said(ollama)[-1] == ["second"]
+
+
+def test_an_answer_cannot_steer_the_terminal(ollama, open_terminal):
+    ollama.say(FakeAnswer(text="see \x1b]0;owned\x07 this"))
+    terminal = open_terminal("ask", "-p", "ollama", "hi")
+    shown = terminal.expect(" this")
+    assert "\x1b]0;owned" not in shown
+    assert "owned" in shown
+    assert terminal.leave() == 0

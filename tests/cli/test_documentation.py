@@ -1,0 +1,39 @@
+"""What docs/cli.md says is so."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from bruno_llm_base.cli.app import app
+from typer.main import get_command
+
+PAGE = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8")
+COMMANDS = get_command(app).commands
+
+
+def options(command):
+    return {name for parameter in command.params for name in parameter.opts}
+
+
+def examples():
+    for line in re.findall(r"^\$ (.*bruno-llm .*)$", PAGE, re.MULTILINE):
+        words = shlex.split(line.partition("#")[0])
+        if "pip" not in words:
+            place = words.index("bruno-llm")
+            end = words.index("|", place) if "|" in words[place:] else len(words)
+            yield words[place + 1 : end]
+
+
+@pytest.mark.parametrize("words", list(examples()), ids=" ".join)
+def test_the_examples_can_be_entered(words):
+    command = COMMANDS[words[0]]
+    used = {word for word in words if word.startswith("-")}
+    assert used <= options(command)
+
+
+def test_all_commands_and_options_are_there():
+    for name, command in COMMANDS.items():
+        assert f"`{name}" in PAGE
+        missing = {option for option in options(command) if f"{option}" not in PAGE}
+        assert not missing, name

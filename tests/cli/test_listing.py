@@ -1,0 +1,99 @@
+"""What is installed, and what it offers."""
+
+import json
+
+import pytest
+from bruno_llm_base.testing import FakeError, RawReply
+from bruno_llm_openai.testing import FakeOpenAI
+
+BROKEN = "import something_that_nobody_has\n"
+
+
+def test_providers_are_listed_for_people(bruno_llm):
+    done = bruno_llm("providers")
+    assert done.exit_code == 0
+    for name in ("claude", "gemini", "ollama", "openai"):
+        assert f"bruno-llm-{name}" in done.stdout
+    assert "\x1b[" not in done.stdout
+
+
+def test_providers_are_listed_for_programs(bruno_llm):
+    document = json.loads(bruno_llm("providers", "--json").stdout)
+    found = {row["provider"]: row for row in document["providers"]}
+    assert set(found["ollama"]) == {
+        *("provider", "distribution", "version", "capabilities", "error")
+    }
+    assert "pull" in found["ollama"]["capabilities"]
+    assert "pull" not in found["openai"]["capabilities"]
+
+
+def test_a_provider_that_cannot_be_loaded_breaks_nothing_else(bruno_llm, publish, openai):
+    publish("broken", BROKEN)
+    document = json.loads(bruno_llm("providers", "--json").stdout)
+    (broken,) = (row for row in document["providers"] if row["provider"] == "broken")
+    assert (broken["distribution"], broken["version"]) == ("third-party-broken", "1.2.3")
+    assert "something_that_nobody_has" in broken["error"]
+    assert len(document["providers"]) == 5
+    assert "something_that_nobody_has" in bruno_llm("providers").stdout
+    assert bruno_llm("ask", "-p", "openai", "hi").exit_code == 0
+    done = bruno_llm("ask", "-p", "broken", "hi")
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "cannot be loaded" in done.stderr
+
+
+def test_the_models_of_one_provider(bruno_llm, openai):
+    done = bruno_llm("models", "openai", "--json")
+    assert (done.exit_code, done.stderr) == (0, "")
+    document = json.loads(done.stdout)
+    assert [row["model"] for row in document["models"]] == sorted(FakeOpenAI.models)
+    assert {row["provider"] for row in document["models"]} == {"openai"}
+    windows = {row["model"]: row["context_window"] for row in document["models"]}
+    assert windows["gpt-4.1"] >= 1_000_000
+    assert document["errors"] == []
+    assert "gpt-4.1" in bruno_llm("models", "openai").stdout
+
+
+def test_the_models_of_all_providers(bruno_llm, openai, claude, nobody):
+    done = bruno_llm("models", "--json")
+    assert done.exit_code == 0
+    document = json.loads(done.stdout)
+    assert {row["provider"] for row in document["models"]} == {"openai", "claude"}
+    errors = {row["provider"]: row["error"] for row in document["errors"]}
+    assert "GEMINI_API_KEY" in errors["gemini"]
+    assert nobody in errors["ollama"]
+    done = bruno_llm("models")
+    assert (done.exit_code, "gemini: " in done.stderr) == (0, True)
+
+
+def test_a_class_of_somebody_else_breaks_no_list(bruno_llm, openai, publish):
+    publish(
+        "odd",
+        """
+        from bruno_llm_openai import OpenAIProvider
+
+        class Provider(OpenAIProvider):
+            def __init__(self, **keywords):
+                raise ValueError("sk-canary-7391")
+        """,
+    )
+    document = json.loads(bruno_llm("models", "--json").stdout)
+    errors = {row["provider"]: row["error"] for row in document["errors"]}
+    assert errors["odd"] == "it cannot be built: ValueError"
+    assert {row["provider"] for row in document["models"]} >= {"openai"}
+
+
+def test_no_models_are_a_failure(bruno_llm, openai):
+    openai.say(FakeError(kind="authentication"), times=2, to="models")
+    done = bruno_llm("models", "openai")
+    assert done.exit_code == 1
+    assert "openai: " in done.stderr
+    assert bruno_llm("models", "opneai").exit_code == 1
+    assert "did you mean 'openai'" in bruno_llm("models", "opneai").stderr
+
+
+@pytest.mark.parametrize("name", ["[bold]red[/bold]", "a\x1b]0;owned\x07"])
+def test_names_from_a_server_are_shown_as_they_are(bruno_llm, openai, name):
+    listed = json.dumps({"object": "list", "data": [{"id": name, "object": "model"}]})
+    openai.say(RawReply(body=listed.encode()), to="models")
+    shown = bruno_llm("models", "openai").stdout
+    assert name.replace("\x1b", "\ufffd").replace("\x07", "\ufffd") in shown

@@ -1,0 +1,107 @@
+"""Tokens are counted, costs are reported."""
+
+import csv
+import io
+import json
+from decimal import Decimal
+
+import pytest
+from bruno_llm_base import CostTracker, Usage
+from bruno_llm_base.testing import FakeAnswer
+
+
+def test_text_is_counted_without_a_key_or_a_server(bruno_llm):
+    document = json.loads(bruno_llm("count", "-p", "openai", "--json", "hello", "there").stdout)
+    assert (document["tokens"], document["exact"], document["error"]) == (2, True, 0)
+    assert (document["provider"], document["model"]) == ("openai", "gpt-6.1-terra")
+    assert "tiktoken" in document["source"]
+    done = bruno_llm("count", "-p", "claude", "hello there")
+    assert (done.exit_code, "estimated" in done.stdout) == (0, True)
+
+
+def test_text_comes_from_anywhere(bruno_llm, tmp_path):
+    file = tmp_path / "text.txt"
+    file.write_text("hello there")
+    for arguments, text in (
+        (("hello there",), None),
+        ((), "hello there"),
+        (("--file", file), None),
+        (("there",), "hello"),
+    ):
+        done = bruno_llm("count", "-p", "openai", *arguments, text=text)
+        assert done.stdout.split()[0] in ("2", "3"), arguments
+    assert bruno_llm("count", "-p", "openai", "--file", tmp_path / "no").exit_code == 1
+    assert bruno_llm("count", "-p", "openai").exit_code == 1
+
+
+def test_the_vendor_counts_when_asked_to(bruno_llm, claude):
+    claude.say(FakeAnswer(usage=Usage(input_tokens=42)), to="count_tokens")
+    done = bruno_llm("count", "-p", "claude", "--exact", "hello there")
+    assert done.stdout.startswith("42 tokens (estimated, to within 5%; claude, ")
+
+
+def test_without_a_key_the_vendor_counts_nothing(bruno_llm):
+    done = bruno_llm("count", "-p", "claude", "--exact", "hello there")
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "set ANTHROPIC_API_KEY" in done.stderr
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    tracker = CostTracker(tmp_path / "costs.db")
+    usage = Usage(input_tokens=1000, output_tokens=10)
+    tracker.record(provider="claude", model="opus", usage=usage, cost=Decimal("0.25"), tag="a")
+    tracker.record(provider="claude", model="haiku", usage=usage, cost=Decimal("0.05"), tag="b")
+    tracker.close()
+    return tmp_path / "costs.db"
+
+
+def test_costs_in_every_format(bruno_llm, ledger):
+    assert "opus" in bruno_llm("costs", ledger).stdout
+    rows = list(csv.DictReader(io.StringIO(bruno_llm("costs", ledger, "--format", "csv").stdout)))
+    assert [row["cost"] for row in rows] == ["0.25", "0.05"]
+    document = json.loads(bruno_llm("costs", ledger, "--format", "json").stdout)
+    assert document["total"]["cost"] == "0.3"
+    assert "| --" in bruno_llm("costs", ledger, "--format", "markdown").stdout
+    assert "<html" in bruno_llm("costs", ledger, "--format", "html").stdout
+    assert bruno_llm("costs", ledger, "--format", "xml").exit_code == 2
+
+
+def test_costs_of_some_days_by_what_one_likes(bruno_llm, ledger):
+    asked = ("--format", "json", "--by", "provider", "--by", "tag")
+    document = json.loads(bruno_llm("costs", ledger, *asked).stdout)
+    assert [(row["provider"], row["tag"]) for row in document["rows"]] == [
+        ("claude", "a"),
+        ("claude", "b"),
+    ]
+    done = bruno_llm("costs", ledger, *asked, "--since", "2001-01-01", "--until", "2001-12-31")
+    document = json.loads(done.stdout)
+    assert (document["since"], document["until"], document["rows"]) == (
+        "2001-01-01",
+        "2001-12-31",
+        [],
+    )
+    assert bruno_llm("costs", ledger, "--since", "soon").exit_code == 2
+    done = bruno_llm("costs", ledger, "--by", "colour")
+    assert (done.exit_code, "colour" in done.stderr) == (1, True)
+
+
+def test_costs_are_saved(bruno_llm, ledger, tmp_path):
+    page = tmp_path / "costs.html"
+    done = bruno_llm("costs", ledger, "--output", page)
+    assert (done.exit_code, done.output) == (0, "")
+    assert "<html" in page.read_text()
+    assert bruno_llm("costs", ledger, "--output", page, "--format", "csv").exit_code == 2
+    done = bruno_llm("costs", ledger, "--output", tmp_path / "costs.xml")
+    assert (done.exit_code, ".html" in done.stderr) == (1, True)
+    done = bruno_llm("costs", ledger, "--output", tmp_path / "none" / "costs.csv")
+    assert (done.exit_code, "cannot be written" in done.stderr) == (1, True)
+
+
+def test_a_missing_ledger_is_an_error_and_stays_missing(bruno_llm, tmp_path):
+    done = bruno_llm("costs", tmp_path / "costs.db")
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "is no file" in done.stderr
+    assert not (tmp_path / "costs.db").exists()
+    (tmp_path / "notes.txt").write_text("no database")
+    assert bruno_llm("costs", tmp_path / "notes.txt").exit_code == 1
