@@ -7,7 +7,7 @@ import structlog
 
 with warnings.catch_warnings():  # theirs, and ours about what they use
     warnings.simplefilter("ignore")
-    import bruno_abilities
+    import bruno_abilities.abilities
     import bruno_memory.managers  # noqa: F401
 
 

@@ -6,10 +6,11 @@ import sys
 
 import pytest
 from bruno_core.models import Message
-from bruno_llm import LLMFactory
+from bruno_llm import EmbeddingFactory, LLMFactory, OpenAIEmbeddings
+from bruno_llm_base.testing import FakeAnswer
 from bruno_llm_openai import OpenAIProvider
 from bruno_memory.exceptions import CompressionError
-from bruno_memory.managers import AdaptiveCompressor, SummarizationStrategy
+from bruno_memory.managers import AdaptiveCompressor, EmbeddingManager, SummarizationStrategy
 from real_model import MODEL, RealModel
 
 FAKES = {"openai": "OpenAI", "claude": "Claude", "gemini": "Gemini", "ollama": "Ollama"}
@@ -63,7 +64,7 @@ def conversation(length):
 
 
 async def test_a_conversation_is_summarized(llm, name, server):
-    server.say("  They moved to Lisbon with Ada.\n")
+    server.say(FakeAnswer(text="  They moved to Lisbon with Ada.\n"))
     messages = conversation(30)
     compressed, facts = await SummarizationStrategy(llm).compress(messages, target_size=10)
     assert compressed[0].role == "system"
@@ -113,3 +114,33 @@ def test_importing_it_warns_once_for_each_name_that_it_takes():
     assert len(ours) == 2
     assert "compressor.py" in ours[0]
     assert "embedding.py" in ours[1]
+
+
+@pytest.fixture(params=["openai", "ollama"])
+def embedder(request):
+    module = importlib.import_module(f"bruno_llm_{request.param}.testing")
+    with getattr(module, f"Fake{FAKES[request.param]}")() as server:
+        yield EmbeddingFactory.create(request.param, **server.connection()), server
+
+
+async def test_texts_are_embedded_in_batches(embedder):
+    provider, server = embedder
+    async with provider:
+        manager = EmbeddingManager(provider, batch_size=2)
+        texts = ["one", "two", "three", "", "five"]
+        vectors = await manager.embed_batch(texts)
+        assert [len(vector) for vector in vectors] == [provider.get_dimension()] * 3 + [0, 768 or 0]
+
+
+async def test_a_real_model_finds_what_is_alike(model):
+    async with OpenAIEmbeddings(MODEL, base_url=f"{model.url}/v1", api_key="local") as provider:
+        manager = EmbeddingManager(provider, batch_size=2)
+        candidates = [("The cat sleeps on the sofa.", "cat"), ("Interest rates rose.", "money")]
+        found = await manager.find_similar(
+            "The cat sleeps on the sofa.", candidates, similarity_threshold=0.0
+        )
+        assert found[0] == ("cat", pytest.approx(1.0, abs=1e-3))
+        assert found[1][1] < found[0][1]
+        memory = await manager.embed_memory("My cat is called Ada.", "fact")
+        assert len(memory) == provider.get_dimension()
+    assert manager.get_cache_stats()["active"] == 4 - 1

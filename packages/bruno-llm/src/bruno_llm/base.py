@@ -5,7 +5,10 @@ What its classes were for is on the path of every request now; their names say w
 
 from bruno_llm._old import alias, old_names
 
-_MOVED = {"BaseProvider": "bruno_llm_base.BaseProvider"}
+_MOVED = {
+    "BaseEmbeddingProvider": "bruno_llm_base.BaseEmbeddings",
+    "BaseProvider": "bruno_llm_base.BaseProvider",
+}
 
 _COUNTING = "use a provider's count_tokens() and count_text()"
 _CONTEXT = "use bruno_llm_base.ContextPolicy, as a provider's context="

@@ -1,6 +1,5 @@
 """`LLMFactory` with what 0.2.0's could do."""
 
-import os
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any, Never
@@ -10,28 +9,18 @@ from bruno_core.models.config import LLMConfig
 from bruno_llm_base import BaseProvider, ConfigurationError
 from bruno_llm_base.config import keywords_of
 from bruno_llm_base.installed import canonical
-from bruno_llm_base.types import Json
 from bruno_llm_base.values import shown
 
 from bruno_llm._old import deprecated
+from bruno_llm._old.environment import environment
 
-__all__ = ["LLMFactory", "environment"]
+__all__ = ["LLMFactory"]
 
 _OLD = {
     "bruno_llm_ollama.provider.OllamaProvider": "bruno_llm._old.ollama",
     "bruno_llm_openai.provider.OpenAIProvider": "bruno_llm._old.openai",
 }
 """The providers that 0.2.0 had, and where they understand its keywords."""
-
-_NUMBERS = {
-    "batch_size": int,
-    "dimensions": int,
-    "frequency_penalty": float,
-    "max_retries": int,
-    "presence_penalty": float,
-    "timeout": float,
-    "top_k": int,
-}
 
 
 class LLMFactory(bruno_llm_base.LLMFactory):
@@ -69,8 +58,11 @@ class LLMFactory(bruno_llm_base.LLMFactory):
         """
         deprecated("LLMFactory.create_from_env()", "LLMFactory.from_env()")
         start = f"{prefix or 'BRUNO_LLM'}_{canonical(provider).upper()}_"
-        known = keywords_of(cls._kind_of(provider)) | set(_NUMBERS) | {"num_predict"}
-        return cls.create(provider, environment(start, known))
+        kind = cls._kind_of(provider)
+        found = environment(start, keywords_of(kind) | set(getattr(kind, "renamed", ())))
+        if not found:
+            raise ConfigurationError(f"no environment variable begins with {start}")
+        return cls.create(provider, found)
 
     @classmethod
     async def create_with_fallback(
@@ -105,7 +97,7 @@ class LLMFactory(bruno_llm_base.LLMFactory):
     def is_registered(cls, provider: str) -> bool:
         """Return whether *provider* is installed; deprecated."""
         deprecated("LLMFactory.is_registered()", "LLMFactory.providers()")
-        return canonical(provider) in {info.name for info in cls.providers()}
+        return any(info.name == canonical(provider) for info in cls.providers() if not info.error)
 
     @classmethod
     def register(cls, name: str, provider_class: object) -> Never:  # noqa: ARG003 - as it was
@@ -127,25 +119,3 @@ class LLMFactory(bruno_llm_base.LLMFactory):
             return kind
         old: type[BaseProvider] = getattr(import_module(home), kind.__name__)
         return old
-
-
-def environment(start: str, known: set[str]) -> Json:
-    """Return the *known* fields whose variables *start* so.
-
-    Raises:
-        ConfigurationError: None is set, or one that should be a number is not.
-    """
-    names = {name: f"{start}{name.upper()}" for name in sorted(known)}
-    found = {
-        name: text for name, text in ((n, os.environ.get(v)) for n, v in names.items()) if text
-    }
-    if not found:
-        raise ConfigurationError(f"no environment variable begins with {start}")
-    return {name: _number(names[name], name, text) for name, text in found.items()}
-
-
-def _number(variable: str, name: str, text: str) -> object:
-    try:
-        return _NUMBERS.get(name, str)(text)
-    except ValueError:
-        raise ConfigurationError(f"{variable} is {shown(text)}: give a number") from None

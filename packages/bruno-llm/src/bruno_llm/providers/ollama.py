@@ -2,9 +2,15 @@
 
 from bruno_llm._old import alias, old_names
 
+_HERE, _THERE = "bruno_llm._old.ollama", "bruno_llm_ollama"
 _KEPT = {
-    "OllamaConfig": ("bruno_llm._old.ollama.OllamaConfig", "a dict"),
-    "OllamaProvider": ("bruno_llm._old.ollama.OllamaProvider", "bruno_llm_ollama.OllamaProvider"),
+    "OllamaConfig": (f"{_HERE}.OllamaConfig", "a dict"),
+    "OllamaEmbeddingConfig": (f"{_HERE}.OllamaEmbeddingConfig", "a dict"),
+    "OllamaEmbeddingProvider": (
+        f"{_HERE}.OllamaEmbeddingProvider",
+        f"{_THERE}.OllamaEmbeddings",
+    ),
+    "OllamaProvider": (f"{_HERE}.OllamaProvider", f"{_THERE}.OllamaProvider"),
 }
 
 __all__ = list(_KEPT)

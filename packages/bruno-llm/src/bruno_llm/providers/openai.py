@@ -2,9 +2,15 @@
 
 from bruno_llm._old import alias, old_names
 
+_HERE, _THERE = "bruno_llm._old.openai", "bruno_llm_openai"
 _KEPT = {
-    "OpenAIConfig": ("bruno_llm._old.openai.OpenAIConfig", "a dict"),
-    "OpenAIProvider": ("bruno_llm._old.openai.OpenAIProvider", "bruno_llm_openai.OpenAIProvider"),
+    "OpenAIConfig": (f"{_HERE}.OpenAIConfig", "a dict"),
+    "OpenAIEmbeddingConfig": (f"{_HERE}.OpenAIEmbeddingConfig", "a dict"),
+    "OpenAIEmbeddingProvider": (
+        f"{_HERE}.OpenAIEmbeddingProvider",
+        f"{_THERE}.OpenAIEmbeddings",
+    ),
+    "OpenAIProvider": (f"{_HERE}.OpenAIProvider", f"{_THERE}.OpenAIProvider"),
 }
 
 __all__ = list(_KEPT)
