@@ -32,7 +32,7 @@ from bruno_llm_base.exceptions import (
 from bruno_llm_base.failures import ErrorFacts
 from bruno_llm_base.limits import LimitState, RateLimit
 from bruno_llm_base.policies import ContextPolicy, Retry, Timeouts
-from bruno_llm_base.provider import BaseProvider, Diagnosis
+from bruno_llm_base.provider import BaseProvider, Diagnosis, Vendor
 from bruno_llm_base.stream import TextStream
 from bruno_llm_base.tokens import TokenCount
 from bruno_llm_base.types import (
@@ -50,6 +50,8 @@ if TYPE_CHECKING:
     from bruno_llm_base.cost import Cost, Price, PriceSource
     from bruno_llm_base.cost.budget import Budget
     from bruno_llm_base.cost.tracker import CostTracker
+    from bruno_llm_base.embedding_factory import EmbeddingFactory
+    from bruno_llm_base.embeddings import BaseEmbeddings, EmbeddingResponse
     from bruno_llm_base.factory import LLMFactory
     from bruno_llm_base.fallback import Breaker, FallbackLLM
     from bruno_llm_base.installed import ProviderInfo
@@ -59,6 +61,7 @@ __all__ = [
     "AllProvidersFailedError",
     "Attempt",
     "AuthenticationError",
+    "BaseEmbeddings",
     "BaseProvider",
     "Breaker",
     "Budget",
@@ -72,6 +75,8 @@ __all__ = [
     "Cost",
     "CostTracker",
     "Diagnosis",
+    "EmbeddingFactory",
+    "EmbeddingResponse",
     "ErrorFacts",
     "FallbackLLM",
     "FinishReason",
@@ -105,15 +110,19 @@ __all__ = [
     "ToolResult",
     "Turn",
     "Usage",
+    "Vendor",
     "Window",
 ]
 
 # Loaded when first used: a provider by itself needs none of them.
 _LATE = {
+    "BaseEmbeddings": "bruno_llm_base.embeddings",
     "Breaker": "bruno_llm_base.fallback",
     "Budget": "bruno_llm_base.cost.budget",
     "Cost": "bruno_llm_base.cost",
     "CostTracker": "bruno_llm_base.cost.tracker",
+    "EmbeddingFactory": "bruno_llm_base.embedding_factory",
+    "EmbeddingResponse": "bruno_llm_base.embeddings",
     "FallbackLLM": "bruno_llm_base.fallback",
     "LLMFactory": "bruno_llm_base.factory",
     "Price": "bruno_llm_base.cost",

@@ -10,9 +10,9 @@ from urllib.parse import quote, unquote, urlsplit
 
 from pydantic import SecretStr
 
-from bruno_llm_base.config import Settings, checked_key, checked_url, public_url
-from bruno_llm_base.dialect import Dialect
+from bruno_llm_base.config import Basics, checked_key, checked_url, public_url
 from bruno_llm_base.exceptions import ConfigurationError
+from bruno_llm_base.vendor import Vendor
 
 __all__ = ["Access", "find_access"]
 
@@ -63,7 +63,7 @@ class Access:
         return str(getattr(self.client, "base_url", ""))
 
 
-def find_access(dialect: Dialect, settings: Settings, client: Any) -> Access:
+def find_access(vendor: Vendor, settings: Basics, client: Any) -> Access:
     """Return the access that the arguments and the environment give.
 
     Raises:
@@ -73,18 +73,18 @@ def find_access(dialect: Dialect, settings: Settings, client: Any) -> Access:
         if client is not None and getattr(settings, name) is not None:
             raise ConfigurationError(f"client= brings its own {name}: give one of the two")
     client_address = str(getattr(client, "base_url", ""))
-    base_url = None if client_address else _base_url(dialect, settings)
-    key, source = (None, None) if client is not None else _key(dialect, settings)
-    if key is None and dialect.needs_key and client is None and base_url is None:
+    base_url = None if client_address else _base_url(vendor, settings)
+    key, source = (None, None) if client is not None else _key(vendor, settings)
+    if key is None and vendor.needs_key and client is None and base_url is None:
         raise ConfigurationError(
-            f"{dialect.name} needs an API key: set {dialect.api_key_env[0]} or pass api_key"
+            f"{vendor.name} needs an API key: set {vendor.api_key_env[0]} or pass api_key"
         )
     return Access(
         client=client,
         base_url=base_url,
         api_key=key,
         key_source=source,
-        address=public_url(client_address or base_url or dialect.default_base_url),
+        address=public_url(client_address or base_url or vendor.default_base_url),
         secrets=_forms(
             [
                 key.get_secret_value() if key else "",
@@ -124,18 +124,18 @@ def _forms(secrets: list[Any]) -> tuple[str, ...]:
     return tuple(sorted(forms, key=len, reverse=True))
 
 
-def _base_url(dialect: Dialect, settings: Settings) -> str | None:
+def _base_url(vendor: Vendor, settings: Basics) -> str | None:
     if settings.base_url is not None:
         return checked_url("base_url", settings.base_url)
-    variable = dialect.base_url_env
+    variable = vendor.base_url_env
     value = os.environ.get(variable, "").strip() if variable else ""
-    return checked_url(str(variable), dialect.read_address(value)) if value else None
+    return checked_url(str(variable), vendor.read_address(value)) if value else None
 
 
-def _key(dialect: Dialect, settings: Settings) -> tuple[SecretStr | None, str | None]:
+def _key(vendor: Vendor, settings: Basics) -> tuple[SecretStr | None, str | None]:
     if settings.api_key is not None:
         return checked_key("api_key", settings.api_key.get_secret_value()), "api_key"
-    for variable in dialect.api_key_env:
+    for variable in vendor.api_key_env:
         if value := os.environ.get(variable, "").strip():
             return checked_key(variable, value), variable
     return None, None

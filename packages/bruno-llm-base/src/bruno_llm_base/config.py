@@ -15,8 +15,10 @@ from bruno_llm_base.values import INT64, shown
 
 __all__ = [
     "PORTABLE",
+    "Basics",
     "Options",
     "Settings",
+    "WholeNumber",
     "check",
     "check_options",
     "checked_key",
@@ -43,7 +45,9 @@ def _as_list(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
-_Integer = Annotated[int, BeforeValidator(_maybe_number), Field(ge=-INT64, le=INT64)]
+WholeNumber = Annotated[int, BeforeValidator(_maybe_number), Field(ge=-INT64, le=INT64)]
+"""A whole number that every server can read."""
+
 _Number = Annotated[float, BeforeValidator(_maybe_number), Field(allow_inf_nan=False)]
 
 
@@ -61,7 +65,7 @@ class Options(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     temperature: Annotated[_Number, Field(ge=0, le=2)] | None = None
-    max_tokens: Annotated[_Integer, Field(ge=1)] | None = None
+    max_tokens: Annotated[WholeNumber, Field(ge=1)] | None = None
     top_p: Annotated[_Number, Field(gt=0, le=1)] | None = None
     stop: (
         Annotated[
@@ -71,7 +75,7 @@ class Options(BaseModel):
         ]
         | None
     ) = None
-    seed: _Integer | None = None
+    seed: WholeNumber | None = None
 
 
 _PLACE = re.compile(r"(\w+://)?[\w.-]*(:\d+)?(/.*)?")
@@ -81,24 +85,34 @@ _SECRET = ("api_key", "base_url", "options")
 PORTABLE = tuple(Options.model_fields)
 
 
-class Settings(Options):
-    """What identifies and tunes a provider; policies and clients are given beside it.
+class Basics(BaseModel):
+    """What identifies any provider; policies and clients are given beside it.
 
     Attributes:
         model: The model's name.
         api_key: The secret; never shown.
         base_url: Where the API is, if not at the vendor's own address.
-        system_prompt: What every conversation begins with.
-        strict: Whether an option that the model refuses is an error instead of being dropped.
         options: The vendor's own request fields, sent as they are.
     """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     model: Annotated[str, Field(min_length=1)] | None = None
     api_key: SecretStr | None = None
     base_url: Annotated[str | None, Field(repr=False)] = None
+    options: Annotated[dict[str, Any], Field(repr=False)] = {}
+
+
+class Settings(Basics, Options):
+    """What identifies and tunes a provider of chat.
+
+    Attributes:
+        system_prompt: What every conversation begins with.
+        strict: Whether an option that the model refuses is an error instead of being dropped.
+    """
+
     system_prompt: Annotated[str, Field(min_length=1)] | None = None
     strict: bool = False
-    options: Annotated[dict[str, Any], Field(repr=False)] = {}
 
 
 def check(model: type[_M], values: Mapping[str, Any], error: type[LLMError]) -> _M:

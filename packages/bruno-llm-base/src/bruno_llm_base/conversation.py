@@ -10,7 +10,7 @@ from bruno_llm_base.exceptions import InvalidRequestError
 from bruno_llm_base.types import TOOL_CALL_PLACEHOLDER, Json, ToolCall
 from bruno_llm_base.values import is_json, shown
 
-__all__ = ["Conversation", "Messages", "Text", "ToolResult", "Turn"]
+__all__ = ["Conversation", "Messages", "Text", "ToolResult", "Turn", "check_message", "check_text"]
 
 Messages = Sequence[Message] | str
 """What a user may ask with: a conversation, or one question."""
@@ -89,7 +89,7 @@ class Conversation(NamedTuple):
         Raises:
             InvalidRequestError: It is empty, or holds something that cannot be sent.
         """
-        _check_text("the system prompt", system_prompt or "")
+        check_text("the system prompt", system_prompt or "")
         if isinstance(messages, str):
             return cls(system_prompt, (Turn("user", (Text(_checked_question(messages)),)),))
         asked = _checked(messages)
@@ -108,7 +108,7 @@ class Conversation(NamedTuple):
 def _checked_question(text: str) -> str:
     if not text.strip():
         raise InvalidRequestError("the prompt is empty: give some text")
-    _check_text("the prompt", text)
+    check_text("the prompt", text)
     return text
 
 
@@ -118,33 +118,45 @@ def _checked(messages: Sequence[Message]) -> list[Message]:
     if not messages:
         raise InvalidRequestError("messages is empty: give at least one message")
     for place, message in enumerate(messages):
-        _check(place, message)
+        check_message(f"messages[{place}]", message)
     return list(messages)
 
 
-def _check(place: int, message: Message) -> None:
+def check_message(name: str, message: Message) -> None:
+    """Check that *message* can be sent.
+
+    Args:
+        name: What it is called in errors, such as "messages[0]".
+        message: The message.
+
+    Raises:
+        InvalidRequestError: It is of another kind, says nothing, or holds something that is no text.
+    """
     if not isinstance(message, Message):
         raise InvalidRequestError(
-            f"messages[{place}] is a {type(message).__name__}: give bruno_core.models.Message"
+            f"{name} is a {type(message).__name__}: give bruno_core.models.Message"
         )
     # bruno-core checks a message when it is built, but not what is assigned to it afterwards
-    for name, kind in (("role", MessageRole), ("message_type", MessageType), ("metadata", dict)):
-        if not isinstance(getattr(message, name), kind):
-            value = shown(getattr(message, name)) if kind is not dict else "no mapping"
-            raise InvalidRequestError(
-                f"messages[{place}].{name} is {value}: give a {kind.__name__}"
-            )
+    for field, kind in (("role", MessageRole), ("message_type", MessageType), ("metadata", dict)):
+        if not isinstance(getattr(message, field), kind):
+            value = shown(getattr(message, field)) if kind is not dict else "no mapping"
+            raise InvalidRequestError(f"{name}.{field} is {value}: give a {kind.__name__}")
     if message.message_type in _MEDIA:
         raise InvalidRequestError(
-            f"messages[{place}] is of type {message.message_type.value}: this version sends text"
+            f"{name} is of type {message.message_type.value}: this version sends text"
             " only, so put what matters into words (message_type=TEXT)"
         )
     if not isinstance(message.content, str) or not message.content.strip():
-        raise InvalidRequestError(f"messages[{place}].content is empty: give some text")
-    _check_text(f"messages[{place}].content", message.content)
+        raise InvalidRequestError(f"{name}.content is empty: give some text")
+    check_text(f"{name}.content", message.content)
 
 
-def _check_text(name: str, text: str) -> None:
+def check_text(name: str, text: str) -> None:
+    """Check that *text* is one that can be sent; it may be empty.
+
+    Raises:
+        InvalidRequestError: It is something else, or no Unicode.
+    """
     if not isinstance(text, str):
         raise InvalidRequestError(f"{name} is a {type(text).__name__}: give a text")
     try:
@@ -235,7 +247,7 @@ def _call(place: int, data: object) -> ToolCall:
     if not isinstance(data.get("id"), str | None):
         raise InvalidRequestError(f"metadata['tool_calls'][{place}].id is no text: give text")
     for name, text in (("name", inner["name"]), ("id", data.get("id") or "")):
-        _check_text(f"metadata['tool_calls'][{place}].{name}", text)
+        check_text(f"metadata['tool_calls'][{place}].{name}", text)
     arguments = inner.get("arguments") or "{}"
     text = arguments if isinstance(arguments, str) else _as_json(inner["name"], arguments)
     return ToolCall(id=data.get("id"), name=inner["name"], arguments=text)
@@ -284,7 +296,7 @@ def _result(message: Message, rounds: list[list[_Asked]]) -> Turn | None:
             found.results[found.place] = ToolResult(call.id, call.name, message.content)
             return None
     said = f"Result of {name}: {message.content}" if name else message.content
-    _check_text("metadata['name'] of a result", said)
+    check_text("metadata['name'] of a result", said)
     return Turn("user", (Text(said),))
 
 

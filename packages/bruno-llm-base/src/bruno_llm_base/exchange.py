@@ -1,7 +1,7 @@
 """One attempt of a request: on the wire, within its time limits, with errors of ours only."""
 
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,6 +18,7 @@ from bruno_llm_base.exceptions import (
 )
 from bruno_llm_base.failures import ErrorFacts, error_from, request_id
 from bruno_llm_base.policies import Timeouts
+from bruno_llm_base.tokens import estimate_conversation, estimate_tokens
 from bruno_llm_base.transport import UNREACHABLE, Reply, Transport, transport_error
 from bruno_llm_base.types import Json
 
@@ -49,7 +50,8 @@ class Request:
         body: The JSON to send.
         model: The model it is for.
         tokens: About how many tokens it takes, input and output; 0 where nobody counts.
-        conversation: What is asked; None for requests that are no part of one, and cost nothing.
+        conversation: What is asked; None for requests that are no part of one.
+        texts: What is to be embedded; none for requests that do not embed.
         labels: What its cost is booked under.
         fit: Returns the request as it fits the context window, where that is in doubt; is given
             whom to tell.
@@ -62,8 +64,21 @@ class Request:
     model: str | None = None
     tokens: int = 0
     conversation: Conversation | None = None
+    texts: Sequence[str] = ()
     labels: "Labels | None" = None
     fit: "Callable[[Tell], Awaitable[Request]] | None" = None
+
+    @property
+    def is_billed(self) -> bool:
+        """Whether the answer costs anything: lists of models and counts of tokens do not."""
+        return self.conversation is not None or bool(self.texts)
+
+    @property
+    def estimated_input(self) -> int:
+        """About how many tokens its input takes, without what frames it."""
+        if self.conversation is not None:
+            return estimate_conversation(self.conversation)
+        return sum(map(estimate_tokens, self.texts))
 
     @property
     def most_input(self) -> int:

@@ -12,7 +12,7 @@ from bruno_llm_base import sources
 from bruno_llm_base.config import keywords_of
 from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.fallback import Candidate, FallbackLLM, first_healthy
-from bruno_llm_base.installed import ALIASES, ProviderInfo, canonical, installed, kind_of
+from bruno_llm_base.installed import ProviderInfo, aliases_of, canonical, installed, kind_of
 from bruno_llm_base.options import merged
 from bruno_llm_base.provider import BaseProvider
 from bruno_llm_base.values import shown
@@ -112,9 +112,9 @@ class LLMFactory:
         Raises:
             ConfigurationError: No provider is named, or a value is wrong.
         """
-        chosen = canonical(name or sources.provider_of(sources.generic_env(), "BRUNO_LLM_PROVIDER"))
-        aliases = {alias for alias, meant in ALIASES.items() if meant == chosen}
-        return cls.create(chosen, sources.from_env(chosen, aliases), **keywords)
+        chosen = canonical(name or sources.CHAT.provider())
+        given = sources.CHAT.of(chosen, aliases_of(chosen))
+        return cls.create(chosen, given, **keywords)
 
     @classmethod
     def fallback(
@@ -175,7 +175,8 @@ class LLMFactory:
 
     @classmethod
     def _kind_of(cls, name: str) -> type[BaseProvider]:
-        return kind_of(name)
+        kind: type[BaseProvider] = kind_of(name)
+        return kind
 
     @classmethod
     def _candidate(cls, member: Any, keywords: dict[str, Any]) -> Candidate:

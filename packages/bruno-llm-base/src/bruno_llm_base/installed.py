@@ -1,29 +1,60 @@
 """What is installed.
 
-A distribution offers a provider by an entry point in the group `bruno.llm_providers`; nothing is
-imported before it is asked for.
+A distribution offers a provider by an entry point in the group `bruno.llm_providers`, and one of
+embeddings in `bruno.embedding_providers`; nothing is imported before it is asked for.
 """
 
 import difflib
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
-from typing import cast
+from typing import Any
 
-from bruno_core.interfaces import LLMInterface
+from bruno_core.interfaces import EmbeddingInterface, LLMInterface
 
 from bruno_llm_base.exceptions import ConfigurationError, ProviderNotFoundError
-from bruno_llm_base.provider import BaseProvider
 from bruno_llm_base.values import shown
 
-__all__ = ["ALIASES", "GROUP", "ProviderInfo", "canonical", "installed", "kind_of"]
+__all__ = [
+    "ALIASES",
+    "EMBEDDINGS",
+    "LANGUAGE_MODELS",
+    "Group",
+    "ProviderInfo",
+    "aliases_of",
+    "canonical",
+    "installed",
+    "kind_of",
+]
 
-GROUP = "bruno.llm_providers"
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """One kind of provider.
+
+    Attributes:
+        name: The group of its entry points.
+        interface: What of bruno-core's it implements.
+        published: Those that bruno-llm publishes, for advice only.
+    """
+
+    name: str
+    interface: type
+    published: tuple[str, ...]
+
+
+LANGUAGE_MODELS = Group(
+    name="bruno.llm_providers",
+    interface=LLMInterface,
+    published=("claude", "gemini", "ollama", "openai"),
+)
+EMBEDDINGS = Group(
+    name="bruno.embedding_providers",
+    interface=EmbeddingInterface,
+    published=("gemini", "ollama", "openai"),
+)
 
 ALIASES = {"anthropic": "claude", "google": "gemini"}
 """Other names of providers."""
-
-_KNOWN = ("claude", "gemini", "ollama", "openai")
-"""The providers that bruno-llm publishes, for advice only."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +62,7 @@ class ProviderInfo:
     """An installed provider.
 
     Attributes:
-        name: What `LLMFactory.create` calls it.
+        name: What the factory's `create` calls it.
         distribution: The distribution that brings it.
         version: That distribution's version.
         capabilities: What it can do.
@@ -45,23 +76,20 @@ class ProviderInfo:
     error: str | None = None
 
 
-def installed() -> list[ProviderInfo]:
+def installed(group: Group = LANGUAGE_MODELS) -> list[ProviderInfo]:
     """Return the installed providers by name; no SDK is imported."""
-    return [_info(point) for point in sorted(_points(), key=lambda point: point.name)]
+    points = sorted(entry_points(group=group.name), key=lambda point: point.name)
+    return [_info(point, group) for point in points]
 
 
-def kind_of(name: str) -> type[BaseProvider]:
+def kind_of(name: str, group: Group = LANGUAGE_MODELS) -> type[Any]:
     """Return the class of the provider *name*.
 
     Raises:
         ProviderNotFoundError: It is not installed; the message says what to install.
         ConfigurationError: It cannot be loaded.
     """
-    return _load(_point(name))
-
-
-def _points() -> list[EntryPoint]:
-    return list(entry_points(group=GROUP))
+    return _load(_point(name, group), group)
 
 
 def canonical(name: str) -> str:
@@ -76,29 +104,35 @@ def canonical(name: str) -> str:
     return ALIASES.get(lowered, lowered)
 
 
-def _point(name: str) -> EntryPoint:
+def aliases_of(name: str) -> set[str]:
+    """Return the other names of the provider that is called *name* everywhere."""
+    return {alias for alias, meant in ALIASES.items() if meant == name}
+
+
+def _point(name: str, group: Group) -> EntryPoint:
     wanted = canonical(name)
-    found = [point for point in _points() if point.name.lower() == wanted]
+    points = entry_points(group=group.name)
+    found = [point for point in points if point.name.lower() == wanted]
     if len({point.value for point in found}) > 1:
         owners = ", ".join(sorted(_owner(point) for point in found))
         raise ConfigurationError(
             f"several distributions provide {wanted!r}: {owners}; uninstall all but one"
         )
     if not found:
-        raise ProviderNotFoundError(_advice(wanted))
+        raise ProviderNotFoundError(_advice(wanted, group))
     return found[0]
 
 
-def _advice(name: str) -> str:
-    installed = sorted(point.name for point in _points())
-    if name in _KNOWN:
+def _advice(name: str, group: Group) -> str:
+    installed = sorted(point.name for point in entry_points(group=group.name))
+    if name in group.published:
         return f"the provider {name!r} is not installed: pip install bruno-llm-{name}"
-    close = difflib.get_close_matches(name, {*installed, *_KNOWN, *ALIASES}, n=1)
+    close = difflib.get_close_matches(name, {*installed, *group.published, *ALIASES}, n=1)
     hint = f": did you mean {close[0]!r}?" if close else ""
     return f"no provider is called {name!r}{hint} (installed: {', '.join(installed) or 'none'})"
 
 
-def _load(point: EntryPoint) -> type[BaseProvider]:
+def _load(point: EntryPoint, group: Group) -> type[Any]:
     try:
         loaded = point.load()
     except Exception as error:
@@ -107,10 +141,10 @@ def _load(point: EntryPoint) -> type[BaseProvider]:
             f" reinstall it: pip install --force-reinstall {_owner(point)}",
             cause=error,
         ) from error
-    if not (isinstance(loaded, type) and issubclass(loaded, LLMInterface)):
+    if not (isinstance(loaded, type) and issubclass(loaded, group.interface)):
         raise ConfigurationError(
             f"the provider {point.name!r} of {_owner(point)} is {point.value}, which does not"
-            " implement bruno_core.interfaces.LLMInterface: report it to its authors"
+            f" implement bruno_core.interfaces.{group.interface.__name__}: report it to its authors"
         )
     missing = sorted(getattr(loaded, "__abstractmethods__", ()))
     if missing:
@@ -118,13 +152,13 @@ def _load(point: EntryPoint) -> type[BaseProvider]:
             f"the provider {point.name!r} of {_owner(point)} lacks {', '.join(missing)}:"
             " report it to its authors"
         )
-    return cast("type[BaseProvider]", loaded)
+    return loaded
 
 
-def _info(point: EntryPoint) -> ProviderInfo:
+def _info(point: EntryPoint, group: Group) -> ProviderInfo:
     version = point.dist.version if point.dist else ""
     try:
-        kind = _load(point)
+        kind = _load(point, group)
     except ConfigurationError as error:
         return ProviderInfo(
             name=point.name, distribution=_owner(point), version=version, error=error.message

@@ -48,7 +48,8 @@ class Event:
     Attributes:
         provider: The provider's name.
         model: The model that was asked.
-        operation: What was asked of it: "chat", "stream", "models", "count_tokens".
+        operation: What was asked of it: "chat", "stream", "embeddings", "models",
+            "count_tokens".
     """
 
     provider: str

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.observe import Observer, PriceUnknown, log_event, tell
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from bruno_llm_base.cost.catalogue import GenaiPrices, PriceSource
     from bruno_llm_base.cost.price import Cost, Price
 
-__all__ = ["Pricing", "Tariff"]
+__all__ = ["InputPricing", "Pricing", "Tariff"]
 
 _INSTALL = "pip install genai-prices"
 _OVERRIDE = "give its Price in CostTracker(prices={...})"
@@ -32,7 +32,12 @@ class Pricing:
 
     The user's prices go first, then what is free of charge, then the package `genai-prices`.
     It pickles; a copy tells only the log of unknown prices.
+
+    Attributes:
+        operation: What the models are asked for, in events.
     """
+
+    operation: ClassVar[str] = "chat"
 
     def __init__(
         self,
@@ -67,6 +72,10 @@ class Pricing:
         self._observers = (log_event, *observers)
         self._told: set[str] = set()
 
+    def listed(self, model: str, at: datetime) -> "Price | None":
+        """Return what `genai-prices` knows of *model*."""
+        return _genai_prices().price(self._catalogue, model, at)
+
     @property
     def provider(self) -> str:
         """The provider's name."""
@@ -90,7 +99,7 @@ class Pricing:
                 return price
         if self._free is not None:
             return replace(FREE, source=self._free)
-        listed = (_genai_prices().price(self._catalogue, model, at) for model in models)
+        listed = (self.listed(model, at) for model in models)
         return next(filter(None, listed), None)
 
     def cost(
@@ -134,14 +143,27 @@ class Pricing:
         event = PriceUnknown(
             provider=self.provider,
             model=model,
-            operation="chat",
+            operation=self.operation,
             advice=_OVERRIDE if find_spec("genai_prices") else _INSTALL,
         )
         tell(self._observers, event)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Observers stay behind: an answer takes its prices to other processes, and they may not go.
-        return Pricing, (self.provider, self._catalogue, self._free, self._prices)
+        return type(self), (self.provider, self._catalogue, self._free, self._prices)
+
+
+class InputPricing(Pricing):
+    """How the answers of models that write nothing are priced, such as embeddings.
+
+    Lists of prices give them none for output.
+    """
+
+    operation = "embeddings"
+
+    def listed(self, model: str, at: datetime) -> "Price | None":
+        """Return what `genai-prices` knows of *model*, whose output costs nothing."""
+        return _genai_prices().input_price(self._catalogue, model, at)
 
 
 class Tariff:

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,24 +14,22 @@ from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.types import Json
 from bruno_llm_base.values import shown
 
-__all__ = ["from_config", "from_env", "from_file", "generic_env", "provider_of"]
+__all__ = [
+    "CHAT",
+    "EMBEDDINGS",
+    "Variables",
+    "from_config",
+    "from_file",
+    "from_mapping",
+    "provider_of",
+]
 
-_ENV_FIELDS = (
-    "api_key",
-    "base_url",
-    "max_retries",
-    "max_tokens",
-    "model",
-    "provider",
-    "seed",
-    "stop",
-    "strict",
-    "system_prompt",
-    "temperature",
-    "timeout",
-    "top_p",
-)
-_NUMBERS = {"max_retries": int, "timeout": float}
+_NUMBERS: dict[str, Callable[[str], int | float]] = {
+    "batch_size": int,
+    "dimensions": int,
+    "max_retries": int,
+    "timeout": float,
+}
 _PREFIX = "BRUNO_LLM_"
 
 
@@ -48,7 +47,18 @@ def from_config(config: LLMConfig | BrunoConfig | Mapping[str, Any]) -> Json:
         raise ConfigurationError(
             f"config is a {type(config).__name__}: give a mapping or LLMConfig"
         )
-    inner = config.get("llm")
+    return from_mapping(config, "llm")
+
+
+def from_mapping(config: Mapping[str, Any], section: str) -> Json:
+    """Return the keywords in *config*, which stand alone or in a *section*.
+
+    Raises:
+        ConfigurationError: It is no mapping of names.
+    """
+    if not isinstance(config, Mapping):
+        raise ConfigurationError(f"config is a {type(config).__name__}: give a mapping")
+    inner = config.get(section)
     given = dict(inner if isinstance(inner, Mapping) else config)
     for name in given:
         if not isinstance(name, str):
@@ -100,35 +110,59 @@ def provider_of(given: Mapping[str, Any], origin: str = "provider") -> str:
     return name
 
 
-def generic_env() -> Json:
-    """Return what the variables `BRUNO_LLM_<FIELD>` say."""
-    return _read_env(_PREFIX)
+@dataclass(frozen=True, slots=True)
+class Variables:
+    """The environment variables of one kind of provider.
 
-
-def from_env(provider: str, aliases: Iterable[str] = ()) -> Json:
-    """Return what the environment says about *provider*: its own variables win.
-
-    Args:
-        provider: The provider's name.
-        aliases: Other names that `BRUNO_LLM_PROVIDER` may use for it.
+    Attributes:
+        fields: The keywords that they may give.
+        kind: What their names have before the field, such as "EMBEDDING_".
     """
-    generic = generic_env()
-    named = str(generic.pop("provider", provider)).strip().lower()
-    if named not in {provider, *aliases}:
-        generic = {}  # these are another provider's
-    specific = _read_env(f"{_PREFIX}{provider.upper().replace('-', '_')}_")
-    specific.pop("provider", None)
-    return generic | specific
+
+    fields: tuple[str, ...]
+    kind: str = ""
+
+    def provider(self) -> str:
+        """Return the provider that they name.
+
+        Raises:
+            ConfigurationError: They name none.
+        """
+        return provider_of(self._read(_PREFIX + self.kind), f"{_PREFIX}{self.kind}PROVIDER")
+
+    def of(self, provider: str, aliases: Iterable[str] = ()) -> Json:
+        """Return what the environment says about *provider*: its own variables win.
+
+        Args:
+            provider: The provider's name.
+            aliases: Other names that may be given to it there.
+
+        Raises:
+            ConfigurationError: A value is no number where it has to be one.
+        """
+        generic = self._read(_PREFIX + self.kind)
+        named = str(generic.pop("provider", provider)).strip().lower()
+        if named not in {provider, *aliases}:
+            generic = {}  # these are another provider's
+        specific = self._read(f"{_PREFIX}{provider.upper().replace('-', '_')}_{self.kind}")
+        specific.pop("provider", None)
+        return generic | specific
+
+    def _read(self, prefix: str) -> Json:
+        found = {}
+        for field in self.fields:
+            variable = prefix + field.upper()
+            value = os.environ.get(variable, "")
+            if value.strip():
+                found[field] = _converted(variable, field, value)
+        return found
 
 
-def _read_env(prefix: str) -> Json:
-    found = {}
-    for field in _ENV_FIELDS:
-        variable = prefix + field.upper()
-        value = os.environ.get(variable, "")
-        if value.strip():
-            found[field] = _converted(variable, field, value)
-    return found
+_ANY = ("api_key", "base_url", "max_retries", "model", "provider", "timeout")
+CHAT = Variables(
+    (*_ANY, "max_tokens", "seed", "stop", "strict", "system_prompt", "temperature", "top_p")
+)
+EMBEDDINGS = Variables((*_ANY, "batch_size", "dimensions"), "EMBEDDING_")
 
 
 def _converted(variable: str, field: str, value: str) -> object:

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bruno_llm_base.exchange import Request, Tell
-from bruno_llm_base.tokens import estimate_conversation, estimate_tokens
+from bruno_llm_base.tokens import estimate_tokens
 from bruno_llm_base.types import ModelResponse
 
 if TYPE_CHECKING:
@@ -23,11 +23,11 @@ def fill_in(response: ModelResponse, request: Request, *, unread: int = 0) -> No
         unread: Tokens of an answer that nobody has seen.
     """
     usage = response.usage
-    if request.conversation is None or usage.total_tokens is not None:
+    if not request.is_billed or usage.total_tokens is not None:
         return
     read, written = usage.input_tokens, usage.output_tokens
     if read is None:
-        read = estimate_conversation(request.conversation)
+        read = request.estimated_input
     if written is None:
         texts = (response.text, response.reasoning, *(c.arguments for c in response.tool_calls))
         written = max(unread, sum(map(estimate_tokens, texts)))
@@ -57,7 +57,7 @@ class Spending:
             ConfigurationError: Nobody knows how much that is.
         """
         pipeline = self._pipeline
-        if pipeline.account is not None and request.conversation is not None:
+        if pipeline.account is not None and request.is_billed:
             self._charge = pipeline.account.open(
                 model=request.model or "",
                 most_input=lambda: request.most_input,

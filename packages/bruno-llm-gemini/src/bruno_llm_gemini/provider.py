@@ -2,22 +2,14 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from bruno_llm_base import (
-    BaseProvider,
-    ConfigurationError,
-    Conversation,
-    ErrorFacts,
-    Json,
-    ModelResponse,
-)
-from bruno_llm_base.transport import Transport
-from bruno_llm_base.values import is_whole, shown
+from bruno_llm_base import BaseProvider, Conversation, Json, ModelResponse
+from bruno_llm_base.values import is_whole
 
-from bruno_llm_gemini import errors, messages
-from bruno_llm_gemini.transport import CHAT, COUNT, MODELS, STREAM, ComposedTransport
-from bruno_llm_gemini.typed import TypedTransport
+from bruno_llm_gemini import messages
+from bruno_llm_gemini.transport import CHAT, COUNT, STREAM
+from bruno_llm_gemini.vendor import GeminiVendor
 
 __all__ = ["GeminiProvider"]
 
@@ -37,7 +29,7 @@ def _snake(name: str) -> str:
     return re.sub(r"[A-Z]", lambda found: f"_{found[0].lower()}", name)
 
 
-class GeminiProvider(BaseProvider):
+class GeminiProvider(GeminiVendor, BaseProvider):
     """Talk to Gemini, or with `client` to any endpoint of google-genai, such as Vertex AI.
 
     Google does not document its count of tokens as exact, and calls it an estimate in
@@ -45,15 +37,9 @@ class GeminiProvider(BaseProvider):
     https://ai.google.dev/api/tokens counts 10 tokens for a prompt that then takes 11.
     """
 
-    name = "gemini"
     default_model = "gemini-3.8-flash"
-    default_base_url = "https://generativelanguage.googleapis.com"
-    api_key_env = ("GEMINI_API_KEY", "GOOGLE_API_KEY")
-    base_url_env = "GOOGLE_GEMINI_BASE_URL"
-    sdk = "google.genai"
     chat_path = CHAT
     stream_path = STREAM
-    models_path = MODELS
     count_path = COUNT
     count_error = 0.1
     structure = frozenset({"contents", "model"})
@@ -64,50 +50,7 @@ class GeminiProvider(BaseProvider):
         "max_tokens": "generationConfig.maxOutputTokens",
         "stop": "generationConfig.stopSequences",
     }
-    price_name = "google"
     capabilities = frozenset({"chat", "streaming", "tools", "reasoning"})
-
-    def __init__(
-        self,
-        model: str | None = None,
-        *,
-        api_version: str | None = None,
-        free_tier: bool = False,
-        **keywords: Any,
-    ) -> None:
-        """Set up a provider. Nothing is sent, and no SDK is imported.
-
-        Args:
-            model: The model; `default_model` if None.
-            api_version: The API's version, such as "v1beta"; the SDK's own choice if None.
-            free_tier: Whether the key is on the free tier, where answers cost nothing
-                (https://ai.google.dev/gemini-api/docs/pricing).
-            **keywords: Those of `BaseProvider`.
-
-        Raises:
-            ConfigurationError: A value is wrong, or the key is missing.
-        """
-        if not isinstance(free_tier, bool):
-            raise ConfigurationError(f"free_tier is {shown(free_tier)}: give True or False")
-        self.free = "Gemini's free tier" if free_tier else None
-        super().__init__(model, **keywords)
-        self._api_version = api_version
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        rebuild, (kind, keywords) = super().__reduce__()
-        own = {"api_version": self._api_version, "free_tier": self.free is not None}
-        return rebuild, (kind, keywords | own)
-
-    def open_transport(self) -> Transport:
-        access = self.access
-        if access.client is not None:
-            return TypedTransport(access.client)
-        return ComposedTransport(
-            api_key=access.key or "none",  # servers of one's own may want none
-            base_url=access.base_url or self.default_base_url,
-            api_version=self._api_version,
-            connect=self.timeouts.connect,
-        )
 
     def build_request(self, conversation: Conversation, options: Json, *, stream: bool) -> Json:
         strict = _WANTS_SIGNATURES.match(options["model"]) is not None
@@ -129,12 +72,6 @@ class GeminiProvider(BaseProvider):
             part.usage = messages.usage(counts, ended=part.finish_reason is not None)
         return part
 
-    def parse_models(self, data: Json) -> list[str]:
-        return [_short(row["name"]) for row in data.get("models") or () if _generates(row)]
-
-    def parse_windows(self, data: Json, model: str) -> Mapping[str, int]:
-        return {_short(row["name"]): row.get("inputTokenLimit") for row in data.get("models") or ()}
-
     def most_output(self, body: Json) -> int | None:
         settings = body.get("generationConfig") or {}
         most, answers = settings.get("maxOutputTokens"), settings.get("candidateCount", 1)
@@ -150,16 +87,3 @@ class GeminiProvider(BaseProvider):
     def parse_count(self, data: Json) -> int:
         tokens: int = data.get("totalTokens", 0)  # a count of 0 is left out of Google's JSON
         return tokens
-
-    def read_error(self, status: int, headers: Mapping[str, str], data: Json) -> ErrorFacts:
-        return errors.read(data)
-
-
-def _short(name: str) -> str:
-    return name.removeprefix("publishers/google/").removeprefix("models/")
-
-
-def _generates(model: Json) -> bool:
-    """Whether a model answers; Vertex AI does not say what its models do."""
-    methods = model.get("supportedGenerationMethods") or model.get("supportedActions")
-    return not methods or "generateContent" in methods

@@ -1,15 +1,16 @@
-"""Gemini's generateContent on a loopback socket, for tests.
+"""Gemini's generateContent and embeddings on a loopback socket, for tests.
 
-The formats are those of https://ai.google.dev/api/generate-content and https://ai.google.dev/api/tokens;
-the official SDK reads them in this project's tests.
+The formats are those of https://ai.google.dev/api/generate-content, https://ai.google.dev/api/tokens
+and https://ai.google.dev/api/embeddings; the official SDK reads them in this project's tests.
 """
 
 import json
 import re
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from bruno_llm_base import FinishReason, Json, ToolCall, Usage
-from bruno_llm_base.testing import FakeAnswer, FakeError, FakeServer, Received
+from bruno_llm_base.testing import FakeAnswer, FakeError, FakeServer, Received, vector_of
 from bruno_llm_base.testing.server import Operation
 
 __all__ = ["FakeGemini"]
@@ -40,9 +41,8 @@ _ERRORS: dict[str, tuple[int, str, str]] = {
     ),
     "invalid_request": (400, "INVALID_ARGUMENT", "Request contains an invalid argument."),
 }
-_PATH = re.compile(
-    r"/(v1|v1beta)/models(?:/([^/:]+):(generateContent|streamGenerateContent|countTokens))?"
-)
+_PATH = re.compile(r"/(v1|v1beta)/models(?:/([^/:]+):(\w+))?")
+_MOST_TEXTS = 100
 _TYPE, _DOMAIN = "type.googleapis.com/google.rpc.", "generativelanguage.googleapis.com"
 _ID, _SIGNATURE = "kmkZabWfLvqs1MkPqd-5-Ac", "Cl0Bjz1rX3+gQp2fYn9hZ0FrZQ=="
 
@@ -51,6 +51,10 @@ class FakeGemini(FakeServer):
     """A server that speaks Gemini's generateContent."""
 
     models = ("gemini-3.8-flash", "gemini-4-argon", "gemini-3.1-pro-preview", "gemini-3.5-flash")
+    embedding_models: ClassVar[Mapping[str, int]] = {
+        "gemini-embedding-001": 3072,
+        "gemini-embedding-2": 3072,
+    }
     ping = b":\r\n\r\n"  # from gateways; Google sends none, and its own SDK stumbles over one
     garbage = b'data: {"broken\r\n\r\n'
 
@@ -65,6 +69,8 @@ class FakeGemini(FakeServer):
                 return "stream"
             case "POST", "countTokens":
                 return "count_tokens"
+            case "POST", "batchEmbedContents":
+                return "embeddings"
             case "GET", "models":
                 return "models"
         return "unknown"
@@ -74,9 +80,10 @@ class FakeGemini(FakeServer):
             return FakeError(kind="authentication")
         if request.method == "GET":
             return None
-        if _asked(request)[1] not in self.models:
+        embeds = self.operation(request) == "embeddings"
+        if _asked(request)[1] not in (self.embedding_models if embeds else self.models):
             return FakeError(kind="model_not_found")
-        wrong = _misfit(request)
+        wrong = self._misfit_texts(request) if embeds else _misfit(request)
         return FakeError(kind="invalid_request", param=wrong) if wrong else None
 
     def render_answer(self, answer: FakeAnswer, request: Received) -> Json:
@@ -115,11 +122,41 @@ class FakeGemini(FakeServer):
 
     def render_models(self) -> Json:
         talking = [_model(name, "generateContent", "countTokens") for name in self.models]
-        return {"models": [*talking, _model("gemini-embedding-2", "embedContent")]}
+        return {"models": [*talking, *(_model(n, "embedContent") for n in self.embedding_models)]}
 
     def render_count(self, tokens: int, request: Received) -> Json:
         details = [{"modality": "TEXT", "tokenCount": tokens}]
         return {"totalTokens": tokens, "promptTokensDetails": details}
+
+    def render_embeddings(self, tokens: int, request: Received) -> Json:
+        most = self.embedding_models[_asked(request)[1]]
+        vectors = [
+            vector_of(_text(asked), asked.get("outputDimensionality", most))
+            for asked in request.body["requests"]
+        ]
+        document: Json = {"embeddings": [{"values": vector} for vector in vectors]}
+        if tokens:  # the older model says nothing of them
+            document["usageMetadata"] = {"promptTokenCount": tokens}
+        return document
+
+    def _misfit_texts(self, request: Received) -> str | None:
+        """Return the field of a batch that the API would complain about."""
+        asked, model = request.body.get("requests"), _asked(request)[1]
+        if not asked or len(asked) > _MOST_TEXTS:
+            return "requests"
+        for place, one in enumerate(asked):
+            if one.get("model") != f"models/{model}":
+                return f"requests[{place}].model"
+            if not _text(one):
+                return f"requests[{place}].content"
+            size = one.get("outputDimensionality", 1)
+            if not isinstance(size, int) or not 0 < size <= self.embedding_models[model]:
+                return f"requests[{place}].output_dimensionality"
+        return None
+
+
+def _text(asked: Json) -> str:
+    return "".join(part.get("text", "") for part in (asked.get("content") or {}).get("parts", ()))
 
 
 def _misfit(request: Received) -> str | None:

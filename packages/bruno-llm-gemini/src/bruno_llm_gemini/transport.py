@@ -15,9 +15,19 @@ from bruno_llm_base.transport import Reply
 from bruno_llm_base.transport.http import MAX_CONNECTIONS, aiohttp_carries, refuse_login
 from bruno_llm_base.types import Json
 
-__all__ = ["CHAT", "COUNT", "MODELS", "PAGE_SIZE", "STREAM", "ComposedTransport", "arguments"]
+__all__ = [
+    "CHAT",
+    "COUNT",
+    "EMBED",
+    "MODELS",
+    "PAGE_SIZE",
+    "STREAM",
+    "ComposedTransport",
+    "arguments",
+]
 
 CHAT, STREAM, MODELS, COUNT = "generateContent", "streamGenerateContent", "models", "countTokens"
+EMBED = "batchEmbedContents"
 PAGE_SIZE = 1000  # the API's most; its default is 50
 
 _MOST_COMPOSED = 1000  # the models that one process asks are few, unless its users name them
@@ -84,6 +94,8 @@ class ComposedTransport:
                 await models.generate_content(**arguments({"model": model}))
             elif path == COUNT:
                 await models.count_tokens(model=str(model), contents="-")
+            elif path == EMBED:
+                await models.embed_content(model=str(model), contents="-")
             else:
                 # the SDK turns to its client with the first step of the stream
                 await anext(await models.generate_content_stream(**arguments({"model": model})))

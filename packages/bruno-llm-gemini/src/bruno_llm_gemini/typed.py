@@ -15,7 +15,7 @@ from bruno_llm_base.transport import Reply
 from bruno_llm_base.transport.bounds import MAX_ANSWER
 from bruno_llm_base.types import Json
 
-from bruno_llm_gemini.transport import COUNT, MODELS, PAGE_SIZE, STREAM, arguments
+from bruno_llm_gemini.transport import COUNT, EMBED, MODELS, PAGE_SIZE, STREAM, arguments
 
 __all__ = ["TypedTransport"]
 
@@ -41,6 +41,9 @@ class TypedTransport:
             if path == COUNT:
                 asked = _counting(body or {}, vertex=self._vertex)
                 return Reply(_Document(_json(await self._models.count_tokens(**asked))), sse)
+            if path == EMBED:
+                asked = _embedding(body or {}, vertex=self._vertex)
+                return Reply(_Document(_json(await self._models.embed_content(**asked))), sse)
             asked = arguments(body or {}, retry_options={"attempts": 1})
             if path == STREAM:
                 stream = await self._models.generate_content_stream(**asked)
@@ -67,6 +70,22 @@ def _counting(body: Json, *, vertex: bool) -> Json:
         extra = {name: request[name] for name in names if name in request}
     options = {"extra_body": extra, "retry_options": {"attempts": 1}}
     return {"model": body["model"], "contents": "-", "config": {"http_options": options}}
+
+
+def _embedding(body: Json, *, vertex: bool) -> Json:
+    """Return the keywords with which the SDK asks for the embeddings of *body*.
+
+    It spreads one config over all texts. Vertex AI cuts texts that are too long unless it is told.
+    """
+    first = body["requests"][0]
+    options = {name: value for name, value in first.items() if name not in ("content", "model")}
+    if vertex:
+        options = {"autoTruncate": False} | options
+    return {
+        "model": body["model"],
+        "contents": [request["content"] for request in body["requests"]],
+        "config": options | {"httpOptions": {"retryOptions": {"attempts": 1}}},
+    }
 
 
 class _Document:

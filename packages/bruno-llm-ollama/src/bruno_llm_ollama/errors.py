@@ -23,7 +23,8 @@ _BY_STATUS: dict[int, type[LLMError]] = {
 # No status or field tells these from other errors. The first are the sentences of Ollama, of its
 # older runner and of llama-server; the last is the cloud's.
 _TOO_LONG = re.compile(
-    r"longer than the context length|exceeds the context length"
+    r"longer than the context length|exceeds (?:the|maximum) context length"
+    r"|is too large to process"  # texts to embed
     r"|exceeds the available context size|exceed_context_size_error"
 )
 _USED_UP = re.compile(r"reached your \w+ usage limit")

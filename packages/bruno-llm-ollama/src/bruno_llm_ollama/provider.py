@@ -3,24 +3,11 @@
 from collections.abc import Mapping
 from typing import ClassVar
 
-from bruno_llm_base import (
-    NOTHING,
-    AuthenticationError,
-    BaseProvider,
-    Conversation,
-    Diagnosis,
-    ErrorFacts,
-    Json,
-    LLMError,
-    ModelNotFoundError,
-    ModelResponse,
-    ServiceUnavailableError,
-)
-from bruno_llm_base.framing import ndjson
-from bruno_llm_base.transport import HttpTransport, Transport, open_http_client
+from bruno_llm_base import NOTHING, BaseProvider, Conversation, Json, ModelResponse
 from bruno_llm_base.values import is_whole
 
-from bruno_llm_ollama import address, errors, messages, windows
+from bruno_llm_ollama import messages
+from bruno_llm_ollama.vendor import OllamaVendor
 
 __all__ = ["OllamaProvider"]
 
@@ -37,41 +24,21 @@ _NESTED = (
 )
 
 
-class OllamaProvider(BaseProvider):
+class OllamaProvider(OllamaVendor, BaseProvider):
     """Talk to Ollama.
 
     A conversation that does not fit the context window is refused, where Ollama by itself drops
     the oldest messages without a word; `truncate=True` and `shift=True` bring that back.
     """
 
-    name = "ollama"
     default_model = "llama3.2"
-    default_base_url = "http://127.0.0.1:11434"
-    api_key_env = ("OLLAMA_API_KEY",)
-    needs_key = False  # models of the cloud want one
-    base_url_env = "OLLAMA_HOST"
     chat_path = "/api/chat"
-    models_path = "/api/tags"
     option_names: ClassVar[Mapping[str, str]] = {
         **{name: f"options.{name}" for name in _NESTED},
         "max_tokens": "options.num_predict",
     }
-    free = "Ollama runs on your own machines"
-    firm_windows = False  # allocated anew whenever the model is loaded
     cuts_prompts = True  # older servers, and those that are asked to
     capabilities = frozenset({"chat", "streaming", "tools", "reasoning"})
-
-    def open_transport(self) -> Transport:
-        access = self.access
-        url = access.client_address or access.base_url or self.default_base_url
-        headers = {"authorization": f"Bearer {access.key}"} if access.key else {}
-        return HttpTransport(
-            access.client or open_http_client(url, headers=headers),
-            base_url=url,
-            framing=ndjson,
-            connect=self.timeouts.connect,
-            owned=access.client is None,
-        )
 
     def build_request(self, conversation: Conversation, options: Json, *, stream: bool) -> Json:
         body = {
@@ -106,43 +73,6 @@ class OllamaProvider(BaseProvider):
             part.usage = messages.usage(data)
         return part
 
-    def parse_models(self, data: Json) -> list[str]:
-        return [model["name"] for model in data["models"]]
-
     def asked_window(self, body: Json) -> int | None:
         size = (body.get("options") or {}).get("num_ctx")
         return size if is_whole(size, least=1) else None
-
-    def window_requests(self, model: str) -> tuple[tuple[str, str, Json | None], ...]:
-        return ("POST", "/api/show", {"model": model}), ("GET", "/api/ps", None)
-
-    def parse_windows(self, data: Json, model: str) -> Mapping[str, int]:
-        return windows.read(data, model)
-
-    def read_error(self, status: int, headers: Mapping[str, str], data: Json) -> ErrorFacts:
-        return errors.read(status, data)
-
-    def judge(self, models: list[str]) -> Diagnosis:
-        asked = _tagged(self._model)
-        if asked.endswith("cloud") or asked in map(_tagged, models):
-            return super().judge(models)  # models of the cloud are not pulled
-        reason = f"Ollama has no model {self._model!r}: get it with `ollama pull {self._model}`"
-        return Diagnosis(ok=False, reason=reason, models=tuple(models))
-
-    def advise(self, error: LLMError) -> str:
-        if isinstance(error, ModelNotFoundError):
-            return f"get it with `ollama pull {error.model}`"
-        if isinstance(error, AuthenticationError):
-            return "models of the cloud want `ollama signin` or OLLAMA_API_KEY"
-        if isinstance(error, ServiceUnavailableError) and error.status_code is None:
-            return "start Ollama with `ollama serve`, or set OLLAMA_HOST"
-        return ""
-
-    def read_address(self, value: str) -> str:
-        return address.read(value)
-
-
-def _tagged(model: str) -> str:
-    """Return the full name of *model*, in one case, since Ollama does not tell cases apart."""
-    name = model.casefold()
-    return name if ":" in name.rpartition("/")[2] else f"{name}:latest"

@@ -6,12 +6,12 @@ https://github.com/ollama/ollama; the official client reads them in this project
 
 import hashlib
 import json
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
 
 from aiohttp import web
 from bruno_llm_base import FinishReason, Json, ToolCall, Usage
-from bruno_llm_base.testing import FakeAnswer, FakeError, FakeServer, Received
+from bruno_llm_base.testing import FakeAnswer, FakeError, FakeServer, Received, vector_of
 from bruno_llm_base.testing.server import Operation
 
 __all__ = ["FakeOllama"]
@@ -38,6 +38,8 @@ _SHAPES = {  # what Go's decoder insists on
     "stream": bool,
     "truncate": bool,
     "shift": bool,
+    "dimensions": int,
+    "input": str | list,
 }
 
 
@@ -50,6 +52,10 @@ class FakeOllama(FakeServer):
     """
 
     models = ("llama3.2:latest", "qwen3:8b", "gpt-oss:20b")
+    embedding_models: ClassVar[Mapping[str, int]] = {
+        "nomic-embed-text:latest": 768,
+        "all-minilm:latest": 384,
+    }
     content_type = "application/x-ndjson"
     ping = b"\n"  # from gateways; Ollama sends none
     garbage = b'{"broken\n'
@@ -66,6 +72,8 @@ class FakeOllama(FakeServer):
         match request.method, request.path:
             case "POST", "/api/chat":
                 return "chat" if request.body.get("stream") is False else "stream"
+            case "POST", "/api/embed":
+                return "embeddings"
             case "GET", "/api/tags":
                 return "models"
         return "unknown"
@@ -78,7 +86,7 @@ class FakeOllama(FakeServer):
         if wrong := next(_misfits(request.body), None):
             return FakeError(kind="invalid_request", param=wrong)
         model = _tagged(request.body["model"])
-        if model not in self.models:
+        if model not in (self.models, self.embedding_models)[request.path == "/api/embed"]:
             return FakeError(kind="model_not_found")
         if request.body.get("think") and model not in _THINKING:
             return FakeError(kind="invalid_request", param="think")
@@ -123,7 +131,20 @@ class FakeOllama(FakeServer):
         return _ndjson(self.render_error(error, request)[1])
 
     def render_models(self) -> Json:
-        return {"models": [_model(name) for name in self.models]}
+        return {"models": [_model(name) for name in (*self.models, *self.embedding_models)]}
+
+    def render_embeddings(self, tokens: int, request: Received) -> Json:
+        body = request.body
+        texts = [body["input"]] if isinstance(body["input"], str) else body["input"]
+        most = self.embedding_models[_tagged(body["model"])]
+        dimensions = min(body.get("dimensions") or most, most)
+        document = {
+            "model": body["model"],
+            "embeddings": [vector_of(text, dimensions) for text in texts],
+            "total_duration": 14143917,
+            "load_duration": 1019500,
+        }
+        return document | ({"prompt_eval_count": tokens} if tokens else {})
 
     def other(self, request: Received) -> web.Response:
         if (request.method, request.path) == ("GET", "/api/version"):
@@ -136,7 +157,7 @@ class FakeOllama(FakeServer):
 
     def _show(self, request: Received) -> web.Response:
         model = _tagged(request.body["model"])
-        if model not in self.models:
+        if model not in (*self.models, *self.embedding_models):
             return web.json_response({"error": f"model '{model}' not found"}, status=404)
         asked = self.num_ctx.get(model)
         parameters = 'stop                           "<|eot_id|>"'
@@ -171,6 +192,9 @@ def _misfits(body: Json) -> Iterator[str]:
     for name, shape in _SHAPES.items():
         if not isinstance(body.get(name), shape | None):
             yield name
+    texts = body.get("input")
+    if isinstance(texts, list) and not all(isinstance(text, str) for text in texts):
+        yield "input"
     for message in body.get("messages") or ():
         if not isinstance(message.get("content"), str | None):
             yield "messages.content"

@@ -39,6 +39,9 @@ _BY_CODE: dict[str, type[LLMError]] = {
     "server_overloaded": ServiceUnavailableError,
 }
 
+# Texts that are too long to embed have no code at all (the second are llama.cpp's words).
+_TOO_LONG = re.compile(r"maximum context length is \d|is too large to process")
+
 # "maximum context length is 128000 tokens. However, your messages resulted in 130000 tokens": the
 # figures stand in no field, so they are read where they can be; nothing depends on them.
 _FIGURES = re.compile(r"maximum context length is (\d{1,12})\b.*?\b(\d{1,12}) tokens", re.DOTALL)
@@ -56,6 +59,8 @@ def read(status: int, data: Json) -> ErrorFacts:
         known = (
             InvalidRequestError  # many a status has this type, but in a stream there is no other
         )
+    if known is None and _TOO_LONG.search(message):
+        known = ContextLengthExceededError
     figures = _FIGURES.search(message)
     limit, actual = error.get("n_ctx"), error.get("n_prompt_tokens")
     if figures and known is ContextLengthExceededError:

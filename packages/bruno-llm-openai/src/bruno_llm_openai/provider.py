@@ -7,17 +7,14 @@ from typing import ClassVar
 from bruno_llm_base import (
     BaseProvider,
     Conversation,
-    ErrorFacts,
     Json,
-    LimitState,
     ModelResponse,
     TokenCount,
 )
-from bruno_llm_base.limits import read_durations
-from bruno_llm_base.transport import SdkTransport, Transport
 from bruno_llm_base.values import is_whole
 
-from bruno_llm_openai import counting, errors, messages, responses
+from bruno_llm_openai import counting, messages, responses
+from bruno_llm_openai.vendor import OpenAIVendor
 
 __all__ = ["OpenAIProvider"]
 
@@ -29,36 +26,19 @@ _OUTPUT_LIMITS = ("max_completion_tokens", "max_tokens")
 _SAMPLING = frozenset({"temperature", "top_p"})
 
 
-class OpenAIProvider(BaseProvider):
+class OpenAIProvider(OpenAIVendor, BaseProvider):
     """Talk to OpenAI, or with `base_url` to any server that speaks its protocol.
 
     OpenAI counts tokens exactly (https://developers.openai.com/api/docs/guides/token-counting);
     servers of one's own are not asked, since few can say.
     """
 
-    name = "openai"
     default_model = "gpt-6.1-terra"
-    default_base_url = "https://api.openai.com/v1"
-    api_key_env = ("OPENAI_API_KEY",)
-    base_url_env = "OPENAI_BASE_URL"
-    sdk = "openai"
     chat_path = "/chat/completions"
-    models_path = "/models"
     count_path = "/responses/input_tokens"
     option_names: ClassVar[Mapping[str, str]] = {"max_tokens": "max_completion_tokens"}
     structure = frozenset({"messages", "model", "stream", "stream_options"})
-    price_name = "openai"
     capabilities = frozenset({"chat", "streaming", "tools", "reasoning"})
-
-    def open_transport(self) -> Transport:
-        import openai
-
-        return SdkTransport.open(
-            openai,
-            openai.AsyncOpenAI,
-            access=self.access,
-            connect=self.timeouts.connect,
-        )
 
     def build_request(self, conversation: Conversation, options: Json, *, stream: bool) -> Json:
         body = {"messages": messages.build(conversation), **options}
@@ -106,15 +86,6 @@ class OpenAIProvider(BaseProvider):
                 part.finish_reason, part.finish_detail = "content_filter", "refusal"
         return part
 
-    def parse_models(self, data: Json) -> list[str]:
-        return [model["id"] for model in data["data"]]
-
-    def parse_windows(self, data: Json, model: str) -> Mapping[str, int]:
-        # OpenAI does not tell; vLLM and OpenRouter do
-        return {
-            row["id"]: row.get("max_model_len", row.get("context_length")) for row in data["data"]
-        }
-
     def most_output(self, body: Json) -> int | None:
         named = [body[name] for name in _OUTPUT_LIMITS if is_whole(body.get(name), least=0)]
         answers = body.get("n", 1)
@@ -135,12 +106,6 @@ class OpenAIProvider(BaseProvider):
 
     def counts_at_once(self, model: str) -> bool:
         return counting.is_loaded(model)
-
-    def read_error(self, status: int, headers: Mapping[str, str], data: Json) -> ErrorFacts:
-        return errors.read(status, data)
-
-    def read_limits(self, headers: Mapping[str, str]) -> LimitState | None:
-        return read_durations(headers)
 
     def refused_options(self, model: str, options: Json) -> frozenset[str]:
         effort = options.get("reasoning_effort")

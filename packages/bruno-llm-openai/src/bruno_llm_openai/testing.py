@@ -1,15 +1,18 @@
-"""OpenAI's Chat Completions on a loopback socket, for tests.
+"""OpenAI's Chat Completions and embeddings on a loopback socket, for tests.
 
-The formats are those of https://platform.openai.com/docs/api-reference/chat and, for counting, of
-/responses/input_tokens; the official SDK reads them in this project's tests.
+The formats are those of https://platform.openai.com/docs/api-reference/chat, of its /embeddings
+and, for counting, of /responses/input_tokens; the official SDK reads them in this project's tests.
 """
 
 import json
+import struct
+from base64 import b64encode
+from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import Any, ClassVar
 
 from bruno_llm_base import FinishReason, Json, ToolCall, Usage
-from bruno_llm_base.testing import FakeAnswer, FakeError, FakeServer, Received
+from bruno_llm_base.testing import FakeAnswer, FakeError, FakeServer, Received, vector_of
 from bruno_llm_base.testing.server import Operation
 
 __all__ = ["FakeOpenAI"]
@@ -33,12 +36,19 @@ _ERRORS: dict[str, tuple[int, str, str | None]] = {
     "invalid_request": (400, "invalid_request_error", "unsupported_parameter"),
 }
 _ID, _CREATED = "chatcmpl-B9MBs8CjcvOU2jLn4n570S5qMJKcT", 1795359778
+_MOST_TEXTS = 2048
 
 
 class FakeOpenAI(FakeServer):
     """A server that speaks OpenAI's Chat Completions."""
 
     models = ("gpt-6.1-terra", "gpt-6-luna", "gpt-6-sol", "gpt-5.4-mini", "gpt-5.4", "gpt-4.1")
+
+    embedding_models: ClassVar[Mapping[str, int]] = {
+        "text-embedding-3-small": 1536,
+        "text-embedding-3-large": 3072,
+        "text-embedding-ada-002": 1536,
+    }
 
     def connection(self) -> dict[str, Any]:
         return {"base_url": f"{self.address}/v1", "api_key": self.api_key}
@@ -47,6 +57,8 @@ class FakeOpenAI(FakeServer):
         match request.method, request.path:
             case "POST", "/v1/chat/completions":
                 return "stream" if request.body.get("stream") else "chat"
+            case "POST", "/v1/embeddings":
+                return "embeddings"
             case "POST", "/v1/responses/input_tokens":
                 return "count_tokens"
             case "GET", "/v1/models":
@@ -58,6 +70,8 @@ class FakeOpenAI(FakeServer):
             return FakeError(kind="authentication")
         if request.method == "GET":
             return None
+        if self.operation(request) == "embeddings":
+            return self._refuse_texts(request.body)
         if request.body.get("model") not in self.models:
             return FakeError(kind="model_not_found")
         if self.operation(request) == "count_tokens":
@@ -67,6 +81,20 @@ class FakeOpenAI(FakeServer):
         messages = request.body.get("messages")
         if not messages or any(message.get("role") not in known for message in messages):
             return FakeError(kind="invalid_request", param="messages")
+        return None
+
+    def _refuse_texts(self, body: Json) -> FakeError | None:
+        most = self.embedding_models.get(body.get("model", ""))
+        if most is None:
+            return FakeError(kind="model_not_found")
+        texts = body.get("input")
+        texts = [texts] if isinstance(texts, str) else texts
+        if not isinstance(texts, list) or not 0 < len(texts) <= _MOST_TEXTS or not all(texts):
+            return FakeError(kind="invalid_request", param="input")
+        asked = body.get("dimensions", most)
+        fixed = body["model"] == "text-embedding-ada-002" and "dimensions" in body
+        if fixed or not isinstance(asked, int) or not 0 < asked <= most:
+            return FakeError(kind="invalid_request", param="dimensions")
         return None
 
     def render_answer(self, answer: FakeAnswer, request: Received) -> Json:
@@ -137,6 +165,23 @@ class FakeOpenAI(FakeServer):
     def render_count(self, tokens: int, request: Received) -> Json:
         return {"object": "response.input_tokens", "input_tokens": tokens}
 
+    def render_embeddings(self, tokens: int, request: Received) -> Json:
+        body = request.body
+        texts = [body["input"]] if isinstance(body["input"], str) else body["input"]
+        dimensions = body.get("dimensions", self.embedding_models[body["model"]])
+        packed = body.get("encoding_format") == "base64"
+        vectors = [vector_of(text, dimensions) for text in texts]
+        rows = [
+            {"object": "embedding", "index": place, "embedding": _packed(v) if packed else v}
+            for place, v in enumerate(vectors)
+        ]
+        return {
+            "object": "list",
+            "data": rows,
+            "model": body["model"],
+            "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
+        }
+
 
 def _misfit(body: Json) -> str | None:
     """Return the field that the Responses API would complain about."""
@@ -148,6 +193,11 @@ def _misfit(body: Json) -> str | None:
         return "input"
     named = all(isinstance(tool.get("name"), str) for tool in body.get("tools", ()))
     return None if named else "tools"
+
+
+def _packed(vector: list[float]) -> str:
+    """Return the numbers as 32-bit ones, the lowest byte first, in base64."""
+    return b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
 
 
 def _event(document: Json) -> bytes:

@@ -14,21 +14,25 @@ from bruno_llm._old.factory import LLMFactory
 
 if TYPE_CHECKING:
     from bruno_llm_claude import ClaudeProvider
-    from bruno_llm_gemini import GeminiProvider
-    from bruno_llm_ollama import OllamaProvider
-    from bruno_llm_openai import OpenAIProvider
+    from bruno_llm_gemini import GeminiEmbeddings, GeminiProvider
+    from bruno_llm_ollama import OllamaEmbeddings, OllamaProvider
+    from bruno_llm_openai import OpenAIEmbeddings, OpenAIProvider
 
 _PROVIDERS = {
     "ClaudeProvider": "bruno_llm_claude",
+    "GeminiEmbeddings": "bruno_llm_gemini",
     "GeminiProvider": "bruno_llm_gemini",
+    "OllamaEmbeddings": "bruno_llm_ollama",
     "OllamaProvider": "bruno_llm_ollama",
+    "OpenAIEmbeddings": "bruno_llm_openai",
     "OpenAIProvider": "bruno_llm_openai",
 }
 
 # 0.2.0's modules, most of which it imported with itself; see docs/migration.md
 _OLD_MODULES = {"base", "embedding_factory", "exceptions", "factory", "providers"}
 
-__all__ = ["ClaudeProvider", "GeminiProvider", "LLMFactory", "OllamaProvider", "OpenAIProvider"]
+__all__ = ["ClaudeProvider", "GeminiEmbeddings", "GeminiProvider", "LLMFactory"]
+__all__ += ["OllamaEmbeddings", "OllamaProvider", "OpenAIEmbeddings", "OpenAIProvider"]
 __all__ += bruno_llm_base.__all__
 
 

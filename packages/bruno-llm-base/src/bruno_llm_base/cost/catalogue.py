@@ -61,6 +61,16 @@ class GenaiPrices:
         entry = None if book is None else book.find(provider, model)
         return None if entry is None else entry.price(at)
 
+    def input_price(self, provider: str, model: str, at: datetime) -> Price | None:
+        """Return what *model* cost at a time where it is used to read only, as for embeddings.
+
+        Such models are listed without a price of output. It is 0 here, since they have none; for a
+        model that answers it would be unknown.
+        """
+        book = self._opened()
+        entry = None if book is None else book.find(provider, model)
+        return None if entry is None else entry.price(at, unlisted_output=Decimal(0))
+
     def window(self, provider: str, model: str) -> int | None:
         """Return the context window of *model*, in tokens; None if that is unknown."""
         book = self._opened()
@@ -162,20 +172,20 @@ class _Entry:
         self._info = info
         self._source = source
         self._as_of = as_of
-        self._read: dict[int, Price | None] = {}
+        self._read: dict[tuple[int, Decimal | None], Price | None] = {}
 
     @property
     def window(self) -> int | None:
         window = self._info.context_window
         return window if is_whole(window, least=1) else None
 
-    def price(self, at: datetime) -> Price | None:
+    def price(self, at: datetime, unlisted_output: Decimal | None = None) -> Price | None:
         if not self._info.prices:
             return None
         listed = self._info.get_prices(at)
-        key = id(listed)  # `_info` keeps it alive
+        key = id(listed), unlisted_output  # `_info` keeps the prices alive
         if key not in self._read:
-            self._read[key] = _read(listed, self._source, self._as_of)
+            self._read[key] = _read(listed, unlisted_output, self._source, self._as_of)
         return self._read[key]
 
 
@@ -192,8 +202,12 @@ _UNCOUNTED = ("requests_kcount", "output_reasoning_mtok", "output_citation_mtok"
 """What every answer may be charged for, and `Price` has no word for."""
 
 
-def _read(listed: "ModelPrice", source: str, as_of: date | None) -> Price | None:
+def _read(
+    listed: "ModelPrice", unlisted_output: Decimal | None, source: str, as_of: date | None
+) -> Price | None:
     said = {ours: getattr(listed, theirs, None) for ours, theirs in _NAMES.items()}
+    if said["output"] is None:
+        said["output"] = unlisted_output
     if said["input"] is None or said["output"] is None:
         return None
     if any(getattr(listed, name, None) is not None for name in _UNCOUNTED):

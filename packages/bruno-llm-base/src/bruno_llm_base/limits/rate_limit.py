@@ -100,6 +100,11 @@ class RateLimit:
         self._line = Line(MemoryStore(**limits), clock, max_wait)
 
     @property
+    def tokens_per_minute(self) -> int | None:
+        """The most tokens in a minute, and so in one request; None for no limit."""
+        return self._most_tokens
+
+    @property
     def counts_tokens(self) -> bool:
         """Whether `acquire` needs to know how many tokens a request takes."""
         return self._most_tokens is not None

@@ -1,8 +1,5 @@
 """What a provider can tell of its models, and whether it can be used at all."""
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
 from bruno_llm_base.exceptions import (
     ContextLengthExceededError,
     LLMError,
@@ -14,32 +11,13 @@ from bruno_llm_base.pipeline import Pipeline
 from bruno_llm_base.policies import Retry, Timeouts
 from bruno_llm_base.provider.core import Core
 from bruno_llm_base.types import Json
+from bruno_llm_base.vendor import Diagnosis
 from bruno_llm_base.windows import Window
 
-if TYPE_CHECKING:
-    pass
-
-__all__ = ["Catalogue", "Diagnosis"]
+__all__ = ["Catalogue"]
 
 _CHECK_SECONDS = 5.0
 _EXPLAIN_SECONDS = 2.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Diagnosis:
-    """Whether a provider can be used, and if not, why.
-
-    Attributes:
-        ok: Whether it answers, takes the key and, where that can be told, has the model.
-        reason: What is wrong, for people; None if nothing is.
-        error: The error behind it.
-        models: The models on offer.
-    """
-
-    ok: bool
-    reason: str | None = None
-    error: LLMError | None = None
-    models: tuple[str, ...] = ()
 
 
 class Catalogue(Core):
@@ -64,10 +42,6 @@ class Catalogue(Core):
         except LLMError as error:
             return Diagnosis(ok=False, reason=str(error), error=error)
         return self.judge(models)
-
-    def judge(self, models: list[str]) -> Diagnosis:
-        """Say whether a server that offers *models* will do."""
-        return Diagnosis(ok=True, models=tuple(models))
 
     async def context_window(self, model: str | None = None) -> Window | None:
         """Return what is known of the context window of *model*; nothing is asked for it.

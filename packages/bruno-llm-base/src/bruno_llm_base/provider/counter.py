@@ -1,7 +1,6 @@
 """How a provider counts tokens, and what it learns from how its server does."""
 
 import asyncio
-from typing import TYPE_CHECKING
 
 from bruno_llm_base.conversation import Conversation
 from bruno_llm_base.counting import (
@@ -22,14 +21,11 @@ from bruno_llm_base.observe import (
     log_event,
     tell,
 )
-from bruno_llm_base.provider.catalogue import Catalogue
+from bruno_llm_base.provider.chat import Chat
 from bruno_llm_base.tokens import TokenCount
 from bruno_llm_base.types import Json, ModelResponse
 from bruno_llm_base.values import is_whole, shown
 from bruno_llm_base.windows import most_tokens
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["Counter"]
 
@@ -37,7 +33,7 @@ _PLAUSIBLE = 8  # bytes that a token may stand for; where it were more, somebody
 _CUT = 256  # tokens: what is left of a prompt that was cut still fills half a window
 
 
-class Counter(Catalogue):
+class Counter(Chat):
     """A provider's counts of tokens."""
 
     def get_token_count(self, text: str) -> int:

@@ -3,7 +3,7 @@
 from copy import deepcopy
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bruno_core.interfaces import LLMInterface
 
@@ -23,9 +23,6 @@ from bruno_llm_base.tokens import TokenCount, estimate_conversation, estimate_to
 from bruno_llm_base.types import Json, ModelResponse, checked
 from bruno_llm_base.values import shown
 from bruno_llm_base.windows import Window, in_doubt, most_tokens
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["BaseProvider"]
 

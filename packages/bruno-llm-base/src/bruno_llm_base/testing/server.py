@@ -6,6 +6,7 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections import deque
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, ClassVar, Literal, Self
 
@@ -20,8 +21,12 @@ from bruno_llm_base.types import Json, Usage
 __all__ = ["FakeServer", "Operation"]
 
 _JSON = {"content-type": "application/json; charset=utf-8"}
-Operation = Literal["chat", "stream", "models", "count_tokens", "unknown"]
-_SCRIPTS: dict[str, str] = {"models": "models", "count_tokens": "count_tokens"}
+Operation = Literal["chat", "stream", "embeddings", "models", "count_tokens", "unknown"]
+_SCRIPTS: dict[str, str] = {
+    "embeddings": "embeddings",
+    "models": "models",
+    "count_tokens": "count_tokens",
+}
 _BYTES_PER_TOKEN = 4
 
 
@@ -34,6 +39,7 @@ class FakeServer(ABC):
     Attributes:
         api_key: The one key that is accepted.
         models: The models on offer, the first one is the default.
+        embedding_models: Those that embed, and how many dimensions their vectors have.
         content_type: What a streamed answer is labelled.
         ping: What keeps a stream alive that has nothing to say; a comment of SSE by default.
         garbage: An event that is not JSON, framed as the others; SSE by default.
@@ -42,6 +48,7 @@ class FakeServer(ABC):
 
     api_key: ClassVar[str] = "test-key"
     models: ClassVar[tuple[str, ...]]
+    embedding_models: ClassVar[Mapping[str, int]] = {}
     content_type: ClassVar[str] = "text/event-stream"
     ping: ClassVar[bytes] = b": ping\n\n"
     garbage: ClassVar[bytes] = b'data: {"broken\n\n'
@@ -98,13 +105,22 @@ class FakeServer(ABC):
         """Return a count of *tokens* as the vendor's document, where its API counts."""
         raise NotImplementedError
 
+    def render_embeddings(self, tokens: int, request: Received) -> Json:
+        """Return the vectors of the texts in *request* as the vendor's document, where it embeds.
+
+        Args:
+            tokens: How many tokens it is said to cost.
+            request: The request; `vector_of` makes vectors of its texts.
+        """
+        raise NotImplementedError
+
     # -- for tests --------------------------------------------------------------------------------
 
     def say(
         self,
         *script: Step,
         times: int = 1,
-        to: Literal["text", "models", "count_tokens"] = "text",
+        to: Literal["text", "embeddings", "models", "count_tokens"] = "text",
     ) -> None:
         """Answer the next requests with *script*, in order.
 
@@ -112,8 +128,9 @@ class FakeServer(ABC):
             script: Answers, errors, raw replies, and faults of these.
             times: How often the script is said.
             to: Which requests are meant: those for text, those for the list of models, which is
-                what a `FakeAnswer` to them gives, or those for a count, to which it gives its
-                `usage.input_tokens`.
+                what a `FakeAnswer` to them gives, those for a count, to which it gives its
+                `usage.input_tokens`, or those for embeddings, to which it gives as many vectors as
+                there are texts, and that count.
 
         Raises:
             ConfigurationError: A step of the script is none of these.
@@ -201,7 +218,7 @@ class FakeServer(ABC):
         if step is None:
             script = self._scripts[_SCRIPTS.get(operation, "text")]
             step = script.popleft() if script else None
-        if step is None and operation == "count_tokens":
+        if step is None and operation in ("count_tokens", "embeddings"):
             step = FakeAnswer(usage=Usage(input_tokens=_tokens(received.body)))
         elif step is None:
             step = FakeAnswer() if operation == "models" else self.default(received)
@@ -228,6 +245,8 @@ class FakeServer(ABC):
             document = self.render_models()
         elif operation == "count_tokens":
             document = self.render_count(reply.usage.input_tokens or 0, request)
+        elif operation == "embeddings":
+            document = self.render_embeddings(reply.usage.input_tokens or 0, request)
         else:
             document = self.render_answer(reply, request)
         return Rendered.document(status, _JSON | headers, json.dumps(document).encode())

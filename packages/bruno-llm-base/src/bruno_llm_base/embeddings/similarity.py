@@ -1,0 +1,53 @@
+"""How alike two vectors are."""
+
+import math
+from collections.abc import Sequence
+from operator import mul
+
+from bruno_llm_base.exceptions import InvalidRequestError
+
+__all__ = ["similarity"]
+
+
+def similarity(first: Sequence[float], second: Sequence[float]) -> float:
+    """Return the cosine of the angle between two vectors, 0 to 1: the higher, the more alike.
+
+    A cosine can be negative, down to -1; bruno-core's scores end at 0, so that is 0 here. So is
+    that of a vector of zeros, which has no direction.
+
+    Raises:
+        InvalidRequestError: They differ in length, are empty, or hold something that is no number.
+    """
+    for name, vector in (("first", first), ("second", second)):
+        _check(name, vector)
+    if len(first) != len(second):
+        raise InvalidRequestError(
+            f"the vectors have {len(first)} and {len(second)} numbers: compare vectors of one model"
+            " and one number of dimensions"
+        )
+    cosine: float = sum(map(mul, _direction(first), _direction(second)))
+    return min(1.0, max(0.0, cosine))
+
+
+def _check(name: str, vector: Sequence[float]) -> None:
+    if isinstance(vector, str | bytes) or not isinstance(vector, Sequence):
+        kind = type(vector).__name__
+        raise InvalidRequestError(f"the {name} vector is a {kind}: give a list of numbers")
+    if not vector:
+        raise InvalidRequestError(f"the {name} vector is empty: give a list of numbers")
+    try:
+        sound = all(map(math.isfinite, vector))
+    except (TypeError, OverflowError):
+        sound = False
+    if not sound:
+        raise InvalidRequestError(f"the {name} vector holds something that is no number")
+
+
+def _direction(vector: Sequence[float]) -> list[float]:
+    """Return *vector* with the length 1; squares of what is very large or small would be lost."""
+    largest = max(map(abs, vector))
+    if not largest:
+        return [0.0] * len(vector)
+    scaled = [number / largest for number in vector]
+    length = math.hypot(*scaled)
+    return [number / length for number in scaled]

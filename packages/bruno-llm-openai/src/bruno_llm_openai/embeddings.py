@@ -1,0 +1,60 @@
+"""OpenAI's embeddings (https://platform.openai.com/docs/api-reference/embeddings)."""
+
+import sys
+from array import array
+from base64 import b64decode
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+from bruno_llm_base import Json, Usage
+from bruno_llm_base.embeddings import BaseEmbeddings, EmbeddingResponse
+
+from bruno_llm_openai.vendor import OpenAIVendor
+
+__all__ = ["OpenAIEmbeddings"]
+
+
+class OpenAIEmbeddings(OpenAIVendor, BaseEmbeddings):
+    """Embed with OpenAI, or with `base_url` on any server that speaks its protocol.
+
+    A server of one's own is asked for `dimensions` only of OpenAI's own models: many refuse the
+    field. Where yours takes it, send it by `options={"dimensions": n}` beside `dimensions=n`.
+    """
+
+    default_model = "text-embedding-3-small"
+    embeddings_path = "/embeddings"
+    dimensions: ClassVar[Mapping[str, int]] = {
+        "text-embedding-3-large": 3072,
+        "text-embedding-3-small": 1536,
+        "text-embedding-ada-002": 1536,
+    }
+    max_batch = 2048
+    max_request_tokens = 300_000
+
+    def build_embeddings(self, texts: Sequence[str], options: Json, dimensions: int | None) -> Json:
+        own_server = self.access.base_url is not None
+        body = dict(options)
+        if not own_server:
+            body.setdefault("encoding_format", "base64")  # a third of the bytes, and exact
+        if dimensions is not None and not (own_server and self.own_dimension(self.model) is None):
+            body["dimensions"] = dimensions
+        return body | {"input": list(texts)}
+
+    def parse_embeddings(self, data: Json) -> EmbeddingResponse:
+        rows = sorted(data["data"], key=lambda row: row.get("index", 0))
+        read = (data.get("usage") or {}).get("prompt_tokens")
+        return EmbeddingResponse(
+            vectors=[_vector(row["embedding"]) for row in rows],
+            usage=Usage(input_tokens=read, output_tokens=0),
+            model=data.get("model") or None,
+        )
+
+
+def _vector(said: str | list[float]) -> list[float]:
+    """Return a vector, which may come as base64 of 32-bit numbers, the lowest byte first."""
+    if not isinstance(said, str):
+        return said
+    numbers = array("f", b64decode(said))
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    return numbers.tolist()
