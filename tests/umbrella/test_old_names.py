@@ -147,7 +147,7 @@ def test_the_old_submodules_can_be_imported(submodule):
     assert importlib.import_module(f"bruno_llm.base.{submodule}") is sys.modules["bruno_llm.base"]
 
 
-@pytest.mark.parametrize("module", [*MOVED, *EXTENDED])
+@pytest.mark.parametrize("module", sorted({*MOVED, *EXTENDED}))
 def test_a_name_that_never_was_is_no_import(module):
     with pytest.raises(ImportError, match="cannot import name 'Nobody'"):
         taken(module, "Nobody")
