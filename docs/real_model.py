@@ -26,14 +26,14 @@ class RealModel:
 
     url: str
 
-    def __init__(self, api_key: str = "") -> None:
-        """Prepare it; without a key, every key will do."""
-        self._api_key = api_key
+    def __init__(self, api_key: str = "", *, embeds: bool = False) -> None:
+        """Prepare it; without a key, every key will do. Either it talks, or it *embeds*."""
+        self._arguments = [api_key, *(["embeds"] if embeds else [])]
         self._process: subprocess.Popen[str]
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(  # noqa: S603 - this file
-            [sys.executable, __file__, self._api_key],
+            [sys.executable, __file__, *self._arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -58,7 +58,7 @@ class RealModel:
                 process.stdin.close()
 
 
-def _serve(api_key: str) -> object:
+def _serve(api_key: str, task: str = "") -> object:
     """Start the server; it runs for as long as what is returned here lives."""
     import xllamacpp
 
@@ -73,6 +73,9 @@ def _serve(api_key: str) -> object:
     # two threads wait for each other by spinning: where the cores are busy, one is 10 times faster
     params.cpuparams.n_threads = 1
     params.verbosity = -1
+    if task == "embeds":
+        params.embedding = True
+        params.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
     return xllamacpp.Server(params)
 
 

@@ -8,7 +8,9 @@ import structlog
 with warnings.catch_warnings():  # theirs, and ours about what they use
     warnings.simplefilter("ignore")
     import bruno_abilities.abilities
-    import bruno_memory.managers  # noqa: F401
+    import bruno_memory.managers
+
+__all__ = ["bruno_abilities", "bruno_memory"]
 
 
 @pytest.fixture(autouse=True)

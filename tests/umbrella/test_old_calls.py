@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import pytest
 from bruno_llm import (
     AllProvidersFailedError,
+    ClaudeProvider,
     ConfigurationError,
     LLMFactory,
     OpenAIEmbeddings,
@@ -70,6 +71,7 @@ def test_what_the_factory_builds_is_of_the_old_classes_and_of_the_new():
     assert isinstance(llm, old("bruno_llm.providers.openai", "OpenAIProvider"))
     assert isinstance(llm, OpenAIProvider)
     assert repr(llm) == repr(OpenAIProvider(api_key="k"))
+    assert type(LLMFactory.create("anthropic", api_key="k")) is ClaudeProvider
 
 
 def test_new_keywords_need_no_warning():

@@ -1,6 +1,6 @@
 """0.2.0's imports: what is still there warns and works, what is gone says what to use."""
 
-import importlib
+import importlib.metadata
 import subprocess
 import sys
 import warnings
@@ -160,24 +160,28 @@ def test_a_star_takes_all_names():
     assert set(MOVED["bruno_llm.exceptions"]) <= set(space)
 
 
+def silent(program):
+    """Run a program in which our warnings are errors, and return what it prints."""
+    start = "import warnings\nwarnings.filterwarnings('error', message='.*leaves in bruno-llm')\n"
+    done = subprocess.run(
+        [sys.executable, "-c", start + program], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
 def test_the_old_modules_are_there_without_an_import_of_their_own():
-    program = """
-import warnings
-warnings.filterwarnings("error", message=".*leaves in bruno-llm")
+    version = silent("""
 import bruno_llm
 for module in ("base", "embedding_factory", "exceptions", "factory", "providers"):
     assert getattr(bruno_llm, module).__name__ == f"bruno_llm.{module}"
 print(bruno_llm.__version__)
-"""
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == importlib.metadata.version("bruno-llm")
+""")
+    assert version == importlib.metadata.version("bruno-llm") == bruno_llm.__version__
 
 
 def test_new_names_are_silent():
-    program = """
-import warnings
-warnings.filterwarnings("error", message=".*leaves in bruno-llm")
+    silent("""
 import bruno_llm
 for name in bruno_llm.__all__:
     getattr(bruno_llm, name)
@@ -185,6 +189,4 @@ for name in ("openai", "claude", "gemini", "ollama"):
     llm = bruno_llm.LLMFactory.create(name, {"model": "m"}, api_key="k", timeout=5, max_retries=2)
     assert llm.model == "m"
 assert len(bruno_llm.LLMFactory.providers()) == 4
-"""
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+""")

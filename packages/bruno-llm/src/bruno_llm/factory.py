@@ -10,5 +10,5 @@ _KEPT = {
     )
 }
 
-__all__ = [*_MOVED, *_KEPT]
+__all__ = list(_MOVED | _KEPT)
 __getattr__ = old_names(__name__, _MOVED, kept=_KEPT)

@@ -58,7 +58,7 @@ class OpenAIEmbeddingProvider(OldEmbeddings, bruno_llm_openai.OpenAIEmbeddings):
         "batch_size": "EMBEDDING_BATCH_SIZE",
     }
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - as it was
         self,
         api_key: str | SecretStr | None = None,
         model: str | None = None,
