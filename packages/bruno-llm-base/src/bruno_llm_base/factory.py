@@ -175,6 +175,7 @@ class LLMFactory:
 
     @classmethod
     def _kind_of(cls, name: str) -> type[BaseProvider]:
+        """Return the class called *name*; a subclass may have one of its own for it."""
         kind: type[BaseProvider] = kind_of(name)
         return kind
 
