@@ -26,9 +26,14 @@ class RealModel:
 
     url: str
 
-    def __init__(self, api_key: str = "", *, embeds: bool = False) -> None:
-        """Prepare it; without a key, every key will do. Either it talks, or it *embeds*."""
-        self._arguments = [api_key, *(["embeds"] if embeds else [])]
+    def __init__(self, api_key: str = "", *, embeddings: bool = False) -> None:
+        """Prepare it.
+
+        Args:
+            api_key: The key it wants; without one, every key will do.
+            embeddings: Whether it embeds too, at `/v1/embeddings`.
+        """
+        self._arguments = [api_key, "embeddings"] if embeddings else [api_key]
         self._process: subprocess.Popen[str]
 
     def __enter__(self) -> Self:
@@ -58,7 +63,7 @@ class RealModel:
                 process.stdin.close()
 
 
-def _serve(api_key: str, task: str = "") -> object:
+def _serve(api_key: str, mode: str = "") -> object:
     """Start the server; it runs for as long as what is returned here lives."""
     import xllamacpp
 
@@ -70,12 +75,12 @@ def _serve(api_key: str, task: str = "") -> object:
     params.hostnames, params.port = ["127.0.0.1"], 0
     params.api_keys = [api_key] if api_key else []
     params.n_parallel, params.n_ctx, params.cache_ram_mib = 2, 4096, 0
+    if mode == "embeddings":
+        params.embedding = True
+        params.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
     # two threads wait for each other by spinning: where the cores are busy, one is 10 times faster
     params.cpuparams.n_threads = 1
     params.verbosity = -1
-    if task == "embeds":
-        params.embedding = True
-        params.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
     return xllamacpp.Server(params)
 
 

@@ -4,10 +4,15 @@ import asyncio
 
 import pytest
 from bruno_core.models import Message
-from bruno_llm_base import AuthenticationError, ContextLengthExceededError
+from bruno_llm_base import (
+    AuthenticationError,
+    ContextLengthExceededError,
+    InvalidResponseError,
+    Retry,
+)
 from bruno_llm_base.testing import ModelContract
 from bruno_llm_claude import ClaudeProvider
-from bruno_llm_openai import OpenAIProvider
+from bruno_llm_openai import OpenAIEmbeddings, OpenAIProvider
 from real_model import MODEL, RealModel
 
 
@@ -58,3 +63,79 @@ def test_a_conversation_of_any_shape_is_answered(model, kind, path):
     wrong = kind(base_url=model.url + path, api_key="wrong", model=MODEL)
     with pytest.raises(AuthenticationError):
         asyncio.run(wrong.generate("hi"))
+
+
+# -- embeddings -------------------------------------------------------------------------------------
+
+CAT, KITTEN, MARKET = (
+    "The cat is sleeping on the sofa.",
+    "A kitten naps on the couch.",
+    "Shares fell sharply on Monday after the central bank raised its rates.",
+)
+
+
+@pytest.fixture(scope="module")
+def embedder():
+    with RealModel(api_key="local", embeddings=True) as model:
+        yield {"base_url": f"{model.url}/v1", "api_key": "local", "model": MODEL}
+
+
+def test_a_real_model_embeds_what_is_alike_alike(embedder):
+    embeddings = OpenAIEmbeddings(**embedder)
+    cat, kitten, market = asyncio.run(embeddings.embed_texts([CAT, KITTEN, MARKET]))
+    assert embeddings.get_dimension() == len(cat) == 576
+    alike = embeddings.calculate_similarity(cat, kitten)
+    assert embeddings.calculate_similarity(cat, market) < alike < 1
+
+
+def test_a_real_model_keeps_the_order_over_batches(embedder):
+    words = [
+        "bread",
+        "wine",
+        "war",
+        "love",
+        "rain",
+        "gold",
+        "law",
+        "song",
+        "ship",
+        "moon",
+        "king",
+        "snow",
+        "tax",
+        "milk",
+    ]
+    texts = [f"Tell me all that you know about {word}." for word in words]
+
+    async def both():
+        async with OpenAIEmbeddings(**embedder, batch_size=3) as many:
+            return await many.embed_texts(texts), [await many.embed_text(text) for text in texts]
+
+    together, alone = asyncio.run(both())
+    compare = OpenAIEmbeddings(**embedder).calculate_similarity
+    for place, vector in enumerate(together):
+        nearest = max(range(len(texts)), key=lambda other: compare(vector, alone[other]))
+        assert nearest == place
+
+
+def test_a_real_model_packs_its_numbers_too(embedder):
+    packed = OpenAIEmbeddings(**embedder, options={"encoding_format": "base64"})
+    plain = OpenAIEmbeddings(**embedder)
+    first, second = (asyncio.run(each.embed_text(CAT)) for each in (packed, plain))
+    assert first == pytest.approx(second, abs=1e-4)
+
+
+def test_a_real_model_refuses_what_is_too_long(embedder):
+    embeddings = OpenAIEmbeddings(**embedder, retry=Retry(attempts=1))
+    with pytest.raises(ContextLengthExceededError, match="cut the text into shorter ones"):
+        asyncio.run(embeddings.embed_text("word " * 3000))
+    wrong = OpenAIEmbeddings(**embedder | {"api_key": "wrong"})
+    with pytest.raises(AuthenticationError):
+        asyncio.run(wrong.embed_text("hi"))
+    assert asyncio.run(embeddings.check_connection())
+
+
+def test_a_real_model_that_ignores_dimensions_is_found_out(embedder):
+    embeddings = OpenAIEmbeddings(**embedder, dimensions=8, options={"dimensions": 8})
+    with pytest.raises(InvalidResponseError, match="give dimensions=576"):
+        asyncio.run(embeddings.embed_text("hi"))

@@ -5,14 +5,16 @@ from mypy import api
 PROGRAM = """
 import asyncio
 
-from bruno_core.interfaces import LLMInterface
+from bruno_core.interfaces import EmbeddingInterface, LLMInterface
 from bruno_core.models import Message, MessageRole
 from bruno_llm import (
     Breaker,
+    EmbeddingFactory,
     FallbackLLM,
     LLMFactory,
     ModelResponse,
     OllamaProvider,
+    OpenAIEmbeddings,
     OpenAIProvider,
     Retry,
     Timeouts,
@@ -45,15 +47,21 @@ async def main() -> None:
     chosen = await LLMFactory.select(["claude", {"provider": "ollama"}, core], timeout=3)
     answer = await chosen.request(prompt="hi")
     await llm.aclose()
+    embeddings: EmbeddingInterface = EmbeddingFactory.create("ollama", dimensions=8)
+    async with OpenAIEmbeddings("text-embedding-3-large", batch_size=9) as own:
+        vectors: list[list[float]] = await own.embed_texts([text, text])
+        alike: float = embeddings.calculate_similarity(*vectors)
+        print(alike, own.get_dimension(), await own.embed_message(messages[0]))
 
 
 asyncio.run(main())
 """
 
 WRONG = """
-from bruno_llm import OpenAIProvider
+from bruno_llm import OpenAIEmbeddings, OpenAIProvider
 
 OpenAIProvider(modle="x")
+OpenAIEmbeddings(dimension=8)
 """
 
 
@@ -77,3 +85,4 @@ def test_a_misspelt_keyword_is_a_type_error(tmp_path):
     out, status = check(tmp_path, WRONG)
     assert status == 1
     assert "modle" in out
+    assert '"dimension"' in out

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import httpx2
 import pytest
 from bruno_llm_base import ToolCall, Usage
-from bruno_llm_base.testing import FakeAnswer, FakeError
+from bruno_llm_base.testing import FakeAnswer, FakeError, vector_of
 from bruno_llm_gemini.testing import FakeGemini
 from google import genai
 from google.genai import errors, types
@@ -154,3 +154,24 @@ async def test_a_count(server: FakeGemini, client: genai.client.AsyncClient) -> 
             model=MODEL, contents="Hi", config=types.CountTokensConfig(http_options=both)
         )
     assert caught.value.status == "INVALID_ARGUMENT"
+
+
+async def test_embeddings(server: FakeGemini, client: genai.client.AsyncClient) -> None:
+    server.say(FakeAnswer(usage=Usage(input_tokens=9)), to="embeddings")
+    config = types.EmbedContentConfig(output_dimensionality=8)
+    answer = await client.models.embed_content(
+        model="gemini-embedding-001", contents=["a", "b"], config=config
+    )
+    assert [row.values for row in answer.embeddings or ()] == [vector_of("a", 8), vector_of("b", 8)]
+    assert answer.usage_metadata
+    assert answer.usage_metadata.prompt_token_count == 9
+    with pytest.raises(errors.ClientError) as caught:
+        await client.models.embed_content(model="gemini-embedding-001", contents=["a"] * 101)
+    assert caught.value.status == "INVALID_ARGUMENT"
+    wrong = types.EmbedContentConfig(output_dimensionality=4000)
+    with pytest.raises(errors.ClientError) as caught:
+        await client.models.embed_content(model="gemini-embedding-2", contents="a", config=wrong)
+    assert caught.value.status == "INVALID_ARGUMENT"
+    with pytest.raises(errors.ClientError) as caught:
+        await client.models.embed_content(model=MODEL, contents="a")
+    assert caught.value.status == "NOT_FOUND"

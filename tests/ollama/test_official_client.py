@@ -3,7 +3,7 @@
 import httpx
 import pytest
 from bruno_llm_base import ToolCall, Usage
-from bruno_llm_base.testing import FakeAnswer, FakeError
+from bruno_llm_base.testing import FakeAnswer, FakeError, vector_of
 from bruno_llm_ollama.testing import FakeOllama
 from ollama import AsyncClient, ChatResponse, ResponseError
 
@@ -67,7 +67,8 @@ async def test_no_messages_load_the_model(client):
 
 async def test_models(client):
     models = (await client.list()).models
-    assert [model.model for model in models] == list(FakeOllama.models)
+    names = [*FakeOllama.models, *FakeOllama.embedding_models]
+    assert [model.model for model in models] == names
     assert all(len(model.digest) == 64 and model.details.format == "gguf" for model in models)
 
 
@@ -111,3 +112,15 @@ async def test_it_streams_unless_told_otherwise(server):
         refused = [{}, body | {"stream": "no"}, body | {"messages": "hello"}]
         for wrong in refused:
             assert (await client.post("/api/chat", json=wrong)).status_code == 400
+
+
+async def test_embeddings(server, client):
+    server.say(FakeAnswer(usage=Usage(input_tokens=9)), to="embeddings")
+    answer = await client.embed("nomic-embed-text", ["a", "b"], dimensions=8)
+    assert answer.embeddings == [vector_of("a", 8), vector_of("b", 8)]
+    assert (answer.model, answer.prompt_eval_count) == ("nomic-embed-text", 9)
+    whole = await client.embed("all-minilm", "a", dimensions=9999)
+    assert len(whole.embeddings[0]) == 384
+    with pytest.raises(ResponseError, match="not found") as caught:
+        await client.embed("llama3.2", "a")
+    assert caught.value.status_code == 404

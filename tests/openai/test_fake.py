@@ -3,7 +3,7 @@
 import openai
 import pytest
 from bruno_llm_base import ToolCall, Usage
-from bruno_llm_base.testing import FakeAnswer, FakeError
+from bruno_llm_base.testing import FakeAnswer, FakeError, vector_of
 
 HELLO = [{"role": "user", "content": "Hi"}]
 MODEL = "gpt-6.1-terra"
@@ -114,3 +114,34 @@ async def test_a_count(client, server):
     server.say(FakeError(kind="rate_limit"), to="count_tokens")
     with pytest.raises(openai.RateLimitError):
         await count(model=MODEL, input=HELLO)
+
+
+async def test_embeddings(client, server):
+    server.say(FakeAnswer(usage=Usage(input_tokens=9)), to="embeddings")
+    answer = await client.embeddings.create(
+        model="text-embedding-3-small", input=["a", "b"], dimensions=8, encoding_format="float"
+    )
+    assert [row.index for row in answer.data] == [0, 1]
+    assert answer.data[1].embedding == vector_of("b", 8)
+    assert (answer.model, answer.usage.total_tokens) == ("text-embedding-3-small", 9)
+    # the SDK unpacks only what it has not validated
+    async with openai.AsyncOpenAI(**server.connection()) as lenient:
+        packed = await lenient.embeddings.create(model="text-embedding-3-large", input="a")
+    assert list(packed.data[0].embedding) == pytest.approx(vector_of("a", 3072), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "kind"),
+    [
+        ({"model": MODEL}, openai.NotFoundError),
+        ({"input": ""}, openai.BadRequestError),
+        ({"input": []}, openai.BadRequestError),
+        ({"input": ["a"] * 2049}, openai.BadRequestError),
+        ({"dimensions": 0}, openai.BadRequestError),
+        ({"model": "text-embedding-ada-002", "dimensions": 8}, openai.BadRequestError),
+    ],
+)
+async def test_embeddings_that_openai_refuses(client, wrong, kind):
+    asked = {"model": "text-embedding-3-small", "input": "a"} | wrong
+    with pytest.raises(kind):
+        await client.embeddings.create(**asked)

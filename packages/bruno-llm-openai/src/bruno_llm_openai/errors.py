@@ -39,7 +39,8 @@ _BY_CODE: dict[str, type[LLMError]] = {
     "server_overloaded": ServiceUnavailableError,
 }
 
-# Texts that are too long to embed have no code at all (the second are llama.cpp's words).
+# Of texts that are too long to embed the words alone tell (the second are llama.cpp's, which calls
+# it an error of the server's).
 _TOO_LONG = re.compile(r"maximum context length is \d|is too large to process")
 
 # "maximum context length is 128000 tokens. However, your messages resulted in 130000 tokens": the
@@ -59,7 +60,7 @@ def read(status: int, data: Json) -> ErrorFacts:
         known = (
             InvalidRequestError  # many a status has this type, but in a stream there is no other
         )
-    if known is None and _TOO_LONG.search(message):
+    if _TOO_LONG.search(message):
         known = ContextLengthExceededError
     figures = _FIGURES.search(message)
     limit, actual = error.get("n_ctx"), error.get("n_prompt_tokens")

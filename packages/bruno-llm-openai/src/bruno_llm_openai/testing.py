@@ -72,6 +72,9 @@ class FakeOpenAI(FakeServer):
             return None
         if self.operation(request) == "embeddings":
             return self._refuse_texts(request.body)
+        return self._refuse_chat(request)
+
+    def _refuse_chat(self, request: Received) -> FakeError | None:
         if request.body.get("model") not in self.models:
             return FakeError(kind="model_not_found")
         if self.operation(request) == "count_tokens":

@@ -51,20 +51,20 @@ async def in_order(
     results: list[list[_R]] = [[] for _ in batches]
     waiting = iter(enumerate(batches))
 
+    worker: asyncio.Task[None] | None
+
     async def work() -> None:
         for place, batch in waiting:
             results[place] = await send(batch)
 
-    failure: BaseException | None = None
+    workers = [asyncio.create_task(work()) for _ in range(min(at_once, len(batches)))]
     try:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(min(at_once, len(batches))):
-                group.create_task(work())
-    except BaseExceptionGroup as failures:
-        failure = failures.exceptions[0]
-    if failure is not None:
-        try:
-            raise failure
-        finally:
-            del failure  # its traceback holds this frame: together, a cycle
+        await asyncio.gather(*workers)
+    finally:
+        for worker in workers:
+            worker.cancel()
+        await asyncio.gather(*workers, return_exceptions=True)
+        # a worker holds its error, whose traceback holds this frame: together, a cycle
+        workers.clear()
+        worker = None
     return [result for batch in results for result in batch]

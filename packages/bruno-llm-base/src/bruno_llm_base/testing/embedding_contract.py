@@ -45,12 +45,10 @@ class EmbeddingContract:
     Attributes:
         provider: The class under test.
         fake: Its fake server, which embeds with `vector_of`.
-        precision: How far its numbers may be from those, where the API sends fewer digits.
     """
 
     provider: type[BaseEmbeddings]
     fake: type[FakeServer]
-    precision: float = 1e-6
 
     @pytest.fixture
     def server(self) -> Iterator[FakeServer]:
@@ -242,6 +240,9 @@ class EmbeddingContract:
         self.run(keywords, test)
         wrong = keywords | {"api_key": "not-the-right-key"}
         assert not self.run(wrong, lambda e: e.check_connection())
+        with pytest.raises(AuthenticationError) as caught:
+            self.run(wrong, lambda e: e.embed_text("hi"))
+        assert wrong["api_key"] not in repr(caught.value)
 
     def test_usage_is_the_servers_and_else_estimated(
         self, server: FakeServer, keywords: dict[str, Any]
