@@ -37,9 +37,9 @@ class LLMFactory:
         """Return the installed providers by name; no SDK is imported."""
         return installed()
 
-    @staticmethod
+    @classmethod
     def create(
-        name: str, config: LLMConfig | Mapping[str, Any] | None = None, **keywords: Any
+        cls, name: str, config: LLMConfig | Mapping[str, Any] | None = None, **keywords: Any
     ) -> BaseProvider:
         """Return a provider.
 
@@ -55,7 +55,7 @@ class LLMFactory:
             ProviderNotFoundError: It is not installed; the message says what to install.
             ConfigurationError: A keyword is unknown or its value wrong.
         """
-        kind: type[BaseProvider] = kind_of(name)
+        kind = cls._kind_of(name)
         given = sources.from_config(config) if config is not None else {}
         named = given.pop("provider", name)
         if canonical(named) != canonical(name):
@@ -172,6 +172,12 @@ class LLMFactory:
                 )
         candidates = [cls._candidate(member, keywords) for member in _listed(members)]
         return cast("BaseProvider", await first_healthy(candidates))
+
+    @classmethod
+    def _kind_of(cls, name: str) -> type[BaseProvider]:
+        """Return the class called *name*; a subclass may have one of its own for it."""
+        kind: type[BaseProvider] = kind_of(name)
+        return kind
 
     @classmethod
     def _candidate(cls, member: Any, keywords: dict[str, Any]) -> Candidate:
