@@ -4,7 +4,8 @@ Vendors are their fake servers, and the working directory is an empty one. Besid
 which share their names within a page:
 
 - a block of any kind with `title="name"` is the file of that name, for the blocks below it;
-- a line `--8<-- "path"` stands for a file of the repository, as on the built site.
+- a line `--8<-- "path"` stands for a file of the repository, as on the built site; it is imported,
+  so to say, and has a test of its own for what it does.
 """
 
 import asyncio
@@ -41,12 +42,13 @@ class _Evaluator(PythonEvaluator):
 
     def __call__(self, example: Example) -> None:
         source = SNIPPET.sub(lambda found: (ROOT / found[1]).read_text(), example.parsed)
+        is_file = source != example.parsed
         example.parsed = type(example.parsed)(
             source, example.parsed.offset, example.parsed.line_offset
         )
         super().__call__(example)
         main = example.namespace.pop("main", None)
-        if main is not None:
+        if main is not None and not is_file:  # files have tests of their own
             asyncio.run(main())
 
 

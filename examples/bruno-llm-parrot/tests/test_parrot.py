@@ -1,5 +1,6 @@
 """Parrot's API on a loopback socket, and the provider's contract with it."""
 
+import asyncio
 import json
 
 from bruno_llm_base.testing import FakeAnswer, FakeError, FakeServer, ProviderContract
@@ -80,11 +81,15 @@ class TestParrot(ProviderContract):
     counts_tokens = False
 
 
-async def test_it_repeats_what_it_hears():
-    with FakeParrot() as server:
+def test_it_repeats_what_it_hears():
+    async def test():
         async with ParrotProvider(**server.connection(), max_tokens=9) as llm:
-            assert await llm.generate("Polly wants a cracker.") == "Polly wants a cracker."
-            pieces = [piece async for piece in llm.stream("Polly wants a cracker.")]
+            whole = await llm.generate("Polly wants a cracker.")
+            return whole, [piece async for piece in llm.stream("Polly wants a cracker.")]
+
+    with FakeParrot() as server:
+        whole, pieces = asyncio.run(test())
+    assert whole == "Polly wants a cracker."
     assert pieces == ["Polly", " wants", " a", " cracker."]
     assert server.bodies[0]["messages"] == [{"who": "user", "text": "Polly wants a cracker."}]
     assert server.bodies[0]["max_words"] == 9
