@@ -3,7 +3,7 @@
 In an environment with nothing else it is found by its entry point, used, and put to its contract.
 """
 
-# ruff: noqa: INP001, S101, S603, T201 - a script that runs others, asserts and talks
+# ruff: noqa: INP001, S101, T201 - a script that runs others, asserts and talks
 
 import asyncio
 import os

@@ -57,9 +57,7 @@ class OneConversation(MemoryInterface):
     async def end_session(self, session_id: str) -> None:
         self.context.clear_messages()
 
-    async def get_context(
-        self, user_id: str, session_id: str | None = None
-    ) -> ConversationContext:
+    async def get_context(self, user_id: str, session_id: str | None = None) -> ConversationContext:
         return self.context
 
     async def clear_history(self, conversation_id: str, keep_system_messages: bool = True) -> None:

@@ -6,7 +6,6 @@ A server with a protocol of its own takes one file more: see examples/bruno-llm-
 """
 
 import asyncio
-from typing import Any
 
 from bruno_llm_openai import OpenAIProvider
 
@@ -19,18 +18,13 @@ class LabProvider(OpenAIProvider):
     base_url_env = "LAB_BASE_URL"
     api_key_env = ("LAB_API_KEY",)
     needs_key = False
-    price_name = None
-
-    def __init__(self, model: str | None = None, **keywords: Any) -> None:
-        """Set up a provider; its answers cost nothing."""
-        self.free = "the laboratory pays"
-        super().__init__(model, **keywords)
+    free = "the laboratory pays"
 
 
 async def main() -> None:
     """Ask the first model that the server offers."""
     async with LabProvider() as llm:
-        (model, *_) = await llm.list_models()
+        model, *_ = await llm.list_models()
         answer = await llm.request("Why is the sky blue?", model=model)
         print(f"{answer.provider}, {answer.model}: {answer.text}")
         print(answer.cost)

@@ -65,6 +65,11 @@ def test_every_example_is_tested_here():
     assert missing == []
 
 
+def test_a_third_partys_provider_fits_a_screen():
+    source = EXAMPLES / "bruno-llm-parrot" / "src" / "bruno_llm_parrot.py"
+    assert len(source.read_text().splitlines()) < 80
+
+
 def test_basic_asks_all_that_are_installed(run, vendors):
     vendors["GEMINI"].say(FakeError(kind="permission"))
     out = run("basic", "Who", "is", "there?")

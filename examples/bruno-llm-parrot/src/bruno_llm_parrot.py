@@ -1,4 +1,4 @@
-"""Parrot, an imaginary API that repeats what it hears: a whole provider, in one file."""
+"""Parrot, an imaginary API that repeats what it hears: a whole provider."""
 
 from collections.abc import Mapping
 from typing import ClassVar
@@ -57,7 +57,10 @@ class ParrotProvider(BaseProvider):
     def parse_event(self, data: Json) -> ModelResponse:
         part = ModelResponse(text=data.get("text", ""), model=data.get("model"))
         if end := data.get("end"):
-            part.finish_reason, part.finish_detail = end, end  # it says "stop" or "length", as we do
+            part.finish_reason, part.finish_detail = (
+                end,
+                end,
+            )  # it says "stop" or "length", as we do
             part.usage = Usage(input_tokens=data["heard"], output_tokens=data["said"])
         return part
 
