@@ -1,16 +1,33 @@
-"""Run the Python examples of the READMEs as tests, against the fake servers."""
+"""Run the Python examples of the READMEs and of the documentation as tests.
+
+Vendors are their fake servers, and the working directory is an empty one. Beside blocks of Python,
+which share their names within a page:
+
+- a block of any kind with `title="name"` is the file of that name, for the blocks below it;
+- a line `--8<-- "path"` stands for a file of the repository, as on the built site; it is imported,
+  so to say, and has a test of its own for what it does.
+"""
 
 import asyncio
 import os
-from contextlib import ExitStack
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack, chdir
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from bruno_llm_claude.testing import FakeClaude
 from bruno_llm_gemini.testing import FakeGemini
 from bruno_llm_ollama.testing import FakeOllama
 from bruno_llm_openai.testing import FakeOpenAI
-from sybil import Example, Sybil
+from sybil import Document, Example, Region, Sybil
 from sybil.evaluators.python import PythonEvaluator
 from sybil.parsers.markdown import CodeBlockParser
+from sybil.parsers.markdown.lexers import RawFencedCodeBlockLexer
+
+ROOT = Path(__file__).parent
+SNIPPET = re.compile(r'^--8<-- "(.+)"$', re.MULTILINE)
+TITLE = re.compile(r'\w+ title="(?P<name>[^"]+)"$\n', re.MULTILINE)
 
 ADDRESSES = {
     "OPENAI": (FakeOpenAI, "OPENAI_BASE_URL"),
@@ -24,15 +41,31 @@ class _Evaluator(PythonEvaluator):
     """Runs a block, and then the `main` that it defines."""
 
     def __call__(self, example: Example) -> None:
+        source = SNIPPET.sub(lambda found: (ROOT / found[1]).read_text(), example.parsed)
+        is_file = source != example.parsed
+        example.parsed = type(example.parsed)(
+            source, example.parsed.offset, example.parsed.line_offset
+        )
         super().__call__(example)
         main = example.namespace.pop("main", None)
-        if main is not None:
+        if main is not None and not is_file:  # files have tests of their own
             asyncio.run(main())
+
+
+def _write(example: Example) -> None:
+    Path(example.region.lexemes["name"]).write_text(example.parsed)
+
+
+def _files(document: Document) -> Iterator[Region]:
+    """Yield the blocks that are files."""
+    for block in RawFencedCodeBlockLexer(TITLE)(document):
+        yield Region(block.start, block.end, block.lexemes["source"], _write, block.lexemes)
 
 
 def _setup(namespace: dict[str, object]) -> None:
     namespace["servers"] = servers = ExitStack()
     namespace["environment"] = dict(os.environ)
+    servers.enter_context(chdir(servers.enter_context(TemporaryDirectory())))
     for vendor, (kind, variable) in ADDRESSES.items():
         server = servers.enter_context(kind())
         os.environ[variable] = server.connection()["base_url"]
@@ -46,8 +79,8 @@ def _teardown(namespace: dict[str, object]) -> None:
 
 
 pytest_collect_file = Sybil(
-    parsers=[CodeBlockParser("python", _Evaluator())],
-    patterns=["README.md"],
+    parsers=[CodeBlockParser("python", _Evaluator()), _files],
+    patterns=["*.md"],
     excludes=[".env/**"],
     setup=_setup,
     teardown=_teardown,

@@ -24,7 +24,7 @@ FLAGS = (
     "--no-first-run",
     "--log-level=3",
     "--disable-background-networking",
-    "--host-resolver-rules=MAP * ~NOTFOUND",  # nothing leaves
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",  # nothing leaves
     "--remote-debugging-port=0",
 )
 START = 60.0  # seconds
@@ -56,14 +56,14 @@ class Page:
         self._number = 0
         self._events: list[dict[str, Any]] = []
 
-    async def open(self, path: Path, width: int, height: int, *, dark: bool = False) -> None:
-        """Load the file at *path*, which is absolute, and wait until it is there."""
+    async def open(self, place: Path | str, width: int, height: int, *, dark: bool = False) -> None:
+        """Load *place*, an absolute path or an address, and wait until it is there."""
         target = await self.call("Target.createTarget", url="about:blank")
         attached = await self.call(
             "Target.attachToTarget", targetId=target["targetId"], flatten=True
         )
         self._session = attached["sessionId"]
-        for domain in ("Page", "Network", "Log"):
+        for domain in ("Page", "Network", "Log", "Runtime"):
             await self.call(f"{domain}.enable")
         await self.call(
             "Emulation.setDeviceMetricsOverride",
@@ -74,13 +74,17 @@ class Page:
         )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         await self.call("Emulation.setEmulatedMedia", features=[scheme])
-        await self.call("Page.navigate", url=path.as_uri())
+        self._events.clear()
+        address = place if isinstance(place, str) else place.as_uri()
+        await self.call("Page.navigate", url=address)
         while not any(event["method"] == "Page.loadEventFired" for event in self._events):
             await self._read()
 
     async def ask(self, expression: str) -> Any:
         """Return the value of *expression*, JavaScript that the page itself could not run."""
-        answer = await self.call("Runtime.evaluate", expression=expression, returnByValue=True)
+        answer = await self.call(
+            "Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True
+        )
         if "exceptionDetails" in answer:
             raise RuntimeError(str(answer["exceptionDetails"]))
         return answer["result"].get("value")
@@ -111,6 +115,10 @@ class Page:
             self.asked.append(message["params"]["request"]["url"])
         if message.get("method") == "Log.entryAdded":
             self.complaints.append(message["params"]["entry"]["text"])
+        if message.get("method") == "Runtime.exceptionThrown":
+            self.complaints.append(message["params"]["exceptionDetails"]["text"])
+        if message.get("method") == "Runtime.consoleAPICalled":
+            self.complaints.append(str(message["params"]["args"]))
         return message
 
 

@@ -78,7 +78,7 @@ class HttpTransport:
 
 
 def open_http_client(base_url: str, *, headers: Mapping[str, str]) -> Any:
-    """Return an httpx client, over aiohttp if it is installed.
+    """Return an httpx client, over aiohttp if it and httpx-aiohttp are installed.
 
     Args:
         base_url: Where requests will go; a login in it is sent as basic authentication.
@@ -89,7 +89,7 @@ def open_http_client(base_url: str, *, headers: Mapping[str, str]) -> Any:
     from bruno_llm_base.transport.cookies import cookie_jar  # it loads all of http.client
 
     kind = httpx.AsyncClient
-    if aiohttp_carries(urlsplit(base_url).hostname or ""):
+    if find_spec("httpx_aiohttp") and aiohttp_carries(urlsplit(base_url).hostname or ""):
         from httpx_aiohttp import HttpxAiohttpClient
 
         kind = HttpxAiohttpClient

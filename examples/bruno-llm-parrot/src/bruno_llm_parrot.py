@@ -1,0 +1,79 @@
+"""Parrot, an imaginary API that repeats what it hears: a whole provider."""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from bruno_llm_base import (
+    BaseProvider,
+    ContextLengthExceededError,
+    Conversation,
+    ErrorFacts,
+    Json,
+    ModelNotFoundError,
+    ModelResponse,
+    Usage,
+)
+from bruno_llm_base.framing import ndjson
+from bruno_llm_base.transport import HttpTransport, Transport, open_http_client
+
+_ERRORS = {"too_long": ContextLengthExceededError, "no_such_bird": ModelNotFoundError}
+
+
+class ParrotProvider(BaseProvider):
+    """Talk to Parrot."""
+
+    name = "parrot"
+    default_model = "grey"
+    default_base_url = "https://api.parrot.example"
+    api_key_env = ("PARROT_API_KEY",)
+    base_url_env = "PARROT_BASE_URL"
+    chat_path = "/v1/repeat"
+    models_path = "/v1/birds"
+    option_names: ClassVar[Mapping[str, str]] = {"max_tokens": "max_words"}
+
+    def open_transport(self) -> Transport:
+        url = self.access.base_url or self.default_base_url
+        headers = {"authorization": f"Bearer {self.access.key}"} if self.access.key else {}
+        return HttpTransport(
+            self.access.client or open_http_client(url, headers=headers),
+            base_url=url,
+            framing=ndjson,
+            connect=self.timeouts.connect,
+            owned=self.access.client is None,
+        )
+
+    def build_request(self, conversation: Conversation, options: Json, *, stream: bool) -> Json:
+        said = [{"who": "system", "text": conversation.system}] if conversation.system else []
+        for turn in conversation.turns:
+            results = [result.content for result in turn.tool_results]
+            said.append({"who": turn.role, "text": "\n\n".join(results) or turn.text})
+        return {"messages": said, **options, "stream": stream}
+
+    def parse_response(self, data: Json) -> ModelResponse:
+        if "end" not in data:
+            raise ValueError("the answer breaks off")
+        return self.parse_event(data)  # the whole looks like a part
+
+    def parse_event(self, data: Json) -> ModelResponse:
+        part = ModelResponse(text=data.get("text", ""), model=data.get("model"))
+        if end := data.get("end"):
+            part.finish_reason, part.finish_detail = (
+                end,
+                end,
+            )  # it says "stop" or "length", as we do
+            part.usage = Usage(input_tokens=data["heard"], output_tokens=data["said"])
+        return part
+
+    def parse_models(self, data: Json) -> list[str]:
+        return list(data["birds"])
+
+    def read_error(self, status: int, headers: Mapping[str, str], data: Json) -> ErrorFacts:
+        said = data.get("error") or {}
+        return ErrorFacts(
+            kind=_ERRORS.get(str(said.get("code"))),  # None leaves it to the HTTP status
+            message=said.get("message", ""),
+            code=said.get("code"),
+            limit=said.get("limit"),
+            actual=said.get("words"),
+            status=said.get("status"),  # inside a stream, whose own status was 200
+        )

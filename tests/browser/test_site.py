@@ -1,0 +1,89 @@
+"""The built documentation (`python3 run.py docs`), in a real browser and by itself."""
+
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+from browser import browser
+from site_pictures import SITE, served
+
+PAGES = ("", "quickstart/", "providers/claude/", "errors/", "costs/", "architecture/", "api/")
+SCHEME = "document.body.getAttribute('data-md-color-scheme')"
+GROUND = "getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)"
+SEARCH = """new Promise(done => {
+    const field = document.querySelector("input.md-search__input");
+    document.querySelector("#__search").checked = true;
+    field.focus();
+    field.value = "%s";
+    for (const kind of ["input", "keyup"]) field.dispatchEvent(new Event(kind, {bubbles: true}));
+    const look = setInterval(() => {
+        const found = [...document.querySelectorAll("a.md-search-result__link")];
+        if (found.length) { clearInterval(look); done(found.map(link => link.href)); }
+    }, 50);
+})"""
+
+
+@pytest.fixture(scope="module")
+def site():
+    with served() as address:
+        yield address
+
+
+@pytest.mark.parametrize(("width", "dark"), [(1280, False), (390, True)])
+@pytest.mark.parametrize("path", PAGES)
+async def test_a_page_is_whole_at_a_desk_and_on_a_phone(site, path, width, dark):
+    async with browser() as page:
+        await page.open(site + path, width, 900, dark=dark)
+        assert await page.ask("document.querySelectorAll('h1').length") == 1
+        assert await page.ask("document.documentElement.scrollWidth") == width  # nothing sticks out
+        ground = await page.ask(GROUND)
+        assert max(ground) < 64 if dark else min(ground) > 192
+        strangers = [url for url in page.asked if not url.startswith((site, "data:"))]
+        assert strangers == []
+        assert page.complaints == []
+
+
+async def test_the_reader_may_choose_the_scheme(site):
+    async with browser() as page:
+        await page.open(site, 1280, 900)
+        assert await page.ask(SCHEME) == "default"
+        await page.ask("document.querySelector('label[title=\"Switch to dark mode\"]').click()")
+        assert await page.ask(SCHEME) == "slate"
+
+
+async def test_what_is_looked_for_is_found(site):
+    async with browser() as page:
+        await page.open(site, 1280, 900)
+        found = await page.ask(SEARCH % "OutputLimitError")
+        assert any("/errors/" in address for address in found)
+        assert page.complaints == []
+
+
+class _Links(HTMLParser):
+    def __init__(self, path):
+        super().__init__()
+        self.ids, self.links = set(), set()
+        self.feed(path.read_text())
+
+    def handle_starttag(self, tag, attributes):
+        facts = dict(attributes)
+        self.ids.add(facts.get("id"))
+        self.links |= {facts[name] for name in ("href", "src") if facts.get(name)}
+
+
+def test_every_link_within_the_site_leads_somewhere():
+    pages = {path: _Links(path) for path in SITE.rglob("*.html") if path.name != "404.html"}
+    assert len(pages) > 20
+    broken = []
+    for path, page in pages.items():
+        for link in page.links:
+            parts = urlsplit(link)
+            if parts.scheme or parts.netloc:
+                continue
+            target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
+            target = target / "index.html" if target.is_dir() else target
+            anchor = unquote(parts.fragment)
+            if not target.exists() or (anchor and anchor not in pages[Path(target)].ids):
+                broken.append((str(path.relative_to(SITE)), link))
+    assert broken == []

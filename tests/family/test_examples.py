@@ -1,0 +1,150 @@
+"""The examples, as a user starts them, against the fakes."""
+
+import os
+import subprocess
+import sys
+from contextlib import ExitStack
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from bruno_llm_base import CostTracker
+from bruno_llm_base.testing import FakeAnswer, FakeError
+from bruno_llm_claude.testing import FakeClaude
+from bruno_llm_gemini.testing import FakeGemini
+from bruno_llm_ollama.testing import FakeOllama
+from bruno_llm_openai.testing import FakeOpenAI
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLES = ROOT / "examples"
+ADDRESSES = {
+    "ANTHROPIC": (FakeClaude, "ANTHROPIC_BASE_URL"),
+    "GEMINI": (FakeGemini, "GOOGLE_GEMINI_BASE_URL"),
+    "OLLAMA": (FakeOllama, "OLLAMA_HOST"),
+    "OPENAI": (FakeOpenAI, "OPENAI_BASE_URL"),
+}
+
+
+@pytest.fixture
+def vendors():
+    """The running fakes."""
+    with ExitStack() as stack:
+        yield {vendor: stack.enter_context(kind()) for vendor, (kind, _) in ADDRESSES.items()}
+
+
+@pytest.fixture
+def run(vendors, tmp_path):
+    """Start an example, and return what it prints."""
+
+    def run(name, *arguments, typed="", **variables):
+        environment = dict(os.environ) | variables
+        environment["PYTHONPATH"] = os.pathsep.join(sys.path)
+        for vendor, (_, variable) in ADDRESSES.items():
+            environment[variable] = vendors[vendor].connection()["base_url"]
+            environment[f"{vendor}_API_KEY"] = vendors[vendor].api_key
+        done = subprocess.run(
+            [sys.executable, str(EXAMPLES / f"{name}.py"), *arguments],
+            cwd=tmp_path,
+            env=environment,
+            input=typed,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert "Error" not in done.stderr, done.stderr
+        return done.stdout
+
+    return run
+
+
+def test_every_example_is_tested_here():
+    here = Path(__file__).read_text()
+    missing = [path.stem for path in EXAMPLES.glob("*.py") if f'run("{path.stem}"' not in here]
+    assert missing == []
+
+
+def test_a_third_partys_provider_fits_a_screen():
+    source = EXAMPLES / "bruno-llm-parrot" / "src" / "bruno_llm_parrot.py"
+    assert len(source.read_text().splitlines()) < 80
+
+
+def test_basic_asks_all_that_are_installed(run, vendors):
+    vendors["GEMINI"].say(FakeError(kind="permission"))
+    out = run("basic", "Who", "is", "there?")
+    for name in ("claude", "ollama", "openai"):
+        assert f"{name}: Hello from the fake server." in out
+    assert "gemini: PermissionDeniedError" in out
+    assert "11 tokens in, 7 out" in out
+    assert "Who is there?" in str(vendors["OPENAI"].bodies)
+
+
+def test_streaming_keeps_the_conversation(run, vendors):
+    server = vendors["ANTHROPIC"]
+    server.say(FakeAnswer(text="I am Claude."), FakeAnswer(text="Quite."))
+    out = run("streaming", typed="Who are you?\nReally?\n\n", BRUNO_LLM_PROVIDER="claude")
+    assert out.index("I am Claude.") < out.index("Quite.")
+    said = [str(message["content"]) for message in server.bodies[1]["messages"]]
+    assert ["Who" in said[0], "I am" in said[1], "Really" in said[2]] == [True] * 3
+
+
+def test_streaming_goes_on_after_an_error(run, vendors):
+    vendors["OLLAMA"].say(FakeError(kind="permission"))
+    out = run("streaming", typed="Who?\nWho?\n", BRUNO_LLM_PROVIDER="ollama")
+    assert out.index("[PermissionDeniedError") < out.index("Hello from the fake server.")
+
+
+def test_costs_are_told_by_task_and_person(run, tmp_path):
+    for _ in range(2):
+        out = run("costs", "costs.db", BRUNO_LLM_PROVIDER="openai")
+        assert "greeting for ana: 0.0" in out
+        assert "summary for ben: 0.0" in out
+        assert "left today: 0.49" in out
+    assert CostTracker(tmp_path / "costs.db").total(tag="summary").requests == 4
+
+
+def test_costs_are_not_spent_beyond_the_budget(run, vendors, tmp_path):
+    spent = CostTracker(tmp_path / "costs.db")
+    spent.record(provider="openai", model="gpt-6.1-terra", cost=Decimal("0.4999"))
+    spent.close()
+    out = run("costs", "costs.db", BRUNO_LLM_PROVIDER="openai")
+    assert "greeting for ana: not sent: " in out
+    assert "left today: 0.0001 USD" in out
+    assert vendors["OPENAI"].bodies == []
+
+
+def test_fallback_asks_the_next_one(run, vendors):
+    vendors["ANTHROPIC"].say(FakeError(kind="quota"))
+    out = run("fallback", "parrots", "claude", "gemini")
+    assert "[parrots is left out: no provider is called 'parrots'" in out
+    assert "[claude was passed over: " in out
+    assert "gemini: Hello from the fake server." in out
+
+
+def test_a_custom_provider_is_a_name_and_some_defaults(run, vendors):
+    address = vendors["OPENAI"].connection()["base_url"]
+    key = vendors["OPENAI"].api_key
+    out = run("custom_provider", LAB_BASE_URL=address, LAB_API_KEY=key)
+    assert "lab, gpt-6.1-terra: Hello from the fake server." in out
+    assert "the laboratory pays" in out
+
+
+def test_voice_speaks_sentence_by_sentence(run, vendors):
+    vendors["GEMINI"].say(FakeAnswer(text="It was late. Dr. Who came in! Nobody spoke."))
+    out = run("voice", "Tell me.", BRUNO_LLM_PROVIDER="gemini")
+    assert out.splitlines() == [
+        "(3 words) It was late.",
+        "(4 words) Dr. Who came in!",
+        "(2 words) Nobody spoke.",
+    ]
+
+
+def test_the_assistant_remembers(run, vendors):
+    server = vendors["OLLAMA"]
+    server.say(FakeAnswer(text="I am Bruno."), FakeAnswer(text="Ana."))
+    out = run("assistant", BRUNO_LLM_PROVIDER="ollama")
+    assert "What is my name?\n  Ana." in out
+    said = [message["content"] for message in server.bodies[1]["messages"]]
+    assert said[0] == "You are a friendly assistant."
+    assert said[1:] == ["My name is Ana. Who are you?", "I am Bruno.", "What is my name?"]

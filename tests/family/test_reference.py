@@ -1,0 +1,48 @@
+"""The documentation's reference: whatever is public has a place in it."""
+
+import importlib
+import re
+from pathlib import Path
+
+import pytest
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+MODULES = (
+    "bruno_llm_base",
+    "bruno_llm_base.testing",
+    "bruno_llm_claude",
+    "bruno_llm_claude.testing",
+    "bruno_llm_gemini",
+    "bruno_llm_gemini.testing",
+    "bruno_llm_ollama",
+    "bruno_llm_ollama.testing",
+    "bruno_llm_openai",
+    "bruno_llm_openai.testing",
+)
+
+
+def described():
+    pages = "".join(path.read_text() for path in (DOCS / "api").glob("*.md"))
+    return re.findall(r"^::: ([\w.]+)$", pages, re.MULTILINE)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_every_public_name_is_described(module):
+    public = importlib.import_module(module).__all__
+    assert [name for name in public if f"{module}.{name}" not in described()] == []
+
+
+def test_every_event_is_described():
+    from bruno_llm_base import observe
+
+    events = [observe.Event, *observe.Event.__subclasses__()]
+    names = {f"bruno_llm_base.observe.{kind.__name__}" for kind in events}
+    assert names <= set(described())
+
+
+def test_nothing_is_described_twice_or_missing():
+    names = described()
+    assert len(names) == len(set(names))
+    for name in names:
+        module, _, last = name.rpartition(".")
+        assert hasattr(importlib.import_module(module), last), name
