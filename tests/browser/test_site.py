@@ -44,6 +44,15 @@ async def test_a_page_is_whole_at_a_desk_and_on_a_phone(site, path, width, dark)
         assert page.complaints == []
 
 
+async def test_every_page_fits_a_phone(site):
+    async with browser() as page:
+        for path in sorted(SITE.rglob("index.html")):
+            place = path.parent.relative_to(SITE).as_posix()
+            await page.open(f"{site}{place}/", 390, 800)
+            assert await page.ask("document.documentElement.scrollWidth") == 390, place
+        assert page.complaints == []
+
+
 async def test_the_reader_may_choose_the_scheme(site):
     async with browser() as page:
         await page.open(site, 1280, 900)
