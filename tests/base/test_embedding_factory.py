@@ -38,19 +38,19 @@ def publish(tmp_path, monkeypatch):
 
 def test_ours_are_found_by_entry_point():
     found = {info.name: info for info in EmbeddingFactory.providers()}
-    assert set(found) == set(ALL)
-    for name, info in found.items():
+    for name, kind in ALL.items():
+        info = found[name]
         assert (info.distribution, info.error) == (f"bruno-llm-{name}", None)
         assert info.capabilities == {"embeddings"}
         embeddings = EmbeddingFactory.create(name, dimensions=8)
-        assert type(embeddings) is ALL[name]
+        assert type(embeddings) is kind
         assert isinstance(embeddings, EmbeddingInterface)
         assert embeddings.get_dimension() == 8
     assert type(EmbeddingFactory.create("google")) is GeminiEmbeddings
 
 
 def test_chat_providers_are_none_of_embeddings_and_the_other_way_round():
-    assert {info.name for info in LLMFactory.providers()} == {*ALL, "claude"}
+    assert {*ALL, "claude"} <= {info.name for info in LLMFactory.providers()}
     assert not any("embeddings" in info.capabilities for info in LLMFactory.providers())
 
 

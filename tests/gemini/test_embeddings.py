@@ -45,7 +45,7 @@ async def test_each_text_is_a_request_of_a_batch(server: FakeGemini) -> None:
     assert body == {
         "requests": [
             {
-                "model": "models/gemini-embedding-001",
+                "model": "models/gemini-embedding-2",
                 "content": {"parts": [{"text": text}]},
                 "outputDimensionality": 8,
                 **OPTIONS,

@@ -15,18 +15,18 @@ __all__ = ["GeminiEmbeddings"]
 class GeminiEmbeddings(GeminiVendor, BaseEmbeddings):
     """Embed with Gemini, or with `client` with the embedding models of Vertex AI.
 
-    `options` are fields of each text's request, such as `{"taskType": "RETRIEVAL_DOCUMENT"}`. The
-    Gemini API drops the end of a text that is too long (2,048 tokens for gemini-embedding-001,
-    8,192 for gemini-embedding-2), without a word, and has no field to forbid it; Vertex AI is told
-    to refuse it. Vectors of fewer dimensions than the model's own may have any length.
+    `options` are fields of each text's request, such as `{"taskType": "RETRIEVAL_DOCUMENT"}` for
+    gemini-embedding-001; its successor takes the task in the text's own words. The Gemini API drops
+    the end of a text that is too long (8,192 tokens, and 2,048 for gemini-embedding-001) without a
+    word, and has no field to forbid it; Vertex AI is told to refuse it. Vectors of fewer dimensions
+    than the model's own may have any length.
     """
 
-    default_model = "gemini-embedding-001"
+    default_model = "gemini-embedding-2"
     embeddings_path = EMBED
     dimensions: ClassVar[Mapping[str, int]] = {
         "gemini-embedding-001": 3072,
         "gemini-embedding-2": 3072,
-        "text-embedding-004": 768,
     }
     # "at most 100 requests can be in one batch", says the API, and no page
     # (https://github.com/langchain-ai/langchainjs/issues/4491)
