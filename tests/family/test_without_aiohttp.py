@@ -5,10 +5,11 @@ import subprocess
 import sys
 
 from bruno_llm_base.testing import FakeAnswer, Fault
+from bruno_llm_ollama.testing import FakeOllama
 
 PROGRAM = """
 import asyncio, json, sys, warnings
-sys.modules.update(dict.fromkeys(["aiohttp", "httpx_aiohttp"]))  # as if not installed
+sys.modules.update(dict.fromkeys(sys.argv[3:]))  # as if not installed
 from bruno_llm_base import LLMError, LLMFactory
 
 async def tried(work):
@@ -36,13 +37,23 @@ asyncio.run(main(sys.argv[1], **json.loads(sys.argv[2])))
 """
 
 
-def test_httpx_serves_as_well(name, server):
+def check(name, server, *absent):
     server.say(FakeAnswer(text="one"), FakeAnswer(text="two"), Fault(after=2, then="close"))
+    where = json.dumps(server.connection())
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", PROGRAM, name, json.dumps(server.connection())],
+        [sys.executable, "-W", "ignore", "-c", PROGRAM, name, where, *absent],
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.stderr == ""
     assert json.loads(done.stdout) == ["one", "two", "StreamError", "ServiceUnavailableError"]
+
+
+def test_httpx_serves_as_well(name, server):
+    check(name, server, "aiohttp", "httpx_aiohttp")
+
+
+def test_a_provider_over_httpx_need_not_bring_what_joins_it_to_aiohttp():
+    with FakeOllama() as server:
+        check("ollama", server, "httpx_aiohttp")
