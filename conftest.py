@@ -16,12 +16,14 @@ from contextlib import ExitStack, chdir
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pytest
 from bruno_llm_claude.testing import FakeClaude
 from bruno_llm_gemini.testing import FakeGemini
 from bruno_llm_ollama.testing import FakeOllama
 from bruno_llm_openai.testing import FakeOpenAI
 from sybil import Document, Example, Region, Sybil
 from sybil.evaluators.python import PythonEvaluator
+from sybil.integration.pytest import SybilItem
 from sybil.parsers.markdown import CodeBlockParser
 from sybil.parsers.markdown.lexers import RawFencedCodeBlockLexer
 
@@ -76,6 +78,19 @@ def _teardown(namespace: dict[str, object]) -> None:
     namespace["servers"].close()  # type: ignore[attr-defined]
     os.environ.clear()
     os.environ.update(namespace["environment"])  # type: ignore[call-overload]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the blocks of a page in order, which build on each other, however tests are shuffled."""
+    places: dict[Path, list[int]] = {}
+    for place, item in enumerate(items):
+        if isinstance(item, SybilItem):
+            places.setdefault(item.path, []).append(place)
+    for found in places.values():
+        blocks = sorted((items[place] for place in found), key=lambda item: item.example.start)
+        for place, block in zip(found, blocks, strict=True):
+            items[place] = block
 
 
 pytest_collect_file = Sybil(

@@ -33,7 +33,7 @@ def test_a_provider_that_cannot_be_loaded_breaks_nothing_else(bruno_llm, publish
     (broken,) = (row for row in document["providers"] if row["provider"] == "broken")
     assert (broken["distribution"], broken["version"]) == ("third-party-broken", "1.2.3")
     assert "something_that_nobody_has" in broken["error"]
-    assert len(document["providers"]) == 5
+    assert {"claude", "openai"} <= {row["provider"] for row in document["providers"]}
     assert "something_that_nobody_has" in bruno_llm("providers").stdout
     assert bruno_llm("ask", "-p", "openai", "hi").exit_code == 0
     done = bruno_llm("ask", "-p", "broken", "hi")

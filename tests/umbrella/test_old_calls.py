@@ -278,9 +278,12 @@ async def test_without_configs_the_environment_decides(ollama, monkeypatch):
         assert await llm.generate("hi")
 
 
+OURS = {"claude", "gemini", "ollama", "openai"}
+
+
 def test_the_providers_are_listed():
     with warned("LLMFactory.providers()"):
-        assert LLMFactory.list_providers() == ["claude", "gemini", "ollama", "openai"]
+        assert set(LLMFactory.list_providers()) >= OURS
     with warned("LLMFactory.providers()", "LLMFactory.providers()"):
         assert LLMFactory.is_registered("OpenAI")
         assert not LLMFactory.is_registered("parrot")
@@ -298,10 +301,9 @@ def test_one_factory_for_both(openai):
     with warned():
         assert unified.create_llm("openai", {"api_key": "k"}).model
         assert unified.create_embedding("openai", api_key="k").get_dimension() == 1536
-        assert unified.list_all_providers() == {
-            "llm": ["claude", "gemini", "ollama", "openai"],
-            "embedding": ["gemini", "ollama", "openai"],
-        }
+        listed = unified.list_all_providers()
+    assert set(listed["llm"]) >= OURS
+    assert set(listed["embedding"]) >= OURS - {"claude"}
 
 
 @pytest.fixture

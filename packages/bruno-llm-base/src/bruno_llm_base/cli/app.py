@@ -12,7 +12,16 @@ import typer
 from typer import Argument, BadParameter, Exit, Option
 from typer.core import TyperGroup
 
-from bruno_llm_base.cli.choice import Choice, Config, Model, Provider, Verbose, choosing, chosen
+from bruno_llm_base.cli.choice import (
+    Choice,
+    Config,
+    Model,
+    Provider,
+    Verbose,
+    choosing,
+    chosen,
+    for_real,
+)
 from bruno_llm_base.cli.logs import listen, logged
 from bruno_llm_base.cli.output import say, show_document, write
 from bruno_llm_base.exceptions import LLMError
@@ -126,7 +135,7 @@ def models(
     from bruno_llm_base.cli.listing import offers, show_offers
 
     listen(verbose)
-    names = [info.name for info in installed()] if provider is None else [provider]
+    names = [info.name for info in for_real()] if provider is None else [provider]
     found = asyncio.run(offers(names))
     show_offers(found, as_json=as_json)
     if all(offer.error is not None for offer in found):

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from bruno_core.interfaces import LLMInterface
 
+from bruno_llm_base.cli.choice import for_real
 from bruno_llm_base.exceptions import (
     AuthenticationError,
     ConfigurationError,
@@ -92,7 +93,7 @@ class Patient:
 
 
 def patients(names: Sequence[str], config: Path | None) -> list[Patient]:
-    """Return the named providers and that of a file, or else all that are installed.
+    """Return the named providers and that of a file, or else all that talk to a model.
 
     Raises:
         ProviderNotFoundError: One of them is not.
@@ -105,7 +106,7 @@ def patients(names: Sequence[str], config: Path | None) -> list[Patient]:
         build = partial(LLMFactory.from_file, config)
         found.append(Patient(info=_known(owner, known), build=build, meant=True))
     infos = [_known(name, known) for name in names]
-    for info in infos or ([] if config else known.values()):
+    for info in infos or ([] if config else for_real()):
         build = partial(LLMFactory.from_env, info.name)
         found.append(Patient(info=info, build=build, meant=bool(names)))
     return found
