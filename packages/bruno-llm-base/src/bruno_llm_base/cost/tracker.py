@@ -11,11 +11,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from bruno_llm_base.cost.catalogue import Overrides, PriceSource
 from bruno_llm_base.cost.labels import NO_LABELS, Labels
 from bruno_llm_base.cost.ledger import COUNTS, KEYS, Hold, Ledger
 from bruno_llm_base.cost.money import pico
 from bruno_llm_base.cost.price import Cost, Price
+from bruno_llm_base.cost.price_sources import Overrides, PriceSource
 from bruno_llm_base.cost.rows import Row, plain, rows
 from bruno_llm_base.exceptions import ConfigurationError, InvalidRequestError
 from bruno_llm_base.types import Usage
