@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from types import TracebackType
 from typing import Any, ClassVar, Self
 
@@ -257,8 +258,14 @@ class FallbackLLM(LLMInterface):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the models and the policy; each process has its own experience of them."""
-        keywords = {"breaker": self._breaker, "observers": self._observers, "clock": self._clock}
-        return _rebuild, (type(self), self._given, keywords)
+        rebuild = partial(
+            type(self),
+            self._given,
+            breaker=self._breaker,
+            observers=self._observers,
+            clock=self._clock,
+        )
+        return rebuild, ()
 
     # -- inside -----------------------------------------------------------------------------------
 
@@ -303,9 +310,3 @@ def _checked_members(members: Sequence[LLMInterface]) -> tuple[LLMInterface, ...
                 " mappings to LLMFactory.fallback"
             )
     return tuple(members)
-
-
-def _rebuild(
-    kind: type[FallbackLLM], members: tuple[LLMInterface, ...], keywords: Json
-) -> FallbackLLM:
-    return kind(members, **keywords)
