@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, Never
 
 from pydantic import SecretStr
 
+from bruno_llm_base.calibration import Calibrations
 from bruno_llm_base.config import Settings, check, keywords_of, refuse
-from bruno_llm_base.counting import Calibrations
 from bruno_llm_base.dialect import Dialect
 from bruno_llm_base.exceptions import ConfigurationError, InvalidRequestError, LLMError
 from bruno_llm_base.exchange import Request
