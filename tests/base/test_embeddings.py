@@ -132,13 +132,13 @@ def test_order_survives_any_delays_and_failures(leap, texts, batch_size, seed):
     chance = random.Random(seed)  # noqa: S311
     server = Server(late=lambda: chance.random() * 9, fails=lambda: chance.random() < 0.3)
     embeddings = make(server, batch_size=batch_size, retry=PATIENT)
-    embeddings._retry_budget = Generous()
+    embeddings._retry_throttle = Generous()
     vectors = leap(embeddings.embed_texts(texts))
     assert vectors == [vector_of(text, 4) for text in texts]
 
 
 class Generous:
-    """A retry budget without an end: failures here are many, and random."""
+    """A throttle that lets all through: failures here are many, and random."""
 
     def spend(self):
         return True

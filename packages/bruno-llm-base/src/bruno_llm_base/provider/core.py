@@ -21,7 +21,7 @@ from bruno_llm_base.observe import Observer, checked_observers, log_event
 from bruno_llm_base.pipeline import Pipeline
 from bruno_llm_base.policies import Retry, Timeouts, policy
 from bruno_llm_base.pricing import Pricing
-from bruno_llm_base.retry import RetryBudget
+from bruno_llm_base.retry import RetryThrottle
 from bruno_llm_base.transport import MAX_CONNECTIONS, PerLoop
 from bruno_llm_base.types import Json, ModelResponse
 from bruno_llm_base.values import is_whole, shown
@@ -75,7 +75,7 @@ class Core(Vendor):
             )
         attempts = None if max_retries is None else max_retries + 1
         self._retry = policy(Retry, "retry", retry, attempts=attempts)
-        self._retry_budget = RetryBudget()
+        self._retry_throttle = RetryThrottle()
         self._rate_limit = _checked_limit(rate_limit)
         self._windows = Windows(None, firm=self.firm_windows)
         self._connections = RateLimit(max_concurrent=MAX_CONNECTIONS)
@@ -160,7 +160,7 @@ class Core(Vendor):
             provider=self.name,
             transport=partial(self._transports.get, self.open_transport),
             retry=retry,
-            retry_budget=self._retry_budget,
+            retry_throttle=self._retry_throttle,
             limits=(*limits, self._connections),
             read_limits=self.read_limits,
             timeouts=timeouts,
