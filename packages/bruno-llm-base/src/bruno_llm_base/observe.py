@@ -6,7 +6,7 @@ Observers are plain callables that take an event. The log is one of them.
 import logging
 from collections.abc import Callable, MutableMapping, Sequence
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any, ClassVar, dataclass_transform
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, dataclass_transform
 
 import structlog
 
@@ -35,6 +35,7 @@ __all__ = [
     "RequestFailed",
     "RequestFinished",
     "RequestStarted",
+    "Tell",
     "checked_observers",
     "log_event",
     "tell",
@@ -77,7 +78,7 @@ class Event(_Frozen):
         provider: The provider's name.
         model: The model that was asked.
         operation: What was asked of it: "chat", "stream", "embeddings", "models",
-            "count_tokens".
+            "count_tokens"; "pull" of a server that fetches a model; "select" of several providers.
     """
 
     provider: str
@@ -183,6 +184,13 @@ class ProviderAnswered(Event):
 
 
 Observer = Callable[[Event], object]
+
+
+class Tell(Protocol):
+    """Tells the observers of one request of an event."""
+
+    def __call__(self, kind: type[Event], /, **facts: Any) -> None:
+        """Tell of an event of *kind*, with its own *facts*; what all events hold is known."""
 
 
 def checked_observers(observers: Sequence[Observer]) -> tuple[Observer, ...]:

@@ -301,7 +301,7 @@ class Run:
             self._over = True
             self._tell(kind, duration=self._elapsed(), **facts)
 
-    def _tell(self, kind: type[Event], **facts: Any) -> None:
+    def _tell(self, kind: type[Event], /, **facts: Any) -> None:
         pipeline, request = self._pipeline, self.request
         event = kind(
             provider=pipeline.provider, model=request.model, operation=request.operation, **facts

@@ -9,8 +9,9 @@ from bruno_core.interfaces import LLMInterface
 
 from bruno_llm_base.conversation import Conversation, Messages, question
 from bruno_llm_base.exceptions import InvalidRequestError
-from bruno_llm_base.exchange import Request, Tell
+from bruno_llm_base.exchange import Request
 from bruno_llm_base.failures import answer_text
+from bruno_llm_base.observe import Tell
 from bruno_llm_base.pipeline import Pipeline
 from bruno_llm_base.provider.counter import Counter, tool_list
 from bruno_llm_base.stream import TextStream
