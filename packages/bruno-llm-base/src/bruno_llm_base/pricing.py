@@ -14,7 +14,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bruno_llm_base.exceptions import ConfigurationError
-from bruno_llm_base.observe import Observer, PriceUnknown, log_event, tell
+from bruno_llm_base.log import log_event
+from bruno_llm_base.observe import Observer, PriceUnknown, tell
 from bruno_llm_base.types import ModelResponse
 from bruno_llm_base.values import shown
 

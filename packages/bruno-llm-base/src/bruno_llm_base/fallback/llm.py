@@ -20,7 +20,8 @@ from bruno_llm_base.fallback.breaker import Breaker, Circuit
 from bruno_llm_base.fallback.foreign import in_full
 from bruno_llm_base.fallback.relay import Member, Relay, all_failed
 from bruno_llm_base.fallback.verdicts import verdict_on
-from bruno_llm_base.observe import Observer, checked_observers, log_event
+from bruno_llm_base.log import log_event
+from bruno_llm_base.observe import Observer, checked_observers
 from bruno_llm_base.policies import policy
 from bruno_llm_base.provider import Diagnosis
 from bruno_llm_base.stream import TextStream

@@ -13,7 +13,8 @@ from bruno_llm_base.exceptions import ConfigurationError, InvalidRequestError, L
 from bruno_llm_base.exchange import Request
 from bruno_llm_base.fitting import Fitting
 from bruno_llm_base.limits import RateLimit
-from bruno_llm_base.observe import Observer, OptionDropped, log_event, tell
+from bruno_llm_base.log import log_event
+from bruno_llm_base.observe import Observer, OptionDropped, tell
 from bruno_llm_base.policies import ContextPolicy, Retry, Timeouts, policy
 from bruno_llm_base.provider.catalogue import Catalogue
 from bruno_llm_base.types import Json

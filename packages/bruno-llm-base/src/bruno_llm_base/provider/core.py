@@ -17,7 +17,8 @@ from bruno_llm_base.exceptions import (
 from bruno_llm_base.exchange import Request
 from bruno_llm_base.failures import ErrorFacts, server_wait
 from bruno_llm_base.limits import RateLimit
-from bruno_llm_base.observe import Observer, checked_observers, log_event
+from bruno_llm_base.log import log_event
+from bruno_llm_base.observe import Observer, checked_observers
 from bruno_llm_base.pipeline import Pipeline
 from bruno_llm_base.policies import Retry, Timeouts, policy
 from bruno_llm_base.pricing import Pricing

@@ -15,7 +15,8 @@ from bruno_llm_base.exceptions import (
     ServiceUnavailableError,
 )
 from bruno_llm_base.exchange import Request
-from bruno_llm_base.observe import CountEstimated, PromptCut, log_event, tell
+from bruno_llm_base.log import log_event
+from bruno_llm_base.observe import CountEstimated, PromptCut, tell
 from bruno_llm_base.provider.chat import Chat
 from bruno_llm_base.tokens import TokenCount, texts
 from bruno_llm_base.types import Json, ModelResponse
