@@ -42,9 +42,9 @@ class Request:
     """What is to be sent.
 
     Attributes:
-        operation: What it is called in logs.
-        method: The HTTP method.
+        operation: What it is called in events; "stream" where a model's answer is streamed.
         path: The endpoint, as the vendor's documentation spells it.
+        method: The HTTP method.
         body: The JSON to send.
         model: The model it is for.
         tokens: About how many tokens it takes, input and output; 0 where nobody counts.
