@@ -13,8 +13,7 @@ from bruno_llm_base.exceptions import ConfigurationError, InvalidRequestError, L
 from bruno_llm_base.exchange import Request
 from bruno_llm_base.fitting import Fitting
 from bruno_llm_base.limits import RateLimit
-from bruno_llm_base.log import log_event
-from bruno_llm_base.observe import Observer, OptionDropped, tell
+from bruno_llm_base.observe import Observer, OptionDropped
 from bruno_llm_base.policies import ContextPolicy, Retry, Timeouts, policy
 from bruno_llm_base.provider.catalogue import Catalogue
 from bruno_llm_base.types import Json
@@ -140,8 +139,7 @@ class Chat(Catalogue, Dialect):
         return self.plain_name(model)
 
     def _warn(self, model: str, option: str) -> None:
-        event = OptionDropped(provider=self.name, model=model, operation="chat", option=option)
-        tell((log_event, *self._observers), event)
+        self._tell(OptionDropped, model, "chat", option=option)
 
     def _amend(self, request: Request, error: LLMError) -> Json | None:
         amended = self._fitting.amend(self, request, error)

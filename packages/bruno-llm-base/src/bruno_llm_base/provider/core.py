@@ -18,7 +18,7 @@ from bruno_llm_base.exchange import Request
 from bruno_llm_base.failures import ErrorFacts, server_wait
 from bruno_llm_base.limits import RateLimit
 from bruno_llm_base.log import log_event
-from bruno_llm_base.observe import Observer, checked_observers
+from bruno_llm_base.observe import Event, Observer, checked_observers, tell
 from bruno_llm_base.pipeline import Pipeline
 from bruno_llm_base.policies import Retry, Timeouts, policy
 from bruno_llm_base.pricing import Pricing
@@ -175,6 +175,11 @@ class Core(Vendor):
             most_output=self.most_output,
             learn=learn,
         )
+
+    def _tell(self, kind: type[Event], model: str | None, operation: str, **facts: Any) -> None:
+        """Tell observers of what no single attempt of a request knows."""
+        event = kind(provider=self.name, model=model, operation=operation, **facts)
+        tell((log_event, *self._observers), event)
 
     def _read_error(self, status: int, headers: Mapping[str, str], data: Json) -> ErrorFacts:
         """Read an error, and when the limits that it speaks of are there again."""

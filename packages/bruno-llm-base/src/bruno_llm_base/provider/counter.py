@@ -15,8 +15,7 @@ from bruno_llm_base.exceptions import (
     ServiceUnavailableError,
 )
 from bruno_llm_base.exchange import Request
-from bruno_llm_base.log import log_event
-from bruno_llm_base.observe import CountEstimated, PromptCut, tell
+from bruno_llm_base.observe import CountEstimated, PromptCut
 from bruno_llm_base.provider.chat import Chat
 from bruno_llm_base.tokens import TokenCount, texts
 from bruno_llm_base.types import Json, ModelResponse
@@ -97,10 +96,7 @@ class Counter(Chat):
         except LLMError as error:
             if not _may_estimate(error):
                 raise
-            event = CountEstimated(
-                provider=self.name, model=request.model, operation=question.operation, error=error
-            )
-            tell((log_event, *self._observers), event)
+            self._tell(CountEstimated, request.model, question.operation, error=error)
             return None
         await self._learn_window(str(request.model))
         exact = self.count_error == 0
@@ -133,14 +129,8 @@ class Counter(Chat):
         if self.cuts_prompts and _CUT < read < most_tokens(conversation, {}) / _PLAUSIBLE:
             sent = self.count_conversation(conversation, str(request.model))
             if sent.least > 2 * read:
-                event = PromptCut(
-                    provider=self.name,
-                    model=request.model,
-                    operation=request.operation,
-                    tokens=sent.tokens,
-                    read=read,
-                )
-                tell((log_event, *self._observers), event)
+                facts = {"tokens": sent.tokens, "read": read}
+                self._tell(PromptCut, request.model, request.operation, **facts)
                 return
         calibration = self._calibrations.of(str(request.model))
         if calibration.due and not (request.body or {}).get("tools"):
