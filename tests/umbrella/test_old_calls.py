@@ -280,7 +280,9 @@ async def test_without_configs_the_environment_decides(ollama, monkeypatch):
 
 def test_the_providers_are_listed():
     with warned("LLMFactory.providers()"):
-        assert LLMFactory.list_providers() == ["claude", "gemini", "ollama", "openai"]
+        listed = LLMFactory.list_providers()
+    assert listed == sorted(listed)
+    assert {"claude", "gemini", "ollama", "openai"} <= set(listed)  # others may be installed
     with warned("LLMFactory.providers()", "LLMFactory.providers()"):
         assert LLMFactory.is_registered("OpenAI")
         assert not LLMFactory.is_registered("parrot")
@@ -298,10 +300,10 @@ def test_one_factory_for_both(openai):
     with warned():
         assert unified.create_llm("openai", {"api_key": "k"}).model
         assert unified.create_embedding("openai", api_key="k").get_dimension() == 1536
-        assert unified.list_all_providers() == {
-            "llm": ["claude", "gemini", "ollama", "openai"],
-            "embedding": ["gemini", "ollama", "openai"],
-        }
+        listed = unified.list_all_providers()
+    assert {"claude", "gemini", "ollama", "openai"} <= set(listed["llm"])
+    assert {"gemini", "ollama", "openai"} <= set(listed["embedding"])
+    assert "claude" not in listed["embedding"]
 
 
 @pytest.fixture
