@@ -18,7 +18,6 @@ from bruno_llm_base.policies import ContextPolicy, Retry, Timeouts, policy
 from bruno_llm_base.provider.catalogue import Catalogue
 from bruno_llm_base.types import Json
 from bruno_llm_base.values import is_json, shown
-from bruno_llm_base.windows import Windows
 
 if TYPE_CHECKING:
     from bruno_llm_base.cost.budget import Budget
@@ -102,6 +101,7 @@ class Chat(Catalogue, Dialect):
             "options": deepcopy(options) if options else {},
         }
         settings = check(Settings, given, ConfigurationError)
+        self._context = policy(ContextPolicy, "context", context)
         super().__init__(
             settings,
             client=client,
@@ -113,9 +113,8 @@ class Chat(Catalogue, Dialect):
             observers=observers,
             timeout=timeout,
             max_retries=max_retries,
+            window=self._context.window,
         )
-        self._context = policy(ContextPolicy, "context", context)
-        self._windows = Windows(self._context.window, firm=self.firm_windows)
         self._system_prompt = settings.system_prompt
         self._fitting = Fitting(settings, self.structure)
         self._calibrations = Calibrations()

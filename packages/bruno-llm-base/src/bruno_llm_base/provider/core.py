@@ -60,10 +60,11 @@ class Core(Vendor):
         observers: Sequence[Observer] = (),
         timeout: float | None = None,
         max_retries: int | None = None,
+        window: int | None = None,
     ) -> None:
         """Set up what all kinds of providers have, from checked *settings*.
 
-        The keywords are those of `BaseProvider`.
+        The keywords are those of `BaseProvider`; `window` is what the user says of context windows.
 
         Raises:
             ConfigurationError: A value is wrong, or the key is missing.
@@ -78,7 +79,7 @@ class Core(Vendor):
         self._retry = policy(Retry, "retry", retry, attempts=attempts)
         self._retry_throttle = RetryThrottle()
         self._rate_limit = _checked_limit(rate_limit)
-        self._windows = Windows(None, firm=self.firm_windows)
+        self._windows = Windows(window, firm=self.firm_windows)
         self._connections = RateLimit(max_concurrent=MAX_CONNECTIONS)
         self._access = find_access(self, settings, client)
         self._observers = checked_observers(observers)
