@@ -5,8 +5,13 @@ import selectors
 from importlib.util import find_spec
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 collect_ignore = [] if find_spec("bruno_memory") else ["compat"]  # those run in .ci/compat.py
+
+# how long an example takes says something of the machine only
+settings.register_profile("bruno", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("bruno")
 
 KEYS = ("OPENAI", "ANTHROPIC", "GEMINI", "GOOGLE", "OLLAMA", "BRUNO_LLM")
 

@@ -10,9 +10,9 @@ from decimal import Decimal
 import pytest
 from bruno_llm_base.cost.account import Account
 from bruno_llm_base.cost.budget import Budget
-from bruno_llm_base.cost.catalogue import Overrides
 from bruno_llm_base.cost.labels import Labels
 from bruno_llm_base.cost.price import Price
+from bruno_llm_base.cost.price_sources import Overrides
 from bruno_llm_base.cost.tracker import CostTracker
 from bruno_llm_base.exceptions import BudgetExceededError, ConfigurationError
 from bruno_llm_base.observe import BudgetNearlySpent

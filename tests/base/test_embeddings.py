@@ -29,11 +29,11 @@ from bruno_llm_base import (
     Usage,
 )
 from bruno_llm_base.embeddings import similarity
-from bruno_llm_base.embeddings.batches import size, split
+from bruno_llm_base.embeddings.batches import split
 from bruno_llm_base.framing import sse
 from bruno_llm_base.observe import AttemptFailed, RequestFinished
 from bruno_llm_base.testing import vector_of
-from bruno_llm_base.tokens import estimate_tokens
+from bruno_llm_base.tokens import estimate_tokens, utf8_size
 from bruno_llm_base.transport import Reply
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -132,13 +132,13 @@ def test_order_survives_any_delays_and_failures(leap, texts, batch_size, seed):
     chance = random.Random(seed)  # noqa: S311
     server = Server(late=lambda: chance.random() * 9, fails=lambda: chance.random() < 0.3)
     embeddings = make(server, batch_size=batch_size, retry=PATIENT)
-    embeddings._retry_budget = Generous()
+    embeddings._retry_throttle = Generous()
     vectors = leap(embeddings.embed_texts(texts))
     assert vectors == [vector_of(text, 4) for text in texts]
 
 
 class Generous:
-    """A retry budget without an end: failures here are many, and random."""
+    """A throttle that lets all through: failures here are many, and random."""
 
     def spend(self):
         return True
@@ -154,7 +154,7 @@ class Generous:
     most_tokens=st.integers(1, 100),
 )
 def test_batches_are_as_long_as_all_limits_let_them_be(texts, most, most_bytes, most_tokens):
-    limits = [(lambda _: 1, most), (size, most_bytes), (estimate_tokens, most_tokens)]
+    limits = [(lambda _: 1, most), (utf8_size, most_bytes), (estimate_tokens, most_tokens)]
 
     def fits(batch):
         return all(sum(map(measure, batch)) <= limit for measure, limit in limits)
@@ -168,7 +168,7 @@ def test_batches_are_as_long_as_all_limits_let_them_be(texts, most, most_bytes, 
 
 @given(st.text())
 def test_a_text_has_at_least_one_byte_for_each_token(text):
-    assert size(text) == len(text.encode("utf-8")) >= estimate_tokens(text)
+    assert utf8_size(text) == len(text.encode("utf-8")) >= estimate_tokens(text)
 
 
 def test_ten_thousand_texts_go_out_eight_requests_at_a_time(leap):

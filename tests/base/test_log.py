@@ -3,7 +3,8 @@
 import logging
 
 from bruno_llm_base import ModelResponse
-from bruno_llm_base.observe import RequestFinished, log_event
+from bruno_llm_base.log import log_event
+from bruno_llm_base.observe import RequestFinished
 
 
 def test_a_server_cannot_forge_a_record(caplog):

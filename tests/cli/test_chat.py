@@ -136,8 +136,10 @@ def test_a_question_stopped_before_any_answer_is_forgotten(ollama, open_terminal
     terminal = open_terminal("chat", "-p", "ollama")
     terminal.expect("> ")
     terminal.type("first\n")
-    while not ollama.bodies:
+    give_up = time.monotonic() + 30
+    while not ollama.bodies and time.monotonic() < give_up:
         time.sleep(0.01)
+    assert ollama.bodies
     terminal.type("\x03")
     terminal.expect("the question is forgotten")
     terminal.expect("> ")

@@ -31,7 +31,7 @@ from bruno_llm_base import (
     Timeouts,
 )
 from bruno_llm_base.testing import FakeAnswer, FakeError, Fault, RawReply, Received
-from bruno_llm_base.testing.script import ErrorKind, Mishap
+from bruno_llm_base.testing.fakes import ErrorKind, Mishap
 
 pytestmark = pytest.mark.usefixtures("few_certificates")
 

@@ -33,6 +33,14 @@ def test_every_public_name_is_described(module):
     assert [name for name in public if f"{module}.{name}" not in told] == []
 
 
+def test_what_the_testing_kit_adds_to_the_base_is_described():
+    import bruno_llm_testing
+    from bruno_llm_base import testing
+
+    names = set(bruno_llm_testing.__all__) - set(testing.__all__)
+    assert {f"bruno_llm_testing.{name}" for name in names} <= set(described())
+
+
 def test_every_event_is_described():
     from bruno_llm_base import observe
 

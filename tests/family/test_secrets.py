@@ -26,7 +26,7 @@ from bruno_llm_base import (
     Timeouts,
 )
 from bruno_llm_base.testing import FakeError, Fault, RawReply
-from bruno_llm_base.testing.script import ErrorKind
+from bruno_llm_base.testing.fakes import ErrorKind
 from bruno_llm_claude import ClaudeProvider
 from bruno_llm_claude.testing import FakeClaude
 from bruno_llm_ollama import OllamaProvider

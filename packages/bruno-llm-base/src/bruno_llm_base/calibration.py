@@ -24,7 +24,7 @@ from bruno_llm_base.tokens import (
 )
 from bruno_llm_base.values import is_whole
 
-__all__ = ["Calibration"]
+__all__ = ["Calibration", "Calibrations"]
 
 # How far the factors stray from 1, as standard deviations: all together, those of what is foreign to
 # a tokenizer made for English together, and each alone. The estimates for digits and for Vietnamese
@@ -65,6 +65,7 @@ _SURPRISE = 3.0  # what is further off than so many times the usual teaches less
 _SETTLED = 16  # once so many answers have taught what is usual
 _SWEEPS, _SETTLES = 50, 1e-3
 
+_MOST_MODELS = 100  # the models that one process asks are few, unless its users name them
 _FIRST, _EVERY = 32, 16  # learn from each of the first answers, then from one in so many
 _LONGEST = 65_536
 _UNCALIBRATED, _LEAST_ERROR = 0.5, 0.1
@@ -126,6 +127,22 @@ class Calibration:
         shares = conversation_shares(conversation)
         if _is_plausible(reported, sum(shares)):
             self._known = _learned(self._known, shares, reported)
+
+
+class Calibrations:
+    """What one provider has learned of its models' tokens."""
+
+    def __init__(self) -> None:
+        self._models: dict[str, Calibration] = {}
+
+    def of(self, model: str) -> Calibration:
+        """Return what is known of *model*; of too many, the one that came first is forgotten."""
+        known = self._models.get(model)
+        if known is None:
+            if len(self._models) >= _MOST_MODELS:
+                self._models.pop(next(iter(self._models)), None)
+            known = self._models[model] = Calibration()
+        return known
 
 
 def _count(known: _Knowledge, tokens: int) -> TokenCount:

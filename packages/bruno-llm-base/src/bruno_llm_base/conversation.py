@@ -10,7 +10,16 @@ from bruno_llm_base.exceptions import InvalidRequestError
 from bruno_llm_base.types import TOOL_CALL_PLACEHOLDER, Json, ToolCall
 from bruno_llm_base.values import is_json, shown
 
-__all__ = ["Conversation", "Messages", "Text", "ToolResult", "Turn", "check_message", "check_text"]
+__all__ = [
+    "Conversation",
+    "Messages",
+    "Text",
+    "ToolResult",
+    "Turn",
+    "check_message",
+    "check_text",
+    "question",
+]
 
 Messages = Sequence[Message] | str
 """What a user may ask with: a conversation, or one question."""
@@ -103,6 +112,21 @@ class Conversation(NamedTuple):
         if self.turns and self.turns[0].role != "assistant":
             return self
         return Conversation(self.system, (Turn("user", (Text(_OPENING),)), *self.turns))
+
+
+def question(messages: Messages | None, prompt: str | None) -> Messages:
+    """Return what a call asks with, which is given in one of two ways.
+
+    Raises:
+        InvalidRequestError: Both are given, or neither, or the prompt is no text.
+    """
+    if (messages is None) == (prompt is None):
+        raise InvalidRequestError("give either messages or prompt")
+    if messages is not None:
+        return messages
+    if not isinstance(prompt, str):
+        raise InvalidRequestError(f"prompt is {shown(prompt)}: give a text")
+    return prompt
 
 
 def _checked_question(text: str) -> str:

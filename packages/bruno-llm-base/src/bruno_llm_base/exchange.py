@@ -24,16 +24,14 @@ from bruno_llm_base.types import Json
 
 if TYPE_CHECKING:
     from bruno_llm_base.cost.labels import Labels
+    from bruno_llm_base.observe import Tell
 
-__all__ = ["Exchange", "ReadError", "Request", "Tell", "opened"]
+__all__ = ["Exchange", "ReadError", "Request", "opened"]
 
 _T = TypeVar("_T")
 _DRAIN_SECONDS, _DRAIN_READS = 0.1, 64
 _NO_STREAM = ("application/json", "text/html")
 _TOOL_TOKENS = 2_000
-
-Tell = Callable[..., None]
-"""Tells observers: the kind of event, and its facts."""
 
 ReadError = Callable[[int, Mapping[str, str], Json], ErrorFacts]
 """Reads a vendor's error document, given the HTTP status and headers."""
@@ -44,9 +42,9 @@ class Request:
     """What is to be sent.
 
     Attributes:
-        operation: What it is called in logs.
-        method: The HTTP method.
+        operation: What it is called in events; "stream" where a model's answer is streamed.
         path: The endpoint, as the vendor's documentation spells it.
+        method: The HTTP method.
         body: The JSON to send.
         model: The model it is for.
         tokens: About how many tokens it takes, input and output; 0 where nobody counts.

@@ -1,27 +1,21 @@
 """Providers by name and configuration."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from bruno_core.interfaces import LLMInterface
+from bruno_core.models.config import BrunoConfig, LLMConfig
 
 from bruno_llm_base import sources
 from bruno_llm_base.config import keywords_of
 from bruno_llm_base.exceptions import ConfigurationError
-from bruno_llm_base.fallback import Candidate, FallbackLLM, first_healthy
+from bruno_llm_base.fallback import Breaker, Candidate, FallbackLLM, first_healthy
 from bruno_llm_base.installed import ProviderInfo, aliases_of, canonical, installed, kind_of
+from bruno_llm_base.observe import Observer
 from bruno_llm_base.options import merged
 from bruno_llm_base.provider import BaseProvider
 from bruno_llm_base.values import shown
-
-if TYPE_CHECKING:
-    from bruno_core.models.config import BrunoConfig, LLMConfig
-
-    from bruno_llm_base.fallback import Breaker
-    from bruno_llm_base.observe import Observer
 
 __all__ = ["LLMFactory"]
 

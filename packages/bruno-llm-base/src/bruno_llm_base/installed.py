@@ -124,12 +124,12 @@ def _point(name: str, group: Group) -> EntryPoint:
 
 
 def _advice(name: str, group: Group) -> str:
-    installed = sorted(point.name for point in entry_points(group=group.name))
+    known = sorted(point.name for point in entry_points(group=group.name))
     if name in group.published:
         return f"the provider {name!r} is not installed: pip install bruno-llm-{name}"
-    close = difflib.get_close_matches(name, {*installed, *group.published, *ALIASES}, n=1)
+    close = difflib.get_close_matches(name, {*known, *group.published, *ALIASES}, n=1)
     hint = f": did you mean {close[0]!r}?" if close else ""
-    return f"no provider is called {name!r}{hint} (installed: {', '.join(installed) or 'none'})"
+    return f"no provider is called {name!r}{hint} (installed: {', '.join(known) or 'none'})"
 
 
 def _load(point: EntryPoint, group: Group) -> type[Any]:

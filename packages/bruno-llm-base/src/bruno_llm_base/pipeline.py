@@ -15,7 +15,7 @@ from bruno_llm_base.limits import LimitState, RateLimit
 from bruno_llm_base.observe import Observer
 from bruno_llm_base.policies import Retry, Timeouts
 from bruno_llm_base.pricing import Pricing
-from bruno_llm_base.retry import RetryBudget
+from bruno_llm_base.retry import RetryThrottle
 from bruno_llm_base.run import Run, parsed
 from bruno_llm_base.stream import StreamState, TextStream
 from bruno_llm_base.transport import Transport
@@ -37,7 +37,7 @@ class Pipeline:
         provider: The provider's name.
         transport: Returns the running loop's transport.
         retry: When to send again.
-        retry_budget: How many retries the provider has in hand.
+        retry_throttle: How many retries the provider has in hand.
         limits: In each of their lines an attempt waits for a place.
         read_limits: Reads what a server says of its own limits.
         timeouts: How long each step may take.
@@ -55,7 +55,7 @@ class Pipeline:
     provider: str
     transport: Callable[[], Awaitable[Transport]]
     retry: Retry
-    retry_budget: RetryBudget
+    retry_throttle: RetryThrottle
     limits: Sequence[RateLimit]
     read_limits: Callable[[Mapping[str, str]], LimitState | None]
     timeouts: Timeouts

@@ -14,15 +14,16 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bruno_llm_base.exceptions import ConfigurationError
-from bruno_llm_base.observe import Observer, PriceUnknown, log_event, tell
+from bruno_llm_base.log import log_event
+from bruno_llm_base.observe import Observer, PriceUnknown, tell
 from bruno_llm_base.types import ModelResponse
 from bruno_llm_base.values import shown
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    from bruno_llm_base.cost.catalogue import GenaiPrices, PriceSource
     from bruno_llm_base.cost.price import Cost, Price
+    from bruno_llm_base.cost.price_sources import GenaiPrices, PriceSource
 
 __all__ = ["InputPricing", "Pricing", "Tariff"]
 
@@ -47,7 +48,7 @@ class Pricing:
     def __init__(
         self,
         provider: str,
-        catalogue: str,
+        price_name: str,
         free: str | None = None,
         prices: "PriceSource | None" = None,
         *,
@@ -57,7 +58,7 @@ class Pricing:
 
         Args:
             provider: The provider's name.
-            catalogue: The vendor's name in price data.
+            price_name: What lists of prices call the vendor.
             free: Why its answers cost nothing, such as "Ollama runs on your own machine"; None if
                 they do.
             prices: The user's source of prices; `genai-prices` if None.
@@ -71,7 +72,7 @@ class Pricing:
                 f"prices is {shown(prices)}: give a source of prices, such as Overrides"
             )
         self._provider = provider
-        self._catalogue = catalogue
+        self._price_name = price_name
         self._free = free
         self._prices = prices
         self._observers = (log_event, *observers)
@@ -79,7 +80,7 @@ class Pricing:
 
     def listed(self, model: str, at: datetime) -> "Price | None":
         """Return what `genai-prices` knows of *model*."""
-        return _genai_prices().price(self._catalogue, model, at)
+        return _genai_prices().price(self._price_name, model, at)
 
     @property
     def provider(self) -> str:
@@ -122,7 +123,7 @@ class Pricing:
             return None
 
     def _asked(self, models: Sequence[str], at: datetime, unlisted: str | None) -> "Price | None":
-        from bruno_llm_base.cost.catalogue import FREE
+        from bruno_llm_base.cost.price_sources import FREE
 
         if self._prices is not None:
             given = (self._prices.price(self._provider, model, at) for model in models)
@@ -164,7 +165,7 @@ class Pricing:
             return None
         await self.load()
         try:
-            return _genai_prices().window(self._catalogue, model)
+            return _genai_prices().window(self._price_name, model)
         except Exception:  # noqa: BLE001 - a package that is half installed, or a newer one
             self._tell_failure(model)
             return None
@@ -200,7 +201,7 @@ class Pricing:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Observers stay behind: an answer takes its prices to other processes, and they may not go.
-        return type(self), (self.provider, self._catalogue, self._free, self._prices)
+        return type(self), (self.provider, self._price_name, self._free, self._prices)
 
 
 class InputPricing(Pricing):
@@ -213,7 +214,7 @@ class InputPricing(Pricing):
 
     def listed(self, model: str, at: datetime) -> "Price | None":
         """Return what `genai-prices` knows of *model*, whose output costs nothing."""
-        return _genai_prices().input_price(self._catalogue, model, at)
+        return _genai_prices().input_price(self._price_name, model, at)
 
 
 class Tariff:
@@ -259,7 +260,7 @@ def _is_installed() -> bool:
 
 @cache
 def _genai_prices() -> "GenaiPrices":
-    from bruno_llm_base.cost.catalogue import GenaiPrices
+    from bruno_llm_base.cost.price_sources import GenaiPrices
 
     return GenaiPrices()
 

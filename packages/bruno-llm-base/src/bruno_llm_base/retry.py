@@ -6,12 +6,12 @@ from bruno_llm_base.exceptions import LLMError
 from bruno_llm_base.policies import Retry
 from bruno_llm_base.transport import DROPPED
 
-__all__ = ["RetryBudget", "next_wait"]
+__all__ = ["RetryThrottle", "next_wait"]
 
 _MOST_IN_HAND, _PER_ANSWER = 20.0, 0.2
 
 
-class RetryBudget:
+class RetryThrottle:
     """Keeps an outage from becoming a storm: a provider that keeps failing is asked once per request.
 
     Twenty retries are in hand; each one sent takes one away, and five answered requests bring one

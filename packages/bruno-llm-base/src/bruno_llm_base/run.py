@@ -225,7 +225,7 @@ class Run:
         )
         if response is None:
             response = ModelResponse()
-        self._pipeline.retry_budget.earn()
+        self._pipeline.retry_throttle.earn()
         fill_in(response, self.request)
         response.pricing = self._tariff()
         response.provider = self._pipeline.provider
@@ -278,7 +278,7 @@ class Run:
             return 0.0
         elapsed = 0.0 if self._sent_first is None else time.monotonic() - self._sent_first
         wait = next_wait(pipeline.retry, error, failed=len(self._attempts), elapsed=elapsed)
-        if wait is not None and not pipeline.retry_budget.spend():
+        if wait is not None and not pipeline.retry_throttle.spend():
             error.message += "; not tried again, since too many requests have failed lately"
             return None
         return wait
@@ -301,7 +301,7 @@ class Run:
             self._over = True
             self._tell(kind, duration=self._elapsed(), **facts)
 
-    def _tell(self, kind: type[Event], **facts: Any) -> None:
+    def _tell(self, kind: type[Event], /, **facts: Any) -> None:
         pipeline, request = self._pipeline, self.request
         event = kind(
             provider=pipeline.provider, model=request.model, operation=request.operation, **facts

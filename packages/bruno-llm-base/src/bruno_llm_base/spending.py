@@ -3,7 +3,8 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from bruno_llm_base.exchange import Request, Tell
+from bruno_llm_base.exchange import Request
+from bruno_llm_base.observe import Tell
 from bruno_llm_base.tokens import estimate_tokens
 from bruno_llm_base.types import ModelResponse
 

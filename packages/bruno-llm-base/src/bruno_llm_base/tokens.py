@@ -29,6 +29,7 @@ __all__ = [
     "estimate_tokens",
     "text_shares",
     "texts",
+    "utf8_size",
     "whole",
 ]
 
@@ -124,7 +125,12 @@ def whole(tokens: float, text: str) -> int:
     count = max(round(tokens), 1 if text else 0)
     if count <= len(text):
         return count
-    return min(count, len(text.encode("utf-8", "surrogatepass")))
+    return min(count, utf8_size(text))
+
+
+def utf8_size(text: str) -> int:
+    """Return the bytes of *text*, of which each is one token at most."""
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
 
 
 def text_shares(text: str) -> Shares:

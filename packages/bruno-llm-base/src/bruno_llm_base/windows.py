@@ -4,9 +4,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bruno_llm_base.conversation import Conversation, Text
+from bruno_llm_base.conversation import Conversation
 from bruno_llm_base.policies import ContextPolicy
-from bruno_llm_base.types import Json, ToolCall
+from bruno_llm_base.tokens import texts, utf8_size
+from bruno_llm_base.types import Json
 from bruno_llm_base.values import is_whole
 
 __all__ = ["Window", "Windows", "in_doubt", "most_tokens", "reserved"]
@@ -103,21 +104,10 @@ def most_tokens(conversation: Conversation, options: Json) -> int:
         conversation: What has been said.
         options: What goes with it; tools and the like are read as well.
     """
-    most = _bytes(conversation.system or "") + _PER_PART
-    for turn in conversation.turns:
-        for part in turn.parts:
-            most += _PER_PART
-            if isinstance(part, Text):
-                most += _bytes(part.text)
-            elif isinstance(part, ToolCall):
-                most += _bytes(part.arguments) + _bytes(part.name or "")
-            else:
-                most += _bytes(part.content)
+    most = _PER_PART
+    for text in texts(conversation):
+        most += _PER_PART + utf8_size(text)
     for value in options.values():
         if isinstance(value, dict | list):
             most += len(json.dumps(value))
     return most
-
-
-def _bytes(text: str) -> int:
-    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))

@@ -8,7 +8,7 @@ from bruno_llm_base.context.strategies import Cut, fitted
 from bruno_llm_base.context.summaries import summarized
 from bruno_llm_base.conversation import Conversation
 from bruno_llm_base.exceptions import ContextLengthExceededError
-from bruno_llm_base.observe import ContextNearlyFull, ContextTrimmed
+from bruno_llm_base.observe import ContextNearlyFull, ContextTrimmed, Tell
 from bruno_llm_base.policies import ContextPolicy
 from bruno_llm_base.tokens import TokenCount
 from bruno_llm_base.windows import Window, reserved
@@ -34,7 +34,7 @@ class Doubt:
     most_output: int | None
     extra: int
     count: Callable[[Conversation], TokenCount]
-    tell: Callable[..., None]
+    tell: Tell
 
 
 async def resolved(doubt: Doubt, policy: ContextPolicy) -> Conversation:

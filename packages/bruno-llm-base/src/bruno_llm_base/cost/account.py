@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from decimal import Decimal
 from threading import Lock
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from bruno_llm_base.cost.budget import Budget
 from bruno_llm_base.cost.labels import Labels
@@ -11,7 +11,7 @@ from bruno_llm_base.cost.ledger import Hold
 from bruno_llm_base.cost.money import usd
 from bruno_llm_base.cost.tracker import CostTracker
 from bruno_llm_base.exceptions import ConfigurationError
-from bruno_llm_base.observe import BudgetNearlySpent, Event
+from bruno_llm_base.observe import BudgetNearlySpent, Tell
 from bruno_llm_base.types import ModelResponse
 from bruno_llm_base.values import INT64, shown
 
@@ -19,11 +19,6 @@ if TYPE_CHECKING:
     from bruno_llm_base.pricing import Pricing, Tariff
 
 __all__ = ["Account", "Charge", "tracker_of"]
-
-
-class _Tell(Protocol):
-    def __call__(self, kind: type[Event], /, **facts: object) -> None:
-        """Tell the request's observers."""
 
 
 def tracker_of(cost: CostTracker | None, budget: Budget | None) -> CostTracker:
@@ -71,7 +66,7 @@ class Account:
         most_input: Callable[[], int],
         most_output: int | None,
         labels: Labels,
-        tell: _Tell,
+        tell: Tell,
         unlisted: str | None = None,
     ) -> "Charge":
         """Hold the most that a request can cost, if there is a budget, just before it is sent.

@@ -9,9 +9,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Self
 
-from bruno_llm_base.cost.catalogue import GenaiPrices, Overrides, PriceSource
 from bruno_llm_base.cost.ledger import COUNTS, KEYS
 from bruno_llm_base.cost.money import pico, usd
+from bruno_llm_base.cost.price_sources import GenaiPrices, Overrides, PriceSource
 from bruno_llm_base.cost.rows import Row
 from bruno_llm_base.exceptions import InvalidRequestError
 from bruno_llm_base.values import shown
@@ -206,11 +206,9 @@ def _source(prices: PriceSource | None) -> str:
 def _summed(rows: Iterable[Row], by: Sequence[str]) -> Row:
     rows = list(rows)
     facts: dict[str, Any] = {label: getattr(rows[0], label) for label in by}
-    for name in COUNTS:
-        facts[name] = sum(getattr(row, name) for row in rows if name != "cost")
+    counts = {name: sum(getattr(row, name) for row in rows) for name in COUNTS if name != "cost"}
     # Exact in whole numbers; Decimals are as exact as the application's own context lets them.
-    facts["cost"] = usd(sum(pico(row.cost) for row in rows))
-    return Row(**facts)
+    return Row(**facts, **counts, cost=usd(sum(pico(row.cost) for row in rows)))
 
 
 def _place(row: Row) -> tuple[Any, ...]:

@@ -12,7 +12,7 @@ from bruno_llm_base.cost.money import usd
 from bruno_llm_base.exceptions import InvalidRequestError
 from bruno_llm_base.values import shown
 
-__all__ = ["Row", "plain", "rows"]
+__all__ = ["Row", "rows", "storable"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +81,7 @@ def rows(ledger: Ledger, by: str | Sequence[str], **selected: object) -> list[Ro
     return [_row(names, found) for found in sums]
 
 
-def plain(text: str) -> str:
+def storable(text: str) -> str:
     """Return *text* as it can be stored: half of a surrogate pair cannot."""
     return text.encode(errors="backslashreplace").decode()
 
@@ -93,7 +93,7 @@ def _condition(name: str, value: object) -> tuple[str, str]:
         return f"day {_DAYS[name]} ?", value.isoformat()
     if not isinstance(value, str):
         raise InvalidRequestError(f"{name} is {shown(value)}: give a text")
-    return f"{name} = ?", plain(value)
+    return f"{name} = ?", storable(value)
 
 
 _DAYS = {"since": ">=", "until": "<="}

@@ -11,12 +11,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from bruno_llm_base.cost.catalogue import Overrides, PriceSource
 from bruno_llm_base.cost.labels import NO_LABELS, Labels
 from bruno_llm_base.cost.ledger import COUNTS, KEYS, Hold, Ledger
 from bruno_llm_base.cost.money import pico
 from bruno_llm_base.cost.price import Cost, Price
-from bruno_llm_base.cost.rows import Row, plain, rows
+from bruno_llm_base.cost.price_sources import Overrides, PriceSource
+from bruno_llm_base.cost.rows import Row, rows, storable
 from bruno_llm_base.exceptions import ConfigurationError, InvalidRequestError
 from bruno_llm_base.types import Usage
 from bruno_llm_base.values import shown
@@ -180,7 +180,7 @@ class CostTracker:
         It is written when this returns. Never raises: see above what happens if it cannot be.
         """
         day = self.today().isoformat()
-        names = (plain(provider), plain(model), labels.tag or "", labels.user or "")
+        names = (storable(provider), storable(model), labels.tag or "", labels.user or "")
         took = (min(getattr(usage, name) or 0, _MOST_TOKENS) for name in _TOKENS)
         money = (0, 1) if cost is None else (pico(cost), 0)
         self._ledger.note(hold, (day, *names), (1, *took, *money, int(estimated)))

@@ -4,18 +4,13 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
-__all__ = ["in_order", "size", "split"]
+__all__ = ["Limit", "in_order", "split"]
 
 _T = TypeVar("_T")
 _R = TypeVar("_R")
 
 Limit = tuple[Callable[[str], int], int]
 """What is counted of each text, and how much of it one request may have."""
-
-
-def size(text: str) -> int:
-    """Return the bytes of *text*, of which each is one token at most."""
-    return len(text) if text.isascii() else len(text.encode())
 
 
 def split(texts: Sequence[str], limits: Sequence[Limit]) -> list[list[str]]:

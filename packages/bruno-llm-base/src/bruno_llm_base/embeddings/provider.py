@@ -9,7 +9,7 @@ from bruno_core.interfaces import EmbeddingInterface
 from bruno_core.models import Message
 
 from bruno_llm_base.conversation import check_message, check_text
-from bruno_llm_base.embeddings.batches import Limit, in_order, size, split
+from bruno_llm_base.embeddings.batches import Limit, in_order, split
 from bruno_llm_base.embeddings.dialect import EmbeddingResponse
 from bruno_llm_base.embeddings.setup import Setup
 from bruno_llm_base.embeddings.similarity import similarity
@@ -21,7 +21,7 @@ from bruno_llm_base.exceptions import (
     LLMError,
 )
 from bruno_llm_base.exchange import Request
-from bruno_llm_base.tokens import estimate_tokens
+from bruno_llm_base.tokens import estimate_tokens, utf8_size
 from bruno_llm_base.types import Json, checked
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ class BaseEmbeddings(Setup, EmbeddingInterface):
     def _limits(self) -> list[Limit]:
         limits: list[Limit] = [(lambda _: 1, self.get_max_batch_size())]
         if self.max_request_tokens is not None:
-            limits.append((size, self.max_request_tokens))
+            limits.append((utf8_size, self.max_request_tokens))
         if self._rate_limit is not None and self._rate_limit.tokens_per_minute is not None:
             limits.append((estimate_tokens, self._rate_limit.tokens_per_minute))
         return limits

@@ -10,9 +10,8 @@ from bruno_core.models import Message, MessageRole
 from bruno_core.utils import exceptions as core
 
 from bruno_llm_base.config import check_options
-from bruno_llm_base.conversation import Conversation, Messages
+from bruno_llm_base.conversation import Conversation, Messages, question
 from bruno_llm_base.exceptions import (
-    InvalidRequestError,
     InvalidResponseError,
     LLMError,
     ServiceUnavailableError,
@@ -183,15 +182,12 @@ def _translated(error: Exception, name: str, partial: ModelResponse | None = Non
 
 def _arguments(messages: Messages | None, given: Json) -> Json:
     """Return what to call a bare interface with: what is set, and messages even for a question."""
-    prompt = given.pop("prompt", None)
-    if (messages is None) == (prompt is None):
-        raise InvalidRequestError("give either messages or prompt")
-    asked = prompt if messages is None else messages
-    Conversation.of(asked)  # what ours would refuse, whoever is asked
-    if isinstance(asked, str):
-        asked = [Message(role=MessageRole.USER, content=asked)]
+    said = question(messages, given.pop("prompt", None))
+    Conversation.of(said)  # what ours would refuse, whoever is asked
+    if isinstance(said, str):
+        said = [Message(role=MessageRole.USER, content=said)]
     options = given | check_options(given)
     return {
-        "messages": list(asked),
+        "messages": list(said),
         **{name: value for name, value in options.items() if value is not None},
     }

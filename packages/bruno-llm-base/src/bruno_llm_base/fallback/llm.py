@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from types import TracebackType
 from typing import Any, ClassVar, Self
 
@@ -19,7 +20,8 @@ from bruno_llm_base.fallback.breaker import Breaker, Circuit
 from bruno_llm_base.fallback.foreign import in_full
 from bruno_llm_base.fallback.relay import Member, Relay, all_failed
 from bruno_llm_base.fallback.verdicts import verdict_on
-from bruno_llm_base.observe import Observer, checked_observers, log_event
+from bruno_llm_base.log import log_event
+from bruno_llm_base.observe import Observer, checked_observers
 from bruno_llm_base.policies import policy
 from bruno_llm_base.provider import Diagnosis
 from bruno_llm_base.stream import TextStream
@@ -257,8 +259,14 @@ class FallbackLLM(LLMInterface):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the models and the policy; each process has its own experience of them."""
-        keywords = {"breaker": self._breaker, "observers": self._observers, "clock": self._clock}
-        return _rebuild, (type(self), self._given, keywords)
+        rebuild = partial(
+            type(self),
+            self._given,
+            breaker=self._breaker,
+            observers=self._observers,
+            clock=self._clock,
+        )
+        return rebuild, ()
 
     # -- inside -----------------------------------------------------------------------------------
 
@@ -303,9 +311,3 @@ def _checked_members(members: Sequence[LLMInterface]) -> tuple[LLMInterface, ...
                 " mappings to LLMFactory.fallback"
             )
     return tuple(members)
-
-
-def _rebuild(
-    kind: type[FallbackLLM], members: tuple[LLMInterface, ...], keywords: Json
-) -> FallbackLLM:
-    return kind(members, **keywords)

@@ -19,7 +19,7 @@ from bruno_llm_base.observe import Event, Observer, ProviderAnswered, ProviderPa
 from bruno_llm_base.stream import StreamState, TextStream
 from bruno_llm_base.types import Json, ModelResponse
 
-__all__ = ["Member", "Relay", "Turn", "all_failed"]
+__all__ = ["Leg", "Member", "Relay", "all_failed"]
 
 _T = TypeVar("_T")
 
@@ -68,8 +68,8 @@ class Relay:
         Raises:
             LLMError: No model can answer, or an error that another model cannot help with.
         """
-        for turn in self.turns():
-            with turn as llm:
+        for leg in self.legs():
+            with leg as llm:
                 return await question(llm)
         raise self.failure()
 
@@ -82,14 +82,14 @@ class Relay:
         state = StreamState()
         return TextStream(_texts(self, asked, copy_context(), state), state)
 
-    def turns(self) -> Iterator["Turn"]:
-        """Yield the turn of each model that may be asked."""
+    def legs(self) -> Iterator["Leg"]:
+        """Yield a leg for each model that may be asked."""
         for member in self.members:
             ticket = member.circuit.admit()
             if ticket is None:
                 self.pass_over(member, member.left_alone())
             else:
-                yield Turn(self, member, ticket)
+                yield Leg(self, member, ticket)
 
     def pass_over(self, member: Member, error: LLMError) -> None:
         """Go on to the next model."""
@@ -118,8 +118,8 @@ async def _texts(
 ) -> AsyncGenerator[str, None]:
     # A module function over plain objects, for the reason given in pipeline.py. The context is that
     # of whoever asked, whose labels hold (`CostTracker.label`), wherever the stream is read.
-    for turn in relay.turns():
-        with turn as llm:
+    for leg in relay.legs():
+        with leg as llm:
             stream = context.run(llm.stream, **asked)
             try:
                 await stream
@@ -127,7 +127,7 @@ async def _texts(
                     state.announce = False
                     yield ""
                 async for text in stream:
-                    turn.spoken()
+                    leg.spoken()
                     yield text
             finally:
                 await stream.aclose()
@@ -143,8 +143,8 @@ def _whole(stream: TextStream) -> ModelResponse | None:
         return None
 
 
-class Turn:
-    """One model's turn, as a context: it ends silently where the next model is to be asked."""
+class Leg:
+    """One model's part of a relay, as a context: it ends silently where the next model is to be asked."""
 
     __slots__ = ("_member", "_relay", "_spoken", "_ticket")
 

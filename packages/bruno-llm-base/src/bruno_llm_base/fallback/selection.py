@@ -9,7 +9,8 @@ from bruno_core.interfaces import LLMInterface
 
 from bruno_llm_base.exceptions import AllProvidersFailedError, ConfigurationError, LLMError
 from bruno_llm_base.fallback.foreign import in_full
-from bruno_llm_base.observe import ProviderPassedOver, log_event
+from bruno_llm_base.log import log_event
+from bruno_llm_base.observe import ProviderPassedOver
 
 __all__ = ["Candidate", "first_healthy"]
 

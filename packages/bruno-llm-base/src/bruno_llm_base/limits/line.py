@@ -10,7 +10,7 @@ from typing import Any
 
 from bruno_llm_base.exceptions import RateLimitError
 from bruno_llm_base.limits.headers import LimitState
-from bruno_llm_base.limits.windows import LimitStore, Place
+from bruno_llm_base.limits.store import LimitStore, Place
 
 __all__ = ["Line", "Waiter"]
 

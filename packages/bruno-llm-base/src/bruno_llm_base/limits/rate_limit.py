@@ -9,7 +9,7 @@ from bruno_llm_base.config import did_you_mean
 from bruno_llm_base.exceptions import ConfigurationError, InvalidRequestError
 from bruno_llm_base.limits.headers import LimitState
 from bruno_llm_base.limits.line import Line
-from bruno_llm_base.limits.windows import MemoryStore, Place
+from bruno_llm_base.limits.store import MemoryStore, Place
 from bruno_llm_base.values import LONGEST, is_seconds, is_whole, shown
 
 __all__ = ["Permit", "RateLimit", "preset"]

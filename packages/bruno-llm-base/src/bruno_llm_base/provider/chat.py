@@ -6,19 +6,18 @@ from typing import TYPE_CHECKING, Any, Never
 
 from pydantic import SecretStr
 
+from bruno_llm_base.calibration import Calibrations
 from bruno_llm_base.config import Settings, check, keywords_of, refuse
-from bruno_llm_base.counting import Calibrations
 from bruno_llm_base.dialect import Dialect
 from bruno_llm_base.exceptions import ConfigurationError, InvalidRequestError, LLMError
 from bruno_llm_base.exchange import Request
 from bruno_llm_base.fitting import Fitting
 from bruno_llm_base.limits import RateLimit
-from bruno_llm_base.observe import Observer, OptionDropped, log_event, tell
+from bruno_llm_base.observe import Observer, OptionDropped
 from bruno_llm_base.policies import ContextPolicy, Retry, Timeouts, policy
 from bruno_llm_base.provider.catalogue import Catalogue
 from bruno_llm_base.types import Json
 from bruno_llm_base.values import is_json, shown
-from bruno_llm_base.windows import Windows
 
 if TYPE_CHECKING:
     from bruno_llm_base.cost.budget import Budget
@@ -102,6 +101,7 @@ class Chat(Catalogue, Dialect):
             "options": deepcopy(options) if options else {},
         }
         settings = check(Settings, given, ConfigurationError)
+        self._context = policy(ContextPolicy, "context", context)
         super().__init__(
             settings,
             client=client,
@@ -113,9 +113,8 @@ class Chat(Catalogue, Dialect):
             observers=observers,
             timeout=timeout,
             max_retries=max_retries,
+            window=self._context.window,
         )
-        self._context = policy(ContextPolicy, "context", context)
-        self._windows = Windows(self._context.window, firm=self.firm_windows)
         self._system_prompt = settings.system_prompt
         self._fitting = Fitting(settings, self.structure)
         self._calibrations = Calibrations()
@@ -139,8 +138,7 @@ class Chat(Catalogue, Dialect):
         return self.plain_name(model)
 
     def _warn(self, model: str, option: str) -> None:
-        event = OptionDropped(provider=self.name, model=model, operation="chat", option=option)
-        tell((log_event, *self._observers), event)
+        self._tell(OptionDropped, model, "chat", option=option)
 
     def _amend(self, request: Request, error: LLMError) -> Json | None:
         amended = self._fitting.amend(self, request, error)

@@ -17,11 +17,12 @@ from bruno_llm_base.exceptions import (
 from bruno_llm_base.exchange import Request
 from bruno_llm_base.failures import ErrorFacts, server_wait
 from bruno_llm_base.limits import RateLimit
-from bruno_llm_base.observe import Observer, checked_observers, log_event
+from bruno_llm_base.log import log_event
+from bruno_llm_base.observe import Event, Observer, checked_observers, tell
 from bruno_llm_base.pipeline import Pipeline
 from bruno_llm_base.policies import Retry, Timeouts, policy
 from bruno_llm_base.pricing import Pricing
-from bruno_llm_base.retry import RetryBudget
+from bruno_llm_base.retry import RetryThrottle
 from bruno_llm_base.transport import MAX_CONNECTIONS, PerLoop
 from bruno_llm_base.types import Json, ModelResponse
 from bruno_llm_base.values import is_whole, shown
@@ -59,10 +60,11 @@ class Core(Vendor):
         observers: Sequence[Observer] = (),
         timeout: float | None = None,
         max_retries: int | None = None,
+        window: int | None = None,
     ) -> None:
         """Set up what all kinds of providers have, from checked *settings*.
 
-        The keywords are those of `BaseProvider`.
+        The keywords are those of `BaseProvider`; `window` is what the user says of context windows.
 
         Raises:
             ConfigurationError: A value is wrong, or the key is missing.
@@ -75,9 +77,9 @@ class Core(Vendor):
             )
         attempts = None if max_retries is None else max_retries + 1
         self._retry = policy(Retry, "retry", retry, attempts=attempts)
-        self._retry_budget = RetryBudget()
+        self._retry_throttle = RetryThrottle()
         self._rate_limit = _checked_limit(rate_limit)
-        self._windows = Windows(None, firm=self.firm_windows)
+        self._windows = Windows(window, firm=self.firm_windows)
         self._connections = RateLimit(max_concurrent=MAX_CONNECTIONS)
         self._access = find_access(self, settings, client)
         self._observers = checked_observers(observers)
@@ -160,7 +162,7 @@ class Core(Vendor):
             provider=self.name,
             transport=partial(self._transports.get, self.open_transport),
             retry=retry,
-            retry_budget=self._retry_budget,
+            retry_throttle=self._retry_throttle,
             limits=(*limits, self._connections),
             read_limits=self.read_limits,
             timeouts=timeouts,
@@ -174,6 +176,11 @@ class Core(Vendor):
             most_output=self.most_output,
             learn=learn,
         )
+
+    def _tell(self, kind: type[Event], model: str | None, operation: str, **facts: Any) -> None:
+        """Tell observers of what no single attempt of a request knows."""
+        event = kind(provider=self.name, model=model, operation=operation, **facts)
+        tell((log_event, *self._observers), event)
 
     def _read_error(self, status: int, headers: Mapping[str, str], data: Json) -> ErrorFacts:
         """Read an error, and when the limits that it speaks of are there again."""

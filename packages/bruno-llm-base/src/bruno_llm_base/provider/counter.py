@@ -1,36 +1,42 @@
 """How a provider counts tokens, and what it learns from how its server does."""
 
 import asyncio
+import json
 
 from bruno_llm_base.conversation import Conversation
-from bruno_llm_base.counting import (
-    is_large,
-    may_estimate,
-    printed,
-    tool_list,
-    with_tools,
-)
 from bruno_llm_base.exceptions import (
     InvalidRequestError,
+    InvalidResponseError,
     LLMError,
+    LLMTimeoutError,
+    ModelNotFoundError,
+    QuotaExceededError,
+    RateLimitError,
+    ServiceUnavailableError,
 )
 from bruno_llm_base.exchange import Request
-from bruno_llm_base.observe import (
-    CountEstimated,
-    PromptCut,
-    log_event,
-    tell,
-)
+from bruno_llm_base.observe import CountEstimated, PromptCut
 from bruno_llm_base.provider.chat import Chat
-from bruno_llm_base.tokens import TokenCount
+from bruno_llm_base.tokens import TokenCount, texts
 from bruno_llm_base.types import Json, ModelResponse
 from bruno_llm_base.values import is_whole, shown
 from bruno_llm_base.windows import most_tokens
 
-__all__ = ["Counter"]
+__all__ = ["Counter", "tool_list"]
 
 _PLAUSIBLE = 8  # bytes that a token may stand for; where it were more, somebody has to count
+_LARGE = 50_000  # characters, which take some milliseconds to count
+_TOOLS_ERROR = 0.5  # vendors rewrite tools in words of their own before the model sees them
 _CUT = 256  # tokens: what is left of a prompt that was cut still fills half a window
+
+_CANNOT_TELL = (
+    InvalidResponseError,
+    LLMTimeoutError,
+    QuotaExceededError,
+    RateLimitError,
+    ServiceUnavailableError,
+)
+_NO_SUCH_ENDPOINT = (404, 405)
 
 
 class Counter(Chat):
@@ -42,7 +48,7 @@ class Counter(Chat):
         Never raises: what is no text is counted as it is printed, None as nothing. `count_text`
         says how far to trust the number.
         """
-        return self.count_text(printed(text)).tokens
+        return self.count_text(_printed(text)).tokens
 
     def count_text(self, text: str, model: str | None = None) -> TokenCount:
         """Count the tokens of *text*, without asking anyone.
@@ -88,12 +94,9 @@ class Counter(Chat):
         try:
             tokens = await pipeline.call(question, self._parse_tokens)
         except LLMError as error:
-            if not may_estimate(error):
+            if not _may_estimate(error):
                 raise
-            event = CountEstimated(
-                provider=self.name, model=request.model, operation=question.operation, error=error
-            )
-            tell((log_event, *self._observers), event)
+            self._tell(CountEstimated, request.model, question.operation, error=error)
             return None
         await self._learn_window(str(request.model))
         exact = self.count_error == 0
@@ -106,9 +109,9 @@ class Counter(Chat):
 
         def count() -> TokenCount:
             counted = self.count_conversation(conversation, model)
-            return with_tools(counted, self.count_text(tools, model)) if tools else counted
+            return _with_tools(counted, self.count_text(tools, model)) if tools else counted
 
-        if self.counts_at_once(model) and not is_large(conversation):
+        if self.counts_at_once(model) and not _is_large(conversation):
             return count()
         return await asyncio.to_thread(count)
 
@@ -126,15 +129,51 @@ class Counter(Chat):
         if self.cuts_prompts and _CUT < read < most_tokens(conversation, {}) / _PLAUSIBLE:
             sent = self.count_conversation(conversation, str(request.model))
             if sent.least > 2 * read:
-                event = PromptCut(
-                    provider=self.name,
-                    model=request.model,
-                    operation=request.operation,
-                    tokens=sent.tokens,
-                    read=read,
-                )
-                tell((log_event, *self._observers), event)
+                facts = {"tokens": sent.tokens, "read": read}
+                self._tell(PromptCut, request.model, request.operation, **facts)
                 return
         calibration = self._calibrations.of(str(request.model))
         if calibration.due and not (request.body or {}).get("tools"):
             calibration.learn(conversation, read)
+
+
+def _printed(value: object) -> str:
+    """Return *value* as it is printed, None as nothing, and nothing where it cannot be printed."""
+    if isinstance(value, str):
+        return value
+    try:
+        return "" if value is None else str(value)
+    except Exception:  # noqa: BLE001 - bruno-core's get_token_count never raises
+        return ""
+
+
+def _is_large(conversation: Conversation) -> bool:
+    """Whether counting *conversation* takes so long that the event loop should not wait for it."""
+    return sum(map(len, texts(conversation))) > _LARGE
+
+
+def tool_list(body: Json) -> str:
+    """Return the tools that a request offers to the model, as text; "" for none."""
+    tools = body.get("tools")
+    return json.dumps(tools, ensure_ascii=False) if tools else ""
+
+
+def _with_tools(count: TokenCount, tools: TokenCount) -> TokenCount:
+    """Return what a conversation takes together with the tools that are offered beside it."""
+    return TokenCount(
+        tokens=count.tokens + tools.tokens,
+        exact=False,
+        source=count.source,
+        error=max(count.error, _TOOLS_ERROR),
+    )
+
+
+def _may_estimate(error: LLMError) -> bool:
+    """Whether a guess will do for a count that ended with *error*.
+
+    It will where the server cannot be asked, is too busy or knows no such endpoint; not where it
+    refuses the key, the model or the request, which it would refuse the request itself for.
+    """
+    if isinstance(error, InvalidRequestError) and not isinstance(error, ModelNotFoundError):
+        return error.status_code in _NO_SUCH_ENDPOINT
+    return isinstance(error, _CANNOT_TELL)

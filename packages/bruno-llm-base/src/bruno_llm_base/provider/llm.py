@@ -7,17 +7,13 @@ from typing import Any
 
 from bruno_core.interfaces import LLMInterface
 
-from bruno_llm_base.conversation import Conversation, Messages
-from bruno_llm_base.counting import (
-    tool_list,
-)
-from bruno_llm_base.exceptions import (
-    InvalidRequestError,
-)
-from bruno_llm_base.exchange import Request, Tell
+from bruno_llm_base.conversation import Conversation, Messages, question
+from bruno_llm_base.exceptions import InvalidRequestError
+from bruno_llm_base.exchange import Request
 from bruno_llm_base.failures import answer_text
+from bruno_llm_base.observe import Tell
 from bruno_llm_base.pipeline import Pipeline
-from bruno_llm_base.provider.counter import Counter
+from bruno_llm_base.provider.counter import Counter, tool_list
 from bruno_llm_base.stream import TextStream
 from bruno_llm_base.tokens import TokenCount, estimate_conversation, estimate_tokens
 from bruno_llm_base.types import Json, ModelResponse, checked
@@ -73,7 +69,7 @@ class BaseProvider(Counter, LLMInterface):
             InvalidRequestError: An argument is wrong. All other errors are raised while reading.
         """
         kwargs |= {"temperature": temperature, "max_tokens": max_tokens}
-        request = self._request(_asked(messages, prompt), kwargs, stream=True)
+        request = self._request(question(messages, prompt), kwargs, stream=True)
         return self._chat().stream(request, self._parse_part)
 
     async def request(
@@ -93,7 +89,7 @@ class BaseProvider(Counter, LLMInterface):
             LLMError: There is no answer; see `bruno_llm_base.exceptions`.
         """
         kwargs |= {"temperature": temperature, "max_tokens": max_tokens}
-        request = self._request(_asked(messages, prompt), kwargs, stream=False)
+        request = self._request(question(messages, prompt), kwargs, stream=False)
         return await self._chat().call(request, self._parse_answer)
 
     async def count_tokens(
@@ -113,9 +109,9 @@ class BaseProvider(Counter, LLMInterface):
             InvalidRequestError: An argument is wrong, or the vendor refuses the request.
             LLMError: The vendor refuses the key or the model.
         """
-        asked = _asked(messages, prompt)
-        request = self._request(asked, kwargs, stream=False)
-        conversation = Conversation.of(asked, self._system_prompt)
+        said = question(messages, prompt)
+        request = self._request(said, kwargs, stream=False)
+        conversation = Conversation.of(said, self._system_prompt)
         counted = await self._count_there(conversation, request)
         return counted or await self._count_here(conversation, request)
 
@@ -169,9 +165,9 @@ class BaseProvider(Counter, LLMInterface):
         return request
 
     def _window(self, request: Request) -> Window | None:
-        asked = self.asked_window(request.body or {})
-        if asked is not None:
-            return Window(tokens=asked, source="the request")
+        tokens = self.asked_window(request.body or {})
+        if tokens is not None:
+            return Window(tokens=tokens, source="the request")
         return self._windows.of(str(request.model))
 
     async def _fit(self, options: Json, request: Request, tell: Tell) -> Request:
@@ -230,16 +226,6 @@ class BaseProvider(Counter, LLMInterface):
 
     def _parse_part(self, data: Json) -> ModelResponse:
         return checked(self.parse_event(data))
-
-
-def _asked(messages: Messages | None, prompt: str | None) -> Messages:
-    if (messages is None) == (prompt is None):
-        raise InvalidRequestError("give either messages or prompt")
-    if messages is not None:
-        return messages
-    if not isinstance(prompt, str):
-        raise InvalidRequestError(f"prompt is {shown(prompt)}: give a text")
-    return prompt
 
 
 def _recounted(tokens: int, before: Conversation, after: Conversation) -> int:

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from bruno_llm_base.testing.contract import ProviderContract
     from bruno_llm_base.testing.embedding_contract import EmbeddingContract
+    from bruno_llm_base.testing.fakes import FakeAnswer, FakeError, Fault, RawReply
     from bruno_llm_base.testing.memory import Call
     from bruno_llm_base.testing.mock import MockLLM
     from bruno_llm_base.testing.model_contract import ModelContract
     from bruno_llm_base.testing.received import Received
     from bruno_llm_base.testing.replies import MockReply, NoReplyError
-    from bruno_llm_base.testing.script import FakeAnswer, FakeError, Fault, RawReply
     from bruno_llm_base.testing.server import FakeServer
     from bruno_llm_base.testing.vectors import vector_of
 
@@ -46,16 +46,16 @@ __all__ = [
 _LATE = {
     "Call": "memory",
     "EmbeddingContract": "embedding_contract",
-    "FakeAnswer": "script",
-    "FakeError": "script",
+    "FakeAnswer": "fakes",
+    "FakeError": "fakes",
     "FakeServer": "server",
-    "Fault": "script",
+    "Fault": "fakes",
     "MockLLM": "mock",
     "MockReply": "replies",
     "ModelContract": "model_contract",
     "NoReplyError": "replies",
     "ProviderContract": "contract",
-    "RawReply": "script",
+    "RawReply": "fakes",
     "Received": "received",
     "vector_of": "vectors",
 }

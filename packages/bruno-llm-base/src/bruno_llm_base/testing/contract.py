@@ -30,8 +30,8 @@ from bruno_llm_base.exceptions import (
 )
 from bruno_llm_base.policies import Retry, Timeouts
 from bruno_llm_base.provider import BaseProvider
+from bruno_llm_base.testing.fakes import ErrorKind, FakeAnswer, FakeError, Fault, RawReply, Step
 from bruno_llm_base.testing.model_contract import HELLO, ModelContract
-from bruno_llm_base.testing.script import ErrorKind, FakeAnswer, FakeError, Fault, RawReply, Step
 from bruno_llm_base.testing.server import FakeServer
 from bruno_llm_base.types import Json, ToolCall, Usage
 

@@ -27,8 +27,8 @@ from bruno_llm_base.exceptions import (
 )
 from bruno_llm_base.observe import Event, RequestFinished
 from bruno_llm_base.policies import Retry, Timeouts
+from bruno_llm_base.testing.fakes import ErrorKind, FakeAnswer, FakeError, Fault, RawReply
 from bruno_llm_base.testing.received import Received
-from bruno_llm_base.testing.script import ErrorKind, FakeAnswer, FakeError, Fault, RawReply
 from bruno_llm_base.testing.server import FakeServer
 from bruno_llm_base.types import Usage
 

@@ -13,8 +13,8 @@ from typing import Any, ClassVar, Literal, Self
 from aiohttp import web
 
 from bruno_llm_base.exceptions import ConfigurationError
+from bruno_llm_base.testing.fakes import FakeAnswer, FakeError, Fault, RawReply, Reply, Step
 from bruno_llm_base.testing.received import Received
-from bruno_llm_base.testing.script import FakeAnswer, FakeError, Fault, RawReply, Reply, Step
 from bruno_llm_base.testing.wire import Rendered, Wire
 from bruno_llm_base.types import Json, Usage
 

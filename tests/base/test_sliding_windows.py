@@ -1,6 +1,6 @@
 from collections import deque
 
-from bruno_llm_base.limits.windows import Window
+from bruno_llm_base.limits.store import SlidingWindow
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 @settings(deadline=None)
 def test_no_span_of_time_ever_holds_more_than_the_limit(steps, data):
     limit, span = data.draw(st.integers(1, 500)), 60.0
-    window, sent, time = Window(limit, span), [], 0.0
+    window, sent, time = SlidingWindow(limit, span), [], 0.0
     for pause, amount in steps:
         time += pause
         if amount <= limit and window.fits(amount, time):
@@ -20,7 +20,7 @@ def test_no_span_of_time_ever_holds_more_than_the_limit(steps, data):
 
 
 def test_a_window_full_of_requests_stays_small_and_exact_enough():
-    window, recent, time = Window(50_000, 60.0), deque(), 0.0
+    window, recent, time = SlidingWindow(50_000, 60.0), deque(), 0.0
     for _ in range(200_000):
         while not window.fits(1, time):
             time += window.wait(1, time)
@@ -35,7 +35,7 @@ def test_a_window_full_of_requests_stays_small_and_exact_enough():
 
 
 def test_cancelled_attempts_leave_nothing_behind():
-    window, time = Window(10, 60.0), 0.0
+    window, time = SlidingWindow(10, 60.0), 0.0
     earlier = window.add(1, time)
     for _ in range(20_000):
         time += 0.0005
@@ -46,7 +46,7 @@ def test_cancelled_attempts_leave_nothing_behind():
 
 
 def test_a_server_that_counts_on_and_on_leaves_little_behind():
-    window, time = Window(50_000, 60.0), 0.0
+    window, time = SlidingWindow(50_000, 60.0), 0.0
     for used in range(20_000):
         time += 0.001
         window.lower(None, 50_000 - used, 1.0 + used % 50, time)

@@ -8,9 +8,9 @@ from typing import Protocol
 
 from bruno_llm_base.limits.headers import LimitState
 
-__all__ = ["DAY", "MINUTE", "Entry", "LimitStore", "MemoryStore", "Place", "Window"]
+__all__ = ["Entry", "LimitStore", "MemoryStore", "Place", "SlidingWindow"]
 
-MINUTE, DAY = 60.0, 86_400.0
+_MINUTE, _DAY = 60.0, 86_400.0
 _FINE = 1024  # so many entries are kept apart; beyond that, those of 1/1024 of the span are one
 
 
@@ -24,7 +24,7 @@ class Entry:
         self.until = until
 
 
-class Window:
+class SlidingWindow:
     """An exact sliding window: no span of time ever holds more than the limit.
 
     An amount taken at *t* counts until *t* + span. Beyond some thousand entries, those of nearly
@@ -176,9 +176,9 @@ class MemoryStore:
         requests_per_day: int | None,
         max_concurrent: int | None,
     ) -> None:
-        self._minute = Window(requests_per_minute, MINUTE) if requests_per_minute else None
-        self._day = Window(requests_per_day, DAY) if requests_per_day else None
-        self._tokens = Window(tokens_per_minute, MINUTE) if tokens_per_minute else None
+        self._minute = SlidingWindow(requests_per_minute, _MINUTE) if requests_per_minute else None
+        self._day = SlidingWindow(requests_per_day, _DAY) if requests_per_day else None
+        self._tokens = SlidingWindow(tokens_per_minute, _MINUTE) if tokens_per_minute else None
         self._free = inf if max_concurrent is None else max_concurrent
 
     # One by one and not in a loop: every request comes through here.
