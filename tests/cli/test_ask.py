@@ -153,11 +153,10 @@ def test_where_nothing_chooses_the_providers_are_named(bruno_llm):
 def test_where_one_provider_is_installed_it_is_that_one(bruno_llm, ollama, monkeypatch):
     from bruno_llm_base import installed
 
-    points = installed._points()
-    alone = [point for point in points if point.name == "ollama"]
-    monkeypatch.setattr(installed, "_points", lambda: alone)
+    alone = installed.entry_points(group="bruno.llm_providers", name="ollama")
+    monkeypatch.setattr(installed, "entry_points", lambda **_: alone)
     assert bruno_llm("ask", "hi").stdout == HELLO
-    monkeypatch.setattr(installed, "_points", list)
+    monkeypatch.setattr(installed, "entry_points", lambda **_: [])
     assert "pip install bruno-llm" in bruno_llm("ask", "hi").stderr
 
 

@@ -14,10 +14,10 @@ from bruno_llm_base.cli.logs import listen
 from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.factory import LLMFactory
 from bruno_llm_base.fallback.foreign import FullLLM, in_full
-from bruno_llm_base.installed import installed
+from bruno_llm_base.installed import ProviderInfo, installed
 from bruno_llm_base.types import Json
 
-__all__ = ["Choice", "Config", "Model", "Provider", "Verbose", "choosing", "chosen"]
+__all__ = ["Choice", "Config", "Model", "Provider", "Verbose", "choosing", "chosen", "real"]
 
 Provider = Annotated[
     str | None, Option("--provider", "-p", help="The provider, such as ollama; see `providers`.")
@@ -134,10 +134,15 @@ def chosen(
     return in_full(LLMFactory.from_file(config, **given))
 
 
+def real() -> list[ProviderInfo]:
+    """Return what is installed, but for mocks: those answer always, and are asked by name only."""
+    return [info for info in installed() if "mock" not in info.capabilities]
+
+
 def _named(provider: str | None) -> str | None:
     if provider is not None or os.environ.get("BRUNO_LLM_PROVIDER", "").strip():
         return provider
-    names = [info.name for info in installed()]
+    names = [info.name for info in real()]
     if len(names) == 1:
         return names[0]
     if not names:

@@ -49,7 +49,7 @@ class MockLLM(BaseProvider):
     chat_path = "/chat"
     models_path = MODELS
     structure = frozenset({"conversation", "model", "stream"})
-    capabilities = frozenset({"chat", "streaming", "tools", "reasoning"})
+    capabilities = frozenset({"chat", "streaming", "tools", "reasoning", "mock"})
     free = "a mock's answers cost nothing"
 
     def __init__(
