@@ -18,14 +18,14 @@ PARROT = Path(__file__).resolve().parent.parent / "examples" / "bruno-llm-parrot
 
 def main() -> int:
     """Build, install and use it; return 0 if all went well."""
-    from wheels import DIST, PYTHON, new_environment, quietly, version
+    from wheels import DIST, PYTHON, built, new_environment, quietly
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         shutil.copytree(PARROT, folder / "parrot")
         pip = new_environment(folder / "env")
         python = str(folder / "env" / PYTHON)
-        base = f"bruno-llm-base[testing]=={version('bruno-llm-base')}"
+        base = f"bruno-llm-base[testing]=={built()['bruno-llm-base']}"
         try:
             quietly(*pip, "wheel", "--quiet", "--no-deps", "-w", name, str(folder / "parrot"))
             (wheel,) = folder.glob("bruno_llm_parrot-*.whl")

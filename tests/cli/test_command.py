@@ -97,6 +97,52 @@ def test_ctrl_c_ends_a_question_quietly(openai):
     assert openai.received[-1].left.wait(5)
 
 
+def test_ctrl_c_while_it_loads_is_quiet(process):
+    main = """
+import sys
+class Interrupted:
+    def find_spec(self, name, *rest):
+        if name == "bruno_llm_base.cli.app":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupted())
+from bruno_llm_base.cli import main
+main()
+"""
+    done = process("providers", main=main)
+    assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such redirections")
+@pytest.mark.parametrize(
+    ("command", "code", "complaint"),
+    [
+        ("ask -p openai hi <&-", 0, ""),
+        ("chat -p openai <&-", 0, ""),
+        (
+            "ask -p openai hi >&-",
+            1,
+            "bruno-llm: stdout is closed: there is no place for an answer\n",
+        ),
+        ("ask -p openai hi >/dev/full", 1, "cannot be written: No space left on device\n"),
+        ("providers >/dev/full", 1, "cannot be written: No space left on device\n"),
+        ("ask -p nobody hi 2>&-", 1, ""),
+    ],
+)
+def test_streams_that_are_closed_or_full_are_told_in_a_sentence(openai, command, code, complaint):
+    script = f'"$0" -W ignore -c "$1" {command}'
+    done = subprocess.run(
+        ["/bin/sh", "-c", script, sys.executable, MAIN],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == code
+    assert done.stderr.endswith(complaint)
+    assert "Traceback" not in done.stderr
+
+
 def test_importing_it_loads_no_typer(process):
     done = process(main="import bruno_llm_base.cli, sys; print(*sys.modules)")
     assert "typer" not in done.stdout.decode().split()

@@ -33,7 +33,9 @@ def test_a_provider_that_cannot_be_loaded_breaks_nothing_else(bruno_llm, publish
     (broken,) = (row for row in document["providers"] if row["provider"] == "broken")
     assert (broken["distribution"], broken["version"]) == ("third-party-broken", "1.2.3")
     assert "something_that_nobody_has" in broken["error"]
-    assert {"claude", "openai"} <= {row["provider"] for row in document["providers"]}
+    assert {"claude", "gemini", "ollama", "openai"} <= {
+        row["provider"] for row in document["providers"] if row["error"] is None
+    }
     assert "something_that_nobody_has" in bruno_llm("providers").stdout
     assert bruno_llm("ask", "-p", "openai", "hi").exit_code == 0
     done = bruno_llm("ask", "-p", "broken", "hi")
@@ -80,6 +82,57 @@ def test_a_class_of_somebody_else_breaks_no_list(bruno_llm, openai, publish):
     errors = {row["provider"]: row["error"] for row in document["errors"]}
     assert errors["odd"] == "it cannot be built: ValueError"
     assert {row["provider"] for row in document["models"]} >= {"openai"}
+
+
+BARE = """
+    from bruno_core.interfaces import LLMInterface
+
+    class Provider(LLMInterface):
+        async def generate(self, messages, **options): ...
+        async def stream(self, messages, **options): ...
+        async def check_connection(self): return True
+        async def list_models(self): raise ValueError("sk-canary-7391")
+        def get_token_count(self, text): return 1
+        def get_model_info(self): return {"model": "bare"}
+        def set_system_prompt(self, prompt): ...
+        def get_system_prompt(self): ...
+"""
+
+
+def test_a_list_of_somebody_else_that_fails_breaks_no_other(bruno_llm, openai, publish):
+    publish("bare", BARE)
+    document = json.loads(bruno_llm("models", "--json").stdout)
+    errors = {row["provider"]: row["error"] for row in document["errors"]}
+    assert errors["bare"] == "its models cannot be listed: ValueError"
+    assert {row["provider"] for row in document["models"]} >= {"openai"}
+
+
+def test_a_module_that_exits_breaks_nothing_else(bruno_llm, publish):
+    publish("leaver", "import sys; sys.exit('no licence')")
+    done = bruno_llm("providers", "--json")
+    (row,) = (row for row in json.loads(done.stdout)["providers"] if row["provider"] == "leaver")
+    assert (done.exit_code, "cannot be loaded: no licence" in row["error"]) == (0, True)
+
+
+def test_two_of_one_name_are_shown_as_such(bruno_llm, openai, publish):
+    publish("openai", BARE)
+    providers = json.loads(bruno_llm("providers", "--json").stdout)["providers"]
+    twins = [row["error"] for row in providers if row["provider"] == "openai"]
+    assert len(twins) == 2
+    assert all("bruno-llm-openai, third-party-openai; uninstall" in error for error in twins)
+    found = json.loads(bruno_llm("doctor", "--json").stdout)["providers"]
+    checked = [(row["status"], row["problem"]) for row in found if row["provider"] == "openai"]
+    assert checked == [("failed", twin) for twin in twins]
+
+
+def test_a_mock_is_asked_by_name_only(bruno_llm, openai, publish, monkeypatch):
+    publish("mock2", "from bruno_llm_base.testing import MockLLM as Provider")
+    for command in ("models", "doctor"):
+        assert "mock" not in bruno_llm(command, "--json").stdout
+    assert '"mock-model"' in bruno_llm("models", "mock2", "--json").stdout
+    monkeypatch.delenv("OPENAI_API_KEY")
+    monkeypatch.delenv("OPENAI_BASE_URL")
+    assert bruno_llm("doctor").exit_code == 1, "a mock that works says nothing about providers"
 
 
 def test_no_models_are_a_failure(bruno_llm, openai):

@@ -345,6 +345,15 @@ async def test_windows_can_be_tested():
     assert 0 < len(llm.calls[0].messages) < 11
 
 
+async def test_an_assertion_in_a_reply_fails_the_test():
+    def check(conversation):
+        assert conversation.system == "Be brief.", "no system prompt"
+
+    llm = FallbackLLM([MockLLM(check), MockLLM("from the second")])
+    with pytest.raises(NoReplyError, match="no system prompt"):
+        await llm.generate("hi")
+
+
 async def test_it_is_a_member_of_a_fallback():
     first, second = MockLLM([RateLimitError("busy")]), MockLLM(["from the second"])
     assert await FallbackLLM([first, second]).generate("hi") == "from the second"

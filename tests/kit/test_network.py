@@ -62,6 +62,9 @@ def test_names_are_not_looked_up(blocked):
             look("api.example.com")
     with pytest.raises(NetworkBlockedError, match="example"):
         socket.getaddrinfo(b"example", 80)
+    for look in (socket.gethostbyaddr, lambda host: socket.getnameinfo((host, 80), 0)):
+        with pytest.raises(NetworkBlockedError, match=r"192\.0\.2\.7"):
+            look("192.0.2.7")
 
 
 def test_threads_are_stopped_too(blocked):
@@ -86,6 +89,9 @@ def test_this_machine_is_open(blocked, tmp_path):
         socket.create_connection(("localhost", address[1])).close()
     assert socket.getaddrinfo(None, 80)
     assert socket.getaddrinfo("::1", 80)
+    assert socket.getfqdn()  # as http.server asks when it starts
+    with socket.socket(socket.AF_INET6) as client, pytest.raises(OSError, match="refused"):
+        client.connect(("::ffff:127.0.0.1", 9))
     path = str(tmp_path / "s")
     with socket.socket(socket.AF_UNIX) as server, socket.socket(socket.AF_UNIX) as client:
         server.bind(path)

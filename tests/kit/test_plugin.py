@@ -160,6 +160,28 @@ def test_cassettes_are_recorded_and_replayed_without_a_key(run, pytester, monkey
     run(RECORDED, bruno_llm_block_network="true").assert_outcomes(passed=1)
 
 
+def test_each_parameter_has_a_cassette_of_its_own(run, pytester, monkeypatch):
+    from bruno_llm_openai.testing import FakeOpenAI
+
+    code = """
+        import os, pytest
+        from bruno_llm_openai import OpenAIProvider
+
+        @pytest.mark.parametrize("prompt", ["rain", "Rain?", "Rain!", "r/../n", "long " * 60])
+        async def test_it(llm_cassette, prompt):
+            async with OpenAIProvider(base_url=os.environ.get("WHERE")) as llm:
+                assert await llm.generate(prompt)
+    """
+    with FakeOpenAI() as server:
+        monkeypatch.setenv("WHERE", server.connection()["base_url"])
+        monkeypatch.setenv("OPENAI_API_KEY", server.api_key)
+        run(code, "--llm-record=rewrite").assert_outcomes(passed=5)
+    names = [path.name for path in (pytester.path / "cassettes" / "test_app").iterdir()]
+    assert (len(names), "test_it-rain.json" in names) == (5, True)
+    assert max(map(len, names)) < 100
+    run(code).assert_outcomes(passed=5)
+
+
 def test_a_missing_key_is_made_up_for_where_nothing_is_sent(run, pytester):
     folder = pytester.path / "cassettes" / "test_app"
     folder.mkdir(parents=True)

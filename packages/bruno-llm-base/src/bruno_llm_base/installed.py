@@ -5,6 +5,7 @@ embeddings in `bruno.embedding_providers`; nothing is imported before it is aske
 """
 
 import difflib
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
@@ -79,7 +80,7 @@ class ProviderInfo:
 def installed(group: Group = LANGUAGE_MODELS) -> list[ProviderInfo]:
     """Return the installed providers by name; no SDK is imported."""
     points = sorted(entry_points(group=group.name), key=lambda point: point.name)
-    return [_info(point, group) for point in points]
+    return [_info(point, points, group) for point in points]
 
 
 def kind_of(name: str, group: Group = LANGUAGE_MODELS) -> type[Any]:
@@ -111,16 +112,25 @@ def aliases_of(name: str) -> set[str]:
 
 def _point(name: str, group: Group) -> EntryPoint:
     wanted = canonical(name)
-    points = entry_points(group=group.name)
-    found = [point for point in points if point.name.lower() == wanted]
-    if len({point.value for point in found}) > 1:
-        owners = ", ".join(sorted(_owner(point) for point in found))
-        raise ConfigurationError(
-            f"several distributions provide {wanted!r}: {owners}; uninstall all but one"
-        )
+    found = _named(wanted, entry_points(group=group.name))
     if not found:
         raise ProviderNotFoundError(_advice(wanted, group))
     return found[0]
+
+
+def _named(name: str, points: Iterable[EntryPoint]) -> list[EntryPoint]:
+    """Return those of *points* that are called *name*, which all mean the same.
+
+    Raises:
+        ConfigurationError: They do not.
+    """
+    found = [point for point in points if point.name.lower() == name]
+    if len({point.value for point in found}) > 1:
+        owners = ", ".join(sorted(_owner(point) for point in found))
+        raise ConfigurationError(
+            f"several distributions provide {name!r}: {owners}; uninstall all but one"
+        )
+    return found
 
 
 def _advice(name: str, group: Group) -> str:
@@ -135,11 +145,11 @@ def _advice(name: str, group: Group) -> str:
 def _load(point: EntryPoint, group: Group) -> type[Any]:
     try:
         loaded = point.load()
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # some modules exit where something is missing
         raise ConfigurationError(
             f"the provider {point.name!r} of {_owner(point)} cannot be loaded: {error};"
             f" reinstall it: pip install --force-reinstall {_owner(point)}",
-            cause=error,
+            cause=error if isinstance(error, Exception) else None,
         ) from error
     if not (isinstance(loaded, type) and issubclass(loaded, group.interface)):
         raise ConfigurationError(
@@ -155,9 +165,10 @@ def _load(point: EntryPoint, group: Group) -> type[Any]:
     return loaded
 
 
-def _info(point: EntryPoint, group: Group) -> ProviderInfo:
+def _info(point: EntryPoint, points: Iterable[EntryPoint], group: Group) -> ProviderInfo:
     version = point.dist.version if point.dist else ""
     try:
+        _named(point.name.lower(), points)
         kind = _load(point, group)
     except ConfigurationError as error:
         return ProviderInfo(

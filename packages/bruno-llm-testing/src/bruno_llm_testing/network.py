@@ -73,6 +73,10 @@ def _reached(event: str, facts: tuple[Any, ...]) -> str | None:
         sock, address = facts
         internet = sock.family in (socket.AF_INET, socket.AF_INET6)
         return _text(address[0]) if internet and address else None
+    if event == "socket.getnameinfo":
+        return _text(facts[0][0])
+    if event == "socket.gethostbyaddr":
+        return _text(facts[0])  # even an address: who has it is asked of a name server
     if event in ("socket.getaddrinfo", "socket.gethostbyname"):
         name = _text(facts[0])
         return None if _address(name) else name  # an address is not looked up anywhere
@@ -93,5 +97,7 @@ def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 def _is_here(host: str) -> bool:
     address = _address(host)
     if address is None:
-        return host in ("", "localhost")
+        return host in ("", "localhost", socket.gethostname())
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
+        address = address.ipv4_mapped
     return address.is_loopback or address.is_unspecified

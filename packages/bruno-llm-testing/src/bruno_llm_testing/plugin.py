@@ -13,6 +13,7 @@ The ini option `bruno_llm_block_network = true` forbids that to all tests but th
 `--llm-record=rewrite` all of them.
 """
 
+import hashlib
 import re
 from collections.abc import Callable, Generator, Iterator
 from typing import TYPE_CHECKING
@@ -37,6 +38,7 @@ __all__ = [
 ]
 
 _FAKES = {"claude": "Claude", "gemini": "Gemini", "ollama": "Ollama", "openai": "OpenAI"}
+_LONGEST = 80  # characters of a file's name, which file systems and Windows's paths bound
 _STAND_IN = "a-key-for-replaying"
 
 
@@ -183,13 +185,22 @@ def llm_cassette(
     """
     from bruno_llm_testing.cassette import Cassette
 
-    test = re.sub(r"[^\w.-]+", "-", request.node.nodeid.partition("::")[2]).strip("-")
+    test = _file_name(request.node.nodeid.partition("::")[2])
     path = request.path.parent / "cassettes" / request.path.stem / f"{test}.json"
     mode: Mode = request.config.getoption("llm_record") or "replay"
     if mode == "replay" or (mode == "missing" and path.exists()):
         _stand_in_for_keys(monkeypatch)
     with Cassette(path, mode=mode) as cassette:
         yield cassette
+
+
+def _file_name(test: str) -> str:
+    """Return a file name for a test, of which a parameter may be any text of any length."""
+    name = re.sub(r"[^\w.-]+", "-", test).strip("-")
+    if re.fullmatch(r"[\w.-]+(\[[\w.-]+\])?", test.replace("::", "-")) and len(name) <= _LONGEST:
+        return name
+    # what was left out may be all that tells it from another
+    return f"{name[:_LONGEST]}-{hashlib.sha256(test.encode()).hexdigest()[:8]}"
 
 
 def _stand_in_for_keys(monkeypatch: pytest.MonkeyPatch) -> None:

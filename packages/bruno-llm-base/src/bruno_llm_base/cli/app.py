@@ -1,6 +1,8 @@
 """The commands and their options; what they do is loaded when they are called."""
 
 import asyncio
+import errno
+import os
 import sys
 from dataclasses import replace
 from datetime import datetime
@@ -20,7 +22,7 @@ from bruno_llm_base.cli.choice import (
     Verbose,
     choosing,
     chosen,
-    for_real,
+    real,
 )
 from bruno_llm_base.cli.logs import listen, logged
 from bruno_llm_base.cli.output import say, show_document, write
@@ -45,6 +47,11 @@ class _Commands(TyperGroup):
             except LLMError as error:
                 say(str(error))
                 raise Exit(1) from None
+            except OSError as error:
+                if error.errno == errno.EPIPE:  # typer ends quietly, as programs in pipes do
+                    raise
+                say(f"the answer cannot be written: {error.strerror or error}")
+                raise Exit(1) from None
 
 
 app = typer.Typer(
@@ -57,12 +64,24 @@ app = typer.Typer(
 
 def run() -> None:
     """Run the command of the process's arguments, and exit with its code."""
+    _fill_gaps()
     for stream in (sys.stdin, sys.stdout):
         if hasattr(stream, "reconfigure"):  # what a terminal cannot show is no reason to fail
             stream.reconfigure(errors="replace")
     # bruno-core logs to stdout unless told otherwise, and that belongs to the answer
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     app(prog_name="bruno-llm")
+
+
+def _fill_gaps() -> None:
+    """Stand in for standard streams that were closed before the start, as `<&-` and cron do."""
+    if sys.stderr is None:
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - until the end
+    if sys.stdin is None:
+        sys.stdin = Path(os.devnull).open(encoding="utf-8")  # noqa: SIM115
+    if sys.stdout is None:
+        say("stdout is closed: there is no place for an answer")
+        sys.exit(1)
 
 
 def _version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it
@@ -135,7 +154,7 @@ def models(
     from bruno_llm_base.cli.listing import offers, show_offers
 
     listen(verbose)
-    names = [info.name for info in for_real()] if provider is None else [provider]
+    names = [info.name for info in real()] if provider is None else [provider]
     found = asyncio.run(offers(names))
     show_offers(found, as_json=as_json)
     if all(offer.error is not None for offer in found):

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from bruno_core.interfaces import LLMInterface
 
-from bruno_llm_base.cli.choice import for_real
+from bruno_llm_base.cli.choice import real
 from bruno_llm_base.exceptions import (
     AuthenticationError,
     ConfigurationError,
@@ -106,7 +106,7 @@ def patients(names: Sequence[str], config: Path | None) -> list[Patient]:
         build = partial(LLMFactory.from_file, config)
         found.append(Patient(info=_known(owner, known), build=build, meant=True))
     infos = [_known(name, known) for name in names]
-    for info in infos or ([] if config else for_real()):
+    for info in infos or ([] if config else real()):
         build = partial(LLMFactory.from_env, info.name)
         found.append(Patient(info=info, build=build, meant=bool(names)))
     return found

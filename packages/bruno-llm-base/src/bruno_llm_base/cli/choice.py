@@ -17,7 +17,7 @@ from bruno_llm_base.fallback.foreign import FullLLM, in_full
 from bruno_llm_base.installed import ProviderInfo, installed
 from bruno_llm_base.types import Json
 
-__all__ = ["Choice", "Config", "Model", "Provider", "Verbose", "choosing", "chosen", "for_real"]
+__all__ = ["Choice", "Config", "Model", "Provider", "Verbose", "choosing", "chosen", "real"]
 
 Provider = Annotated[
     str | None, Option("--provider", "-p", help="The provider, such as ollama; see `providers`.")
@@ -134,15 +134,15 @@ def chosen(
     return in_full(LLMFactory.from_file(config, **given))
 
 
-def for_real() -> list[ProviderInfo]:
-    """Return the installed providers but those that only stand in for a model, in tests."""
+def real() -> list[ProviderInfo]:
+    """Return what is installed, but for mocks: those answer always, and are asked by name only."""
     return [info for info in installed() if "mock" not in info.capabilities]
 
 
 def _named(provider: str | None) -> str | None:
     if provider is not None or os.environ.get("BRUNO_LLM_PROVIDER", "").strip():
         return provider
-    names = [info.name for info in for_real()]
+    names = [info.name for info in real()]
     if len(names) == 1:
         return names[0]
     if not names:

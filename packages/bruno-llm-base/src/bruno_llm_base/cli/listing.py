@@ -76,6 +76,8 @@ async def _offer(name: str) -> Offer:
         return Offer(provider=name, models=sorted(models))
     except LLMError as error:
         return Offer(provider=name, error=str(error))
+    except Exception as error:  # noqa: BLE001 - as above
+        return Offer(provider=name, error=f"its models cannot be listed: {type(error).__name__}")
     finally:
         await llm.aclose()
 

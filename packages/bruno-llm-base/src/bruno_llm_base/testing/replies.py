@@ -101,9 +101,12 @@ class Script:
         """
         reply = self._next(conversation)
         if callable(reply):
-            reply = reply(conversation)
-            if inspect.isawaitable(reply):
-                reply = await reply
+            try:
+                reply = reply(conversation)
+                if inspect.isawaitable(reply):
+                    reply = await reply
+            except AssertionError as error:
+                raise NoReplyError(f"the callable's own assertion failed: {error}") from error
             _check("what the callable returned", reply)
             if callable(reply):
                 raise ConfigurationError("the callable returned a callable: call it there")
