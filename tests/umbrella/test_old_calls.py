@@ -280,7 +280,7 @@ async def test_without_configs_the_environment_decides(ollama, monkeypatch):
 
 def test_the_providers_are_listed():
     with warned("LLMFactory.providers()"):
-        assert LLMFactory.list_providers() == ["claude", "gemini", "ollama", "openai"]
+        assert {"claude", "gemini", "ollama", "openai"} <= set(LLMFactory.list_providers())
     with warned("LLMFactory.providers()", "LLMFactory.providers()"):
         assert LLMFactory.is_registered("OpenAI")
         assert not LLMFactory.is_registered("parrot")
@@ -298,10 +298,9 @@ def test_one_factory_for_both(openai):
     with warned():
         assert unified.create_llm("openai", {"api_key": "k"}).model
         assert unified.create_embedding("openai", api_key="k").get_dimension() == 1536
-        assert unified.list_all_providers() == {
-            "llm": ["claude", "gemini", "ollama", "openai"],
-            "embedding": ["gemini", "ollama", "openai"],
-        }
+        listed = unified.list_all_providers()
+        assert {"claude", "gemini", "ollama", "openai"} <= set(listed["llm"])
+        assert listed["embedding"] == ["gemini", "ollama", "openai"]
 
 
 @pytest.fixture
