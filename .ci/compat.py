@@ -30,7 +30,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         pip, python = new_environment(folder / "env"), str(folder / "env" / PYTHON)
-        ours = [str(wheel) for wheel in sorted((ROOT / "dist").glob("*.whl"))]
+        wheels = sorted((ROOT / "dist").glob("*.whl"))
+        ours = [str(wheel) for wheel in wheels if "bruno_llm_testing-" not in wheel.name]
         (base,) = (wheel for wheel in ours if "bruno_llm_base-" in wheel)
         commands = (
             (*pip, "install", "--quiet", *PUBLISHED),

@@ -213,3 +213,13 @@ def test_a_model_with_any_tag_is_on_offer(doctor, ollama, monkeypatch):
     assert "qwen3:8b" in FakeOllama.models
     monkeypatch.setenv("BRUNO_LLM_OLLAMA_MODEL", "QWEN3:8B")
     assert doctor("-p", "ollama")[1]["ollama"]["model_offered"] is True
+
+
+def test_names_of_others_cannot_steer_the_terminal(capsys):
+    from bruno_llm_base.cli.checkup import Checkup
+    from bruno_llm_base.cli.doctor import show
+
+    show([Checkup(provider="a\x1b[31m", distribution="b\x07", version="1\x1b", advice=["c\x1b"])])
+    said = capsys.readouterr().out
+    assert not {"\x1b", "\x07"} & set(said)
+    assert "b\ufffd 1\ufffd" in said

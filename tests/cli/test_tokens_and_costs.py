@@ -82,6 +82,8 @@ def test_costs_of_some_days_by_what_one_likes(bruno_llm, ledger):
         [],
     )
     assert bruno_llm("costs", ledger, "--since", "soon").exit_code == 2
+    done = bruno_llm("costs", ledger, "--since", "2002-01-01", "--until", "2001-12-31")
+    assert (done.exit_code, "--since is after --until" in done.stderr) == (2, True)
     done = bruno_llm("costs", ledger, "--by", "colour")
     assert (done.exit_code, "colour" in done.stderr) == (1, True)
 

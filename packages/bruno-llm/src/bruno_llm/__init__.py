@@ -7,8 +7,11 @@ from importlib import import_module
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+if TYPE_CHECKING:  # of two with one name type checkers may take the first
+    from bruno_llm._old.factory import LLMFactory
+
 import bruno_llm_base
-from bruno_llm_base import *  # noqa: F403 - the base's public names are ours
+from bruno_llm_base import *  # type: ignore[assignment]  # noqa: F403 - its public names are ours
 
 from bruno_llm._old.factory import LLMFactory
 

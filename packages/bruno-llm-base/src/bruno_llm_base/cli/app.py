@@ -236,6 +236,8 @@ def costs(  # noqa: PLR0917 - typer passes them by name
 
     if form is not None and output is not None:
         raise BadParameter("the suffix of --output says the format: leave --format out")
+    if since is not None and until is not None and since > until:
+        raise BadParameter("--since is after --until: no day is in between")
     report = spending.report(
         ledger,
         since=None if since is None else since.date(),

@@ -21,10 +21,10 @@ def show(found: Sequence[Checkup]) -> None:
             out.print()
         out.print(
             Text.assemble(
-                (checkup.provider, "bold"),
+                (plain(checkup.provider), "bold"),
                 ": ",
                 (checkup.status, _STYLES[checkup.status]),
-                f" ({checkup.distribution} {checkup.version})",
+                f" ({plain(checkup.distribution)} {plain(checkup.version)})",
             )
         )
         table = Table.grid(padding=(0, 1))
