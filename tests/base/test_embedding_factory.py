@@ -50,7 +50,7 @@ def test_ours_are_found_by_entry_point():
 
 
 def test_chat_providers_are_none_of_embeddings_and_the_other_way_round():
-    assert {info.name for info in LLMFactory.providers()} == {*ALL, "claude"}
+    assert {*ALL, "claude"} <= {info.name for info in LLMFactory.providers()}
     assert not any("embeddings" in info.capabilities for info in LLMFactory.providers())
 
 
