@@ -73,8 +73,9 @@ def check_umbrella() -> None:
     assert issubclass(umbrella.LLMFactory, LLMFactory)
     assert all(hasattr(umbrella, name) for name in umbrella.__all__)
     files = {str(file) for file in distribution_of("bruno-llm").files or ()}
-    found = {f"bruno_llm/{path.name}" for path in files_of("bruno_llm").iterdir()}
-    assert found - {"bruno_llm/__pycache__"} <= files, found
+    home = Path(str(files_of("bruno_llm")))
+    found = {path.relative_to(home.parent).as_posix() for path in home.rglob("*.py")}
+    assert found <= files, found - files
 
 
 def check_base() -> None:
