@@ -112,3 +112,11 @@ async def test_a_text_that_is_too_long_is_told_without_any_code(
             await embeddings.embed_text("long")
         assert (caught.value.limit, caught.value.actual) == figures
         assert not caught.value.retryable
+
+
+@pytest.mark.parametrize("places", [(0, 2), (1, 1), ("0", "1"), (-1, 0), (1, None)])
+async def test_vectors_of_other_texts_are_an_error(server, embeddings, places):
+    rows = [{"index": place, "embedding": [1.0] * 1536} for place in places]
+    server.say(RawReply(body=json.dumps({"data": rows}).encode()), to="embeddings")
+    with pytest.raises(InvalidResponseError):
+        await embeddings.embed_texts(["a", "b"])

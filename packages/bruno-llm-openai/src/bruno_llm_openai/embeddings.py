@@ -41,13 +41,27 @@ class OpenAIEmbeddings(OpenAIVendor, BaseEmbeddings):
         return body | {"input": list(texts)}
 
     def parse_embeddings(self, data: Json) -> EmbeddingResponse:
-        rows = sorted(data["data"], key=lambda row: row.get("index", 0))
+        rows = _in_order(data["data"])
         read = (data.get("usage") or {}).get("prompt_tokens")
         return EmbeddingResponse(
             vectors=[_vector(row["embedding"]) for row in rows],
             usage=Usage(input_tokens=read, output_tokens=0),
             model=data.get("model") or None,
         )
+
+
+def _in_order(rows: list[Json]) -> list[Json]:
+    """Return *rows* by their index; some servers of OpenAI's protocol give none, or always 0.
+
+    Raises:
+        ValueError: They are other texts' than those that were sent.
+    """
+    places = [row.get("index", 0) for row in rows]
+    if not any(places):
+        return rows
+    if sorted(places) != list(range(len(rows))):
+        raise ValueError("the indexes of vectors")
+    return [row for _, row in sorted(zip(places, rows, strict=True), key=lambda pair: pair[0])]
 
 
 def _vector(said: str | list[float]) -> list[float]:

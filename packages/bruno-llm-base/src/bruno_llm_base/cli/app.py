@@ -108,10 +108,15 @@ def chat(
     choice: Choice,
     named: Annotated[str | None, Argument(metavar="MODEL", help="The same as --model.")] = None,
 ) -> None:
-    """Talk with a model. Ctrl-C stops an answer, Ctrl-D leaves."""
+    """Talk with a model. Ctrl-C stops an answer, Ctrl-D leaves.
+
+    Where the questions come from a file or a pipe, the exit code is 1 if one of them failed.
+    """
     from bruno_llm_base.cli.chatting import chat as talk
 
-    talk(replace(choice, model=named or choice.model).llm())
+    all_answered = talk(replace(choice, model=named or choice.model).llm())
+    if not (all_answered or sys.stdin.isatty()):
+        raise Exit(1)
 
 
 @app.command()

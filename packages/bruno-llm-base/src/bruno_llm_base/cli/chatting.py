@@ -23,8 +23,8 @@ _HELP = """\
 Ctrl-C stops an answer; what has come of it stays part of the conversation."""
 
 
-def chat(llm: FullLLM) -> None:
-    """Talk with *llm* until the user leaves."""
+def chat(llm: FullLLM) -> bool:
+    """Talk with *llm* until the user leaves, and return whether every question was answered."""
     with asyncio.Runner() as runner:
         session = _Session(llm, runner)
         try:
@@ -37,6 +37,7 @@ def chat(llm: FullLLM) -> None:
                     session.say(line)
         finally:
             runner.run(llm.aclose())
+    return not session.failed
 
 
 class _Session:
@@ -51,6 +52,7 @@ class _Session:
         self._said: list[Message] = []
         self._model: str | None = None
         self._pieces: list[str] = []
+        self.failed = False
 
     def say(self, line: str) -> None:
         """Print the answer to *line*.
@@ -70,6 +72,7 @@ class _Session:
                 answer = Message(role=MessageRole.ASSISTANT, content=so_far)
                 self._said += [question, answer]
         except LLMError as error:
+            self.failed = True
             if self._pieces:
                 write("\n")
             say(f"{error}; the question is forgotten")
