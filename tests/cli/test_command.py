@@ -44,7 +44,7 @@ def test_help_loads_no_provider_and_no_sdk(process):
     watch = "import atexit, sys\natexit.register(lambda: print(*sys.modules, file=sys.stderr))\n"
     loaded = process("--help", main=watch + MAIN).stderr.decode().split()
     providers = {name for name in loaded if name.startswith("bruno_llm_") and "base" not in name}
-    late = {"openai", "anthropic", "google.genai", "httpx", "aiohttp", "sqlite3", "genai_prices"}
+    late = {"openai", "anthropic", "google.genai", "httpx", "aiohttp", "genai_prices"}
     assert not providers
     assert not late & set(loaded)
 
