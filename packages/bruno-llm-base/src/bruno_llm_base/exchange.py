@@ -4,6 +4,7 @@ import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakSet
 
 from jiter import from_json
 
@@ -12,14 +13,22 @@ from bruno_llm_base.deadline import Deadline
 from bruno_llm_base.exceptions import (
     InvalidResponseError,
     LLMError,
-    LLMTimeoutError,
     ServiceUnavailableError,
     StreamError,
 )
 from bruno_llm_base.failures import ErrorFacts, error_from, request_id
+from bruno_llm_base.outcome import Outcome
 from bruno_llm_base.policies import Timeouts
 from bruno_llm_base.tokens import estimate_conversation, estimate_tokens
-from bruno_llm_base.transport import UNREACHABLE, Reply, Transport, transport_error
+from bruno_llm_base.transport import (
+    CONNECT_TIMEOUT,
+    DROPPED,
+    UNREACHABLE,
+    Connection,
+    Reply,
+    Transport,
+    transport_error,
+)
 from bruno_llm_base.types import Json
 
 if TYPE_CHECKING:
@@ -32,6 +41,9 @@ _T = TypeVar("_T")
 _DRAIN_SECONDS, _DRAIN_READS = 0.1, 64
 _NO_STREAM = ("application/json", "text/html")
 _TOOL_TOKENS = 2_000
+
+_has_answered: WeakSet[Transport] = WeakSet()
+"""The transports that do not tell of their connections, and have been answered before."""
 
 ReadError = Callable[[int, Mapping[str, str], Json], ErrorFacts]
 """Reads a vendor's error document, given the HTTP status and headers."""
@@ -109,8 +121,7 @@ class Exchange:
 
     Attributes:
         request_id: The server's name for the request.
-        sent: Whether the server may have seen the request.
-        refused: Whether the server has answered with an error.
+        outcome: How far it has come, as far as that is known without reading the answer.
     """
 
     __slots__ = (
@@ -120,9 +131,8 @@ class Exchange:
         "_reply",
         "_timeouts",
         "_transport",
-        "refused",
+        "outcome",
         "request_id",
-        "sent",
     )
 
     def __init__(
@@ -140,8 +150,7 @@ class Exchange:
         self._deadline.arm(timeouts.first_token, "first token")
         self._reply: Reply | None = None
         self.request_id: str | None = None
-        self.sent = False
-        self.refused = False
+        self.outcome = Outcome.NOT_SENT
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -230,9 +239,36 @@ class Exchange:
             await self._reply.aclose()
 
     async def _fetch(self, request: Request) -> Reply:
-        self.sent = True  # until we hear that there was no connection
-        self._reply = await self._transport.send(request.method, request.path, request.body)
-        return self._reply
+        self.outcome = Outcome.NO_ANSWER  # until we hear better
+        transport = self._transport
+        with Connection() as connection:
+            try:
+                reply = await transport.send(request.method, request.path, request.body)
+            except BaseException as error:
+                if self._was_not_sent(connection, error):
+                    self.outcome = Outcome.NOT_SENT
+                raise
+        if connection.is_reused is None:
+            _has_answered.add(transport)
+        self._reply = reply
+        return reply
+
+    def _was_not_sent(self, connection: Connection, error: BaseException) -> bool:
+        """Whether *error* came before the server can have seen the request.
+
+        A server closes connections that nobody uses. One that breaks off before the first byte of
+        an answer was most likely closed before the request arrived, if it had been used before.
+        """
+        if connection.is_open is False:
+            return True
+        if not isinstance(error, Exception):
+            return False
+        code = transport_error(error).code
+        if code != DROPPED:
+            return code == UNREACHABLE
+        if connection.is_reused is None:
+            return self._transport in _has_answered
+        return connection.is_reused
 
     async def _bounded(self, awaitable: Awaitable[_T]) -> _T:
         try:
@@ -245,10 +281,8 @@ class Exchange:
 
     def _failed(self, error: Exception) -> LLMError:
         ours = transport_error(error)
-        if ours.code == UNREACHABLE:
-            self.sent = False
-            if isinstance(ours, LLMTimeoutError) and self._timeouts.connect is not None:
-                ours.message = f"no connection within {self._timeouts.connect} s"
+        if ours.message == CONNECT_TIMEOUT and self._timeouts.connect is not None:
+            ours.message = f"no connection within {self._timeouts.connect} s"
         return ours
 
     def _sent(self) -> Reply:
@@ -258,7 +292,7 @@ class Exchange:
 
     def _refusal(self, data: Json) -> LLMError:
         reply = self._sent()
-        self.refused = True
+        self.outcome = Outcome.REFUSED
         data = self._blot(data)  # some servers repeat what they were sent, the key as well
         try:
             facts = self._read_error(reply.status_code, reply.headers, data)

@@ -20,6 +20,7 @@ from bruno_llm_base.observe import (
     RequestStarted,
     tell,
 )
+from bruno_llm_base.outcome import Outcome
 from bruno_llm_base.pricing import Tariff
 from bruno_llm_base.retry import next_wait
 from bruno_llm_base.spending import Spending, fill_in
@@ -117,35 +118,31 @@ class Run:
             if exchange is not None:
                 await exchange.aclose()
         finally:
-            if exchange is not None and exchange.sent and self._response is None:
-                self._break_off(exchange)
-            self._settle(sent=exchange is not None and exchange.sent)
+            self._settle(self._outcome(exchange))
             if exchange is not None:
                 self._hear_limits(exchange)
 
-    def _settle(self, *, sent: bool) -> None:
-        used = None if self._response is None else self._response.usage.total_tokens
+    def _outcome(self, exchange: Exchange | None) -> Outcome:
+        if exchange is None:
+            return Outcome.NOT_SENT
+        if self._response is not None:
+            return Outcome.ANSWERED
+        return Outcome.PARTIAL if self._answer.begun else exchange.outcome
+
+    def _settle(self, outcome: Outcome) -> None:
+        """Give the attempt's places back, and book its cost, both by its *outcome* alone."""
+        if outcome in (Outcome.NO_ANSWER, Outcome.PARTIAL):
+            self._response = self._answer.whole()
+            fill_in(self._response, self.request)
+            self._response.pricing = self._tariff()
+        tokens = 0 if self._response is None else self._response.usage.total_tokens
         while self._permits:
             permit = self._permits.pop()
-            if sent:
-                permit.settle(used)
-            else:
+            if outcome is Outcome.NOT_SENT:
                 permit.cancel()
+            else:
+                permit.settle(tokens)
         self._spending.settle(self._response)
-
-    def _break_off(self, exchange: Exchange) -> None:
-        """Estimate what an attempt without an answer has cost.
-
-        A server that refuses bills nothing. Another bills what it has read and written: of a stream
-        as far as it came; of a whole answer nobody has seen anything, so the most that it may be.
-        """
-        if exchange.refused and not self._answer.begun:
-            return
-        request, pipeline = self.request, self._pipeline
-        unread = 0 if request.operation == "stream" else pipeline.most_output(request.body or {})
-        self._response = self._answer.whole()
-        fill_in(self._response, request, unread=unread or 0)
-        self._response.pricing = self._tariff()
 
     def _hear_limits(self, exchange: Exchange) -> None:
         pipeline = self._pipeline
