@@ -138,6 +138,7 @@ class Exchange:
     def __init__(
         self,
         transport: Transport,
+        deadline: Deadline,
         timeouts: Timeouts,
         read_error: ReadError,
         blot: Callable[[Any], Any],
@@ -146,7 +147,8 @@ class Exchange:
         self._blot = blot
         self._timeouts = timeouts
         self._read_error = read_error
-        self._deadline = Deadline(timeouts.total)
+        self._deadline = deadline
+        self._deadline.begin(timeouts.total)
         self._deadline.arm(timeouts.first_token, "first token")
         self._reply: Reply | None = None
         self.request_id: str | None = None

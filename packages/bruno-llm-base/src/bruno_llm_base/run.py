@@ -3,10 +3,17 @@
 import asyncio
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from bruno_llm_base.exceptions import InvalidResponseError, LLMError, StreamError
+from bruno_llm_base.deadline import Deadline
+from bruno_llm_base.exceptions import (
+    InvalidResponseError,
+    LLMError,
+    LLMTimeoutError,
+    StreamError,
+)
 from bruno_llm_base.exchange import Exchange, Request, opened
 from bruno_llm_base.framing import DONE
 from bruno_llm_base.limits import Permit
@@ -57,6 +64,7 @@ class Run:
         "_attempts",
         "_began",
         "_began_attempt",
+        "_deadline",
         "_ended",
         "_exchange",
         "_over",
@@ -76,6 +84,7 @@ class Run:
         self._attempts: list[Attempt] = []
         self._began: float | None = None
         self._began_attempt = 0.0
+        self._deadline: Deadline | None = None
         self._sent_first: float | None = None
         self._exchange: Exchange | None = None
         self._permits: list[Permit] = []
@@ -97,18 +106,23 @@ class Run:
         if self._began is None:
             self._began = self._began_attempt
             self._tell(RequestStarted)
+        # the first transport loads its SDK, and prices are loaded once: no time limit counts that
+        transport = await opened(pipeline.transport)
+        await self._spending.prepare()
+        deadline = self._deadline = self._deadline or Deadline(pipeline.timeouts.call)
+        with deadline:
             if (fit := self.request.fit) is not None:
                 self.request = await fit(replace(self.request, fit=None), self._tell)
-            await self._spending.prepare()
-        for limit in pipeline.limits:
-            self._permits.append(await limit.acquire(self.request.tokens))
+            for limit in pipeline.limits:
+                self._permits.append(await limit.acquire(self.request.tokens))
         self._spending.reserve(self.request, self._tell)
-        transport = await opened(pipeline.transport)
         self._began_attempt = time.monotonic()
         self._sent_first = self._sent_first or self._began_attempt
         self._answer = Answer()
         self._ended = False
-        self._exchange = Exchange(transport, pipeline.timeouts, pipeline.read_error, pipeline.blot)
+        self._exchange = Exchange(
+            transport, deadline, pipeline.timeouts, pipeline.read_error, pipeline.blot
+        )
         return self._exchange
 
     async def end(self) -> None:
@@ -252,6 +266,10 @@ class Run:
         )
         self._attempts.append(attempt)
         wait = None if self._spoken else self._wait(error)
+        if wait is not None and (deadline := self._deadline) and not deadline.leaves(wait):
+            if deadline.leaves(0):
+                error = deadline.exceeded(error)
+            wait = None
         if wait is not None:
             number = len(self._attempts)
             self._tell(AttemptFailed, attempt=attempt, number=number, wait=wait)
@@ -265,6 +283,8 @@ class Run:
 
     def close(self) -> None:
         """Tell of a request whose caller has left."""
+        if self._deadline is not None:
+            self._deadline.close()
         if self._began is not None:
             self._end(RequestAbandoned, response=self._response or self._answer.whole())
 
@@ -287,7 +307,8 @@ class Run:
         error.model = self.request.model
         if self._answer.begun:
             error.partial = self._response or self._answer.whole()
-        await self._pipeline.explain(error)
+        with suppress(LLMTimeoutError), self._deadline or nullcontext():
+            await self._pipeline.explain(error)
         self._end(RequestFailed, error=error)
 
     def _elapsed(self) -> float:

@@ -74,12 +74,13 @@ class Chat(Catalogue, Dialect):
             retry: When to send a failed request again.
             rate_limit: How much may be sent in a while; providers that are given the same one
                 share it.
-            timeouts: How long each step may take.
+            timeouts: How long the request, and each step of it, may take.
             context: What is done about a conversation that does not fit the context window.
             cost: Where costs are booked; providers that are given the same one share it.
             budget: The most that may be spent, as `cost` has booked it.
             observers: Callables that hear of every request.
-            timeout: Short for `timeouts=Timeouts(total=timeout)`, in seconds.
+            timeout: Short for `timeouts=Timeouts(call=timeout)`: seconds for a request, with its
+                retries and waits.
             max_retries: Short for `retry=Retry(attempts=max_retries + 1)`.
             unknown: Any other keyword is refused.
 

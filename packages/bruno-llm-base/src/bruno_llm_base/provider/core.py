@@ -70,7 +70,7 @@ class Core(Vendor):
             ConfigurationError: A value is wrong, or the key is missing.
         """
         self._settings = settings
-        self._timeouts = policy(Timeouts, "timeouts", timeouts, total=timeout)
+        self._timeouts = policy(Timeouts, "timeouts", timeouts, call=timeout)
         if max_retries is not None and not is_whole(max_retries, least=0):
             raise ConfigurationError(
                 f"max_retries is {shown(max_retries)}: give a whole number, 0 or more"
