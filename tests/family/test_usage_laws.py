@@ -188,20 +188,32 @@ def test_a_document_keeps_the_laws_whole_and_streamed(vendor, data):
     assert ModelResponse.join(map(llm.parse_event, told.stream)).usage == usage
 
 
-# -- addition -----------------------------------------------------------------------------------------
+# -- two requests, and two reports of one ---------------------------------------------------------
 
 
 @given(usages, usages, usages)
-def test_addition_is_associative_with_an_identity(a, b, c):
+def test_addition_is_that_of_numbers(a, b, c):
     assert (a + b) + c == a + (b + c)
+    assert a + b == b + a
     assert a + Usage() == Usage() + a == a
+    both = asdict(a + b)
+    for name, one in asdict(a).items():
+        known = [count for count in (one, asdict(b)[name]) if count is not None]
+        assert both[name] == (sum(known) if known else None)
+
+
+@given(usages, usages, usages)
+def test_updating_is_associative_with_an_identity(a, b, c):
+    assert a.updated(b).updated(c) == a.updated(b.updated(c))
+    assert a.updated(Usage()) == Usage().updated(a) == a
 
 
 @given(usages, usages)
-def test_the_later_report_wins(a, b):
-    both = asdict(a + b)
+def test_the_later_report_wins_where_it_says_something(a, b):
+    both = asdict(a.updated(b))
     for name, count in asdict(b).items():
-        assert both[name] == (asdict(a)[name] if count is None else count)
+        ours = asdict(a)[name]
+        assert both[name] == (ours if not count and ours is not None else count)
 
 
 # -- the fakes ----------------------------------------------------------------------------------------

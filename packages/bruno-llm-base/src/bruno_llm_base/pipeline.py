@@ -165,7 +165,7 @@ async def _texts(
                         yield text
                 response = run.whole()
                 if rest := await exchange.drain():
-                    response.usage += run.recount(exchange, rest, parse)
+                    response.usage = response.usage.updated(run.recount(exchange, rest, parse))
                 run.finish(exchange, response)
                 break
             except LLMError as error:

@@ -199,7 +199,7 @@ class Run:
         try:
             for document in rest:
                 if document != DONE:
-                    usage += parsed(parse, exchange.read(document)).usage
+                    usage = usage.updated(parsed(parse, exchange.read(document)).usage)
         except LLMError:
             return usage  # the answer is complete: nothing that follows can undo it
         return usage

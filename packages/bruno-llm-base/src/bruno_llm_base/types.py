@@ -38,10 +38,11 @@ TOOL_CALL_PLACEHOLDER = "(tool call)"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """Tokens of one request, as the server reports them.
+    """Tokens of a request, as the server reports them, or of several.
 
     Totals are inclusive: cached input counts as input, reasoning counts as output. None means that
-    the server did not say; it never means 0. The names follow OpenTelemetry's GenAI conventions
+    the server did not say; it never means 0. `+` adds what two requests took; two reports of one
+    request become one with `updated`. The names follow OpenTelemetry's GenAI conventions
     (https://github.com/open-telemetry/semantic-conventions-genai).
 
     Attributes:
@@ -71,15 +72,24 @@ class Usage:
             return None
         return self.input_tokens + self.output_tokens
 
-    def __add__(self, later: Self) -> Self:
-        """Let each count that *later* reports replace ours."""
+    def __add__(self, other: Self) -> Self:
+        """Return what two requests took together; what only one of them counts is of that one."""
+        pairs = zip(_COUNTS, _counts(self), _counts(other), strict=True)
+        sums = {n: b if a is None else a if b is None else a + b for n, a, b in pairs}
+        return replace(self, **sums)
+
+    def updated(self, later: Self) -> Self:
+        """Return this report with what a *later* one of the same request says in its place.
+
+        A later count of 0 says nothing where there was one: counts only grow.
+        """
         ours, news = _counts(self), _counts(later)
         for our, new in zip(ours, news, strict=True):
-            if new is None and our is not None:
+            if our is not None and not new and (our or new is None):
                 break
         else:
             return later  # it reports all that we do: some vendors count anew with every chunk
-        kept = [our if new is None else new for our, new in zip(ours, news, strict=True)]
+        kept = [new if new or our is None else our for our, new in zip(ours, news, strict=True)]
         return replace(self, **dict(zip(_COUNTS, kept, strict=True)))
 
 
@@ -256,7 +266,7 @@ class Answer:
         ):
             last.finish_reason, last.finish_detail = part.finish_reason, part.finish_detail
         if part.usage is not _NO_USAGE:
-            last.usage += part.usage
+            last.usage = last.usage.updated(part.usage)
             last.usage_estimated = part.usage_estimated
             if last.finish_reason is not None and part.usage.output_tokens is not None:
                 self._counted = True

@@ -152,7 +152,7 @@ def _total(counts: Json) -> Usage:
     )
     # a stream's end may leave out the input, or parts of it: then what its start said holds
     complete = all(counts.get(name) is not None for name in _INPUT)
-    return _input(counts) + usage if complete else usage
+    return _input(counts).updated(usage) if complete else usage
 
 
 def _with_compaction(counts: Json) -> Json:
