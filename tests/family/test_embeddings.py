@@ -64,7 +64,8 @@ def asked(server):
 async def test_embeddings_cost_what_the_lists_say(name, kind, server):
     costs = CostTracker()
     server.say(FakeAnswer(usage=Usage(input_tokens=1_000_000)), to="embeddings")
-    async with kind(**server.connection(), cost=costs) as embeddings:
+    keywords = {"cost": costs, "price_name": kind.price_name}
+    async with kind(**server.connection(), **keywords) as embeddings:
         await embeddings.embed_text("hi")
     row = costs.total()
     assert (row.requests, row.input_tokens, row.output_tokens) == (1, 1_000_000, 0)
@@ -78,7 +79,8 @@ async def test_a_model_that_no_list_knows_is_told_once(kind, server):
     heard = []
     model = next(iter(server.embedding_models))
     server.__class__ = type("Own", (type(server),), {"embedding_models": {"own-1": 4}})
-    async with kind("own-1", **server.connection(), observers=[heard.append]) as embeddings:
+    keywords = server.connection() | {"observers": [heard.append], "price_name": kind.price_name}
+    async with kind("own-1", **keywords) as embeddings:
         costs = [await embeddings.embed_text(text) for text in ("a", "b")]
     assert len(costs) == 2
     assert model != "own-1"

@@ -17,7 +17,6 @@ from bruno_llm_base.exceptions import (
     StreamError,
 )
 from bruno_llm_base.failures import ErrorFacts, error_from, request_id
-from bruno_llm_base.outcome import Outcome
 from bruno_llm_base.policies import Timeouts
 from bruno_llm_base.tokens import estimate_conversation, estimate_tokens
 from bruno_llm_base.transport import (
@@ -29,7 +28,7 @@ from bruno_llm_base.transport import (
     Transport,
     transport_error,
 )
-from bruno_llm_base.types import Json
+from bruno_llm_base.types import Json, Outcome
 
 if TYPE_CHECKING:
     from bruno_llm_base.cost.labels import Labels

@@ -27,11 +27,10 @@ from bruno_llm_base.observe import (
     RequestStarted,
     tell,
 )
-from bruno_llm_base.outcome import Outcome
 from bruno_llm_base.pricing import Tariff
 from bruno_llm_base.retry import next_wait
 from bruno_llm_base.spending import Spending, fill_in
-from bruno_llm_base.types import NOTHING, Answer, Attempt, Json, ModelResponse, Usage
+from bruno_llm_base.types import NOTHING, Answer, Attempt, Json, ModelResponse, Outcome, Usage
 
 if TYPE_CHECKING:
     from bruno_llm_base.pipeline import Pipeline

@@ -5,6 +5,7 @@ A streamed answer is a series of partial `ModelResponse`s whose sum is the answe
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, replace
+from enum import Enum
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
@@ -13,6 +14,8 @@ from bruno_core.models import Message, MessageRole
 from bruno_llm_base.values import INT64, is_whole
 
 if TYPE_CHECKING:
+    from decimal import Decimal
+
     from bruno_llm_base.cost.price import Cost
     from bruno_llm_base.pricing import Tariff
 
@@ -24,6 +27,7 @@ __all__ = [
     "FinishReason",
     "Json",
     "ModelResponse",
+    "Outcome",
     "ToolCall",
     "Usage",
     "checked",
@@ -81,7 +85,9 @@ class Usage:
     def updated(self, later: Self) -> Self:
         """Return this report with what a *later* one of the same request says in its place.
 
-        A later count of 0 says nothing where there was one: counts only grow.
+        A later count of 0 says nothing where there was one. Neither does a smaller input without
+        the cached parts that an earlier report had: some servers leave them out at the end, of the
+        total as well.
         """
         ours, news = _counts(self), _counts(later)
         for our, new in zip(ours, news, strict=True):
@@ -90,12 +96,40 @@ class Usage:
         else:
             return later  # it reports all that we do: some vendors count anew with every chunk
         kept = [new if new or our is None else our for our, new in zip(ours, news, strict=True)]
-        return replace(self, **dict(zip(_COUNTS, kept, strict=True)))
+        both = replace(self, **dict(zip(_COUNTS, kept, strict=True)))
+        lacks_cache = (self.cache_read_tokens and later.cache_read_tokens is None) or (
+            self.cache_write_tokens and later.cache_write_tokens is None
+        )
+        if lacks_cache and (both.input_tokens or 0) < (self.input_tokens or 0):
+            return replace(both, input_tokens=self.input_tokens)
+        return both
 
 
 _COUNTS = tuple(item.name for item in fields(Usage))
 _counts = attrgetter(*_COUNTS)
 _NO_USAGE = Usage()
+
+
+class Outcome(Enum):
+    """How far an attempt has come.
+
+    | outcome   | it costs                                      | a place in a limit                |
+    |-----------|-----------------------------------------------|-----------------------------------|
+    | NOT_SENT  | nothing                                       | is given back                     |
+    | REFUSED   | nothing                                       | counts as a request of no tokens  |
+    | NO_ANSWER | its estimated input, flagged                  | counts with that                  |
+    | PARTIAL   | its input, and what has arrived               | counts with that                  |
+    | ANSWERED  | what the server has counted                   | counts with that                  |
+
+    What was never seen is never assumed: a model may have written more than has arrived, and a
+    server may bill it, but no one can say how much.
+    """
+
+    NOT_SENT = "the server has not seen the request"
+    REFUSED = "the server has answered with an error"
+    NO_ANSWER = "it was sent, and nothing came back"
+    PARTIAL = "some of an answer has come"
+    ANSWERED = "the answer is complete"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +183,7 @@ class ModelResponse:
         finish_reason: Why it stopped, in OpenTelemetry's words.
         finish_detail: Why it stopped, in the vendor's own word.
         usage: Tokens, as the server counted them.
+        reported_cost: What it cost, in USD, where the server says so; `cost` has it then.
         usage_estimated: Whether some of them are our estimate, because the server did not say.
         model: The model that answered, which may be a dated version of the one asked.
         id: The vendor's name for the answer.
@@ -166,6 +201,7 @@ class ModelResponse:
     finish_reason: FinishReason | None = None
     finish_detail: str | None = None
     usage: Usage = _NO_USAGE
+    reported_cost: "Decimal | None" = None
     usage_estimated: bool = False
     model: str | None = None
     id: str | None = None
@@ -268,6 +304,8 @@ class Answer:
         if part.usage is not _NO_USAGE:
             last.usage = last.usage.updated(part.usage)
             last.usage_estimated = part.usage_estimated
+            if part.reported_cost is not None:
+                last.reported_cost = part.reported_cost
             if last.finish_reason is not None and part.usage.output_tokens is not None:
                 self._counted = True
         if part.model is not None:

@@ -17,6 +17,7 @@ from bruno_llm_base import (
     Turn,
     Usage,
 )
+from bruno_llm_base.pricing import reported_cost
 
 __all__ = ["block", "build", "delta", "end", "start"]
 
@@ -127,6 +128,7 @@ def end(stop: Json, counts: Json | None) -> ModelResponse:
         finish_reason=_FINISH_REASONS.get(word, "stop") if word else None,
         finish_detail=category or word,
         usage=_total(counts or {}),
+        reported_cost=reported_cost(counts or {}),
     )
 
 
@@ -150,9 +152,7 @@ def _total(counts: Json) -> Usage:
     usage = Usage(
         output_tokens=counts.get("output_tokens"), reasoning_tokens=details.get("thinking_tokens")
     )
-    # a stream's end may leave out the input, or parts of it: then what its start said holds
-    complete = all(counts.get(name) is not None for name in _INPUT)
-    return _input(counts).updated(usage) if complete else usage
+    return _input(counts).updated(usage)  # a stream's end may leave out the input, or parts of it
 
 
 def _with_compaction(counts: Json) -> Json:

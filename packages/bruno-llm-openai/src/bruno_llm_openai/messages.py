@@ -83,26 +83,30 @@ def usage(counts: Json | None) -> Usage:
     # DeepSeek's own word, which some servers of its models send alone
     # (https://api-docs.deepseek.com/guides/kv_cache)
     cached = read.get("cached_tokens", counts.get("prompt_cache_hit_tokens"))
+    prompt, completion, audio = _totals(counts)
     return Usage(
-        input_tokens=counts.get("prompt_tokens"),
-        output_tokens=_output(counts),
+        input_tokens=prompt,
+        output_tokens=completion,
         cache_read_tokens=cached,
         cache_write_tokens=read.get("cache_write_tokens"),
         reasoning_tokens=written.get("reasoning_tokens"),
-        input_audio_tokens=read.get("audio_tokens"),
+        input_audio_tokens=read.get("audio_tokens", audio),
         output_audio_tokens=written.get("audio_tokens"),
     )
 
 
-def _output(counts: Json) -> int | None:
-    """Return the whole output.
+def _totals(counts: Json) -> tuple[int | None, int | None, int | None]:
+    """Return the whole input, the whole output, and the audio that the total alone tells of.
 
     xAI, and Gemini's servers of this protocol, leave reasoning out of the completion, but not out
-    of the total (https://docs.x.ai/docs/key-information/consumption-and-rate-limits).
+    of the total (https://docs.x.ai/docs/key-information/consumption-and-rate-limits). Of Mistral's
+    Voxtral models, what the total has beyond its parts is what they have heard.
     """
     told: list[Any] = [counts.get(name) for name in _TOTALS]
-    said, prompt, total = told
-    if all(is_whole(count, least=0) for count in told):
-        said = max(said, total - prompt)
-    output: int | None = said
-    return output
+    completion, prompt, total = told
+    if not all(is_whole(count, least=0) for count in told) or total <= prompt + completion:
+        return prompt, completion, None
+    rest = total - prompt - completion
+    if counts.get("prompt_audio_seconds"):
+        return prompt + rest, completion, rest
+    return prompt, completion + rest, None

@@ -11,6 +11,7 @@ from bruno_llm_base import (
     ModelResponse,
     TokenCount,
 )
+from bruno_llm_base.pricing import reported_cost
 from bruno_llm_base.values import is_whole
 
 from bruno_llm_openai import counting, messages, responses
@@ -65,6 +66,7 @@ class OpenAIProvider(OpenAIVendor, BaseProvider):
             finish_reason="content_filter" if refusal else reason,
             finish_detail="refusal" if refusal else choice.get("finish_reason"),
             usage=messages.usage(data.get("usage")),
+            reported_cost=reported_cost(data.get("usage") or {}),
             model=data.get("model") or None,
             id=data.get("id"),
         )
@@ -73,7 +75,7 @@ class OpenAIProvider(OpenAIVendor, BaseProvider):
     def parse_event(self, data: Json) -> ModelResponse:
         part = ModelResponse(model=data.get("model") or None, id=data.get("id"))
         if counts := data.get("usage"):
-            part.usage = messages.usage(counts)
+            part.usage, part.reported_cost = messages.usage(counts), reported_cost(counts)
         choices = data.get("choices")
         if choices and not choices[0].get("index"):  # of several answers we read the first
             choice = choices[0]

@@ -50,6 +50,8 @@ class Chat(Catalogue, Dialect):
         context: ContextPolicy | None = None,
         cost: "CostTracker | None" = None,
         budget: "Budget | None" = None,
+        free: bool = False,
+        price_name: str | None = None,
         observers: Sequence[Observer] = (),
         timeout: float | None = None,
         max_retries: int | None = None,
@@ -78,6 +80,10 @@ class Chat(Catalogue, Dialect):
             context: What is done about a conversation that does not fit the context window.
             cost: Where costs are booked; providers that are given the same one share it.
             budget: The most that may be spent, as `cost` has booked it.
+            free: Whether answers cost nothing, as from a server of your own.
+            price_name: What `genai-prices` calls the vendor whose prices hold, such as "openai". By
+                default that of the vendor's own address, or of whoever is known to be at
+                `base_url`; what answers on this machine is free.
             observers: Callables that hear of every request.
             timeout: Short for `timeouts=Timeouts(call=timeout)`: seconds for a request, with its
                 retries and waits.
@@ -100,6 +106,8 @@ class Chat(Catalogue, Dialect):
             "seed": seed,
             "strict": strict,
             "options": deepcopy(options) if options else {},
+            "free": free,
+            "price_name": price_name,
         }
         settings = check(Settings, given, ConfigurationError)
         self._context = policy(ContextPolicy, "context", context)
