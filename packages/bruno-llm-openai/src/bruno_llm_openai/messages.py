@@ -90,7 +90,7 @@ def usage(counts: Json | None) -> Usage:
         cache_read_tokens=cached,
         cache_write_tokens=read.get("cache_write_tokens"),
         reasoning_tokens=written.get("reasoning_tokens"),
-        input_audio_tokens=read.get("audio_tokens", audio),
+        input_audio_tokens=read.get("audio_tokens") if audio is None else audio,
         output_audio_tokens=written.get("audio_tokens"),
     )
 
@@ -107,6 +107,7 @@ def _totals(counts: Json) -> tuple[int | None, int | None, int | None]:
     if not all(is_whole(count, least=0) for count in told) or total <= prompt + completion:
         return prompt, completion, None
     rest = total - prompt - completion
-    if counts.get("prompt_audio_seconds"):
+    heard = (counts.get("prompt_tokens_details") or {}).get("audio_tokens")
+    if "prompt_audio_seconds" in counts or rest == heard:  # Mistral's own field, often 0
         return prompt + rest, completion, rest
     return prompt, completion + rest, None

@@ -211,7 +211,10 @@ _NAMES = {
     "input_audio": "input_audio_mtok",
     "output_audio": "output_audio_mtok",
 }
-_UNCOUNTED = ("requests_kcount", "output_reasoning_mtok", "output_citation_mtok")
+_UNCOUNTED = (
+    *("requests_kcount", "output_reasoning_mtok", "output_citation_mtok"),
+    *("audio_hours", "input_audio_hours"),
+)
 """What every answer may be charged for, and `Price` has no word for."""
 
 
