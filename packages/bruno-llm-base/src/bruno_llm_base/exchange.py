@@ -38,6 +38,7 @@ __all__ = ["Exchange", "ReadError", "Request", "opened"]
 
 _T = TypeVar("_T")
 _DRAIN_SECONDS, _DRAIN_READS = 0.1, 64
+_END_SECONDS = 2.0
 _NO_STREAM = ("application/json", "text/html")
 _TOOL_TOKENS = 2_000
 
@@ -172,7 +173,7 @@ class Exchange:
         self.request_id = self._blot(request_id(reply.headers))
         if not 200 <= reply.status_code < 300:
             body = await self._bounded(reply.read())
-            raise self._refusal(_object(body) or {})
+            raise self.refusal(_object(body) or {})
         if stream and reply.headers.get("content-type", "").startswith(_NO_STREAM):
             await self.document()  # which may be the server's word for an error
             raise InvalidResponseError("the server answered as a whole what was to be streamed")
@@ -212,12 +213,16 @@ class Exchange:
         if data is None:
             raise InvalidResponseError("the server's answer is not a JSON object")
         if data.get("error"):
-            raise self._refusal(data)
+            raise self.refusal(data)
         return data
 
     def expect_more(self) -> None:
         """Start waiting for the next sign of an answer that has begun."""
         self._deadline.arm(self._timeouts.between_tokens, "further token")
+
+    def expect_end(self) -> None:
+        """Start waiting for the last word of an answer that is there: but for it, all has been said."""
+        self._deadline.arm(_END_SECONDS, "end of the answer")
 
     async def drain(self) -> list[bytes]:
         """Return what may follow the end of the answer, so that the connection can be used again."""
@@ -291,7 +296,8 @@ class Exchange:
             raise RuntimeError("send() comes first")
         return self._reply
 
-    def _refusal(self, data: Json) -> LLMError:
+    def refusal(self, data: Json) -> LLMError:
+        """Return the error that the document *data* stands for."""
         reply = self._sent()
         self.outcome = Outcome.REFUSED
         data = self._blot(data)  # some servers repeat what they were sent, the key as well

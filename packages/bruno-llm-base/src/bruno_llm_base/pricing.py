@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.log import log_event
 from bruno_llm_base.observe import Observer, PriceUnknown, tell
-from bruno_llm_base.types import Json, ModelResponse
+from bruno_llm_base.types import ModelResponse
 from bruno_llm_base.values import is_loopback, is_whole, shown
 
 if TYPE_CHECKING:
@@ -43,16 +43,18 @@ _TICKS_PER_USD = -10  # as a power of ten
 _MOST_USD = 1_000_000_000
 
 
-def reported_cost(counts: Json) -> Decimal | None:
+def reported_cost(counts: Any) -> Decimal | None:
     """Return what a server says in its *counts* of tokens that an answer cost, in USD.
 
     So do OpenRouter and gateways like it (https://openrouter.ai/docs/use-cases/usage-accounting; to
     a request with the user's own key, the vendor's price comes on top), Perplexity, and xAI
     (https://docs.x.ai/developers/cost-tracking).
     """
+    if not isinstance(counts, dict):
+        return None
     ticks, cost = counts.get("cost_in_usd_ticks"), counts.get("cost")
-    if is_whole(ticks, least=0):
-        return Decimal(ticks).scaleb(_TICKS_PER_USD)  # type: ignore[arg-type]
+    if isinstance(ticks, int) and is_whole(ticks, least=0):
+        return Decimal(ticks).scaleb(_TICKS_PER_USD)
     usd = _usd(cost.get("total_cost") if isinstance(cost, dict) else cost)
     details = counts.get("cost_details")
     if usd is not None and counts.get("is_byok") is True and isinstance(details, dict):
