@@ -73,6 +73,15 @@ async def test_embeddings_cost_what_the_lists_say(name, kind, server):
     assert row.cost == 0 if name == "ollama" else 0.01 < row.cost < 1
 
 
+async def test_a_count_of_nothing_is_no_count(kind, server):
+    costs = CostTracker()
+    server.say(FakeAnswer(usage=Usage(input_tokens=0)), to="embeddings")
+    async with kind(**server.connection(), cost=costs) as embeddings:
+        await embeddings.embed_text("What is the answer to all this?")
+    assert costs.total().estimated == 1
+    assert costs.total().input_tokens > 3
+
+
 async def test_a_model_that_no_list_knows_is_told_once(kind, server):
     if kind.free:
         return

@@ -83,6 +83,12 @@ def costs():
     return CostTracker(prices=EveryModel())
 
 
+async def until(condition):
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 - what is waited for happens in another thread
+            await asyncio.sleep(0.01)
+
+
 def booked(costs):
     row = costs.total()
     return row.requests, row.estimated, row.output_tokens
@@ -128,15 +134,29 @@ async def test_a_new_connection_is_no_idle_one_though_others_were(kind, name, se
 
 async def test_what_is_never_answered_costs_the_input(kind, server, ask, costs):
     server.say(Fault(then="stall"), times=2)
-    timeouts = Timeouts(first_token=0.2)
+    timeouts = Timeouts(first_token=0.5)
     async with kind(**server.connection(), cost=costs, max_retries=0, timeouts=timeouts) as llm:
         with pytest.raises(LLMTimeoutError):
             await ask(llm)
+    assert booked(costs) == (1, 1, 0)
     async with kind(**server.connection(), cost=costs) as llm:
-        with pytest.raises(TimeoutError):
-            await asyncio.wait_for(ask(llm), 0.3)
+        task = asyncio.create_task(ask(llm))
+        await until(lambda: len(server.bodies) == 2)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
     assert booked(costs) == (2, 2, 0)
     assert 0 < costs.total().cost < PRICE.ceiling(100, 0)
+
+
+async def test_a_request_without_an_answer_counts_with_its_input(kind, server, ask):
+    server.say(Fault(then="stall"), SHORT)
+    limit = RateLimit(tokens_per_minute=MOST + 50, max_wait=0)
+    keywords = {"rate_limit": limit, "max_retries": 0}
+    async with kind(**server.connection(), **keywords, timeouts=Timeouts(first_token=0.5)) as llm:
+        with pytest.raises(LLMTimeoutError):
+            await ask(llm)
+        assert await ask(llm)  # of the first, the input alone still counts
 
 
 async def test_a_whole_answer_that_breaks_off_costs_the_input(kind, server, costs):

@@ -4,7 +4,16 @@ import json
 from decimal import Decimal
 
 import pytest
-from bruno_llm_base import Budget, ConfigurationError, CostTracker, LLMFactory, Price, Usage
+from bruno_llm_base import (
+    Budget,
+    ConfigurationError,
+    CostTracker,
+    InvalidResponseError,
+    LLMFactory,
+    Price,
+    ToolCall,
+    Usage,
+)
 from bruno_llm_base.observe import PriceUnknown
 from bruno_llm_base.testing import FakeAnswer, RawReply
 from bruno_llm_claude import ClaudeProvider
@@ -264,6 +273,21 @@ async def test_one_count_of_nothing_is_enough(kind, server):
             assert answer.usage_estimated
             assert answer.usage.input_tokens == 9
             assert answer.usage.output_tokens > 3
+
+
+async def test_a_call_is_written_too(kind, server):
+    call = ToolCall(id="call_1", name="weather", arguments='{"city": "Paris"}')
+    said = FakeAnswer(text="", tool_calls=(call,), usage=Usage(input_tokens=9, output_tokens=0))
+    server.say(said, times=2)
+    async with kind(**server.connection()) as llm:
+        answers = [await llm.request("hi")]
+        stream = llm.stream("hi")
+        with pytest.raises(InvalidResponseError, match="only calls tools"):
+            _ = [piece async for piece in stream]
+        answers.append(stream.response)
+    for answer in answers:
+        assert answer.usage_estimated
+        assert answer.usage.output_tokens > 3
 
 
 async def test_nothing_written_is_nothing(kind, server):

@@ -26,11 +26,11 @@ def ask(request):
 async def test_it_bounds_all_attempts_together(kind, server, ask):
     server.say(Fault(then="stall"), times=50)
     keywords = {
-        "timeouts": Timeouts(call=0.5, first_token=0.1),
+        "timeouts": Timeouts(call=1, first_token=0.2),
         "retry": Retry(attempts=50, wait_initial=0),
     }
     async with kind(**server.connection(), **keywords) as llm:
-        with pytest.raises(LLMTimeoutError, match=r"within 0\.5 s") as caught:
+        with pytest.raises(LLMTimeoutError, match="within 1 s") as caught:
             await ask(llm)
     assert 1 < len(caught.value.attempts) < 50
     assert {attempt.error for attempt in caught.value.attempts} == {"LLMTimeoutError"}
@@ -65,8 +65,8 @@ async def test_it_bounds_the_wait_in_the_line_of_a_limit(kind, server, ask):
 
 async def test_what_had_arrived_is_on_the_error(kind, server):
     server.say(Fault(FakeAnswer(text="one two three four"), after=4, then="stall"))
-    async with kind(**server.connection(), timeout=0.4) as llm:
-        with pytest.raises(LLMTimeoutError, match=r"within 0\.4 s") as caught:
+    async with kind(**server.connection(), timeout=1) as llm:
+        with pytest.raises(LLMTimeoutError, match="within 1 s") as caught:
             await streamed(llm)
     assert caught.value.partial.text.startswith("one")
     assert len(caught.value.attempts) == 1
@@ -74,7 +74,7 @@ async def test_what_had_arrived_is_on_the_error(kind, server):
 
 async def test_each_attempt_has_its_own_total(kind, server, ask):
     server.say(Fault(then="stall"), FakeAnswer(text="the second was in time"))
-    keywords = {"timeouts": Timeouts(call=60, total=0.2), "retry": Retry(wait_initial=0)}
+    keywords = {"timeouts": Timeouts(call=60, total=0.7), "retry": Retry(wait_initial=0)}
     async with kind(**server.connection(), **keywords) as llm:
         assert await ask(llm) == "the second was in time"
 
@@ -83,7 +83,7 @@ async def test_naming_the_closest_models_takes_no_more_time_than_is_left(kind, s
     heard = []
     server.say(Fault(then="stall"), to="models")
     server.say(FakeError(kind="model_not_found"))
-    async with kind(**server.connection(), timeout=0.5, observers=[heard.append]) as llm:
+    async with kind(**server.connection(), timeout=1, observers=[heard.append]) as llm:
         with pytest.raises(ModelNotFoundError):
             await llm.generate("hi")
     (left,) = [event for event in heard if isinstance(event, RequestAbandoned)]
