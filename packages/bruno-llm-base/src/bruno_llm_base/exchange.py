@@ -13,6 +13,7 @@ from bruno_llm_base.deadline import Deadline
 from bruno_llm_base.exceptions import (
     InvalidResponseError,
     LLMError,
+    LLMTimeoutError,
     ServiceUnavailableError,
     StreamError,
 )
@@ -42,6 +43,7 @@ _END_SECONDS = 2.0
 _NO_STREAM = ("application/json", "text/html")
 _TOOL_TOKENS = 2_000
 
+_UNANSWERED = (InvalidResponseError, LLMTimeoutError, StreamError)
 _has_answered: WeakSet[Transport] = WeakSet()
 """The transports that do not tell of their connections, and have been answered before."""
 
@@ -251,30 +253,33 @@ class Exchange:
             try:
                 reply = await transport.send(request.method, request.path, request.body)
             except BaseException as error:
-                if self._was_not_sent(connection, error):
-                    self.outcome = Outcome.NOT_SENT
+                self.outcome = self._outcome_of(error, connection)
                 raise
         if connection.is_reused is None:
             _has_answered.add(transport)
         self._reply = reply
         return reply
 
-    def _was_not_sent(self, connection: Connection, error: BaseException) -> bool:
-        """Whether *error* came before the server can have seen the request.
+    def _outcome_of(self, error: BaseException, connection: Connection) -> Outcome:
+        """Return how far a request came that got no answer, but *error*.
 
-        A server closes connections that nobody uses. One that breaks off before the first byte of
-        an answer was most likely closed before the request arrived, if it had been used before.
+        A server closes connections that are idle. One that breaks off before the first byte of an
+        answer was most likely closed before the request arrived, if it had been used before.
         """
         if connection.is_open is False:
-            return True
+            return Outcome.NOT_SENT
         if not isinstance(error, Exception):
-            return False
-        code = transport_error(error).code
-        if code != DROPPED:
-            return code == UNREACHABLE
-        if connection.is_reused is None:
-            return self._transport in _has_answered
-        return connection.is_reused
+            return Outcome.NO_ANSWER
+        ours = transport_error(error)
+        if ours.code == UNREACHABLE:
+            return Outcome.NOT_SENT
+        if ours.code == DROPPED:
+            is_reused = connection.is_reused
+            if is_reused is None:
+                is_reused = self._transport in _has_answered
+            return Outcome.NOT_SENT if is_reused else Outcome.NO_ANSWER
+        is_told = isinstance(error, LLMError) and not isinstance(error, _UNANSWERED)
+        return Outcome.REFUSED if is_told else Outcome.NO_ANSWER  # as a mock does
 
     async def _bounded(self, awaitable: Awaitable[_T]) -> _T:
         try:
