@@ -52,7 +52,8 @@ class Timeouts:
 
     Attributes:
         call: All attempts and waits together: in the lines of limits, between attempts, for the
-            answer. What must be loaded once, an SDK or prices, does not count.
+            answer, and a consumer's own time between two chunks. What must be loaded once, an SDK
+            or prices, does not count.
         connect: Reaching the server.
         first_token: From sending to the first sign of an answer. The default is long: reasoning
             models are silent while they think, and Ollama loads its model first.
