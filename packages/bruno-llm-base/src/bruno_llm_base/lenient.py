@@ -9,6 +9,7 @@ from bruno_llm_base.parts import Json
 __all__ = [
     "UnreadableFieldError",
     "forgiving",
+    "inner",
     "read_arguments",
     "read_models",
     "read_text",
@@ -22,6 +23,17 @@ _WORDS = ("modality", "type")  # what tells counts apart
 _INNER = ("text", "content", "thinking", "parts", "summary")
 
 
+_SHAPES: dict[type, str] = {
+    bool: "true or false",
+    int: "a number",
+    float: "a number",
+    str: "a text",
+    dict: "an object",
+    list: "a list",
+    type(None): "missing",
+}
+
+
 class UnreadableFieldError(ValueError):
     """A field of an answer holds something that nothing can be made of.
 
@@ -29,7 +41,7 @@ class UnreadableFieldError(ValueError):
     """
 
     def __init__(self, name: str, value: object) -> None:
-        super().__init__(f"{name} is a {type(value).__name__}")
+        super().__init__(f"{name} is {_SHAPES.get(type(value), 'something else')}")
 
 
 def read_text(value: object, name: str) -> str:
@@ -103,6 +115,12 @@ def forgiving(
             return read(sound, *rest, **more)
 
     return reading
+
+
+def inner(counts: Json, name: str) -> Json:
+    """Return the counts that stand inside *counts* under *name*; none where there are none."""
+    value = counts.get(name)
+    return value if isinstance(value, dict) else {}
 
 
 def _sound(value: Any) -> Any:

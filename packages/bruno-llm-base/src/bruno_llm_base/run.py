@@ -16,6 +16,7 @@ from bruno_llm_base.exceptions import (
 )
 from bruno_llm_base.exchange import Exchange, Request, opened
 from bruno_llm_base.framing import DONE
+from bruno_llm_base.lenient import UnreadableFieldError
 from bruno_llm_base.limits import Permit
 from bruno_llm_base.observe import (
     AttemptFailed,
@@ -32,13 +33,16 @@ from bruno_llm_base.pricing import Tariff
 from bruno_llm_base.retry import next_wait
 from bruno_llm_base.spending import Spending, fill_in
 from bruno_llm_base.types import NOTHING, Answer, Attempt, Json, ModelResponse, Outcome, Usage
+from bruno_llm_base.values import shown
 
 if TYPE_CHECKING:
     from bruno_llm_base.pipeline import Pipeline
+    from bruno_llm_base.think_tags import ThinkTags
 
 __all__ = ["Run", "parsed"]
 
 _T = TypeVar("_T")
+_MOST_NAMES = 5
 
 
 def parsed(parse: Callable[[Json], _T], data: Json) -> _T:
@@ -51,9 +55,19 @@ def parsed(parse: Callable[[Json], _T], data: Json) -> _T:
         return parse(data)
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         # Parsers read foreign documents without a check at every step: whatever does not fit shows
-        # as one of these. The error's own text may quote the answer, so it stays in the cause.
-        message = f"the server's answer is not as documented ({type(error).__name__})"
+        # as one of these.
+        message = f"the server's answer is not as documented: {_misfit(error, data)}"
         raise InvalidResponseError(message, cause=error) from error
+
+
+def _misfit(error: Exception, data: Json) -> str:
+    """Return what does not fit, in words that quote nothing of the answer."""
+    if isinstance(error, UnreadableFieldError):
+        return str(error)
+    if isinstance(error, KeyError) and isinstance(error.args[0], str):
+        held = ", ".join(repr(name) for name in list(data)[:_MOST_NAMES]) or "nothing"
+        return f"it has no {error.args[0]!r}, but holds {shown(held)}"
+    return type(error).__name__
 
 
 def checked_end(answer: ModelResponse) -> ModelResponse:
@@ -87,6 +101,7 @@ class Run:
         "_sent_first",
         "_spending",
         "_spoken",
+        "_think_tags",
         "request",
     )
 
@@ -106,6 +121,7 @@ class Run:
         self._response: ModelResponse | None = None
         self._ended = False
         self._spoken = False
+        self._think_tags: ThinkTags | None = None
         self._over = False
 
     async def begin(self) -> Exchange:
@@ -135,6 +151,10 @@ class Run:
         self._answer = Answer()
         self._after_end = []
         self._ended = False
+        if pipeline.think_tags:
+            from bruno_llm_base.think_tags import ThinkTags  # most providers do without
+
+            self._think_tags = ThinkTags()
         self._exchange = Exchange(
             transport, deadline, pipeline.timeouts, pipeline.read_error, pipeline.blot
         )
@@ -200,12 +220,13 @@ class Run:
             if part is NOTHING:
                 continue
             heard = True
+            if self._think_tags is not None:
+                part = self._think_tags.split(part)
             answer.add(part)
             for piece in part.parts:
                 if type(piece) is Text and piece.text:
                     if not self._spoken:
-                        self._spoken = True
-                        self._tell(FirstToken, duration=self._elapsed())
+                        self._speak()
                     yield piece.text
             if part.error is not None:
                 raise exchange.refusal(part.error)
@@ -214,6 +235,19 @@ class Run:
             exchange.expect_end()
         elif heard and answer.begun:
             exchange.expect_more()
+
+    def held_texts(self) -> list[str]:
+        """Return the texts that were held back, now that no more follows."""
+        rest = [] if self._think_tags is None else self._think_tags.rest()
+        self._answer.add(ModelResponse(parts=tuple(rest)))
+        texts = [part.text for part in rest if isinstance(part, Text)]
+        if texts and not self._spoken:
+            self._speak()
+        return texts
+
+    def _speak(self) -> None:
+        self._spoken = True
+        self._tell(FirstToken, duration=self._elapsed())
 
     def delivered(self) -> None:
         """Note that the caller has some of the answer: from now on it is not asked for again."""
@@ -271,6 +305,9 @@ class Run:
         Raises:
             LLMError: It holds an error, or the model stopped with one, or it says nothing.
         """
+        if self._think_tags is not None:
+            response.parts = self._think_tags.split(response).parts
+            response.parts += tuple(self._think_tags.rest())
         self._answer.add(response)
         if response.error is not None:
             raise exchange.refusal(response.error)

@@ -16,7 +16,12 @@ from bruno_llm_base import (
     ServiceUnavailableError,
 )
 
-__all__ = ["read"]
+from bruno_llm_claude.binding import MISMATCH
+
+__all__ = ["MESSAGES", "read"]
+
+MESSAGES = "messages"
+"""The field of the request in which thoughts are that no longer fit what stands before them."""
 
 _BY_CODE: dict[str, type[LLMError]] = {
     "contract_spend_limit_reached": QuotaExceededError,
@@ -78,6 +83,7 @@ def read(data: Json) -> ErrorFacts:
         kind=known,
         message=message,
         code=code or kind,
+        param=MESSAGES if MISMATCH.search(message) else None,
         limit=limit,
         actual=actual,
         request_id=data.get("request_id"),

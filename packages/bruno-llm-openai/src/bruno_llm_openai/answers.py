@@ -14,7 +14,7 @@ from bruno_llm_base import (
     VendorBlock,
 )
 from bruno_llm_base.finish import finish_reason
-from bruno_llm_base.lenient import forgiving, read_arguments, read_text, read_word
+from bruno_llm_base.lenient import forgiving, inner, read_arguments, read_text, read_word
 from bruno_llm_base.values import is_whole
 
 __all__ = [
@@ -142,9 +142,10 @@ def counts(data: Json) -> Any:
     """
     if found := data.get("usage"):
         return found
-    choices = data.get("choices")
-    inner = choices[0] if choices else data.get("x_groq")
-    return inner.get("usage") if isinstance(inner, dict) else None
+    for place in (*(data.get("choices") or ())[:1], data.get("x_groq")):
+        if isinstance(place, dict) and (found := place.get("usage")):
+            return found
+    return None
 
 
 @forgiving
@@ -154,8 +155,8 @@ def usage(counts: Json) -> Usage:
     So they do with rejected predictions, which are billed as output
     (https://platform.openai.com/docs/guides/predicted-outputs).
     """
-    read: dict[str, Any] = counts.get("prompt_tokens_details") or {}
-    written: dict[str, Any] = counts.get("completion_tokens_details") or {}
+    read = inner(counts, "prompt_tokens_details")
+    written = inner(counts, "completion_tokens_details")
     # DeepSeek's own word, which some servers of its models send alone
     # (https://api-docs.deepseek.com/guides/kv_cache)
     cached = read.get("cached_tokens", counts.get("prompt_cache_hit_tokens"))
@@ -183,7 +184,7 @@ def _totals(counts: Json) -> tuple[int | None, int | None, int | None]:
     if not all(is_whole(count, least=0) for count in told) or total <= prompt + completion:
         return prompt, completion, None
     rest = total - prompt - completion
-    heard = (counts.get("prompt_tokens_details") or {}).get("audio_tokens")
+    heard = inner(counts, "prompt_tokens_details").get("audio_tokens")
     if "prompt_audio_seconds" in counts or rest == heard:  # Mistral's own field, often 0
         return prompt + rest, completion, rest
     return prompt, completion + rest, None
