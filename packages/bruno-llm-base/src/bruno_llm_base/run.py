@@ -16,7 +16,7 @@ from bruno_llm_base.exceptions import (
 )
 from bruno_llm_base.exchange import Exchange, Request, opened
 from bruno_llm_base.framing import DONE
-from bruno_llm_base.lenient import UnreadableFieldError
+from bruno_llm_base.lenient import UnreadableFieldError, is_own_mistake
 from bruno_llm_base.limits import Permit
 from bruno_llm_base.observe import (
     AttemptFailed,
@@ -56,6 +56,8 @@ def parsed(parse: Callable[[Json], _T], data: Json) -> _T:
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         # Parsers read foreign documents without a check at every step: whatever does not fit shows
         # as one of these.
+        if is_own_mistake(error):
+            raise
         message = f"the server's answer is not as documented: {_misfit(error, data)}"
         raise InvalidResponseError(message, cause=error) from error
 
