@@ -16,7 +16,7 @@ from bruno_llm_base.exceptions import (
 )
 from bruno_llm_base.exchange import Exchange, Request, opened
 from bruno_llm_base.framing import DONE
-from bruno_llm_base.lenient import UnreadableFieldError
+from bruno_llm_base.lenient import UnreadableFieldError, is_own_mistake
 from bruno_llm_base.limits import Permit
 from bruno_llm_base.observe import (
     AttemptFailed,
@@ -32,7 +32,16 @@ from bruno_llm_base.parts import Text
 from bruno_llm_base.pricing import Tariff
 from bruno_llm_base.retry import next_wait
 from bruno_llm_base.spending import Spending, fill_in
-from bruno_llm_base.types import NOTHING, Answer, Attempt, Json, ModelResponse, Outcome, Usage
+from bruno_llm_base.types import (
+    NOTHING,
+    Answer,
+    Attempt,
+    Json,
+    ModelResponse,
+    Outcome,
+    Usage,
+    checked,
+)
 from bruno_llm_base.values import shown
 
 if TYPE_CHECKING:
@@ -53,11 +62,19 @@ def parsed(parse: Callable[[Json], _T], data: Json) -> _T:
     """
     try:
         return parse(data)
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
-        # Parsers read foreign documents without a check at every step: whatever does not fit shows
-        # as one of these.
-        message = f"the server's answer is not as documented: {_misfit(error, data)}"
-        raise InvalidResponseError(message, cause=error) from error
+    except _MISFITS as error:
+        if is_own_mistake(error):
+            raise
+        raise _unreadable(error, data) from error
+
+
+# Parsers read foreign documents without a check at every step: whatever does not fit shows as these.
+_MISFITS = (LookupError, TypeError, ValueError, AttributeError)
+
+
+def _unreadable(error: Exception, data: Json) -> InvalidResponseError:
+    message = f"the server's answer is not as documented: {_misfit(error, data)}"
+    return InvalidResponseError(message, cause=error)
 
 
 def _misfit(error: Exception, data: Json) -> str:
@@ -94,6 +111,7 @@ class Run:
         "_deadline",
         "_ended",
         "_exchange",
+        "_goes_on",
         "_over",
         "_permits",
         "_pipeline",
@@ -120,6 +138,7 @@ class Run:
         self._spending = Spending(pipeline)
         self._response: ModelResponse | None = None
         self._ended = False
+        self._goes_on = False
         self._spoken = False
         self._think_tags: ThinkTags | None = None
         self._over = False
@@ -150,7 +169,7 @@ class Run:
         self._sent_first = self._sent_first or self._began_attempt
         self._answer = Answer()
         self._after_end = []
-        self._ended = False
+        self._ended = self._goes_on = False
         if pipeline.think_tags:
             from bruno_llm_base.think_tags import ThinkTags  # most providers do without
 
@@ -199,7 +218,7 @@ class Run:
             if limit.counts_time:
                 limit.lower(pipeline.read_limits(exchange.headers))
 
-    def texts(  # noqa: C901 - flat, and fast
+    def texts(  # noqa: C901, PLR0912 - flat, and fast
         self, exchange: Exchange, batch: list[bytes], parse: Callable[[Json], ModelResponse]
     ) -> Iterator[str]:
         """Yield the texts in *batch* one by one, nothing read ahead: what precedes an error counts.
@@ -216,12 +235,20 @@ class Run:
             if document == DONE:
                 self._ended = True
                 continue
-            part = parsed(parse, exchange.read(document))
+            data = exchange.read(document)
+            try:  # as `parsed` does, without the price of a call for every chunk
+                part = checked(parse(data))
+            except _MISFITS as error:
+                if is_own_mistake(error):
+                    raise
+                raise _unreadable(error, data) from error
             if part is NOTHING:
                 continue
             heard = True
             if self._think_tags is not None:
                 part = self._think_tags.split(part)
+            if answer.is_settled and part.parts:
+                self._goes_on = True  # this server says so with every chunk
             answer.add(part)
             for piece in part.parts:
                 if type(piece) is Text and piece.text:
@@ -231,7 +258,7 @@ class Run:
             if part.error is not None:
                 raise exchange.refusal(part.error)
             self._ended = part.is_last
-        if answer.is_settled:
+        if answer.is_settled and not self._goes_on:
             exchange.expect_end()
         elif heard and answer.begun:
             exchange.expect_more()

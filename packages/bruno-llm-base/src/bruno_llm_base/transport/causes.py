@@ -1,5 +1,6 @@
 """What a failed connection failed of."""
 
+from collections.abc import Iterator
 from copy import copy
 
 from bruno_llm_base.exceptions import (
@@ -71,20 +72,52 @@ _CAUSES: dict[str, tuple[type[LLMError], str]] = {
 }
 
 
+# Whose errors are failures of the network, even those that are not in the list above.
+_LIBRARIES = frozenset(
+    (
+        *("aiohttp", "anthropic", "google", "httpcore", "httpcore2", "httpx", "httpx2"),
+        *("httpx_aiohttp", "openai", "socket", "ssl"),
+    )
+)
+
+
 def transport_error(error: Exception) -> LLMError:
     """Return ours for what a transport raised: the innermost cause that is known decides.
 
-    An error of ours that an SDK has wrapped is returned as it was. One of no known kind is not
-    retried: it may as well be a defect.
+    An error of ours that an SDK has wrapped is returned as it was. One of the libraries' of no known
+    kind is not retried: it may as well be a defect.
+
+    Raises:
+        Exception: It is no failure of the network but a mistake, in a client of the user's, say.
     """
-    found: tuple[type[LLMError], str] = (LLMError, f"unexpected {type(error).__name__}")
-    seen: set[int] = set()
-    inner: BaseException | None = error
-    while inner is not None and id(inner) not in seen:
-        seen.add(id(inner))
+    found: tuple[type[LLMError], str] | None = None
+    innermost = error
+    for inner in _causes(error):
         if isinstance(inner, LLMError):
             return copy(inner)  # itself, it would be raised from what it is the cause of
         found = _CAUSES.get(type(inner).__name__, found)
-        inner = inner.__cause__ or inner.__context__
+        innermost = inner
+    if found is None:
+        if not _is_the_networks(innermost):
+            raise innermost
+        found = LLMError, f"unexpected {type(error).__name__}"
     kind, message = found
     return kind(message, code=_CODES.get(message), cause=error)
+
+
+def _causes(error: Exception) -> Iterator[Exception]:
+    """Yield *error* and what it was raised from.
+
+    What a library was handling meanwhile counts as a cause too, but not what its caller was.
+    """
+    seen: set[int] = set()
+    inner: BaseException | None = error
+    while isinstance(inner, Exception) and id(inner) not in seen:
+        seen.add(id(inner))
+        yield inner
+        context = inner.__context__
+        inner = inner.__cause__ or (context if _is_the_networks(context) else None)
+
+
+def _is_the_networks(error: BaseException | None) -> bool:
+    return isinstance(error, OSError) or type(error).__module__.partition(".")[0] in _LIBRARIES

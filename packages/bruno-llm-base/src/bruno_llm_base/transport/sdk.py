@@ -33,7 +33,7 @@ class SdkTransport:
         *,
         stream_type: Any,
         status_error: type[Exception],
-        headers: Callable[[Json], Mapping[str, str]] | None,
+        headers: Callable[[Json], Mapping[str, str]] | None = None,
         owned: bool,
     ) -> None:
         """Take the parts of the SDK; the base imports none.
