@@ -1,6 +1,7 @@
 """Reading what servers send where they mean it well: one odd field costs at most itself."""
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -10,6 +11,7 @@ __all__ = [
     "UnreadableFieldError",
     "forgiving",
     "inner",
+    "is_own_mistake",
     "read_arguments",
     "read_models",
     "read_text",
@@ -32,6 +34,21 @@ _SHAPES: dict[type, str] = {
     list: "a list",
     type(None): "missing",
 }
+
+
+_WRONG_CALL = re.compile(r"\(\) (?:got|missing|takes) ")
+
+
+def is_own_mistake(error: Exception) -> bool:
+    """Whether *error*, which a parser raised, says nothing of the document that it was reading.
+
+    No document makes a parser call a function with the wrong arguments, or ask for an attribute
+    that no value of JSON has.
+    """
+    if isinstance(error, AttributeError):
+        name = str(error.name)
+        return type(error.obj) not in _SHAPES or not any(hasattr(kind, name) for kind in _SHAPES)
+    return isinstance(error, TypeError) and _WRONG_CALL.search(str(error)) is not None
 
 
 class UnreadableFieldError(ValueError):
