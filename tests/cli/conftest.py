@@ -59,6 +59,7 @@ def openai(monkeypatch):
     with FakeOpenAI() as server:
         monkeypatch.setenv("OPENAI_BASE_URL", f"{server.address}/v1")
         monkeypatch.setenv("OPENAI_API_KEY", server.api_key)
+        monkeypatch.setenv("BRUNO_LLM_OPENAI_PRICE_NAME", "openai")  # what it stands for
         yield server
 
 
@@ -67,6 +68,7 @@ def claude(monkeypatch):
     with FakeClaude() as server:
         monkeypatch.setenv("ANTHROPIC_BASE_URL", server.address)
         monkeypatch.setenv("ANTHROPIC_API_KEY", server.api_key)
+        monkeypatch.setenv("BRUNO_LLM_CLAUDE_PRICE_NAME", "anthropic")
         yield server
 
 

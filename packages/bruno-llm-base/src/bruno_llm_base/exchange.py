@@ -4,6 +4,7 @@ import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakSet
 
 from jiter import from_json
 
@@ -19,8 +20,16 @@ from bruno_llm_base.exceptions import (
 from bruno_llm_base.failures import ErrorFacts, error_from, request_id
 from bruno_llm_base.policies import Timeouts
 from bruno_llm_base.tokens import estimate_conversation, estimate_tokens
-from bruno_llm_base.transport import UNREACHABLE, Reply, Transport, transport_error
-from bruno_llm_base.types import Json
+from bruno_llm_base.transport import (
+    CONNECT_TIMEOUT,
+    DROPPED,
+    UNREACHABLE,
+    Connection,
+    Reply,
+    Transport,
+    transport_error,
+)
+from bruno_llm_base.types import Json, Outcome
 
 if TYPE_CHECKING:
     from bruno_llm_base.cost.labels import Labels
@@ -33,6 +42,10 @@ _DRAIN_SECONDS, _DRAIN_READS = 0.1, 64
 _END_SECONDS = 2.0
 _NO_STREAM = ("application/json", "text/html")
 _TOOL_TOKENS = 2_000
+
+_UNANSWERED = (InvalidResponseError, LLMTimeoutError, StreamError)
+_has_answered: WeakSet[Transport] = WeakSet()
+"""The transports that do not tell of their connections, and have been answered before."""
 
 ReadError = Callable[[int, Mapping[str, str], Json], ErrorFacts]
 """Reads a vendor's error document, given the HTTP status and headers."""
@@ -110,8 +123,7 @@ class Exchange:
 
     Attributes:
         request_id: The server's name for the request.
-        sent: Whether the server may have seen the request.
-        refused: Whether the server has answered with an error.
+        outcome: How far it has come, as far as that is known without reading the answer.
     """
 
     __slots__ = (
@@ -121,14 +133,14 @@ class Exchange:
         "_reply",
         "_timeouts",
         "_transport",
-        "refused",
+        "outcome",
         "request_id",
-        "sent",
     )
 
     def __init__(
         self,
         transport: Transport,
+        deadline: Deadline,
         timeouts: Timeouts,
         read_error: ReadError,
         blot: Callable[[Any], Any],
@@ -137,12 +149,12 @@ class Exchange:
         self._blot = blot
         self._timeouts = timeouts
         self._read_error = read_error
-        self._deadline = Deadline(timeouts.total)
+        self._deadline = deadline
+        self._deadline.begin(timeouts.total)
         self._deadline.arm(timeouts.first_token, "first token")
         self._reply: Reply | None = None
         self.request_id: str | None = None
-        self.sent = False
-        self.refused = False
+        self.outcome = Outcome.NOT_SENT
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -235,9 +247,39 @@ class Exchange:
             await self._reply.aclose()
 
     async def _fetch(self, request: Request) -> Reply:
-        self.sent = True  # until we hear that there was no connection
-        self._reply = await self._transport.send(request.method, request.path, request.body)
-        return self._reply
+        self.outcome = Outcome.NO_ANSWER  # until we hear better
+        transport = self._transport
+        with Connection() as connection:
+            try:
+                reply = await transport.send(request.method, request.path, request.body)
+            except BaseException as error:
+                self.outcome = self._outcome_of(error, connection)
+                raise
+        if connection.is_reused is None:
+            _has_answered.add(transport)
+        self._reply = reply
+        return reply
+
+    def _outcome_of(self, error: BaseException, connection: Connection) -> Outcome:
+        """Return how far a request came that got no answer, but *error*.
+
+        A server closes connections that are idle. One that breaks off before the first byte of an
+        answer was most likely closed before the request arrived, if it had been used before.
+        """
+        if connection.is_open is False:
+            return Outcome.NOT_SENT
+        if not isinstance(error, Exception):
+            return Outcome.NO_ANSWER
+        ours = transport_error(error)
+        if ours.code == UNREACHABLE:
+            return Outcome.NOT_SENT
+        if ours.code == DROPPED:
+            is_reused = connection.is_reused
+            if is_reused is None:
+                is_reused = self._transport in _has_answered
+            return Outcome.NOT_SENT if is_reused else Outcome.NO_ANSWER
+        is_told = isinstance(error, LLMError) and not isinstance(error, _UNANSWERED)
+        return Outcome.REFUSED if is_told else Outcome.NO_ANSWER  # as a mock does
 
     async def _bounded(self, awaitable: Awaitable[_T]) -> _T:
         try:
@@ -250,10 +292,8 @@ class Exchange:
 
     def _failed(self, error: Exception) -> LLMError:
         ours = transport_error(error)
-        if ours.code == UNREACHABLE:
-            self.sent = False
-            if isinstance(ours, LLMTimeoutError) and self._timeouts.connect is not None:
-                ours.message = f"no connection within {self._timeouts.connect} s"
+        if ours.message == CONNECT_TIMEOUT and self._timeouts.connect is not None:
+            ours.message = f"no connection within {self._timeouts.connect} s"
         return ours
 
     def _sent(self) -> Reply:
@@ -264,7 +304,7 @@ class Exchange:
     def refusal(self, data: Json) -> LLMError:
         """Return the error that the document *data* stands for."""
         reply = self._sent()
-        self.refused = True
+        self.outcome = Outcome.REFUSED
         data = self._blot(data)  # some servers repeat what they were sent, the key as well
         try:
             facts = self._read_error(reply.status_code, reply.headers, data)

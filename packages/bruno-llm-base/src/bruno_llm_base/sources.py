@@ -158,7 +158,9 @@ class Variables:
         return found
 
 
-_ANY = ("api_key", "base_url", "max_retries", "model", "provider", "timeout")
+_ANY = (
+    *("api_key", "base_url", "free", "max_retries", "model", "price_name", "provider", "timeout"),
+)
 CHAT = Variables(
     (*_ANY, "max_tokens", "seed", "stop", "strict", "system_prompt", "temperature", "top_p")
 )

@@ -17,6 +17,7 @@ from bruno_llm_base import (
 )
 from bruno_llm_base.finish import finish_reason
 from bruno_llm_base.lenient import forgiving, inner, read_arguments, read_text, read_word
+from bruno_llm_base.pricing import reported_cost
 
 __all__ = ["API", "CITATIONS", "block", "delta", "end", "start"]
 
@@ -102,7 +103,10 @@ def end(stop: Json, counts: Json | None) -> ModelResponse:
     category = details.get("category") if isinstance(details, dict) else None
     reason: FinishReason | None = finish_reason(word)
     return ModelResponse(
-        finish_reason=reason, finish_detail=read_word(category) or word, usage=_total(counts or {})
+        finish_reason=reason,
+        finish_detail=read_word(category) or word,
+        usage=_total(counts or {}),
+        reported_cost=reported_cost(counts or {}),
     )
 
 
@@ -128,9 +132,7 @@ def _total(counts: Json) -> Usage:
     usage = Usage(
         output_tokens=counts.get("output_tokens"), reasoning_tokens=details.get("thinking_tokens")
     )
-    # a stream's end may leave out the input, or parts of it: then what its start said holds
-    complete = all(counts.get(name) is not None for name in _INPUT)
-    return _input(counts) + usage if complete else usage
+    return _input(counts).updated(usage)  # a stream's end may leave out the input, or parts of it
 
 
 def _with_compaction(counts: Json) -> Json:

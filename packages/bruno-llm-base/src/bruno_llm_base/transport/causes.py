@@ -10,7 +10,7 @@ from bruno_llm_base.exceptions import (
     ServiceUnavailableError,
 )
 
-__all__ = ["DROPPED", "UNREACHABLE", "transport_error"]
+__all__ = ["CONNECT_TIMEOUT", "DROPPED", "UNREACHABLE", "transport_error"]
 
 DROPPED = "connection_dropped"
 """The code of an error that ended a connection before there was an answer."""
@@ -18,13 +18,16 @@ DROPPED = "connection_dropped"
 UNREACHABLE = "unreachable"
 """The code of an error before anything was sent."""
 
+CONNECT_TIMEOUT = "no connection within the time allowed"
+"""What is said of a server that takes too long to be reached."""
+
 _UNREACHABLE = "the server cannot be reached"
 _DROPPED = "the connection broke off"
 _TLS = "the server's certificate was refused"
-_CONNECT_TIMEOUT = "no connection within the time allowed"
+_POOL_TIMEOUT = "no free connection within the time allowed"
 _NO_PROXY, _PROXY_REFUSED = "the proxy cannot be reached", "the proxy refused"
 _CODES = {_DROPPED: DROPPED} | dict.fromkeys(
-    (_UNREACHABLE, _TLS, _CONNECT_TIMEOUT, _NO_PROXY, _PROXY_REFUSED), UNREACHABLE
+    (_UNREACHABLE, _TLS, CONNECT_TIMEOUT, _POOL_TIMEOUT, _NO_PROXY, _PROXY_REFUSED), UNREACHABLE
 )
 
 # By class name, so that no HTTP library is imported to ask. Wrappers are not listed: httpx-aiohttp
@@ -42,9 +45,9 @@ _CAUSES: dict[str, tuple[type[LLMError], str]] = {
     "gaierror": (ServiceUnavailableError, _UNREACHABLE),
     "ConnectionRefusedError": (ServiceUnavailableError, _UNREACHABLE),
     "ConnectError": (ServiceUnavailableError, _UNREACHABLE),
-    "ConnectionTimeoutError": (LLMTimeoutError, _CONNECT_TIMEOUT),
-    "ConnectTimeout": (LLMTimeoutError, _CONNECT_TIMEOUT),
-    "PoolTimeout": (LLMTimeoutError, "no free connection within the time allowed"),
+    "ConnectionTimeoutError": (LLMTimeoutError, CONNECT_TIMEOUT),
+    "ConnectTimeout": (LLMTimeoutError, CONNECT_TIMEOUT),
+    "PoolTimeout": (LLMTimeoutError, _POOL_TIMEOUT),
     "SocketTimeoutError": (LLMTimeoutError, "no data within the time allowed"),
     "ServerTimeoutError": (LLMTimeoutError, "no data within the time allowed"),
     "ReadTimeout": (LLMTimeoutError, "no data within the time allowed"),
