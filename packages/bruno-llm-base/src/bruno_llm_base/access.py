@@ -10,7 +10,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from pydantic import SecretStr
 
-from bruno_llm_base.config import Basics, checked_key, checked_url, public_url
+from bruno_llm_base.config import Basics, checked_key, checked_url, public_url, unquoted
 from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.vendor import Vendor
 
@@ -128,7 +128,7 @@ def _base_url(vendor: Vendor, settings: Basics) -> str | None:
     if settings.base_url is not None:
         return checked_url("base_url", settings.base_url)
     variable = vendor.base_url_env
-    value = os.environ.get(variable, "").strip() if variable else ""
+    value = unquoted(os.environ.get(variable, "")) if variable else ""
     return checked_url(str(variable), vendor.read_address(value)) if value else None
 
 
@@ -136,6 +136,6 @@ def _key(vendor: Vendor, settings: Basics) -> tuple[SecretStr | None, str | None
     if settings.api_key is not None:
         return checked_key("api_key", settings.api_key.get_secret_value()), "api_key"
     for variable in vendor.api_key_env:
-        if value := os.environ.get(variable, "").strip():
+        if value := unquoted(os.environ.get(variable, "")):
             return checked_key(variable, value), variable
     return None, None
