@@ -9,7 +9,7 @@ from bruno_llm_base.config import unquoted
 __all__ = ["read"]
 
 _FORM = re.compile(
-    r"(?:(?P<scheme>https?)://)?(?P<host>\[[^]]*\]|[^:/@]*)(?::(?P<port>[^:/@]*))?(?P<path>/[^@]*)?",
+    r"(?:(?P<scheme>https?)://)?(?!\w+:/)(?P<host>\[[^]]*\]|[^:/@]*)(?::(?P<port>[^:/@]*))?(?P<path>/[^@]*)?",
     re.IGNORECASE,
 )
 _THIS_MACHINE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 - read
