@@ -4,13 +4,11 @@ The SDK builds the URL, the headers and the credentials, and keeps the connectio
 ourselves, because building its typed objects costs ten times more than all the rest.
 """
 
-import inspect
 import json
 import sys
 from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
-from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.framing import sse
 from bruno_llm_base.transport.bounds import bounded
 from bruno_llm_base.transport.connection import watched
@@ -73,11 +71,6 @@ class SdkTransport:
         """
         client = access.client
         owned = client is None
-        if not owned and not inspect.iscoroutinefunction(client.post):
-            raise ConfigurationError(
-                f"client is a {type(client).__name__}: give an asynchronous one, such as"
-                f" {client_type.__name__}"
-            )
         if owned:
             from bruno_llm_base.transport.cookies import cookie_jar  # it loads all of http.client
 
