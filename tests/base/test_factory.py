@@ -220,6 +220,17 @@ def test_generic_variables_of_another_provider_do_not_count(monkeypatch):
     assert LLMFactory.from_env("openai").model == OpenAIProvider.default_model
 
 
+def test_variables_are_read_without_the_quotes_of_a_file(monkeypatch):
+    monkeypatch.setenv("BRUNO_LLM_PROVIDER", '"ollama"')
+    monkeypatch.setenv("BRUNO_LLM_MODEL", " 'mistral'\n")
+    monkeypatch.setenv("BRUNO_LLM_TEMPERATURE", '"0.5"')
+    monkeypatch.setenv("BRUNO_LLM_BASE_URL", '""')
+    monkeypatch.setenv("BRUNO_LLM_SYSTEM_PROMPT", '"Yes" or "no"')
+    llm = LLMFactory.from_env()
+    assert (llm.name, llm.model) == ("ollama", "mistral")
+    assert llm.get_system_prompt() == '"Yes" or "no"'
+
+
 @pytest.mark.parametrize(
     ("misspelt", "meant"),
     [

@@ -68,7 +68,7 @@ async def test_a_client_of_another_kind_is_refused_with_what_to_give(kind, name,
     good, bad = clients
     others = [client for other, each in good.items() if other != name for client in each]
     for client in [*others, *bad]:
-        with pytest.raises(ConfigurationError, match="client is .*: give an async.* made by") as e:
+        with pytest.raises(ConfigurationError, match=r"client is .*: give an async.* made by") as e:
             kind(client=client)
         assert "a-test-key" not in str(e.value)
 

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 from bruno_core.models.config import BrunoConfig, LLMConfig
 
+from bruno_llm_base.config import unquoted
 from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.types import Json
 from bruno_llm_base.values import shown
@@ -31,6 +32,7 @@ _NUMBERS: dict[str, Callable[[str], int | float]] = {
     "timeout": float,
 }
 _PREFIX = "BRUNO_LLM_"
+_TEXTS = ("stop", "system_prompt")  # in which quotes and spaces may be meant
 
 
 def from_config(config: LLMConfig | BrunoConfig | Mapping[str, Any]) -> Json:
@@ -155,8 +157,8 @@ class Variables:
         for field in self.fields:
             variable = prefix + field.upper()
             value = os.environ.get(variable, "")
-            if value.strip():
-                found[field] = _converted(variable, field, value)
+            if plain := unquoted(value):
+                found[field] = _converted(variable, field, value if field in _TEXTS else plain)
         return found
 
 
