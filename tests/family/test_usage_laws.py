@@ -203,20 +203,26 @@ def test_addition_is_that_of_numbers(a, b, c):
 
 
 @st.composite
-def reports(draw):
-    """Reports of one request: none tells of the cache without the input."""
-    usage = draw(usages)
-    if usage.input_tokens is None:
-        return replace(usage, cache_read_tokens=None, cache_write_tokens=None)
-    return usage
+def reports(draw, cached):
+    """Return a report of a request, which tells of the cache with the input or not at all."""
+    usage, tells = draw(usages), draw(cached)
+    told = tells and usage.input_tokens is not None
+    kept = {
+        name: draw(counts) if told else None for name in ("cache_read_tokens", "cache_write_tokens")
+    }
+    return replace(usage, **kept)
 
 
-@given(reports())
-def test_updating_has_an_identity(a):
+@pytest.mark.parametrize("cached", [True, False])
+@given(data=st.data())
+def test_updating_is_associative_with_an_identity(cached, data):
+    # a server that tells of the cache once in a while is read from left to right
+    a, b, c = (data.draw(reports(st.just(cached))) for _ in range(3))
+    assert a.updated(b).updated(c) == a.updated(b.updated(c))
     assert a.updated(Usage()) == Usage().updated(a) == a
 
 
-@given(reports(), reports())
+@given(reports(st.booleans()), reports(st.booleans()))
 def test_the_later_report_wins_where_it_says_something(a, b):
     both = a.updated(b)
     for name, count in asdict(b).items():

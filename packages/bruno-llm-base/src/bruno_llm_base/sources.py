@@ -84,7 +84,7 @@ def from_file(path: Path) -> Json:
     if reader is None:
         raise ConfigurationError(f"{path} is of no known format: use {', '.join(readers)}")
     try:
-        data = reader(path.read_text(encoding="utf-8"))
+        data = reader(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be read: {error.strerror}", cause=error) from error
     except (ValueError, RecursionError, yaml.YAMLError) as error:

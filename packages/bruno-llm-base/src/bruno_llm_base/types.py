@@ -102,9 +102,11 @@ class Usage:
         the cached parts that an earlier report had: some servers leave them out at the end, of the
         total as well.
         """
+        if self is _NO_USAGE:
+            return later
         ours, news = _counts(self), _counts(later)
         for our, new in zip(ours, news, strict=True):
-            if our is not None and not new and (our or new is None):
+            if not new and our is not None and (our or new is None):
                 break
         else:
             return later  # it reports all that we do: some vendors count anew with every chunk
@@ -356,9 +358,11 @@ def checked(part: _Response) -> _Response:
         TypeError: Some of it is something else, because the server sent something else.
     """
     for piece in part.parts:
-        if type(piece) is Text and type(piece.text) is str and piece.index is None:
-            continue  # nearly all are of this sort
-        _check_part(piece)
+        index = piece.index
+        if type(piece) is not Text or type(piece.text) is not str:
+            _check_part(piece)
+        elif index is not None and type(index) is not int:
+            raise TypeError("index")
     if part.usage is not _NO_USAGE:
         counts = _counts(part.usage)
         for count in counts:
@@ -366,7 +370,13 @@ def checked(part: _Response) -> _Response:
                 sound = [_whole(count) for count in counts]
                 part.usage = Usage(**dict(zip(_COUNTS, sound, strict=True)))
                 break
-    if not _are_words(part.model, part.id, part.finish_detail):
+    # spelled out, since it runs for every chunk
+    name, model, detail = part.id, part.model, part.finish_detail
+    if (
+        (name is not None and type(name) is not str)
+        or (model is not None and type(model) is not str)
+        or (detail is not None and type(detail) is not str)
+    ):
         raise TypeError("name")
     return part
 
@@ -378,13 +388,6 @@ def _whole(count: object) -> int | None:
     if isinstance(count, float) and count.is_integer():
         count = int(count)
     return count if isinstance(count, int) and is_whole(count, least=0) else None
-
-
-def _are_words(*values: object) -> bool:
-    for value in values:  # noqa: SIM110 - it runs for every chunk, and `all` costs three times more
-        if value is not None and type(value) is not str:
-            return False
-    return True
 
 
 def _check_part(part: Part) -> None:
@@ -403,5 +406,5 @@ def _check_part(part: Part) -> None:
         case _:
             raise TypeError(type(part).__name__)
     index_is_sound = part.index is None or type(part.index) is int
-    if not index_is_sound or not _are_words(*words):
+    if not index_is_sound or not all(isinstance(word, str) for word in words):
         raise TypeError(type(part).__name__)

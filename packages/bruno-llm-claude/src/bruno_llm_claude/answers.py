@@ -79,9 +79,12 @@ def _tool_call(index: int, content: Json, *, whole: bool) -> ToolCall:
 
 def delta(index: int, piece: Json) -> ModelResponse:
     """Return a piece of a streamed block."""
+    text = piece.get("text")
+    if type(text) is str:  # nearly every event of a stream is of this sort
+        return ModelResponse(parts=(Text(text, index),))
     match piece.get("type"):
         case "text_delta":
-            part: Part = Text(read_text(piece.get("text"), "text"), index)
+            part: Part = Text(read_text(text, "text"), index)
         case "thinking_delta":
             part = Reasoning(read_text(piece.get("thinking"), "thinking"), None, index)
         case "signature_delta":

@@ -184,7 +184,7 @@ def _totals(counts: Json) -> tuple[int | None, int | None, int | None]:
     if not all(is_whole(count, least=0) for count in told) or total <= prompt + completion:
         return prompt, completion, None
     rest = total - prompt - completion
-    heard = (counts.get("prompt_tokens_details") or {}).get("audio_tokens")
+    heard = inner(counts, "prompt_tokens_details").get("audio_tokens")
     if "prompt_audio_seconds" in counts or rest == heard:  # Mistral's own field, often 0
         return prompt + rest, completion, rest
     return prompt, completion + rest, None

@@ -72,7 +72,7 @@ class OpenAIProvider(OpenAIVendor, BaseProvider):
         delta = choice.get("delta")
         text = delta.get("content") if delta else None
         # nearly every document of a stream holds one text and nothing else
-        if text and len(delta) == 1 and type(text) is str and not choice.get("finish_reason"):
+        if text and type(text) is str and _is_plain(data, choice, delta):
             return ModelResponse(
                 parts=(Text(text),), model=data.get("model") or None, id=data.get("id") or None
             )
@@ -125,3 +125,10 @@ class OpenAIProvider(OpenAIVendor, BaseProvider):
             renamed = {"max_tokens": "max_completion_tokens"}
             return {renamed.get(name, name): value for name, value in body.items()}
         return super().respell(body, code, field)
+
+
+def _is_plain(data: Json, choice: Json, delta: Json) -> bool:
+    """Whether a document of a stream says nothing but a text, and who says it."""
+    if len(delta) > 1 + ("role" in delta) or choice.get("finish_reason"):
+        return False
+    return data.get("usage") is None and "error" not in choice and "usage" not in choice
