@@ -71,7 +71,7 @@ class Core(Vendor):
         rate_limit: RateLimit | None = None,
         timeouts: Timeouts | None = None,
         cost: "CostTracker | None" = None,
-        budget: "Budget | None" = None,
+        budget: "Budget | Sequence[Budget] | None" = None,
         observers: Sequence[Observer] = (),
         timeout: float | None = None,
         max_retries: int | None = None,
