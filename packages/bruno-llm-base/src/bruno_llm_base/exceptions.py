@@ -22,6 +22,9 @@ Every error is bruno-core's `LLMError`, so code written against bruno-core catch
     |- CircuitOpenError             a failing provider is left alone for a while
     '- AllProvidersFailedError      of several providers none could answer: see `errors`
 
+A mistake in a program is none of them: reading a stream twice, or calling a provider outside of
+asyncio, is a RuntimeError, and what a hook of the user's raises comes out as it is.
+
 Errors pickle, so they survive worker processes, and neither their text nor their attributes hold a
 key, a prompt or (but for `partial`) an answer.
 """
