@@ -255,8 +255,9 @@ async def test_a_stream_that_is_left_costs_what_it_said(kind, server):
 
 async def test_a_cancelled_call_is_booked_by_its_input(kind, server):
     costs = tracker()
-    server.say(Fault(then="stall"))
     async with kind(**server.connection(), cost=costs) as llm:
+        await llm.list_models()  # loads the SDK, which may take longer than the time allowed below
+        server.say(Fault(then="stall"))
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.3):
                 await llm.generate("hi", max_tokens=99)
