@@ -109,7 +109,8 @@ async def test_what_goes_wrong_inside_a_stream(server: FakeGemini, llm: GeminiPr
 
 
 async def test_the_server_sees_that_we_leave(server: FakeGemini, llm: GeminiProvider) -> None:
-    server.say(FakeAnswer(text="word " * 20_000))
+    # slowly: a server that has said all sees nobody leave
+    server.say(Fault(FakeAnswer(text="word " * 1_000), between_events=0.02))
     async for _ in llm.stream("x"):
         break
     assert await asyncio.to_thread(server.received[-1].left.wait, 10.0)
