@@ -1,6 +1,7 @@
 """One attempt of a request: on the wire, within its time limits, with errors of ours only."""
 
 import json
+from codecs import BOM_UTF8
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -9,6 +10,8 @@ from jiter import from_json
 
 from bruno_llm_base.conversation import Conversation
 from bruno_llm_base.deadline import Deadline
+from bruno_llm_base.error_documents import is_error, is_page, plain_text
+from bruno_llm_base.error_kinds import read_error_document
 from bruno_llm_base.exceptions import (
     InvalidResponseError,
     LLMError,
@@ -20,7 +23,7 @@ from bruno_llm_base.failures import ErrorFacts, error_from, request_id
 from bruno_llm_base.policies import Timeouts
 from bruno_llm_base.tokens import estimate_conversation, estimate_tokens
 from bruno_llm_base.transport import UNREACHABLE, Reply, Transport, transport_error
-from bruno_llm_base.types import Json
+from bruno_llm_base.types import Json, ModelResponse
 
 if TYPE_CHECKING:
     from bruno_llm_base.cost.labels import Labels
@@ -30,8 +33,9 @@ __all__ = ["Exchange", "ReadError", "Request", "opened"]
 
 _T = TypeVar("_T")
 _DRAIN_SECONDS, _DRAIN_READS = 0.1, 64
-_NO_STREAM = ("application/json", "text/html")
+_WHOLE = ("application/json", "text/html", "text/plain")
 _TOOL_TOKENS = 2_000
+_LONGEST_QUOTE = 200
 
 ReadError = Callable[[int, Mapping[str, str], Json], ErrorFacts]
 """Reads a vendor's error document, given the HTTP status and headers."""
@@ -52,6 +56,7 @@ class Request:
         texts: What is to be embedded; none for requests that do not embed.
         labels: What its cost is booked under.
         unlisted: The field for which the vendor charges what no list of prices tells, if any.
+        whole: Reads an answer that comes as a whole, for servers that do not stream.
         fit: Returns the request as it fits the context window, where that is in doubt; is given
             the request, since holding it would make a cycle, and whom to tell.
     """
@@ -66,6 +71,7 @@ class Request:
     texts: Sequence[str] = ()
     labels: "Labels | None" = None
     unlisted: str | None = None
+    whole: Callable[[Json], ModelResponse] | None = None
     fit: "Callable[[Request, Tell], Awaitable[Request]] | None" = None
 
     @property
@@ -114,12 +120,14 @@ class Exchange:
     """
 
     __slots__ = (
+        "_ahead",
         "_blot",
         "_deadline",
         "_read_error",
         "_reply",
         "_timeouts",
         "_transport",
+        "_whole",
         "refused",
         "request_id",
         "sent",
@@ -139,6 +147,8 @@ class Exchange:
         self._deadline = Deadline(timeouts.total)
         self._deadline.arm(timeouts.first_token, "first token")
         self._reply: Reply | None = None
+        self._ahead: list[bytes] = []
+        self._whole: Callable[[Json], ModelResponse] | None = None
         self.request_id: str | None = None
         self.sent = False
         self.refused = False
@@ -156,24 +166,39 @@ class Exchange:
             stream: Whether the answer is to be read piece by piece.
 
         Raises:
-            LLMError: The server cannot be reached, refuses, takes too long, or does not stream.
+            LLMError: The server cannot be reached, refuses, or takes too long.
         """
         reply = await self._bounded(self._fetch(request))
         self.request_id = self._blot(request_id(reply.headers))
         if not 200 <= reply.status_code < 300:
-            body = await self._bounded(reply.read())
-            raise self._refusal(_object(body) or {})
-        if stream and reply.headers.get("content-type", "").startswith(_NO_STREAM):
-            await self.document()  # which may be the server's word for an error
-            raise InvalidResponseError("the server answered as a whole what was to be streamed")
+            raise self.refusal(_said(await self._bounded(reply.read())))
+        self._whole = request.whole
+        if stream and reply.headers.get("content-type", "").startswith(_WHOLE):
+            await self._look_ahead()
 
-    async def document(self) -> Json:
-        """Return the whole answer.
+    async def _look_ahead(self) -> None:
+        """Read what may be no stream until it is known to be one, or an answer.
 
         Raises:
-            LLMError: It does not come, is an error, or is not a JSON object.
+            LLMError: It is an error, or neither.
         """
-        return self.read(await self._bounded(self._sent().read()))
+        while not self._ahead:
+            batch = await self.batch()
+            if batch is None:
+                return
+            self._ahead = batch
+        data = self.read(self._ahead[0])
+        if self._whole is not None and self._sent().whole:
+            self.parsed(self._whole, data)
+
+    async def document(self) -> Json:
+        """Return the whole answer; a bare list is its `data`.
+
+        Raises:
+            LLMError: It does not come, is an error, or is no JSON.
+        """
+        body = await self._bounded(self._sent().read())
+        return self.read(body.removeprefix(BOM_UTF8), bare_list=True)
 
     async def batch(self) -> list[bytes] | None:
         """Return the documents of the next network read, or None at the end of the body.
@@ -182,6 +207,9 @@ class Exchange:
             StreamError: The connection broke off.
             LLMTimeoutError: Nothing came in time.
         """
+        if self._ahead:
+            batch, self._ahead = self._ahead, []
+            return batch
         try:
             with self._deadline:
                 return await anext(self._sent())
@@ -192,18 +220,65 @@ class Exchange:
         except Exception as error:
             raise _broken_off(error) from error
 
-    def read(self, document: bytes) -> Json:
+    def read(self, document: bytes, *, bare_list: bool = False) -> Json:
         """Return *document* as JSON.
+
+        Args:
+            document: What the server has said.
+            bare_list: Whether it may be a list, which becomes the field `data`.
 
         Raises:
             LLMError: It is the server's word for an error, or not a JSON object.
         """
-        data = _object(document)
-        if data is None:
-            raise InvalidResponseError("the server's answer is not a JSON object")
+        try:
+            data = from_json(document)
+        except ValueError:
+            raise self._unreadable(document) from None
+        if not isinstance(data, dict):
+            return self._read_list(data, bare_list=bare_list)
         if data.get("error"):
-            raise self._refusal(data)
+            raise self.refusal(data)
         return data
+
+    def _read_list(self, data: object, *, bare_list: bool) -> Json:
+        rows = data if isinstance(data, list) else []
+        if any(isinstance(row, dict) and row.get("error") for row in rows):
+            raise self.refusal(rows)
+        if not isinstance(data, list) or not bare_list:
+            raise InvalidResponseError("the server's answer is not a JSON object")
+        return {"data": rows}
+
+    def parsed(self, parse: Callable[[Json], _T], data: Json) -> _T:
+        """Return what *parse* makes of *data*.
+
+        Raises:
+            LLMError: It is an error in a spelling of its own, or nothing can be made of it.
+        """
+        try:
+            item = parse(data)
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            # Parsers read foreign documents without a check at every step: whatever does not fit shows
+            # as one of these. The error's own text may quote the answer, so it stays in the cause.
+            if is_error(data, readable=False):
+                raise self.refusal(data) from error
+            message = f"the server's answer is not as documented ({type(error).__name__})"
+            raise InvalidResponseError(message, cause=error) from error
+        if isinstance(item, ModelResponse) and not item.text:
+            return self._looked_at_again(item, parse, data)
+        return item
+
+    def _looked_at_again(self, item: _T, parse: Callable[[Json], Any], data: Json) -> _T:
+        """Return *item*, which holds no text, unless *data* is an error or a whole answer.
+
+        Raises:
+            LLMError: It is an error.
+        """
+        if is_error(data, readable=True):
+            raise self.refusal(data)
+        if self._whole is not None and parse != self._whole and self._sent().whole:
+            whole: Any = self.parsed(self._whole, data)
+            return whole
+        return item
 
     def expect_more(self) -> None:
         """Start waiting for the next sign of an answer that has begun."""
@@ -256,16 +331,33 @@ class Exchange:
             raise RuntimeError("send() comes first")
         return self._reply
 
-    def _refusal(self, data: Json) -> LLMError:
+    def refusal(self, said: object) -> LLMError:
+        """Return the error that *said*, any JSON or text, stands for."""
         reply = self._sent()
         self.refused = True
+        data = said if isinstance(said, dict) else {"error": said}
         data = self._blot(data)  # some servers repeat what they were sent, the key as well
         try:
             facts = self._read_error(reply.status_code, reply.headers, data)
         except (LookupError, TypeError, ValueError, AttributeError):
-            facts = ErrorFacts()  # no document that we know: the status decides
+            facts = read_error_document(reply.status_code, data)  # no document that the vendor knows
         facts = replace(facts, request_id=facts.request_id or self.request_id)
         return error_from(facts, reply.status_code, reply.headers)
+
+    def _unreadable(self, document: bytes) -> LLMError:
+        """Return the error for *document*, which is no JSON: a page, or words for what is wrong."""
+        text = document.decode(errors="replace")
+        words = self._blot(plain_text(text))[:_LONGEST_QUOTE]
+        if is_page(text):
+            return InvalidResponseError(
+                f"the server answered with a web page, not with JSON: {words!r}; check base_url, and"
+                " whether a proxy or a login page stands in between"
+            )
+        if not words or text.lstrip()[:1] in ("{", "[", '"'):
+            return InvalidResponseError("the server's answer is not a JSON object")
+        if read_error_document(self._sent().status_code, text).kind is not None:
+            return self.refusal(text)
+        return InvalidResponseError(f"the server's answer is not JSON: {words!r}")
 
 
 def _broken_off(error: Exception) -> LLMError:
@@ -275,9 +367,11 @@ def _broken_off(error: Exception) -> LLMError:
     return ours
 
 
-def _object(document: bytes) -> Json | None:
+def _said(body: bytes) -> object:
+    """Return the JSON that *body* is, or else its text."""
+    bare = body.removeprefix(BOM_UTF8)
     try:
-        data = from_json(document)
+        said: object = from_json(bare)
     except ValueError:
-        return None
-    return data if isinstance(data, dict) else None
+        said = bare.decode(errors="replace")
+    return said

@@ -1,26 +1,39 @@
-"""Cut the bytes of a streamed body into JSON documents, one batch per network read."""
+"""Cut the bytes of a streamed body into JSON documents, one batch per network read.
 
+The first line of a body decides how it is cut, and not its label: gateways label streams as something
+else, some servers answer as a whole what was to be streamed, and many tell errors in other ways than
+answers.
+"""
+
+import json
 from codecs import BOM_UTF8
 from collections.abc import Callable
+from typing import Protocol
+
+from jiter import from_json
 
 from bruno_llm_base.exceptions import InvalidResponseError
 
 __all__ = ["DONE", "Framing", "LineBuffer", "ndjson", "sse"]
 
-Framing = Callable[[list[bytes]], list[bytes]]
-"""Turns complete lines into the documents they hold."""
-
 DONE = b"[DONE]"
 """What OpenAI-style streams say after the last document."""
 
+_D, _CR = b"d"[0], b"\r"[0]
+_COMMENTS = (b":", b"id:", b"retry:")  # and fields that need no reading
+_FIELDS = (b"data:", b"event:", b"error:", *_COMMENTS)
+_USUAL = frozenset(line[0] for line in (b"event:", *_COMMENTS))
+_FIRST_OF_MANY = (b"{", b"[", b"[{")  # the first line of a JSON text that has several
+
+
+Framing = Callable[[list[bytes]], list[bytes]]
+"""Turns the lines of a body into the documents that they hold: `sse` or `ndjson`."""
+
 
 def sse(lines: list[bytes]) -> list[bytes]:
-    """Return the `data` of server-sent events (https://html.spec.whatwg.org/#server-sent-events).
-
-    Vendors send one `data` line per event and repeat the event's name inside it, so names, ids,
-    comments and pings need no reading.
-    """
-    return [data for line in lines if line.startswith(b"data:") and (data := line[5:].strip())]
+    """Return the data of server-sent events (https://html.spec.whatwg.org/#server-sent-events)."""
+    events = _Events(sum(map(len, lines)))
+    return events.cut(lines) + events.end()
 
 
 def ndjson(lines: list[bytes]) -> list[bytes]:
@@ -28,42 +41,266 @@ def ndjson(lines: list[bytes]) -> list[bytes]:
     return [line for line in lines if line and not line.isspace()]
 
 
+class _Cutter(Protocol):
+    """Turns the complete lines of one body into the documents they hold.
+
+    Attributes:
+        whole: Whether the body turned out to be one JSON text where a stream was expected.
+    """
+
+    whole: bool
+
+    def cut(self, lines: list[bytes]) -> list[bytes]:
+        """Return the documents that *lines* complete."""
+
+    def end(self) -> list[bytes]:
+        """Return what is left when the body has ended."""
+
+
+class _Kept:
+    """Lines that wait for the end of what they are a part of."""
+
+    __slots__ = ("_longest", "_text", "lines")
+
+    def __init__(self, longest: int) -> None:
+        self._longest = longest
+        self._text = bytearray()  # a list would take many times their bytes if they are tiny
+        self.lines = 0
+
+    def add(self, line: bytes) -> None:
+        """Keep *line*.
+
+        Raises:
+            InvalidResponseError: It is one too many.
+        """
+        self._text += line + b"\n"
+        self.lines += 1
+        if len(self._text) > self._longest:
+            self._text.clear()  # the error's traceback would keep it
+            raise InvalidResponseError(f"a part of the answer exceeds {self._longest:,} bytes")
+
+    def take(self) -> bytes:
+        """Return the lines as one text, and forget them."""
+        text = bytes(self._text).strip()
+        self._text.clear()
+        self.lines = 0
+        return text
+
+    def is_document(self) -> bool:
+        """Whether there is one line, and it is complete."""
+        return self.lines == 1 and _is_complete(bytes(self._text))
+
+
+class _Events:
+    """Server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html).
+
+    Vendors repeat the name of an event inside its data, so names are read for errors only: an event
+    that is called one becomes a document with the field `error`. So does a field `error` (older
+    llama.cpp). JSON without a field in front of it is read like data.
+    """
+
+    __slots__ = ("_failed", "_kept", "whole")
+
+    def __init__(self, longest: int) -> None:
+        self._kept = _Kept(longest)
+        self._failed = False
+        self.whole = False
+
+    def cut(self, lines: list[bytes]) -> list[bytes]:
+        """Return the data of the events that *lines* complete.
+
+        Nearly all events are one line of data and an empty one, maybe with a name: these are cut
+        here, and a batch with anything else in it by `_cut_any`.
+        """
+        if self._kept.lines or self._failed:
+            return self._cut_any(lines)
+        documents: list[bytes] = []
+        open_event = False
+        for line in lines:
+            if not line:
+                open_event = False
+                continue
+            first = line[0]
+            if first == _D and line[:5] == b"data:" and not open_event:
+                if data := line[5:].strip():
+                    documents.append(data)
+                open_event = True
+            elif first == _CR and len(line) == 1:
+                open_event = False
+            elif first not in _USUAL or b"error" in line:
+                return self._cut_any(lines)
+        return self._cut_any(lines) if open_event else documents
+
+    def end(self) -> list[bytes]:
+        """Return the data of an event that no empty line has ended."""
+        documents: list[bytes] = []
+        self._finish(documents)
+        return documents
+
+    def _cut_any(self, lines: list[bytes]) -> list[bytes]:
+        documents: list[bytes] = []
+        for untrimmed in lines:
+            line = untrimmed.strip()
+            name, colon, value = line.partition(b":")
+            if not line:
+                self._finish(documents)
+            elif name == b"data" and colon:
+                self._add(value.strip(), documents)
+            elif name == b"event" and colon:
+                self._failed = b"error" in value
+            elif name == b"error" and colon:
+                self._failed = True
+                self._add(value.strip(), documents)
+            elif line.startswith(_COMMENTS):
+                continue
+            elif self._kept.lines or line.startswith((b"{", b"[")):
+                self._kept.add(line)
+            elif b"error" in line.lower():
+                self._failed = True
+                self._kept.add(line)
+        if self._kept.is_document():
+            self._finish(documents)  # nothing that completes it needs to be waited for
+        return documents
+
+    def _add(self, data: bytes, documents: list[bytes]) -> None:
+        """Add a line of data to the event, unless it begins another: not all servers part them."""
+        if self._kept.is_document():
+            self._finish(documents)
+        if data:
+            self._kept.add(data)
+
+    def _finish(self, documents: list[bytes]) -> None:
+        if data := self._kept.take():
+            documents.append(_as_error(data) if self._failed else data)
+        self._failed = False
+
+
+class _Lines:
+    """A document per line, or however *framing* reads lines."""
+
+    __slots__ = ("cut", "whole")
+
+    def __init__(self, framing: Framing) -> None:
+        self.cut = framing
+        self.whole = False
+
+    def end(self) -> list[bytes]:
+        """Return nothing: each line is complete."""
+        return []
+
+
+class _Unasked:
+    """JSON lines instead of events. A single one is a whole answer, so the first waits for another."""
+
+    __slots__ = ("_first", "whole")
+
+    def __init__(self) -> None:
+        self._first: list[bytes] | None = []
+        self.whole = False
+
+    def cut(self, lines: list[bytes]) -> list[bytes]:
+        """Return the documents of *lines*, the first of them with the second."""
+        documents = ndjson(lines)
+        if self._first is None:
+            return documents
+        self._first += documents
+        return self._release() if len(self._first) > 1 else []
+
+    def end(self) -> list[bytes]:
+        """Return the first document, if it is the only one."""
+        self.whole = bool(self._first)
+        return self._release()
+
+    def _release(self) -> list[bytes]:
+        documents, self._first = self._first or [], None
+        return documents
+
+
+class _Text:
+    """One text over many lines: an indented JSON document, a list of documents, or a page."""
+
+    __slots__ = ("_kept", "whole")
+
+    def __init__(self, longest: int) -> None:
+        self._kept = _Kept(longest)
+        self.whole = False
+
+    def cut(self, lines: list[bytes]) -> list[bytes]:
+        """Return nothing before the end."""
+        for line in lines:
+            self._kept.add(line)
+        return []
+
+    def end(self) -> list[bytes]:
+        """Return the text, or the documents that it lists."""
+        text = self._kept.take()
+        if text.startswith(b"["):
+            try:
+                return [json.dumps(row).encode() for row in from_json(text)]
+            except ValueError:
+                return [text]
+        self.whole = True
+        return [text]
+
+
 class LineBuffer:
     """Complete lines, out of reads that end anywhere."""
 
-    __slots__ = ("_first", "_framing", "_longest", "_rest")
+    __slots__ = ("_cutter", "_framing", "_longest", "_rest")
 
     def __init__(self, framing: Framing, longest: int) -> None:
         """Start empty.
 
         Args:
-            framing: Turns lines into documents.
+            framing: How the body is expected to be cut.
             longest: How many bytes may wait for their line break.
         """
         self._framing = framing
         self._longest = longest
         self._rest = bytearray()
-        self._first = True
+        self._cutter: _Cutter | None = None
+
+    @property
+    def whole(self) -> bool:
+        """Whether the body turned out to be one JSON text where a stream was expected."""
+        return self._cutter is not None and self._cutter.whole
 
     def feed(self, data: bytes) -> list[bytes]:
         """Return the documents that *data* completes.
 
         Raises:
-            InvalidResponseError: A line is too long.
+            InvalidResponseError: A line, or an event, is too long.
         """
-        if self._first:
-            self._first = False
-            data = data.removeprefix(BOM_UTF8)
         lines = data.split(b"\n")
         if self._rest and len(lines) > 1:
             lines[0] = self._take_rest() + lines[0]
         if rest := lines.pop():
             self._wait_with(rest)
-        return self._framing(lines)
+        return self._begin(lines) if self._cutter is None else self._cutter.cut(lines)
 
     def flush(self) -> list[bytes]:
         """Return what is left at the end of the body: a last line may lack its line break."""
-        return self._framing([self._take_rest()])
+        lines = [self._take_rest()]
+        last = self._begin(lines) if self._cutter is None else self._cutter.cut(lines)
+        return last if self._cutter is None else last + self._cutter.end()
+
+    def _begin(self, lines: list[bytes]) -> list[bytes]:
+        """Choose how to cut the body by its first line that is not empty."""
+        for place, line in enumerate(lines):
+            begun = line.removeprefix(BOM_UTF8)
+            if first := begun.strip():
+                self._cutter = self._made_for(first)
+                return self._cutter.cut([begun, *lines[place + 1 :]])
+        return []
+
+    def _made_for(self, first: bytes) -> _Cutter:
+        if first.startswith(_FIELDS):
+            return _Events(self._longest)
+        if first in _FIRST_OF_MANY or first.startswith((b"[", b"<")):
+            return _Text(self._longest)
+        if self._framing is not sse:
+            return _Lines(self._framing)
+        return _Unasked() if first.startswith(b"{") else _Text(self._longest)
 
     def _take_rest(self) -> bytes:
         rest = bytes(self._rest)
@@ -75,3 +312,24 @@ class LineBuffer:
         if len(self._rest) > self._longest:
             self._rest.clear()  # the error's traceback would keep it
             raise InvalidResponseError(f"a line of the answer exceeds {self._longest:,} bytes")
+
+
+def _is_complete(data: bytes) -> bool:
+    if data.strip() == DONE:
+        return True
+    try:
+        from_json(data)
+    except ValueError:
+        return False
+    return True
+
+
+def _as_error(data: bytes) -> bytes:
+    """Return *data*, the text or document of an error, as a document with the field `error`."""
+    try:
+        said = from_json(data)
+    except ValueError:
+        said = data.decode(errors="replace")
+    if isinstance(said, dict) and said.get("error"):
+        return data
+    return json.dumps({"error": said or {"message": data.decode(errors="replace")}}).encode()

@@ -16,7 +16,7 @@ from bruno_llm_base.observe import Observer
 from bruno_llm_base.policies import Retry, Timeouts
 from bruno_llm_base.pricing import Pricing
 from bruno_llm_base.retry import RetryThrottle
-from bruno_llm_base.run import Run, parsed
+from bruno_llm_base.run import Run
 from bruno_llm_base.stream import StreamState, TextStream
 from bruno_llm_base.transport import Transport
 from bruno_llm_base.types import Json, ModelResponse
@@ -81,7 +81,7 @@ class Pipeline:
                 try:
                     exchange = await run.begin()
                     await exchange.send(run.request, stream=False)
-                    result = parsed(parse, await exchange.document())
+                    result = exchange.parsed(parse, await exchange.document())
                     run.finish(exchange, result if isinstance(result, ModelResponse) else None)
                     return result
                 except LLMError as error:
@@ -127,7 +127,7 @@ class Pipeline:
                     while (batch := await exchange.batch()) is not None:
                         exchange.expect_more()
                         for document in batch:
-                            item = parsed(parse, exchange.read(document))
+                            item = exchange.parsed(parse, exchange.read(document))
                             run.delivered()
                             if is_last(item):
                                 run.finish(exchange, None)

@@ -4,9 +4,9 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from bruno_llm_base.exceptions import InvalidResponseError, LLMError, StreamError
+from bruno_llm_base.exceptions import LLMError, StreamError
 from bruno_llm_base.exchange import Exchange, Request, opened
 from bruno_llm_base.framing import DONE
 from bruno_llm_base.limits import Permit
@@ -28,25 +28,7 @@ from bruno_llm_base.types import NOTHING, Answer, Attempt, Json, ModelResponse, 
 if TYPE_CHECKING:
     from bruno_llm_base.pipeline import Pipeline
 
-__all__ = ["Run", "parsed"]
-
-_T = TypeVar("_T")
-
-
-def parsed(parse: Callable[[Json], _T], data: Json) -> _T:
-    """Return what *parse* makes of *data*.
-
-    Raises:
-        InvalidResponseError: It can make nothing of it.
-    """
-    try:
-        return parse(data)
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
-        # Parsers read foreign documents without a check at every step: whatever does not fit shows
-        # as one of these. The error's own text may quote the answer, so it stays in the cause.
-        message = f"the server's answer is not as documented ({type(error).__name__})"
-        raise InvalidResponseError(message, cause=error) from error
-
+__all__ = ["Run"]
 
 class Run:
     """One request over all its attempts."""
@@ -163,7 +145,7 @@ class Run:
             if document == DONE:
                 self._ended = True
                 continue
-            part = parsed(parse, exchange.read(document))
+            part = exchange.parsed(parse, exchange.read(document))
             if part is NOTHING:
                 continue
             heard = True
@@ -188,7 +170,7 @@ class Run:
         try:
             for document in rest:
                 if document != DONE:
-                    usage += parsed(parse, exchange.read(document)).usage
+                    usage += exchange.parsed(parse, exchange.read(document)).usage
         except LLMError:
             return usage  # the answer is complete: nothing that follows can undo it
         return usage

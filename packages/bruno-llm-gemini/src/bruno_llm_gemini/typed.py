@@ -138,7 +138,7 @@ class _Pump:
                 chunk = _error(chunk)
             if isinstance(chunk, Exception):
                 raise chunk
-            yield b"data:" + chunk + b"\n"
+            yield b"data:" + chunk + b"\n\n"
             chunk = await self._chunks.get()
 
     async def aclose(self) -> None:

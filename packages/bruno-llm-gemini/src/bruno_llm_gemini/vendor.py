@@ -82,7 +82,7 @@ class GeminiVendor(Vendor):
         return {_short(row["name"]): row.get("inputTokenLimit") for row in data.get("models") or ()}
 
     def read_error(self, status: int, headers: Mapping[str, str], data: Json) -> ErrorFacts:
-        return errors.read(data)
+        return errors.read(status, data)
 
     def _offers(self, model: Json) -> bool:
         """Whether a model does what we ask for; Vertex AI does not say what its models do."""
