@@ -19,10 +19,10 @@ __all__ = ["DONE", "Framing", "LineBuffer", "ndjson", "sse"]
 DONE = b"[DONE]"
 """What OpenAI-style streams say after the last document."""
 
-_D, _CR = b"d"[0], b"\r"[0]
 _COMMENTS = (b":", b"id:", b"retry:")  # and fields that need no reading
 _FIELDS = (b"data:", b"event:", b"error:", *_COMMENTS)
 _USUAL = frozenset(line[0] for line in (b"event:", *_COMMENTS))
+_ENDS_OF_ERROR = frozenset(b"r\r ")
 _FIRST_OF_MANY = (b"{", b"[", b"[{")  # the first line of a JSON text that has several
 
 
@@ -117,17 +117,17 @@ class _Events:
         documents: list[bytes] = []
         open_event = False
         for line in lines:
-            if not line:
+            if not line or line == b"\r":
                 open_event = False
                 continue
-            first = line[0]
-            if first == _D and line[:5] == b"data:" and not open_event:
+            head = line[:5]
+            if head == b"data:" and not open_event:
                 if data := line[5:].strip():
                     documents.append(data)
                 open_event = True
-            elif first == _CR and len(line) == 1:
-                open_event = False
-            elif first not in _USUAL or b"error" in line:
+            elif head == b"event" and line[-1] not in _ENDS_OF_ERROR:
+                continue
+            elif head[0] not in _USUAL or b"error" in line:  # which takes longer than all else here
                 return self._cut_any(lines)
         return self._cut_any(lines) if open_event else documents
 
@@ -147,7 +147,7 @@ class _Events:
             elif name == b"data" and colon:
                 self._add(value.strip(), documents)
             elif name == b"event" and colon:
-                self._failed = b"error" in value
+                self._failed = value.rstrip().endswith(b"error")
             elif name == b"error" and colon:
                 self._failed = True
                 self._add(value.strip(), documents)
