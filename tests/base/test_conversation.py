@@ -155,9 +155,24 @@ def test_what_cannot_be_encoded_is_named_and_not_quoted():
         assert "secret" not in str(caught.value)
 
 
-def test_provider_state_must_be_what_it_was():
+@pytest.mark.parametrize(
+    "part",
+    [
+        "x",
+        {},
+        {"type": "text"},
+        {"type": "text", "text": 5},
+        {"type": "text", "text": "\ud800"},
+        {"type": "text", "text": "a", "more": 1},
+        {"type": "reasoning", "text": "a", "state": "signed"},
+        {"type": "tool_call", "id": 5, "name": "f", "arguments": "{}"},
+        {"type": "vendor_block", "vendor": "v", "data": [1]},
+        {"type": "picture"},
+    ],
+)
+def test_parts_must_be_what_they_were(part):
     with pytest.raises(InvalidRequestError, match="leave it as it was"):
-        Conversation.of([message("assistant", provider_state=["x"])])
+        Conversation.of([message("assistant", parts=[part])])
 
 
 def test_the_latest_round_of_calls_gets_the_result():
@@ -189,7 +204,7 @@ def test_calls_of_one_id_are_told_apart():
     assert len({result.id for result in turn.tool_results}) == 3
 
 
-@pytest.mark.parametrize("arguments", [{"x": object()}, {"x": float("nan")}, [1], '"x"', "{"])
+@pytest.mark.parametrize("arguments", [{"x": object()}, {"x": float("nan")}, [1], 5])
 def test_arguments_that_are_no_json_object_are_named(arguments):
     with pytest.raises(InvalidRequestError, match="'f' are not a JSON object"):
         Conversation.of([message("assistant", tool_calls=[{"name": "f", "arguments": arguments}])])

@@ -6,6 +6,7 @@ import bruno_core.utils.exceptions as core
 import pytest
 from bruno_llm_base import exceptions as ours
 from bruno_llm_base.failures import ErrorFacts, error_from, server_wait
+from bruno_llm_base.parts import Text
 from bruno_llm_base.types import Attempt, ModelResponse
 
 
@@ -74,7 +75,7 @@ def test_errors_are_of_bruno_cores_family_and_pickle(kind):
         status_code=500,
         retry_after=2.5,
         attempts=[Attempt(duration=1, error="RateLimitError")],
-        partial=ModelResponse(text="so far"),
+        partial=ModelResponse(parts=(Text("so far"),)),
         cause=ValueError("inner"),
     )
     assert isinstance(error, core.LLMError)

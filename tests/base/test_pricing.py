@@ -12,7 +12,7 @@ from decimal import Decimal
 from functools import cache
 
 import pytest
-from bruno_llm_base import ConfigurationError, ModelResponse, Price, Usage
+from bruno_llm_base import ConfigurationError, ModelResponse, Price, Text, Usage
 from bruno_llm_base import pricing as pricing_module
 from bruno_llm_base.cost import GenaiPrices, Overrides
 from bruno_llm_base.observe import PriceUnknown
@@ -190,7 +190,8 @@ def test_prices_are_no_part_of_what_an_answer_says():
 
 def test_a_sum_of_parts_keeps_the_prices():
     priced = answer(pricing=Pricing("acme", "acme", None, Listed(a=A)).of("a", NOW))
-    for whole in (ModelResponse(text="a") + priced, priced + ModelResponse(text="a")):
+    said = ModelResponse(parts=(Text("a"),))
+    for whole in (said + priced, priced + said):
         assert whole.cost.total == 3
 
 

@@ -1,5 +1,6 @@
 import pytest
-from bruno_llm_base import Attempt, ModelResponse, ToolCall, Usage
+from bruno_core.models import Message
+from bruno_llm_base import Attempt, ModelResponse, Reasoning, Text, ToolCall, Usage, VendorBlock
 from bruno_llm_base.conversation import Conversation
 from bruno_llm_base.types import checked
 from hypothesis import given
@@ -8,16 +9,28 @@ from hypothesis import strategies as st
 counts = st.none() | st.integers(0, 99)
 usages = st.builds(Usage, input_tokens=counts, output_tokens=counts, reasoning_tokens=counts)
 words = st.none() | st.text(max_size=3)
+states = st.none() | st.builds(
+    VendorBlock, vendor=st.just("v"), data=st.fixed_dictionaries({"signature": st.text(max_size=2)})
+)
+# what vendors send: one kind of part under one index
+texts = st.builds(Text, text=st.text(max_size=3), index=st.sampled_from([None, 0, 1]))
+thoughts = st.builds(
+    Reasoning, text=st.text(max_size=3), state=states, index=st.sampled_from([None, 2, 3])
+)
 calls = st.builds(
     ToolCall,
-    index=st.none() | st.integers(0, 2),
-    id=st.none() | st.just("a"),
-    name=st.none() | st.just("n"),
-    arguments=st.text(max_size=3),
+    id=st.just("a"),
+    name=st.just("n"),
+    arguments=st.text("a", max_size=3),
+    index=st.sampled_from([4, 5]),
 )
-blocks = st.fixed_dictionaries(
-    {}, optional={"index": st.integers(0, 1), "sign": st.text(max_size=2)}
+blocks = st.builds(
+    VendorBlock,
+    vendor=st.just("v"),
+    data=st.dictionaries(st.sampled_from(["data", "id"]), st.text(max_size=2)),
+    index=st.sampled_from([None, 6]),
 )
+pieces = texts | thoughts | calls | blocks
 finishes = st.tuples(
     st.sampled_from([None, "stop", "length", "content_filter", "tool_call"]), st.sampled_from("ab")
 )
@@ -27,9 +40,7 @@ finishes = st.tuples(
 def parts(draw):
     reason, detail = draw(finishes)
     return ModelResponse(
-        text=draw(st.text(max_size=5)),
-        reasoning=draw(st.text(max_size=5)),
-        tool_calls=tuple(draw(st.lists(calls, max_size=2))),
+        parts=tuple(draw(st.lists(pieces, max_size=3))),
         finish_reason=reason,
         finish_detail=detail if reason else None,
         usage=draw(usages),
@@ -37,7 +48,6 @@ def parts(draw):
         id=draw(words),
         request_id=draw(words),
         attempts=draw(st.sampled_from([(), (Attempt(duration=1),)])),
-        provider_state=tuple(draw(st.lists(blocks, max_size=2))),
     )
 
 
@@ -54,10 +64,16 @@ def test_the_empty_part_is_the_identity(part):
 
 
 @given(st.lists(parts(), max_size=6))
-def test_no_text_is_lost_or_reordered(several):
+def test_no_word_is_lost(several):
     whole = ModelResponse.join(several)
-    assert whole.text == "".join(part.text for part in several)
-    assert whole.reasoning == "".join(part.reasoning for part in several)
+    assert sorted(whole.text) == sorted("".join(part.text for part in several))
+    assert sorted(whole.reasoning) == sorted("".join(part.reasoning for part in several))
+
+
+@given(st.lists(texts.filter(lambda part: part.index is None) | calls, max_size=8))
+def test_text_without_an_index_keeps_its_order(several):
+    whole = ModelResponse.join([ModelResponse(parts=(part,)) for part in several])
+    assert whole.text == "".join(part.text for part in several if isinstance(part, Text))
 
 
 @given(usages, usages)
@@ -68,16 +84,69 @@ def test_later_counts_replace_earlier_ones(a, b):
         assert getattr(total, name) == (getattr(a, name) if later is None else later)
 
 
+def said(*parts):
+    return ModelResponse(parts=parts)
+
+
 def test_adding_changes_no_operand():
-    a, b = ModelResponse(text="a", usage=Usage(input_tokens=1)), ModelResponse(text="b")
+    a, b = said(Text("a")), said(Text("b"))
     assert (a + b).text == "ab"
-    assert (a.text, b.text, b.usage) == ("a", "b", Usage())
+    assert (a.text, b.text) == ("a", "b")
 
 
-def test_a_stop_after_a_tool_call_is_a_tool_call():
-    call = ModelResponse(tool_calls=(ToolCall(name="f", arguments="{}"),))
-    assert (call + ModelResponse(finish_reason="stop")).finish_reason == "tool_call"
-    assert (call + ModelResponse(finish_reason="length")).finish_reason == "length"
+def joined(*fragments):
+    return ModelResponse.join([said(fragment) for fragment in fragments]).parts
+
+
+def test_parts_keep_the_order_in_which_they_began():
+    signed = VendorBlock("v", {"signature": "xyz"})
+    assert joined(
+        Reasoning("Hm", index=0),
+        Text("a", index=1),
+        ToolCall("c1", "f", "", index=2),
+        Reasoning("m.", VendorBlock("v", {"signature": "xy"}), index=0),
+        ToolCall(arguments="{}", index=2),
+        Reasoning("", VendorBlock("v", {"signature": "z"}), index=0),
+        Text("b", index=1),
+        Text("c", index=3),
+    ) == (Reasoning("Hmm.", signed), Text("ab"), ToolCall("c1", "f", "{}"), Text("c"))
+
+
+@pytest.mark.parametrize("index", [0, None])
+def test_calls_that_share_an_index_or_have_none_are_told_apart_by_their_ids(index):
+    assert joined(
+        ToolCall("a", "f", '{"x": ', index=index),
+        ToolCall("a", "f", "1}", index=index),
+        ToolCall("b", "g", "{", index=index),
+        ToolCall(arguments="}", index=index),
+    ) == (ToolCall("a", "f", '{"x": 1}'), ToolCall("b", "g", "{}"))
+
+
+@pytest.mark.parametrize("index", [0, None])
+def test_calls_without_ids_are_told_apart_by_their_names_and_ends(index):
+    assert joined(
+        ToolCall(None, "f", '{"x": 1}', index=index),
+        ToolCall(None, "f", '{"x": 2}', index=index),
+        ToolCall(None, "g", "", index=index),
+        ToolCall(arguments="{}", index=index),
+    ) == (
+        ToolCall(None, "f", '{"x": 1}'),
+        ToolCall(None, "f", '{"x": 2}'),
+        ToolCall(None, "g", "{}"),
+    )
+
+
+def test_the_arguments_of_a_vendors_own_tool_are_kept_with_it():
+    used = VendorBlock("v", {"type": "server_tool_use", "input": {}}, index=0)
+    (block,) = joined(used, ToolCall(arguments='{"q":', index=0), ToolCall(arguments="1}", index=0))
+    assert block.data == {"type": "server_tool_use", "input": {}, "arguments": '{"q":1}'}
+
+
+def test_many_fragments_take_no_longer_than_few_would():
+    """A sum that looks back at all it has for every fragment would take hours here."""
+    fragments = [ToolCall("a", "f", "[", index=0) for _ in range(100_000)]
+    (call,) = joined(*fragments)
+    assert len(call.arguments) == 100_000
 
 
 def test_a_block_outranks_what_follows():
@@ -88,29 +157,45 @@ def test_a_block_outranks_what_follows():
 
 @pytest.mark.parametrize("text", ["", "Let me look."])
 def test_an_answer_becomes_a_turn_with_nothing_lost(text):
-    answer = ModelResponse(
-        text=text,
-        tool_calls=(ToolCall(index=0, id="c1", name="f", arguments='{"a": 1}'),),
-        provider_state=({"index": 0, "signature": "xyz"},),
+    parts = (
+        Reasoning("Hm.", VendorBlock("v", {"signature": "xyz"})),
+        *([Text(text)] if text else []),
+        VendorBlock("v", {"type": "search", "found": [1]}),
+        ToolCall("c1", "f", '{"a": 1}', VendorBlock("v", {"caller": "x"})),
+        ToolCall("c2", "g", '{"a'),
     )
-    turn, _ = Conversation.of([answer.to_message()]).turns
+    message = ModelResponse(parts=parts).to_message()
+    turn, _ = Conversation.of([Message.model_validate_json(message.model_dump_json())]).turns
     assert (turn.role, turn.text) == ("assistant", text)
-    assert [(c.id, c.name, c.arguments) for c in turn.tool_calls] == [("c1", "f", '{"a": 1}')]
-    assert turn.provider_state == answer.provider_state
+    assert turn.parts == parts
+
+
+def test_a_plain_answer_is_a_plain_message():
+    message = ModelResponse(parts=(Text("It is blue."),)).to_message()
+    assert (message.content, message.metadata) == ("It is blue.", {})
+
+
+def test_words_that_were_changed_afterwards_count():
+    signed = VendorBlock("v", {"signature": "xyz"})
+    call = ToolCall("c1", "f", "{}", signed)
+    message = ModelResponse(parts=(Reasoning("Hm.", signed), Text("secret"), call)).to_message()
+    message.content = "(removed)"
+    turn, _ = Conversation.of([message]).turns
+    assert turn.parts == (Text("(removed)"), ToolCall("c1", "f", "{}"))
 
 
 @pytest.mark.parametrize(
     "part",
     [
-        ModelResponse(text=5),
-        ModelResponse(reasoning=[]),
+        said(Text(5)),
+        said(Reasoning([])),
+        said(ToolCall(name=5)),
+        said(ToolCall(name="f", arguments={})),
+        said(ToolCall(name="f", index=[])),
+        said("x"),
+        said(VendorBlock("v", {}, index=[])),
         ModelResponse(model=5),
         ModelResponse(finish_detail={}),
-        ModelResponse(tool_calls=(ToolCall(name=5),)),
-        ModelResponse(tool_calls=(ToolCall(name="f", arguments={}),)),
-        ModelResponse(tool_calls=(ToolCall(name="f", index=[]),)),
-        ModelResponse(provider_state=("x",)),
-        ModelResponse(provider_state=({"index": []},)),
     ],
 )
 def test_a_part_of_the_wrong_types_is_found_out(part):
@@ -118,6 +203,7 @@ def test_a_part_of_the_wrong_types_is_found_out(part):
         checked(part)
 
 
-def test_a_count_that_is_no_number_was_not_reported():
-    part = checked(ModelResponse(text="x", usage=Usage(input_tokens="many", output_tokens=7)))
-    assert part.usage == Usage(output_tokens=7)
+@pytest.mark.parametrize(("count", "expected"), [("many", None), (-1, None), (5.0, 5), (5.5, None)])
+def test_a_count_that_is_not_one_was_not_reported(count, expected):
+    part = checked(ModelResponse(usage=Usage(input_tokens=count, output_tokens=7)))
+    assert part.usage == Usage(input_tokens=expected, output_tokens=7)

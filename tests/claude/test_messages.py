@@ -10,7 +10,9 @@ from bruno_llm_base import (
     ModelResponse,
     ToolCall,
     Usage,
+    VendorBlock,
 )
+from bruno_llm_base.parts import part_to_json
 from bruno_llm_base.testing import FakeAnswer
 from bruno_llm_claude import ClaudeProvider
 
@@ -98,9 +100,9 @@ async def test_tool_calls_and_results(llm, server):
 @pytest.mark.parametrize("arguments", ['{"city": ', "[1]", "null"])
 async def test_arguments_that_are_no_json_object(llm, server, arguments):
     call = {"id": "t1", "name": "weather", "arguments": arguments}
-    with pytest.raises(InvalidRequestError, match="'weather' are not a JSON object"):
-        await llm.generate([user("Hi"), assistant("Hm.", tool_calls=[call]), user("Well?")])
-    assert server.received == []
+    await llm.generate([user("Hi"), assistant("Hm.", tool_calls=[call]), user("Well?")])
+    sent = server.bodies[0]["messages"][1]["content"][1]
+    assert sent["input"] == {"invalid_json": arguments}
 
 
 async def test_the_first_turn_is_the_users(llm, server):
@@ -132,13 +134,13 @@ async def test_a_full_answer(llm, server):
     for response in (whole, stream.response):
         assert (response.text, response.reasoning) == ("It rains.", "Let me look.")
         assert response.tool_calls == (
-            ToolCall(index=2, id="t1", name="weather", arguments='{"city": "Orléans"}'),
+            ToolCall(id="t1", name="weather", arguments='{"city": "Orléans"}'),
         )
         assert response.usage == FULL.usage
         assert (response.finish_reason, response.finish_detail) == ("tool_call", "tool_use")
         assert response.id == "msg_013Zva2CMHLNnXjNJJKqJ2EF"
         assert response.model == "claude-sonnet-5-5"
-    assert whole.provider_state == stream.response.provider_state
+    assert whole.parts == stream.response.parts
 
 
 async def test_thoughts_go_back_as_they_came(llm, server):
@@ -147,8 +149,8 @@ async def test_thoughts_go_back_as_they_came(llm, server):
     async for _ in stream:
         pass
     message = stream.response.to_message()
-    foreign = {"type": "reasoning", "encrypted_content": "..."}
-    message.metadata["provider_state"].append(foreign)
+    foreign = VendorBlock("openai", {"type": "reasoning", "encrypted_content": "..."})
+    message.metadata["parts"].append(part_to_json(foreign))
     message = Message.model_validate(json.loads(message.model_dump_json()))
     await llm.generate([user("Hi"), message, result("sunny", tool_call_id="t1")])
     assert blocks(server.bodies[1])[1] == ("assistant", ["thinking", "text", "tool_use"])
@@ -177,7 +179,7 @@ async def test_a_refusal_names_its_category(llm, server):
     [
         ("end_turn", "stop"),
         ("stop_sequence", "stop"),
-        ("pause_turn", "stop"),
+        ("pause_turn", "pause"),
         ("max_tokens", "length"),
         ("model_context_window_exceeded", "length"),
         ("tool_use", "tool_call"),
@@ -186,7 +188,7 @@ async def test_a_refusal_names_its_category(llm, server):
     ],
 )
 def test_finish_reasons(llm, word, reason):
-    data = {"content": [], "stop_reason": word, "stop_details": None}
+    data = {"content": [{"type": "text", "text": "x"}], "stop_reason": word, "stop_details": None}
     response = llm.parse_response(data)
     assert (response.finish_reason, response.finish_detail) == (reason, word)
 
@@ -199,24 +201,15 @@ def test_redacted_thoughts_are_kept(llm):
     block = {"type": "redacted_thinking", "data": "opaque"}
     whole = llm.parse_response({"content": [block]})
     begun = {"type": "content_block_start", "index": 0, "content_block": block}
-    assert whole.provider_state == ({"index": 0, **block},)
+    assert whole.parts == (VendorBlock("anthropic", block),)
     assert summed(llm, [begun]) == whole
     assert not whole.text + whole.reasoning
 
 
-def test_blocks_and_events_that_say_nothing(llm):
-    found = {"type": "web_search_tool_result", "tool_use_id": "s1", "content": []}
-    assert llm.parse_response({"content": [found]}) == ModelResponse()
-    cited = {"type": "citations_delta", "citation": {}}
-    events = [
-        {"type": "ping"},
-        {"type": "content_block_start", "index": 0, "content_block": found},
-        {"type": "content_block_delta", "index": 0, "delta": cited},
-        {"type": "content_block_stop", "index": 0},
-        {"type": "message_stop"},
-        {"type": "something_new"},
-    ]
-    assert summed(llm, events) == ModelResponse()
+def test_events_that_say_nothing(llm):
+    begun = {"type": "content_block_start", "index": 0, "content_block": {"type": "text"}}
+    quiet = [{"type": "ping"}, begun, {"type": "content_block_stop", "index": 0}, {"type": "new"}]
+    assert summed(llm, [*quiet, {"type": "message_stop"}]) == ModelResponse()
 
 
 def test_a_stream_that_reports_the_input_once(llm):

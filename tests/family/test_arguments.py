@@ -1,6 +1,7 @@
 """Arguments of the wrong type or range: a clear error of ours, and nothing is sent."""
 
 import asyncio
+import json
 import math
 import time
 
@@ -13,9 +14,12 @@ from bruno_llm_base import (
     FallbackLLM,
     InvalidRequestError,
     LLMFactory,
+    ModelResponse,
+    Reasoning,
     Retry,
     Timeouts,
     ToolCall,
+    VendorBlock,
 )
 from bruno_llm_base.config import Options, Settings
 from bruno_llm_base.conversation import Conversation
@@ -248,26 +252,14 @@ CONVERSATIONS = {
         calls(ToolCall(name=5)),
         calls(ToolCall(name="f", id=[])),
         calls(ToolCall(name="f", id=HALF)),
-        calls(provider_state=5),
-        calls(provider_state=[5]),
-        calls(provider_state=[{"a": object()}]),
-        calls(provider_state=[{"a": math.nan}]),
+        calls(ToolCall(name="f", arguments=HALF)),
+        calls(parts=5),
+        calls(parts=[5]),
+        calls(parts=[{"type": "vendor_block", "vendor": "x", "data": {"a": object()}}]),
+        calls(parts=[{"type": "vendor_block", "vendor": "x", "data": {"a": math.nan}}]),
     ],
-    "arguments of the tool call": [
-        calls({"name": "f", "arguments": value})
-        for value in (
-            "x",
-            "[]",
-            "5",
-            DEEP,
-            '{"a": NaN}',
-            '{"a": 1e999}',
-            '{"a": "\\ud800"}',
-            [1],
-            5,
-        )
-    ]
-    + [calls(ToolCall(name="f", arguments=value)) for value in (5, [1], object(), DEEP, HALF)]
+    "arguments of the tool call": [calls({"name": "f", "arguments": value}) for value in ([1], 5)]
+    + [calls(ToolCall(name="f", arguments=value)) for value in (5, [1], object())]
     + [calls({"name": "f", "arguments": {"a": value}}) for value in (math.nan, object(), HUGE)],
 }
 OPTIONS = {
@@ -382,11 +374,29 @@ async def test_a_tool_may_answer_anything(llm, server):
     assert len(server.bodies) == 6
 
 
-async def test_provider_state_of_another_provider_is_passed_over(llm, server):
-    odd = [{"functionCall": 5, "thoughtSignature": "x"}, {"functionCall": {"a": 1}}, {"index": 0}]
-    odd += [{"functionCall": {"name": "f", "args": {}}, "thoughtSignature": "x"}]
-    asked = [message(), *calls(ToolCall(id="c1", name="f"), provider_state=odd)]
-    assert await llm.generate(asked) == FakeAnswer().text
+async def test_blocks_of_another_vendor_are_passed_over(llm, server):
+    odd = [VendorBlock("other", {"functionCall": 5}), VendorBlock("other", {"type": []})]
+    odd += [Reasoning("Hm.", odd[0]), Reasoning("Hm."), ToolCall(id="c1", name="f", state=odd[0])]
+    answer = ModelResponse(parts=tuple(odd))
+    assert await llm.generate([message(), answer.to_message()]) == FakeAnswer().text
+    assert "Hm." not in json.dumps(server.bodies)
+
+
+async def test_a_call_that_a_model_wrote_wrongly_can_be_sent(llm, server):
+    """A model's mistake is data too: it is sent as what it is."""
+    for written in (
+        "x",
+        "[]",
+        "5",
+        "[" * 10_000,
+        '{"a": NaN}',
+        '{"a": 1e999}',
+        '{"a": "\\ud800"}',
+        '{"a',
+    ):
+        for call in (ToolCall(name="f", arguments=written), {"name": "f", "arguments": written}):
+            assert await llm.generate([message(), *calls(call)]) == FakeAnswer().text
+    assert len(server.bodies) == 16
 
 
 # -- the factory, and several providers -----------------------------------------------------------

@@ -38,7 +38,9 @@ def events(fake, asked):
 def documents(events):
     """The documents in them."""
     lines = [line.strip() for event in events for line in event.splitlines()]
-    found = [line.removeprefix(b"data:").strip() for line in lines if line.startswith((b"data:", b"{"))]
+    found = [
+        line.removeprefix(b"data:").strip() for line in lines if line.startswith((b"data:", b"{"))
+    ]
     return [json.loads(document) for document in found if document != b"[DONE]"]
 
 
@@ -171,7 +173,9 @@ def spelled(documents, name):
     yield BOM + b"\n\n" + b"\n\n".join(b"data: " + row for row in rows)
     many = [json.dumps(row, indent=1).encode().splitlines() for row in documents]
     yield b"".join(b"".join(b"data: " + line + b"\n" for line in lines) + b"\n" for lines in many)
-    yield b"".join(b"\n".join(lines) + b"\n\n" for lines in [[b"event: x", b"data: {}", b""], *many])
+    yield b"".join(
+        b"\n".join(lines) + b"\n\n" for lines in [[b"event: x", b"data: {}", b""], *many]
+    )
 
 
 async def test_every_spelling_of_events_in_any_packets(name, raw, read, documents):

@@ -22,12 +22,15 @@ from bruno_llm_base import (
     ModelResponse,
     OutputLimitError,
     RateLimitError,
+    Reasoning,
     Retry,
     ServiceUnavailableError,
     StreamError,
+    Text,
     Timeouts,
     ToolCall,
     Usage,
+    VendorBlock,
 )
 from bruno_llm_base.cost.price import Price
 from bruno_llm_base.cost.tracker import CostTracker
@@ -117,7 +120,7 @@ async def test_a_callable_hears_the_conversation():
 
     async def later(conversation):
         await asyncio.sleep(0)
-        return ModelResponse(text=f"{len(conversation.turns)} turns")
+        return ModelResponse(parts=(Text(f"{len(conversation.turns)} turns"),))
 
     assert await llm.generate("hello") == "HELLO"
     assert await MockLLM([later]).generate("hello") == "1 turns"
@@ -147,7 +150,11 @@ def test_nothing_of_a_text_is_lost(text):
 
 
 async def test_pieces_are_streamed_as_they_stand():
-    reply = ["Once upon", " a ", ModelResponse(text="time", usage=Usage(output_tokens=50))]
+    reply = [
+        "Once upon",
+        " a ",
+        ModelResponse(parts=(Text("time"),), usage=Usage(output_tokens=50)),
+    ]
     stream = MockLLM([reply]).stream("a")
     assert [piece async for piece in stream] == ["Once upon", " a ", "time"]
     assert stream.response.usage.output_tokens == 50
@@ -158,12 +165,14 @@ async def test_a_response_says_all_there_is_to_say():
     call = ToolCall(id="call_1", name="weather", arguments='{"city": "Rome"}')
     usage = Usage(input_tokens=42, output_tokens=7, cache_read_tokens=3)
     said = ModelResponse(
-        text="Let me look.",
-        reasoning="They ask for Rome.",
-        tool_calls=(call,),
+        parts=(
+            Reasoning("They ask for Rome.", VendorBlock("mock", {"signature": "x"})),
+            Text("Let me look."),
+            VendorBlock("mock", {"found": 5}),
+            call,
+        ),
         usage=usage,
         id="answer-1",
-        provider_state=({"signature": "x"},),
     )
     llm = MockLLM([said, said])
     whole, stream = await llm.request("a"), llm.stream("a")
@@ -171,9 +180,9 @@ async def test_a_response_says_all_there_is_to_say():
         pass
     for response in (whole, stream.response):
         assert (response.text, response.reasoning) == (said.text, said.reasoning)
-        assert response.tool_calls == (call,)
+        assert response.parts == said.parts
         assert response.usage == usage
-        assert (response.id, response.provider_state) == ("answer-1", ({"signature": "x"},))
+        assert response.id == "answer-1"
         assert response.finish_reason == "tool_call"
         assert (response.model, response.provider) == ("mock-model", "mock")
 
@@ -290,7 +299,7 @@ async def test_it_remembers_what_it_was_asked():
 
 async def test_tool_calls_and_results_are_heard():
     call = ToolCall(id="call_1", name="weather", arguments='{"city": "Rome"}')
-    llm = MockLLM([ModelResponse(tool_calls=(call,)), "sunny"])
+    llm = MockLLM([ModelResponse(parts=(call,)), "sunny"])
     asked = [Message(role=MessageRole.USER, content="Weather?")]
     answer = await llm.request(asked)
     result = Message(role=MessageRole.TOOL, content="22", metadata={"tool_call_id": "call_1"})

@@ -4,7 +4,7 @@ import asyncio
 import json
 
 import pytest
-from bruno_llm_base import InvalidResponseError, ModelResponse, Usage
+from bruno_llm_base import InvalidResponseError, ModelResponse, StreamError, Usage
 from bruno_llm_base.testing import FakeAnswer
 from bruno_llm_ollama import OllamaProvider
 from bruno_llm_ollama.testing import FakeOllama
@@ -121,7 +121,7 @@ def test_why_it_stopped(word, reason):
 
 async def test_a_model_that_was_only_loaded_gave_no_answer():
     body = line({"content": ""}, done=True, done_reason="load")
-    with pytest.raises(InvalidResponseError, match="stopped with an error: load"):
+    with pytest.raises(StreamError, match="load"):
         await answered([body], lambda llm: llm.generate("hello"))
 
 

@@ -11,6 +11,7 @@ from bruno_llm_base import (
     Json,
     ModelNotFoundError,
     ModelResponse,
+    Text,
     Usage,
 )
 from bruno_llm_base.framing import ndjson
@@ -55,7 +56,8 @@ class ParrotProvider(BaseProvider):
         return self.parse_event(data)  # the whole looks like a part
 
     def parse_event(self, data: Json) -> ModelResponse:
-        part = ModelResponse(text=data.get("text", ""), model=data.get("model"))
+        text = data.get("text")
+        part = ModelResponse(parts=(Text(text),) if text else (), model=data.get("model"))
         if end := data.get("end"):
             part.finish_reason, part.finish_detail = (
                 end,

@@ -7,7 +7,7 @@ Users need `LLMFactory`, the policies, the types and the errors; authors of prov
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from bruno_llm_base.conversation import Conversation, Messages, Text, ToolResult, Turn
+from bruno_llm_base.conversation import Conversation, Messages, Turn
 from bruno_llm_base.exceptions import (
     AllProvidersFailedError,
     AuthenticationError,
@@ -31,6 +31,7 @@ from bruno_llm_base.exceptions import (
 )
 from bruno_llm_base.failures import ErrorFacts
 from bruno_llm_base.limits import LimitState, RateLimit
+from bruno_llm_base.parts import Part, Reasoning, Text, ToolCall, ToolResult, VendorBlock
 from bruno_llm_base.policies import ContextPolicy, Retry, Timeouts
 from bruno_llm_base.provider import BaseProvider, Diagnosis, Vendor
 from bruno_llm_base.stream import TextStream
@@ -41,7 +42,6 @@ from bruno_llm_base.types import (
     FinishReason,
     Json,
     ModelResponse,
-    ToolCall,
     Usage,
 )
 from bruno_llm_base.windows import Window
@@ -91,6 +91,7 @@ __all__ = [
     "ModelNotFoundError",
     "ModelResponse",
     "OutputLimitError",
+    "Part",
     "PermissionDeniedError",
     "Price",
     "PriceSource",
@@ -99,6 +100,7 @@ __all__ = [
     "QuotaExceededError",
     "RateLimit",
     "RateLimitError",
+    "Reasoning",
     "Retry",
     "ServiceUnavailableError",
     "StreamError",
@@ -111,6 +113,7 @@ __all__ = [
     "Turn",
     "Usage",
     "Vendor",
+    "VendorBlock",
     "Window",
 ]
 

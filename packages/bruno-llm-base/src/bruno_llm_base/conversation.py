@@ -1,20 +1,21 @@
 """bruno-core's messages, in the one shape that providers translate."""
 
 import json
+import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
 from bruno_core.models import Message, MessageRole, MessageType
 
 from bruno_llm_base.exceptions import InvalidRequestError
-from bruno_llm_base.types import TOOL_CALL_PLACEHOLDER, Json, ToolCall
+from bruno_llm_base.parts import Part, Text, ToolCall, ToolResult, part_from_json, text_of
+from bruno_llm_base.types import NO_TEXT_PLACEHOLDER, TOOL_CALL_PLACEHOLDER
 from bruno_llm_base.values import is_json, shown
 
 __all__ = [
     "Conversation",
     "Messages",
-    "Text",
-    "ToolResult",
     "Turn",
     "check_message",
     "check_text",
@@ -26,28 +27,9 @@ Messages = Sequence[Message] | str
 
 _MEDIA = (MessageType.IMAGE, MessageType.AUDIO, MessageType.FILE)
 _RESULT_ROLES = (MessageRole.TOOL, MessageRole.FUNCTION)
+_PLACEHOLDERS = (TOOL_CALL_PLACEHOLDER, NO_TEXT_PLACEHOLDER)
 _OPENING = "(The conversation goes on.)"
 _NO_RESULT = "(no result)"
-
-
-class Text(NamedTuple):
-    """Something said."""
-
-    text: str
-
-
-class ToolResult(NamedTuple):
-    """What a tool answered.
-
-    Attributes:
-        id: The call's name, from `ToolCall.id`.
-        name: The tool's name.
-        content: The answer.
-    """
-
-    id: str | None
-    name: str | None
-    content: str
 
 
 class Turn(NamedTuple):
@@ -56,17 +38,15 @@ class Turn(NamedTuple):
     Attributes:
         role: Who speaks; "tool" gives the results of calls.
         parts: What was said, in order.
-        provider_state: What the vendor wants back with an assistant's turn.
     """
 
     role: Literal["user", "assistant", "tool"]
-    parts: tuple[Text | ToolCall | ToolResult, ...]
-    provider_state: tuple[Json, ...] = ()
+    parts: tuple[Part, ...]
 
     @property
     def text(self) -> str:
         """What was said in words."""
-        return "\n\n".join(part.text for part in self.parts if isinstance(part, Text))
+        return text_of(self.parts)
 
     @property
     def tool_calls(self) -> list[ToolCall]:
@@ -107,11 +87,50 @@ class Conversation(NamedTuple):
         spoken = [message for message in asked if message.role is not MessageRole.SYSTEM]
         return cls("\n\n".join(dict.fromkeys(system)) or None, _merged(_turns(spoken)))
 
+    def with_call_ids(self, refused: "re.Pattern[str]", longest: int) -> "Conversation":
+        """Return the conversation with ids of calls that a vendor takes.
+
+        Call and result keep one id, and no two calls get the same.
+
+        Args:
+            refused: What an id may not hold; it becomes "_".
+            longest: How many characters an id may have.
+        """
+        ids = {str(call.id) for turn in self.turns for call in turn.tool_calls}
+        new: dict[str | None, str] = {}
+        for name in sorted(ids):
+            if refused.search(name) or len(name) > longest:
+                new[name] = _unlike(refused.sub("_", name)[:longest], ids, longest)
+                ids.add(new[name])
+        if not new:
+            return self
+        turns = (
+            Turn(turn.role, tuple(_renamed(part, new) for part in turn.parts))
+            for turn in self.turns
+        )
+        return Conversation(self.system, tuple(turns))
+
     def opened(self) -> "Conversation":
         """Return the conversation with a user's turn first, for vendors that insist on one."""
         if self.turns and self.turns[0].role != "assistant":
             return self
         return Conversation(self.system, (Turn("user", (Text(_OPENING),)), *self.turns))
+
+
+def _unlike(name: str, names: set[str], longest: int) -> str:
+    """Return *name*, or one like it that is none of *names*."""
+    found, number = name, 1
+    while found in names:
+        number += 1
+        end = f"_{number}"
+        found = name[: longest - len(end)] + end
+    return found
+
+
+def _renamed(part: Part, new: dict[str | None, str]) -> Part:
+    if isinstance(part, ToolCall | ToolResult) and part.id in new:
+        return replace(part, id=new[part.id])
+    return part
 
 
 def question(messages: Messages | None, prompt: str | None) -> Messages:
@@ -214,7 +233,7 @@ def _turns(messages: list[Message]) -> list[Turn]:
             rounds.insert(0, asked)
         else:
             turn = Turn("user", (Text(message.content),))
-        if turn is not None and (turn.parts or turn.provider_state):
+        if turn is not None and turn.parts:
             turns.append(turn)
             results.append(found)
     answered: list[Turn] = []
@@ -234,14 +253,33 @@ def _missing(call: ToolCall) -> ToolResult:
 def _assistant(
     message: Message, turn: int, names: set[str], results: dict[int, ToolResult]
 ) -> tuple[Turn, list[_Asked]]:
-    read = [_call(place, data) for place, data in enumerate(_listed(message, "tool_calls"))]
-    calls = [_sound(call, f"call_{turn}_{place}", names) for place, call in enumerate(read)]
-    words = () if message.content == TOOL_CALL_PLACEHOLDER else (Text(message.content),)
-    asked = [
-        _Asked(told.id, call, place, results)
-        for place, (told, call) in enumerate(zip(read, calls, strict=True))
-    ]
-    return Turn("assistant", (*words, *calls), _state(message)), asked
+    parts: list[Part] = []
+    asked: list[_Asked] = []
+    for part in _said(message):
+        if isinstance(part, ToolCall):
+            place = len(asked)
+            name = part.id or f"call_{turn}_{place}"
+            name = _unlike(name, names, len(name) + 9)
+            names.add(name)
+            call = replace(part, id=name)
+            asked.append(_Asked(part.id, call, place, results))
+            parts.append(call)
+        else:
+            parts.append(part)
+    return Turn("assistant", tuple(parts)), asked
+
+
+def _said(message: Message) -> list[Part]:
+    """Return what an assistant's message says, as `ModelResponse.to_message` wrote it or simpler."""
+    words: list[Part] = [] if message.content in _PLACEHOLDERS else [Text(message.content)]
+    parts = [part_from_json(data) for data in _listed(message, "parts")]
+    if not parts:
+        calls = _listed(message, "tool_calls")
+        return [*words, *(_call(place, data) for place, data in enumerate(calls))]
+    if text_of(parts).strip() == text_of(words).strip():
+        return parts
+    # The words were changed after the answer: what the vendor signed no longer fits them.
+    return [*words, *(replace(p, state=None) for p in parts if isinstance(p, ToolCall))]
 
 
 def _listed(message: Message, key: str) -> list[Any]:
@@ -249,13 +287,6 @@ def _listed(message: Message, key: str) -> list[Any]:
     if not isinstance(value, list | tuple):
         raise InvalidRequestError(f"metadata[{key!r}] is a {type(value).__name__}: give a list")
     return list(value)
-
-
-def _state(message: Message) -> tuple[Json, ...]:
-    state = _listed(message, "provider_state")
-    if not all(isinstance(block, dict) for block in state) or not is_json(state):
-        raise InvalidRequestError("metadata['provider_state'] holds no objects: leave it as it was")
-    return tuple(state)
 
 
 def _call(place: int, data: object) -> ToolCall:
@@ -274,34 +305,16 @@ def _call(place: int, data: object) -> ToolCall:
         check_text(f"metadata['tool_calls'][{place}].{name}", text)
     arguments = inner.get("arguments") or "{}"
     text = arguments if isinstance(arguments, str) else _as_json(inner["name"], arguments)
+    check_text(f"metadata['tool_calls'][{place}].arguments", text)
     return ToolCall(id=data.get("id"), name=inner["name"], arguments=text)
 
 
 def _as_json(name: str, arguments: object) -> str:
-    if not is_json(arguments):
-        raise _unsound(name)
-    return json.dumps(arguments)
-
-
-def _unsound(name: str | None) -> InvalidRequestError:
-    return InvalidRequestError(
-        f"the arguments of the tool call {name!r} are not a JSON object: give one"
-    )
-
-
-def _sound(call: ToolCall, name: str, names: set[str]) -> ToolCall:
-    """Return *call* with an id of its own, which vendors insist on, and sound arguments."""
-    try:
-        arguments = json.loads(call.arguments or "{}")
-    except (ValueError, RecursionError):
-        arguments = None
     if not isinstance(arguments, dict) or not is_json(arguments):
-        raise _unsound(call.name)
-    name = call.id or name
-    while name in names:
-        name += "_"
-    names.add(name)
-    return ToolCall(id=name, name=call.name, arguments=call.arguments or "{}")
+        raise InvalidRequestError(
+            f"the arguments of the tool call {name!r} are not a JSON object: give one"
+        )
+    return json.dumps(arguments)
 
 
 def _result(message: Message, rounds: list[list[_Asked]]) -> Turn | None:
@@ -328,9 +341,20 @@ def _merged(turns: list[Turn]) -> tuple[Turn, ...]:
     merged: list[Turn] = []
     for turn in turns:
         if merged and merged[-1].role == turn.role:
-            before = merged.pop()
-            state = before.provider_state + turn.provider_state
-            merged.append(Turn(turn.role, before.parts + turn.parts, state))
+            merged.append(Turn(turn.role, _apart(merged.pop().parts, turn.parts)))
         else:
             merged.append(turn)
     return tuple(merged)
+
+
+_BETWEEN = "\n\n"
+
+
+def _apart(before: tuple[Part, ...], after: tuple[Part, ...]) -> tuple[Part, ...]:
+    """Return the parts of two neighbouring messages, with an empty line between their words."""
+    if not text_of(before) or not text_of(after):
+        return before + after
+    last, first = before[-1], after[0]
+    if isinstance(last, Text) and isinstance(first, Text):
+        return (*before[:-1], Text(last.text + _BETWEEN + first.text), *after[1:])
+    return (*before, Text(_BETWEEN), *after)

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from bruno_llm_base.conversation import Conversation
 from bruno_llm_base.tokens import TokenCount
-from bruno_llm_base.types import Json, ModelResponse
+from bruno_llm_base.types import FinishReason, Json, ModelResponse
 from bruno_llm_base.values import is_whole
 from bruno_llm_base.vendor import Vendor
 
@@ -26,6 +26,8 @@ class Dialect(Vendor):
             it; 0 where the vendor documents it as exact.
         option_names: bruno-core's words for options in the vendor's, dots for nesting.
         structure: Fields of the body that are no options, so that no request does without them.
+        finish_reasons: What the vendor's words for the end of an answer mean, where they are its
+            own; see `finish.py` for those that all vendors use.
         cuts_prompts: Whether a server may read a part of the conversation only, and not say so.
     """
 
@@ -35,6 +37,7 @@ class Dialect(Vendor):
     count_error: ClassVar[float] = 0.0
     option_names: ClassVar[Mapping[str, str]] = {}
     structure: ClassVar[frozenset[str]] = frozenset({"messages", "model", "stream"})
+    finish_reasons: ClassVar[Mapping[str, FinishReason]] = {}
     capabilities: ClassVar[frozenset[str]] = frozenset({"chat", "streaming"})
     cuts_prompts: ClassVar[bool] = False
 

@@ -30,7 +30,9 @@ _ALONE = frozenset({"message", "msg", "detail", "request_id", "requestId", "trac
 _WRONG = re.compile(r"error|exception|fail", re.IGNORECASE)
 
 _PAGE = re.compile(r"\s*<(?:!doctype|html|head|body|h1|title|center|\?xml)", re.IGNORECASE)
-_UNSEEN = re.compile(r"<(script|style|svg)\b.*?(?:</\1\s*>|\Z)|<!--.*?(?:-->|\Z)", re.I | re.DOTALL)
+_UNSEEN = re.compile(
+    r"<(script|style|svg)\b.*?(?:</\1\s*>|\Z)|<!--.*?(?:-->|\Z)", re.IGNORECASE | re.DOTALL
+)
 _TAG = re.compile(r"<[^>]*>?")
 _TWICE = re.compile(r"^(.{1,100}) \1(?= |$)")  # a page's title and its first heading
 

@@ -20,6 +20,7 @@ from bruno_llm_base.exceptions import (
     StreamError,
 )
 from bruno_llm_base.failures import ErrorFacts, error_from, request_id
+from bruno_llm_base.lenient import UnreadableFieldError
 from bruno_llm_base.policies import Timeouts
 from bruno_llm_base.tokens import estimate_conversation, estimate_tokens
 from bruno_llm_base.transport import UNREACHABLE, Reply, Transport, transport_error
@@ -33,6 +34,7 @@ __all__ = ["Exchange", "ReadError", "Request", "opened"]
 
 _T = TypeVar("_T")
 _DRAIN_SECONDS, _DRAIN_READS = 0.1, 64
+_END_SECONDS = 2.0
 _WHOLE = ("application/json", "text/html", "text/plain")
 _TOOL_TOKENS = 2_000
 _LONGEST_QUOTE = 200
@@ -261,28 +263,36 @@ class Exchange:
             # as one of these. The error's own text may quote the answer, so it stays in the cause.
             if is_error(data, readable=False):
                 raise self.refusal(data) from error
-            message = f"the server's answer is not as documented ({type(error).__name__})"
+            why = str(error) if isinstance(error, UnreadableFieldError) else type(error).__name__
+            message = f"the server's answer is not as documented ({why})"
             raise InvalidResponseError(message, cause=error) from error
-        if isinstance(item, ModelResponse) and not item.text:
-            return self._looked_at_again(item, parse, data)
+        if isinstance(item, ModelResponse) and not item.parts:
+            item = self._looked_at_again(item, parse, data)
         return item
 
-    def _looked_at_again(self, item: _T, parse: Callable[[Json], Any], data: Json) -> _T:
-        """Return *item*, which holds no text, unless *data* is an error or a whole answer.
+    def _looked_at_again(self, item: Any, parse: Callable[[Json], Any], data: Json) -> Any:
+        """Return *item*, in which nothing is said, unless *data* is an error or a whole answer.
 
         Raises:
             LLMError: It is an error.
         """
         if is_error(data, readable=True):
             raise self.refusal(data)
-        if self._whole is not None and parse != self._whole and self._sent().whole:
-            whole: Any = self.parsed(self._whole, data)
-            return whole
+        if self._whole is None or not self._sent().whole:
+            return item
+        if parse != self._whole:
+            return self.parsed(self._whole, data)
+        if item.finish_reason is None:
+            raise InvalidResponseError("the server answered as a whole, and not as documented")
         return item
 
     def expect_more(self) -> None:
         """Start waiting for the next sign of an answer that has begun."""
         self._deadline.arm(self._timeouts.between_tokens, "further token")
+
+    def expect_end(self) -> None:
+        """Start waiting for the last word of an answer that is there: but for it, all has been said."""
+        self._deadline.arm(_END_SECONDS, "end of the answer")
 
     async def drain(self) -> list[bytes]:
         """Return what may follow the end of the answer, so that the connection can be used again."""
@@ -340,7 +350,9 @@ class Exchange:
         try:
             facts = self._read_error(reply.status_code, reply.headers, data)
         except (LookupError, TypeError, ValueError, AttributeError):
-            facts = read_error_document(reply.status_code, data)  # no document that the vendor knows
+            facts = read_error_document(
+                reply.status_code, data
+            )  # no document that the vendor knows
         facts = replace(facts, request_id=facts.request_id or self.request_id)
         return error_from(facts, reply.status_code, reply.headers)
 

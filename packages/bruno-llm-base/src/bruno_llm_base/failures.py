@@ -121,7 +121,10 @@ def _count(value: object) -> int | None:
 
 
 _KEY_REFUSED = "the API key was refused: check that it is complete and not revoked"
-_SHOULD_RETRY = {"true": True, "false": False}  # https://github.com/openai/openai-python, _base_client.py
+_SHOULD_RETRY = {
+    "true": True,
+    "false": False,
+}  # https://github.com/openai/openai-python, _base_client.py
 
 
 def _unsaid(status: int) -> str:

@@ -82,7 +82,10 @@ class Pipeline:
                     exchange = await run.begin()
                     await exchange.send(run.request, stream=False)
                     result = exchange.parsed(parse, await exchange.document())
-                    run.finish(exchange, result if isinstance(result, ModelResponse) else None)
+                    response = result if isinstance(result, ModelResponse) else None
+                    if response is not None and request.conversation is not None:
+                        run.check(exchange, response)
+                    run.finish(exchange, response)
                     return result
                 except LLMError as error:
                     failure = error
@@ -160,12 +163,11 @@ async def _texts(
                 if state.announce:
                     state.announce = False
                     yield ""
-                while not run.complete and (batch := await exchange.batch()) is not None:
+                while (batch := await run.more(exchange)) is not None:
                     for text in run.texts(exchange, batch, parse):
                         yield text
-                response = run.whole()
-                if rest := await exchange.drain():
-                    response.usage += run.recount(exchange, rest, parse)
+                response = run.streamed()
+                response.usage += await run.rest(exchange, parse)
                 run.finish(exchange, response)
                 break
             except LLMError as error:

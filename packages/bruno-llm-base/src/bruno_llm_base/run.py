@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from bruno_llm_base.exceptions import LLMError, StreamError
+from bruno_llm_base.exceptions import InvalidResponseError, LLMError, StreamError
 from bruno_llm_base.exchange import Exchange, Request, opened
 from bruno_llm_base.framing import DONE
 from bruno_llm_base.limits import Permit
@@ -20,6 +20,7 @@ from bruno_llm_base.observe import (
     RequestStarted,
     tell,
 )
+from bruno_llm_base.parts import Text
 from bruno_llm_base.pricing import Tariff
 from bruno_llm_base.retry import next_wait
 from bruno_llm_base.spending import Spending, fill_in
@@ -30,10 +31,24 @@ if TYPE_CHECKING:
 
 __all__ = ["Run"]
 
+
+def checked_end(answer: ModelResponse) -> ModelResponse:
+    """Return *answer*, which has an end of its own.
+
+    Raises:
+        StreamError: The model, or its server, stopped with an error.
+    """
+    if answer.finish_reason == "error":
+        word = answer.finish_detail
+        raise StreamError(f"the answer broke off: the server says {word!r}", code=word)
+    return answer
+
+
 class Run:
     """One request over all its attempts."""
 
     __slots__ = (
+        "_after_end",
         "_answer",
         "_attempts",
         "_began",
@@ -54,6 +69,7 @@ class Run:
         self._pipeline = pipeline
         self.request = request
         self._answer = Answer()
+        self._after_end: list[bytes] = []
         self._attempts: list[Attempt] = []
         self._began: float | None = None
         self._began_attempt = 0.0
@@ -88,6 +104,7 @@ class Run:
         self._began_attempt = time.monotonic()
         self._sent_first = self._sent_first or self._began_attempt
         self._answer = Answer()
+        self._after_end = []
         self._ended = False
         self._exchange = Exchange(transport, pipeline.timeouts, pipeline.read_error, pipeline.blot)
         return self._exchange
@@ -125,7 +142,7 @@ class Run:
             return
         request, pipeline = self.request, self._pipeline
         unread = 0 if request.operation == "stream" else pipeline.most_output(request.body or {})
-        self._response = self._answer.whole()
+        self._response = self._answer.finished()
         fill_in(self._response, request, unread=unread or 0)
         self._response.pricing = self._tariff()
 
@@ -135,13 +152,20 @@ class Run:
             if limit.counts_time:
                 limit.lower(pipeline.read_limits(exchange.headers))
 
-    def texts(
+    def texts(  # noqa: C901 - flat, and fast
         self, exchange: Exchange, batch: list[bytes], parse: Callable[[Json], ModelResponse]
     ) -> Iterator[str]:
-        """Yield the texts in *batch* one by one, nothing read ahead: what precedes an error counts."""
+        """Yield the texts in *batch* one by one, nothing read ahead: what precedes an error counts.
+
+        Raises:
+            LLMError: A document is an error, or cannot be read.
+        """
         answer = self._answer
         heard = False
         for document in batch:
+            if self._ended:
+                self._after_end.append(document)
+                continue
             if document == DONE:
                 self._ended = True
                 continue
@@ -150,55 +174,84 @@ class Run:
                 continue
             heard = True
             answer.add(part)
-            if part.text:
-                if not self._spoken:
-                    self._spoken = True
-                    self._tell(FirstToken, duration=self._elapsed())
-                yield part.text
-        if heard and answer.begun:
+            for piece in part.parts:
+                if type(piece) is Text and piece.text:
+                    if not self._spoken:
+                        self._spoken = True
+                        self._tell(FirstToken, duration=self._elapsed())
+                    yield piece.text
+            if part.error is not None:
+                raise exchange.refusal(part.error)
+            self._ended = part.is_last
+        if answer.is_settled:
+            exchange.expect_end()
+        elif heard and answer.begun:
             exchange.expect_more()
 
     def delivered(self) -> None:
         """Note that the caller has some of the answer: from now on it is not asked for again."""
         self._spoken = True
 
-    def recount(
-        self, exchange: Exchange, rest: list[bytes], parse: Callable[[Json], ModelResponse]
-    ) -> Usage:
-        """Return what *rest* says of the tokens: some servers count once more after the end."""
+    async def rest(self, exchange: Exchange, parse: Callable[[Json], ModelResponse]) -> Usage:
+        """Return what is said of the tokens behind the last word: some servers count once more."""
         usage = Usage()
         try:
-            for document in rest:
+            for document in self._after_end + await exchange.drain():
                 if document != DONE:
                     usage += exchange.parsed(parse, exchange.read(document)).usage
         except LLMError:
             return usage  # the answer is complete: nothing that follows can undo it
         return usage
 
+    async def more(self, exchange: Exchange) -> list[bytes] | None:
+        """Return the documents of the next network read, or None at the end of the answer.
+
+        Raises:
+            LLMError: The connection broke off, or nothing came in time, before the answer was complete.
+        """
+        if self._ended:
+            return None
+        try:
+            return await exchange.batch()
+        except LLMError:
+            if self._answer.is_settled:
+                return None  # only the connection is lost
+            raise
+
     @property
     def provider(self) -> str:
         """The provider's name."""
         return self._pipeline.provider
 
-    @property
-    def complete(self) -> bool:
-        """Whether nothing that matters can follow."""
-        return self._ended or self._answer.complete
-
-    def whole(self) -> ModelResponse:
+    def streamed(self) -> ModelResponse:
         """Return the streamed answer.
 
         Raises:
-            StreamError: The stream ended before the model did.
+            StreamError: The stream ended before the model did, or the model stopped with an error.
         """
-        if self._answer.finish_reason is None:
-            raise StreamError("the stream ended before the answer was complete")
-        answer = self._answer.whole()
-        # a fragment that never got a name belongs to a tool that the vendor runs itself
-        answer.tool_calls = tuple(call for call in answer.tool_calls if call.name)
-        for call in answer.tool_calls:
-            call.arguments = call.arguments or "{}"
-        return answer
+        answer = self._answer.finished()
+        if answer.finish_reason is None:
+            if not self._ended:
+                raise StreamError(
+                    "the stream ended before the answer was complete: no finish_reason came"
+                )
+            answer.finish_reason = "tool_call" if answer.tool_calls else "stop"
+        return checked_end(answer)
+
+    def check(self, exchange: Exchange, response: ModelResponse) -> None:
+        """Put an answer that came as one document into the shape of a streamed one.
+
+        Raises:
+            LLMError: It holds an error, or the model stopped with one, or it says nothing.
+        """
+        self._answer.add(response)
+        if response.error is not None:
+            raise exchange.refusal(response.error)
+        finished = checked_end(self._answer.finished())
+        if finished.finish_reason is None and not finished.parts:
+            raise InvalidResponseError("the answer holds neither text nor a finish_reason")
+        response.parts = finished.parts
+        response.finish_reason = finished.finish_reason or "stop"
 
     def finish(self, exchange: Exchange, response: ModelResponse | None) -> None:
         """Tell that the request was answered, and add its story to the answer."""
@@ -251,7 +304,7 @@ class Run:
     def close(self) -> None:
         """Tell of a request whose caller has left."""
         if self._began is not None:
-            self._end(RequestAbandoned, response=self._response or self._answer.whole())
+            self._end(RequestAbandoned, response=self._response or self._answer.finished())
 
     def _wait(self, error: LLMError) -> float | None:
         pipeline = self._pipeline
@@ -271,7 +324,7 @@ class Run:
         error.provider = self._pipeline.provider
         error.model = self.request.model
         if self._answer.begun:
-            error.partial = self._response or self._answer.whole()
+            error.partial = self._response or self._answer.finished()
         await self._pipeline.explain(error)
         self._end(RequestFailed, error=error)
 

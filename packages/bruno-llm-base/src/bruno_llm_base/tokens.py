@@ -15,9 +15,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from bruno_llm_base.conversation import Conversation, Text
+from bruno_llm_base.conversation import Conversation
 from bruno_llm_base.exceptions import InvalidRequestError
-from bruno_llm_base.types import ToolCall
+from bruno_llm_base.parts import Text, ToolCall, ToolResult
 from bruno_llm_base.values import shown
 
 __all__ = [
@@ -205,7 +205,10 @@ def _numbers(shape: bytes) -> int:
 
 
 def texts(conversation: Conversation) -> Iterator[str]:
-    """Give all that is said in *conversation*, part by part."""
+    """Give all that is said in *conversation*, part by part.
+
+    Thoughts and vendors' blocks are left out: they are mostly not read again, and not counted then.
+    """
     if conversation.system:
         yield conversation.system
     for turn in conversation.turns:
@@ -214,7 +217,7 @@ def texts(conversation: Conversation) -> Iterator[str]:
                 yield part.text
             elif isinstance(part, ToolCall):
                 yield f"{part.name}{part.arguments}"
-            else:
+            elif isinstance(part, ToolResult):
                 yield part.content
 
 

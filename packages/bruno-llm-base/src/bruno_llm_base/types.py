@@ -6,10 +6,21 @@ A streamed answer is a series of partial `ModelResponse`s whose sum is the answe
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, replace
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Literal, Self, TypeVar
 
 from bruno_core.models import Message, MessageRole
 
+from bruno_llm_base.parts import (
+    Json,
+    Part,
+    Reasoning,
+    Text,
+    ToolCall,
+    VendorBlock,
+    join_parts,
+    part_to_json,
+    text_of,
+)
 from bruno_llm_base.values import INT64, is_whole
 
 if TYPE_CHECKING:
@@ -18,22 +29,24 @@ if TYPE_CHECKING:
 
 __all__ = [
     "NOTHING",
+    "NO_TEXT_PLACEHOLDER",
     "TOOL_CALL_PLACEHOLDER",
     "Answer",
     "Attempt",
     "FinishReason",
     "Json",
     "ModelResponse",
-    "ToolCall",
     "Usage",
     "checked",
 ]
 
-Json = dict[str, Any]
-FinishReason = Literal["stop", "length", "content_filter", "tool_call", "error"]
+FinishReason = Literal["stop", "length", "content_filter", "tool_call", "pause", "error"]
 
 TOOL_CALL_PLACEHOLDER = "(tool call)"
 """The text of an assistant message that only calls tools: bruno-core's messages need one."""
+
+NO_TEXT_PLACEHOLDER = "(no text)"
+"""The text of an assistant message that says nothing in words and calls no tools."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,35 +121,17 @@ class Attempt:
 
 
 @dataclass(slots=True, kw_only=True)
-class ToolCall:
-    """A tool that the model wants called, or a fragment of it.
-
-    Attributes:
-        index: What fragments of one call have in common; None for a call that is whole.
-        id: The vendor's name for the call, to be given back with the result.
-        name: The tool's name.
-        arguments: The arguments as JSON text.
-    """
-
-    index: int | None = None
-    id: str | None = None
-    name: str | None = None
-    arguments: str = ""
-
-
-@dataclass(slots=True, kw_only=True)
 class ModelResponse:
-    """A model's answer, or one part of it: the parts of a stream sum to the answer.
+    """A model's answer, or what one document of a stream says of it.
 
-    Addition joins text, reasoning, tool calls and provider state; of everything else the later
-    report wins, except that nothing outranks a block. A stop after a tool call is a tool call.
-    Addition is associative, and `ModelResponse()` is its identity.
+    The documents of a stream sum to the answer. Addition joins the parts; of everything else the
+    later report wins, except that nothing outranks a block, and only a block an error. Addition is
+    associative, and `ModelResponse()` is its identity.
 
     Attributes:
-        text: The answer.
-        reasoning: What the model thought aloud, kept apart from the answer.
-        tool_calls: The tools that it wants called.
-        finish_reason: Why it stopped, in OpenTelemetry's words.
+        parts: The answer, in the order in which it was said.
+        finish_reason: Why it stopped, in OpenTelemetry's words; "pause" where the vendor wants it
+            sent back to go on.
         finish_detail: Why it stopped, in the vendor's own word.
         usage: Tokens, as the server counted them.
         usage_estimated: Whether some of them are our estimate, because the server did not say.
@@ -145,14 +140,12 @@ class ModelResponse:
         request_id: The vendor's name for the request.
         provider: The provider that answered, such as "openai".
         attempts: Each attempt, the successful one last.
-        provider_state: Opaque blocks that this vendor wants back with the next turn, such as
-            signatures of reasoning. Blocks with one "index" join, those without stand alone.
         pricing: What knows the prices that hold for it; None where no provider of ours answered.
+        is_last: Whether this is the vendor's last word on the answer. For adapters.
+        error: The vendor's error document where one stands inside the answer. For adapters.
     """
 
-    text: str = ""
-    reasoning: str = ""
-    tool_calls: tuple[ToolCall, ...] = ()
+    parts: tuple[Part, ...] = ()
     finish_reason: FinishReason | None = None
     finish_detail: str | None = None
     usage: Usage = _NO_USAGE
@@ -162,8 +155,24 @@ class ModelResponse:
     request_id: str | None = None
     provider: str | None = None
     attempts: tuple[Attempt, ...] = ()
-    provider_state: tuple[Json, ...] = ()
     pricing: "Tariff | None" = field(default=None, repr=False, compare=False)
+    is_last: bool = field(default=False, repr=False, compare=False)
+    error: Json | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def text(self) -> str:
+        """The answer in words."""
+        return text_of(self.parts)
+
+    @property
+    def reasoning(self) -> str:
+        """What the model thought aloud, kept apart from the answer."""
+        return "".join([part.text for part in self.parts if isinstance(part, Reasoning)])
+
+    @property
+    def tool_calls(self) -> tuple[ToolCall, ...]:
+        """The tools that it wants called."""
+        return tuple([part for part in self.parts if isinstance(part, ToolCall)])
 
     @property
     def cost(self) -> "Cost | None":
@@ -184,43 +193,46 @@ class ModelResponse:
         answer = Answer()
         for part in parts:
             answer.add(part)
-        return answer.whole()
+        return answer.total()
 
     def to_message(self) -> Message:
         """Return the answer as the assistant's turn of a conversation, nothing lost.
 
-        Tool calls and provider state go into the metadata, where every provider reads them back.
+        Its text is the message's content, and `metadata["parts"]` holds whatever is more than text.
+        Every provider can be sent it: what only one vendor reads goes back to that vendor alone.
         """
-        metadata: Json = {}
-        if self.tool_calls:
-            names = ("id", "name", "arguments")
-            calls = [{name: getattr(call, name) for name in names} for call in self.tool_calls]
-            metadata["tool_calls"] = calls
-        if self.provider_state:
-            metadata["provider_state"] = list(self.provider_state)
-        text = self.text if self.text.strip() else TOOL_CALL_PLACEHOLDER
-        return Message(role=MessageRole.ASSISTANT, content=text, metadata=metadata)
+        text = self.text
+        bare = not self.parts or self.parts == (Text(text.strip()),)
+        metadata = {} if bare else {"parts": [part_to_json(part) for part in self.parts]}
+        placeholder = TOOL_CALL_PLACEHOLDER if self.tool_calls else NO_TEXT_PLACEHOLDER
+        content = text if text.strip() else placeholder
+        return Message(role=MessageRole.ASSISTANT, content=content, metadata=metadata)
 
 
 NOTHING = ModelResponse()
 """What an event that says nothing about the answer, such as a ping, is read as."""
 
 
+_RANKS: dict[FinishReason | None, int] = {"error": 1, "content_filter": 2}
+
+
 class Answer:
     """An answer under construction: add its parts, then take the whole.
 
     It runs once per streamed chunk, so it collects and joins nothing before the end.
+
+    Attributes:
+        is_settled: Whether the model has said why it stopped, and the server then what it cost.
+            More may follow all the same. Counts that came before the end do not settle it: some
+            servers count with every chunk.
     """
 
-    __slots__ = ("_calls", "_counted", "_last", "_reasoning", "_state", "_texts")
+    __slots__ = ("_last", "_parts", "is_settled")
 
     def __init__(self) -> None:
-        self._texts: list[str] = []
-        self._reasoning: list[str] = []
-        self._calls: list[ToolCall] = []
-        self._state: list[Json] = []
+        self._parts: list[Part] = []
         self._last = ModelResponse()
-        self._counted = False
+        self.is_settled = False
 
     @property
     def finish_reason(self) -> FinishReason | None:
@@ -228,38 +240,24 @@ class Answer:
         return self._last.finish_reason
 
     @property
-    def complete(self) -> bool:
-        """Whether the model has said why it stopped, and the server then what it cost.
-
-        Counts that came before the end do not do: some servers count anew with every chunk.
-        """
-        return self._counted
-
-    @property
     def begun(self) -> bool:
         """Whether the model has said anything yet."""
-        return bool(self._texts or self._reasoning or self._calls or self._state)
+        return bool(self._parts)
 
-    def add(self, part: ModelResponse) -> None:  # noqa: C901, PLR0912 - flat, and fast
+    def add(self, part: ModelResponse) -> None:  # noqa: C901 - flat, and fast
         """Take the next part."""
         last = self._last
-        if part.text:
-            self._texts.append(part.text)
-        if part.reasoning:
-            self._reasoning.append(part.reasoning)
-        if part.tool_calls:
-            self._calls += part.tool_calls
-        if part.provider_state:
-            self._state += part.provider_state
-        if part.finish_reason is not None and (
-            last.finish_reason != "content_filter" or part.finish_reason == "content_filter"
+        if part.parts:
+            self._parts += part.parts
+        if part.finish_reason is not None and _rank(part.finish_reason) >= _rank(
+            last.finish_reason
         ):
             last.finish_reason, last.finish_detail = part.finish_reason, part.finish_detail
         if part.usage is not _NO_USAGE:
             last.usage += part.usage
             last.usage_estimated = part.usage_estimated
             if last.finish_reason is not None and part.usage.output_tokens is not None:
-                self._counted = True
+                self.is_settled = True
         if part.model is not None:
             last.model = part.model
         if part.id is not None:
@@ -273,19 +271,30 @@ class Answer:
         if part.pricing is not None:
             last.pricing = part.pricing
 
-    def whole(self) -> ModelResponse:
-        """Return the sum of the parts so far."""
-        finish_reason = self._last.finish_reason
-        if finish_reason == "stop" and any(call.name for call in self._calls):
-            finish_reason = "tool_call"  # some vendors call that a stop
-        return replace(
-            self._last,
-            finish_reason=finish_reason,
-            text="".join(self._texts),
-            reasoning="".join(self._reasoning),
-            tool_calls=_join_tool_calls(self._calls),
-            provider_state=_join_state(self._state),
+    def total(self) -> ModelResponse:
+        """Return the sum of the parts so far, to which more may be added."""
+        return replace(self._last, parts=join_parts(self._parts))
+
+    def finished(self) -> ModelResponse:
+        """Return the answer, to which nothing is added any more, in one shape for every vendor.
+
+        A call that never got a name calls nothing and is left out; arguments that were left out are
+        `{}`; a stop after a call is a call, which some vendors call a stop.
+        """
+        response = self.total()
+        response.parts = tuple(
+            [part for part in response.parts if not isinstance(part, ToolCall) or part.name]
         )
+        calls = response.tool_calls
+        for call in calls:
+            call.arguments = call.arguments or "{}"
+        if calls and response.finish_reason == "stop":
+            response.finish_reason = "tool_call"
+        return response
+
+
+def _rank(reason: FinishReason | None) -> int:
+    return _RANKS.get(reason, 0)
 
 
 _Response = TypeVar("_Response", bound=ModelResponse)
@@ -297,25 +306,26 @@ def checked(part: _Response) -> _Response:
     Raises:
         TypeError: Some of it is something else, because the server sent something else.
     """
-    if type(part.text) is not str or type(part.reasoning) is not str:
-        raise TypeError("text")
+    for piece in part.parts:
+        if type(piece) is not Text or type(piece.text) is not str:
+            _check_part(piece)
     if part.usage is not _NO_USAGE:
         counts = _counts(part.usage)
         for count in counts:
             if count is not None and (type(count) is not int or not 0 <= count <= INT64):
-                sound = [count if is_whole(count, least=0) else None for count in counts]
+                sound = [_whole(count) for count in counts]
                 part.usage = Usage(**dict(zip(_COUNTS, sound, strict=True)))
                 break
-    for call in part.tool_calls:
-        index_is_sound = call.index is None or type(call.index) is int
-        if not (index_is_sound and type(call.arguments) is str and _are_words(call.id, call.name)):
-            raise TypeError("tool call")
-    for block in part.provider_state:
-        if type(block) is not dict or type(block.get("index", 0)) is not int:
-            raise TypeError("provider state")
     if not _are_words(part.model, part.id, part.finish_detail):
         raise TypeError("name")
     return part
+
+
+def _whole(count: object) -> int | None:
+    """Return *count* where it is one; some servers say 5.0."""
+    if isinstance(count, float) and count.is_integer():
+        count = int(count)
+    return count if isinstance(count, int) and is_whole(count, least=0) else None
 
 
 def _are_words(*values: object) -> bool:
@@ -325,35 +335,21 @@ def _are_words(*values: object) -> bool:
     return True
 
 
-def _join_tool_calls(fragments: list[ToolCall]) -> tuple[ToolCall, ...]:
-    groups: dict[object, list[ToolCall]] = {}
-    for place, fragment in enumerate(fragments):
-        alone = ("alone", place)
-        groups.setdefault(alone if fragment.index is None else fragment.index, []).append(fragment)
-    return tuple(
-        ToolCall(
-            index=group[0].index,
-            id=next((fragment.id for fragment in group if fragment.id), None),
-            name=next((fragment.name for fragment in group if fragment.name), None),
-            arguments="".join([fragment.arguments for fragment in group]),
-        )
-        for group in groups.values()
-    )
+def _check_part(part: Part) -> None:
+    """Raise where *part* is not made of what it is declared to be made of.
 
-
-def _join_state(fragments: list[Json]) -> tuple[Json, ...]:
-    blocks: dict[object, dict[str, list[Any]]] = {}
-    for place, fragment in enumerate(fragments):
-        block = blocks.setdefault(fragment.get("index", ("alone", place)), {})
-        for name, value in fragment.items():
-            block.setdefault(name, []).append(value)
-    return tuple(
-        {name: _join_values(name, values) for name, values in block.items()}
-        for block in blocks.values()
-    )
-
-
-def _join_values(name: str, values: list[Any]) -> Any:
-    if name != "index" and all(isinstance(value, str) for value in values):
-        return "".join(values)
-    return values[-1]
+    Raises:
+        TypeError: Some of it is something else.
+    """
+    match part:
+        case Text() | Reasoning():
+            words: tuple[object, ...] = (part.text,)
+        case ToolCall():
+            words = (part.arguments, part.id or "", part.name or "")
+        case VendorBlock():
+            words = (part.vendor,)
+        case _:
+            raise TypeError(type(part).__name__)
+    index_is_sound = part.index is None or type(part.index) is int
+    if not index_is_sound or not _are_words(*words):
+        raise TypeError(type(part).__name__)

@@ -149,7 +149,7 @@ class Vendor(ABC):
         del model
         return ()
 
-    def parse_windows(self, data: Json, model: str) -> Mapping[str, int]:
+    def parse_windows(self, data: Json, model: str) -> Mapping[str, int | None]:
         """Read the context windows of models, in tokens.
 
         Args:

@@ -60,7 +60,7 @@ class Windows:
             self._asked.add(model)
         return new
 
-    def learn(self, found: Mapping[str, int], *, refused: bool = False) -> None:
+    def learn(self, found: Mapping[str, int | None], *, refused: bool = False) -> None:
         """Remember what a server says of its models; what makes no sense is left out.
 
         Args:
@@ -71,7 +71,7 @@ class Windows:
         firm = self._firm and not refused
         for model, tokens in found.items():
             room = model in self._learned or len(self._learned) < _MOST_REMEMBERED
-            if room and is_whole(tokens, least=1):
+            if room and tokens is not None and is_whole(tokens, least=1):
                 self._learned[model] = Window(tokens=tokens, source="the server", firm=firm)
 
 

@@ -12,10 +12,11 @@ from bruno_llm_base import (
     LimitState,
     ModelResponse,
 )
+from bruno_llm_base.lenient import read_models
 from bruno_llm_base.limits import read_times
 from bruno_llm_base.transport import SdkTransport, Transport
 
-from bruno_llm_claude import errors, messages
+from bruno_llm_claude import answers, errors, messages
 
 __all__ = ["ClaudeProvider"]
 
@@ -78,27 +79,33 @@ class ClaudeProvider(BaseProvider):
         return body
 
     def parse_response(self, data: Json) -> ModelResponse:
-        blocks = [messages.block(i, b, whole=True) for i, b in enumerate(data["content"])]
-        end = messages.end(data, data.get("usage"))
-        return ModelResponse.join([messages.start(data), *blocks, end])
+        content = data.get("content") or []
+        if isinstance(content, str):  # some gateways
+            content = [{"type": "text", "text": content}]
+        parts = [part for i, b in enumerate(content) for part in answers.block(i, b, whole=True)]
+        end = answers.end(data, data.get("usage"))
+        return ModelResponse.join([answers.start(data), ModelResponse(parts=tuple(parts)), end])
 
     def parse_event(self, data: Json) -> ModelResponse:
         match data.get("type"):
             case "content_block_delta":
-                return messages.delta(data["index"], data["delta"])
+                return answers.delta(data["index"], data["delta"])
             case "content_block_start":
-                return messages.block(data["index"], data["content_block"], whole=False)
+                block = answers.block(data["index"], data["content_block"], whole=False)
+                return ModelResponse(parts=block)
             case "message_start":
-                return messages.start(data["message"])
+                return answers.start(data["message"])
             case "message_delta":
-                return messages.end(data["delta"], data.get("usage"))
+                return answers.end(data["delta"], data.get("usage"))
+            case "message_stop":
+                return ModelResponse(is_last=True)
         return NOTHING
 
     def parse_models(self, data: Json) -> list[str]:
-        return [model["id"] for model in data["data"]]
+        return [row["id"] for row in read_models(data)]
 
-    def parse_windows(self, data: Json, model: str) -> Mapping[str, int]:
-        return {row["id"]: row.get("max_input_tokens") for row in data["data"]}
+    def parse_windows(self, data: Json, model: str) -> Mapping[str, int | None]:
+        return {row["id"]: row.get("max_input_tokens") for row in read_models(data)}
 
     def build_count(self, conversation: Conversation, body: Json) -> Json:
         return {name: value for name, value in body.items() if name in _COUNTED}

@@ -4,10 +4,12 @@ import re
 from collections.abc import Mapping
 from typing import ClassVar
 
-from bruno_llm_base import BaseProvider, Conversation, Json, ModelResponse
+from bruno_llm_base import BaseProvider, Conversation, FinishReason, Json, ModelResponse
+from bruno_llm_base.finish import finish_reason
+from bruno_llm_base.lenient import read_word
 from bruno_llm_base.values import is_whole
 
-from bruno_llm_gemini import messages
+from bruno_llm_gemini import answers, messages
 from bruno_llm_gemini.transport import CHAT, COUNT, STREAM
 from bruno_llm_gemini.vendor import GeminiVendor
 
@@ -50,6 +52,7 @@ class GeminiProvider(GeminiVendor, BaseProvider):
         "max_tokens": "generationConfig.maxOutputTokens",
         "stop": "generationConfig.stopSequences",
     }
+    finish_reasons: ClassVar[Mapping[str, FinishReason]] = answers.FINISH_REASONS
     capabilities = frozenset({"chat", "streaming", "tools", "reasoning"})
 
     def build_request(self, conversation: Conversation, options: Json, *, stream: bool) -> Json:
@@ -57,19 +60,22 @@ class GeminiProvider(GeminiVendor, BaseProvider):
         return messages.build(conversation.opened(), sign=strict) | options
 
     def parse_response(self, data: Json) -> ModelResponse:
-        answer = ModelResponse.join([self.parse_event(data)])  # the whole looks like a part
-        if answer.finish_reason is None:
-            raise ValueError("neither an answer that has ended nor a block")
-        return answer
+        return self.parse_event(data)  # the whole looks like a part
 
     def parse_event(self, data: Json) -> ModelResponse:
-        part = ModelResponse(model=data.get("modelVersion"), id=data.get("responseId"))
-        if candidates := data.get("candidates"):
-            messages.read(candidates[0], part)
+        part = ModelResponse(
+            model=read_word(data.get("modelVersion")), id=read_word(data.get("responseId"))
+        )
+        candidates = data.get("candidates")
+        if candidates and not candidates[0].get("index"):  # of several we read the first
+            candidate = candidates[0]
+            part.parts = answers.parts(candidate.get("content") or {})
+            part.finish_detail = read_word(candidate.get("finishReason"))
+            part.finish_reason = finish_reason(part.finish_detail, self.finish_reasons)
         elif reason := (data.get("promptFeedback") or {}).get("blockReason"):
             part.finish_reason, part.finish_detail = "content_filter", reason
         if counts := data.get("usageMetadata"):
-            part.usage = messages.usage(counts, ended=part.finish_reason is not None)
+            part.usage = answers.usage(counts, ended=part.finish_reason is not None)
         return part
 
     def unlisted(self, body: Json) -> str | None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from bruno_llm_base import ConfigurationError, ErrorFacts, Json, Vendor
+from bruno_llm_base.lenient import read_models
 from bruno_llm_base.transport import Transport
 from bruno_llm_base.values import shown
 
@@ -73,13 +74,13 @@ class GeminiVendor(Vendor):
         )
 
     def parse_models(self, data: Json) -> list[str]:
-        return [_short(row["name"]) for row in data.get("models") or () if self._offers(row)]
+        return [_short(row["id"]) for row in _models(data) if self._offers(row)]
 
     def plain_name(self, model: str) -> str:
         return _short(model)
 
-    def parse_windows(self, data: Json, model: str) -> Mapping[str, int]:
-        return {_short(row["name"]): row.get("inputTokenLimit") for row in data.get("models") or ()}
+    def parse_windows(self, data: Json, model: str) -> Mapping[str, int | None]:
+        return {_short(row["id"]): row.get("inputTokenLimit") for row in _models(data)}
 
     def read_error(self, status: int, headers: Mapping[str, str], data: Json) -> ErrorFacts:
         return errors.read(status, data)
@@ -88,6 +89,10 @@ class GeminiVendor(Vendor):
         """Whether a model does what we ask for; Vertex AI does not say what its models do."""
         methods = model.get("supportedGenerationMethods") or model.get("supportedActions")
         return not methods or self.method in methods
+
+
+def _models(data: Json) -> list[Json]:
+    return read_models(data) if data else []  # Google leaves an empty list out
 
 
 def _short(name: str) -> str:

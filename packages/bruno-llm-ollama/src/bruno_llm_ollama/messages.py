@@ -1,40 +1,68 @@
 """Conversations and answers in the words of Ollama's chat (https://docs.ollama.com/api/chat)."""
 
-import json
 from collections.abc import Iterator
 
-from bruno_llm_base import Conversation, FinishReason, Json, ToolCall, ToolResult, Turn, Usage
+from bruno_llm_base import (
+    Conversation,
+    FinishReason,
+    Json,
+    Part,
+    Reasoning,
+    Text,
+    ToolCall,
+    ToolResult,
+    Turn,
+    Usage,
+    VendorBlock,
+)
+from bruno_llm_base.lenient import forgiving, read_arguments, read_text, read_word
+from bruno_llm_base.parts import arguments_of
 
-__all__ = ["build", "finish_reason", "tool_calls", "usage"]
+__all__ = ["API", "FINISH_REASONS", "build", "parts", "usage"]
 
-_FINISH_REASONS: dict[str, FinishReason] = {
-    "stop": "stop",
-    "length": "length",
-    "load": "error",  # the model was only loaded, or unloaded: that is no answer
+API = "ollama"
+"""Whose thoughts go back."""
+
+FINISH_REASONS: dict[str, FinishReason] = {
+    "load": "error",  # the model was only loaded, or unloaded: that is not an answer
     "unload": "error",
 }
 
 
 def build(conversation: Conversation) -> list[Json]:
-    """Return the `messages` of a request; thoughts are not sent back."""
+    """Return the `messages` of a request.
+
+    Thoughts go back while the model is still at work on the last question, as when it calls tools.
+    """
     system = [{"role": "system", "content": conversation.system}] if conversation.system else []
-    return [*system, *(message for turn in conversation.turns for message in _messages(turn))]
+    turns = conversation.turns
+    asked = max((place for place, turn in enumerate(turns) if turn.role == "user"), default=0)
+    said = (m for place, turn in enumerate(turns) for m in _messages(turn, place > asked))
+    return [*system, *said]
 
 
-def _messages(turn: Turn) -> Iterator[Json]:
+def _messages(turn: Turn, is_thinking: bool) -> Iterator[Json]:  # noqa: FBT001 - a question
     if turn.role == "tool":
         yield from map(_tool_result, turn.tool_results)
         return
     message: Json = {"role": turn.role, "content": turn.text}
+    thoughts = [part for part in turn.parts if isinstance(part, Reasoning) and _is_ours(part)]
+    if thoughts and is_thinking:
+        message["thinking"] = "".join([thought.text for thought in thoughts])
     if calls := turn.tool_calls:
         message["tool_calls"] = [_call(call) for call in calls]
-    yield message
+    if calls or turn.text:
+        yield message
+
+
+def _is_ours(thought: Reasoning) -> bool:
+    return thought.state is not None and thought.state.vendor == API
 
 
 def _call(call: ToolCall) -> Json:
-    arguments = json.loads(call.arguments)  # Ollama wants the object, not its text
     named = {"id": call.id} if call.id else {}
-    return named | {"function": {"name": call.name, "arguments": arguments}}
+    # Ollama wants the object, not its text
+    return named | {"function": {"name": call.name, "arguments": arguments_of(call)}}
 
 
 def _tool_result(result: ToolResult) -> Json:
@@ -46,29 +74,31 @@ def _tool_result(result: ToolResult) -> Json:
     return message
 
 
-def finish_reason(word: str | None) -> FinishReason:
-    """Return why the model stopped; older servers do not say, newer ones may have new words."""
-    return _FINISH_REASONS.get(word or "stop", "stop")
-
-
-def tool_calls(message: Json) -> tuple[ToolCall, ...]:
-    """Return the tool calls of a message.
-
-    Each is whole. Their `function.index` means nothing: in a stream, most models' are all 0
-    (https://github.com/ollama/ollama/issues/15457).
-    """
-    return tuple(map(_tool_call, message.get("tool_calls") or ()))
+def parts(message: Json) -> tuple[Part, ...]:
+    """Return the parts of a message, or of one document of a stream."""
+    found: list[Part] = []
+    if thought := read_text(message.get("thinking"), "thinking"):
+        found.append(Reasoning(thought, VendorBlock(API, {})))
+    if text := read_text(message.get("content"), "content"):
+        found.append(Text(text))
+    return tuple(found + [_tool_call(call) for call in message.get("tool_calls") or ()])
 
 
 def _tool_call(call: Json) -> ToolCall:
+    """Return a call, which is whole.
+
+    Its `function.index` means nothing: in a stream, most models' are all 0
+    (https://github.com/ollama/ollama/issues/15457).
+    """
     function = call["function"]
     return ToolCall(
-        id=call.get("id"),
-        name=function["name"],
-        arguments=json.dumps(function.get("arguments") or {}),
+        id=read_word(call.get("id")),
+        name=read_word(function.get("name")),
+        arguments=read_arguments(function.get("arguments")) or "{}",
     )
 
 
+@forgiving
 def usage(data: Json) -> Usage:
     """Return the tokens that the last document reports.
 

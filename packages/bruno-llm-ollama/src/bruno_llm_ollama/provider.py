@@ -8,12 +8,16 @@ from bruno_llm_base import (
     NOTHING,
     BaseProvider,
     Conversation,
+    FinishReason,
     Json,
     LLMError,
     ModelNotFoundError,
     ModelResponse,
+    Text,
 )
 from bruno_llm_base.exchange import Request
+from bruno_llm_base.finish import finish_reason
+from bruno_llm_base.lenient import read_word
 from bruno_llm_base.options import merged
 from bruno_llm_base.values import is_whole
 
@@ -51,6 +55,7 @@ class OllamaProvider(OllamaVendor, BaseProvider):
         **{name: f"options.{name}" for name in _NESTED},
         "max_tokens": "options.num_predict",
     }
+    finish_reasons: ClassVar[Mapping[str, FinishReason]] = messages.FINISH_REASONS
     cuts_prompts = True  # older servers, and those that are asked to
     capabilities = frozenset({"chat", "streaming", "tools", "reasoning", "pull"})
 
@@ -67,24 +72,30 @@ class OllamaProvider(OllamaVendor, BaseProvider):
         return body
 
     def parse_response(self, data: Json) -> ModelResponse:
-        if not data["done"]:
+        if data.get("done") is False:
             raise ValueError("the answer breaks off")
-        return ModelResponse.join([self.parse_event(data)])  # names a stop to call tools
+        return self._read(data, is_last=True)
 
     def parse_event(self, data: Json) -> ModelResponse:
-        message = data["message"]
-        text = message.get("content") or ""
-        done = data.get("done")
-        if not done and not text and len(message) == 2:  # a role, and nothing said
-            return NOTHING
-        part = ModelResponse(text=text, model=data.get("model"))
-        if len(message) > 2:
-            part.reasoning = message.get("thinking") or ""
-            part.tool_calls = messages.tool_calls(message)
-        if done:
-            part.finish_detail = data.get("done_reason")
-            part.finish_reason = messages.finish_reason(part.finish_detail)
+        message = data.get("message")
+        # nearly every document of a stream holds one text and nothing else
+        if message and not data.get("done") and len(message) == 2:
+            text = message.get("content")
+            if type(text) is str:
+                return (
+                    ModelResponse(parts=(Text(text),), model=data.get("model")) if text else NOTHING
+                )
+        return self._read(data, is_last=bool(data.get("done")))
+
+    def _read(self, data: Json, *, is_last: bool) -> ModelResponse:
+        parts = messages.parts(data.get("message") or {})
+        part = ModelResponse(parts=parts, model=read_word(data.get("model")))
+        if is_last:
+            # older servers do not say why
+            part.finish_detail = read_word(data.get("done_reason"))
+            part.finish_reason = finish_reason(part.finish_detail or "stop", self.finish_reasons)
             part.usage = messages.usage(data)
+            part.is_last = True
         return part
 
     def asked_window(self, body: Json) -> int | None:

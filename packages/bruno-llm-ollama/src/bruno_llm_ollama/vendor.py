@@ -13,6 +13,7 @@ from bruno_llm_base import (
     Vendor,
 )
 from bruno_llm_base.framing import ndjson
+from bruno_llm_base.lenient import read_models
 from bruno_llm_base.transport import HttpTransport, Transport, open_http_client
 
 from bruno_llm_ollama import address, errors, windows
@@ -45,12 +46,12 @@ class OllamaVendor(Vendor):
         )
 
     def parse_models(self, data: Json) -> list[str]:
-        return [model["name"] for model in data["models"]]
+        return [row["id"] for row in read_models(data)]
 
     def window_requests(self, model: str) -> tuple[tuple[str, str, Json | None], ...]:
         return ("POST", "/api/show", {"model": model}), ("GET", "/api/ps", None)
 
-    def parse_windows(self, data: Json, model: str) -> Mapping[str, int]:
+    def parse_windows(self, data: Json, model: str) -> Mapping[str, int | None]:
         return windows.read(data, model)
 
     def read_error(self, status: int, headers: Mapping[str, str], data: Json) -> ErrorFacts:

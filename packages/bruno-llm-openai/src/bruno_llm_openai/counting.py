@@ -103,7 +103,7 @@ def text_tokens(text: str, model: str) -> TokenCount | None:
 def conversation_tokens(conversation: Conversation, model: str) -> TokenCount | None:
     """Count *conversation* as *model* does, or return None where nobody can tell how that counts."""
     texts, error = [], _MESSAGES_ERROR
-    asked = messages.build(conversation)
+    asked = messages.build(conversation, "openai")
     for message in asked:
         texts += [message["role"], message["content"] or ""]
         for call in message.get("tool_calls", ()):

@@ -1,108 +1,102 @@
-"""Conversations and answers in the words of OpenAI's Chat Completions."""
+"""Conversations in the words of OpenAI's Chat Completions."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import assert_never
 
-from bruno_llm_base import Conversation, FinishReason, Json, ToolCall, Turn, Usage
-from bruno_llm_base.values import is_whole
+from bruno_llm_base import (
+    Conversation,
+    Json,
+    Reasoning,
+    Text,
+    ToolCall,
+    ToolResult,
+    Turn,
+    VendorBlock,
+)
+from bruno_llm_base.parts import Part, arguments_text, state_for
 
-__all__ = ["build", "finish_reason", "reasoning", "tool_calls", "usage"]
+from bruno_llm_openai.answers import CUSTOM, DETAIL, REASONING, THOUGHTS_IN_CONTENT
 
-_FINISH_REASONS: dict[str, FinishReason] = {
-    "stop": "stop",
-    "length": "length",
-    "content_filter": "content_filter",
-    "tool_calls": "tool_call",
-    "function_call": "tool_call",
-}
-_TOTALS = ("completion_tokens", "prompt_tokens", "total_tokens")
+__all__ = ["build"]
 
 
-def build(conversation: Conversation) -> list[Json]:
-    """Return the `messages` of a request."""
+def build(conversation: Conversation, api: str) -> list[Json]:
+    """Return the `messages` of a request.
+
+    Args:
+        conversation: What has been said.
+        api: Whose state is sent back: what another API made is left out.
+    """
     system = [{"role": "system", "content": conversation.system}] if conversation.system else []
-    return [*system, *(message for turn in conversation.turns for message in _messages(turn))]
+    turns = (message for turn in conversation.turns for message in _messages(turn, api))
+    return [*system, *turns]
 
 
-def _messages(turn: Turn) -> Iterator[Json]:
+def _messages(turn: Turn, api: str) -> Iterator[Json]:
     if turn.role == "tool":
         for result in turn.tool_results:
             yield {"role": "tool", "tool_call_id": result.id, "content": result.content}
         return
-    message: Json = {"role": turn.role, "content": turn.text or None}
-    if calls := turn.tool_calls:
-        message["tool_calls"] = [
-            {
-                "id": call.id,
-                "type": "function",
-                "function": {"name": call.name, "arguments": call.arguments},
-            }
-            for call in calls
-        ]
-    yield message
+    message = _Message()
+    for part in turn.parts:
+        message.add(part, api)
+    if content := message.content():
+        yield {"role": turn.role} | content
 
 
-def finish_reason(word: str | None) -> FinishReason | None:
-    """Return why the model stopped; a word that we do not know counts as a stop."""
-    return _FINISH_REASONS.get(word, "stop") if word else None
+class _Message:
+    """A message under construction: this API has one field for each kind of part."""
+
+    def __init__(self) -> None:
+        self._calls: list[Json] = []
+        self._pieces: list[Json] = []
+        self._own: Json = {}
+
+    def add(self, part: Part, api: str) -> None:
+        """Add *part*, unless *api* cannot read it."""
+        match part:
+            case Text(text):
+                self._pieces.append({"type": "text", "text": text})
+            case Reasoning(text):
+                self._think(text, state_for(part, api).get("field"))
+            case ToolCall():
+                self._calls.append(_call(part, api))
+            case VendorBlock(vendor, data) if vendor == api:
+                self._keep(data)
+            case VendorBlock() | ToolResult():
+                pass  # another API's, or a result, which has a turn of its own
+            case _:
+                assert_never(part)
+
+    def _think(self, thought: str, field: object) -> None:
+        """Add a thought in the field in which it came; without one it does not go back."""
+        if field in REASONING:
+            self._own[field] = self._own.get(field, "") + thought
+        elif field == THOUGHTS_IN_CONTENT:
+            inner = [{"type": "text", "text": thought}]
+            self._pieces.append({"type": "thinking", "thinking": inner})
+
+    def _keep(self, block: Json) -> None:
+        """Add fields of the server's own, or one of its details of reasoning."""
+        if str(block.get("type")).startswith("reasoning."):
+            self._own.setdefault(DETAIL, []).append(block)
+        else:
+            self._own |= block
+
+    def content(self) -> Json:
+        """Return the fields; none where there is nothing that this server can read."""
+        texts = [piece["text"] for piece in self._pieces if piece["type"] == "text"]
+        only_text = len(texts) == len(self._pieces)
+        said = ("".join(texts) or None) if only_text else self._pieces
+        if said is None and not self._calls:
+            return {}
+        return {"content": said} | self._own | ({"tool_calls": self._calls} if self._calls else {})
 
 
-def reasoning(message: Json) -> str:
-    """Return the thoughts that servers of open models send beside the answer."""
-    return message.get("reasoning_content") or message.get("reasoning") or ""
-
-
-def tool_calls(message: Json) -> tuple[ToolCall, ...]:
-    """Return the tool calls of a message, or the fragments of them in a delta."""
-    calls: list[Json] | None = message.get("tool_calls")
-    if not calls:
-        return ()
-    return tuple(_tool_call(place, call) for place, call in enumerate(calls))
-
-
-def _tool_call(place: int, call: Json) -> ToolCall:
-    function = call.get("function") or {}
-    return ToolCall(
-        index=place if call.get("index") is None else call["index"],
-        id=call.get("id"),
-        name=function.get("name"),
-        arguments=function.get("arguments") or "",
-    )
-
-
-def usage(counts: Json | None) -> Usage:
-    """Return the tokens: OpenAI's totals already include cached input and reasoning.
-
-    So they do with rejected predictions, which are billed as output
-    (https://platform.openai.com/docs/guides/predicted-outputs).
-    """
-    if not counts:
-        return Usage()
-    read: dict[str, Any] = counts.get("prompt_tokens_details") or {}
-    written: dict[str, Any] = counts.get("completion_tokens_details") or {}
-    # DeepSeek's own word, which some servers of its models send alone
-    # (https://api-docs.deepseek.com/guides/kv_cache)
-    cached = read.get("cached_tokens", counts.get("prompt_cache_hit_tokens"))
-    return Usage(
-        input_tokens=counts.get("prompt_tokens"),
-        output_tokens=_output(counts),
-        cache_read_tokens=cached,
-        cache_write_tokens=read.get("cache_write_tokens"),
-        reasoning_tokens=written.get("reasoning_tokens"),
-        input_audio_tokens=read.get("audio_tokens"),
-        output_audio_tokens=written.get("audio_tokens"),
-    )
-
-
-def _output(counts: Json) -> int | None:
-    """Return the whole output.
-
-    xAI, and Gemini's servers of this protocol, leave reasoning out of the completion, but not out
-    of the total (https://docs.x.ai/docs/key-information/consumption-and-rate-limits).
-    """
-    told: list[Any] = [counts.get(name) for name in _TOTALS]
-    said, prompt, total = told
-    if all(is_whole(count, least=0) for count in told):
-        said = max(said, total - prompt)
-    output: int | None = said
-    return output
+def _call(call: ToolCall, api: str) -> Json:
+    state = state_for(call, api)
+    if state.get("type") == CUSTOM:
+        custom = {"name": call.name, "input": call.arguments}
+        return {"id": call.id, "custom": custom} | state
+    function = {"name": call.name, "arguments": arguments_text(call)}
+    return {"id": call.id, "type": "function", "function": function} | state

@@ -9,11 +9,13 @@ from bruno_llm_base import (
     Conversation,
     Json,
     ModelResponse,
+    Text,
     TokenCount,
 )
+from bruno_llm_base.lenient import read_word
 from bruno_llm_base.values import is_whole
 
-from bruno_llm_openai import counting, messages, responses
+from bruno_llm_openai import answers, counting, messages, responses
 from bruno_llm_openai.vendor import OpenAIVendor
 
 __all__ = ["OpenAIProvider"]
@@ -27,6 +29,8 @@ _REASONS_ON_DEMAND = re.compile(r"gpt-5\.[1-4]")
 _LISTED_TIERS = (None, "auto", "default")
 _CHARGED_APART = ("web_search_options", "models")
 _OUTPUT_LIMITS = ("max_completion_tokens", "max_tokens")
+# What OpenAI takes as the id of a call; other vendors' may be longer.
+_REFUSED_IN_IDS, _LONGEST_ID = re.compile(r"(?!)"), 40
 _SAMPLING = frozenset({"temperature", "top_p"})
 
 
@@ -45,7 +49,8 @@ class OpenAIProvider(OpenAIVendor, BaseProvider):
     capabilities = frozenset({"chat", "streaming", "tools", "reasoning"})
 
     def build_request(self, conversation: Conversation, options: Json, *, stream: bool) -> Json:
-        body = {"messages": messages.build(conversation), **options}
+        said = conversation.with_call_ids(_REFUSED_IN_IDS, _LONGEST_ID)
+        body = {"messages": messages.build(said, self.api), **options}
         if self.access.base_url is not None and "max_completion_tokens" in body:
             # OpenAI's newer word; most servers of its protocol know the older one
             body["max_tokens"] = body.pop("max_completion_tokens")
@@ -55,39 +60,28 @@ class OpenAIProvider(OpenAIVendor, BaseProvider):
 
     def parse_response(self, data: Json) -> ModelResponse:
         choice = data["choices"][0]
-        message = choice["message"]
-        refusal = message.get("refusal")
-        reason = messages.finish_reason(choice.get("finish_reason"))
-        answer = ModelResponse(
-            text=message.get("content") or refusal or "",
-            reasoning=messages.reasoning(message),
-            tool_calls=messages.tool_calls(message),
-            finish_reason="content_filter" if refusal else reason,
-            finish_detail="refusal" if refusal else choice.get("finish_reason"),
-            usage=messages.usage(data.get("usage")),
-            model=data.get("model") or None,
-            id=data.get("id"),
-        )
-        return ModelResponse.join([answer])  # names a stop to call tools
+        # Azure leaves the message out where it has filtered the answer
+        return self._read(data, choice, choice.get("message") or {})
 
     def parse_event(self, data: Json) -> ModelResponse:
-        part = ModelResponse(model=data.get("model") or None, id=data.get("id"))
-        if counts := data.get("usage"):
-            part.usage = messages.usage(counts)
         choices = data.get("choices")
-        if choices and not choices[0].get("index"):  # of several answers we read the first
-            choice = choices[0]
-            delta = choice.get("delta") or {}
-            part.text = delta.get("content") or ""
-            if len(delta) > 1 or not part.text:
-                part.reasoning = messages.reasoning(delta)
-                part.tool_calls = messages.tool_calls(delta)
-            if detail := choice.get("finish_reason"):
-                part.finish_reason = messages.finish_reason(detail)
-                part.finish_detail = detail
-            if refusal := delta.get("refusal"):
-                part.text = refusal
-                part.finish_reason, part.finish_detail = "content_filter", "refusal"
+        if not choices or choices[0].get("index"):  # of several answers we read the first
+            return self._read(data, {}, {})
+        choice = choices[0]
+        delta = choice.get("delta")
+        text = delta.get("content") if delta else None
+        # nearly every document of a stream holds one text and nothing else
+        if text and len(delta) == 1 and type(text) is str and not choice.get("finish_reason"):
+            return ModelResponse(
+                parts=(Text(text),), model=data.get("model") or None, id=data.get("id") or None
+            )
+        return self._read(data, choice, delta or choice.get("message") or {})
+
+    def _read(self, data: Json, choice: Json, message: Json) -> ModelResponse:
+        part = answers.read(choice, message, self.api)
+        if counts := answers.usage(data):
+            part.usage = counts
+        part.model, part.id = read_word(data.get("model")), read_word(data.get("id"))
         return part
 
     def unlisted(self, body: Json) -> str | None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from bruno_llm_base import Conversation, Json, Turn
+from bruno_llm_base.parts import arguments_text
 
 __all__ = ["build"]
 
@@ -54,7 +55,7 @@ def _items(turn: Turn) -> Iterator[Json]:
         yield {"role": turn.role, "content": turn.text}
     for call in turn.tool_calls:
         named = {"call_id": call.id, "name": call.name}
-        yield {"type": "function_call", **named, "arguments": call.arguments}
+        yield {"type": "function_call", **named, "arguments": arguments_text(call)}
 
 
 def _style(body: Json) -> Json:

@@ -1,8 +1,10 @@
 """What OpenAI's endpoints have in common (https://platform.openai.com/docs/api-reference)."""
 
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
 from bruno_llm_base import ErrorFacts, Json, LimitState, Vendor
+from bruno_llm_base.lenient import read_models
 from bruno_llm_base.limits import read_durations
 from bruno_llm_base.transport import SdkTransport, Transport
 
@@ -32,14 +34,19 @@ class OpenAIVendor(Vendor):
             connect=self.timeouts.connect,
         )
 
-    def parse_models(self, data: Json) -> list[str]:
-        return [model["id"] for model in data["data"]]
+    @property
+    def api(self) -> str:
+        """Whose state is read and sent back: servers of this protocol refuse each other's fields."""
+        own = self.access.base_url or self.access.client_address
+        return "openai" if not own else urlsplit(own).hostname or "openai"
 
-    def parse_windows(self, data: Json, model: str) -> Mapping[str, int]:
+    def parse_models(self, data: Json) -> list[str]:
+        return [row["id"] for row in read_models(data)]
+
+    def parse_windows(self, data: Json, model: str) -> Mapping[str, int | None]:
         # OpenAI does not tell; vLLM and OpenRouter do
-        return {
-            row["id"]: row.get("max_model_len", row.get("context_length")) for row in data["data"]
-        }
+        rows = read_models(data)
+        return {row["id"]: row.get("max_model_len", row.get("context_length")) for row in rows}
 
     def read_error(self, status: int, headers: Mapping[str, str], data: Json) -> ErrorFacts:
         return errors.read(status, data)

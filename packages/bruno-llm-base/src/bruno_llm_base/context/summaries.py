@@ -5,9 +5,9 @@ import inspect
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 
 from bruno_llm_base.context.strategies import Cut, fitted
-from bruno_llm_base.conversation import Conversation, Text, ToolResult, Turn
+from bruno_llm_base.conversation import Conversation, Turn
 from bruno_llm_base.exceptions import InvalidRequestError
-from bruno_llm_base.types import ToolCall
+from bruno_llm_base.parts import Text, ToolCall, ToolResult
 from bruno_llm_base.values import is_json
 
 __all__ = ["summarized"]
@@ -72,7 +72,7 @@ def _lines(turn: Turn) -> Iterator[str]:
             yield f"{turn.role}: {part.text}"
         elif isinstance(part, ToolCall):
             yield f"{turn.role}: calls {part.name}({part.arguments})"
-        else:
+        elif isinstance(part, ToolResult):
             yield f"{turn.role}: {_answer(part)}"
 
 

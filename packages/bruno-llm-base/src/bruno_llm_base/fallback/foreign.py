@@ -18,6 +18,7 @@ from bruno_llm_base.exceptions import (
     StreamError,
 )
 from bruno_llm_base.failures import answer_text
+from bruno_llm_base.parts import Text
 from bruno_llm_base.provider import Diagnosis
 from bruno_llm_base.stream import StreamState, TextStream
 from bruno_llm_base.tokens import TokenCount
@@ -83,7 +84,7 @@ class _Foreign:
             raise _translated(error, self.name) from error
         if not isinstance(text, str):
             raise InvalidResponseError(f"generate() returned a {type(text).__name__}")
-        return ModelResponse(text=text, model=self.model or None, provider=self.name)
+        return ModelResponse(parts=(Text(text),), model=self.model or None, provider=self.name)
 
     def stream(self, messages: Messages | None = None, **kwargs: Any) -> TextStream:
         state = StreamState()
@@ -165,12 +166,15 @@ async def _texts(
     finally:
         if hasattr(pieces, "aclose"):
             await pieces.aclose()
-    state.response = ModelResponse(text="".join(texts), model=model or None, provider=name)
+    state.response = ModelResponse(
+        parts=(Text("".join(texts)),), model=model or None, provider=name
+    )
     answer_text(state.response, name)
 
 
 def _so_far(texts: list[str], model: str) -> ModelResponse | None:
-    return ModelResponse(text="".join(texts), model=model or None) if texts else None
+    text = Text("".join(texts))
+    return ModelResponse(parts=(text,), model=model or None) if texts else None
 
 
 def _translated(error: Exception, name: str, partial: ModelResponse | None = None) -> LLMError:

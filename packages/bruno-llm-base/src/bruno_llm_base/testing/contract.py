@@ -28,12 +28,13 @@ from bruno_llm_base.exceptions import (
     ServiceUnavailableError,
     StreamError,
 )
+from bruno_llm_base.parts import Json, ToolCall
 from bruno_llm_base.policies import Retry, Timeouts
 from bruno_llm_base.provider import BaseProvider
 from bruno_llm_base.testing.fakes import ErrorKind, FakeAnswer, FakeError, Fault, RawReply, Step
 from bruno_llm_base.testing.model_contract import HELLO, ModelContract
 from bruno_llm_base.testing.server import FakeServer
-from bruno_llm_base.types import Json, ToolCall, Usage
+from bruno_llm_base.types import Usage
 
 __all__ = ["ProviderContract"]
 
@@ -199,7 +200,7 @@ class ProviderContract(ModelContract):
         assert whole.finish_reason == streamed.finish_reason == "stop"
         assert whole.finish_detail == streamed.finish_detail
         assert (whole.model, whole.id) == (streamed.model, streamed.id)
-        assert whole.provider_state == streamed.provider_state
+        assert whole.parts == streamed.parts
 
     def test_tool_calls_are_read_and_sent_back(
         self, server: FakeServer, keywords: dict[str, Any]

@@ -5,7 +5,8 @@ from dataclasses import KW_ONLY, dataclass, field
 from typing import Literal, get_args
 
 from bruno_llm_base.exceptions import ConfigurationError
-from bruno_llm_base.types import FinishReason, ToolCall, Usage
+from bruno_llm_base.parts import ToolCall
+from bruno_llm_base.types import FinishReason, Usage
 
 __all__ = ["ErrorKind", "FakeAnswer", "FakeError", "Fault", "Mishap", "RawReply", "Reply", "Step"]
 

@@ -7,18 +7,19 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar
 
-from bruno_llm_base.conversation import Conversation, Text, ToolResult, Turn
+from bruno_llm_base.conversation import Conversation, Turn
 from bruno_llm_base.exceptions import LLMError
 from bruno_llm_base.framing import ndjson
+from bruno_llm_base.parts import Json, part_from_json, part_to_json
 from bruno_llm_base.testing.replies import Part, Script
 from bruno_llm_base.transport import Reply
-from bruno_llm_base.types import Json, ModelResponse, ToolCall, Usage
+from bruno_llm_base.types import ModelResponse, Usage
 
 __all__ = ["MODELS", "Call", "MemoryTransport", "read_answer", "write_conversation"]
 
 MODELS = "/models"
 
-_PLAIN = ("text", "reasoning", "finish_reason", "finish_detail", "usage_estimated", "model", "id")
+_PLAIN = ("finish_reason", "finish_detail", "usage_estimated", "model", "id")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,51 +164,30 @@ def _text(turn: Turn) -> str:
 def write_conversation(conversation: Conversation) -> Json:
     """Return *conversation* as JSON."""
     turns = [
-        {
-            "role": turn.role,
-            "parts": [_write_part(part) for part in turn.parts],
-            "provider_state": list(turn.provider_state),
-        }
+        {"role": turn.role, "parts": list(map(part_to_json, turn.parts))}
         for turn in conversation.turns
     ]
     return {"system": conversation.system, "turns": turns}
 
 
-def _write_part(part: Text | ToolCall | ToolResult) -> Json:
-    if isinstance(part, ToolCall):
-        return {"call": asdict(part)}
-    return {"result": part._asdict()} if isinstance(part, ToolResult) else {"text": part.text}
-
-
 def _read_conversation(data: Json) -> Conversation:
     turns = (
-        Turn(turn["role"], tuple(map(_read_part, turn["parts"])), tuple(turn["provider_state"]))
-        for turn in data["turns"]
+        Turn(turn["role"], tuple(map(part_from_json, turn["parts"]))) for turn in data["turns"]
     )
     return Conversation(data["system"], tuple(turns))
-
-
-def _read_part(data: Json) -> Text | ToolCall | ToolResult:
-    if "call" in data:
-        return ToolCall(**data["call"])
-    return ToolResult(**data["result"]) if "result" in data else Text(data["text"])
 
 
 def _write_answer(part: ModelResponse) -> Json:
     usage = {name: count for name, count in asdict(part.usage).items() if count is not None}
     return {name: getattr(part, name) for name in _PLAIN} | {
-        "tool_calls": [asdict(call) for call in part.tool_calls],
-        "provider_state": list(part.provider_state),
+        "parts": list(map(part_to_json, part.parts)),
         **({"usage": usage} if usage else {}),
     }
 
 
 def read_answer(data: Json) -> ModelResponse:
     """Return the answer, or the part of one, that *data* holds."""
-    given: dict[str, Any] = data | {
-        "tool_calls": tuple(ToolCall(**call) for call in data["tool_calls"]),
-        "provider_state": tuple(data["provider_state"]),
-    }
+    given: dict[str, Any] = data | {"parts": tuple(map(part_from_json, data["parts"]))}
     if "usage" in data:
         given["usage"] = Usage(**data["usage"])
     return ModelResponse(**given)

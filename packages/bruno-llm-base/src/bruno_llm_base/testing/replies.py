@@ -9,6 +9,8 @@ from typing import Any
 
 from bruno_llm_base.conversation import Conversation
 from bruno_llm_base.exceptions import ConfigurationError
+from bruno_llm_base.parts import Part as AnswerPart
+from bruno_llm_base.parts import Reasoning, Text
 from bruno_llm_base.types import ModelResponse
 from bruno_llm_base.values import shown
 
@@ -163,9 +165,20 @@ def parts_of(reply: Any) -> list[Part]:
     if isinstance(reply, Exception):
         return [reply]
     if isinstance(reply, str):
-        return [ModelResponse(text=word) for word in words(reply)]
+        return [_said(word) for word in words(reply)]
     if isinstance(reply, ModelResponse):
-        thought = [ModelResponse(reasoning=word) for word in words(reply.reasoning)]
-        said = [ModelResponse(text=word) for word in words(reply.text)]
-        return [*thought, *said, replace(reply, text="", reasoning="")]
-    return [ModelResponse(text=piece) if isinstance(piece, str) else piece for piece in reply]
+        pieces = [piece for part in reply.parts for piece in _pieces(part)]
+        return [*(ModelResponse(parts=(piece,)) for piece in pieces), replace(reply, parts=())]
+    return [_said(piece) if isinstance(piece, str) else piece for piece in reply]
+
+
+def _said(text: str) -> ModelResponse:
+    return ModelResponse(parts=(Text(text),))
+
+
+def _pieces(part: AnswerPart) -> list[AnswerPart]:
+    """Return *part* as it is streamed: words one by one, and anything else whole."""
+    if isinstance(part, Text | Reasoning):
+        first, *rest = words(part.text) or [""]
+        return [replace(part, text=first), *(type(part)(word) for word in rest)]
+    return [part]

@@ -1,0 +1,117 @@
+"""Reading what servers send where they mean it well: one odd field costs at most itself."""
+
+import json
+from collections.abc import Callable
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from bruno_llm_base.parts import Json
+
+__all__ = [
+    "UnreadableFieldError",
+    "forgiving",
+    "read_arguments",
+    "read_models",
+    "read_text",
+    "read_word",
+]
+
+_Usage = TypeVar("_Usage")
+_Rest = ParamSpec("_Rest")
+_MODELS, _NAMES = ("data", "models", "result", "results"), ("id", "name", "model")
+_WORDS = ("modality", "type")  # what tells counts apart
+_INNER = ("text", "content", "thinking", "parts", "summary")
+
+
+class UnreadableFieldError(ValueError):
+    """A field of an answer holds something that nothing can be made of.
+
+    Its text names the field and what kind of thing it holds, and never what was said.
+    """
+
+    def __init__(self, name: str, value: object) -> None:
+        super().__init__(f"{name} is a {type(value).__name__}")
+
+
+def read_text(value: object, name: str) -> str:
+    """Return the text in *value*: a text, a list of texts, an object that holds one, or nothing.
+
+    Args:
+        value: The field.
+        name: What the field is called, for errors.
+
+    Raises:
+        UnreadableFieldError: It is something else.
+    """
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return ""
+    if isinstance(value, list):
+        return "".join([read_text(item, name) for item in value])
+    if isinstance(value, dict):
+        inner = next((value[key] for key in _INNER if value.get(key) is not None), None)
+        return read_text(inner, name)
+    raise UnreadableFieldError(name, value)
+
+
+def read_word(value: object) -> str | None:
+    """Return *value* as a name or an id; some servers count their ids. None where there is none."""
+    if isinstance(value, str):
+        return value or None
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return str(value) if is_number else None
+
+
+def read_arguments(value: object) -> str:
+    """Return the arguments of a call as JSON text, whether they came as text or as an object."""
+    if isinstance(value, str):
+        return value
+    return "" if value is None else json.dumps(value, ensure_ascii=False)
+
+
+def read_models(data: Json) -> list[Json]:
+    """Return the rows of a list of models, each with its name under "id", whatever the list is called.
+
+    Raises:
+        UnreadableFieldError: There is no list, or a row has no name.
+    """
+    lists = [data[name] for name in _MODELS if isinstance(data.get(name), list)]
+    if not lists:
+        raise UnreadableFieldError("the list of models", data)
+    return [_model(row) for row in lists[0]]
+
+
+def _model(row: object) -> Json:
+    if isinstance(row, str):
+        return {"id": row}
+    names = [row[name] for name in _NAMES if row.get(name)] if isinstance(row, dict) else []
+    if not isinstance(row, dict) or not names or not isinstance(names[0], str):
+        raise UnreadableFieldError("the name of a model", names[0] if names else None)
+    return row | {"id": names[0]}
+
+
+def forgiving(
+    read: Callable[Concatenate[Any, _Rest], _Usage],
+) -> Callable[Concatenate[Any, _Rest], _Usage]:
+    """Return *read*, which reads counts of tokens, made to leave out counts that are none."""
+
+    def reading(counts: Any, /, *rest: _Rest.args, **more: _Rest.kwargs) -> _Usage:
+        try:
+            return read(counts, *rest, **more)  # tried first: nearly all are sound
+        except (AttributeError, LookupError, TypeError, ValueError):
+            sound = _sound(counts) if isinstance(counts, dict) else {}
+            return read(sound, *rest, **more)
+
+    return reading
+
+
+def _sound(value: Any) -> Any:
+    """Return *value* without what is not a number."""
+    if isinstance(value, dict):
+        kept = {n: item if n in _WORDS else _sound(item) for n, item in value.items()}
+        return {name: item for name, item in kept.items() if item is not None}
+    if isinstance(value, list):
+        return [_sound(item) for item in value if isinstance(item, dict)]
+    if isinstance(value, str):
+        return int(value) if value.isdecimal() else None
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None

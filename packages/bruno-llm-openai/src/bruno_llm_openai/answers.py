@@ -1,0 +1,176 @@
+"""Answers of OpenAI's Chat Completions, and of the many servers that speak its protocol."""
+
+from typing import Any
+
+from bruno_llm_base import (
+    FinishReason,
+    Json,
+    ModelResponse,
+    Part,
+    Reasoning,
+    Text,
+    ToolCall,
+    Usage,
+    VendorBlock,
+)
+from bruno_llm_base.finish import finish_reason
+from bruno_llm_base.lenient import forgiving, read_arguments, read_text, read_word
+from bruno_llm_base.values import is_whole
+
+__all__ = ["CUSTOM", "DETAIL", "REASONING", "THOUGHTS_IN_CONTENT", "parts", "read", "usage"]
+
+REASONING = ("reasoning_content", "reasoning")
+"""The fields in which servers of open models send thoughts, and want them back."""
+
+THOUGHTS_IN_CONTENT = "content"
+"""The field in which Mistral's reasoning models send thoughts: among the pieces of the content."""
+
+DETAIL = "reasoning_details"
+"""OpenRouter's list of thoughts (https://openrouter.ai/docs/use-cases/reasoning-tokens)."""
+
+CUSTOM = "custom"
+"""The type of a call whose arguments are free text."""
+
+# Fields of a message that their servers want back as they were: Gemini's signature of a text, and
+# LiteLLM's blocks of Claude.
+_KEPT = ("extra_content", "thinking_blocks")
+_OF_A_CALL = frozenset(("custom", "function", "id", "index", "type"))
+_TOTALS = ("completion_tokens", "prompt_tokens", "total_tokens")
+
+
+def read(choice: Json, message: Json, api: str) -> ModelResponse:
+    """Return what a choice says, or one document of a stream.
+
+    Args:
+        choice: One of the `choices`.
+        message: Its `message`, or in a stream its `delta`.
+        api: Whose state it is that the message holds.
+    """
+    word = read_word(choice.get("finish_reason") or choice.get("finishReason"))
+    reason: FinishReason | None = finish_reason(word)
+    part = ModelResponse(parts=parts(message, api), finish_reason=reason, finish_detail=word)
+    if message.get("refusal"):
+        part.finish_reason, part.finish_detail = "content_filter", "refusal"
+    if error := choice.get("error"):  # OpenRouter, of a provider that broke off
+        part.error = {"error": error}
+    return part
+
+
+def parts(message: Json, api: str) -> tuple[Part, ...]:
+    """Return the parts of a message, or the fragments of them in a delta."""
+    details = _details(message.get(DETAIL), api)
+    found: list[Part] = [*_thoughts(message, details, api), *details]
+    found += _content(message.get("content"), api)
+    if refusal := message.get("refusal"):
+        found.append(Text(read_text(refusal, "refusal")))
+    kept = {name: message[name] for name in _KEPT if message.get(name)}
+    if kept:
+        found.append(VendorBlock(api, kept))
+    return tuple(found + _calls(message, api))
+
+
+def _thoughts(message: Json, details: list[VendorBlock], api: str) -> list[Part]:
+    for name in REASONING:
+        if thought := read_text(message.get(name), name):
+            return [Reasoning(thought, VendorBlock(api, {"field": name}))]
+    thoughts = (block.data.get("text") or block.data.get("summary") for block in details)
+    return [Reasoning(thought) for thought in thoughts if isinstance(thought, str) and thought]
+
+
+def _details(rows: Any, api: str) -> list[VendorBlock]:
+    rows = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+    # their indexes are their own: kept apart from those of calls, which count from 0 upwards
+    return [
+        VendorBlock(api, row, -1 - (row["index"] if is_whole(row.get("index"), least=0) else place))
+        for place, row in enumerate(rows)
+    ]
+
+
+def _content(content: Any, api: str) -> list[Part]:
+    """Return the content: a text or, from Mistral's reasoning models, a list of pieces."""
+    if not isinstance(content, list):
+        text = read_text(content, "content")
+        return [Text(text)] if text else []
+    found: list[Part] = []
+    for piece in content:
+        if isinstance(piece, dict) and piece.get("type") in ("thinking", "reasoning"):
+            state = VendorBlock(api, {"field": THOUGHTS_IN_CONTENT})
+            found.append(Reasoning(read_text(piece, "content"), state))
+        elif text := read_text(piece, "content"):
+            found.append(Text(text))
+    return found
+
+
+def _calls(message: Json, api: str) -> list[Part]:
+    calls = message.get("tool_calls") or []
+    if old := message.get("function_call"):
+        calls = [{"index": 0, "function": old}]  # of before there were tools
+    if isinstance(calls, dict):
+        calls = [calls]
+    return [_call(call, api) for call in calls if isinstance(call, dict)]
+
+
+def _call(call: Json, api: str) -> ToolCall:
+    custom = call.get("custom")
+    function = custom or call.get("function") or {}
+    state = {name: value for name, value in call.items() if name not in _OF_A_CALL}
+    if custom:
+        state["type"] = CUSTOM
+    index = call.get("index")
+    return ToolCall(
+        id=read_word(call.get("id")),
+        name=read_word(function.get("name")),
+        arguments=read_arguments(function.get("input" if custom else "arguments")),
+        state=VendorBlock(api, state) if state else None,
+        index=index if isinstance(index, int) else None,
+    )
+
+
+def usage(data: Json) -> Usage | None:
+    """Return the tokens that a document reports, wherever its server puts them; None if it does not.
+
+    Moonshot counts inside the choice, and Groq in a field of its own.
+    """
+    counts = data.get("usage")
+    if not counts:
+        choices = data.get("choices")
+        inner = choices[0] if choices else data.get("x_groq")
+        counts = inner.get("usage") if isinstance(inner, dict) else None
+    return _usage(counts) if counts else None
+
+
+@forgiving
+def _usage(counts: Json) -> Usage:
+    """Return the tokens: OpenAI's totals already include cached input and reasoning.
+
+    So they do with rejected predictions, which are billed as output
+    (https://platform.openai.com/docs/guides/predicted-outputs).
+    """
+    read: dict[str, Any] = counts.get("prompt_tokens_details") or {}
+    written: dict[str, Any] = counts.get("completion_tokens_details") or {}
+    # DeepSeek's own word, which some servers of its models send alone
+    # (https://api-docs.deepseek.com/guides/kv_cache)
+    cached = read.get("cached_tokens", counts.get("prompt_cache_hit_tokens"))
+    return Usage(
+        input_tokens=counts.get("prompt_tokens"),
+        output_tokens=_output(counts),
+        cache_read_tokens=cached,
+        cache_write_tokens=read.get("cache_write_tokens"),
+        reasoning_tokens=written.get("reasoning_tokens"),
+        input_audio_tokens=read.get("audio_tokens"),
+        output_audio_tokens=written.get("audio_tokens"),
+    )
+
+
+def _output(counts: Json) -> int | None:
+    """Return the whole output.
+
+    xAI, and Gemini's servers of this protocol, leave reasoning out of the completion, but not out
+    of the total (https://docs.x.ai/docs/key-information/consumption-and-rate-limits).
+    """
+    told: list[Any] = [counts.get(name) for name in _TOTALS]
+    said, prompt, total = told
+    if all(is_whole(count, least=0) for count in told):
+        said = max(said, total - prompt)
+    output: int | None = said
+    return output
