@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 
 from bruno_llm_base import Json
+from bruno_llm_base.lenient import read_models
 
 __all__ = ["read"]
 
@@ -19,5 +20,5 @@ def read(data: Json, model: str) -> Mapping[str, int]:
     if "model_info" in data:
         found = _NUM_CTX.search(data.get("parameters") or "")
         return {model: int(found[1])} if found else {}
-    loaded = {row["name"]: row.get("context_length") for row in data["models"]}
+    loaded = {row["id"]: row.get("context_length") for row in read_models(data)}
     return loaded | {name.removesuffix(":latest"): tokens for name, tokens in loaded.items()}
