@@ -181,8 +181,18 @@ async def test_counts_after_the_end_replace_those_at_the_end(serve):
 
 
 @pytest.mark.parametrize("line", [b"{", b'{"error": {"message": "late"}}'])
-async def test_nothing_after_the_end_undoes_an_answer(serve, line):
-    end = event({}, "stop", usage=counted(4))
+async def test_nothing_after_the_last_word_undoes_an_answer(serve, line):
+    end = event({}, "stop", usage=counted(4)) + chunk(b"data: [DONE]\n\n")
     url = await serve(HELLO, end, PAUSE, chunk(b"data: " + line + b"\n\n"), END)
     pieces, error, response = await read(url)
     assert (pieces, error, response.usage.output_tokens) == (["Hello"], None, 4)
+
+
+@pytest.mark.parametrize("pause", [[], [PAUSE]])
+async def test_an_error_after_an_early_stop_is_told(serve, pause):
+    end = event({}, "stop", usage=counted(4))
+    late = chunk(b'data: {"error": {"message": "late", "type": "server_error"}}\n\n')
+    pieces, error, _ = await read(await serve(HELLO, end, *pause, late, END))
+    assert pieces == ["Hello"]
+    assert "late" in str(error)
+    assert error.partial.text == "Hello"

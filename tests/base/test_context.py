@@ -331,7 +331,7 @@ def test_every_vendor_is_sent_each_result_right_after_its_call(case, strategy):
 def openai(conversation):
     """Return the ids of the calls and the results of each message; results in one list."""
     spoken = []
-    for message in bruno_llm_openai.messages.build(conversation):
+    for message in bruno_llm_openai.messages.build(conversation, "openai"):
         if message["role"] != "tool":
             spoken.append(([call["id"] for call in message.get("tool_calls", ())], []))
         elif spoken[-1][0] or not spoken[-1][1]:

@@ -2,11 +2,13 @@
 
 import asyncio
 import importlib
+import json
 import re
 from contextlib import suppress
 
 import certifi
 import pytest
+from bruno_llm_base import Retry
 
 NAMES = {"openai": "OpenAI", "claude": "Claude", "gemini": "Gemini", "ollama": "Ollama"}
 
@@ -49,7 +51,68 @@ def few_certificates(monkeypatch, one_certificate):
     monkeypatch.setenv("SSL_CERT_FILE", str(one_certificate))
 
 
-class Raw:
+STREAMS = {"ollama": "application/x-ndjson"}
+
+
+class RawServer:
+    """Answers requests with the documents that it is told, in the vendor's framing, one reply each.
+
+    The last reply is repeated. It is no fake: what a document means is for the test to know.
+    """
+
+    def __init__(self, name):
+        self.name = name
+        self.bodies = []
+        self._replies = []
+
+    def say(self, *replies):
+        """Say *replies* next: a document, or a list of the documents of a stream."""
+        self._replies += replies
+
+    def connection(self):
+        path = "/v1" if self.name == "openai" else ""
+        return {"base_url": f"http://127.0.0.1:{self.port}{path}", "api_key": "a-test-key"}
+
+    def framed(self, document):
+        line = json.dumps(document).encode() if not isinstance(document, bytes) else document
+        return line + b"\n" if self.name == "ollama" else b"data: " + line + b"\n\n"
+
+    async def answer(self, reader, writer):
+        head = await reader.readuntil(b"\r\n\r\n")
+        fields = dict(line.split(b": ", 1) for line in head.lower().split(b"\r\n")[1:-2])
+        body = await reader.readexactly(int(fields.get(b"content-length", 0)))
+        self.bodies.append(json.loads(body) if body else None)
+        reply = self._replies[0] if len(self._replies) == 1 else self._replies.pop(0)
+        streamed = isinstance(reply, list)
+        kind = STREAMS.get(self.name, "text/event-stream") if streamed else "application/json"
+        writer.write(
+            f"HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\nconnection: close\r\n\r\n".encode()
+        )
+        for piece in map(self.framed, reply) if streamed else [json.dumps(reply).encode()]:
+            writer.write(piece)
+            await writer.drain()
+        writer.close()
+        await asyncio.wait([asyncio.ensure_future(writer.wait_closed())])
+
+
+@pytest.fixture
+async def raw(name):
+    """A server of the provider's protocol that says what the test says."""
+    raw = RawServer(name)
+    server = await asyncio.start_server(raw.answer, "127.0.0.1", 0)
+    raw.port = server.sockets[0].getsockname()[1]
+    async with server:
+        yield raw
+
+
+@pytest.fixture
+async def client(kind, raw):
+    """The provider, talking to `raw`, once."""
+    async with kind(retry=Retry(attempts=1), **raw.connection()) as llm:
+        yield llm
+
+
+class Wire:
     """A server that says exactly the bytes it is told, to one request after another.
 
     Attributes:
@@ -104,11 +167,11 @@ class Raw:
 
 
 @pytest.fixture
-async def raw(name):
-    raw = Raw(name)
-    server = await asyncio.start_server(raw.serve, "127.0.0.1", 0)
-    raw.address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    yield raw
+async def wire(name):
+    wire = Wire(name)
+    server = await asyncio.start_server(wire.serve, "127.0.0.1", 0)
+    wire.address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    yield wire
     server.close()
-    if raw.serving:
-        await asyncio.wait(raw.serving)
+    if wire.serving:
+        await asyncio.wait(wire.serving)

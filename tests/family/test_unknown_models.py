@@ -23,6 +23,11 @@ async def llm(kind, server):
         yield llm
 
 
+async def until_asked(listed):
+    while not listed():  # noqa: ASYNC110 - another thread's state
+        await asyncio.sleep(0.001)
+
+
 async def failure(llm):
     with pytest.raises(ModelNotFoundError) as caught:
         await llm.generate("hi")
@@ -57,8 +62,7 @@ async def test_a_list_that_does_not_come_is_not_asked_for_again(llm, server, lis
 async def test_who_leaves_takes_nothing_from_the_others(llm, server, listed, leaver):
     server.say(Fault(before_header=0.1), to="models")
     tasks = [asyncio.create_task(failure(llm)) for _ in range(3)]
-    while not listed():
-        await asyncio.sleep(0.001)
+    await until_asked(listed)
     tasks.pop(leaver).cancel()
     messages = await asyncio.gather(*tasks)
     assert all("closest on offer" in message for message in messages)
@@ -67,8 +71,7 @@ async def test_who_leaves_takes_nothing_from_the_others(llm, server, listed, lea
 async def test_what_nobody_waits_for_is_given_up_and_asked_for_again(llm, server, listed):
     server.say(Fault(then="stall"), to="models")
     task = asyncio.create_task(failure(llm))
-    while not listed():
-        await asyncio.sleep(0.001)
+    await until_asked(listed)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

@@ -59,10 +59,7 @@ class ParrotProvider(BaseProvider):
         text = data.get("text")
         part = ModelResponse(parts=(Text(text),) if text else (), model=data.get("model"))
         if end := data.get("end"):
-            part.finish_reason, part.finish_detail = (
-                end,
-                end,
-            )  # it says "stop" or "length", as we do
+            part.finish_reason = part.finish_detail = end  # "stop" or "length", as we say
             part.usage = Usage(input_tokens=data["heard"], output_tokens=data["said"])
         return part
 

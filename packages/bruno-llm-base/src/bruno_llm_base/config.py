@@ -109,10 +109,12 @@ class Settings(Basics, Options):
     Attributes:
         system_prompt: What every conversation begins with.
         strict: Whether an option that the model refuses is an error instead of being dropped.
+        think_tags: Whether thoughts stand in the text, between tags, and are moved to `reasoning`.
     """
 
     system_prompt: Annotated[str, Field(min_length=1)] | None = None
     strict: bool = False
+    think_tags: bool = False
 
 
 def check(model: type[_M], values: Mapping[str, Any], error: type[LLMError]) -> _M:

@@ -20,7 +20,7 @@ from bruno_llm_base.exceptions import (
     StreamError,
 )
 from bruno_llm_base.failures import ErrorFacts, error_from, request_id
-from bruno_llm_base.lenient import UnreadableFieldError
+from bruno_llm_base.lenient import misfit
 from bruno_llm_base.policies import Timeouts
 from bruno_llm_base.tokens import estimate_conversation, estimate_tokens
 from bruno_llm_base.transport import UNREACHABLE, Reply, Transport, transport_error
@@ -260,11 +260,10 @@ class Exchange:
             item = parse(data)
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             # Parsers read foreign documents without a check at every step: whatever does not fit shows
-            # as one of these. The error's own text may quote the answer, so it stays in the cause.
+            # as one of these.
             if is_error(data, readable=False):
                 raise self.refusal(data) from error
-            why = str(error) if isinstance(error, UnreadableFieldError) else type(error).__name__
-            message = f"the server's answer is not as documented ({why})"
+            message = f"the server's answer is not as documented: {misfit(error, data)}"
             raise InvalidResponseError(message, cause=error) from error
         if isinstance(item, ModelResponse) and not item.parts:
             item = self._looked_at_again(item, parse, data)

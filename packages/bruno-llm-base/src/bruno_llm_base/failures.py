@@ -9,6 +9,7 @@ from email.utils import parsedate_to_datetime
 from bruno_llm_base.exceptions import (
     AuthenticationError,
     ContentBlockedError,
+    ContextLengthExceededError,
     InvalidRequestError,
     InvalidResponseError,
     LLMError,
@@ -18,6 +19,7 @@ from bruno_llm_base.exceptions import (
     RateLimitError,
     ServiceUnavailableError,
 )
+from bruno_llm_base.finish import is_full_window
 from bruno_llm_base.types import ModelResponse
 from bruno_llm_base.values import LONGEST, is_whole
 
@@ -209,13 +211,21 @@ def _instead_of_text(response: ModelResponse) -> tuple[type[LLMError], str]:
     detail = response.finish_detail
     if response.finish_reason == "content_filter":
         return ContentBlockedError, f"the answer was blocked: {detail}"
+    if response.finish_reason == "length" and is_full_window(detail):
+        return ContextLengthExceededError, (
+            "the context window was full before any text: shorten the conversation, or see"
+            " ContextPolicy"
+        )
     if response.finish_reason == "length":
         return OutputLimitError, (
             "the output limit was reached before any text (reasoning counts as output): raise"
             " max_tokens or lower the reasoning effort"
         )
-    if response.finish_reason == "error":
-        return InvalidResponseError, f"the model stopped with an error: {detail}"
+    if response.finish_reason == "pause":
+        return InvalidResponseError, (
+            f"the model paused before any text ({detail}): use request(), and send its to_message()"
+            " back to let it go on"
+        )
     if response.tool_calls:
         return InvalidResponseError, "the answer only calls tools: use request() to read them"
     return InvalidResponseError, "the answer holds no text"

@@ -27,6 +27,7 @@ _NO_OPTIONS = frozenset(
         "retry",
         "strict",
         "system_prompt",
+        "think_tags",
         "timeout",
         "timeouts",
     ]

@@ -5,10 +5,13 @@ from collections.abc import Callable
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from bruno_llm_base.parts import Json
+from bruno_llm_base.values import shown
 
 __all__ = [
     "UnreadableFieldError",
     "forgiving",
+    "inner",
+    "misfit",
     "read_arguments",
     "read_models",
     "read_text",
@@ -19,7 +22,19 @@ _Usage = TypeVar("_Usage")
 _Rest = ParamSpec("_Rest")
 _MODELS, _NAMES = ("data", "models", "result", "results"), ("id", "name", "model")
 _WORDS = ("modality", "type")  # what tells counts apart
+_MOST_NAMES = 5
 _INNER = ("text", "content", "thinking", "parts", "summary")
+
+
+_SHAPES: dict[type, str] = {
+    bool: "true or false",
+    int: "a number",
+    float: "a number",
+    str: "a text",
+    dict: "an object",
+    list: "a list",
+    type(None): "missing",
+}
 
 
 class UnreadableFieldError(ValueError):
@@ -29,7 +44,17 @@ class UnreadableFieldError(ValueError):
     """
 
     def __init__(self, name: str, value: object) -> None:
-        super().__init__(f"{name} is a {type(value).__name__}")
+        super().__init__(f"{name} is {_SHAPES.get(type(value), 'something else')}")
+
+
+def misfit(error: Exception, data: Json) -> str:
+    """Return why a parser failed with *error* on *data*, in words that quote nothing of the answer."""
+    if isinstance(error, UnreadableFieldError):
+        return str(error)
+    if isinstance(error, KeyError) and isinstance(error.args[0], str):
+        held = ", ".join(repr(name) for name in list(data)[:_MOST_NAMES]) or "nothing"
+        return f"it has no {error.args[0]!r}, but holds {shown(held)}"
+    return type(error).__name__
 
 
 def read_text(value: object, name: str) -> str:
@@ -103,6 +128,12 @@ def forgiving(
             return read(sound, *rest, **more)
 
     return reading
+
+
+def inner(counts: Json, name: str) -> Json:
+    """Return the counts that stand inside *counts* under *name*; none where there are none."""
+    value = counts.get(name)
+    return value if isinstance(value, dict) else {}
 
 
 def _sound(value: Any) -> Any:

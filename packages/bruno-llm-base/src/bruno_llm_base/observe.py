@@ -21,6 +21,7 @@ __all__ = [
     "ContextTrimmed",
     "CountEstimated",
     "Event",
+    "FinishReasonUnknown",
     "FirstToken",
     "Observer",
     "OptionDropped",
@@ -127,6 +128,12 @@ class OptionDropped(Event):
     """An option was left out because the model refuses it."""
 
     option: str
+
+
+class FinishReasonUnknown(Event):
+    """The vendor's word for why an answer ended is new to us, and counts as a stop: told once per word."""
+
+    word: str
 
 
 class CountEstimated(Event):

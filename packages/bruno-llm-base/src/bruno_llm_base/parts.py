@@ -198,10 +198,12 @@ def _says_nothing(part: Part) -> bool:
 
 
 def _unindexed(groups: list[list[Part]], part: Part) -> list[Part] | None:
-    """Return the call that *part* goes on with, if it is a piece of one without an index."""
+    """Return the neighbour that *part*, which has no index, goes on with, if there is one."""
     last = groups[-1] if groups else []
-    if not isinstance(part, ToolCall) or not last or not isinstance(last[0], ToolCall):
+    if not last or type(last[0]) is not type(part) or isinstance(part, VendorBlock | ToolResult):
         return None
+    if not isinstance(part, ToolCall) or not isinstance(last[0], ToolCall):
+        return last if last[0].index is None else None
     return last if part.id == last[0].id or not (part.id or part.name) else None
 
 

@@ -49,6 +49,7 @@ class Pipeline:
         account: Where costs are booked and budgets are kept, if anywhere.
         pricing: What answers cost.
         most_output: Reads from a body how many tokens the model may generate.
+        think_tags: Whether thoughts stand in the text, between tags.
         learn: Hears what a request has really used; None where it is of no use.
     """
 
@@ -67,6 +68,7 @@ class Pipeline:
     account: "Account | None"
     pricing: Pricing
     most_output: Callable[[Json], int | None]
+    think_tags: bool
     learn: Callable[[Request, ModelResponse], None] | None
 
     async def call(self, request: Request, parse: Callable[[Json], _T]) -> _T:
@@ -166,6 +168,8 @@ async def _texts(
                 while (batch := await run.more(exchange)) is not None:
                     for text in run.texts(exchange, batch, parse):
                         yield text
+                for text in run.held_texts():
+                    yield text
                 response = run.streamed()
                 response.usage += await run.rest(exchange, parse)
                 run.finish(exchange, response)

@@ -28,6 +28,7 @@ from bruno_llm_base.types import NOTHING, Answer, Attempt, Json, ModelResponse, 
 
 if TYPE_CHECKING:
     from bruno_llm_base.pipeline import Pipeline
+    from bruno_llm_base.think_tags import ThinkTags
 
 __all__ = ["Run"]
 
@@ -62,6 +63,7 @@ class Run:
         "_sent_first",
         "_spending",
         "_spoken",
+        "_think_tags",
         "request",
     )
 
@@ -80,6 +82,7 @@ class Run:
         self._response: ModelResponse | None = None
         self._ended = False
         self._spoken = False
+        self._think_tags: ThinkTags | None = None
         self._over = False
 
     async def begin(self) -> Exchange:
@@ -106,6 +109,10 @@ class Run:
         self._answer = Answer()
         self._after_end = []
         self._ended = False
+        if pipeline.think_tags:
+            from bruno_llm_base.think_tags import ThinkTags  # most providers do without
+
+            self._think_tags = ThinkTags()
         self._exchange = Exchange(transport, pipeline.timeouts, pipeline.read_error, pipeline.blot)
         return self._exchange
 
@@ -173,12 +180,13 @@ class Run:
             if part is NOTHING:
                 continue
             heard = True
+            if self._think_tags is not None:
+                part = self._think_tags.split(part)
             answer.add(part)
             for piece in part.parts:
                 if type(piece) is Text and piece.text:
                     if not self._spoken:
-                        self._spoken = True
-                        self._tell(FirstToken, duration=self._elapsed())
+                        self._speak()
                     yield piece.text
             if part.error is not None:
                 raise exchange.refusal(part.error)
@@ -187,6 +195,19 @@ class Run:
             exchange.expect_end()
         elif heard and answer.begun:
             exchange.expect_more()
+
+    def held_texts(self) -> list[str]:
+        """Return the texts that were held back, now that no more follows."""
+        rest = [] if self._think_tags is None else self._think_tags.rest()
+        self._answer.add(ModelResponse(parts=tuple(rest)))
+        texts = [part.text for part in rest if isinstance(part, Text)]
+        if texts and not self._spoken:
+            self._speak()
+        return texts
+
+    def _speak(self) -> None:
+        self._spoken = True
+        self._tell(FirstToken, duration=self._elapsed())
 
     def delivered(self) -> None:
         """Note that the caller has some of the answer: from now on it is not asked for again."""
@@ -244,6 +265,9 @@ class Run:
         Raises:
             LLMError: It holds an error, or the model stopped with one, or it says nothing.
         """
+        if self._think_tags is not None:
+            response.parts = self._think_tags.split(response).parts
+            response.parts += tuple(self._think_tags.rest())
         self._answer.add(response)
         if response.error is not None:
             raise exchange.refusal(response.error)

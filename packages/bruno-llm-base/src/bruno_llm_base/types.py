@@ -99,6 +99,7 @@ class Usage:
 _COUNTS = tuple(item.name for item in fields(Usage))
 _counts = attrgetter(*_COUNTS)
 _NO_USAGE = Usage()
+_MOST_DIGITS = 19
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -307,8 +308,9 @@ def checked(part: _Response) -> _Response:
         TypeError: Some of it is something else, because the server sent something else.
     """
     for piece in part.parts:
-        if type(piece) is not Text or type(piece.text) is not str:
-            _check_part(piece)
+        if type(piece) is Text and type(piece.text) is str and piece.index is None:
+            continue  # nearly all are of this sort
+        _check_part(piece)
     if part.usage is not _NO_USAGE:
         counts = _counts(part.usage)
         for count in counts:
@@ -322,7 +324,9 @@ def checked(part: _Response) -> _Response:
 
 
 def _whole(count: object) -> int | None:
-    """Return *count* where it is one; some servers say 5.0."""
+    """Return *count* where it is one; some servers say 5.0 or "5"."""
+    if isinstance(count, str) and count.isdecimal() and len(count) < _MOST_DIGITS:
+        count = int(count)
     if isinstance(count, float) and count.is_integer():
         count = int(count)
     return count if isinstance(count, int) and is_whole(count, least=0) else None

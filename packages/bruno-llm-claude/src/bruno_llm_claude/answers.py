@@ -16,7 +16,7 @@ from bruno_llm_base import (
     VendorBlock,
 )
 from bruno_llm_base.finish import finish_reason
-from bruno_llm_base.lenient import forgiving, read_arguments, read_text, read_word
+from bruno_llm_base.lenient import forgiving, inner, read_arguments, read_text, read_word
 
 __all__ = ["API", "CITATIONS", "block", "delta", "end", "start"]
 
@@ -50,7 +50,7 @@ def block(index: int, content: Json, *, whole: bool) -> tuple[Part, ...]:
             return (Reasoning(thought, state, index),) if thought or state else ()
         case "tool_use":
             return (_tool_call(index, content, whole=whole),)
-    return (VendorBlock(API, content, index),)
+    return (VendorBlock(API, content, index),) if read_word(content.get("type")) else ()
 
 
 def _state(content: Json) -> VendorBlock | None:
@@ -112,7 +112,7 @@ def _input(counts: Json) -> Usage:
     fresh, read, written = (counts.get(name) for name in _INPUT)
     if not (fresh or read or written):
         return Usage()  # no input is impossible: a gateway that does not know it yet says 0
-    kept = counts.get("cache_creation") or {}
+    kept = inner(counts, "cache_creation")
     return Usage(
         input_tokens=None if fresh is None else fresh + (read or 0) + (written or 0),
         cache_read_tokens=read,
@@ -124,7 +124,7 @@ def _input(counts: Json) -> Usage:
 @forgiving
 def _total(counts: Json) -> Usage:
     counts = _with_compaction(counts)
-    details = counts.get("output_tokens_details") or {}
+    details = inner(counts, "output_tokens_details")
     usage = Usage(
         output_tokens=counts.get("output_tokens"), reasoning_tokens=details.get("thinking_tokens")
     )

@@ -1,5 +1,7 @@
 """Anthropic's errors (https://platform.claude.com/docs/en/api/errors)."""
 
+from dataclasses import replace
+
 from bruno_llm_base import (
     AuthenticationError,
     ContextLengthExceededError,
@@ -14,7 +16,12 @@ from bruno_llm_base import (
 )
 from bruno_llm_base.error_kinds import read_error_document
 
-__all__ = ["read"]
+from bruno_llm_claude.binding import MISMATCH
+
+__all__ = ["MESSAGES", "read"]
+
+MESSAGES = "messages"
+"""The field of the request in which thoughts are that no longer fit what stands before them."""
 
 _KINDS: dict[str, type[LLMError]] = {
     # codes
@@ -38,4 +45,5 @@ _KINDS: dict[str, type[LLMError]] = {
 
 def read(status: int, data: Json) -> ErrorFacts:
     """Read an error document, or the error inside a stream."""
-    return read_error_document(status, data, _KINDS)
+    facts = read_error_document(status, data, _KINDS)
+    return replace(facts, param=MESSAGES) if MISMATCH.search(facts.message) else facts

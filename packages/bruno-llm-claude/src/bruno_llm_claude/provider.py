@@ -16,7 +16,7 @@ from bruno_llm_base.lenient import read_models
 from bruno_llm_base.limits import read_times
 from bruno_llm_base.transport import SdkTransport, Transport
 
-from bruno_llm_claude import answers, errors, messages
+from bruno_llm_claude import answers, binding, errors, messages
 
 __all__ = ["ClaudeProvider"]
 
@@ -67,6 +67,7 @@ class ClaudeProvider(BaseProvider):
             anthropic.AsyncAnthropic,
             access=self.access,
             connect=self.timeouts.connect,
+            headers=binding.headers,
         )
 
     def build_request(self, conversation: Conversation, options: Json, *, stream: bool) -> Json:
@@ -129,6 +130,11 @@ class ClaudeProvider(BaseProvider):
 
     def read_limits(self, headers: Mapping[str, str]) -> LimitState | None:
         return read_times(headers, "anthropic-ratelimit-")
+
+    def respell(self, body: Json, code: str, field: str) -> Json | None:
+        if field == errors.MESSAGES:
+            return binding.drop_unbound(body)
+        return super().respell(body, code, field)
 
     def refused_options(self, model: str, options: Json) -> frozenset[str]:
         return _REFUSED.intersection(options)

@@ -15,7 +15,7 @@ __all__ = ["read"]
 _NUM_CTX = re.compile(r"^num_ctx\s+(\d{1,12})$", re.MULTILINE)
 
 
-def read(data: Json, model: str) -> Mapping[str, int]:
+def read(data: Json, model: str) -> Mapping[str, int | None]:
     """Read the windows in an answer of `/api/ps` or, for *model*, of `/api/show`."""
     if "model_info" in data:
         found = _NUM_CTX.search(data.get("parameters") or "")

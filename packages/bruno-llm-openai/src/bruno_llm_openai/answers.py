@@ -14,7 +14,7 @@ from bruno_llm_base import (
     VendorBlock,
 )
 from bruno_llm_base.finish import finish_reason
-from bruno_llm_base.lenient import forgiving, read_arguments, read_text, read_word
+from bruno_llm_base.lenient import forgiving, inner, read_arguments, read_text, read_word
 from bruno_llm_base.values import is_whole
 
 __all__ = ["CUSTOM", "DETAIL", "REASONING", "THOUGHTS_IN_CONTENT", "parts", "read", "usage"]
@@ -131,12 +131,12 @@ def usage(data: Json) -> Usage | None:
 
     Moonshot counts inside the choice, and Groq in a field of its own.
     """
-    counts = data.get("usage")
-    if not counts:
-        choices = data.get("choices")
-        inner = choices[0] if choices else data.get("x_groq")
-        counts = inner.get("usage") if isinstance(inner, dict) else None
-    return _usage(counts) if counts else None
+    if counts := data.get("usage"):
+        return _usage(counts)
+    for place in (*(data.get("choices") or ())[:1], data.get("x_groq")):
+        if isinstance(place, dict) and (counts := place.get("usage")):
+            return _usage(counts)
+    return None
 
 
 @forgiving
@@ -146,8 +146,8 @@ def _usage(counts: Json) -> Usage:
     So they do with rejected predictions, which are billed as output
     (https://platform.openai.com/docs/guides/predicted-outputs).
     """
-    read: dict[str, Any] = counts.get("prompt_tokens_details") or {}
-    written: dict[str, Any] = counts.get("completion_tokens_details") or {}
+    read = inner(counts, "prompt_tokens_details")
+    written = inner(counts, "completion_tokens_details")
     # DeepSeek's own word, which some servers of its models send alone
     # (https://api-docs.deepseek.com/guides/kv_cache)
     cached = read.get("cached_tokens", counts.get("prompt_cache_hit_tokens"))

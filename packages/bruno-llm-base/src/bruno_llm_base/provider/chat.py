@@ -43,6 +43,7 @@ class Chat(Catalogue, Dialect):
         stop: str | list[str] | None = None,
         seed: int | None = None,
         strict: bool = False,
+        think_tags: bool = False,
         options: Json | None = None,
         retry: Retry | None = None,
         rate_limit: RateLimit | None = None,
@@ -70,6 +71,8 @@ class Chat(Catalogue, Dialect):
             stop: Texts that end the answer.
             seed: A number that makes sampling repeatable, where the vendor can.
             strict: Raise for an option that the model refuses, instead of leaving it out.
+            think_tags: Move what stands between `<think>` and `</think>` in the text to `reasoning`, for
+                servers that leave thoughts there.
             options: The vendor's own request fields, sent as they are.
             retry: When to send a failed request again.
             rate_limit: How much may be sent in a while; providers that are given the same one
@@ -98,6 +101,7 @@ class Chat(Catalogue, Dialect):
             "stop": stop,
             "seed": seed,
             "strict": strict,
+            "think_tags": think_tags,
             "options": deepcopy(options) if options else {},
         }
         settings = check(Settings, given, ConfigurationError)
@@ -116,6 +120,8 @@ class Chat(Catalogue, Dialect):
             window=self._context.window,
         )
         self._system_prompt = settings.system_prompt
+        self._think_tags = settings.think_tags
+        self._unknown_words: set[str] = set()
         self._fitting = Fitting(settings, self.structure)
         self._calibrations = Calibrations()
 

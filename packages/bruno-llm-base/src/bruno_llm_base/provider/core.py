@@ -156,6 +156,7 @@ class Core(Vendor):
         *,
         limits: Sequence[RateLimit] = (),
         account: "Account | None" = None,
+        think_tags: bool = False,
         learn: Callable[[Request, ModelResponse], None] | None = None,
     ) -> Pipeline:
         # Made for each request: kept, it would make a cycle, and a dropped provider would keep its
@@ -176,6 +177,7 @@ class Core(Vendor):
             account=account,
             pricing=self._pricing,
             most_output=self.most_output,
+            think_tags=think_tags,
             learn=learn,
         )
 

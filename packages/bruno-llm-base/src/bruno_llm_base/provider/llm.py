@@ -11,7 +11,8 @@ from bruno_llm_base.conversation import Conversation, Messages, question
 from bruno_llm_base.exceptions import InvalidRequestError
 from bruno_llm_base.exchange import Request
 from bruno_llm_base.failures import answer_text
-from bruno_llm_base.observe import Tell
+from bruno_llm_base.finish import is_known
+from bruno_llm_base.observe import FinishReasonUnknown, Tell
 from bruno_llm_base.pipeline import Pipeline
 from bruno_llm_base.provider.counter import Counter, tool_list
 from bruno_llm_base.stream import TextStream
@@ -219,8 +220,19 @@ class BaseProvider(Counter, LLMInterface):
             self._explain,
             limits=limits,
             account=self._account,
-            learn=self._learn,
+            think_tags=self._think_tags,
+            learn=self._heed,
         )
+
+    def _heed(self, request: Request, response: ModelResponse) -> None:
+        """Learn from an answer, and tell once of a word for its end that we do not know."""
+        self._learn(request, response)
+        word = response.finish_detail
+        if response.finish_reason not in ("stop", "tool_call") or word is None:
+            return
+        if word not in self._unknown_words and not is_known(word, self.finish_reasons):
+            self._unknown_words.add(word)
+            self._tell(FinishReasonUnknown, request.model, request.operation, word=word)
 
     def _parse_answer(self, data: Json) -> ModelResponse:
         return checked(self.parse_response(data))

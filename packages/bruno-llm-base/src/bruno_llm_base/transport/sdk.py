@@ -6,7 +6,7 @@ ourselves, because building its typed objects costs ten times more than all the 
 
 import inspect
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
@@ -27,7 +27,13 @@ class SdkTransport:
     """Send JSON through an openai or anthropic client."""
 
     def __init__(
-        self, client: Any, *, stream_type: Any, status_error: type[Exception], owned: bool
+        self,
+        client: Any,
+        *,
+        stream_type: Any,
+        status_error: type[Exception],
+        headers: Callable[[Json], Mapping[str, str]] | None,
+        owned: bool,
     ) -> None:
         """Take the parts of the SDK; the base imports none.
 
@@ -35,11 +41,13 @@ class SdkTransport:
             client: `AsyncOpenAI` or `AsyncAnthropic`, or a variant of theirs.
             stream_type: The SDK's `AsyncStream`.
             status_error: The SDK's `APIStatusError`.
+            headers: Returns the headers that a body needs beside the client's own, if any.
             owned: Whether the client is ours to close.
         """
         self._client = client.with_options(max_retries=0)
         self._stream_type = stream_type[object]
         self._status_error = status_error
+        self._headers = headers
         self._owned = owned
 
     @classmethod
@@ -50,6 +58,7 @@ class SdkTransport:
         *,
         access: "Access",
         connect: float | None,
+        headers: Callable[[Json], Mapping[str, str]] | None = None,
     ) -> Self:
         """Return a transport over the user's client, or over a new one of *client_type*.
 
@@ -58,6 +67,7 @@ class SdkTransport:
             client_type: The SDK's asynchronous client.
             access: Where the API is, and the key, which a server of one's own may not want.
             connect: How many seconds reaching the server may take; our own deadline bounds the rest.
+            headers: Returns the headers that a body needs beside the client's own, if any.
         """
         client = access.client
         owned = client is None
@@ -86,13 +96,19 @@ class SdkTransport:
                 ),
             )
         return cls(
-            client, stream_type=sdk.AsyncStream, status_error=sdk.APIStatusError, owned=owned
+            client,
+            stream_type=sdk.AsyncStream,
+            status_error=sdk.APIStatusError,
+            headers=headers,
+            owned=owned,
         )
 
     async def send(self, method: str, path: str, body: Json | None = None) -> Reply:
         """Send a request and return the answer, whatever its status."""
         call = self._client.post if method == "POST" else self._client.get
-        content = {} if body is None else {"body": body}
+        content: Json = {} if body is None else {"body": body}
+        if body is not None and self._headers is not None and (more := self._headers(body)):
+            content["options"] = {"headers": more}
         try:
             stream = await call(
                 path, cast_to=object, stream=True, stream_cls=self._stream_type, **content
