@@ -29,7 +29,7 @@ _FINE = frozenset({"", "0", "200", "ok", "success", "succeeded"})
 _ALONE = frozenset({"message", "msg", "detail", "request_id", "requestId", "trace_id", "timestamp"})
 _WRONG = re.compile(r"error|exception|fail", re.IGNORECASE)
 
-_PAGE = re.compile(r"\s*<(?:!doctype|html|head|body|h1|title|center|\?xml)", re.IGNORECASE)
+_PAGE = re.compile(r"\s*<[a-z!?]", re.IGNORECASE)
 _UNSEEN = re.compile(
     r"<(script|style|svg)\b.*?(?:</\1\s*>|\Z)|<!--.*?(?:-->|\Z)", re.IGNORECASE | re.DOTALL
 )

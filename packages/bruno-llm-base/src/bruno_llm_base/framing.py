@@ -12,19 +12,12 @@ from typing import Protocol
 
 from jiter import from_json
 
+from bruno_llm_base.event_stream import DONE, FIELDS, Events, Kept
 from bruno_llm_base.exceptions import InvalidResponseError
 
 __all__ = ["DONE", "Framing", "LineBuffer", "ndjson", "sse"]
 
-DONE = b"[DONE]"
-"""What OpenAI-style streams say after the last document."""
-
-_COMMENTS = (b":", b"id:", b"retry:")  # and fields that need no reading
-_FIELDS = (b"data:", b"event:", b"error:", *_COMMENTS)
-_USUAL = frozenset(line[0] for line in (b"event:", *_COMMENTS))
-_ENDS_OF_ERROR = frozenset(b"r\r ")
 _FIRST_OF_MANY = (b"{", b"[", b"[{")  # the first line of a JSON text that has several
-
 
 Framing = Callable[[list[bytes]], list[bytes]]
 """Turns the lines of a body into the documents that they hold: `sse` or `ndjson`."""
@@ -32,7 +25,7 @@ Framing = Callable[[list[bytes]], list[bytes]]
 
 def sse(lines: list[bytes]) -> list[bytes]:
     """Return the data of server-sent events (https://html.spec.whatwg.org/#server-sent-events)."""
-    events = _Events(sum(map(len, lines)))
+    events = Events(sum(map(len, lines)))
     return events.cut(lines) + events.end()
 
 
@@ -57,124 +50,6 @@ class _Cutter(Protocol):
         """Return what is left when the body has ended."""
 
 
-class _Kept:
-    """Lines that wait for the end of what they are a part of."""
-
-    __slots__ = ("_longest", "_text", "lines")
-
-    def __init__(self, longest: int) -> None:
-        self._longest = longest
-        self._text = bytearray()  # a list would take many times their bytes if they are tiny
-        self.lines = 0
-
-    def add(self, line: bytes) -> None:
-        """Keep *line*.
-
-        Raises:
-            InvalidResponseError: It is one too many.
-        """
-        self._text += line + b"\n"
-        self.lines += 1
-        if len(self._text) > self._longest:
-            self._text.clear()  # the error's traceback would keep it
-            raise InvalidResponseError(f"a part of the answer exceeds {self._longest:,} bytes")
-
-    def take(self) -> bytes:
-        """Return the lines as one text, and forget them."""
-        text = bytes(self._text).strip()
-        self._text.clear()
-        self.lines = 0
-        return text
-
-    def is_document(self) -> bool:
-        """Whether there is one line, and it is complete."""
-        return self.lines == 1 and _is_complete(bytes(self._text))
-
-
-class _Events:
-    """Server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html).
-
-    Vendors repeat the name of an event inside its data, so names are read for errors only: an event
-    that is called one becomes a document with the field `error`. So does a field `error` (older
-    llama.cpp). JSON without a field in front of it is read like data.
-    """
-
-    __slots__ = ("_failed", "_kept", "whole")
-
-    def __init__(self, longest: int) -> None:
-        self._kept = _Kept(longest)
-        self._failed = False
-        self.whole = False
-
-    def cut(self, lines: list[bytes]) -> list[bytes]:
-        """Return the data of the events that *lines* complete.
-
-        Nearly all events are one line of data and an empty one, maybe with a name: these are cut
-        here, and a batch with anything else in it by `_cut_any`.
-        """
-        if self._kept.lines or self._failed:
-            return self._cut_any(lines)
-        documents: list[bytes] = []
-        open_event = False
-        for line in lines:
-            if not line or line == b"\r":
-                open_event = False
-                continue
-            head = line[:5]
-            if head == b"data:" and not open_event:
-                if data := line[5:].strip():
-                    documents.append(data)
-                open_event = True
-            elif head == b"event" and line[-1] not in _ENDS_OF_ERROR:
-                continue
-            elif head[0] not in _USUAL or b"error" in line:  # which takes longer than all else here
-                return self._cut_any(lines)
-        return self._cut_any(lines) if open_event else documents
-
-    def end(self) -> list[bytes]:
-        """Return the data of an event that no empty line has ended."""
-        documents: list[bytes] = []
-        self._finish(documents)
-        return documents
-
-    def _cut_any(self, lines: list[bytes]) -> list[bytes]:
-        documents: list[bytes] = []
-        for untrimmed in lines:
-            line = untrimmed.strip()
-            name, colon, value = line.partition(b":")
-            if not line:
-                self._finish(documents)
-            elif name == b"data" and colon:
-                self._add(value.strip(), documents)
-            elif name == b"event" and colon:
-                self._failed = value.rstrip().endswith(b"error")
-            elif name == b"error" and colon:
-                self._failed = True
-                self._add(value.strip(), documents)
-            elif line.startswith(_COMMENTS):
-                continue
-            elif self._kept.lines or line.startswith((b"{", b"[")):
-                self._kept.add(line)
-            elif b"error" in line.lower():
-                self._failed = True
-                self._kept.add(line)
-        if self._kept.is_document():
-            self._finish(documents)  # nothing that completes it needs to be waited for
-        return documents
-
-    def _add(self, data: bytes, documents: list[bytes]) -> None:
-        """Add a line of data to the event, unless it begins another: not all servers part them."""
-        if self._kept.is_document():
-            self._finish(documents)
-        if data:
-            self._kept.add(data)
-
-    def _finish(self, documents: list[bytes]) -> None:
-        if data := self._kept.take():
-            documents.append(_as_error(data) if self._failed else data)
-        self._failed = False
-
-
 class _Lines:
     """A document per line, or however *framing* reads lines."""
 
@@ -190,7 +65,10 @@ class _Lines:
 
 
 class _Unasked:
-    """JSON lines instead of events. A single one is a whole answer, so the first waits for another."""
+    """JSON lines instead of events.
+
+    A single one is a whole answer, so the first waits for another, unless it speaks of an error.
+    """
 
     __slots__ = ("_first", "whole")
 
@@ -204,7 +82,8 @@ class _Unasked:
         if self._first is None:
             return documents
         self._first += documents
-        return self._release() if len(self._first) > 1 else []
+        is_known = len(self._first) > 1 or b'"error"' in b"".join(self._first)
+        return self._release() if is_known else []
 
     def end(self) -> list[bytes]:
         """Return the first document, if it is the only one."""
@@ -222,7 +101,7 @@ class _Text:
     __slots__ = ("_kept", "whole")
 
     def __init__(self, longest: int) -> None:
-        self._kept = _Kept(longest)
+        self._kept = Kept(longest)
         self.whole = False
 
     def cut(self, lines: list[bytes]) -> list[bytes]:
@@ -294,8 +173,8 @@ class LineBuffer:
         return []
 
     def _made_for(self, first: bytes) -> _Cutter:
-        if first.startswith(_FIELDS):
-            return _Events(self._longest)
+        if first.startswith(FIELDS):
+            return Events(self._longest)
         if first in _FIRST_OF_MANY or first.startswith((b"[", b"<")):
             return _Text(self._longest)
         if self._framing is not sse:
@@ -312,24 +191,3 @@ class LineBuffer:
         if len(self._rest) > self._longest:
             self._rest.clear()  # the error's traceback would keep it
             raise InvalidResponseError(f"a line of the answer exceeds {self._longest:,} bytes")
-
-
-def _is_complete(data: bytes) -> bool:
-    if data.strip() == DONE:
-        return True
-    try:
-        from_json(data)
-    except ValueError:
-        return False
-    return True
-
-
-def _as_error(data: bytes) -> bytes:
-    """Return *data*, the text or document of an error, as a document with the field `error`."""
-    try:
-        said = from_json(data)
-    except ValueError:
-        said = data.decode(errors="replace")
-    if isinstance(said, dict) and said.get("error"):
-        return data
-    return json.dumps({"error": said or {"message": data.decode(errors="replace")}}).encode()

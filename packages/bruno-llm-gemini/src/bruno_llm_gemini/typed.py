@@ -193,6 +193,6 @@ def _json(answer: Any) -> bytes:
 
 def _error(error: Any) -> bytes:
     details = error.details
-    if not isinstance(details, dict) or "error" not in details:  # a proxy's page
-        details = {"error": {"code": error.code, "message": error.message}}
+    if not isinstance(details, dict) or "error" not in details:  # another server's, or a page
+        details = {"error": details}
     return json.dumps(details).encode()
