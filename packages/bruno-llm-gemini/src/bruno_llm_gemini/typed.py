@@ -194,5 +194,6 @@ def _json(answer: Any) -> bytes:
 def _error(error: Any) -> bytes:
     details = error.details
     if not isinstance(details, dict) or "error" not in details:  # another server's, or a page
-        details = {"error": details}
+        said = {"code": error.code, "message": error.message}
+        details = {"error": said if error.message else details}
     return json.dumps(details).encode()
