@@ -7,7 +7,7 @@ from bruno_llm_base.deadline import Deadline
 
 def test_a_wait_that_takes_too_long_is_named(leap):
     async def test():
-        deadline = Deadline(None)
+        deadline = Deadline()
         deadline.arm(3, "first token")
         with pytest.raises(LLMTimeoutError, match="no first token within 3 s"), deadline:
             await asyncio.sleep(10)
@@ -19,7 +19,7 @@ def test_a_wait_that_takes_too_long_is_named(leap):
 
 def test_moving_on_gives_new_time(leap):
     async def test():
-        deadline = Deadline(None)
+        deadline = Deadline()
         for _ in range(5):
             deadline.arm(3, "further token")
             with deadline:
@@ -34,7 +34,8 @@ def test_moving_on_gives_new_time(leap):
 
 def test_the_total_is_never_moved(leap):
     async def test():
-        deadline = Deadline(5)
+        deadline = Deadline()
+        deadline.begin(5)
         for _ in range(2):
             deadline.arm(3, "further token")
             with deadline:
@@ -47,9 +48,32 @@ def test_the_total_is_never_moved(leap):
     leap(test())
 
 
+def test_a_request_is_bounded_over_its_attempts(leap):
+    async def test():
+        deadline = Deadline(7)
+        for _ in range(2):
+            deadline.begin(30)
+            deadline.arm(1, "first token")
+            with pytest.raises(LLMTimeoutError, match="no first token within 1 s"), deadline:
+                await asyncio.sleep(2)
+            deadline.close()
+            with deadline:  # as in a line, where only the request as a whole is bounded
+                await asyncio.sleep(2)
+        assert deadline.leaves(0.9)
+        assert not deadline.leaves(1)
+        with (
+            pytest.raises(LLMTimeoutError, match=r"retries and waits included, within 7 s"),
+            deadline,
+        ):
+            await asyncio.sleep(2)
+        assert asyncio.get_running_loop().time() == pytest.approx(7)
+
+    leap(test())
+
+
 def test_a_slow_consumer_does_not_time_out(leap):
     async def test():
-        deadline = Deadline(None)
+        deadline = Deadline()
         deadline.arm(3, "first token")
         with deadline:
             await asyncio.sleep(1)
@@ -69,7 +93,7 @@ def test_cancelling_from_outside_stays_a_cancellation(leap):
 
     async def test():
         for moment in (1, 3):
-            task = asyncio.create_task(wait(Deadline(None)))
+            task = asyncio.create_task(wait(Deadline()))
             loop = asyncio.get_running_loop()
             loop.call_at(loop.time() + moment, task.cancel)
             with pytest.raises(asyncio.CancelledError):
@@ -110,7 +134,7 @@ def test_a_swallowed_cancellation_is_still_a_timeout(leap):
 
 def test_without_a_limit_nothing_times_out(leap):
     async def test():
-        deadline = Deadline(None)
+        deadline = Deadline()
         deadline.arm(None, "first token")
         with deadline:
             assert await asyncio.sleep(10_000, "late") == "late"

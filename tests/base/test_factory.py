@@ -130,7 +130,7 @@ def test_only_what_was_set_in_bruno_cores_config_counts():
     config = LLMConfig(provider="openai", model="gpt-4.1", timeout=9)
     llm = LLMFactory.from_config(config)
     assert "temperature" not in llm.get_model_info()
-    assert llm._timeouts.total == 9
+    assert llm._timeouts.call == 9
     whole = BrunoConfig(llm=config, memory=MemoryConfig(backend="b", connection_string="c"))
     assert LLMFactory.from_config(whole).model == "gpt-4.1"
     assert LLMFactory.create("openai", config).model == "gpt-4.1"
@@ -207,7 +207,7 @@ def test_the_environment_in_order_of_precedence(monkeypatch):
     monkeypatch.setenv("BRUNO_LLM_OPENAI_TIMEOUT", "2.5")
     monkeypatch.setenv("BRUNO_LLM_OPENAI_MAX_RETRIES", "4")
     llm = LLMFactory.from_env("openai")
-    assert (llm._timeouts.total, llm._retry.attempts) == (2.5, 5)
+    assert (llm._timeouts.call, llm._retry.attempts) == (2.5, 5)
     monkeypatch.setenv("BRUNO_LLM_OPENAI_TIMEOUT", "soon")
     with pytest.raises(ConfigurationError, match="BRUNO_LLM_OPENAI_TIMEOUT is 'soon'"):
         LLMFactory.from_env("openai")
@@ -352,7 +352,7 @@ async def test_the_order_of_preference_decides_not_the_speed(publish, caplog):
     models = ["ill", "slow", "stuck", "last"]
     members = ["nobody", "claude", *map(parrot, models)]
     llm = await LLMFactory.select(members, timeout=3)
-    assert (llm.model, llm.timeouts.total) == ("slow", 3)
+    assert (llm.model, llm.timeouts.call) == ("slow", 3)
     assert llm.started == models
     assert sorted(llm.closed) == ["ill", "last", "stuck"]
     passed = [line for line in caplog.messages if line.startswith("provider passed over")]

@@ -42,7 +42,7 @@ CANARY = "sk-canary-42"
         ({"observers": [3]}, "observers is"),
         ({"options": 3}, "options: Input should be a valid dictionary"),
         ({"system_prompt": 3}, "system_prompt is 3"),
-        ({"timeout": -1}, "Timeouts.total is -1: give seconds above 0"),
+        ({"timeout": -1}, "Timeouts.call is -1: give seconds above 0"),
         ({"max_retries": -1}, "max_retries is -1: give a whole number, 0 or more"),
         ({"max_retries": 0.5}, "max_retries is 0.5: give a whole number"),
         ({"max_retries": "2"}, "max_retries is '2': give a whole number"),
@@ -113,7 +113,7 @@ def test_a_provider_goes_to_a_worker_without_its_key(monkeypatch):
     assert copy.access.key == CANARY
     assert copy.get_model_info() == llm.get_model_info()
     assert copy.get_system_prompt() == "Be brief."
-    assert (copy._retry, copy._timeouts) == (Retry(attempts=1), Timeouts(total=5))
+    assert (copy._retry, copy._timeouts) == (Retry(attempts=1), Timeouts(call=5))
     with pytest.raises(ConfigurationError, match="set OPENAI_API_KEY in the worker"):
         pickle.dumps(OpenAIProvider(api_key=CANARY))
 

@@ -73,9 +73,23 @@ async def test_it_reads_once(llm):
     with pytest.raises(StreamError, match="not complete"):
         _ = stream.response
     assert [piece async for piece in stream]
-    with pytest.raises(StreamError, match="can be read once"):
+    with pytest.raises(RuntimeError, match="can be read once"):
         [piece async for piece in stream]
     assert await stream is stream
+
+
+async def test_a_closed_one_cannot_be_read(llm, server):
+    for stream in (llm.stream("hi"), await llm.stream("hi")):
+        await stream.aclose()
+        await stream.aclose()
+        for use in (aiter, TextStream.words, TextStream.sentences):
+            with pytest.raises(RuntimeError, match="closed"):
+                use(stream)
+    stream = llm.stream("hi")
+    await stream.aclose()
+    with pytest.raises(RuntimeError, match="closed"):
+        await stream
+    assert len(server.received) == 1
 
 
 async def test_one_that_is_never_read_sends_nothing(llm, server):
@@ -168,7 +182,7 @@ async def test_a_stream_is_read_by_words_or_sentences(server, llm):
     sentences = [sentence async for sentence in stream.sentences()]
     assert "".join(sentences) == said.text == stream.response.text
     assert sentences[-3:] == ["He left! ", "👩‍👩‍👧 早上好。", "再见。"]
-    with pytest.raises(StreamError, match="read once"):
+    with pytest.raises(RuntimeError, match="read once"):
         stream.words()
 
 

@@ -7,6 +7,7 @@ import sys
 import threading
 from typing import ClassVar
 
+import httpx
 import pytest
 from bruno_llm_base import (
     ConfigurationError,
@@ -48,7 +49,7 @@ def named(name, cause=None):
             ServiceUnavailableError,
             "certificate",
         ),
-        (named("Strange"), LLMError, "unexpected Strange"),
+        (httpx.LocalProtocolError(""), LLMError, "unexpected LocalProtocolError"),
     ],
 )
 def test_the_innermost_known_cause_decides(error, kind, words):
@@ -59,9 +60,19 @@ def test_the_innermost_known_cause_decides(error, kind, words):
 
 
 def test_a_cycle_of_causes_ends():
-    error = named("A")
-    error.__cause__ = named("B", error)
-    assert "unexpected A" in str(transport_error(error))
+    error = httpx.LocalProtocolError("")
+    error.__cause__ = httpx.CookieConflict("")
+    error.__cause__.__cause__ = error
+    assert "unexpected LocalProtocolError" in str(transport_error(error))
+
+
+def test_what_is_no_failure_of_the_network_is_raised_as_it_is():
+    mistake = named("Strange")
+    error = httpx.ConnectError("")
+    error.__cause__ = named("Wrapper", mistake)
+    with pytest.raises(type(mistake)):
+        transport_error(named("Outer", mistake))
+    assert type(transport_error(error)) is ServiceUnavailableError
 
 
 def test_an_error_of_ours_comes_out_of_its_wrappers():
@@ -231,7 +242,9 @@ class _Client:
 
 async def test_a_stream_that_only_the_sdk_can_read():
     client = _Client()
-    transport = SdkTransport(client, stream_type=list, status_error=KeyError, owned=False)
+    transport = SdkTransport(
+        client, stream_type=list, status_error=KeyError, headers=None, owned=False
+    )
     reply = await transport.send("POST", "/v1/messages", {})
     batches = [batch async for batch in reply]
     assert [json.loads(line) for batch in batches for line in batch] == [

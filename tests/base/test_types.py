@@ -77,11 +77,11 @@ def test_text_without_an_index_keeps_its_order(several):
 
 
 @given(usages, usages)
-def test_later_counts_replace_earlier_ones(a, b):
-    total = a + b
+def test_later_counts_of_an_answer_replace_earlier_ones(a, b):
+    total = (ModelResponse(usage=a) + ModelResponse(usage=b)).usage
     for name in ("input_tokens", "output_tokens", "reasoning_tokens"):
-        later = getattr(b, name)
-        assert getattr(total, name) == (getattr(a, name) if later is None else later)
+        earlier, later = getattr(a, name), getattr(b, name)
+        assert getattr(total, name) == (later if later or earlier is None else earlier)
 
 
 def said(*parts):

@@ -20,8 +20,9 @@ MAIN = "from bruno_llm_base.cli import main; main()"
 def bruno_llm():
     """Run the command in this process."""
 
-    def run(*arguments, text=None):
-        done = CliRunner().invoke(app, list(map(str, arguments)), input=text, prog_name="bruno-llm")
+    def run(*arguments, text=None, charset="utf-8"):
+        words = list(map(str, arguments))
+        done = CliRunner(charset).invoke(app, words, input=text, prog_name="bruno-llm")
         if done.exception is not None and not isinstance(done.exception, SystemExit):
             raise done.exception
         return done
@@ -39,7 +40,7 @@ def process():
             capture_output=True,
             check=False,
             env={**os.environ, **(env or {})},
-            timeout=60,
+            timeout=300,
             **options,
         )
 
@@ -59,6 +60,7 @@ def openai(monkeypatch):
     with FakeOpenAI() as server:
         monkeypatch.setenv("OPENAI_BASE_URL", f"{server.address}/v1")
         monkeypatch.setenv("OPENAI_API_KEY", server.api_key)
+        monkeypatch.setenv("BRUNO_LLM_OPENAI_PRICE_NAME", "openai")  # what it stands for
         yield server
 
 
@@ -67,6 +69,7 @@ def claude(monkeypatch):
     with FakeClaude() as server:
         monkeypatch.setenv("ANTHROPIC_BASE_URL", server.address)
         monkeypatch.setenv("ANTHROPIC_API_KEY", server.api_key)
+        monkeypatch.setenv("BRUNO_LLM_CLAUDE_PRICE_NAME", "anthropic")
         yield server
 
 

@@ -64,12 +64,22 @@ def asked(server):
 async def test_embeddings_cost_what_the_lists_say(name, kind, server):
     costs = CostTracker()
     server.say(FakeAnswer(usage=Usage(input_tokens=1_000_000)), to="embeddings")
-    async with kind(**server.connection(), cost=costs) as embeddings:
+    keywords = {"cost": costs, "price_name": kind.price_name}
+    async with kind(**server.connection(), **keywords) as embeddings:
         await embeddings.embed_text("hi")
     row = costs.total()
     assert (row.requests, row.input_tokens, row.output_tokens) == (1, 1_000_000, 0)
     assert row.unpriced == 0
     assert row.cost == 0 if name == "ollama" else 0.01 < row.cost < 1
+
+
+async def test_a_count_of_nothing_is_no_count(kind, server):
+    costs = CostTracker()
+    server.say(FakeAnswer(usage=Usage(input_tokens=0)), to="embeddings")
+    async with kind(**server.connection(), cost=costs) as embeddings:
+        await embeddings.embed_text("What is the answer to all this?")
+    assert costs.total().estimated == 1
+    assert costs.total().input_tokens > 3
 
 
 async def test_a_model_that_no_list_knows_is_told_once(kind, server):
@@ -78,7 +88,8 @@ async def test_a_model_that_no_list_knows_is_told_once(kind, server):
     heard = []
     model = next(iter(server.embedding_models))
     server.__class__ = type("Own", (type(server),), {"embedding_models": {"own-1": 4}})
-    async with kind("own-1", **server.connection(), observers=[heard.append]) as embeddings:
+    keywords = server.connection() | {"observers": [heard.append], "price_name": kind.price_name}
+    async with kind("own-1", **keywords) as embeddings:
         costs = [await embeddings.embed_text(text) for text in ("a", "b")]
     assert len(costs) == 2
     assert model != "own-1"

@@ -42,6 +42,7 @@ def run(vendors, tmp_path):
         for vendor, (_, variable) in ADDRESSES.items():
             environment[variable] = vendors[vendor].connection()["base_url"]
             environment[f"{vendor}_API_KEY"] = vendors[vendor].api_key
+        environment["BRUNO_LLM_OPENAI_PRICE_NAME"] = "openai"  # the fake charges as it does
         done = subprocess.run(
             [sys.executable, str(EXAMPLES / f"{name}.py"), *arguments],
             cwd=tmp_path,

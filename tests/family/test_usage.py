@@ -145,11 +145,15 @@ OTHER_READER = {
     "openai deepseek": ("deepseek", "chat"),
     "openai gemini": ("google", "chat"),
     "openai grok": ("x-ai", "chat"),
+    "openai voxtral": ("mistral", "default"),
 }
 DIFFERENCES = {
     # what Gemini by OpenAI's protocol says in its total only, it does not read
     "openai-reasoning_apart_only": Usage(input_tokens=21, output_tokens=0),
     "openai-reasoning_hidden": Usage(input_tokens=20, output_tokens=424),
+    # nor what Mistral's Voxtral has heard
+    "openai-voxtral": Usage(input_tokens=6, output_tokens=2),
+    "openai-voxtral_seconds_only": Usage(input_tokens=4, output_tokens=635),
     # it does not read what a compaction cost
     "claude-compaction": Usage(input_tokens=23000, output_tokens=1000),
     "claude-compaction_and_cache": Usage(input_tokens=24550, output_tokens=1000),

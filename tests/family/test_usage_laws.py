@@ -188,20 +188,58 @@ def test_a_document_keeps_the_laws_whole_and_streamed(vendor, data):
     assert ModelResponse.join(map(llm.parse_event, told.stream)).usage == usage
 
 
-# -- addition -----------------------------------------------------------------------------------------
+# -- two requests, and two reports of one ---------------------------------------------------------
 
 
 @given(usages, usages, usages)
-def test_addition_is_associative_with_an_identity(a, b, c):
+def test_addition_is_that_of_numbers(a, b, c):
     assert (a + b) + c == a + (b + c)
+    assert a + b == b + a
     assert a + Usage() == Usage() + a == a
-
-
-@given(usages, usages)
-def test_the_later_report_wins(a, b):
     both = asdict(a + b)
+    for name, one in asdict(a).items():
+        known = [count for count in (one, asdict(b)[name]) if count is not None]
+        assert both[name] == (sum(known) if known else None)
+
+
+@st.composite
+def reports(draw, cached):
+    """Return a report of a request, which tells of the cache with the input or not at all."""
+    usage, tells = draw(usages), draw(cached)
+    told = tells and usage.input_tokens is not None
+    kept = {
+        name: draw(counts) if told else None for name in ("cache_read_tokens", "cache_write_tokens")
+    }
+    return replace(usage, **kept)
+
+
+@pytest.mark.parametrize("cached", [True, False])
+@given(data=st.data())
+def test_updating_is_associative_with_an_identity(cached, data):
+    # a server that tells of the cache once in a while is read from left to right
+    a, b, c = (data.draw(reports(st.just(cached))) for _ in range(3))
+    assert a.updated(b).updated(c) == a.updated(b.updated(c))
+    assert a.updated(Usage()) == Usage().updated(a) == a
+
+
+@given(reports(st.booleans()), reports(st.booleans()))
+def test_the_later_report_wins_where_it_says_something(a, b):
+    both = a.updated(b)
     for name, count in asdict(b).items():
-        assert both[name] == (asdict(a)[name] if count is None else count)
+        ours = getattr(a, name)
+        if name == "input_tokens":
+            assert getattr(both, name) in (ours, count)
+        else:
+            assert getattr(both, name) == (ours if not count and ours is not None else count)
+    cached = (a.cache_read_tokens or 0) + (a.cache_write_tokens or 0)
+    if b.input_tokens and not cached:
+        assert both.input_tokens == b.input_tokens
+
+
+def test_an_input_without_its_cache_is_not_the_whole():
+    start = Usage(input_tokens=1050, cache_read_tokens=1000, cache_write_tokens=0)
+    assert start.updated(Usage(input_tokens=50, output_tokens=9)).input_tokens == 1050
+    assert start.updated(Usage(input_tokens=60, cache_read_tokens=10)).input_tokens == 60
 
 
 # -- the fakes ----------------------------------------------------------------------------------------

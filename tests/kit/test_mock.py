@@ -340,6 +340,14 @@ async def test_budgets_can_be_tested():
         await llm.request("hi")
 
 
+async def test_a_refusal_costs_what_a_vendors_does():
+    costs = CostTracker(prices={"mock-model": Price(input=1, output=1)})
+    replies = [RateLimitError("slow down"), LLMTimeoutError("no first token within 9 s"), "ok"]
+    llm = MockLLM(replies, cost=costs, retry=Retry(attempts=3, wait_initial=0))
+    assert await llm.generate("a") == "ok"
+    assert (costs.total().requests, costs.total().estimated) == (2, 1)  # the refusal is none
+
+
 async def test_windows_can_be_tested():
     llm = MockLLM("ok", context=ContextPolicy(window=20))
     with pytest.raises(ContextLengthExceededError):

@@ -134,7 +134,7 @@ def test_the_first_argument_is_what_it_was():
     ollama = old("bruno_llm.providers.ollama", "OllamaProvider")("http://other:1", "mistral", 5.0)
     assert ollama.get_model_info()["base_url"] == "http://other:1"
     assert ollama.model == "mistral"
-    assert ollama.timeouts.total == 5.0
+    assert ollama.timeouts.call == 5.0
     openai = old("bruno_llm.providers.openai", "OpenAIProvider")("sk-secret-123", "gpt-6-luna")
     assert openai.access.key == "sk-secret-123"
     assert "secret" not in repr(openai)
@@ -147,7 +147,7 @@ def test_a_config_is_spread_into_a_provider(vendor):
     config = old(module, f"{name}Config")(model="m", timeout=5, **_key(vendor))
     with warned():
         llm = old(module, f"{name}Provider")(**config.model_dump())
-    assert (llm.model, llm.timeouts.total) == ("m", 5)
+    assert (llm.model, llm.timeouts.call) == ("m", 5)
     embedding = old(module, f"{name}EmbeddingConfig")(model="e", batch_size=3, **_key(vendor))
     embedder = old(module, f"{name}EmbeddingProvider")(**embedding.model_dump())
     assert (embedder.get_model_name(), embedder.get_max_batch_size()) == ("e", 3)
@@ -214,7 +214,7 @@ async def test_the_environment_is_read_as_it_was(ollama, monkeypatch):
     cures = ["LLMFactory.from_env()", "max_tokens", "options={'top_k': ...}"]
     with warned(*cures):
         llm = LLMFactory.create_from_env("ollama", prefix="MY_APP")
-    assert llm.timeouts.total == 2.5
+    assert llm.timeouts.call == 2.5
     async with llm:
         await llm.generate("hi")
     assert ollama.bodies[0]["options"] == {"top_k": 5, "num_predict": 9}
@@ -351,7 +351,7 @@ def test_the_environment_of_embeddings_is_read_as_it_was(embeddings, monkeypatch
     embedder = embeddings.create_from_env("openai")
     assert embedder.get_model_name() == "text-embedding-3-large"
     assert (embedder.get_dimension(), embedder.get_max_batch_size()) == (256, 7)
-    assert embedder.timeouts.total == 2.5
+    assert embedder.timeouts.call == 2.5
     assert "http://other:1" in repr(embeddings.create_from_env("ollama"))
     assert embeddings.create_from_env("gemini").get_max_batch_size()
     monkeypatch.setenv("EMBEDDING_TIMEOUT", "soon")

@@ -93,6 +93,8 @@ class Basics(BaseModel):
         api_key: The secret; never shown.
         base_url: Where the API is, if not at the vendor's own address.
         options: The vendor's own request fields, sent as they are.
+        free: Whether answers cost nothing, whatever lists of prices say.
+        price_name: What lists of prices call the vendor whose prices hold.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
@@ -101,6 +103,8 @@ class Basics(BaseModel):
     api_key: SecretStr | None = None
     base_url: Annotated[str | None, Field(repr=False)] = None
     options: Annotated[dict[str, Any], Field(repr=False)] = {}
+    free: bool = False
+    price_name: Annotated[str, Field(min_length=1)] | None = None
 
 
 class Settings(Basics, Options):

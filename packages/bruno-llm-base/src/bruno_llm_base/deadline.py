@@ -1,16 +1,19 @@
-"""One timer for all waits of an attempt."""
+"""One timer for all waits of a request."""
 
 import asyncio
 from math import inf
 from types import TracebackType
 
-from bruno_llm_base.exceptions import LLMTimeoutError
+from bruno_llm_base.exceptions import LLMError, LLMTimeoutError
 
 __all__ = ["Deadline"]
 
+_ANSWER = "complete answer"
+_IN_ALL = "complete answer, retries and waits included,"
+
 
 class Deadline:
-    """Bound the waits of one attempt, cheaply enough for every network read.
+    """Bound the waits of one request, cheaply enough for every network read.
 
     Wait inside `with deadline:`. Setting a new limit moves a float. A single timer looks at it when
     it goes off and, if the limit has moved on, sets itself anew. It cancels only while *we* wait, so
@@ -18,32 +21,65 @@ class Deadline:
     outside our own await.
     """
 
-    __slots__ = ("_before", "_fired", "_handle", "_limit", "_loop", "_task", "_total", "_when")
+    __slots__ = (
+        "_before",
+        "_bound",
+        "_call",
+        "_fired",
+        "_handle",
+        "_loop",
+        "_task",
+        "_total",
+        "_when",
+    )
 
-    def __init__(self, total: float | None) -> None:
+    def __init__(self, call: float | None = None) -> None:
+        """Start the clock.
+
+        Args:
+            call: How many seconds the request may take, with all its attempts and waits.
+        """
         self._loop = asyncio.get_running_loop()
         self._handle: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[object] | None = None
         self._before = 0
         self._fired = False
-        self._total = (
-            inf if total is None else self._loop.time() + total,
-            "complete answer",
-            total,
-        )
-        self._when = self._total[0]
-        self._limit = self._total[1:]
+        when = inf if call is None else self._loop.time() + call
+        # what bounds the request, the attempt, and the next wait: the time, and words for an error
+        self._call = self._total = self._bound = (when, _IN_ALL, call)
+        self._when = when
+
+    def begin(self, total: float | None) -> None:
+        """Begin an attempt, which may take *total* seconds."""
+        self.close()
+        when = inf if total is None else self._loop.time() + total
+        if when < self._when:
+            self._when, self._total = when, (when, _ANSWER, total)
+            self._bound = self._total
 
     def arm(self, seconds: float | None, missing: str) -> None:
         """Allow *seconds* from now; *missing* names in the error what did not come."""
         when = inf if seconds is None else self._loop.time() + seconds
         if when < self._when:
-            self.close()  # the timer would go off too late
+            self._stop()  # the timer would go off too late
         total = self._total
         if when < total[0]:
-            self._when, self._limit = when, (missing, seconds)
+            self._when, self._bound = when, (when, missing, seconds)
         else:
-            self._when, self._limit = total[0], total[1:]
+            self._when, self._bound = total[0], total
+
+    def leaves(self, seconds: float) -> bool:
+        """Whether the request has more than *seconds* left."""
+        return self._loop.time() + seconds < self._call[0]
+
+    def exceeded(self, after: LLMError) -> LLMTimeoutError:
+        """Return the error of a request that has no time left to be sent again *after* an error."""
+        _, missing, seconds = self._call
+        return LLMTimeoutError(
+            f"no {missing} within {seconds} s; the last attempt: {after.message}",
+            retry_after=after.retry_after,
+            cause=after,
+        )
 
     def __enter__(self) -> None:
         """Begin a wait."""
@@ -74,11 +110,16 @@ class Deadline:
         # Whatever our cancellation became on its way up, it is a timeout, unless someone else
         # cancelled the task as well.
         if error is not None and task.cancelling() <= self._before:
-            missing, seconds = self._limit
+            _, missing, seconds = self._bound
             raise LLMTimeoutError(f"no {missing} within {seconds} s") from error
 
     def close(self) -> None:
-        """Stop the timer."""
+        """End an attempt: only the request as a whole is bounded from now on."""
+        self._stop()
+        self._total = self._bound = self._call
+        self._when = self._call[0]
+
+    def _stop(self) -> None:
         if self._handle is not None:
             self._handle.cancel()
             self._handle = None

@@ -5,6 +5,7 @@ from codecs import BOM_UTF8
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakSet
 
 from jiter import from_json
 
@@ -20,11 +21,19 @@ from bruno_llm_base.exceptions import (
     StreamError,
 )
 from bruno_llm_base.failures import ErrorFacts, error_from, request_id
-from bruno_llm_base.lenient import misfit
+from bruno_llm_base.lenient import MISFITS, is_own_mistake, misfit
 from bruno_llm_base.policies import Timeouts
 from bruno_llm_base.tokens import estimate_conversation, estimate_tokens
-from bruno_llm_base.transport import UNREACHABLE, Reply, Transport, transport_error
-from bruno_llm_base.types import Json, ModelResponse
+from bruno_llm_base.transport import (
+    CONNECT_TIMEOUT,
+    DROPPED,
+    UNREACHABLE,
+    Connection,
+    Reply,
+    Transport,
+    transport_error,
+)
+from bruno_llm_base.types import Json, ModelResponse, Outcome
 
 if TYPE_CHECKING:
     from bruno_llm_base.cost.labels import Labels
@@ -38,6 +47,10 @@ _END_SECONDS = 2.0
 _WHOLE = ("application/json", "text/html", "text/plain")
 _TOOL_TOKENS = 2_000
 _LONGEST_QUOTE = 200
+
+_UNANSWERED = (InvalidResponseError, LLMTimeoutError, StreamError)
+_has_answered: WeakSet[Transport] = WeakSet()
+"""The transports that do not tell of their connections, and have been answered before."""
 
 ReadError = Callable[[int, Mapping[str, str], Json], ErrorFacts]
 """Reads a vendor's error document, given the HTTP status and headers."""
@@ -117,8 +130,7 @@ class Exchange:
 
     Attributes:
         request_id: The server's name for the request.
-        sent: Whether the server may have seen the request.
-        refused: Whether the server has answered with an error.
+        outcome: How far it has come, as far as that is known without reading the answer.
     """
 
     __slots__ = (
@@ -130,14 +142,14 @@ class Exchange:
         "_timeouts",
         "_transport",
         "_whole",
-        "refused",
+        "outcome",
         "request_id",
-        "sent",
     )
 
     def __init__(
         self,
         transport: Transport,
+        deadline: Deadline,
         timeouts: Timeouts,
         read_error: ReadError,
         blot: Callable[[Any], Any],
@@ -146,14 +158,14 @@ class Exchange:
         self._blot = blot
         self._timeouts = timeouts
         self._read_error = read_error
-        self._deadline = Deadline(timeouts.total)
+        self._deadline = deadline
+        self._deadline.begin(timeouts.total)
         self._deadline.arm(timeouts.first_token, "first token")
         self._reply: Reply | None = None
         self._ahead: list[bytes] = []
         self._whole: Callable[[Json], ModelResponse] | None = None
         self.request_id: str | None = None
-        self.sent = False
-        self.refused = False
+        self.outcome = Outcome.NOT_SENT
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -189,9 +201,7 @@ class Exchange:
             if batch is None:
                 return
             self._ahead = batch
-        data = self.read(self._ahead[0])
-        if self._whole is not None and self._sent().whole:
-            self.parsed(self._whole, data)
+        self.whole_answer(self.read(self._ahead[0]))
 
     async def document(self) -> Json:
         """Return the whole answer; a bare list is its `data`.
@@ -235,7 +245,7 @@ class Exchange:
         try:
             data = from_json(document)
         except ValueError:
-            raise self._unreadable(document) from None
+            raise self._no_json(document) from None
         if not isinstance(data, dict):
             return self._read_list(data, bare_list=bare_list)
         if data.get("error"):
@@ -258,32 +268,47 @@ class Exchange:
         """
         try:
             item = parse(data)
-        except (LookupError, TypeError, ValueError, AttributeError) as error:
-            # Parsers read foreign documents without a check at every step: whatever does not fit shows
-            # as one of these.
-            if is_error(data, readable=False):
-                raise self.refusal(data) from error
-            message = f"the server's answer is not as documented: {misfit(error, data)}"
-            raise InvalidResponseError(message, cause=error) from error
-        if isinstance(item, ModelResponse) and not item.parts:
-            item = self._looked_at_again(item, parse, data)
+        except MISFITS as error:
+            if is_own_mistake(error):
+                raise
+            raise self.unreadable(error, data) from error
+        if (
+            isinstance(item, ModelResponse)
+            and not item.parts
+            and is_error(data, readable=item.finish_reason is not None)
+        ):
+            raise self.refusal(data)
         return item
 
-    def _looked_at_again(self, item: Any, parse: Callable[[Json], Any], data: Json) -> Any:
-        """Return *item*, in which nothing is said, unless *data* is an error or a whole answer.
+    def unreadable(self, error: Exception, data: Json) -> LLMError:
+        """Return ours for *error*, which a parser raised on *data*."""
+        if is_error(data, readable=False):
+            return self.refusal(data)
+        message = f"the server's answer is not as documented: {misfit(error, data)}"
+        return InvalidResponseError(message, cause=error)
+
+    def looked_at_again(self, part: ModelResponse, data: Json) -> ModelResponse:
+        """Return *part*, in which nothing is said, unless *data* is a whole answer.
 
         Raises:
             LLMError: It is an error.
         """
         if is_error(data, readable=True):
             raise self.refusal(data)
+        return self.whole_answer(data) or part
+
+    def whole_answer(self, data: Json) -> ModelResponse | None:
+        """Return the answer in *data* where the server has answered a stream as a whole.
+
+        Raises:
+            LLMError: It has, and this is no answer.
+        """
         if self._whole is None or not self._sent().whole:
-            return item
-        if parse != self._whole:
-            return self.parsed(self._whole, data)
-        if item.finish_reason is None:
+            return None
+        answer = self.parsed(self._whole, data)
+        if not answer.parts and answer.finish_reason is None:
             raise InvalidResponseError("the server answered as a whole, and not as documented")
-        return item
+        return answer
 
     def expect_more(self) -> None:
         """Start waiting for the next sign of an answer that has begun."""
@@ -314,9 +339,39 @@ class Exchange:
             await self._reply.aclose()
 
     async def _fetch(self, request: Request) -> Reply:
-        self.sent = True  # until we hear that there was no connection
-        self._reply = await self._transport.send(request.method, request.path, request.body)
-        return self._reply
+        self.outcome = Outcome.NO_ANSWER  # until we hear better
+        transport = self._transport
+        with Connection() as connection:
+            try:
+                reply = await transport.send(request.method, request.path, request.body)
+            except BaseException as error:
+                self.outcome = self._outcome_of(error, connection)
+                raise
+        if connection.is_reused is None:
+            _has_answered.add(transport)
+        self._reply = reply
+        return reply
+
+    def _outcome_of(self, error: BaseException, connection: Connection) -> Outcome:
+        """Return how far a request came that got no answer, but *error*.
+
+        A server closes connections that are idle. One that breaks off before the first byte of an
+        answer was most likely closed before the request arrived, if it had been used before.
+        """
+        if connection.is_open is False:
+            return Outcome.NOT_SENT
+        if not isinstance(error, Exception):
+            return Outcome.NO_ANSWER
+        ours = transport_error(error)
+        if ours.code == UNREACHABLE:
+            return Outcome.NOT_SENT
+        if ours.code == DROPPED:
+            is_reused = connection.is_reused
+            if is_reused is None:
+                is_reused = self._transport in _has_answered
+            return Outcome.NOT_SENT if is_reused else Outcome.NO_ANSWER
+        is_told = isinstance(error, LLMError) and not isinstance(error, _UNANSWERED)
+        return Outcome.REFUSED if is_told else Outcome.NO_ANSWER  # as a mock does
 
     async def _bounded(self, awaitable: Awaitable[_T]) -> _T:
         try:
@@ -329,10 +384,8 @@ class Exchange:
 
     def _failed(self, error: Exception) -> LLMError:
         ours = transport_error(error)
-        if ours.code == UNREACHABLE:
-            self.sent = False
-            if isinstance(ours, LLMTimeoutError) and self._timeouts.connect is not None:
-                ours.message = f"no connection within {self._timeouts.connect} s"
+        if ours.message == CONNECT_TIMEOUT and self._timeouts.connect is not None:
+            ours.message = f"no connection within {self._timeouts.connect} s"
         return ours
 
     def _sent(self) -> Reply:
@@ -343,19 +396,19 @@ class Exchange:
     def refusal(self, said: object) -> LLMError:
         """Return the error that *said*, any JSON or text, stands for."""
         reply = self._sent()
-        self.refused = True
+        self.outcome = Outcome.REFUSED
         data = said if isinstance(said, dict) else {"error": said}
         data = self._blot(data)  # some servers repeat what they were sent, the key as well
         try:
             facts = self._read_error(reply.status_code, reply.headers, data)
-        except (LookupError, TypeError, ValueError, AttributeError):
+        except MISFITS:
             facts = read_error_document(
                 reply.status_code, data
             )  # no document that the vendor knows
         facts = replace(facts, request_id=facts.request_id or self.request_id)
         return error_from(facts, reply.status_code, reply.headers)
 
-    def _unreadable(self, document: bytes) -> LLMError:
+    def _no_json(self, document: bytes) -> LLMError:
         """Return the error for *document*, which is no JSON: a page, or words for what is wrong."""
         text = document.decode(errors="replace")
         words = self._blot(plain_text(text))[:_LONGEST_QUOTE]

@@ -1,6 +1,7 @@
 """Reading what servers send where they mean it well: one odd field costs at most itself."""
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -8,9 +9,11 @@ from bruno_llm_base.parts import Json
 from bruno_llm_base.values import shown
 
 __all__ = [
+    "MISFITS",
     "UnreadableFieldError",
     "forgiving",
     "inner",
+    "is_own_mistake",
     "misfit",
     "read_arguments",
     "read_models",
@@ -35,6 +38,24 @@ _SHAPES: dict[type, str] = {
     list: "a list",
     type(None): "missing",
 }
+
+
+MISFITS = (LookupError, TypeError, ValueError, AttributeError)
+"""What parsers raise, which read foreign documents without a check at every step."""
+
+_WRONG_CALL = re.compile(r"\(\) (?:got|missing|takes) ")
+
+
+def is_own_mistake(error: Exception) -> bool:
+    """Whether *error*, which a parser raised, says nothing of the document that it was reading.
+
+    No document makes a parser call a function with the wrong arguments, or ask for an attribute
+    that no value of JSON has.
+    """
+    if isinstance(error, AttributeError):
+        name = str(error.name)
+        return type(error.obj) not in _SHAPES or not any(hasattr(kind, name) for kind in _SHAPES)
+    return isinstance(error, TypeError) and _WRONG_CALL.search(str(error)) is not None
 
 
 class UnreadableFieldError(ValueError):

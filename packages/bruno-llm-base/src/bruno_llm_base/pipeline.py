@@ -171,7 +171,7 @@ async def _texts(
                 for text in run.held_texts():
                     yield text
                 response = run.streamed()
-                response.usage += await run.rest(exchange, parse)
+                response.usage = response.usage.updated(await run.rest(exchange, parse))
                 run.finish(exchange, response)
                 break
             except LLMError as error:

@@ -48,9 +48,12 @@ class Retry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timeouts:
-    """How long each step of one attempt may take. None sets no limit.
+    """How long a request, and each step of an attempt, may take. None sets no limit.
 
     Attributes:
+        call: All attempts and waits together: in the lines of limits, between attempts, for the
+            answer, and a consumer's own time between two chunks. What must be loaded once, an SDK
+            or prices, does not count.
         connect: Reaching the server.
         first_token: From sending to the first sign of an answer. The default is long: reasoning
             models are silent while they think, and Ollama loads its model first.
@@ -59,6 +62,7 @@ class Timeouts:
         total: The whole attempt.
     """
 
+    call: float | None = None
     connect: float | None = 5.0
     first_token: float | None = 600.0
     between_tokens: float | None = 120.0

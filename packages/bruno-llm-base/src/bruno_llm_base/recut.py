@@ -8,12 +8,13 @@ of languages and no model: the rules serve text that mixes languages, as answers
 # ruff: noqa: RUF001 - other scripts' signs look like ours
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections import deque
+from collections.abc import AsyncIterator
 
 from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.writing import Short, breaks, glued, is_wide, short_form
 
-__all__ = ["MAX_CHARS", "SentenceCutter", "WordCutter", "sentences", "words"]
+__all__ = ["MAX_CHARS", "Recut", "SentenceCutter", "WordCutter", "sentences", "words"]
 
 MAX_CHARS = 300
 """How long a sentence may get before it is cut without an end."""
@@ -215,18 +216,65 @@ class SentenceCutter(_Cutter):
         return "".join(self._held[max(self._start, end - _LONGEST_SHORT_FORM) : end])
 
 
-def words(texts: AsyncIterator[str]) -> AsyncGenerator[str, None]:
+class Recut(AsyncIterator[str]):
+    """Pieces of a text that arrives in other pieces.
+
+    A class of its own rather than a generator: when a loop ends, asyncio closes all generators at
+    once, and one of two nested ones would fail. Nothing holds it, so leaving it early closes what it
+    reads.
+    """
+
+    def __init__(self, texts: AsyncIterator[str], cutter: _Cutter) -> None:
+        self._texts = texts
+        self._cutter = cutter
+        self._pieces: deque[str] = deque()
+        self._failure: Exception | None = None
+        self._ended = False
+
+    async def __anext__(self) -> str:
+        """Return the next piece; an error comes behind the text that preceded it."""
+        while not self._pieces:
+            if self._ended:
+                await self.aclose()
+                failure, self._failure = self._failure, None
+                try:
+                    raise failure or StopAsyncIteration
+                finally:
+                    del failure  # its traceback holds this frame: together, a cycle
+            await self._read()
+        return self._pieces.popleft()
+
+    async def aclose(self) -> None:
+        """Close what is read."""
+        self._ended = True
+        self._pieces.clear()
+        aclose = getattr(self._texts, "aclose", None)
+        if aclose is not None:
+            await aclose()
+
+    async def _read(self) -> None:
+        try:
+            self._pieces.extend(self._cutter.feed(await anext(self._texts)))
+        except Exception as error:  # noqa: BLE001 - raised behind the text that preceded it
+            self._ended = True
+            if not isinstance(error, StopAsyncIteration):
+                # without this frame, which holds us: together, a cycle
+                self._failure = error.with_traceback(
+                    error.__traceback__ and error.__traceback__.tb_next
+                )
+            self._pieces.extend(self._cutter.flush())
+
+
+def words(texts: AsyncIterator[str]) -> Recut:
     """Cut *texts* anew into words; see `WordCutter`.
 
     Args:
         texts: Text in any pieces. It is closed when this is left early.
     """
-    return _recut(texts, WordCutter())
+    return Recut(texts, WordCutter())
 
 
-def sentences(
-    texts: AsyncIterator[str], *, max_chars: int = MAX_CHARS
-) -> AsyncGenerator[str, None]:
+def sentences(texts: AsyncIterator[str], *, max_chars: int = MAX_CHARS) -> Recut:
     """Cut *texts* anew into sentences; see `SentenceCutter`.
 
     Args:
@@ -236,26 +284,4 @@ def sentences(
     Raises:
         ConfigurationError: *max_chars* is not a whole number above 0.
     """
-    return _recut(texts, SentenceCutter(max_chars))
-
-
-async def _recut(texts: AsyncIterator[str], cutter: _Cutter) -> AsyncGenerator[str, None]:
-    # A module function over two plain objects, which hold nothing: in a cycle, an abandoned stream
-    # would keep its connection open.
-    failure: Exception | None = None
-    try:
-        try:
-            async for text in texts:
-                for piece in cutter.feed(text):
-                    yield piece
-        except Exception as error:  # noqa: BLE001 - raised below, behind the text that preceded it
-            failure = error
-        for piece in cutter.flush():
-            yield piece
-        if failure is not None:
-            raise failure
-    finally:
-        del failure  # its traceback holds this frame: together, a cycle
-        aclose = getattr(texts, "aclose", None)
-        if aclose is not None:
-            await aclose()
+    return Recut(texts, SentenceCutter(max_chars))

@@ -3,12 +3,20 @@
 import asyncio
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from bruno_llm_base.exceptions import InvalidResponseError, LLMError, StreamError
+from bruno_llm_base.deadline import Deadline
+from bruno_llm_base.exceptions import (
+    InvalidResponseError,
+    LLMError,
+    LLMTimeoutError,
+    StreamError,
+)
 from bruno_llm_base.exchange import Exchange, Request, opened
 from bruno_llm_base.framing import DONE
+from bruno_llm_base.lenient import MISFITS, is_own_mistake
 from bruno_llm_base.limits import Permit
 from bruno_llm_base.observe import (
     AttemptFailed,
@@ -24,7 +32,16 @@ from bruno_llm_base.parts import Text
 from bruno_llm_base.pricing import Tariff
 from bruno_llm_base.retry import next_wait
 from bruno_llm_base.spending import Spending, fill_in
-from bruno_llm_base.types import NOTHING, Answer, Attempt, Json, ModelResponse, Usage
+from bruno_llm_base.types import (
+    NOTHING,
+    Answer,
+    Attempt,
+    Json,
+    ModelResponse,
+    Outcome,
+    Usage,
+    checked,
+)
 
 if TYPE_CHECKING:
     from bruno_llm_base.pipeline import Pipeline
@@ -54,8 +71,10 @@ class Run:
         "_attempts",
         "_began",
         "_began_attempt",
+        "_deadline",
         "_ended",
         "_exchange",
+        "_goes_on",
         "_over",
         "_permits",
         "_pipeline",
@@ -75,12 +94,14 @@ class Run:
         self._attempts: list[Attempt] = []
         self._began: float | None = None
         self._began_attempt = 0.0
+        self._deadline: Deadline | None = None
         self._sent_first: float | None = None
         self._exchange: Exchange | None = None
         self._permits: list[Permit] = []
         self._spending = Spending(pipeline)
         self._response: ModelResponse | None = None
         self._ended = False
+        self._goes_on = False
         self._spoken = False
         self._think_tags: ThinkTags | None = None
         self._over = False
@@ -97,23 +118,28 @@ class Run:
         if self._began is None:
             self._began = self._began_attempt
             self._tell(RequestStarted)
+        # the first transport loads its SDK, and prices are loaded once: no time limit counts that
+        transport = await opened(pipeline.transport)
+        await self._spending.prepare()
+        deadline = self._deadline = self._deadline or Deadline(pipeline.timeouts.call)
+        with deadline:
             if (fit := self.request.fit) is not None:
                 self.request = await fit(replace(self.request, fit=None), self._tell)
-            await self._spending.prepare()
-        for limit in pipeline.limits:
-            self._permits.append(await limit.acquire(self.request.tokens))
+            for limit in pipeline.limits:
+                self._permits.append(await limit.acquire(self.request.tokens))
         self._spending.reserve(self.request, self._tell)
-        transport = await opened(pipeline.transport)
         self._began_attempt = time.monotonic()
         self._sent_first = self._sent_first or self._began_attempt
         self._answer = Answer()
         self._after_end = []
-        self._ended = False
+        self._ended = self._goes_on = False
         if pipeline.think_tags:
             from bruno_llm_base.think_tags import ThinkTags  # most providers do without
 
             self._think_tags = ThinkTags()
-        self._exchange = Exchange(transport, pipeline.timeouts, pipeline.read_error, pipeline.blot)
+        self._exchange = Exchange(
+            transport, deadline, pipeline.timeouts, pipeline.read_error, pipeline.blot
+        )
         return self._exchange
 
     async def end(self) -> None:
@@ -123,35 +149,31 @@ class Run:
             if exchange is not None:
                 await exchange.aclose()
         finally:
-            if exchange is not None and exchange.sent and self._response is None:
-                self._break_off(exchange)
-            self._settle(sent=exchange is not None and exchange.sent)
+            self._settle(self._outcome(exchange))
             if exchange is not None:
                 self._hear_limits(exchange)
 
-    def _settle(self, *, sent: bool) -> None:
-        used = None if self._response is None else self._response.usage.total_tokens
+    def _outcome(self, exchange: Exchange | None) -> Outcome:
+        if exchange is None:
+            return Outcome.NOT_SENT
+        if self._response is not None:
+            return Outcome.ANSWERED
+        return Outcome.PARTIAL if self._answer.begun else exchange.outcome
+
+    def _settle(self, outcome: Outcome) -> None:
+        """Give the attempt's places back, and book its cost, both by its *outcome* alone."""
+        if outcome in (Outcome.NO_ANSWER, Outcome.PARTIAL):
+            self._response = self._answer.finished()
+            fill_in(self._response, self.request)
+            self._response.pricing = self._tariff()
+        tokens = 0 if self._response is None else self._response.usage.total_tokens
         while self._permits:
             permit = self._permits.pop()
-            if sent:
-                permit.settle(used)
-            else:
+            if outcome is Outcome.NOT_SENT:
                 permit.cancel()
+            else:
+                permit.settle(tokens)
         self._spending.settle(self._response)
-
-    def _break_off(self, exchange: Exchange) -> None:
-        """Estimate what an attempt without an answer has cost.
-
-        A server that refuses bills nothing. Another bills what it has read and written: of a stream
-        as far as it came; of a whole answer nobody has seen anything, so the most that it may be.
-        """
-        if exchange.refused and not self._answer.begun:
-            return
-        request, pipeline = self.request, self._pipeline
-        unread = 0 if request.operation == "stream" else pipeline.most_output(request.body or {})
-        self._response = self._answer.finished()
-        fill_in(self._response, request, unread=unread or 0)
-        self._response.pricing = self._tariff()
 
     def _hear_limits(self, exchange: Exchange) -> None:
         pipeline = self._pipeline
@@ -159,7 +181,7 @@ class Run:
             if limit.counts_time:
                 limit.lower(pipeline.read_limits(exchange.headers))
 
-    def texts(  # noqa: C901 - flat, and fast
+    def texts(  # noqa: C901, PLR0912 - flat, and fast
         self, exchange: Exchange, batch: list[bytes], parse: Callable[[Json], ModelResponse]
     ) -> Iterator[str]:
         """Yield the texts in *batch* one by one, nothing read ahead: what precedes an error counts.
@@ -176,12 +198,25 @@ class Run:
             if document == DONE:
                 self._ended = True
                 continue
-            part = exchange.parsed(parse, exchange.read(document))
+            data = exchange.read(document)
+            try:  # as `Exchange.parsed` does, without the price of a call for every chunk
+                part = checked(parse(data))
+            except MISFITS as error:
+                if is_own_mistake(error):
+                    raise
+                whole = exchange.whole_answer(data)
+                if whole is None:
+                    raise exchange.unreadable(error, data) from error
+                part = whole
+            if not part.parts:
+                part = exchange.looked_at_again(part, data)
             if part is NOTHING:
                 continue
             heard = True
             if self._think_tags is not None:
                 part = self._think_tags.split(part)
+            if answer.is_settled and part.parts:
+                self._goes_on = True  # this server says so with every chunk
             answer.add(part)
             for piece in part.parts:
                 if type(piece) is Text and piece.text:
@@ -191,7 +226,7 @@ class Run:
             if part.error is not None:
                 raise exchange.refusal(part.error)
             self._ended = part.is_last
-        if answer.is_settled:
+        if answer.is_settled and not self._goes_on:
             exchange.expect_end()
         elif heard and answer.begun:
             exchange.expect_more()
@@ -219,7 +254,8 @@ class Run:
         try:
             for document in self._after_end + await exchange.drain():
                 if document != DONE:
-                    usage += exchange.parsed(parse, exchange.read(document)).usage
+                    said = exchange.parsed(parse, exchange.read(document))
+                    usage = usage.updated(said.usage)
         except LLMError:
             return usage  # the answer is complete: nothing that follows can undo it
         return usage
@@ -314,6 +350,10 @@ class Run:
         )
         self._attempts.append(attempt)
         wait = None if self._spoken else self._wait(error)
+        if wait is not None and (deadline := self._deadline) and not deadline.leaves(wait):
+            if deadline.leaves(0):
+                error = deadline.exceeded(error)
+            wait = None
         if wait is not None:
             number = len(self._attempts)
             self._tell(AttemptFailed, attempt=attempt, number=number, wait=wait)
@@ -327,6 +367,8 @@ class Run:
 
     def close(self) -> None:
         """Tell of a request whose caller has left."""
+        if self._deadline is not None:
+            self._deadline.close()
         if self._began is not None:
             self._end(RequestAbandoned, response=self._response or self._answer.finished())
 
@@ -349,7 +391,8 @@ class Run:
         error.model = self.request.model
         if self._answer.begun:
             error.partial = self._response or self._answer.finished()
-        await self._pipeline.explain(error)
+        with suppress(LLMTimeoutError), self._deadline or nullcontext():
+            await self._pipeline.explain(error)
         self._end(RequestFailed, error=error)
 
     def _elapsed(self) -> float:

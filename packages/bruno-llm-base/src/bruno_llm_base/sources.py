@@ -84,7 +84,7 @@ def from_file(path: Path) -> Json:
     if reader is None:
         raise ConfigurationError(f"{path} is of no known format: use {', '.join(readers)}")
     try:
-        data = reader(path.read_text(encoding="utf-8"))
+        data = reader(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be read: {error.strerror}", cause=error) from error
     except (ValueError, RecursionError, yaml.YAMLError) as error:
@@ -158,7 +158,9 @@ class Variables:
         return found
 
 
-_ANY = ("api_key", "base_url", "max_retries", "model", "provider", "timeout")
+_ANY = (
+    *("api_key", "base_url", "free", "max_retries", "model", "price_name", "provider", "timeout"),
+)
 CHAT = Variables(
     (*_ANY, "max_tokens", "seed", "stop", "strict", "system_prompt", "temperature", "top_p")
 )

@@ -15,25 +15,32 @@ if TYPE_CHECKING:
 __all__ = ["Spending", "fill_in"]
 
 
-def fill_in(response: ModelResponse, request: Request, *, unread: int = 0) -> None:
+def fill_in(response: ModelResponse, request: Request) -> None:
     """Estimate what the server did not say of the usage, and flag it.
+
+    A count of 0 says nothing where something was read or written: some servers count nothing, and
+    say 0 for that.
 
     Args:
         response: The answer, or what arrived of it.
         request: What was asked.
-        unread: Tokens of an answer that nobody has seen.
     """
     usage = response.usage
-    if not request.is_billed or usage.total_tokens is not None:
+    if not request.is_billed or (usage.input_tokens and usage.output_tokens):
         return
-    read, written = usage.input_tokens, usage.output_tokens
-    if read is None:
-        read = request.estimated_input
-    if written is None:
-        texts = (response.text, response.reasoning, *(c.arguments for c in response.tool_calls))
-        written = max(unread, sum(map(estimate_tokens, texts)))
-    response.usage = replace(usage, input_tokens=read, output_tokens=written)
-    response.usage_estimated = True
+    counted = replace(
+        usage,
+        input_tokens=usage.input_tokens or request.estimated_input,
+        output_tokens=usage.output_tokens or _written(response),
+    )
+    if counted != usage:
+        response.usage, response.usage_estimated = counted, True
+
+
+def _written(response: ModelResponse) -> int:
+    """Return about how many tokens of an answer have arrived."""
+    calls = (text for call in response.tool_calls for text in (call.name or "", call.arguments))
+    return sum(map(estimate_tokens, (response.text, response.reasoning, *calls)))
 
 
 class Spending:

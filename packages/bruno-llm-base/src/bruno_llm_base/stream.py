@@ -61,9 +61,13 @@ class TextStream(AsyncIterator[str], Coroutine[Any, Any, "TextStream"]):
         return self._state.response
 
     def __aiter__(self) -> AsyncIterator[str]:  # noqa: PYI034 - see the docstring
-        """Hand out the pieces; the handle itself is not needed while they are read."""
+        """Hand out the pieces; the handle itself is not needed while they are read.
+
+        Raises:
+            RuntimeError: They were handed out already, or the stream is closed.
+        """
         if self._taken:
-            raise StreamError("a stream can be read once: call stream() again")
+            raise RuntimeError("a stream can be read once, until it is closed: call stream() again")
         self._started = self._taken = True
         return self._texts
 
@@ -75,6 +79,8 @@ class TextStream(AsyncIterator[str], Coroutine[Any, Any, "TextStream"]):
     def __await__(self) -> Generator[Any, Any, Self]:
         """Send the request, wait for the server to accept it, and return this stream."""
         if not self._started:
+            if self._taken:
+                raise RuntimeError("the stream is closed: call stream() again")
             self._begin()
             yield from self._texts.__anext__().__await__()
         return self
@@ -90,17 +96,17 @@ class TextStream(AsyncIterator[str], Coroutine[Any, Any, "TextStream"]):
     ) -> None:
         await self.aclose()
 
-    def words(self) -> AsyncGenerator[str, None]:
+    def words(self) -> recut.Recut:
         """Yield the text word by word, each with the white space behind it, nothing lost.
 
         In place of the pieces as they come; for speech output and typing effects.
 
         Raises:
-            StreamError: The stream is being read already.
+            RuntimeError: The stream is being read already, or closed.
         """
         return recut.words(aiter(self))
 
-    def sentences(self, *, max_chars: int = recut.MAX_CHARS) -> AsyncGenerator[str, None]:
+    def sentences(self, *, max_chars: int = recut.MAX_CHARS) -> recut.Recut:
         """Yield the text sentence by sentence, each as early as its end is certain, nothing lost.
 
         In place of the pieces as they come; for speech output.
@@ -110,12 +116,13 @@ class TextStream(AsyncIterator[str], Coroutine[Any, Any, "TextStream"]):
 
         Raises:
             ConfigurationError: `max_chars` is no whole number above 0.
-            StreamError: The stream is being read already.
+            RuntimeError: The stream is being read already, or closed.
         """
         return recut.sentences(aiter(self), max_chars=max_chars)
 
     async def aclose(self) -> None:
         """Close the connection, if it is still open."""
+        self._taken = True
         await self._texts.aclose()
 
     # bruno-core declares `stream` as a coroutine, so the handle is one: `asyncio.create_task` and

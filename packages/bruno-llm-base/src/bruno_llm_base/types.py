@@ -5,6 +5,7 @@ A streamed answer is a series of partial `ModelResponse`s whose sum is the answe
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, replace
+from enum import Enum
 from operator import attrgetter
 from typing import TYPE_CHECKING, Literal, Self, TypeVar
 
@@ -24,6 +25,8 @@ from bruno_llm_base.parts import (
 from bruno_llm_base.values import INT64, is_whole
 
 if TYPE_CHECKING:
+    from decimal import Decimal
+
     from bruno_llm_base.cost.price import Cost
     from bruno_llm_base.pricing import Tariff
 
@@ -36,6 +39,7 @@ __all__ = [
     "FinishReason",
     "Json",
     "ModelResponse",
+    "Outcome",
     "Usage",
     "checked",
 ]
@@ -51,10 +55,11 @@ NO_TEXT_PLACEHOLDER = "(no text)"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """Tokens of one request, as the server reports them.
+    """Tokens of a request, as the server reports them, or of several.
 
     Totals are inclusive: cached input counts as input, reasoning counts as output. None means that
-    the server did not say; it never means 0. The names follow OpenTelemetry's GenAI conventions
+    the server did not say; it never means 0. `+` adds what two requests took; two reports of one
+    request become one with `updated`. The names follow OpenTelemetry's GenAI conventions
     (https://github.com/open-telemetry/semantic-conventions-genai).
 
     Attributes:
@@ -84,22 +89,63 @@ class Usage:
             return None
         return self.input_tokens + self.output_tokens
 
-    def __add__(self, later: Self) -> Self:
-        """Let each count that *later* reports replace ours."""
+    def __add__(self, other: Self) -> Self:
+        """Return what two requests took together; what only one of them counts is of that one."""
+        pairs = zip(_COUNTS, _counts(self), _counts(other), strict=True)
+        sums = {n: b if a is None else a if b is None else a + b for n, a, b in pairs}
+        return replace(self, **sums)
+
+    def updated(self, later: Self) -> Self:
+        """Return this report with what a *later* one of the same request says in its place.
+
+        A later count of 0 says nothing where there was one. Neither does a smaller input without
+        the cached parts that an earlier report had: some servers leave them out at the end, of the
+        total as well.
+        """
+        if self is _NO_USAGE:
+            return later
         ours, news = _counts(self), _counts(later)
         for our, new in zip(ours, news, strict=True):
-            if new is None and our is not None:
+            if not new and our is not None and (our or new is None):
                 break
         else:
             return later  # it reports all that we do: some vendors count anew with every chunk
-        kept = [our if new is None else new for our, new in zip(ours, news, strict=True)]
-        return replace(self, **dict(zip(_COUNTS, kept, strict=True)))
+        kept = [new if new or our is None else our for our, new in zip(ours, news, strict=True)]
+        both = replace(self, **dict(zip(_COUNTS, kept, strict=True)))
+        lacks_cache = (self.cache_read_tokens and later.cache_read_tokens is None) or (
+            self.cache_write_tokens and later.cache_write_tokens is None
+        )
+        if lacks_cache and (both.input_tokens or 0) < (self.input_tokens or 0):
+            return replace(both, input_tokens=self.input_tokens)
+        return both
 
 
 _COUNTS = tuple(item.name for item in fields(Usage))
 _counts = attrgetter(*_COUNTS)
 _NO_USAGE = Usage()
 _MOST_DIGITS = 19
+
+
+class Outcome(Enum):
+    """How far an attempt has come.
+
+    | outcome   | it costs                                      | a place in a limit                |
+    |-----------|-----------------------------------------------|-----------------------------------|
+    | NOT_SENT  | nothing                                       | is given back                     |
+    | REFUSED   | nothing                                       | counts as a request of no tokens  |
+    | NO_ANSWER | its estimated input, flagged                  | counts with that                  |
+    | PARTIAL   | its input, and what has arrived               | counts with that                  |
+    | ANSWERED  | what the server has counted                   | counts with that                  |
+
+    What was never seen is never assumed: a model may have written more than has arrived, and a
+    server may bill it, but no one can say how much.
+    """
+
+    NOT_SENT = "the server has not seen the request"
+    REFUSED = "the server has answered with an error"
+    NO_ANSWER = "it was sent, and nothing came back"
+    PARTIAL = "some of an answer has come"
+    ANSWERED = "the answer is complete"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +181,7 @@ class ModelResponse:
             sent back to go on.
         finish_detail: Why it stopped, in the vendor's own word.
         usage: Tokens, as the server counted them.
+        reported_cost: What it cost, in USD, where the server says so; `cost` has it then.
         usage_estimated: Whether some of them are our estimate, because the server did not say.
         model: The model that answered, which may be a dated version of the one asked.
         id: The vendor's name for the answer.
@@ -150,6 +197,7 @@ class ModelResponse:
     finish_reason: FinishReason | None = None
     finish_detail: str | None = None
     usage: Usage = _NO_USAGE
+    reported_cost: "Decimal | None" = None
     usage_estimated: bool = False
     model: str | None = None
     id: str | None = None
@@ -255,8 +303,10 @@ class Answer:
         ):
             last.finish_reason, last.finish_detail = part.finish_reason, part.finish_detail
         if part.usage is not _NO_USAGE:
-            last.usage += part.usage
+            last.usage = last.usage.updated(part.usage)
             last.usage_estimated = part.usage_estimated
+            if part.reported_cost is not None:
+                last.reported_cost = part.reported_cost
             if last.finish_reason is not None and part.usage.output_tokens is not None:
                 self.is_settled = True
         if part.model is not None:
@@ -308,9 +358,11 @@ def checked(part: _Response) -> _Response:
         TypeError: Some of it is something else, because the server sent something else.
     """
     for piece in part.parts:
-        if type(piece) is Text and type(piece.text) is str and piece.index is None:
-            continue  # nearly all are of this sort
-        _check_part(piece)
+        index = piece.index
+        if type(piece) is not Text or type(piece.text) is not str:
+            _check_part(piece)
+        elif index is not None and type(index) is not int:
+            raise TypeError("index")
     if part.usage is not _NO_USAGE:
         counts = _counts(part.usage)
         for count in counts:
@@ -318,7 +370,13 @@ def checked(part: _Response) -> _Response:
                 sound = [_whole(count) for count in counts]
                 part.usage = Usage(**dict(zip(_COUNTS, sound, strict=True)))
                 break
-    if not _are_words(part.model, part.id, part.finish_detail):
+    # spelled out, since it runs for every chunk
+    name, model, detail = part.id, part.model, part.finish_detail
+    if (
+        (name is not None and type(name) is not str)
+        or (model is not None and type(model) is not str)
+        or (detail is not None and type(detail) is not str)
+    ):
         raise TypeError("name")
     return part
 
@@ -330,13 +388,6 @@ def _whole(count: object) -> int | None:
     if isinstance(count, float) and count.is_integer():
         count = int(count)
     return count if isinstance(count, int) and is_whole(count, least=0) else None
-
-
-def _are_words(*values: object) -> bool:
-    for value in values:  # noqa: SIM110 - it runs for every chunk, and `all` costs three times more
-        if value is not None and type(value) is not str:
-            return False
-    return True
 
 
 def _check_part(part: Part) -> None:
@@ -355,5 +406,5 @@ def _check_part(part: Part) -> None:
         case _:
             raise TypeError(type(part).__name__)
     index_is_sound = part.index is None or type(part.index) is int
-    if not index_is_sound or not _are_words(*words):
+    if not index_is_sound or not all(isinstance(word, str) for word in words):
         raise TypeError(type(part).__name__)

@@ -1,8 +1,9 @@
 """Whether a user's value makes sense, and how a wrong one is named in an error."""
 
 import json
+from ipaddress import ip_address
 
-__all__ = ["INT64", "LONGEST", "is_json", "is_seconds", "is_whole", "shown"]
+__all__ = ["INT64", "LONGEST", "is_json", "is_loopback", "is_seconds", "is_whole", "shown"]
 
 LONGEST = 1_000_000_000
 """Seconds, some 30 years: event loops and HTTP libraries fail on infinity and beyond."""
@@ -34,6 +35,18 @@ def is_json(value: object) -> bool:
     except (TypeError, ValueError, RecursionError):
         return False
     return True
+
+
+def is_loopback(host: str) -> bool:
+    """Whether *host*, a name or an address, is this machine."""
+    if host == "localhost" or host.endswith(".localhost"):  # RFC 6761, 6.3
+        return True
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return False
+    address = getattr(address, "ipv4_mapped", None) or address
+    return address.is_loopback or address.is_unspecified
 
 
 def is_seconds(value: object) -> bool:

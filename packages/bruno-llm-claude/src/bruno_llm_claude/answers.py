@@ -17,6 +17,7 @@ from bruno_llm_base import (
 )
 from bruno_llm_base.finish import finish_reason
 from bruno_llm_base.lenient import forgiving, inner, read_arguments, read_text, read_word
+from bruno_llm_base.pricing import reported_cost
 
 __all__ = ["API", "CITATIONS", "block", "delta", "end", "start"]
 
@@ -78,9 +79,12 @@ def _tool_call(index: int, content: Json, *, whole: bool) -> ToolCall:
 
 def delta(index: int, piece: Json) -> ModelResponse:
     """Return a piece of a streamed block."""
+    text = piece.get("text")
+    if type(text) is str:  # nearly every event of a stream is of this sort
+        return ModelResponse(parts=(Text(text, index),))
     match piece.get("type"):
         case "text_delta":
-            part: Part = Text(read_text(piece.get("text"), "text"), index)
+            part: Part = Text(read_text(text, "text"), index)
         case "thinking_delta":
             part = Reasoning(read_text(piece.get("thinking"), "thinking"), None, index)
         case "signature_delta":
@@ -102,7 +106,10 @@ def end(stop: Json, counts: Json | None) -> ModelResponse:
     category = details.get("category") if isinstance(details, dict) else None
     reason: FinishReason | None = finish_reason(word)
     return ModelResponse(
-        finish_reason=reason, finish_detail=read_word(category) or word, usage=_total(counts or {})
+        finish_reason=reason,
+        finish_detail=read_word(category) or word,
+        usage=_total(counts or {}),
+        reported_cost=reported_cost(counts or {}),
     )
 
 
@@ -128,9 +135,7 @@ def _total(counts: Json) -> Usage:
     usage = Usage(
         output_tokens=counts.get("output_tokens"), reasoning_tokens=details.get("thinking_tokens")
     )
-    # a stream's end may leave out the input, or parts of it: then what its start said holds
-    complete = all(counts.get(name) is not None for name in _INPUT)
-    return _input(counts) + usage if complete else usage
+    return _input(counts).updated(usage)  # a stream's end may leave out the input, or parts of it
 
 
 def _with_compaction(counts: Json) -> Json:

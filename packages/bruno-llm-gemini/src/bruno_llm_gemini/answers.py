@@ -48,9 +48,11 @@ FINISH_REASONS: dict[str, FinishReason] = {
 
 def parts(content: Json) -> tuple[Part, ...]:
     """Return the parts of a candidate's content, or of one document of a stream."""
-    pieces = content.get("parts") or ()
+    pieces: list[Json] = content.get("parts") or []
     if isinstance(pieces, dict):
         pieces = [pieces]
+    if len(pieces) == 1 and len(pieces[0]) == 1 and (text := pieces[0].get("text")):
+        return (Text(read_text(text, "text")),)  # nearly every document of a stream
     return tuple([part for piece in pieces for part in _read(piece)])
 
 
@@ -109,6 +111,8 @@ def usage(counts: Json, *, ended: bool) -> Usage:
 
 
 def _audio(counts: Json, *names: str) -> int | None:
-    rows = [row for name in names for row in counts.get(name) or ()]
+    rows = [row for name in names if name in counts for row in counts[name] or ()]
+    if not rows:
+        return None
     heard = [row.get("tokenCount") or 0 for row in rows if row.get("modality") == "AUDIO"]
     return sum(heard) if heard else None

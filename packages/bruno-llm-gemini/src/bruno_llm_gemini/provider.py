@@ -70,8 +70,9 @@ class GeminiProvider(GeminiVendor, BaseProvider):
         if candidates and not candidates[0].get("index"):  # of several we read the first
             candidate = candidates[0]
             part.parts = answers.parts(candidate.get("content") or {})
-            part.finish_detail = read_word(candidate.get("finishReason"))
-            part.finish_reason = finish_reason(part.finish_detail, self.finish_reasons)
+            if word := read_word(candidate.get("finishReason")):
+                part.finish_detail = word
+                part.finish_reason = finish_reason(word, self.finish_reasons)
         elif reason := (data.get("promptFeedback") or {}).get("blockReason"):
             part.finish_reason, part.finish_detail = "content_filter", reason
         if counts := data.get("usageMetadata"):

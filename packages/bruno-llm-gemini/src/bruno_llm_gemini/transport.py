@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 from bruno_llm_base.framing import sse
-from bruno_llm_base.transport import Reply
+from bruno_llm_base.transport import Reply, watched
 from bruno_llm_base.transport.http import MAX_CONNECTIONS, aiohttp_carries, refuse_login
 from bruno_llm_base.types import Json
 
@@ -157,7 +157,7 @@ def _open_http_client(host: str, tls: ssl.SSLContext) -> Any:
     if aiohttp_carries(host):
         from httpx_aiohttp.httpx2 import Httpx2AiohttpClient
 
-        kind = Httpx2AiohttpClient
+        kind = watched(Httpx2AiohttpClient)
     return kind(
         verify=tls,
         cookies=cookie_jar(),

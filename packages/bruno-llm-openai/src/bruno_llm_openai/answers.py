@@ -17,7 +17,16 @@ from bruno_llm_base.finish import finish_reason
 from bruno_llm_base.lenient import forgiving, inner, read_arguments, read_text, read_word
 from bruno_llm_base.values import is_whole
 
-__all__ = ["CUSTOM", "DETAIL", "REASONING", "THOUGHTS_IN_CONTENT", "parts", "read", "usage"]
+__all__ = [
+    "CUSTOM",
+    "DETAIL",
+    "REASONING",
+    "THOUGHTS_IN_CONTENT",
+    "counts",
+    "parts",
+    "read",
+    "usage",
+]
 
 REASONING = ("reasoning_content", "reasoning")
 """The fields in which servers of open models send thoughts, and want them back."""
@@ -126,21 +135,21 @@ def _call(call: Json, api: str) -> ToolCall:
     )
 
 
-def usage(data: Json) -> Usage | None:
-    """Return the tokens that a document reports, wherever its server puts them; None if it does not.
+def counts(data: Json) -> Any:
+    """Return the usage that a document reports, wherever its server puts it; None if it does not.
 
     Moonshot counts inside the choice, and Groq in a field of its own.
     """
-    if counts := data.get("usage"):
-        return _usage(counts)
+    if found := data.get("usage"):
+        return found
     for place in (*(data.get("choices") or ())[:1], data.get("x_groq")):
-        if isinstance(place, dict) and (counts := place.get("usage")):
-            return _usage(counts)
+        if isinstance(place, dict) and (found := place.get("usage")):
+            return found
     return None
 
 
 @forgiving
-def _usage(counts: Json) -> Usage:
+def usage(counts: Json) -> Usage:
     """Return the tokens: OpenAI's totals already include cached input and reasoning.
 
     So they do with rejected predictions, which are billed as output
@@ -151,26 +160,31 @@ def _usage(counts: Json) -> Usage:
     # DeepSeek's own word, which some servers of its models send alone
     # (https://api-docs.deepseek.com/guides/kv_cache)
     cached = read.get("cached_tokens", counts.get("prompt_cache_hit_tokens"))
+    prompt, completion, audio = _totals(counts)
     return Usage(
-        input_tokens=counts.get("prompt_tokens"),
-        output_tokens=_output(counts),
+        input_tokens=prompt,
+        output_tokens=completion,
         cache_read_tokens=cached,
         cache_write_tokens=read.get("cache_write_tokens"),
         reasoning_tokens=written.get("reasoning_tokens"),
-        input_audio_tokens=read.get("audio_tokens"),
+        input_audio_tokens=read.get("audio_tokens") if audio is None else audio,
         output_audio_tokens=written.get("audio_tokens"),
     )
 
 
-def _output(counts: Json) -> int | None:
-    """Return the whole output.
+def _totals(counts: Json) -> tuple[int | None, int | None, int | None]:
+    """Return the whole input, the whole output, and the audio that the total alone tells of.
 
     xAI, and Gemini's servers of this protocol, leave reasoning out of the completion, but not out
-    of the total (https://docs.x.ai/docs/key-information/consumption-and-rate-limits).
+    of the total (https://docs.x.ai/docs/key-information/consumption-and-rate-limits). Of Mistral's
+    Voxtral models, what the total has beyond its parts is what they have heard.
     """
     told: list[Any] = [counts.get(name) for name in _TOTALS]
-    said, prompt, total = told
-    if all(is_whole(count, least=0) for count in told):
-        said = max(said, total - prompt)
-    output: int | None = said
-    return output
+    completion, prompt, total = told
+    if not all(is_whole(count, least=0) for count in told) or total <= prompt + completion:
+        return prompt, completion, None
+    rest = total - prompt - completion
+    heard = inner(counts, "prompt_tokens_details").get("audio_tokens")
+    if "prompt_audio_seconds" in counts or rest == heard:  # Mistral's own field, often 0
+        return prompt + rest, completion, rest
+    return prompt, completion + rest, None

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from bruno_llm_base import Json, Usage
 from bruno_llm_base.embeddings import BaseEmbeddings, EmbeddingResponse
+from bruno_llm_base.pricing import reported_cost
 
 from bruno_llm_openai.vendor import OpenAIVendor
 
@@ -42,10 +43,11 @@ class OpenAIEmbeddings(OpenAIVendor, BaseEmbeddings):
 
     def parse_embeddings(self, data: Json) -> EmbeddingResponse:
         rows = _in_order(data["data"])
-        read = (data.get("usage") or {}).get("prompt_tokens")
+        counts = data.get("usage") or {}
         return EmbeddingResponse(
             vectors=[_vector(row["embedding"]) for row in rows],
-            usage=Usage(input_tokens=read, output_tokens=0),
+            usage=Usage(input_tokens=counts.get("prompt_tokens"), output_tokens=0),
+            reported_cost=reported_cost(counts),
             model=data.get("model") or None,
         )
 

@@ -13,6 +13,7 @@ from bruno_llm_base import (
     TokenCount,
 )
 from bruno_llm_base.lenient import read_word
+from bruno_llm_base.pricing import reported_cost
 from bruno_llm_base.values import is_whole
 
 from bruno_llm_openai import answers, counting, messages, responses
@@ -71,7 +72,7 @@ class OpenAIProvider(OpenAIVendor, BaseProvider):
         delta = choice.get("delta")
         text = delta.get("content") if delta else None
         # nearly every document of a stream holds one text and nothing else
-        if text and len(delta) == 1 and type(text) is str and not choice.get("finish_reason"):
+        if text and type(text) is str and _is_plain(data, choice, delta):
             return ModelResponse(
                 parts=(Text(text),), model=data.get("model") or None, id=data.get("id") or None
             )
@@ -79,8 +80,8 @@ class OpenAIProvider(OpenAIVendor, BaseProvider):
 
     def _read(self, data: Json, choice: Json, message: Json) -> ModelResponse:
         part = answers.read(choice, message, self.api)
-        if counts := answers.usage(data):
-            part.usage = counts
+        if counts := answers.counts(data):
+            part.usage, part.reported_cost = answers.usage(counts), reported_cost(counts)
         part.model, part.id = read_word(data.get("model")), read_word(data.get("id"))
         return part
 
@@ -124,3 +125,10 @@ class OpenAIProvider(OpenAIVendor, BaseProvider):
             renamed = {"max_tokens": "max_completion_tokens"}
             return {renamed.get(name, name): value for name, value in body.items()}
         return super().respell(body, code, field)
+
+
+def _is_plain(data: Json, choice: Json, delta: Json) -> bool:
+    """Whether a document of a stream says nothing but a text, and who says it."""
+    if len(delta) > 1 + ("role" in delta) or choice.get("finish_reason"):
+        return False
+    return data.get("usage") is None and "error" not in choice and "usage" not in choice

@@ -1,8 +1,6 @@
 """The commands and their options; what they do is loaded when they are called."""
 
 import asyncio
-import errno
-import os
 import sys
 from dataclasses import replace
 from datetime import datetime
@@ -14,6 +12,7 @@ import typer
 from typer import Argument, BadParameter, Exit, Option
 from typer.core import TyperGroup
 
+from bruno_llm_base.cli import streams
 from bruno_llm_base.cli.choice import (
     Choice,
     Config,
@@ -47,11 +46,6 @@ class _Commands(TyperGroup):
             except LLMError as error:
                 say(str(error))
                 raise Exit(1) from None
-            except OSError as error:
-                if error.errno == errno.EPIPE:  # typer ends quietly, as programs in pipes do
-                    raise
-                say(f"the answer cannot be written: {error.strerror or error}")
-                raise Exit(1) from None
 
 
 app = typer.Typer(
@@ -64,23 +58,13 @@ app = typer.Typer(
 
 def run() -> None:
     """Run the command of the process's arguments, and exit with its code."""
-    _fill_gaps()
-    for stream in (sys.stdin, sys.stdout):
-        if hasattr(stream, "reconfigure"):  # what a terminal cannot show is no reason to fail
-            stream.reconfigure(errors="replace")
+    streams.prepare()
     # bruno-core logs to stdout unless told otherwise, and that belongs to the answer
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
-    app(prog_name="bruno-llm")
-
-
-def _fill_gaps() -> None:
-    """Stand in for standard streams that were closed before the start, as `<&-` and cron do."""
-    if sys.stderr is None:
-        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - until the end
-    if sys.stdin is None:
-        sys.stdin = Path(os.devnull).open(encoding="utf-8")  # noqa: SIM115
-    if sys.stdout is None:
-        say("stdout is closed: there is no place for an answer")
+    try:
+        app(prog_name="bruno-llm")
+    except streams.Unwritable as error:
+        say(f"the answer cannot be written: {error}")
         sys.exit(1)
 
 
@@ -134,10 +118,12 @@ def ask(
 ) -> None:
     """Ask one question. Nothing but the answer goes to stdout."""
     from bruno_llm_base.cli import asking
+    from bruno_llm_base.cli.given import given_text
 
-    question = asking.given_text(prompt or [])
+    llm = choice.llm()
+    question = given_text(prompt or [], timeout=choice.timeout)
     how = asking.as_document if as_json else asking.as_text if no_stream else asking.as_stream
-    asyncio.run(how(choice.llm(), question))
+    asyncio.run(how(llm, question))
 
 
 @app.command()
@@ -211,7 +197,7 @@ def count(
 ) -> None:
     """Count the tokens of a text."""
     from bruno_llm_base.cli import counting
-    from bruno_llm_base.cli.asking import given_text
+    from bruno_llm_base.cli.given import given_text
 
     listen(verbose)
     given = given_text(text or [], file)

@@ -1,17 +1,14 @@
 """One question and its answer."""
 
-import sys
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from bruno_llm_base.cli.output import say, show_document, write
-from bruno_llm_base.exceptions import InvalidRequestError
 from bruno_llm_base.failures import answer_text
 from bruno_llm_base.fallback.foreign import FullLLM
 from bruno_llm_base.types import ModelResponse
 
-__all__ = ["as_document", "as_stream", "as_text", "given_text", "piped"]
+__all__ = ["as_document", "as_stream", "as_text", "warn"]
 
 
 async def as_document(llm: FullLLM, question: str) -> None:
@@ -43,9 +40,9 @@ async def as_stream(llm: FullLLM, question: str) -> None:
                 write(text)
                 last = text or last
     finally:
+        await llm.aclose()
         if not last.endswith("\n"):
             write("\n")
-        await llm.aclose()
     warn(stream.response)
 
 
@@ -53,42 +50,6 @@ def warn(response: ModelResponse) -> None:
     """Tell the user of an answer that is not complete."""
     if response.finish_reason == "length":
         say("the answer breaks off here: it has as many tokens as it may have (--max-tokens)")
-
-
-def given_text(arguments: list[str], file: Path | None = None) -> str:
-    """Return the text to be worked on: what is piped or in *file*, then what the *arguments* say.
-
-    Raises:
-        InvalidRequestError: There is none, or it is no UTF-8.
-    """
-    words = " ".join(arguments)
-    material = piped() if file is None else _read(file)
-    text = "\n\n".join(part for part in (material.rstrip("\n"), words) if part.strip())
-    if not text:
-        raise InvalidRequestError("there is no text: give it as an argument or on stdin")
-    return text
-
-
-def piped() -> str:
-    """Return what another program or a file gives on stdin; "" where that is a terminal."""
-    if sys.stdin is None or sys.stdin.isatty():
-        return ""
-    return _decoded(sys.stdin.buffer.read(), "stdin")
-
-
-def _read(file: Path) -> str:
-    try:
-        data = file.read_bytes()
-    except OSError as error:
-        raise InvalidRequestError(f"{file} cannot be read: {error.strerror}") from error
-    return _decoded(data, str(file))
-
-
-def _decoded(data: bytes, origin: str) -> str:
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise InvalidRequestError(f"{origin} is no text in UTF-8: convert it first") from None
 
 
 def _line(text: str) -> str:

@@ -8,6 +8,7 @@ from contextlib import suppress
 from bruno_core.models import Message, MessageRole
 
 from bruno_llm_base.cli.asking import warn
+from bruno_llm_base.cli.given import given_lines
 from bruno_llm_base.cli.output import plain, say, write
 from bruno_llm_base.exceptions import LLMError
 from bruno_llm_base.fallback.foreign import FullLLM
@@ -111,16 +112,16 @@ class _Session:
 
 def _lines(who: str) -> Iterator[str]:
     """Yield what the user enters; at a terminal, after a prompt."""
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        for line in sys.stdin:
-            yield line.rstrip("\r\n")
+    if not sys.stdin.isatty():
+        yield from given_lines()
         return
     with suppress(ImportError):  # there is none on Windows
         import readline  # noqa: F401 - lines can be edited, and called back
     write(f"{plain(who)}. Ctrl-C stops an answer, Ctrl-D leaves, /help shows more.\n", sys.stderr)
+    prompt = "> " if sys.stdout.isatty() else ""  # it belongs to no answer
     while True:
         try:
-            yield input("> ")
+            yield input(prompt)
         except KeyboardInterrupt:
             write("\n(Ctrl-D leaves)\n", sys.stderr)
         except EOFError:

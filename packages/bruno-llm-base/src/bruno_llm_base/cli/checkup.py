@@ -215,7 +215,8 @@ async def _look_up(found: Checkup, llm: BaseProvider) -> None:
         found.input_price, found.output_price = f"{price.input:f}", f"{price.output:f}"
         found.price_source = price.source
     else:
-        found.advice.append("price unknown: give it in CostTracker(prices={...})")
+        cures = "CostTracker(prices={...}), price_name= or free=True"
+        found.advice.append(f"price unknown: give it by {cures}")
 
 
 def _origin(provider: str, source: str | None) -> str | None:

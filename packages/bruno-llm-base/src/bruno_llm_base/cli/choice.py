@@ -62,7 +62,8 @@ class Choice:
         Path | None, Option(help="The file in which costs are booked; see `costs`.")
     ] = None
     timeout: Annotated[
-        float | None, Option(help="The longest that an attempt may take, in seconds.")
+        float | None,
+        Option(help="The longest that a request may take, retries included, in seconds."),
     ] = None
     verbose: Verbose = 0
 

@@ -29,8 +29,8 @@ class Cost:
         total: All of it.
         parts: What its parts cost, which sum to `total`: "input" (neither cached nor audio),
             "cache_read", "cache_write", "cache_write_1h", "input_audio", "output" (reasoning
-            included), "output_audio".
-        source: Whose prices these are, such as "genai-prices 0.2.3".
+            included), "output_audio"; or "reported" alone, where the server said what it cost.
+        source: Whose prices these are, such as "genai-prices 0.2.3", or who said what it cost.
         as_of: The day of the prices; None where the source does not say.
         estimated: Whether tokens were estimated, because the server did not count them.
     """

@@ -71,6 +71,11 @@ class GenaiPrices:
         entry = None if book is None else book.find(provider, model)
         return None if entry is None else entry.price(at, unlisted_output=Decimal(0))
 
+    def vendor_at(self, address: str) -> str | None:
+        """Return the vendor whose API is at *address*, a URL; None if that is unknown."""
+        book = self._opened()
+        return None if book is None else book.vendor_at(address)
+
     def window(self, provider: str, model: str) -> int | None:
         """Return the context window of *model*, in tokens; None if that is unknown."""
         book = self._opened()
@@ -138,7 +143,7 @@ _DATED = re.compile(r"-(\d{4}-\d{2}-\d{2}|\d{8}|00\d)$")
 
 # What follows knows genai-prices 0.2.3, by names that have no underscore: `get_snapshot()` (a new
 # object after each update) and its `providers`, `from_auto_update` and `timestamp`,
-# `find_provider()`, `Provider.find_model()`, `ModelInfo.get_prices()` and `context_window`, prices
+# `find_provider()` by id or address, `Provider.find_model()`, `ModelInfo.get_prices()` and `context_window`, prices
 # per million tokens that are a Decimal or `base` and `tiers`. `calc_price()` and
 # `find_provider_model()` do the same, and keep every model name that they ever heard.
 
@@ -155,6 +160,14 @@ class _Book:
         updated = snapshot.timestamp.astimezone(UTC).date()
         self._as_of = updated if snapshot.from_auto_update else None
         self.find = lru_cache(_REMEMBERED)(self._find)
+        self.vendor_at = lru_cache(_REMEMBERED)(self._vendor_at)
+
+    def _vendor_at(self, address: str) -> str | None:
+        try:
+            found: str = self.snapshot.find_provider(None, None, address).id
+        except LookupError:
+            return None
+        return found
 
     def _find(self, provider: str, model: str) -> "_Entry | None":
         try:
@@ -198,7 +211,10 @@ _NAMES = {
     "input_audio": "input_audio_mtok",
     "output_audio": "output_audio_mtok",
 }
-_UNCOUNTED = ("requests_kcount", "output_reasoning_mtok", "output_citation_mtok")
+_UNCOUNTED = (
+    *("requests_kcount", "output_reasoning_mtok", "output_citation_mtok"),
+    *("audio_hours", "input_audio_hours"),
+)
 """What every answer may be charged for, and `Price` has no word for."""
 
 

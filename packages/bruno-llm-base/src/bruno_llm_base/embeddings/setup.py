@@ -51,6 +51,8 @@ class Setup(Catalogue, EmbeddingDialect):
         timeouts: Timeouts | None = None,
         cost: "CostTracker | None" = None,
         budget: "Budget | None" = None,
+        free: bool = False,
+        price_name: str | None = None,
         observers: Sequence[Observer] = (),
         timeout: float | None = None,
         max_retries: int | None = None,
@@ -71,11 +73,16 @@ class Setup(Catalogue, EmbeddingDialect):
             retry: When to send a failed request again; each batch is a request.
             rate_limit: How much may be sent in a while; providers that are given the same one
                 share it.
-            timeouts: How long each step may take.
+            timeouts: How long each request, and each step of it, may take.
             cost: Where costs are booked; providers that are given the same one share it.
             budget: The most that may be spent, as `cost` has booked it.
+            free: Whether answers cost nothing, as from a server of your own.
+            price_name: What `genai-prices` calls the vendor whose prices hold, such as "openai". By
+                default that of the vendor's own address, or of whoever is known to be at
+                `base_url`; what answers on this machine is free.
             observers: Callables that hear of every request.
-            timeout: Short for `timeouts=Timeouts(total=timeout)`, in seconds.
+            timeout: Short for `timeouts=Timeouts(call=timeout)`: seconds for a request, with its
+                retries and waits.
             max_retries: Short for `retry=Retry(attempts=max_retries + 1)`.
             unknown: Any other keyword is refused.
 
@@ -90,6 +97,8 @@ class Setup(Catalogue, EmbeddingDialect):
             "dimensions": dimensions,
             "batch_size": batch_size,
             "options": deepcopy(options) if options else {},
+            "free": free,
+            "price_name": price_name,
         }
         settings = check(_Settings, given, ConfigurationError)
         super().__init__(

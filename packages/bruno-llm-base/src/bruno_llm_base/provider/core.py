@@ -33,6 +33,7 @@ from bruno_llm_base.windows import Windows
 if TYPE_CHECKING:
     from bruno_llm_base.cost.account import Account
     from bruno_llm_base.cost.budget import Budget
+    from bruno_llm_base.cost.price_sources import PriceSource
     from bruno_llm_base.cost.tracker import CostTracker
 
 __all__ = ["Core"]
@@ -71,7 +72,7 @@ class Core(Vendor):
             ConfigurationError: A value is wrong, or the key is missing.
         """
         self._settings = settings
-        self._timeouts = policy(Timeouts, "timeouts", timeouts, total=timeout)
+        self._timeouts = policy(Timeouts, "timeouts", timeouts, call=timeout)
         if max_retries is not None and not is_whole(max_retries, least=0):
             raise ConfigurationError(
                 f"max_retries is {shown(max_retries)}: give a whole number, 0 or more"
@@ -196,17 +197,27 @@ class Core(Vendor):
 
     def _money(self) -> "tuple[Account | None, Pricing]":
         """Return where costs are booked, if anywhere, and what answers cost."""
-        cost, budget, vendor = self._cost, self._budget, self.price_name or self.name
-        observers = self._observers
+        cost, budget = self._cost, self._budget
         if cost is None and budget is None:
-            return None, self.pricing_type(self.name, vendor, self.free, observers=observers)
+            return None, self._pricing_by(None)
         from bruno_llm_base.cost.account import Account, tracker_of  # most providers do without
 
         tracker = tracker_of(cost, budget)
-        pricing = self.pricing_type(
-            self.name, vendor, self.free, tracker.prices, observers=observers
-        )
+        pricing = self._pricing_by(tracker.prices)
         return Account(tracker, budget, pricing), pricing
+
+    def _pricing_by(self, prices: "PriceSource | None") -> Pricing:
+        """Return what answers cost, by the user's *prices* first."""
+        settings, address = self._settings, self._access.address
+        vendors_own = address.rstrip("/") == self.default_base_url.rstrip("/")
+        return self.pricing_type(
+            self.name,
+            settings.price_name or self.price_name or self.name,
+            "declared free of charge" if settings.free else self.free,
+            prices,
+            address="" if settings.price_name or vendors_own else address,
+            observers=self._observers,
+        )
 
     async def _advise(self, error: LLMError) -> None:
         if isinstance(error, AuthenticationError) and self._access.key_source:

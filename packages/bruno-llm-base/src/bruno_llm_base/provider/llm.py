@@ -71,7 +71,7 @@ class BaseProvider(Counter, LLMInterface):
         """
         kwargs |= {"temperature": temperature, "max_tokens": max_tokens}
         request = self._request(question(messages, prompt), kwargs, stream=True)
-        return self._chat().stream(request, self._parse_part)
+        return self._chat().stream(request, self.parse_event)
 
     async def request(
         self,
@@ -236,9 +236,6 @@ class BaseProvider(Counter, LLMInterface):
 
     def _parse_answer(self, data: Json) -> ModelResponse:
         return checked(self.parse_response(data))
-
-    def _parse_part(self, data: Json) -> ModelResponse:
-        return checked(self.parse_event(data))
 
 
 def _recounted(tokens: int, before: Conversation, after: Conversation) -> int:

@@ -1,15 +1,23 @@
 """Carrying requests to a server. An HTTP library or SDK is imported here, at the first request."""
 
-from bruno_llm_base.transport.causes import DROPPED, UNREACHABLE, transport_error
+from bruno_llm_base.transport.causes import (
+    CONNECT_TIMEOUT,
+    DROPPED,
+    UNREACHABLE,
+    transport_error,
+)
+from bruno_llm_base.transport.connection import Connection, watched
 from bruno_llm_base.transport.http import MAX_CONNECTIONS, HttpTransport, open_http_client
 from bruno_llm_base.transport.loops import PerLoop
 from bruno_llm_base.transport.reply import Reply, Transport
 from bruno_llm_base.transport.sdk import SdkTransport
 
 __all__ = [
+    "CONNECT_TIMEOUT",
     "DROPPED",
     "MAX_CONNECTIONS",
     "UNREACHABLE",
+    "Connection",
     "HttpTransport",
     "PerLoop",
     "Reply",
@@ -17,4 +25,5 @@ __all__ = [
     "Transport",
     "open_http_client",
     "transport_error",
+    "watched",
 ]

@@ -1,5 +1,6 @@
 """What a failed connection failed of."""
 
+from collections.abc import Iterator
 from copy import copy
 
 from bruno_llm_base.exceptions import (
@@ -9,7 +10,7 @@ from bruno_llm_base.exceptions import (
     ServiceUnavailableError,
 )
 
-__all__ = ["DROPPED", "UNREACHABLE", "transport_error"]
+__all__ = ["CONNECT_TIMEOUT", "DROPPED", "UNREACHABLE", "transport_error"]
 
 DROPPED = "connection_dropped"
 """The code of an error that ended a connection before there was an answer."""
@@ -17,13 +18,16 @@ DROPPED = "connection_dropped"
 UNREACHABLE = "unreachable"
 """The code of an error before anything was sent."""
 
+CONNECT_TIMEOUT = "no connection within the time allowed"
+"""What is said of a server that takes too long to be reached."""
+
 _UNREACHABLE = "the server cannot be reached"
 _DROPPED = "the connection broke off"
 _TLS = "the server's certificate was refused"
-_CONNECT_TIMEOUT = "no connection within the time allowed"
+_POOL_TIMEOUT = "no free connection within the time allowed"
 _NO_PROXY, _PROXY_REFUSED = "the proxy cannot be reached", "the proxy refused"
 _CODES = {_DROPPED: DROPPED} | dict.fromkeys(
-    (_UNREACHABLE, _TLS, _CONNECT_TIMEOUT, _NO_PROXY, _PROXY_REFUSED), UNREACHABLE
+    (_UNREACHABLE, _TLS, CONNECT_TIMEOUT, _POOL_TIMEOUT, _NO_PROXY, _PROXY_REFUSED), UNREACHABLE
 )
 
 # By class name, so that no HTTP library is imported to ask. Wrappers are not listed: httpx-aiohttp
@@ -41,9 +45,9 @@ _CAUSES: dict[str, tuple[type[LLMError], str]] = {
     "gaierror": (ServiceUnavailableError, _UNREACHABLE),
     "ConnectionRefusedError": (ServiceUnavailableError, _UNREACHABLE),
     "ConnectError": (ServiceUnavailableError, _UNREACHABLE),
-    "ConnectionTimeoutError": (LLMTimeoutError, _CONNECT_TIMEOUT),
-    "ConnectTimeout": (LLMTimeoutError, _CONNECT_TIMEOUT),
-    "PoolTimeout": (LLMTimeoutError, "no free connection within the time allowed"),
+    "ConnectionTimeoutError": (LLMTimeoutError, CONNECT_TIMEOUT),
+    "ConnectTimeout": (LLMTimeoutError, CONNECT_TIMEOUT),
+    "PoolTimeout": (LLMTimeoutError, _POOL_TIMEOUT),
     "SocketTimeoutError": (LLMTimeoutError, "no data within the time allowed"),
     "ServerTimeoutError": (LLMTimeoutError, "no data within the time allowed"),
     "ReadTimeout": (LLMTimeoutError, "no data within the time allowed"),
@@ -68,20 +72,52 @@ _CAUSES: dict[str, tuple[type[LLMError], str]] = {
 }
 
 
+# Whose errors are failures of the network, even those that are not in the list above.
+_LIBRARIES = frozenset(
+    (
+        *("aiohttp", "anthropic", "google", "httpcore", "httpcore2", "httpx", "httpx2"),
+        *("httpx_aiohttp", "openai", "socket", "ssl"),
+    )
+)
+
+
 def transport_error(error: Exception) -> LLMError:
     """Return ours for what a transport raised: the innermost cause that is known decides.
 
-    An error of ours that an SDK has wrapped is returned as it was. One of no known kind is not
-    retried: it may as well be a defect.
+    An error of ours that an SDK has wrapped is returned as it was. One of the libraries' of no known
+    kind is not retried: it may as well be a defect.
+
+    Raises:
+        Exception: It is no failure of the network but a mistake, in a client of the user's, say.
     """
-    found: tuple[type[LLMError], str] = (LLMError, f"unexpected {type(error).__name__}")
-    seen: set[int] = set()
-    inner: BaseException | None = error
-    while inner is not None and id(inner) not in seen:
-        seen.add(id(inner))
+    found: tuple[type[LLMError], str] | None = None
+    innermost = error
+    for inner in _causes(error):
         if isinstance(inner, LLMError):
             return copy(inner)  # itself, it would be raised from what it is the cause of
         found = _CAUSES.get(type(inner).__name__, found)
-        inner = inner.__cause__ or inner.__context__
+        innermost = inner
+    if found is None:
+        if not _is_the_networks(innermost):
+            raise innermost
+        found = LLMError, f"unexpected {type(error).__name__}"
     kind, message = found
     return kind(message, code=_CODES.get(message), cause=error)
+
+
+def _causes(error: Exception) -> Iterator[Exception]:
+    """Yield *error* and what it was raised from.
+
+    What a library was handling meanwhile counts as a cause too, but not what its caller was.
+    """
+    seen: set[int] = set()
+    inner: BaseException | None = error
+    while isinstance(inner, Exception) and id(inner) not in seen:
+        seen.add(id(inner))
+        yield inner
+        context = inner.__context__
+        inner = inner.__cause__ or (context if _is_the_networks(context) else None)
+
+
+def _is_the_networks(error: BaseException | None) -> bool:
+    return isinstance(error, OSError) or type(error).__module__.partition(".")[0] in _LIBRARIES

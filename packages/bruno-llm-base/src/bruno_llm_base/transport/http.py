@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.framing import Framing
 from bruno_llm_base.transport.bounds import ENCODINGS, decompressible
+from bruno_llm_base.transport.connection import watched
 from bruno_llm_base.transport.reply import Reply
 from bruno_llm_base.types import Json
 
@@ -92,7 +93,7 @@ def open_http_client(base_url: str, *, headers: Mapping[str, str]) -> Any:
     if find_spec("httpx_aiohttp") and aiohttp_carries(urlsplit(base_url).hostname or ""):
         from httpx_aiohttp import HttpxAiohttpClient
 
-        kind = HttpxAiohttpClient
+        kind = watched(HttpxAiohttpClient)
     return kind(
         headers=_login(base_url) | {"accept-encoding": ENCODINGS} | dict(headers),
         cookies=cookie_jar(),

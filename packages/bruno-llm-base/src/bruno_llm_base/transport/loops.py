@@ -4,6 +4,7 @@ import asyncio
 import importlib
 import weakref
 from collections.abc import AsyncGenerator, Callable
+from typing import TYPE_CHECKING, cast
 
 from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.transport.http import has_aiohttp
@@ -11,7 +12,14 @@ from bruno_llm_base.transport.reply import Transport
 
 __all__ = ["PerLoop"]
 
+if TYPE_CHECKING:
+    from types import AsyncGeneratorType
+
 _Loop = asyncio.AbstractEventLoop
+_Keeper = AsyncGenerator[None, None]
+
+_open: dict[int, _Keeper] = {}
+"""What keeps each open transport, by the transport's id."""
 
 
 class PerLoop:
@@ -20,7 +28,9 @@ class PerLoop:
     Connections belong to the loop that opened them, so a provider that is used in a second
     `asyncio.run` needs new ones. `asyncio.run` ends by closing the asynchronous generators that are
     still open: a generator parked at its `yield` is therefore a public "the loop is ending" hook.
-    Its frame holds us weakly, so that a dropped provider leaves nothing behind.
+    Its frame holds us weakly, so that a dropped provider leaves nothing behind. Until it has closed
+    its transport, it is held from outside: an error's traceback makes a cycle with its provider,
+    and were the transport part of that garbage, the HTTP library would complain of it.
     """
 
     def __init__(self, *, needs: str) -> None:
@@ -32,7 +42,14 @@ class PerLoop:
         """
         self._needs = needs
         self._imported = not needs
-        self._by_loop: dict[_Loop, tuple[Transport, AsyncGenerator[None, None]]] = {}
+        self._by_loop: dict[_Loop, tuple[Transport, _Keeper]] = {}
+
+    def __del__(self) -> None:
+        for loop, (transport, keeper) in self._by_loop.items():
+            try:
+                loop.call_soon_threadsafe(_close_in, loop, keeper)
+            except RuntimeError:  # the loop died without closing anything
+                _open.pop(id(transport), None)
 
     async def get(self, open_transport: Callable[[], Transport]) -> Transport:
         """Return the running loop's transport.
@@ -40,8 +57,11 @@ class PerLoop:
         Args:
             open_transport: Builds it, once per loop. It is not kept: a provider's own method would
                 make a cycle, and a dropped provider would keep its connections.
+
+        Raises:
+            RuntimeError: No event loop of asyncio runs.
         """
-        loop = asyncio.get_running_loop()
+        loop = _running_loop()
         entry = self._by_loop.get(loop)
         if entry is None:
             if not self._imported:  # `sys.modules` holds modules that are still being imported
@@ -52,21 +72,32 @@ class PerLoop:
 
     async def aclose(self) -> None:
         """Close the running loop's transport; it is opened again when next needed."""
-        entry = self._by_loop.get(asyncio.get_running_loop())
+        entry = self._by_loop.get(_running_loop())
         if entry is not None:
             await entry[1].aclose()
 
     async def _add(
         self, loop: _Loop, open_transport: Callable[[], Transport]
-    ) -> tuple[Transport, AsyncGenerator[None, None]]:
+    ) -> tuple[Transport, _Keeper]:
         for old in list(self._by_loop):  # other threads may add theirs meanwhile
-            if old.is_closed():
-                self._by_loop.pop(old, None)
+            if old.is_closed() and (entry := self._by_loop.pop(old, None)):
+                _open.pop(id(entry[0]), None)
         transport = open_transport()
         keeper = _close_with_loop(transport, weakref.ref(self), loop)
         entry = self._by_loop[loop] = (transport, keeper)
+        _open[id(transport)] = keeper
         await anext(keeper)  # does not suspend, so nobody adds a second one meanwhile
         return entry
+
+
+def _running_loop() -> _Loop:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        raise RuntimeError(
+            "bruno-llm runs on asyncio, and no event loop of asyncio runs here: call it in a"
+            " coroutine that asyncio.run() runs (with trio: in a thread of its own, or by trio-asyncio)"
+        ) from None
 
 
 def _import(name: str) -> None:
@@ -80,11 +111,24 @@ def _import(name: str) -> None:
 
 async def _close_with_loop(
     transport: Transport, owner: "weakref.ref[PerLoop]", loop: _Loop
-) -> AsyncGenerator[None, None]:
+) -> _Keeper:
     try:
         yield
     finally:
         holder = owner()
         if holder is not None:
             holder._by_loop.pop(loop, None)  # noqa: SLF001 - its other half
-        await transport.aclose()
+        try:
+            await transport.aclose()
+        finally:
+            _open.pop(id(transport), None)
+
+
+def _close_in(loop: _Loop, keeper: _Keeper) -> None:
+    # if the loop ends before the task begins, it closes the keeper itself
+    loop.create_task(_close(keeper))
+
+
+async def _close(keeper: _Keeper) -> None:
+    if not cast("AsyncGeneratorType[None, None]", keeper).ag_running:  # the loop is at it
+        await keeper.aclose()

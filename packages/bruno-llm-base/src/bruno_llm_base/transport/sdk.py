@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.framing import sse
 from bruno_llm_base.transport.bounds import bounded
+from bruno_llm_base.transport.connection import watched
 from bruno_llm_base.transport.http import aiohttp_carries, refuse_login
 from bruno_llm_base.transport.reply import HttpResponse, Reply
 from bruno_llm_base.types import Json
@@ -32,7 +33,7 @@ class SdkTransport:
         *,
         stream_type: Any,
         status_error: type[Exception],
-        headers: Callable[[Json], Mapping[str, str]] | None,
+        headers: Callable[[Json], Mapping[str, str]] | None = None,
         owned: bool,
     ) -> None:
         """Take the parts of the SDK; the base imports none.
@@ -82,7 +83,7 @@ class SdkTransport:
             refuse_login(access.base_url or "")
             carried = aiohttp_carries(urlsplit(access.address).hostname or "")
             http_client = bounded(
-                sdk.DefaultAioHttpClient if carried else sdk.DefaultAsyncHttpxClient
+                watched(sdk.DefaultAioHttpClient) if carried else sdk.DefaultAsyncHttpxClient
             )
             timeout = sdk.Timeout(None, connect=connect)
             client = client_type(
