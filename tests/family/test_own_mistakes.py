@@ -75,7 +75,7 @@ async def test_a_mistake_in_a_transport_is_told_as_it_is(kind, server, use):
     "mistake",
     [
         lambda data: data.no_such_method(),
-        lambda data: httpx.no_such_name(data, 1),  # noqa: PLW0108 - looked up when it is called
+        lambda data: httpx.no_such_name(data, 1),
         lambda data: ask(data, "one too many"),
     ],
     ids=["no_method", "no_name", "no_argument"],
