@@ -9,7 +9,7 @@ from io import StringIO
 
 import pytest
 from bruno_llm_base.cost.charts import ticks
-from bruno_llm_base.cost.ledger import COUNTS, KEYS
+from bruno_llm_base.cost.tables import COUNTS, KEYS
 from bruno_llm_base.cost.look import STYLE
 from bruno_llm_base.cost.price import Price
 from bruno_llm_base.cost.report import Report

@@ -74,7 +74,7 @@ async def test_an_unknown_model_is_to_be_pulled(llm):
 
 
 async def test_a_path_that_is_not_there_is_not_a_missing_model(server):
-    async with OllamaProvider(base_url=f"{server.address}/v1") as llm:
+    async with OllamaProvider(base_url=f"{server.address}/elsewhere") as llm:
         with pytest.raises(InvalidRequestError) as caught:
             await llm.generate("hello")
     assert not isinstance(caught.value, ModelNotFoundError)

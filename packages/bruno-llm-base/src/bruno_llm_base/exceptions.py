@@ -216,6 +216,7 @@ class BudgetExceededError(LLMError):
         allowed: The budget, in USD.
         left: What is neither spent nor reserved by requests on their way, in USD.
         needed: The most that the request can cost, in USD.
+        account: Whose spending the budget counts, in words, such as "user 'ann'".
     """
 
     def __init__(
@@ -225,12 +226,14 @@ class BudgetExceededError(LLMError):
         allowed: "Decimal | None" = None,
         left: "Decimal | None" = None,
         needed: "Decimal | None" = None,
+        account: str | None = None,
         **facts: Any,
     ) -> None:
         super().__init__(message, **facts)
         self.allowed = allowed
         self.left = left
         self.needed = needed
+        self.account = account
 
 
 class CircuitOpenError(LLMError):

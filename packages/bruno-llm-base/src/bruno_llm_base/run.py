@@ -164,7 +164,7 @@ class Run:
                 self.request = await fit(replace(self.request, fit=None), self._tell)
             for limit in pipeline.limits:
                 self._permits.append(await limit.acquire(self.request.tokens))
-        self._spending.reserve(self.request, self._tell)
+        await self._spending.reserve(self.request, self._tell)
         self._began_attempt = time.monotonic()
         self._sent_first = self._sent_first or self._began_attempt
         self._answer = Answer()
@@ -189,6 +189,7 @@ class Run:
             self._settle(self._outcome(exchange))
             if exchange is not None:
                 self._hear_limits(exchange)
+            await self._spending.settle(self._response)
 
     def _outcome(self, exchange: Exchange | None) -> Outcome:
         if exchange is None:
@@ -198,7 +199,7 @@ class Run:
         return Outcome.PARTIAL if self._answer.begun else exchange.outcome
 
     def _settle(self, outcome: Outcome) -> None:
-        """Give the attempt's places back, and book its cost, both by its *outcome* alone."""
+        """Give the attempt's places back, and see what it has cost, both by its *outcome* alone."""
         if outcome in (Outcome.NO_ANSWER, Outcome.PARTIAL):
             self._response = self._answer.finished()
             fill_in(self._response, self.request)
@@ -210,7 +211,6 @@ class Run:
                 permit.cancel()
             else:
                 permit.settle(tokens)
-        self._spending.settle(self._response)
 
     def _hear_limits(self, exchange: Exchange) -> None:
         pipeline = self._pipeline

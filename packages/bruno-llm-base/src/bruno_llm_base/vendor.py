@@ -51,6 +51,10 @@ class Vendor(ABC):
         api_key_env: Environment variables that may hold the key, the first set one wins.
         needs_key: Whether the vendor's own address wants a key.
         base_url_env: The environment variable for an address of one's own.
+        endpoints: What requests add to an address, the API's version too: left off the end of one
+            that was copied with it.
+        client_type: What makes a client that users may give; None if any object will do.
+        client_call: One of such a client's methods, which is asynchronous.
         sdk: The module that `open_transport` imports; loaded at the first request. "" for none.
         models_path: The endpoint that lists the models.
         price_name: What lists of prices call the vendor; None if none does.
@@ -65,6 +69,9 @@ class Vendor(ABC):
     api_key_env: ClassVar[tuple[str, ...]] = ()
     needs_key: ClassVar[bool] = True
     base_url_env: ClassVar[str | None] = None
+    endpoints: ClassVar[tuple[str, ...]] = ()
+    client_type: ClassVar[str | None] = None
+    client_call: ClassVar[str] = ""
     sdk: ClassVar[str] = "httpx"
     models_path: ClassVar[str]
     price_name: ClassVar[str | None] = None

@@ -148,7 +148,7 @@ class Leg:
 
     __slots__ = ("_member", "_relay", "_spoken", "_ticket")
 
-    def __init__(self, relay: Relay, member: Member, ticket: int) -> None:
+    def __init__(self, relay: Relay, member: Member, ticket: object) -> None:
         self._relay = relay
         self._member = member
         self._ticket = ticket
