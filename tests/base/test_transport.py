@@ -194,7 +194,7 @@ with FakeOpenAI() as server:
         [sys.executable, "-W", "always::ResourceWarning", "-c", program],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=True,
         env=dict(os.environ),
     )

@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 
 import pytest
 from bruno_llm_base import FallbackLLM, LLMFactory
@@ -104,7 +103,7 @@ def test_a_program_that_uses_it_everywhere_says_nothing(name, server, tmp_path):
         [sys.executable, "-X", "dev", "-W", "error", program, name, connection["base_url"]],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
         env=dict(os.environ) | key,
     )
@@ -114,14 +113,6 @@ def test_a_program_that_uses_it_everywhere_says_nothing(name, server, tmp_path):
     assert len(said) == 2 * (3 + 1 + 3 + 4 + 4 + 1)
 
 
-def until(condition):
-    """Wait for the server's thread, one second at most."""
-    give_up = time.monotonic() + 1
-    while not condition() and time.monotonic() < give_up:
-        time.sleep(0.001)
-    assert condition()
-
-
 async def ask_and_leave(llm):
     answers = await asyncio.gather(*(llm.generate("hi") for _ in range(5)))
     async for _ in llm.stream("hi"):
@@ -129,14 +120,14 @@ async def ask_and_leave(llm):
     return answers
 
 
-def test_a_loop_that_ends_leaves_no_connection(name, server):
+def test_a_loop_that_ends_leaves_no_connection(name, server, until):
     llm = LLMFactory.create(name, **server.connection())
     for _ in range(3):
         assert asyncio.run(ask_and_leave(llm)) == [FakeAnswer().text] * 5
-        until(lambda: server.open_connections == 0)
+        asyncio.run(until(lambda: server.open_connections == 0))
 
 
-def test_threads_share_a_provider_and_no_connection(name, server):
+def test_threads_share_a_provider_and_no_connection(name, server, until):
     def ask():
         for _ in range(3):
             answers.extend(asyncio.run(ask_and_leave(llm)))
@@ -148,10 +139,10 @@ def test_threads_share_a_provider_and_no_connection(name, server):
     for thread in threads:
         thread.join()
     assert answers == [FakeAnswer().text] * 60
-    until(lambda: server.open_connections == 0)
+    asyncio.run(until(lambda: server.open_connections == 0))
 
 
-def test_a_run_that_fails_leaves_no_connection(name, server):
+def test_a_run_that_fails_leaves_no_connection(name, server, until):
     async def fail():
         stream = await llm.stream("hi")
         await anext(stream)
@@ -162,7 +153,7 @@ def test_a_run_that_fails_leaves_no_connection(name, server):
     for _ in range(3):
         with pytest.raises(LookupError):
             asyncio.run(fail())
-        until(lambda: server.open_connections == 0)
+        asyncio.run(until(lambda: server.open_connections == 0))
     assert asyncio.run(llm.generate("still there?")) == FakeAnswer().text
 
 

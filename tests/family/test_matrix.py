@@ -396,7 +396,7 @@ def check(expected, text, error, attempts):
 
 @pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
 @pytest.mark.parametrize("row", TABLE.values(), ids=TABLE)
-async def test_matrix(name, server, row, streamed, until, jump):  # noqa: PLR0917 - fixtures
+async def test_matrix(name, server, row, streamed, until, jump):
     if isinstance(row.script, Nobody):
         await check_without_a_server(name, server, row, streamed=streamed)
         return
