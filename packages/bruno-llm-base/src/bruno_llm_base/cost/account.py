@@ -109,11 +109,13 @@ class Account:
         """
         tariff = self.pricing.of(model, unlisted=unlisted)
         names = names_of(self.pricing.provider, model, labels)
-        budgets = [budget for budget in self.budgets if budget.claim(names) is not None]
+        claims = [(each, claim) for each in self.budgets if (claim := each.claim(names))]
         held = None
-        # what costs nothing may be sent even when all is spent
-        if budgets and (needed := self._most(budgets, model, tariff, most_input, most_output)):
-            held = await hold(budgets, names, needed, tell)
+        if claims:
+            budgets = [budget for budget, _ in claims]
+            needed = self._most(budgets, model, tariff, most_input, most_output)
+            if needed:  # what costs nothing may be sent even when all is spent
+                held = await hold(claims, names, needed, tell)
         return Charge(self.tracker, tariff, names, held)
 
     def _most(
@@ -157,6 +159,7 @@ class Charge:
     ) -> None:
         self._tracker = tracker
         self._owner = tracker.ledger.owner
+        self._loop = asyncio.get_running_loop()
         self._tariff = tariff
         self._names = names
         self._hold = hold
@@ -189,9 +192,10 @@ class Charge:
     async def written(self) -> None:
         """Wait until what was noted is written, so that it survives whatever happens to the process.
 
-        It is not lost if this is cancelled, or never called.
+        It is not lost if this is cancelled, or never called. There is no waiting where a request is
+        cleared away that outlived its event loop.
         """
-        if self._writing is not None:
+        if self._writing is not None and not self._loop.is_closed():
             with suppress(ConfigurationError):  # the ledger has logged it, and tries again
                 await asyncio.wrap_future(self._writing)
 
