@@ -194,3 +194,23 @@ with FakeOllama() as server:
 @pytest.mark.parametrize("named", [False, True])
 def test_forks_while_threads_are_at_work_never_hang(tmp_path, named):
     assert done(HAMMERED, *([tmp_path / "costs.db"] if named else [])) == ["True", "True"]
+
+
+def test_a_fork_while_a_vocabulary_is_loaded_does_not_hang():
+    code = """
+from bruno_llm_openai import OpenAIProvider
+
+llm = OpenAIProvider(api_key="k")
+started = threading.Event()
+
+def count():
+    started.set()
+    assert llm.get_token_count("hello there") == 2
+
+thread = threading.Thread(target=count)
+thread.start()
+started.wait()
+print(well(*(forked(count) for _ in range(5))))
+thread.join()
+"""
+    assert done(code) == ["True"]

@@ -10,8 +10,16 @@ import threading
 from decimal import Decimal
 
 import pytest
-from bruno_llm_base import Budget, ConfigurationError, CostTracker, Price, Usage
+from bruno_llm_base import (
+    Budget,
+    ConfigurationError,
+    CostTracker,
+    LLMTimeoutError,
+    Price,
+    Usage,
+)
 from bruno_llm_base.cost.budget import hold
+from bruno_llm_base.observe import RequestFinished
 from bruno_llm_base.testing import FakeAnswer, Fault
 from bruno_llm_ollama import OllamaProvider
 from bruno_llm_ollama.testing import FakeOllama
@@ -110,6 +118,36 @@ async def test_an_answer_is_delivered_though_it_cannot_be_booked_yet(
         assert "kept" in caplog.text
         assert str(costs.path) in caplog.text
     assert (costs.total().requests, costs.total().cost) == (1, 7)
+
+
+async def test_waiting_for_a_ledger_counts_for_the_time_limit_of_a_call(server, costs, patient):
+    budget = Budget(100_000)
+    async with OllamaProvider(
+        **server.connection(), cost=costs, budget=budget, max_tokens=2, timeout=0.2
+    ) as llm:
+        with locked(costs), pytest.raises(LLMTimeoutError, match=r"within 0\.2 s"):
+            await llm.generate("hi")
+    assert not server.bodies
+    while budget.left() != 100_000:  # noqa: ASYNC110 - only the ledger knows when it is given back
+        await asyncio.sleep(0.001)
+
+
+async def test_an_answer_is_not_held_back_beyond_the_time_limit_of_a_call(
+    server, costs, patient, monkeypatch
+):
+    loop = asyncio.get_running_loop()
+    real_time = loop.time
+
+    def run_out(event):
+        if isinstance(event, RequestFinished):
+            monkeypatch.setattr(loop, "time", lambda: real_time() + 2000)
+
+    async with OllamaProvider(
+        **server.connection(), cost=costs, timeout=1000, observers=[run_out]
+    ) as llm:
+        with locked(costs):
+            assert await llm.generate("hi") == "one two three"
+    assert costs.total().requests == 1
 
 
 async def test_who_is_cancelled_while_waiting_holds_nothing(tmp_path, patient):

@@ -189,13 +189,17 @@ class Charge:
             self._tracker.ledger.note(self._hold)
             self._writing = self._tracker.ledger.write_soon()
 
-    async def written(self) -> None:
-        """Wait until what was noted is written, so that it survives whatever happens to the process.
+    @property
+    def is_writing(self) -> bool:
+        """Whether to wait for what was noted: not where it is written already, or the loop is no more."""
+        return self._writing is not None and not self._loop.is_closed()
 
-        It is not lost if this is cancelled, or never called. There is no waiting where a request is
-        cleared away that outlived its event loop.
+    async def written(self) -> None:
+        """Return when what was noted is written, and so survives whatever happens to the process.
+
+        It is not lost if this is cancelled, or never called.
         """
-        if self._writing is not None and not self._loop.is_closed():
+        if self._writing is not None:
             with suppress(ConfigurationError):  # the ledger has logged it, and tries again
                 await asyncio.wrap_future(self._writing)
 
