@@ -127,7 +127,7 @@ class Run:
                 self.request = await fit(replace(self.request, fit=None), self._tell)
             for limit in pipeline.limits:
                 self._permits.append(await limit.acquire(self.request.tokens))
-        await self._spending.reserve(self.request, self._tell)
+            await self._spending.reserve(self.request, self._tell)
         self._began_attempt = time.monotonic()
         self._sent_first = self._sent_first or self._began_attempt
         self._answer = Answer()
@@ -152,7 +152,9 @@ class Run:
             self._settle(self._outcome(exchange))
             if exchange is not None:
                 self._hear_limits(exchange)
-            await self._spending.settle(self._response)
+            if charge := self._spending.settle(self._response):
+                with suppress(LLMTimeoutError), self._deadline or nullcontext():
+                    await charge.written()
 
     def _outcome(self, exchange: Exchange | None) -> Outcome:
         if exchange is None:
