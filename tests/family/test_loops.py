@@ -196,7 +196,7 @@ READINGS = {
 
 
 @pytest.mark.parametrize("reading", READINGS)
-def test_a_loop_that_ends_in_mid_stream_says_nothing(kind, server, reading):
+def test_a_loop_that_ends_in_mid_stream_says_nothing(kind, server, reading, until):
     class Slow(kind):
         def open_transport(self):
             return SlowTransport(super().open_transport())
@@ -213,7 +213,7 @@ def test_a_loop_that_ends_in_mid_stream_says_nothing(kind, server, reading):
         server.say(Fault(FakeAnswer(text="A word. And " * 100), between_events=0.02))
         asyncio.run(leave())
     assert said == []
-    until(lambda: server.open_connections == 0)
+    asyncio.run(until(lambda: server.open_connections == 0))
 
 
 def test_a_loop_that_ends_while_a_model_is_pulled_says_nothing():
