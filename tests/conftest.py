@@ -2,6 +2,8 @@
 
 import asyncio
 import selectors
+import time
+from contextlib import asynccontextmanager
 from importlib.util import find_spec
 
 import pytest
@@ -13,6 +15,7 @@ collect_ignore = [] if find_spec("bruno_memory") else ["compat"]  # those run in
 settings.register_profile("bruno", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("bruno")
 
+PATIENCE = 120.0  # seconds until a test gives up; no verdict depends on it
 KEYS = ("OPENAI", "ANTHROPIC", "GEMINI", "GOOGLE", "OLLAMA", "BRUNO_LLM")
 
 
@@ -56,3 +59,56 @@ def leap():
             return runner.run(coroutine)
 
     return run
+
+
+@pytest.fixture
+def until():
+    """Wait for what another thread or task does."""
+
+    async def until(condition):
+        give_up = time.monotonic() + PATIENCE
+        while not condition():
+            assert time.monotonic() < give_up
+            await asyncio.sleep(0.001)
+
+    return until
+
+
+@pytest.fixture
+def at_once():
+    """Let the loop do what is due, and then wait for another thread while the loop stands still."""
+
+    async def at_once(condition):
+        for _ in range(50):
+            await asyncio.sleep(0)
+        give_up = time.monotonic() + PATIENCE
+        while not condition():
+            assert time.monotonic() < give_up
+            time.sleep(0.001)  # noqa: ASYNC251 - no timer of ours may help
+
+    return at_once
+
+
+@pytest.fixture
+def jump(until):
+    """Let the running loop's clock jump, each time that the next one of some conditions holds.
+
+    So a limit that a test wants to be reached may be longer than anything that a busy machine delays.
+    """
+
+    @asynccontextmanager
+    async def jump(seconds, *conditions):
+        async def watch():
+            loop = asyncio.get_running_loop()
+            for condition in conditions:
+                await until(condition)
+                loop.time = lambda now=loop.time: now() + seconds
+
+        watching = asyncio.create_task(watch())
+        try:
+            yield
+        finally:
+            watching.cancel()
+            await asyncio.wait([watching])
+
+    return jump

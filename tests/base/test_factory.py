@@ -12,6 +12,7 @@ from bruno_llm_base import (
     AuthenticationError,
     Breaker,
     ConfigurationError,
+    EmbeddingFactory,
     FallbackLLM,
     LLMFactory,
     ProviderNotFoundError,
@@ -217,6 +218,48 @@ def test_generic_variables_of_another_provider_do_not_count(monkeypatch):
     monkeypatch.setenv("BRUNO_LLM_PROVIDER", "ollama")
     monkeypatch.setenv("BRUNO_LLM_MODEL", "llama3.2")
     assert LLMFactory.from_env("openai").model == OpenAIProvider.default_model
+
+
+def test_variables_are_read_without_the_quotes_of_a_file(monkeypatch):
+    monkeypatch.setenv("BRUNO_LLM_PROVIDER", '"ollama"')
+    monkeypatch.setenv("BRUNO_LLM_MODEL", " 'mistral'\n")
+    monkeypatch.setenv("BRUNO_LLM_TEMPERATURE", '"0.5"')
+    monkeypatch.setenv("BRUNO_LLM_BASE_URL", '""')
+    monkeypatch.setenv("BRUNO_LLM_SYSTEM_PROMPT", '"Yes" or "no"')
+    llm = LLMFactory.from_env()
+    assert (llm.name, llm.model) == ("ollama", "mistral")
+    assert llm.get_system_prompt() == '"Yes" or "no"'
+
+
+@pytest.mark.parametrize(
+    ("misspelt", "meant"),
+    [
+        ("MODLE", "BRUNO_LLM_MODEL"),
+        ("MAX_TOKEN", "BRUNO_LLM_MAX_TOKENS"),
+        ("OLLAMA_MODLE", "BRUNO_LLM_OLLAMA_MODEL"),
+        ("OLLAMA_NUM_CTX", "BRUNO_LLM_ may precede OLLAMA_API_KEY"),
+        ("OPENAI_TEMPRATURE", "BRUNO_LLM_OPENAI_TEMPERATURE"),
+        ("OLAMA_MODEL", "BRUNO_LLM_OLLAMA_MODEL"),
+        ("EMBEDING_MODEL", "BRUNO_LLM_EMBEDDING_MODEL"),
+        ("OLLAMA_EMBEDING_MODEL", "BRUNO_LLM_OLLAMA_EMBEDDING_MODEL"),
+    ],
+)
+@pytest.mark.parametrize("factory", [LLMFactory, EmbeddingFactory])
+def test_a_misspelt_variable_is_refused(monkeypatch, factory, misspelt, meant):
+    monkeypatch.setenv(f"BRUNO_LLM_{misspelt}", "canary")
+    with pytest.raises(ConfigurationError, match=meant) as caught:
+        factory.from_env("ollama")
+    assert f"BRUNO_LLM_{misspelt} is set" in str(caught.value)
+    assert "canary" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "variable",
+    ["GROQ_MODEL", "XAI_API_KEY", "MY_OWN_BASE_URL", "OLLAMA_FARM_MODEL", "LOG_LEVEL", "HOME"],
+)
+def test_a_variable_of_other_parts_is_left_alone(monkeypatch, variable):
+    monkeypatch.setenv(f"BRUNO_LLM_{variable}", "x")
+    assert LLMFactory.from_env("ollama").name == "ollama"
 
 
 def test_an_environment_that_names_nothing():

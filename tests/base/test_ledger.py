@@ -1,5 +1,6 @@
 """The file: what survives, who may use it at once, and what happens when it cannot be used."""
 
+import asyncio
 import json
 import logging
 import os
@@ -11,27 +12,31 @@ import subprocess
 import sys
 import threading
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
 from bruno_llm_base.cost.budget import Budget
+from bruno_llm_base.cost.budget import hold as hold_of
 from bruno_llm_base.cost.database import _share
-from bruno_llm_base.cost.sign import Sign, is_gone
 from bruno_llm_base.cost.tracker import CostTracker
 from bruno_llm_base.exceptions import BudgetExceededError, ConfigurationError
 from bruno_llm_base.types import Usage
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 PRELUDE = """
-import os, sys
+import asyncio, os, sys
 from decimal import Decimal
-from bruno_llm_base.cost.budget import Budget
+from bruno_llm_base.cost.budget import Budget, hold as hold_of
 from bruno_llm_base.cost.tracker import CostTracker
 from bruno_llm_base.exceptions import BudgetExceededError
-def ignore(*_): pass
+def hold(budget, needed):
+    names = ("p", "m", "", "")
+    claims = [(budget, budget.claim(names))]
+    return asyncio.run(hold_of(claims, names, Decimal(needed), lambda *_, **__: None))
 def spend(tracker, cost, hold=None):
-    tracker.enter("p", "m", tracker.labels(), USAGE, Decimal(cost), estimated=False, hold=hold)
+    tracker.enter(("p", "m", "", ""), USAGE, Decimal(cost), estimated=False, hold=hold)
+    tracker.ledger.write()
 from bruno_llm_base.types import Usage
 USAGE = Usage(input_tokens=1, output_tokens=1)
 if sys.argv[2:]:
@@ -75,12 +80,17 @@ def outputs(path, code, number):
     return [outcome(process) for process in processes]
 
 
-def ignore(*_):
-    pass
+NAMES = ("p", "m", "", "")
+
+
+def hold(budget, needed):
+    claims = [(budget, budget.claim(NAMES))]
+    return asyncio.run(hold_of(claims, NAMES, Decimal(needed), lambda *_, **__: None))
 
 
 def spend(tracker, cost, hold=None):
-    tracker.enter("p", "m", tracker.labels(), Usage(), Decimal(cost), estimated=False, hold=hold)
+    tracker.enter(NAMES, Usage(), Decimal(cost), estimated=False, hold=hold)
+    tracker.ledger.write()
 
 
 def budget_of(tracker, limit, **settings):
@@ -100,14 +110,14 @@ def test_what_was_recorded_is_there_after_a_restart(tmp_path):
 
 def test_a_file_grows_with_what_is_told_apart_and_not_with_the_requests(tmp_path):
     tracker = CostTracker(tmp_path / "costs.db", clock=noon)
-    for _ in range(50):
+    sizes = set()
+    for number in range(500):
         tracker.record(provider="p", model="m", cost=Decimal("0.1"), tag="one")
-    tracker.close()
-    with sqlite3.connect(tracker.path) as connection:
-        assert connection.execute("SELECT count(*) FROM entries").fetchone() == (1,)
-        assert connection.execute("SELECT count(*) FROM days").fetchone() == (1,)
-        assert connection.execute("SELECT count(*) FROM held").fetchone() == (0,)
-    connection.close()
+        if number in (0, 499):
+            tracker.close()
+            sizes.add(tracker.path.stat().st_size)
+    assert len(sizes) == 1
+    assert [row.requests for row in tracker.totals(["day", "tag"])] == [500]
 
 
 def test_a_relative_path_means_the_folder_of_that_moment(tmp_path, monkeypatch):
@@ -136,14 +146,18 @@ def test_closing_twice_is_closing_once_and_a_closed_tracker_opens_again(tmp_path
     assert tracker.total().requests == 2
 
 
-def test_a_killed_process_loses_nothing_it_recorded_and_holds_nothing(tmp_path):
+def later(minutes):
+    return lambda: datetime.now(UTC) + timedelta(minutes=minutes)
+
+
+def test_a_killed_process_loses_nothing_it_recorded_and_soon_holds_nothing(tmp_path):
     path = tmp_path / "costs.db"
     code = """
 budget = Budget(10)
 budget.of(tracker)
-hold = budget.hold(Decimal(1), ignore)
-budget.hold(Decimal(5), ignore)
-spend(tracker, "0.75", hold)
+held = hold(budget, 1)
+hold(budget, 5)
+spend(tracker, "0.75", held)
 print("ready", flush=True)
 sys.stdin.read()
 """
@@ -155,57 +169,50 @@ sys.stdin.read()
     process.communicate(timeout=60)
     assert process.returncode == -signal.SIGKILL
     assert budget.spent() == Decimal("0.75")
-    assert budget.left() == Decimal("9.25")
+    assert budget_of(CostTracker(path, clock=later(minutes=3)), 10).left() == Decimal("9.25")
+    assert not set(tmp_path.iterdir()) - set(tmp_path.glob("costs.db-[ws][ah][lm]")) - {path}
 
 
-def test_what_a_killed_process_held_is_free_before_anybody_reaps_it(tmp_path):
+def test_what_a_dead_process_held_is_forgotten_a_day_later(tmp_path):
     path = tmp_path / "costs.db"
     code = """
 budget = Budget(10)
 budget.of(tracker)
-budget.hold(Decimal(8), ignore)
-os.kill(os.getpid(), 9)
-"""
-    process = start(path, code)
-    process.stdout.read()  # it has ended, and is a zombie until somebody waits for it
-    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-    assert budget_of(CostTracker(path), 10).left() == 10
-    process.communicate(timeout=60)
-
-
-# Who is gone
-
-
-def test_a_sign_of_life_is_there_until_it_is_removed(tmp_path):
-    path = tmp_path / "sign"
-    sign = Sign(path)
-    assert not is_gone(path)
-    sign.remove()
-    assert not path.exists()
-    assert is_gone(path)
-
-
-def test_the_sign_of_a_process_that_was_killed_is_cleared_away(tmp_path):
-    path = tmp_path / "costs.db"
-    code = """
-budget = Budget(10)
-budget.of(tracker)
-budget.hold(Decimal(8), ignore)
+hold(budget, 8)
 os.kill(os.getpid(), 9)
 """
     start(path, code).communicate(timeout=60)
-    (sign,) = set(tmp_path.glob("costs.db-*")) - set(tmp_path.glob("costs.db-[ws][ah][lm]"))
-    assert budget_of(CostTracker(path), 10).left() == 10
-    assert not sign.exists()
+    tomorrow = budget_of(CostTracker(path, clock=later(minutes=2000)), 10)
+    hold(tomorrow, 10)
+    # Even for a clock that has not gone on it is no longer there.
+    assert budget_of(CostTracker(path), 20).left() == 10
+
+
+def test_a_living_process_holds_on_however_long_it_takes(tmp_path, monkeypatch):
+    monkeypatch.setattr("bruno_llm_base.cost.worker.BEAT", 0.01)
+    now, beats = NOON, []
+
+    def clock():
+        beats.append(now)
+        return now
+
+    path = tmp_path / "costs.db"
+    budget = budget_of(CostTracker(path, clock=clock), 10)
+    hold(budget, 4)
+    now += timedelta(hours=5)
+    beats.clear()
+    while len(beats) < 2:  # it goes on by itself
+        time.sleep(0.01)
+    assert budget_of(CostTracker(path, clock=lambda: now), 10).left() == 6
 
 
 def test_a_tracker_that_is_closed_or_ends_leaves_only_its_file(tmp_path):
     path = tmp_path / "costs.db"
     budget = budget_of(CostTracker(path), 10)
-    spend(budget.tracker, 1, budget.hold(Decimal(2), ignore))
+    spend(budget.tracker, 1, hold(budget, 2))
     budget.tracker.close()
     assert list(tmp_path.iterdir()) == [path]
-    output(path, "budget = Budget(9); budget.of(tracker); budget.hold(Decimal(1), ignore)")
+    output(path, "budget = Budget(9); budget.of(tracker); hold(budget, 1)")
     assert list(tmp_path.iterdir()) == [path]
     assert budget.left() == 9
 
@@ -215,7 +222,7 @@ def test_a_link_to_a_file_is_the_file(tmp_path):
     one = budget_of(CostTracker(path), 10)
     link.symlink_to(path)
     other = budget_of(CostTracker(link), 10)
-    one.hold(Decimal(4), ignore)
+    hold(one, 4)
     assert other.left() == 6
     one.of(other.tracker)
 
@@ -232,13 +239,13 @@ budget.of(tracker)
 spent, refused = Decimal(0), 0
 for _ in range(60):
     try:
-        hold = budget.hold(Decimal("0.01"), ignore)
+        held = hold(budget, "0.01")
     except BudgetExceededError:
         refused += 1
         continue
     assert budget.spent() <= 1
     cost = Decimal(random.randrange(1, 11)) / 1000
-    spend(tracker, cost, hold)
+    spend(tracker, cost, held)
     spent += cost
     assert budget.spent() <= 1
 print(spent, refused)
@@ -276,11 +283,12 @@ def test_a_file_that_two_make_ready_at_once_is_tried_again():
 
 def test_two_trackers_on_one_file_hold_together(tmp_path):
     one, other = (budget_of(CostTracker(tmp_path / "costs.db"), 1) for _ in range(2))
-    hold = one.hold(Decimal("0.6"), ignore)
+    held = hold(one, "0.6")
     with pytest.raises(BudgetExceededError):
-        other.hold(Decimal("0.6"), ignore)
-    one.tracker.ledger.note(hold)
-    other.hold(Decimal("0.6"), ignore)
+        hold(other, "0.6")
+    one.tracker.ledger.note(held)
+    one.tracker.ledger.write()
+    hold(other, "0.6")
     assert one.left() == Decimal("0.4")
 
 
@@ -292,17 +300,17 @@ def test_a_forked_process_records_into_the_same_file_and_holds_for_itself(tmp_pa
     code = """
 budget = Budget(10)
 budget.of(tracker)
-hold = budget.hold(Decimal(4), ignore)
+held = hold(budget, 4)
 children = []
 for _ in range(3):
     child = os.fork()
     if not child:
         try:
             before = budget.left()
-            tracker.ledger.note(hold)  # it is the parent's
+            tracker.ledger.note(held)  # it is the parent's
             assert budget.left() <= before
             for _ in range(20):
-                spend(tracker, "0.01", budget.hold(Decimal("0.02"), ignore))
+                spend(tracker, "0.01", hold(budget, "0.02"))
             code = 0
         except BaseException:
             import traceback
@@ -316,7 +324,7 @@ assert budget.left() == Decimal("5.37")
 other = Budget(10)
 other.of(CostTracker(tracker.path))
 assert other.left() == Decimal("5.37")
-spend(tracker, "0.01", hold)
+spend(tracker, "0.01", held)
 print(tracker.total().cost, budget.left())
 """
     assert output(path, code).split() == ["0.64", "9.36"]
@@ -327,7 +335,7 @@ def test_a_forked_process_starts_an_empty_memory(tmp_path):
 tracker = CostTracker()
 budget = Budget(10)
 budget.of(tracker)
-budget.hold(Decimal(4), ignore)
+hold(budget, 4)
 spend(tracker, 1)
 child = os.fork()
 if not child:
@@ -394,23 +402,23 @@ def test_what_is_no_path_is_refused(path):
 def test_a_record_that_cannot_be_written_is_kept_and_counts(tmp_path, caplog):
     tracker = CostTracker(tmp_path / "costs.db", clock=noon)
     budget = budget_of(tracker, 1)
-    hold = budget.hold(Decimal("0.5"), ignore)
+    held = hold(budget, "0.5")
     aside = tmp_path / "aside.db"
     shutil.move(tracker.path, aside)
     with caplog.at_level(logging.ERROR, "bruno_llm"):
-        spend(tracker, "0.3", hold)
+        spend(tracker, "0.3", held)
         spend(tracker, "0.1")
     assert [record.levelname for record in caplog.records] == ["ERROR", "ERROR"]
     assert "costs.db" in caplog.text
     with pytest.raises(ConfigurationError, match="cannot be used"):
-        budget.hold(Decimal("0.1"), ignore)
+        hold(budget, "0.1")
     with pytest.raises(ConfigurationError, match="cannot be used"):
         tracker.total()
     shutil.move(aside, tracker.path)
     assert budget.left() == Decimal("0.6")
     assert tracker.total().requests == 2
     with pytest.raises(BudgetExceededError):
-        budget.hold(Decimal("0.7"), ignore)
+        hold(budget, "0.7")
 
 
 def test_a_deleted_file_is_not_written_for_nobody(tmp_path, caplog):
@@ -450,7 +458,7 @@ def test_a_full_disk_loses_nothing(tmp_path, caplog):
         tracker.record(provider="p", model="m", cost=Decimal(1), tag=f"{number}" * 9000)
     assert "full" in caplog.text
     with pytest.raises(ConfigurationError, match="full"):
-        budget_of(tracker, 10).hold(Decimal(1), ignore)
+        hold(budget_of(tracker, 10), 1)
     connection.execute("PRAGMA max_page_count = 1000000")
     assert tracker.total().cost == 3
     assert budget_of(tracker, 10).left() == 7
@@ -482,7 +490,7 @@ def test_a_hold_that_could_not_be_written_holds_nothing(tmp_path, monkeypatch):
     lock = sqlite3.connect(budget.tracker.path, isolation_level=None)
     lock.execute("BEGIN IMMEDIATE")
     with pytest.raises(ConfigurationError):
-        budget.hold(Decimal("0.6"), ignore)
+        hold(budget, "0.6")
     lock.execute("ROLLBACK")
     lock.close()
     assert budget.left() == 1
@@ -498,10 +506,10 @@ def test_a_hold_that_was_rolled_back_holds_nothing():
 
     connection.set_authorizer(refuse)
     with pytest.raises(ConfigurationError, match="not authorized"):
-        budget.hold(Decimal("0.6"), ignore)
+        hold(budget, "0.6")
     connection.set_authorizer(None)
     assert budget.left() == 1
-    budget.hold(Decimal("0.6"), ignore)
+    hold(budget, "0.6")
     assert budget.left() == Decimal("0.4")
 
 
@@ -527,9 +535,9 @@ def test_a_finalizer_in_the_middle_of_our_own_work_loses_nothing(tmp_path):
     connection.set_trace_callback(interrupt)
     spend(tracker, "0.1")
     connection.set_trace_callback(None)
-    assert not ledger._notes
+    ledger.close()
     with sqlite3.connect(tracker.path) as other:
-        assert other.execute("SELECT sum(cost) FROM days").fetchone() == (3 * 10**11,)
+        assert other.execute("SELECT sum(cost) FROM entries").fetchone() == (3 * 10**11,)
     other.close()
 
 
@@ -539,7 +547,6 @@ def test_what_interrupts_a_ledger_may_tell_it_something_but_not_ask():
         spend(tracker, "0.1")
         with pytest.raises(RuntimeError, match="interrupted"):
             tracker.total()
-    assert not tracker.ledger._notes
     assert tracker.total().cost == Decimal("0.1")
 
 

@@ -4,7 +4,6 @@ import asyncio
 import json
 import pickle
 
-import openai
 import pytest
 from bruno_core.models import Message
 from bruno_llm_base import ConfigurationError, InvalidRequestError, Retry, Timeouts
@@ -32,7 +31,7 @@ CANARY = "sk-canary-42"
         ({"base_url": "http://[::1"}, "base_url is"),
         ({"base_url": "http://a:b:c"}, "base_url is"),
         ({"base_url": "http://a b"}, "base_url is"),
-        ({"base_url": "http://ab\n"}, "base_url is"),
+        ({"base_url": "http://a\nb"}, "base_url is"),
         ({"options": {"x": object()}}, "the option 'x' is no JSON, but a object"),
         ({"options": {"x": "\ud800"}}, "the option 'x' is no JSON, but a str"),
         ({"options": {"stream": True}}, "'stream' is no option"),
@@ -200,14 +199,6 @@ async def test_a_login_in_the_address_is_refused_where_it_cannot_be_sent():
         await llm.generate("hi")
     with pytest.raises(ConfigurationError, match="a login or a client cannot be pickled"):
         pickle.dumps(llm)
-
-
-async def test_a_synchronous_client_is_refused():
-    with openai.OpenAI(api_key="k") as client:
-        llm = OpenAIProvider(client=client)
-        assert llm.get_model_info()["base_url"] == "https://api.openai.com/v1/"
-        with pytest.raises(ConfigurationError, match="client is a OpenAI: give an asynchronous"):
-            await llm.generate("hi")
 
 
 def test_a_calls_option_overrules_the_providers_in_any_spelling():

@@ -322,7 +322,7 @@ def test_a_loop_that_ends_says_nothing_though_closing_takes_a_while(recut):
 
 
 @pytest.mark.parametrize("recut", [words, sentences])
-async def test_leaving_early_closes_the_connection(recut):
+async def test_leaving_early_closes_the_connection(recut, at_once):
     with FakeOpenAI() as server:
         server.say(FakeAnswer(text="A word. And " * 20_000))
         async with OpenAIProvider(**server.connection()) as llm:
@@ -330,6 +330,6 @@ async def test_leaving_early_closes_the_connection(recut):
             try:
                 async for _ in recut(aiter(llm.stream("hi"))):
                     break
-                assert await asyncio.to_thread(server.received[0].left.wait, 1)
+                await at_once(server.received[0].left.is_set)
             finally:
                 gc.enable()

@@ -42,7 +42,7 @@ async def test_three_ways_to_read(llm):
 async def test_asyncio_takes_it_for_a_coroutine(llm):
     task = asyncio.create_task(llm.stream("hi"))
     gathered = asyncio.gather(llm.stream("hi"), llm.stream("hi"))
-    timed = asyncio.wait_for(llm.stream("hi"), 5)
+    timed = asyncio.wait_for(llm.stream("hi"), 120)
     for stream in (await task, *(await gathered), await timed):
         assert isinstance(stream, TextStream)
         assert "".join([piece async for piece in stream]) == TEXT
@@ -132,26 +132,26 @@ async def _enter(stream):
 
 
 @pytest.mark.parametrize("leave", [_break, _raise, _close, _forget, _enter])
-async def test_however_it_is_left_the_server_sees_it(llm, server, leave):
+async def test_however_it_is_left_the_server_sees_it(llm, server, leave, at_once):
     server.say(LONG)
     with contextlib.suppress(LookupError):
         await leave(llm.stream("hi"))
-    assert await asyncio.to_thread(server.received[0].left.wait, 1)
+    await at_once(server.received[0].left.is_set)
 
 
-async def test_leaving_a_second_attempt_closes_it_too(server):
+async def test_leaving_a_second_attempt_closes_it_too(server, at_once):
     server.say(FakeError(kind="overloaded"), LONG)
     async with OpenAIProvider(**server.connection(), retry=Retry(wait_initial=0)) as llm:
         gc.disable()
         try:
             async for _ in llm.stream("hi"):
                 break
-            assert await asyncio.to_thread(server.received[1].left.wait, 1)
+            await at_once(server.received[1].left.is_set)
         finally:
             gc.enable()
 
 
-async def test_cancelling_the_reader_closes_the_connection(llm, server):
+async def test_cancelling_the_reader_closes_the_connection(llm, server, at_once):
     server.say(Fault(after=2, then="stall"))
     stream = await llm.stream("hi")
     task = asyncio.create_task(_linger(stream))
@@ -161,7 +161,7 @@ async def test_cancelling_the_reader_closes_the_connection(llm, server):
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert await asyncio.to_thread(server.received[0].left.wait, 1)
+    await at_once(server.received[0].left.is_set)
 
 
 async def test_throwing_into_a_pending_open_closes_it(llm, server):

@@ -1,10 +1,8 @@
 """Context windows on the path of a request: every provider, over a socket."""
 
-import asyncio
 import gc
 import json
 import logging
-import time
 import weakref
 from contextlib import suppress
 
@@ -108,7 +106,7 @@ async def is_shortened(llm):
 
 
 @pytest.mark.parametrize("use", [never_reads, is_refused, is_shortened])
-async def test_a_dropped_provider_is_gone_without_the_garbage_collector(kind, server, use):
+async def test_a_dropped_provider_is_gone_without_the_garbage_collector(kind, server, use, until):
     async with kind(**server.connection()) as llm:
         await llm.generate("hi")  # what the SDK leaves behind at its first use is its own
     gc.collect()
@@ -121,10 +119,7 @@ async def test_a_dropped_provider_is_gone_without_the_garbage_collector(kind, se
         await llm.aclose()
         last = weakref.ref(llm)
         del llm
-        give_up = time.monotonic() + 1  # the thread that counted lets go a moment later
-        while last() is not None and time.monotonic() < give_up:  # noqa: ASYNC110 - see above
-            await asyncio.sleep(0.001)
-        assert last() is None
+        await until(lambda: last() is None)  # the thread that counted lets go a moment later
     finally:
         gc.enable()
 

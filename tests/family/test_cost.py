@@ -253,13 +253,15 @@ async def test_a_stream_that_is_left_costs_what_it_said(kind, server):
     assert left.usage.output_tokens == total.output_tokens
 
 
-async def test_a_cancelled_call_is_booked_by_its_input(kind, server):
+async def test_a_cancelled_call_is_booked_by_its_input(kind, server, until):
     costs = tracker()
     server.say(Fault(then="stall"))
     async with kind(**server.connection(), cost=costs) as llm:
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.3):
-                await llm.generate("hi", max_tokens=99)
+        task = asyncio.create_task(llm.generate("hi", max_tokens=99))
+        await until(lambda: server.bodies)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
     total = costs.total()
     assert (total.requests, total.estimated, total.output_tokens) == (1, 1, 0)
     assert total.input_tokens > 0
@@ -317,6 +319,50 @@ async def test_a_hundred_calls_at_once_never_overspend(server, kind):
         assert answered
     assert max(most_spent) <= 2000
     assert costs.total().requests == answered
+
+
+def own_tracker(kind, **keywords):
+    """Return a tracker to which even a free model has a price."""
+    return CostTracker(prices={kind.default_model: PRICE}, **keywords)
+
+
+async def test_what_one_user_spends_does_not_stop_another(kind, server):
+    """With calls and streams, at the same time."""
+    costs, budget = own_tracker(kind), Budget(1000, by="user")
+    server.say(SHORT, times=400)
+    costs.record(provider=kind.name, model="m", cost=Decimal(995), user="ann")
+    refused = []
+
+    async def ask(user, number):
+        with costs.label(user=user):
+            try:
+                await (read(llm.stream("hi")) if number % 2 else llm.generate("hi"))
+            except BudgetExceededError as error:
+                refused.append(error)
+
+    async with kind(
+        kind.default_model, **server.connection(), cost=costs, budget=budget, max_tokens=2
+    ) as llm:
+        for number in range(4):
+            await asyncio.gather(ask("ann", number), ask("ben", number))
+    assert [error.account for error in refused] == ["user 'ann'"] * 4
+    assert all("for user 'ann'" in str(error) for error in refused)
+    assert len(server.bodies) == 4
+    assert (budget.spent("ann"), budget.spent("ben")) == (995, 28)
+    assert {row.user: row.cost for row in costs.report(by="user").rows} == {"ann": 995, "ben": 28}
+
+
+async def test_a_provider_keeps_to_each_of_several_budgets(kind, server):
+    costs = own_tracker(kind)
+    budgets = [Budget(100_000), Budget(10, of={"tag": "small"})]
+    server.say(SHORT, times=9)
+    async with kind(
+        kind.default_model, **server.connection(), cost=costs, budget=budgets, max_tokens=2
+    ) as llm:
+        await llm.generate("hi")
+        with costs.label(tag="small"), pytest.raises(BudgetExceededError, match="tag 'small'"):
+            await llm.generate("hi")
+    assert [budget.spent() for budget in budgets] == [7, 0]
 
 
 async def ask_on(llm):
@@ -415,18 +461,21 @@ async def test_when_every_budget_is_spent_that_is_said():
     assert isinstance(caught.value.errors[0], BudgetExceededError)
 
 
-async def test_a_timeout_gives_its_reservation_back():
+async def test_a_timeout_gives_its_reservation_back(jump):
     with FakeOpenAI() as server:
         server.say(Fault(then="stall"), SHORT)
         budget = Budget(2000)
-        async with OpenAIProvider(
-            **server.connection(),
-            cost=tracker(),
-            budget=budget,
-            max_tokens=2,
-            retry=Retry(attempts=1),
-            timeouts=Timeouts(total=0.1),
-        ) as llm:
+        async with (
+            OpenAIProvider(
+                **server.connection(),
+                cost=tracker(),
+                budget=budget,
+                max_tokens=2,
+                retry=Retry(attempts=1),
+                timeouts=Timeouts(total=100),
+            ) as llm,
+            jump(100, lambda: server.bodies),
+        ):
             with pytest.raises(LLMTimeoutError):
                 await llm.generate("hi")
         assert budget.left() == 2000 - budget.spent()

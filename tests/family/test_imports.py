@@ -18,7 +18,7 @@ SDKS = {
     "genai_prices",
 }
 LATE = {"typer", "tomllib", "urllib.request", "http.client", "tiktoken", "bpe_openai"}
-MODULES = {"base": 53, "openai": 61, "claude": 59, "gemini": 61, "ollama": 60}
+MODULES = {"base": 55, "openai": 63, "claude": 61, "gemini": 63, "ollama": 62}
 """The most that importing a package may load, beside what it cannot do without."""
 
 
@@ -98,8 +98,19 @@ COLD = """
 import asyncio, json, sys
 from bruno_llm_base import LLMFactory, Timeouts
 
+class Slow:  # to load an SDK takes an hour
+    loop = None
+
+    def find_spec(self, name, *rest):
+        if self.loop and name in ("openai", "anthropic", "google.genai", "httpx", "aiohttp"):
+            self.loop.time = lambda now=self.loop.time: now() + 3600
+            print(name)
+
+sys.meta_path.insert(0, Slow())
+
 async def main(name, **connection):
-    limits = Timeouts(first_token=0.4, total=0.4)  # less than it takes to load the SDK
+    limits = Timeouts(first_token=60, total=60)
+    Slow.loop = asyncio.get_running_loop()
     async with LLMFactory.create(name, **connection, timeouts=limits, max_retries=0) as llm:
         print(json.dumps(await llm.generate("hello")))
 
@@ -114,4 +125,6 @@ def test_loading_the_sdk_is_no_part_of_any_time_limit(name, server):
         text=True,
         check=True,
     )
-    assert json.loads(done.stdout) == "Hello from the fake server."
+    *loaded, answer = done.stdout.splitlines()
+    assert loaded
+    assert json.loads(answer) == "Hello from the fake server."

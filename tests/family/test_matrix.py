@@ -3,12 +3,11 @@
 The table is the promise, and all four keep it alike. Where one cannot, the table says so.
 """
 
-import asyncio
 import json
 import socket
-import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import get_args
 
 import pytest
@@ -44,7 +43,7 @@ def limiter():
 
 
 async def check_that_all_permits_are_back(keywords):
-    permit = await asyncio.wait_for(keywords["rate_limit"].acquire(0), 0.05)
+    permit = await keywords["rate_limit"].acquire(0)
     permit.cancel()
 
 
@@ -132,11 +131,11 @@ Wrong, TooLong, NoModel = InvalidRequestError, ContextLengthExceededError, Model
 Busy, Down = RateLimitError, ServiceUnavailableError
 Unread, Broken = InvalidResponseError, StreamError
 
-CONNECT, FIRST = Timeouts(connect=0.04), Timeouts(first_token=0.04)
-NEXT, TOTAL = Timeouts(first_token=0.1, between_tokens=0.04), Timeouts(total=0.1)
-no_way_in = "no connection within 0.04 s"
-no_first, not_even = "no first token within 0.04 s", "no first token within 0.1 s"
-no_next, no_end = "no further token within 0.04 s", "no complete answer within 0.1 s"
+# What a server is late for may take any time: the checks let the clock jump.
+CONNECT, FIRST = Timeouts(connect=0.04), Timeouts(first_token=30)
+NEXT, TOTAL = Timeouts(first_token=30, between_tokens=20), Timeouts(total=30)
+no_way_in, no_first = "no connection within 0.04 s", "no first token within 30 s"
+no_next, no_end = "no further token within 20 s", "no complete answer within 30 s"
 
 # fmt: off
 TABLE = {
@@ -217,9 +216,9 @@ TABLE = {
 
     # Nothing comes, or not all of it, and in time; pings are nothing
     "a late first event": Row(
-        Fault(before_first_event=9),                        late(no_first),    late(no_first), FIRST),
+        Fault(before_first_event=999),                        late(no_first),    late(no_first), FIRST),
     "a late first event, and pings": Row(
-        Fault(before_first_event=9, pings=0.01),            late(no_first),    late(no_first), FIRST),
+        Fault(before_first_event=999, pings=0.01),            late(no_first),    late(no_first), FIRST),
     "silence before the header": Row(
         Fault(then="stall"),                                late(no_first),    late(no_first), FIRST),
     "silence before the first text": Row(
@@ -228,12 +227,12 @@ TABLE = {
         Fault(ANSWER, after=BEGUN, then="stall",
               pings=0.01),                                  late(no_first),    late(no_first), FIRST),
     "silence after some text": Row(
-        Fault(ANSWER, after=SPOKEN, then="stall"),          late(not_even),    late(no_next, 1, "one two"), NEXT),
+        Fault(ANSWER, after=SPOKEN, then="stall"),          late(no_first),    late(no_next, 1, "one two"), NEXT),
     "pings after some text": Row(
         Fault(ANSWER, after=SPOKEN, then="stall",
-              pings=0.01),                                  late(not_even),    late(no_next, 1, "one two"), NEXT),
+              pings=0.01),                                  late(no_first),    late(no_next, 1, "one two"), NEXT),
     "nothing in the time for all of it": Row(
-        Fault(before_first_event=9),                        late(no_end),      late(no_end), TOTAL),
+        Fault(before_first_event=999),                        late(no_end),      late(no_end), TOTAL),
     "a stream of words that takes too long": Row(
         Fault(LONG, between_events=0.01),                   answers(1, LONG),  late(no_end, 1, None), TOTAL),
 
@@ -243,9 +242,9 @@ TABLE = {
     "word by word": Row(
         Fault(UNICODE, between_events=0.01),                answers(1, UNICODE), answers(1, UNICODE)),
     "a late header, and in time": Row(
-        Fault(ANSWER, before_header=0.02),                  answers(),         answers(), Timeouts(first_token=1)),
+        Fault(ANSWER, before_header=0.02),                  answers(),         answers(), FIRST),
     "pings, and in time": Row(
-        Fault(ANSWER, before_first_event=0.03, pings=0.01), answers(),         answers(), Timeouts(first_token=1)),
+        Fault(ANSWER, before_first_event=0.03, pings=0.01), answers(),         answers(), FIRST),
 
     # It passes
     "overloaded, once": Row(
@@ -281,12 +280,12 @@ TABLE = {
 
 # An error in the body, after a status of 200: before the first text, or instead of a whole answer, it
 # is what its status would have made of it; afterwards it is so once, with the text. Ollama's errors
-# are one sentence, and of these we know two; the rest is the server's failure.
+# are one sentence; where that does not tell, it is the server's failure.
 IN_BAND = {
-    "authentication":  (Auth, 1, Down),
+    "authentication":  (Auth, 1, Auth),
     "permission":      (Denied, 1, Down),
     "quota":           (Quota, 1, Quota),
-    "model_not_found": (NoModel, 1, Down),
+    "model_not_found": (NoModel, 1, NoModel),
     "context_length":  (TooLong, 1, TooLong),
     "invalid_request": (Wrong, 1, Down),
     "rate_limit":      (Busy, 3, Down),
@@ -365,24 +364,15 @@ def unanswered(*, refuses):
         yield port.getsockname()[1]
 
 
-async def until(condition):
-    """Wait for the server's thread, one second at most."""
-    give_up = time.monotonic() + 1
-    while not condition() and time.monotonic() < give_up:  # noqa: ASYNC110 - another thread's state
-        await asyncio.sleep(0.001)
-    assert condition()
-
-
-async def call(llm, *, streamed):
+async def call(llm, pieces, *, streamed):
     """Return the text that came, the error if one did, and the story of the attempts."""
-    pieces = []
     try:
         if not streamed:
             response = await llm.request("hi")
             return response.text, None, response.attempts
         stream = llm.stream("hi")
         async for piece in stream:
-            pieces.append(piece)  # noqa: PERF401 - what came before an error counts
+            pieces.append(piece)
         assert stream.response.text == "".join(pieces)
         return stream.response.text, None, stream.response.attempts
     except LLMError as error:
@@ -406,7 +396,7 @@ def check(expected, text, error, attempts):
 
 @pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
 @pytest.mark.parametrize("row", TABLE.values(), ids=TABLE)
-async def test_matrix(name, server, row, streamed):
+async def test_matrix(name, server, row, streamed, until, jump):
     if isinstance(row.script, Nobody):
         await check_without_a_server(name, server, row, streamed=streamed)
         return
@@ -417,8 +407,9 @@ async def test_matrix(name, server, row, streamed):
         script = row.script if isinstance(row.script, list) else [row.script] * expected.attempts
         for step in script[: expected.attempts]:
             server.say(step_for(server, step, streamed=streamed))
-        async with asyncio.timeout(5):
-            text, error, attempts = await call(llm, streamed=streamed)
+        pieces = []
+        async with jump(31, *lateness(server, script, expected, pieces)):
+            text, error, attempts = await call(llm, pieces, streamed=streamed)
         check(expected, text, error, attempts)
         assert len(server.bodies) == 1 + expected.attempts
 
@@ -429,8 +420,25 @@ async def test_matrix(name, server, row, streamed):
         assert await llm.generate("and now?") == FakeAnswer().text
         if expected.kept is not None:
             assert server.accepted_connections == opened + (not expected.kept)
-        assert server.open_connections == 1
+        await until(lambda: server.open_connections == 1)
     await until(lambda: server.open_connections == 0)
+
+
+def lateness(server, script, expected, pieces):
+    """Return for each attempt that will be late a condition that holds when there is no more to come.
+
+    The server has got the request, and we have read what it says.
+    """
+
+    in_the_end = expected.error is LLMTimeoutError
+    awaited = expected.text if in_the_end else ""
+
+    def silent(number):
+        heard = pieces if awaited is None else "".join(pieces) == awaited
+        return heard and len(server.bodies) == 2 + number
+
+    stalls = [isinstance(step, Fault) and step.then == "stall" for step in script]
+    return [partial(silent, n) for n in range(expected.attempts) if in_the_end or stalls[n]]
 
 
 async def check_without_a_server(name, server, row, *, streamed):
@@ -440,8 +448,8 @@ async def check_without_a_server(name, server, row, *, streamed):
             server.address, f"http://127.0.0.1:{port}"
         )
         keywords = connection | {"retry": RETRY, "timeouts": row.timeouts} | limiter()
-        async with LLMFactory.create(name, **keywords) as llm, asyncio.timeout(5):
-            text, error, attempts = await call(llm, streamed=streamed)
+        async with LLMFactory.create(name, **keywords) as llm:
+            text, error, attempts = await call(llm, [], streamed=streamed)
         check(row.outcome(name, streamed=streamed), text, error, attempts)
         await check_that_all_permits_are_back(keywords)
 
@@ -449,11 +457,9 @@ async def check_without_a_server(name, server, row, *, streamed):
 async def test_a_wait_beyond_the_deadline_is_told(name, server):
     server.say(FakeError(kind="rate_limit", headers={"retry-after": "3600"}))
     async with LLMFactory.create(name, **server.connection(), retry=RETRY) as llm:
-        began = time.monotonic()
         with pytest.raises(RateLimitError) as caught:
             await llm.generate("hi")
     assert caught.value.retry_after == caught.value.attempts[0].retry_after == 3600
-    assert time.monotonic() - began < 5
 
 
 async def test_a_redirect_takes_nothing_to_another_address(name, server):
@@ -463,7 +469,7 @@ async def test_a_redirect_takes_nothing_to_another_address(name, server):
         async with LLMFactory.create(name, **server.connection(), retry=RETRY) as llm:
             for code in (301, 302, 307, 308):
                 for streamed in (False, True):
-                    _, error, _ = await call(llm, streamed=streamed)
+                    _, error, _ = await call(llm, [], streamed=streamed)
                     assert type(error) is InvalidResponseError
                     assert f"the server redirects ({code})" in str(error)
         assert other.received == []

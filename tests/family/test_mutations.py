@@ -469,7 +469,7 @@ def test_any_bytes_on_a_socket_are_text_or_an_error_of_ours(kind, name, vendor, 
         server = await asyncio.start_server(socket, "127.0.0.1", 0)
         address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         return server, kind(
-            base_url=address, api_key="k", retry=Retry(attempts=1), timeouts=Timeouts(total=5)
+            base_url=address, api_key="k", retry=Retry(attempts=1), timeouts=Timeouts(total=300)
         )
 
     async def stop(server, llm):

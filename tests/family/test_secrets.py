@@ -493,7 +493,7 @@ def test_no_pickle_holds_a_key(kind, monkeypatch):
     assert not secrets_in(repr(pickle.dumps(FallbackLLM([kind()]))))
 
 
-async def test_a_timeout_of_ones_own_shows_none_either(kind, server, audience):
+async def test_a_timeout_of_ones_own_shows_none_either(kind, server, audience, jump):
     server.say(Fault(then="stall"), Fault(after=1, then="stall"))
     llm = build(kind, server, audience)
 
@@ -501,9 +501,12 @@ async def test_a_timeout_of_ones_own_shows_none_either(kind, server, audience):
         async for piece in llm.stream("hi"):
             audience.shown.append(piece)
 
-    for call in (llm.generate("hi"), read()):
+    for number, call in enumerate((llm.generate("hi"), read()), 1):
         with pytest.raises(TimeoutError) as caught:
-            async with asyncio.timeout(0.05):
+            async with (
+                jump(1000, lambda number=number: len(server.received) == number),
+                asyncio.timeout(1000),
+            ):
                 await call
         audience.shown.append("".join(traceback.format_exception(caught.value)))
     await llm.aclose()

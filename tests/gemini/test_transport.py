@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-import time
+from collections.abc import Awaitable, Callable
 
 import pytest
 from bruno_llm_base import LLMTimeoutError, Retry, StreamError, Timeouts
@@ -103,15 +103,15 @@ async def test_streams_at_once_never_mix() -> None:
     assert answers == [f"{name} " * 20 for name in names]
 
 
-async def test_the_server_sees_that_we_leave(server: FakeGemini) -> None:
+async def test_the_server_sees_that_we_leave(
+    server: FakeGemini, at_once: Callable[[Callable[[], bool]], Awaitable[None]]
+) -> None:
     async with GeminiProvider(**server.connection()) as llm:
         for _ in range(3):
             server.say(LONG)
             async for _ in llm.stream("x"):
                 break
-            began = time.monotonic()
-            assert await asyncio.to_thread(server.received[-1].left.wait, 2.0)
-            assert time.monotonic() - began < 0.1
+            await at_once(server.received[-1].left.is_set)
 
 
 async def test_reaching_the_server_has_a_limit() -> None:
@@ -128,10 +128,8 @@ async def test_reaching_the_server_has_a_limit() -> None:
             timeouts=Timeouts(connect=0.2),
             retry=Retry(attempts=1),
         )
-        began = time.monotonic()
         with pytest.raises(LLMTimeoutError, match="no connection"):
             await llm.generate("x")
-        assert time.monotonic() - began < 2
         await llm.aclose()
         for one in waiting:
             one.close()

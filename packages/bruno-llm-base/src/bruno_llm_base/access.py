@@ -5,12 +5,13 @@ import re
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from inspect import iscoroutinefunction
 from typing import Any
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from pydantic import SecretStr
 
-from bruno_llm_base.config import Basics, checked_key, checked_url, public_url
+from bruno_llm_base.config import Basics, checked_key, checked_url, public_url, unquoted
 from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.vendor import Vendor
 
@@ -19,6 +20,8 @@ __all__ = ["Access", "find_access"]
 _SECRET_HEADER = re.compile(r"auth|cookie|key|secret|token", re.IGNORECASE)
 _SHORTEST_SECRET = 8  # a stand-in such as "none" is a word of its own, and no secret
 _BLOT = "***"
+_PORTS = {"http": 80, "https": 443}
+_DOUBLED = re.compile(r"(/v\d\w*)\1+$")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +75,8 @@ def find_access(vendor: Vendor, settings: Basics, client: Any) -> Access:
     for name in ("api_key", "base_url"):
         if client is not None and getattr(settings, name) is not None:
             raise ConfigurationError(f"client= brings its own {name}: give one of the two")
+    if client is not None:
+        _check_client(vendor, client)
     client_address = str(getattr(client, "base_url", ""))
     base_url = None if client_address else _base_url(vendor, settings)
     key, source = (None, None) if client is not None else _key(vendor, settings)
@@ -124,18 +129,71 @@ def _forms(secrets: list[Any]) -> tuple[str, ...]:
     return tuple(sorted(forms, key=len, reverse=True))
 
 
+def _check_client(vendor: Vendor, client: Any) -> None:
+    """Raise if *client* is not what the vendor's requests can be sent with.
+
+    No SDK is imported to ask: an object of its classes shows by their modules.
+
+    Raises:
+        ConfigurationError: Says what to give.
+    """
+    if vendor.client_type is None:
+        return
+    package = vendor.client_type.rpartition(".")[0]
+    kinds = client.__class__.__mro__  # of what a proxy or a mock stands for
+    is_known = any(each.__module__.startswith(package) for each in kinds)
+    call = client
+    for name in vendor.client_call.split("."):
+        call = getattr(call, name, None)
+    if isinstance(client, type) or not is_known or not iscoroutinefunction(call):
+        what = (
+            f"the class {client.__name__}"
+            if isinstance(client, type)
+            else f"of the class {client.__class__.__name__}"
+        )
+        raise ConfigurationError(
+            f"client is {what}: give an asynchronous client, made by {vendor.client_type}(...) or a"
+            " variant of it"
+        )
+
+
 def _base_url(vendor: Vendor, settings: Basics) -> str | None:
+    """Return the address of a server of one's own; None for the vendor's, however it is spelled."""
     if settings.base_url is not None:
-        return checked_url("base_url", settings.base_url)
-    variable = vendor.base_url_env
-    value = os.environ.get(variable, "").strip() if variable else ""
-    return checked_url(str(variable), vendor.read_address(value)) if value else None
+        origin, value = "base_url", unquoted(settings.base_url)
+    else:
+        origin = str(vendor.base_url_env)
+        value = unquoted(os.environ.get(origin, ""))
+        if not value:
+            return None
+        value = vendor.read_address(value)
+    url = _without_endpoint(checked_url(origin, value), vendor.endpoints)
+    own = vendor.default_base_url
+    return None if _place(url) in (_place(own), _place(own)._replace(path="")) else url
+
+
+def _without_endpoint(url: str, endpoints: tuple[str, ...]) -> str:
+    """Return *url* without what requests add to it: an endpoint, or its version for a second time."""
+    shorter = url.rstrip("/")
+    longest_first = sorted(endpoints, key=len, reverse=True)
+    while tail := next((each for each in longest_first if shorter.endswith(each)), ""):
+        shorter = shorter.removesuffix(tail).rstrip("/")
+    shorter = _DOUBLED.sub(r"\1", shorter)
+    return url if shorter == url.rstrip("/") else shorter
+
+
+def _place(url: str) -> SplitResult:
+    """Return *url* in one spelling, for comparisons."""
+    parts = urlsplit(url.rstrip("/"))
+    host, port = parts.hostname or "", parts.port or _PORTS[parts.scheme]
+    login = parts.netloc.rpartition("@")[0]
+    return parts._replace(netloc=f"{login}@{host}:{port}")
 
 
 def _key(vendor: Vendor, settings: Basics) -> tuple[SecretStr | None, str | None]:
     if settings.api_key is not None:
         return checked_key("api_key", settings.api_key.get_secret_value()), "api_key"
     for variable in vendor.api_key_env:
-        if value := os.environ.get(variable, "").strip():
+        if value := unquoted(os.environ.get(variable, "")):
             return checked_key(variable, value), variable
     return None, None

@@ -27,6 +27,7 @@ __all__ = [
     "keywords_of",
     "public_url",
     "refuse",
+    "unquoted",
 ]
 
 _M = TypeVar("_M", bound=BaseModel)
@@ -204,13 +205,21 @@ def _without_secrets(url: str) -> str:
     return "no address"  # it may as well be a key, in the wrong place
 
 
+def unquoted(value: str) -> str:
+    """Return *value* without white space and quotes around it, as files of variables leave them."""
+    value = value.strip()
+    if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
+        value = value[1:-1].strip()
+    return value
+
+
 def checked_key(origin: str, key: str) -> SecretStr:
-    """Return *key*, which came from *origin*, without white space around it.
+    """Return *key*, which came from *origin*, without white space and quotes around it.
 
     Raises:
         ConfigurationError: No header can hold it; the message does not show it.
     """
-    key = key.strip()
+    key = unquoted(key)
     if not key or not key.isascii() or not key.isprintable():
         raise ConfigurationError(f"{origin} holds characters that no key has: copy it again")
     return SecretStr(key)

@@ -14,6 +14,7 @@ from bruno_llm_base.installed import (
     canonical,
     installed,
     kind_of,
+    known_names,
 )
 from bruno_llm_base.values import shown
 
@@ -104,7 +105,7 @@ class EmbeddingFactory:
             ConfigurationError: No provider is named, or a value is wrong.
         """
         chosen = canonical(name or sources.EMBEDDINGS.provider())
-        given = sources.EMBEDDINGS.of(chosen, aliases_of(chosen))
+        given = sources.EMBEDDINGS.of(chosen, aliases_of(chosen), known_names())
         return cls.create(chosen, given, **keywords)
 
 

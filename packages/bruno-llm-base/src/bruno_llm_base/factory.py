@@ -11,7 +11,14 @@ from bruno_llm_base import sources
 from bruno_llm_base.config import keywords_of
 from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.fallback import Breaker, Candidate, FallbackLLM, first_healthy
-from bruno_llm_base.installed import ProviderInfo, aliases_of, canonical, installed, kind_of
+from bruno_llm_base.installed import (
+    ProviderInfo,
+    aliases_of,
+    canonical,
+    installed,
+    kind_of,
+    known_names,
+)
 from bruno_llm_base.observe import Observer
 from bruno_llm_base.options import merged
 from bruno_llm_base.provider import BaseProvider
@@ -107,7 +114,7 @@ class LLMFactory:
             ConfigurationError: No provider is named, or a value is wrong.
         """
         chosen = canonical(name or sources.CHAT.provider())
-        given = sources.CHAT.of(chosen, aliases_of(chosen))
+        given = sources.CHAT.of(chosen, aliases_of(chosen), known_names())
         return cls.create(chosen, given, **keywords)
 
     @classmethod

@@ -25,6 +25,7 @@ __all__ = [
     "canonical",
     "installed",
     "kind_of",
+    "known_names",
 ]
 
 
@@ -108,6 +109,13 @@ def canonical(name: str) -> str:
 def aliases_of(name: str) -> set[str]:
     """Return the other names of the provider that is called *name* everywhere."""
     return {alias for alias, meant in ALIASES.items() if meant == name}
+
+
+def known_names() -> set[str]:
+    """Return what providers of any kind are called: those installed, published, and other names."""
+    groups = (LANGUAGE_MODELS, EMBEDDINGS)
+    found = {point.name.lower() for group in groups for point in entry_points(group=group.name)}
+    return found.union(ALIASES, *(group.published for group in groups))
 
 
 def _point(name: str, group: Group) -> EntryPoint:

@@ -170,10 +170,14 @@ class PriceUnknown(Event):
 
 
 class BudgetNearlySpent(Event):
-    """Of a budget of `allowed` USD, `spent` are gone: told once per period."""
+    """Of a budget of `allowed` USD, `spent` are gone: told once per period and account.
+
+    `account` says whose it is, such as "user 'ann'", where the budget has a selection.
+    """
 
     spent: "Decimal"
     allowed: "Decimal"
+    account: str | None = None
 
 
 class ProviderPassedOver(Event):

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext, suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from bruno_llm_base.deadline import Deadline
 from bruno_llm_base.exceptions import (
@@ -16,7 +16,7 @@ from bruno_llm_base.exceptions import (
 )
 from bruno_llm_base.exchange import Exchange, Request, opened
 from bruno_llm_base.framing import DONE
-from bruno_llm_base.lenient import UnreadableFieldError, is_own_mistake
+from bruno_llm_base.lenient import MISFITS, is_own_mistake
 from bruno_llm_base.limits import Permit
 from bruno_llm_base.observe import (
     AttemptFailed,
@@ -42,49 +42,12 @@ from bruno_llm_base.types import (
     Usage,
     checked,
 )
-from bruno_llm_base.values import shown
 
 if TYPE_CHECKING:
     from bruno_llm_base.pipeline import Pipeline
     from bruno_llm_base.think_tags import ThinkTags
 
-__all__ = ["Run", "parsed"]
-
-_T = TypeVar("_T")
-_MOST_NAMES = 5
-
-
-def parsed(parse: Callable[[Json], _T], data: Json) -> _T:
-    """Return what *parse* makes of *data*.
-
-    Raises:
-        InvalidResponseError: It can make nothing of it.
-    """
-    try:
-        return parse(data)
-    except _MISFITS as error:
-        if is_own_mistake(error):
-            raise
-        raise _unreadable(error, data) from error
-
-
-# Parsers read foreign documents without a check at every step: whatever does not fit shows as these.
-_MISFITS = (LookupError, TypeError, ValueError, AttributeError)
-
-
-def _unreadable(error: Exception, data: Json) -> InvalidResponseError:
-    message = f"the server's answer is not as documented: {_misfit(error, data)}"
-    return InvalidResponseError(message, cause=error)
-
-
-def _misfit(error: Exception, data: Json) -> str:
-    """Return what does not fit, in words that quote nothing of the answer."""
-    if isinstance(error, UnreadableFieldError):
-        return str(error)
-    if isinstance(error, KeyError) and isinstance(error.args[0], str):
-        held = ", ".join(repr(name) for name in list(data)[:_MOST_NAMES]) or "nothing"
-        return f"it has no {error.args[0]!r}, but holds {shown(held)}"
-    return type(error).__name__
+__all__ = ["Run"]
 
 
 def checked_end(answer: ModelResponse) -> ModelResponse:
@@ -164,7 +127,7 @@ class Run:
                 self.request = await fit(replace(self.request, fit=None), self._tell)
             for limit in pipeline.limits:
                 self._permits.append(await limit.acquire(self.request.tokens))
-        self._spending.reserve(self.request, self._tell)
+            await self._spending.reserve(self.request, self._tell)
         self._began_attempt = time.monotonic()
         self._sent_first = self._sent_first or self._began_attempt
         self._answer = Answer()
@@ -189,6 +152,9 @@ class Run:
             self._settle(self._outcome(exchange))
             if exchange is not None:
                 self._hear_limits(exchange)
+            if charge := self._spending.settle(self._response):
+                with suppress(LLMTimeoutError), self._deadline or nullcontext():
+                    await charge.written()
 
     def _outcome(self, exchange: Exchange | None) -> Outcome:
         if exchange is None:
@@ -198,7 +164,7 @@ class Run:
         return Outcome.PARTIAL if self._answer.begun else exchange.outcome
 
     def _settle(self, outcome: Outcome) -> None:
-        """Give the attempt's places back, and book its cost, both by its *outcome* alone."""
+        """Give the attempt's places back, and see what it has cost, both by its *outcome* alone."""
         if outcome in (Outcome.NO_ANSWER, Outcome.PARTIAL):
             self._response = self._answer.finished()
             fill_in(self._response, self.request)
@@ -210,7 +176,6 @@ class Run:
                 permit.cancel()
             else:
                 permit.settle(tokens)
-        self._spending.settle(self._response)
 
     def _hear_limits(self, exchange: Exchange) -> None:
         pipeline = self._pipeline
@@ -236,12 +201,17 @@ class Run:
                 self._ended = True
                 continue
             data = exchange.read(document)
-            try:  # as `parsed` does, without the price of a call for every chunk
+            try:  # as `Exchange.parsed` does, without the price of a call for every chunk
                 part = checked(parse(data))
-            except _MISFITS as error:
+            except MISFITS as error:
                 if is_own_mistake(error):
                     raise
-                raise _unreadable(error, data) from error
+                whole = exchange.whole_answer(data)
+                if whole is None:
+                    raise exchange.unreadable(error, data) from error
+                part = whole
+            if not part.parts:
+                part = exchange.looked_at_again(part, data)
             if part is NOTHING:
                 continue
             heard = True
@@ -286,7 +256,8 @@ class Run:
         try:
             for document in self._after_end + await exchange.drain():
                 if document != DONE:
-                    usage = usage.updated(parsed(parse, exchange.read(document)).usage)
+                    said = exchange.parsed(parse, exchange.read(document))
+                    usage = usage.updated(said.usage)
         except LLMError:
             return usage  # the answer is complete: nothing that follows can undo it
         return usage

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 from bruno_core.models.config import BrunoConfig, LLMConfig
 
+from bruno_llm_base.config import unquoted
 from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.types import Json
 from bruno_llm_base.values import shown
@@ -31,6 +32,7 @@ _NUMBERS: dict[str, Callable[[str], int | float]] = {
     "timeout": float,
 }
 _PREFIX = "BRUNO_LLM_"
+_TEXTS = ("stop", "system_prompt")  # in which quotes and spaces may be meant
 
 
 def from_config(config: LLMConfig | BrunoConfig | Mapping[str, Any]) -> Json:
@@ -130,21 +132,23 @@ class Variables:
         """
         return provider_of(self._read(_PREFIX + self.kind), f"{_PREFIX}{self.kind}PROVIDER")
 
-    def of(self, provider: str, aliases: Iterable[str] = ()) -> Json:
+    def of(self, provider: str, aliases: Iterable[str], names: Iterable[str]) -> Json:
         """Return what the environment says about *provider*: its own variables win.
 
         Args:
             provider: The provider's name.
             aliases: Other names that may be given to it there.
+            names: What other providers are called, whose variables are left alone.
 
         Raises:
-            ConfigurationError: A value is no number where it has to be one.
+            ConfigurationError: A value is no number where it has to be one, or a name is misspelt.
         """
+        _refuse_misspelt(provider, names)
         generic = self._read(_PREFIX + self.kind)
         named = str(generic.pop("provider", provider)).strip().lower()
         if named not in {provider, *aliases}:
             generic = {}  # these are another provider's
-        specific = self._read(f"{_PREFIX}{provider.upper().replace('-', '_')}_{self.kind}")
+        specific = self._read(_PREFIX + _spelled(provider) + self.kind)
         specific.pop("provider", None)
         return generic | specific
 
@@ -153,8 +157,8 @@ class Variables:
         for field in self.fields:
             variable = prefix + field.upper()
             value = os.environ.get(variable, "")
-            if value.strip():
-                found[field] = _converted(variable, field, value)
+            if plain := unquoted(value):
+                found[field] = _converted(variable, field, value if field in _TEXTS else plain)
         return found
 
 
@@ -165,6 +169,56 @@ CHAT = Variables(
     (*_ANY, "max_tokens", "seed", "stop", "strict", "system_prompt", "temperature", "top_p")
 )
 EMBEDDINGS = Variables((*_ANY, "batch_size", "dimensions"), "EMBEDDING_")
+
+
+_FIELDS = frozenset(
+    variables.kind + field.upper() for variables in (CHAT, EMBEDDINGS) for field in variables.fields
+)
+_CLOSE = 0.75
+
+
+def _refuse_misspelt(provider: str, names: Iterable[str]) -> None:
+    """Raise if the environment holds a variable of ours that is none.
+
+    What may belong to another provider, or to no part of ours, is left alone, unless it is nearly
+    the name of one that exists.
+
+    Raises:
+        ConfigurationError: Names the variable, and the one that it may stand for.
+    """
+    ours = _spelled(provider)
+    owners = {_spelled(name) for name in names} | {ours}
+    for variable in sorted(os.environ):
+        rest = variable.removeprefix(_PREFIX)
+        if rest == variable or rest in _FIELDS:
+            continue
+        owner = max((name for name in owners if rest.startswith(name)), key=len, default="")
+        field = rest.removeprefix(owner)
+        if field in _FIELDS:
+            continue
+        last = max((each for each in _FIELDS if field.endswith(f"_{each}")), key=len, default="")
+        if last:  # of another kind, or of a provider that we do not know
+            kinds = {EMBEDDINGS.kind} if owner else {EMBEDDINGS.kind, *owners}
+            close = [owner + name + last for name in _close(field.removesuffix(last), kinds)]
+        else:
+            close = [owner + name for name in _close(field, _FIELDS)]
+        if close or (owner == ours and not last):
+            known = ", ".join(sorted(owner + name.upper() for name in CHAT.fields))
+            hint = (
+                f"did you mean {_PREFIX}{close[0]}?" if close else f"{_PREFIX} may precede {known}"
+            )
+            raise ConfigurationError(f"{variable} is set, which is not known: {hint}")
+
+
+def _spelled(provider: str) -> str:
+    """Return what the name of a provider's own variables begins with, behind our prefix."""
+    return f"{provider.upper().replace('-', '_')}_"
+
+
+def _close(name: str, known: Iterable[str]) -> list[str]:
+    import difflib  # slow to load
+
+    return difflib.get_close_matches(name, sorted(known), n=1, cutoff=_CLOSE)
 
 
 def _converted(variable: str, field: str, value: str) -> object:

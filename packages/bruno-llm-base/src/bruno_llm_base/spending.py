@@ -57,7 +57,7 @@ class Spending:
         if self._pipeline.account is not None:
             await self._pipeline.account.ready()
 
-    def reserve(self, request: Request, tell: Tell) -> None:
+    async def reserve(self, request: Request, tell: Tell) -> None:
         """Reserve the most that the next attempt can cost.
 
         Raises:
@@ -66,7 +66,7 @@ class Spending:
         """
         pipeline = self._pipeline
         if pipeline.account is not None and request.is_billed:
-            self._charge = pipeline.account.open(
+            self._charge = await pipeline.account.open(
                 model=request.model or "",
                 most_input=lambda: request.most_input,
                 most_output=pipeline.most_output(request.body or {}),
@@ -75,12 +75,17 @@ class Spending:
                 tell=tell,
             )
 
-    def settle(self, response: ModelResponse | None) -> None:
-        """Book what the attempt has cost: *response*, or what arrived of it; None for nothing."""
+    def settle(self, response: ModelResponse | None) -> "Charge | None":
+        """Book what the attempt has cost: *response*, or what arrived of it; None for nothing.
+
+        Returns:
+            The attempt's account, if its being written is to be waited for.
+        """
         charge, self._charge = self._charge, None
         if charge is None:
-            return
+            return None
         if response is None:
             charge.cancel()
         else:
             charge.settle(response)
+        return charge if charge.is_writing else None

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from bruno_llm_base.error_kinds import read_error_document
 from bruno_llm_base.exceptions import LLMError
 from bruno_llm_base.failures import ErrorFacts
 from bruno_llm_base.limits import LimitState
@@ -51,6 +52,10 @@ class Vendor(ABC):
         api_key_env: Environment variables that may hold the key, the first set one wins.
         needs_key: Whether the vendor's own address wants a key.
         base_url_env: The environment variable for an address of one's own.
+        endpoints: What requests add to an address, the API's version too: left off the end of one
+            that was copied with it.
+        client_type: What makes a client that users may give; None if any object will do.
+        client_call: One of such a client's methods, which is asynchronous.
         sdk: The module that `open_transport` imports; loaded at the first request. "" for none.
         models_path: The endpoint that lists the models.
         price_name: What lists of prices call the vendor; None if none does.
@@ -65,6 +70,9 @@ class Vendor(ABC):
     api_key_env: ClassVar[tuple[str, ...]] = ()
     needs_key: ClassVar[bool] = True
     base_url_env: ClassVar[str | None] = None
+    endpoints: ClassVar[tuple[str, ...]] = ()
+    client_type: ClassVar[str | None] = None
+    client_call: ClassVar[str] = ""
     sdk: ClassVar[str] = "httpx"
     models_path: ClassVar[str]
     price_name: ClassVar[str | None] = None
@@ -114,9 +122,19 @@ class Vendor(ABC):
         """Say whether a server that offers *models* will do."""
         return Diagnosis(ok=True, models=tuple(models))
 
-    @abstractmethod
     def read_error(self, status: int, headers: Mapping[str, str], data: Json) -> ErrorFacts:
-        """Read an error document; what it leaves open, the HTTP status decides."""
+        """Read an error; what it leaves open, the HTTP status decides.
+
+        `read_error_document` knows most spellings. An API with codes of its own tells it, in
+        addition, what they stand for.
+
+        Args:
+            status: The HTTP status.
+            headers: The headers of the answer.
+            data: The document. Of a list or a text it is the field `error`.
+        """
+        del headers
+        return read_error_document(status, data)
 
     def read_limits(self, headers: Mapping[str, str]) -> LimitState | None:
         """Read what the server says of its own rate limits; None if nothing."""

@@ -50,6 +50,9 @@ class ClaudeProvider(BaseProvider):
     default_base_url = "https://api.anthropic.com"
     api_key_env = ("ANTHROPIC_API_KEY",)
     base_url_env = "ANTHROPIC_BASE_URL"
+    endpoints = ("/v1", "/v1/messages", "/v1/models")
+    client_type = "anthropic.AsyncAnthropic"
+    client_call = "post"
     sdk = "anthropic"
     chat_path = "/v1/messages"
     models_path = "/v1/models?limit=1000"
@@ -126,7 +129,7 @@ class ClaudeProvider(BaseProvider):
         return None
 
     def read_error(self, status: int, headers: Mapping[str, str], data: Json) -> ErrorFacts:
-        return errors.read(data)
+        return errors.read(status, data)
 
     def read_limits(self, headers: Mapping[str, str]) -> LimitState | None:
         return read_times(headers, "anthropic-ratelimit-")

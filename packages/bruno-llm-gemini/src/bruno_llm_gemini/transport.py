@@ -6,13 +6,15 @@ an HTTP client: ours keeps the request from being sent and hands it to us. What 
 differs only by endpoint and model, so it is asked once for each.
 """
 
-import ssl
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import get_ident
 from typing import Any, NoReturn
-from urllib.parse import urlsplit
 
 from bruno_llm_base.framing import sse
-from bruno_llm_base.transport import Reply, watched
-from bruno_llm_base.transport.http import MAX_CONNECTIONS, aiohttp_carries, refuse_login
+from bruno_llm_base.transport import Reply, client_options, over_aiohttp, proxy_for, watched
+from bruno_llm_base.transport.http import MAX_CONNECTIONS, refuse_login
 from bruno_llm_base.types import Json
 
 __all__ = [
@@ -51,21 +53,25 @@ class ComposedTransport:
         from google import genai
 
         refuse_login(base_url)
-        tls = httpx2.create_ssl_context()  # one for all: the SDK would load its own, twice
-        self._http = _open_http_client(urlsplit(base_url).hostname or "", tls)
+        proxy = proxy_for(base_url)
+        aiohttp = over_aiohttp(proxy)
+        options = client_options(httpx2, proxy, aiohttp=aiohttp)
+        tls = options["verify"]  # one for all: the SDK would load its own, twice
+        self._http = _open_http_client(options, aiohttp=aiohttp)
         self._timeout = {"connect": connect, "read": None, "write": None, "pool": None}
-        self._composer = genai.Client(
-            vertexai=False,  # whatever the environment says: a key of the Gemini API is set
-            api_key=api_key,
-            http_options=genai.types.HttpOptions(
-                base_url=base_url,
-                api_version=api_version,
-                httpx_async_client=_composing_client(tls),
-                client_args={"verify": tls},
-                async_client_args={"verify": tls, "ssl": tls},
-                retry_options=genai.types.HttpRetryOptions(attempts=1),
-            ),
-        )
+        with _key_is_given():
+            self._composer = genai.Client(
+                vertexai=False,  # whatever the environment says: a key of the Gemini API is set
+                api_key=api_key,
+                http_options=genai.types.HttpOptions(
+                    base_url=base_url,
+                    api_version=api_version,
+                    httpx_async_client=_composing_client(options),
+                    client_args=options,
+                    async_client_args={"verify": tls, "ssl": tls},
+                    retry_options=genai.types.HttpRetryOptions(attempts=1),
+                ),
+            )
         self._composed: dict[tuple[str, str | None], Any] = {}
 
     async def send(self, method: str, path: str, body: Json | None = None) -> Reply:
@@ -139,29 +145,45 @@ class _Composed(Exception):  # noqa: N818 - no error: it carries the request out
 # The HTTP library is imported with the first request, so its class can only be extended here.
 
 
-def _composing_client(tls: ssl.SSLContext) -> Any:
+def _composing_client(options: Json) -> Any:
     import httpx2
 
     class ComposingClient(httpx2.AsyncClient):
         async def send(self, request: httpx2.Request, **options: Any) -> NoReturn:
             raise _Composed(request)
 
-    return ComposingClient(verify=tls)
+    return ComposingClient(**options)
 
 
-def _open_http_client(host: str, tls: ssl.SSLContext) -> Any:
+def _open_http_client(options: Json, *, aiohttp: bool) -> Any:
     import httpx2
     from bruno_llm_base.transport.cookies import cookie_jar
 
     kind = httpx2.AsyncClient
-    if aiohttp_carries(host):
+    if aiohttp:
         from httpx_aiohttp.httpx2 import Httpx2AiohttpClient
 
         kind = watched(Httpx2AiohttpClient)
     return kind(
-        verify=tls,
         cookies=cookie_jar(),
         limits=httpx2.Limits(
             max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS
         ),
+        **options,
     )
+
+
+@contextmanager
+def _key_is_given() -> Iterator[None]:
+    """Keep the SDK from logging which of the environment's keys it uses: it is given one."""
+    thread = get_ident()
+
+    def is_wanted(record: logging.LogRecord) -> bool:
+        return record.thread != thread or "GOOGLE_API_KEY" not in record.getMessage()
+
+    log = logging.getLogger("google_genai._api_client")
+    log.addFilter(is_wanted)
+    try:
+        yield
+    finally:
+        log.removeFilter(is_wanted)

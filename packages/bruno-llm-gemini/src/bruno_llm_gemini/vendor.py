@@ -26,6 +26,9 @@ class GeminiVendor(Vendor):
     default_base_url = "https://generativelanguage.googleapis.com"
     api_key_env = ("GEMINI_API_KEY", "GOOGLE_API_KEY")
     base_url_env = "GOOGLE_GEMINI_BASE_URL"
+    endpoints = ("/v1beta", "/v1beta/models")
+    client_type = "google.genai.Client"
+    client_call = "aio.models.generate_content"
     sdk = "google.genai"
     models_path = MODELS
     price_name = "google"
@@ -83,7 +86,7 @@ class GeminiVendor(Vendor):
         return {_short(row["id"]): row.get("inputTokenLimit") for row in _models(data)}
 
     def read_error(self, status: int, headers: Mapping[str, str], data: Json) -> ErrorFacts:
-        return errors.read(data)
+        return errors.read(status, data)
 
     def _offers(self, model: Json) -> bool:
         """Whether a model does what we ask for; Vertex AI does not say what its models do."""

@@ -29,6 +29,9 @@ class OllamaVendor(Vendor):
     api_key_env = ("OLLAMA_API_KEY",)
     needs_key = False  # models of the cloud want one
     base_url_env = "OLLAMA_HOST"
+    endpoints = ("/api", "/api/chat", "/api/embed", "/api/generate", "/api/tags", "/v1")
+    client_type = "httpx.AsyncClient"
+    client_call = "send"
     models_path = "/api/tags"
     free = "Ollama runs on your own machines"
     firm_windows = False  # allocated anew whenever the model is loaded

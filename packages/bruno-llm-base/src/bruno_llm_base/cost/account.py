@@ -1,36 +1,56 @@
 """What one provider's requests cost: held before they are sent, recorded when they have ended."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
 from decimal import Decimal
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from bruno_llm_base.cost.budget import Budget
+from bruno_llm_base.cost.budget import Budget, hold
 from bruno_llm_base.cost.labels import Labels
-from bruno_llm_base.cost.ledger import Hold
 from bruno_llm_base.cost.money import usd
-from bruno_llm_base.cost.tracker import CostTracker
+from bruno_llm_base.cost.tables import Hold, Names
+from bruno_llm_base.cost.tracker import CostTracker, names_of
 from bruno_llm_base.exceptions import ConfigurationError
-from bruno_llm_base.observe import BudgetNearlySpent, Tell
+from bruno_llm_base.observe import Tell
 from bruno_llm_base.types import ModelResponse
 from bruno_llm_base.values import INT64, shown
 
 if TYPE_CHECKING:
     from bruno_llm_base.pricing import Pricing, Tariff
 
-__all__ = ["Account", "Charge", "tracker_of"]
+__all__ = ["Account", "Budgets", "Charge", "tracker_of"]
 
 
-def tracker_of(cost: CostTracker | None, budget: Budget | None) -> CostTracker:
-    """Return the tracker that a provider was given, be it with its budget.
+Budgets = Budget | Sequence[Budget] | None
+"""What a provider is given as `budget=`."""
+
+
+def _all_of(budget: Budgets) -> tuple[Budget, ...]:
+    """Return all budgets.
 
     Raises:
         ConfigurationError: One of them is something else.
     """
-    if not isinstance(budget, Budget | None):
-        raise ConfigurationError(f"budget is {shown(budget)}: give a Budget")
-    if cost is None and budget is not None:
-        return budget.tracker
+    if budget is None:
+        return ()
+    budgets = tuple(budget) if isinstance(budget, Sequence) else (budget,)
+    if not all(isinstance(each, Budget) for each in budgets):
+        raise ConfigurationError(f"budget is {shown(budget)}: give a Budget, or a list of them")
+    return budgets
+
+
+def tracker_of(cost: CostTracker | None, budget: Budgets) -> CostTracker:
+    """Return the tracker that a provider was given, be it with a budget.
+
+    Raises:
+        ConfigurationError: One of them is something else.
+    """
+    budgets = _all_of(budget)
+    if cost is None and budgets:
+        return next((each for each in budgets if each.has_tracker), budgets[0]).tracker
     if not isinstance(cost, CostTracker):
         raise ConfigurationError(f"cost is {shown(cost)}: give a CostTracker")
     return cost
@@ -45,21 +65,21 @@ class Account:
         pricing: What they cost.
 
     Raises:
-        ConfigurationError: The budget counts what another tracker records.
+        ConfigurationError: A budget counts what another tracker records.
     """
 
-    def __init__(self, tracker: CostTracker, budget: Budget | None, pricing: "Pricing") -> None:
-        if budget is not None:
-            budget.of(tracker)
+    def __init__(self, tracker: CostTracker, budget: Budgets, pricing: "Pricing") -> None:
+        self.budgets = _all_of(budget)
+        for each in self.budgets:
+            each.of(tracker)
         self.tracker = tracker
-        self.budget = budget
         self.pricing = pricing
 
     async def ready(self) -> None:
         """Load the price data, so that nothing of what follows takes long."""
         await self.pricing.load()
 
-    def open(
+    async def open(
         self,
         *,
         model: str,
@@ -69,7 +89,7 @@ class Account:
         tell: Tell,
         unlisted: str | None = None,
     ) -> "Charge":
-        """Hold the most that a request can cost, if there is a budget, just before it is sent.
+        """Hold the most that a request can cost, if a budget counts it, just before it is sent.
 
         Args:
             model: The model that is asked.
@@ -87,19 +107,20 @@ class Account:
             ConfigurationError: Nobody knows what it might cost, or the tracker's file cannot be
                 used.
         """
-        hold, tariff = None, self.pricing.of(model, unlisted=unlisted)
-        if self.budget is not None:
-            needed = self._most(self.budget, model, tariff, most_input, most_output)
+        tariff = self.pricing.of(model, unlisted=unlisted)
+        names = names_of(self.pricing.provider, model, labels)
+        claims = [(each, claim) for each in self.budgets if (claim := each.claim(names))]
+        held = None
+        if claims:
+            budgets = [budget for budget, _ in claims]
+            needed = self._most(budgets, model, tariff, most_input, most_output)
             if needed:  # what costs nothing may be sent even when all is spent
-                hold = self.budget.hold(
-                    needed,
-                    lambda spent, allowed: tell(BudgetNearlySpent, spent=spent, allowed=allowed),
-                )
-        return Charge(self, model, tariff, labels, hold)
+                held = await hold(claims, names, needed, tell)
+        return Charge(self.tracker, tariff, names, held)
 
     def _most(
         self,
-        budget: Budget,
+        budgets: Sequence[Budget],
         model: str,
         tariff: "Tariff",
         most_input: Callable[[], int],
@@ -107,10 +128,11 @@ class Account:
     ) -> Decimal:
         price = tariff.price()
         if price is None:
-            if budget.on_unknown_price == "allow":
+            strict = [each for each in budgets if each.on_unknown_price == "refuse"]
+            if not strict:
                 return Decimal(0)
             raise ConfigurationError(
-                f"nobody knows what {tariff} costs, so {budget} cannot hold: give its price,"
+                f"nobody knows what {tariff} costs, so {strict[0]} cannot hold: give its price,"
                 f" CostTracker(prices={{{model!r}: Price(input=..., output=...)}}), or let it pass"
                 ' uncounted, Budget(on_unknown_price="allow")',
                 model=model,
@@ -128,47 +150,58 @@ class Account:
 class Charge:
     """One request's account: `settle` it if it was sent, `cancel` it if not.
 
-    Both may be called from any thread and any finalizer, never raise because of the ledger, and
-    after the first call do nothing.
+    Both may be called from any thread and any finalizer, never block or raise because of the
+    ledger, and after the first call, or in a process that was forked meanwhile, do nothing.
     """
 
-    __slots__ = ("_account", "_ended", "_hold", "_labels", "_model", "_tariff")
-
     def __init__(
-        self, account: Account, model: str, tariff: "Tariff", labels: Labels, hold: Hold | None
+        self, tracker: CostTracker, tariff: "Tariff", names: Names, hold: Hold | None
     ) -> None:
-        self._account = account
-        self._model = model
+        self._tracker = tracker
+        self._owner = tracker.ledger.owner
+        self._loop = asyncio.get_running_loop()
         self._tariff = tariff
-        self._labels = labels
+        self._names = names
         self._hold = hold
         self._ended = Lock()  # is taken once
+        self._writing: Future[None] | None = None
 
     def settle(self, response: ModelResponse) -> None:
-        """Record what the request took and cost, even if that is more than was held.
+        """Note what the request took and cost, even if that is more than was held.
 
-        It is written when this returns. If the server does not say what it took, and neither could
-        we estimate it, all that was held is taken to be spent.
+        If the server does not say what it took, and neither could we estimate it, all that was held
+        is taken to be spent.
         """
-        if not self._ended.acquire(blocking=False):
+        if not self._is_first():
             return
-        account, hold = self._account, self._hold
+        hold = self._hold
         cost = self._tariff.cost(response)
         paid = None if cost is None else cost.total
         estimated = response.usage_estimated
         if paid is None and hold is not None:
             paid, estimated = usd(hold.amount), True
-        account.tracker.enter(
-            account.pricing.provider,
-            self._model,
-            self._labels,
-            response.usage,
-            paid,
-            estimated=estimated,
-            hold=hold,
-        )
+        self._tracker.enter(self._names, response.usage, paid, estimated=estimated, hold=hold)
+        self._writing = self._tracker.ledger.write_soon()
 
     def cancel(self) -> None:
         """Let go of what was held: the request never reached the server."""
-        if self._ended.acquire(blocking=False) and self._hold is not None:
-            self._account.tracker.ledger.note(self._hold)
+        if self._is_first() and self._hold is not None:
+            self._tracker.ledger.note(self._hold)
+            self._writing = self._tracker.ledger.write_soon()
+
+    @property
+    def is_writing(self) -> bool:
+        """Whether to wait for what was noted: not where it is written already, or the loop is no more."""
+        return self._writing is not None and not self._loop.is_closed()
+
+    async def written(self) -> None:
+        """Return when what was noted is written, and so survives whatever happens to the process.
+
+        It is not lost if this is cancelled, or never called.
+        """
+        if self._writing is not None:
+            with suppress(ConfigurationError):  # the ledger has logged it, and tries again
+                await asyncio.wrap_future(self._writing)
+
+    def _is_first(self) -> bool:
+        return self._ended.acquire(blocking=False) and self._owner == self._tracker.ledger.owner

@@ -1,23 +1,29 @@
 """How much money may be spent, and that no request spends more."""
 
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
 from fractions import Fraction
-from threading import Lock
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 from bruno_llm_base.config import did_you_mean
-from bruno_llm_base.cost.ledger import Balance, Hold
 from bruno_llm_base.cost.money import MOST, amount, pico, usd
+from bruno_llm_base.cost.rows import storable
+from bruno_llm_base.cost.tables import LABELS, Balance, Claim, Hold, Names
 from bruno_llm_base.cost.tracker import CostTracker
-from bruno_llm_base.exceptions import BudgetExceededError, ConfigurationError
+from bruno_llm_base.exceptions import (
+    BudgetExceededError,
+    ConfigurationError,
+    InvalidRequestError,
+)
+from bruno_llm_base.observe import BudgetNearlySpent, Tell
 from bruno_llm_base.values import shown
 
-__all__ = ["Budget"]
+__all__ = ["Budget", "hold"]
 
 _Period = Literal["total", "day", "month"]
 _OnUnknown = Literal["refuse", "allow"]
+_Label = Literal["provider", "model", "tag", "user"]
 
 
 class Budget:
@@ -32,11 +38,18 @@ class Budget:
     counts, whoever asked. Without one it records in memory. It has one tracker: providers that
     share a budget share the tracker.
 
+    With *by*, each user (or tag, model, provider) has an account with this limit, and all requests
+    without such a label have one together. With *of*, only what has these labels counts, and other
+    requests are not limited. With both, each user has an account of what *of* selects.
+
     Args:
         limit: USD, as a Decimal, a number or a text; a float means what it is printed as.
         per: What the limit is for: "total", all that the tracker knows; "day" and "month", in UTC.
-        warn_at: From which part of the limit on observers are warned, above 0 to 1; what is held
-            counts as spent.
+        by: What each value has an account of its own: "user", "tag", "model" or "provider"; None
+            for one account.
+        of: What counts, such as `{"tag": "summaries"}`, by the same labels; None for everything.
+        warn_at: From which part of the limit on observers are warned, above 0 to 1, once per period
+            and account; what is held counts as spent.
         on_unknown_price: What happens to a request of a model whose price nobody knows: "refuse"
             it, or "allow" it as if it were free.
 
@@ -44,11 +57,15 @@ class Budget:
         ConfigurationError: A value is of the wrong type or out of range.
     """
 
+    _tracker: CostTracker  # there once it is settled which
+
     def __init__(
         self,
         limit: Decimal | float | str,
         *,
         per: _Period = "total",
+        by: _Label | None = None,
+        of: Mapping[_Label, str] | None = None,
         warn_at: float = 0.8,
         on_unknown_price: _OnUnknown = "refuse",
     ) -> None:
@@ -61,21 +78,24 @@ class Budget:
             )
         for name, value, known in (
             ("per", per, get_args(_Period)),
+            ("by", by, (None, *LABELS)),
             ("on_unknown_price", on_unknown_price, get_args(_OnUnknown)),
         ):
             if value not in known:
+                words = [word for word in known if word]
                 raise ConfigurationError(
-                    f"Budget.{name} is {shown(value)}{did_you_mean(str(value), known)}"
+                    f"Budget.{name} is {shown(value)}{did_you_mean(str(value), words)}"
                 )
         self._limit = dollars
         self._per = per
+        self._by = by
+        self._of = _checked_selection(of, by)
         self._warn_at = warn_at
         self._most = pico(dollars)
         self._warn_from = self._most * Fraction(part)
         self._on_unknown_price = on_unknown_price
-        self._tracker: CostTracker | None = None
-        self._lock = Lock()
-        self._warned: str | None = None
+        self._warned: dict[Claim, object] = {}
+        self._warned_since = ""
 
     @property
     def limit(self) -> Decimal:
@@ -95,10 +115,14 @@ class Budget:
     @property
     def tracker(self) -> CostTracker:
         """The tracker whose records count; one in memory if none was given."""
-        with self._lock:
-            if self._tracker is None:
-                self._tracker = CostTracker()
-            return self._tracker
+        if not self.has_tracker:
+            vars(self).setdefault("_tracker", CostTracker())
+        return self._tracker
+
+    @property
+    def has_tracker(self) -> bool:
+        """Whether it is settled whose records count."""
+        return "_tracker" in vars(self)
 
     def of(self, tracker: CostTracker) -> None:
         """Count what *tracker* records.
@@ -106,62 +130,49 @@ class Budget:
         Raises:
             ConfigurationError: Another one counts already.
         """
-        with self._lock:
-            ours = self._tracker
-            if ours is None:
-                self._tracker = tracker
-            elif tracker is not ours and (ours.path is None or ours.path != tracker.path):
-                raise ConfigurationError(
-                    f"{self} counts what {ours} records, and is given with {tracker}: give every"
-                    " provider that shares the budget the same cost=, or each its own Budget"
-                )
+        ours = vars(self).setdefault("_tracker", tracker)  # the first of all threads
+        if tracker is not ours and (ours.path is None or ours.path != tracker.path):
+            raise ConfigurationError(
+                f"{self} counts what {ours} records, and is given with {tracker}: give every"
+                " provider that shares the budget the same cost=, or each its own Budget"
+            )
 
-    def spent(self) -> Decimal:
+    def spent(self, value: str | None = None) -> Decimal:
         """Return what was spent in this period, in USD; requests on their way do not count yet.
 
+        Args:
+            value: Whose account it is, of a budget with `by`, such as the user's name; None for that
+                of requests without such a label.
+
         Raises:
+            InvalidRequestError: The budget has one account only, and a value is given.
             ConfigurationError: The tracker's file cannot be used.
         """
-        return usd(self.tracker.ledger.balance(self._begins()).spent)
+        return usd(self.tracker.ledger.balance(self._account(value)).spent)
 
-    def left(self) -> Decimal:
+    def left(self, value: str | None = None) -> Decimal:
         """Return what is neither spent in this period nor held by requests on their way, in USD.
 
-        Raises:
-            ConfigurationError: The tracker's file cannot be used.
-        """
-        balance = self.tracker.ledger.balance(self._begins())
-        return self._left(balance)
-
-    def hold(self, needed: Decimal, warn: Callable[[Decimal, Decimal], None]) -> Hold:
-        """Hold *needed*, in USD, for a request that is about to be sent.
-
         Args:
-            needed: The most that the request can cost.
-            warn: Is told what is spent or held, and the limit, once per period, when it is much.
+            value: Whose account it is, as for `spent`.
 
         Raises:
-            BudgetExceededError: There is less left.
+            InvalidRequestError: The budget has one account only, and a value is given.
             ConfigurationError: The tracker's file cannot be used.
         """
-        since = self._begins()
-        hold, before = self.tracker.ledger.hold(pico(needed), since, self._most)
-        if hold is None:
-            raise self._refusal(needed, before)
-        gone = before.spent + before.held + hold.amount
-        if gone >= self._warn_from:
-            with self._lock:
-                first, self._warned = self._warned != since, since
-            if first:
-                warn(usd(gone), self._limit)
-        return hold
+        return self._left(self.tracker.ledger.balance(self._account(value)))
 
-    def _left(self, balance: Balance) -> Decimal:
-        return usd(max(0, self._most - balance.spent - balance.held))
+    def claim(self, names: Names) -> Claim | None:
+        """Return what the budget says of a request; None if it does not count it."""
+        known = dict(zip(LABELS, names, strict=True))
+        if any(known[label] != value for label, value in self._of):
+            return None
+        return self._claim(known[self._by] if self._by else "")
 
-    def _refusal(self, needed: Decimal, balance: Balance) -> BudgetExceededError:
+    def refusal(self, needed: Decimal, claim: Claim, balance: Balance) -> BudgetExceededError:
+        """Return the error for a request that needs more than is left."""
         left = self._left(balance)
-        spent, held = usd(balance.spent), usd(balance.held)
+        spent, held, account = usd(balance.spent), usd(balance.held), _account_of(claim)
         per, ends = "", self._ends()
         cure = "shorten it, lower max_tokens, or raise the budget"
         if ends is not None:
@@ -169,11 +180,44 @@ class Budget:
             cure += f"; it begins anew on {ends}, 00:00 UTC"
         return BudgetExceededError(
             f"the request may cost up to {needed:f} USD, and of the budget of {self._limit:f} USD{per}"
-            f" {left:f} are left ({spent:f} are spent, {held:f} held by requests on their way): {cure}",
+            f" for {account} {left:f} are left ({spent:f} are spent, {held:f} held by requests on their"
+            f" way): {cure}",
             allowed=self._limit,
             left=left,
             needed=needed,
+            account=account,
         )
+
+    def warn(self, claim: Claim, gone: int, tell: Tell) -> None:
+        """Tell observers, once per period and account, if much is *gone*, in picodollars."""
+        if gone < self._warn_from:
+            return
+        if self._warned_since != claim.since:
+            self._warned_since, self._warned = claim.since, {}
+        mine = object()
+        if self._warned.setdefault(claim, mine) is mine:
+            account = {"account": _account_of(claim)} if claim.selected else {}
+            tell(BudgetNearlySpent, spent=usd(gone), allowed=self._limit, **account)
+
+    def _left(self, balance: Balance) -> Decimal:
+        return usd(max(0, self._most - balance.spent - balance.held))
+
+    def _account(self, value: str | None) -> Claim:
+        if value is None:
+            return self._claim("")
+        if self._by is None:
+            raise InvalidRequestError(
+                f"{self} has one account, so there is none of {shown(value)}: give by= to the budget"
+            )
+        if not isinstance(value, str) or not value:
+            raise InvalidRequestError(
+                f"the {self._by} is {shown(value)}: give a text, or None for requests without"
+            )
+        return self._claim(storable(value))
+
+    def _claim(self, value: str) -> Claim:
+        own = ((self._by, value),) if self._by else ()
+        return Claim((*self._of, *own), self._begins(), self._most)
 
     def _begins(self) -> str:
         """Return the period's first day."""
@@ -191,17 +235,80 @@ class Budget:
         return (self.tracker.today().replace(day=28) + timedelta(days=4)).replace(day=1)
 
     def __repr__(self) -> str:
-        return f"Budget({self._limit:f}, per={self._per!r})"
+        by = f", by={self._by!r}" if self._by else ""
+        of = f", of={dict(self._of)!r}" if self._of else ""
+        return f"Budget({self._limit:f}, per={self._per!r}{by}{of})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        settings = (self._limit, self._per, self._warn_at, self._on_unknown_price)
-        return _rebuild, (*settings, self._tracker)
+        settings = {
+            "per": self._per,
+            "by": self._by,
+            "of": dict(self._of),
+            "warn_at": self._warn_at,
+            "on_unknown_price": self._on_unknown_price,
+        }
+        return _rebuild, (self._limit, settings, self._tracker if self.has_tracker else None)
 
 
-def _rebuild(
-    limit: Decimal, per: Any, warn_at: float, unknown: Any, tracker: CostTracker | None
-) -> Budget:
-    budget = Budget(limit, per=per, warn_at=warn_at, on_unknown_price=unknown)
+async def hold(
+    claims: Sequence[tuple[Budget, Claim]], names: Names, needed: Decimal, tell: Tell
+) -> Hold:
+    """Hold *needed*, in USD, of all budgets that count a request which is about to be sent.
+
+    Args:
+        claims: The budgets, at least one, all with one tracker, and what each says of the request.
+        names: What the request is.
+        needed: The most that the request can cost.
+        tell: Tells of what is nearly spent.
+
+    Raises:
+        BudgetExceededError: One of them has less left.
+        ConfigurationError: The tracker's file cannot be used.
+    """
+    size = pico(needed)
+    ledger = claims[0][0].tracker.ledger
+    held, balances = await ledger.hold(names, size, [claim for _, claim in claims])
+    for (budget, claim), balance in zip(claims, balances, strict=True):
+        gone = balance.spent + balance.held + size
+        if held is not None:
+            budget.warn(claim, gone, tell)
+        elif gone > claim.most:
+            raise budget.refusal(needed, claim, balance)
+    return cast(Hold, held)  # where it is None, one of them had less left
+
+
+def _checked_selection(of: object, by: str | None) -> tuple[tuple[str, str], ...]:
+    if of is None:
+        return ()
+    if not isinstance(of, Mapping):
+        raise ConfigurationError(
+            f"Budget.of is {shown(of)}: give a dict, such as {{'tag': 'summaries'}}"
+        )
+    for label, value in of.items():
+        if label not in LABELS:
+            raise ConfigurationError(
+                f"Budget.of has {shown(label)}{did_you_mean(str(label), LABELS)}"
+            )
+        if label == by:
+            raise ConfigurationError(
+                f"Budget.of and Budget.by are both about the {label}: give one of them"
+            )
+        if not isinstance(value, str) or not value:
+            raise ConfigurationError(f"Budget.of has the {label} {shown(value)}: give a text")
+    return tuple((label, storable(of[label])) for label in LABELS if label in of)
+
+
+def _account_of(claim: Claim) -> str:
+    """Return whose spending an account counts, in words."""
+    if not claim.selected:
+        return "all spending of this ledger"
+    words = " and ".join(f"{label} {shown(value)}" for label, value in claim.selected if value)
+    without = "".join(f" without a {label}" for label, value in claim.selected if not value)
+    return (words or "requests") + without
+
+
+def _rebuild(limit: Decimal, settings: dict[str, Any], tracker: CostTracker | None) -> Budget:
+    budget = Budget(limit, **settings)
     if tracker is not None:
         budget.of(tracker)
     return budget

@@ -1,43 +1,47 @@
-"""The SQLite database that a ledger is kept in: opened, recognized, made where it is new."""
+"""The SQLite database that a ledger is kept in: made where it is new, recognized, read, written."""
 
 import os
 import sqlite3
 import time
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import NamedTuple, TypeVar
 
+from bruno_llm_base.cost.tables import TABLES
 from bruno_llm_base.exceptions import ConfigurationError
 
 __all__ = ["Database"]
 
+_T = TypeVar("_T")
+_Query = Callable[[sqlite3.Connection], _T]
+
 _PATIENCE = 5.0  # seconds that one process waits for another's transaction
-_IMPATIENCE = 0.05  # once that was in vain: until it is free again, nobody else waits as long
+_IMPATIENCE = 0.05  # once that was in vain: until it is free again, the next ones wait no longer
 _MOMENT = 0.01
+_READINGS = 10  # so often a file is read that others change meanwhile, before they have to wait
 _OURS = 0x42724C6C  # "BrLl", https://www.sqlite.org/pragma.html#pragma_application_id
 _VERSION = 1
-_TABLES = (
-    # What was asked for, summed up: it grows with what is told apart, not with the requests.
-    """CREATE TABLE entries (
-        day TEXT, provider TEXT, model TEXT, tag TEXT, user TEXT, requests INTEGER,
-        input_tokens INTEGER, output_tokens INTEGER, cache_read_tokens INTEGER,
-        cache_write_tokens INTEGER, reasoning_tokens INTEGER, cost INTEGER, unpriced INTEGER,
-        estimated INTEGER, PRIMARY KEY (day, provider, model, tag, user)
-    ) WITHOUT ROWID""",
-    # The costs again, by day alone: budgets ask with every request.
-    "CREATE TABLE days (day TEXT PRIMARY KEY, cost INTEGER) WITHOUT ROWID",
-    # What requests on their way may cost, one row for each ledger of each process.
-    "CREATE TABLE held (owner TEXT PRIMARY KEY, amount INTEGER) WITHOUT ROWID",
-)
+
+
+class _State(NamedTuple):
+    """What can be seen of a file from outside."""
+
+    device: int
+    number: int
+    size: int
+    changed: int
+    journal: bool
 
 
 class Database:
-    """A file, or memory, and the connection to it while it is open.
+    """A file, or memory, and the connection by which it is written.
 
     Threads may share it, one at a time. A transaction that was committed survives the end of the
     process, however it ends; only a power cut may undo the last ones
-    (https://www.sqlite.org/pragma.html#pragma_synchronous, NORMAL).
+    (https://www.sqlite.org/pragma.html#pragma_synchronous, NORMAL). Until something is written, a
+    file is only read, and nothing is made beside it.
 
     Args:
         path: The file, absolute; it is made if it is missing. None for memory.
@@ -49,12 +53,58 @@ class Database:
     def __init__(self, path: Path | None) -> None:
         self.path = path
         self._connection: sqlite3.Connection | None = None
-        self._closing: Callable[[], object] | None = None
+        self._closing: weakref.finalize[..., Database] | None = None
         self._file: tuple[int, int] | None = None
         self._patience = _PATIENCE
-        with self.told():
-            self._open(make=True)
-        self.close()  # a server that forks its workers from C then has nothing open
+        if path is None:
+            return
+        if path.exists():
+            self.read(lambda _: None)
+        else:
+            with self._told():
+                self._open(make=True)
+            self.close()  # a server that forks its workers from C then has nothing open
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a transaction is going on."""
+        return self._connection is not None and self._connection.in_transaction
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Write what is done with the connection, all of it or nothing.
+
+        Raises:
+            ConfigurationError: The file cannot be used, or has become something else.
+        """
+        with self._told():
+            connection = self.connection()
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+            self._wait_for(_PATIENCE)
+
+    def read(self, query: _Query[_T]) -> _T:
+        """Return what *query* finds, in one moment of the ledger.
+
+        Raises:
+            ConfigurationError: The file cannot be used, or has become something else.
+        """
+        with self._told():
+            if self.path is not None and self._connection is None:
+                return self._read_only(self.path, query)
+            connection = self.connection()
+            try:
+                connection.execute("BEGIN")
+                return query(connection)
+            finally:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
 
     def connection(self) -> sqlite3.Connection:
         """Return the connection, opened if need be.
@@ -80,11 +130,10 @@ class Database:
             closing()
 
     @contextmanager
-    def told(self) -> Iterator[None]:
+    def _told(self) -> Iterator[None]:
         """Turn what goes wrong within into a `ConfigurationError`."""
         try:
             yield
-            self._wait_for(_PATIENCE)
         except (sqlite3.Error, OSError) as error:
             if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
                 self._wait_for(min(_IMPATIENCE, _PATIENCE))
@@ -96,28 +145,19 @@ class Database:
             ) from error
 
     def _wait_for(self, seconds: float) -> None:
-        """Wait so long for other processes from now on; event loops stand still meanwhile."""
+        """Wait so long for other processes from now on."""
         if seconds != self._patience:
             self._patience = seconds
             if self._connection is not None:
                 self._connection.execute(f"PRAGMA busy_timeout = {int(seconds * 1000)}")
 
     def _open(self, *, make: bool) -> sqlite3.Connection:
-        connection = sqlite3.connect(
-            (
-                ":memory:"
-                if self.path is None
-                else f"{self.path.as_uri()}?mode={'rwc' if make else 'rw'}"
-            ),
-            uri=self.path is not None,
-            timeout=self._patience,
-            isolation_level=None,  # transactions are ours to begin
-            check_same_thread=False,
-        )
+        connection = _connect(self.path, "mode=rwc" if make else "mode=rw", self._patience)
         try:
             with connection:
                 connection.execute("BEGIN IMMEDIATE")
-                _recognize(connection, self.path)
+                if not _is_ledger(connection, self.path):
+                    _make_tables(connection)
             if self.path is not None:
                 _share(connection, self._patience)
                 self._file = self._seen()
@@ -125,34 +165,92 @@ class Database:
             connection.close()
             raise
         self._closing = weakref.finalize(self, connection.close)
+        self._closing.atexit = False  # the ledger has something to write then
         self._connection = connection
         return connection
 
     def _seen(self) -> tuple[int, int]:
-        """Return which file it is now: one that was deleted can still be written, for nobody."""
+        """Return which file it is now: one that was deleted can still be written, in vain."""
         found = os.stat(self.path or "")  # noqa: PTH116 - with every transaction, and much faster
         return found.st_dev, found.st_ino
 
+    def _read_only(self, path: Path, query: _Query[_T]) -> _T:
+        """Return what *query* finds in a file that we do not write; nothing is made beside it.
 
-def _recognize(connection: sqlite3.Connection, path: Path | None) -> None:
-    """Make the tables if the database is new; if not, see whether they are ours."""
+        A file without a journal is complete in itself, and read without locks, for which SQLite
+        would make files (https://www.sqlite.org/wal.html, "Read-Only Databases"); should it change
+        meanwhile, it is read again. Where there is a journal, there are the files for locks too.
+        """
+        for reading in range(_READINGS):
+            state = _state(path)
+            alone = not state.journal and reading < _READINGS - 1
+            mode = "mode=ro&immutable=1" if alone else "mode=ro"
+            try:
+                with closing(_connect(path, mode, self._patience)) as connection:
+                    connection.execute("BEGIN")
+                    found = _found(connection, path, query)
+            except sqlite3.DatabaseError:  # it may have changed while it was read
+                if not alone or _state(path) == state:
+                    raise
+            else:
+                if not alone or _state(path) == state:
+                    break
+        return found
+
+
+def _connect(path: Path | None, mode: str, patience: float) -> sqlite3.Connection:
+    return sqlite3.connect(
+        ":memory:" if path is None else f"{path.as_uri()}?{mode}",
+        uri=path is not None,
+        timeout=patience,
+        isolation_level=None,  # transactions are ours to begin
+        check_same_thread=False,
+    )
+
+
+def _state(path: Path) -> _State:
+    found = path.stat()
+    journals = (path.with_name(path.name + suffix) for suffix in ("-wal", "-journal"))
+    journal = any(each.exists() and each.stat().st_size for each in journals)
+    return _State(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, journal)
+
+
+def _found(connection: sqlite3.Connection, path: Path, query: _Query[_T]) -> _T:
+    if _is_ledger(connection, path):
+        return query(connection)
+    with closing(_connect(None, "", 0)) as empty:
+        _make_tables(empty)
+        return query(empty)
+
+
+def _is_ledger(connection: sqlite3.Connection, path: Path | None) -> bool:
+    """Say whether the database is a ledger; if not, it is empty.
+
+    Raises:
+        ConfigurationError: It is something else.
+    """
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     (tables,) = connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
     if not application and not version and not tables:
-        for table in _TABLES:
-            connection.execute(table)
-        connection.execute(f"PRAGMA application_id = {_OURS}")
-        connection.execute(f"PRAGMA user_version = {_VERSION}")
-    elif application != _OURS:
+        return False
+    if application != _OURS:
         raise ConfigurationError(
             f"{path} is some other program's database, not a ledger of costs: give another path"
         )
-    elif version > _VERSION:
+    if version > _VERSION:
         raise ConfigurationError(
             f"{path} is a ledger of version {version}, and this bruno-llm-base reads up to {_VERSION}:"
             " upgrade it, or give another path"
         )
+    return True
+
+
+def _make_tables(connection: sqlite3.Connection) -> None:
+    for table in TABLES:
+        connection.execute(table)
+    connection.execute(f"PRAGMA application_id = {_OURS}")
+    connection.execute(f"PRAGMA user_version = {_VERSION}")
 
 
 def _share(connection: sqlite3.Connection, patience: float) -> None:

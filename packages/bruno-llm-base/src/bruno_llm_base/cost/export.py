@@ -9,9 +9,9 @@ from io import StringIO
 from typing import Any
 from unicodedata import combining, east_asian_width
 
-from bruno_llm_base.cost.ledger import COUNTS, KEYS
 from bruno_llm_base.cost.report import Report, grouping, known_cost
 from bruno_llm_base.cost.rows import Row
+from bruno_llm_base.cost.tables import COUNTS, KEYS
 from bruno_llm_base.cost.wording import cell, columns, headline, notes, origin
 
 __all__ = ["csv_of", "json_of", "markdown_of", "table_of"]

@@ -12,11 +12,12 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from bruno_llm_base.cost.labels import NO_LABELS, Labels
-from bruno_llm_base.cost.ledger import COUNTS, KEYS, Hold, Ledger
+from bruno_llm_base.cost.ledger import Ledger
 from bruno_llm_base.cost.money import pico
 from bruno_llm_base.cost.price import Cost, Price
 from bruno_llm_base.cost.price_sources import Overrides, PriceSource
 from bruno_llm_base.cost.rows import Row, rows, storable
+from bruno_llm_base.cost.tables import COUNTS, KEYS, Hold, Names
 from bruno_llm_base.exceptions import ConfigurationError, InvalidRequestError
 from bruno_llm_base.types import Usage
 from bruno_llm_base.values import shown
@@ -24,7 +25,7 @@ from bruno_llm_base.values import shown
 if TYPE_CHECKING:
     from bruno_llm_base.cost.report import Report
 
-__all__ = ["CostTracker", "Row", "utc_now"]
+__all__ = ["CostTracker", "Row", "names_of", "utc_now"]
 
 _MOST_TOKENS = 10**12  # of a request; a server that reports more is mistaken, and sums must not be
 
@@ -49,7 +50,12 @@ class CostTracker:
     The records are sums by day (in UTC), provider, model and labels, so a file grows with these and
     not with the requests. What was recorded survives the end of the process, however it ends.
     Should a record not be written, because the disk is full, say, an error is logged on the logger
-    "bruno_llm", and the record is kept in memory and written with the next one.
+    "bruno_llm", and the record is kept in memory and written as soon as possible.
+
+    A request never makes the event loop wait for the file: a thread of the tracker's own writes what
+    it costs, and waits up to 5 seconds for other processes. The methods here may wait themselves.
+    They only read a file until something is to be recorded, so a file that cannot be written can be
+    reported on.
 
     Args:
         path: The file, an SQLite database; it is made if it is missing. None records in memory.
@@ -82,7 +88,7 @@ class CostTracker:
             raise ConfigurationError(f"CostTracker.clock is {shown(clock)}: give a callable")
         self._prices = Overrides(prices) if isinstance(prices, Mapping) else prices
         self._clock = clock
-        self._ledger = Ledger(None if path is None else Path(path).resolve())
+        self._ledger = Ledger(None if path is None else Path(path).resolve(), clock)
 
     @property
     def path(self) -> Path | None:
@@ -162,25 +168,24 @@ class CostTracker:
         labels = self.labels().changed(tag=tag, user=user)
         paid = _checked_cost(cost)
         estimated = estimated or (isinstance(cost, Cost) and cost.estimated)
-        self.enter(provider, model, labels, usage, paid, estimated=estimated)
+        names = names_of(provider, model, labels)
+        self.enter(names, usage, paid, estimated=estimated)
+        self._ledger.write()
 
     def enter(
         self,
-        provider: str,
-        model: str,
-        labels: Labels,
+        names: Names,
         usage: Usage,
         cost: Decimal | None,
         *,
         estimated: bool,
         hold: Hold | None = None,
     ) -> None:
-        """Record a request and let go of what was held for it; for the path of a request.
+        """Note a request and let go of what was held for it; the ledger's next transaction writes it.
 
-        It is written when this returns. Never raises: see above what happens if it cannot be.
+        Never blocks and never raises, from whatever thread or finalizer it is called.
         """
         day = self.today().isoformat()
-        names = (storable(provider), storable(model), labels.tag or "", labels.user or "")
         took = (min(getattr(usage, name) or 0, _MOST_TOKENS) for name in _TOKENS)
         money = (0, 1) if cost is None else (pico(cost), 0)
         self._ledger.note(hold, (day, *names), (1, *took, *money, int(estimated)))
@@ -297,6 +302,11 @@ class CostTracker:
 
 
 _TOKENS = tuple(name for name in COUNTS if name.endswith("_tokens"))
+
+
+def names_of(provider: str, model: str, labels: Labels) -> Names:
+    """Return what a request is told apart by, but for the day."""
+    return storable(provider), storable(model), labels.tag or "", labels.user or ""
 
 
 def _checked_cost(cost: object) -> Decimal | None:

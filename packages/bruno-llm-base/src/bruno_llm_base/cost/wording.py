@@ -3,9 +3,9 @@
 from decimal import Decimal
 from typing import NamedTuple
 
-from bruno_llm_base.cost.ledger import KEYS
 from bruno_llm_base.cost.report import Report, known_cost
 from bruno_llm_base.cost.rows import Row
+from bruno_llm_base.cost.tables import KEYS
 
 __all__ = [
     "Column",

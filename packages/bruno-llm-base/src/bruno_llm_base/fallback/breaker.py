@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bruno_llm_base.exceptions import ConfigurationError
+from bruno_llm_base.forking import start_fresh_in_children
 from bruno_llm_base.values import LONGEST, is_seconds, is_whole, shown
 
 __all__ = ["Breaker", "Circuit"]
@@ -43,19 +44,23 @@ class Circuit:
     """What is remembered of one model of one provider. Threads may share it.
 
     Ask `admit` before each call, and tell by the call's ticket how it ended, exactly once. What ends
-    after the circuit has opened, but began before, no longer counts: it is old news.
+    after the circuit has opened, but began before, no longer counts: it is old news. A forked
+    process begins with a closed circuit.
     """
-
-    __slots__ = ("_breaker", "_clock", "_failures", "_lock", "_opens", "_period", "_probing")
 
     def __init__(self, breaker: Breaker, clock: Callable[[], float]) -> None:
         self._breaker = breaker
         self._clock = clock
+        self.start_fresh()
+        start_fresh_in_children(self)
+
+    def start_fresh(self) -> None:
+        """Remember nothing."""
         self._lock = threading.Lock()
         self._failures = 0
         self._opens: float | None = None  # when a probe may go; None while closed
         self._probing = False
-        self._period = 0  # tickets of earlier ones are void
+        self._period = object()  # tickets of earlier ones are void, and of a parent process
 
     @property
     def wait(self) -> float | None:
@@ -65,7 +70,7 @@ class Circuit:
                 return None
             return 0.0 if self._opens is None else max(0.0, self._opens - self._clock())
 
-    def admit(self) -> int | None:
+    def admit(self) -> object | None:
         """Return a ticket for a call, or None if the provider is to be left alone."""
         with self._lock:
             if self._opens is None:
@@ -75,19 +80,19 @@ class Circuit:
             self._probing = True
             return self._period
 
-    def begun(self, ticket: int) -> None:
+    def begun(self, ticket: object) -> None:
         """Note that the call is being answered, which will do for a probe; its end is still to come."""
         with self._lock:
-            if self._probing and ticket == self._period:
+            if self._probing and ticket is self._period:
                 self._close()
 
-    def succeeded(self, ticket: int) -> None:
+    def succeeded(self, ticket: object) -> None:
         """Note that the call was answered."""
         with self._lock:
-            if ticket == self._period:
+            if ticket is self._period:
                 self._close()
 
-    def failed(self, ticket: int, retry_after: float | None = None) -> None:
+    def failed(self, ticket: object, retry_after: float | None = None) -> None:
         """Note that the provider failed.
 
         Args:
@@ -95,18 +100,18 @@ class Circuit:
             retry_after: How many seconds the server asks to wait.
         """
         with self._lock:
-            if ticket != self._period:
+            if ticket is not self._period:
                 return
             self._failures += 1
             if self._failures >= self._breaker.failures:  # a probe's failure adds to earlier ones
                 self._opens = self._clock() + max(self._breaker.cooldown, retry_after or 0.0)
                 self._probing = False
-                self._period += 1
+                self._period = object()
 
-    def dropped(self, ticket: int) -> None:
+    def dropped(self, ticket: object) -> None:
         """Note that the call ended in a way that says nothing about the provider."""
         with self._lock:
-            if ticket == self._period:
+            if ticket is self._period:
                 self._probing = False
 
     def _close(self) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from bruno_llm_base.config import did_you_mean
 from bruno_llm_base.exceptions import ConfigurationError, InvalidRequestError
+from bruno_llm_base.forking import start_fresh_in_children
 from bruno_llm_base.limits.headers import LimitState
 from bruno_llm_base.limits.line import Line
 from bruno_llm_base.limits.store import MemoryStore, Place
@@ -45,7 +46,8 @@ class RateLimit:
     """Keeps requests within limits, in any minute and any day, and lets the rest wait in line.
 
     Pass the same object to several providers and they share the limits; it works across event loops
-    and threads. A copy sent to another process has the same settings and counts for itself.
+    and threads. Each process counts for itself: a copy that was sent to another process, or came with
+    a fork, has the same settings and all its places free.
 
     The windows slide and are exact: no 60 seconds ever hold more than allowed, the first ones
     included. The line is strictly first come, first served: a small request does not overtake a
@@ -96,8 +98,15 @@ class RateLimit:
         given: dict[str, Any] = {**limits, "max_wait": max_wait}
         self._settings = {name: value for name, value in given.items() if value is not None}
         self._clock = clock
+        self._limits = limits
+        self._max_wait = max_wait
         self._most_tokens = tokens_per_minute
-        self._line = Line(MemoryStore(**limits), clock, max_wait)
+        self.start_fresh()
+        start_fresh_in_children(self)
+
+    def start_fresh(self) -> None:
+        """Free all places, and empty the line."""
+        self._line = Line(MemoryStore(**self._limits), self._clock, self._max_wait)
 
     @property
     def tokens_per_minute(self) -> int | None:

@@ -50,7 +50,7 @@ class Chat(Catalogue, Dialect):
         timeouts: Timeouts | None = None,
         context: ContextPolicy | None = None,
         cost: "CostTracker | None" = None,
-        budget: "Budget | None" = None,
+        budget: "Budget | Sequence[Budget] | None" = None,
         free: bool = False,
         price_name: str | None = None,
         observers: Sequence[Observer] = (),
@@ -82,7 +82,8 @@ class Chat(Catalogue, Dialect):
             timeouts: How long the request, and each step of it, may take.
             context: What is done about a conversation that does not fit the context window.
             cost: Where costs are booked; providers that are given the same one share it.
-            budget: The most that may be spent, as `cost` has booked it.
+            budget: The most that may be spent, as `cost` has booked it; a list of budgets keeps to
+                each of them.
             free: Whether answers cost nothing, as from a server of your own.
             price_name: What `genai-prices` calls the vendor whose prices hold, such as "openai". By
                 default that of the vendor's own address, or of whoever is known to be at

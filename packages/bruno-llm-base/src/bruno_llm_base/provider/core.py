@@ -11,8 +11,12 @@ from bruno_llm_base.config import Basics
 from bruno_llm_base.exceptions import (
     AuthenticationError,
     ConfigurationError,
+    InvalidResponseError,
     LLMError,
+    LLMTimeoutError,
+    PermissionDeniedError,
     ServiceUnavailableError,
+    StreamError,
 )
 from bruno_llm_base.exchange import Request
 from bruno_llm_base.failures import ErrorFacts, server_wait
@@ -22,8 +26,9 @@ from bruno_llm_base.observe import Event, Observer, checked_observers, tell
 from bruno_llm_base.pipeline import Pipeline
 from bruno_llm_base.policies import Retry, Timeouts, policy
 from bruno_llm_base.pricing import Pricing
+from bruno_llm_base.provider.offer import Offer
 from bruno_llm_base.retry import RetryThrottle
-from bruno_llm_base.transport import MAX_CONNECTIONS, PerLoop
+from bruno_llm_base.transport import MAX_CONNECTIONS, PerLoop, proxy_for
 from bruno_llm_base.types import Json, ModelResponse
 from bruno_llm_base.values import is_whole, shown
 from bruno_llm_base.vendor import Vendor
@@ -36,6 +41,16 @@ if TYPE_CHECKING:
     from bruno_llm_base.cost.tracker import CostTracker
 
 __all__ = ["Core"]
+
+# What a proxy may be to blame for.
+_ON_THE_WAY = (
+    InvalidResponseError,
+    LLMTimeoutError,
+    PermissionDeniedError,
+    ServiceUnavailableError,
+    StreamError,
+)
+_PROXY_LOGIN = 407
 
 
 class Core(Vendor):
@@ -57,7 +72,7 @@ class Core(Vendor):
         rate_limit: RateLimit | None = None,
         timeouts: Timeouts | None = None,
         cost: "CostTracker | None" = None,
-        budget: "Budget | None" = None,
+        budget: "Budget | Sequence[Budget] | None" = None,
         observers: Sequence[Observer] = (),
         timeout: float | None = None,
         max_retries: int | None = None,
@@ -81,6 +96,7 @@ class Core(Vendor):
         self._retry_throttle = RetryThrottle()
         self._rate_limit = _checked_limit(rate_limit)
         self._windows = Windows(window, firm=self.firm_windows)
+        self._offer = Offer()
         self._connections = RateLimit(max_concurrent=MAX_CONNECTIONS)
         self._access = find_access(self, settings, client)
         self._observers = checked_observers(observers)
@@ -222,6 +238,10 @@ class Core(Vendor):
             error.message += f"; the key came from {self._access.key_source}"
         elif isinstance(error, ServiceUnavailableError) and error.status_code is None:
             error.message += f"; the address is {self._access.address}"
+        on_the_way = isinstance(error, _ON_THE_WAY) or error.status_code == _PROXY_LOGIN
+        ours = on_the_way and self._access.client is None
+        if ours and (proxy := proxy_for(self._access.address)):
+            error.message += f"; requests go through the proxy {proxy}"
         if advice := self.advise(error):
             error.message += f"; {advice}"
 

@@ -7,6 +7,7 @@ from bruno_llm_base.transport.causes import (
     transport_error,
 )
 from bruno_llm_base.transport.connection import Connection, watched
+from bruno_llm_base.transport.environment import client_options, over_aiohttp, proxy_for
 from bruno_llm_base.transport.http import MAX_CONNECTIONS, HttpTransport, open_http_client
 from bruno_llm_base.transport.loops import PerLoop
 from bruno_llm_base.transport.reply import Reply, Transport
@@ -23,7 +24,10 @@ __all__ = [
     "Reply",
     "SdkTransport",
     "Transport",
+    "client_options",
     "open_http_client",
+    "over_aiohttp",
+    "proxy_for",
     "transport_error",
     "watched",
 ]

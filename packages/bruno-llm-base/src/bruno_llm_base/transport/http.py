@@ -1,23 +1,26 @@
 """Plain JSON over HTTP, for servers that have no SDK or need none."""
 
-from base64 import b64encode
 from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import Any
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.framing import Framing
 from bruno_llm_base.transport.bounds import ENCODINGS, decompressible
 from bruno_llm_base.transport.connection import watched
+from bruno_llm_base.transport.environment import (
+    basic_login,
+    client_options,
+    over_aiohttp,
+    proxy_for,
+)
 from bruno_llm_base.transport.reply import Reply
 from bruno_llm_base.types import Json
 
 __all__ = [
     "MAX_CONNECTIONS",
     "HttpTransport",
-    "aiohttp_carries",
-    "has_aiohttp",
     "open_http_client",
     "refuse_login",
 ]
@@ -43,7 +46,7 @@ class HttpTransport:
         Args:
             client: An `httpx.AsyncClient`; typed loosely, since httpx2's serves as well.
             base_url: What paths are added to, whatever the client's own is.
-            framing: How streamed bodies are cut: `sse` or `ndjson`.
+            framing: How streamed bodies are cut, `sse` or `ndjson`, unless they begin otherwise.
             connect: How many seconds reaching the server may take. The client's own time limits
                 are not used: ours govern.
             owned: Whether the client is ours to close.
@@ -84,13 +87,17 @@ def open_http_client(base_url: str, *, headers: Mapping[str, str]) -> Any:
     Args:
         base_url: Where requests will go; a login in it is sent as basic authentication.
         headers: Sent with every request.
+
+    Raises:
+        ConfigurationError: The environment names a proxy or certificates that cannot be used.
     """
     import httpx
 
     from bruno_llm_base.transport.cookies import cookie_jar  # it loads all of http.client
 
     kind = httpx.AsyncClient
-    if find_spec("httpx_aiohttp") and aiohttp_carries(urlsplit(base_url).hostname or ""):
+    proxy = proxy_for(base_url)
+    if aiohttp := find_spec("httpx_aiohttp") is not None and over_aiohttp(proxy):
         from httpx_aiohttp import HttpxAiohttpClient
 
         kind = watched(HttpxAiohttpClient)
@@ -100,32 +107,13 @@ def open_http_client(base_url: str, *, headers: Mapping[str, str]) -> Any:
         limits=httpx.Limits(
             max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS
         ),
+        **client_options(httpx, proxy, aiohttp=aiohttp),
     )
 
 
-def has_aiohttp() -> bool:
-    """Whether aiohttp is installed, as it is unless there is none for the platform."""
-    return find_spec("aiohttp") is not None
-
-
-def aiohttp_carries(host: str) -> bool:
-    """Whether requests to *host* go over aiohttp, at a fraction of the cost of httpx's own transport.
-
-    Raises:
-        ConfigurationError: They would, but for a proxy that aiohttp cannot use.
-    """
-    if not has_aiohttp():
-        return False
-    _refuse_socks_proxy(host)
-    return True
-
-
 def _login(url: str) -> dict[str, str]:
-    parts = urlsplit(url)
-    if parts.username is None:
-        return {}
-    login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-    return {"authorization": f"Basic {b64encode(login.encode()).decode()}"}
+    login = basic_login(url)
+    return {} if login is None else {"authorization": login}
 
 
 def _without_login(url: str) -> str:
@@ -141,17 +129,3 @@ def refuse_login(url: str) -> None:
     """
     if urlsplit(url).username is not None:
         raise ConfigurationError("base_url holds a login: pass client= with a client that has it")
-
-
-def _refuse_socks_proxy(host: str) -> None:
-    # aiohttp cannot speak SOCKS, tries an HTTP proxy at that address and reports a timeout.
-    from urllib.request import getproxies, proxy_bypass  # loads all of http.client
-
-    if proxy_bypass(host):
-        return
-    for scheme, address in getproxies().items():
-        if address.lower().startswith("socks"):
-            raise ConfigurationError(
-                f"{scheme.upper()}_PROXY names a SOCKS proxy, which this client cannot use: unset"
-                " it, list the host in NO_PROXY, or pass client= with a client that can"
-            )

@@ -4,10 +4,10 @@ import asyncio
 import importlib
 import weakref
 from collections.abc import AsyncGenerator, Callable
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, cast
 
 from bruno_llm_base.exceptions import ConfigurationError
-from bruno_llm_base.transport.http import has_aiohttp
 from bruno_llm_base.transport.reply import Transport
 
 __all__ = ["PerLoop"]
@@ -103,7 +103,7 @@ def _running_loop() -> _Loop:
 def _import(name: str) -> None:
     try:
         importlib.import_module(name)
-        if has_aiohttp():  # it carries the requests, whoever composes them
+        if find_spec("aiohttp"):  # it carries the requests, whoever composes them
             importlib.import_module("aiohttp")
     except ImportError as error:
         raise ConfigurationError(f"{name} cannot be imported: {error}", cause=error) from error

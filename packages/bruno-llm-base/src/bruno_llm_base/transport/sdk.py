@@ -4,17 +4,16 @@ The SDK builds the URL, the headers and the credentials, and keeps the connectio
 ourselves, because building its typed objects costs ten times more than all the rest.
 """
 
-import inspect
 import json
+import sys
 from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Self
-from urllib.parse import urlsplit
 
-from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.framing import sse
 from bruno_llm_base.transport.bounds import bounded
 from bruno_llm_base.transport.connection import watched
-from bruno_llm_base.transport.http import aiohttp_carries, refuse_login
+from bruno_llm_base.transport.environment import client_options, over_aiohttp, proxy_for
+from bruno_llm_base.transport.http import refuse_login
 from bruno_llm_base.transport.reply import HttpResponse, Reply
 from bruno_llm_base.types import Json
 
@@ -72,28 +71,28 @@ class SdkTransport:
         """
         client = access.client
         owned = client is None
-        if not owned and not inspect.iscoroutinefunction(client.post):
-            raise ConfigurationError(
-                f"client is a {type(client).__name__}: give an asynchronous one, such as"
-                f" {client_type.__name__}"
-            )
         if owned:
             from bruno_llm_base.transport.cookies import cookie_jar  # it loads all of http.client
 
             refuse_login(access.base_url or "")
-            carried = aiohttp_carries(urlsplit(access.address).hostname or "")
-            http_client = bounded(
-                watched(sdk.DefaultAioHttpClient) if carried else sdk.DefaultAsyncHttpxClient
+            proxy = proxy_for(access.address)
+            aiohttp = over_aiohttp(proxy)
+            kind = bounded(
+                watched(sdk.DefaultAioHttpClient) if aiohttp else sdk.DefaultAsyncHttpxClient
             )
             timeout = sdk.Timeout(None, connect=connect)
             client = client_type(
-                # both SDKs look for credentials elsewhere where they are given no key
+                # both SDKs look for credentials elsewhere where they are given no key, and for the
+                # address where they are given none
                 api_key=access.key or "none",
-                base_url=access.base_url,
+                base_url=access.address,
                 timeout=timeout,
                 # a redirect would carry the conversation to another host
-                http_client=http_client(
-                    timeout=timeout, follow_redirects=False, cookies=cookie_jar()
+                http_client=kind(
+                    timeout=timeout,
+                    follow_redirects=False,
+                    cookies=cookie_jar(),
+                    **client_options(_library_of(kind), proxy, aiohttp=aiohttp),
                 ),
             )
         return cls(
@@ -124,6 +123,12 @@ class SdkTransport:
             await self._client.close()
 
 
+def _library_of(client_type: Any) -> Any:
+    """Return the HTTP library that a client of the SDK's is made of: httpx or httpx2."""
+    (kind,) = (each for each in client_type.__mro__ if each.__name__ == "AsyncClient")
+    return sys.modules[kind.__module__.partition(".")[0]]
+
+
 def _body_of(stream: Any) -> HttpResponse:
     response: HttpResponse = stream.response
     if "application/vnd.amazon.eventstream" in response.headers.get("content-type", ""):
@@ -140,9 +145,9 @@ class _Decoded:
         self.headers = stream.response.headers
 
     async def aiter_bytes(self) -> AsyncGenerator[bytes, None]:
-        """Yield each event as a line."""
+        """Yield each event."""
         async for event in self._stream:
-            yield b"data:" + json.dumps(event).encode() + b"\n"
+            yield b"data:" + json.dumps(event).encode() + b"\n\n"
 
     async def aclose(self) -> None:
         """Close the connection."""

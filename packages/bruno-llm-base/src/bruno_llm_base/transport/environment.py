@@ -1,0 +1,179 @@
+"""What the environment says of proxies and certificates, read once and alike for every HTTP library.
+
+Each library reads it in its own way, and some fail on what the others understand.
+"""
+
+import os
+import re
+from base64 import b64encode
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from ipaddress import ip_address, ip_network
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+from bruno_llm_base.config import checked_url, public_url, unquoted
+from bruno_llm_base.exceptions import ConfigurationError
+from bruno_llm_base.values import is_loopback, shown
+
+if TYPE_CHECKING:
+    import ssl
+
+__all__ = ["Proxy", "basic_login", "client_options", "over_aiohttp", "proxy_for", "tls_context"]
+
+_PORTS = {"http": 80, "https": 443}
+_SOCKS = ("socks5", "socks5h")
+_BRACKETED = re.compile(r"\[(?P<name>[^]]*)\](?P<size>/\d+)?(?::(?P<port>\d+))?")
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """A proxy that requests go through.
+
+    Attributes:
+        url: Its address, with a login if there is one.
+        variable: The environment variable that names it.
+    """
+
+    url: str = field(repr=False)
+    variable: str
+
+    @property
+    def is_socks(self) -> bool:
+        """Whether it speaks SOCKS, which aiohttp does not."""
+        return self.url.startswith(_SOCKS)
+
+    def __str__(self) -> str:
+        """Return its address without the login, and the variable."""
+        return f"{public_url(self.url)} ({self.variable})"
+
+
+def proxy_for(url: str) -> Proxy | None:
+    """Return the proxy for requests to *url*; None where they go straight, as to this machine.
+
+    Raises:
+        ConfigurationError: The environment names one that cannot be used.
+    """
+    from urllib.request import getproxies, proxy_bypass  # loads all of http.client
+
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if is_loopback(host):
+        return None
+    port = parts.port or _PORTS[parts.scheme]
+    proxies = getproxies()
+    if _is_excepted(host, port, proxies.get("no", "")) or proxy_bypass(host):
+        return None
+    for name in (parts.scheme, "all"):
+        if address := unquoted(proxies.get(name, "")):
+            return _checked(address, _variable(name))
+    return None
+
+
+def over_aiohttp(proxy: Proxy | None) -> bool:
+    """Whether requests go over aiohttp, at a fraction of the cost of httpx's own transport."""
+    return find_spec("aiohttp") is not None and not (proxy and proxy.is_socks)
+
+
+def client_options(library: Any, proxy: Proxy | None, *, aiohttp: bool) -> dict[str, Any]:
+    """Return the keywords with which a client goes by what is read here.
+
+    Args:
+        library: httpx or httpx2.
+        proxy: The proxy, if any.
+        aiohttp: Whether the client goes over aiohttp, which wants a proxy's login as a header.
+
+    Raises:
+        ConfigurationError: The environment's certificates cannot be used.
+    """
+    way: Any = None if proxy is None else proxy.url
+    if proxy is not None and aiohttp and (login := basic_login(proxy.url)):
+        way = library.Proxy(public_url(proxy.url), headers={"authorization": login})
+    return {"proxy": way, "trust_env": False, "verify": tls_context(library)}
+
+
+def basic_login(url: str) -> str | None:
+    """Return the login in *url* as a header spells it (RFC 7617); None where there is none."""
+    parts = urlsplit(url)
+    if parts.username is None:
+        return None
+    login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+    return f"Basic {b64encode(login.encode()).decode()}"
+
+
+def tls_context(library: Any) -> "ssl.SSLContext":
+    """Return what *library*, httpx or httpx2, trusts: what the environment says, or its own choice.
+
+    Raises:
+        ConfigurationError: The environment's certificates cannot be used.
+    """
+    file, folders = (os.environ.get(name) for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"))
+    if folders and not file and not any(map(os.path.isdir, folders.split(os.pathsep))):
+        raise ConfigurationError(
+            f"SSL_CERT_DIR is {shown(folders)}, which is no directory: give one with certificates,"
+            " or unset it"
+        )
+    try:
+        context: ssl.SSLContext = library.create_ssl_context()
+    except OSError as error:  # of which ssl's errors are some
+        if not file:
+            raise
+        raise ConfigurationError(
+            f"SSL_CERT_FILE is {shown(file)}, which cannot be read as certificates"
+            f" ({error.strerror or type(error).__name__}): give a file of certificates in PEM format,"
+            " or unset it",
+            cause=error,
+        ) from error
+    return context
+
+
+def _variable(name: str) -> str:
+    spellings = (f"{name}_proxy", f"{name}_PROXY".upper())
+    return next((each for each in spellings if os.environ.get(each)), "the system's settings")
+
+
+def _checked(address: str, variable: str) -> Proxy:
+    scheme, _, place = address.rpartition("://")
+    scheme = scheme.lower() or "http"
+    if scheme == "socks":
+        scheme = "socks5"
+    is_socks = scheme in _SOCKS
+    checked_url(variable, f"{'http' if is_socks else scheme}://{place}")
+    if is_socks and find_spec("socksio") is None:
+        raise ConfigurationError(
+            f"{variable} names a SOCKS proxy, which needs the package socksio: pip install"
+            " 'httpx[socks]', or list the host in NO_PROXY, or unset the variable"
+        )
+    return Proxy(f"{scheme}://{place}", variable)
+
+
+def _is_excepted(host: str, port: int, excepted: str) -> bool:
+    """Whether *excepted*, the value of NO_PROXY, lists *host*."""
+    return any(
+        name == "*" or (wanted in (None, port) and _matches(host, name))
+        for name, wanted in _entries(excepted)
+    )
+
+
+def _entries(excepted: str) -> Iterator[tuple[str, int | None]]:
+    """Yield each name, address or network, and its port, if it names one."""
+    for entry in re.split(r"[\s,;]+", unquoted(excepted)):
+        place = unquoted(entry).rpartition("://")[2]
+        if found := _BRACKETED.fullmatch(place):
+            port = found["port"]
+            yield found["name"] + (found["size"] or ""), int(port) if port else None
+        elif place.count(":") == 1:
+            name, _, port = place.partition(":")
+            yield name, int(port) if port.isdecimal() else None
+        elif place:
+            yield place, None
+
+
+def _matches(host: str, name: str) -> bool:
+    try:
+        return ip_address(host) in ip_network(name, strict=False)
+    except ValueError:
+        name = name.lower().lstrip("*").strip(".")
+        host = host.rstrip(".")
+        return bool(name) and (host == name or host.endswith(f".{name}"))
