@@ -131,6 +131,7 @@ class Exchange:
     Attributes:
         request_id: The server's name for the request.
         outcome: How far it has come, as far as that is known without reading the answer.
+        is_torn: Whether characters of the answer are torn apart or wrongly encoded.
     """
 
     __slots__ = (
@@ -142,6 +143,7 @@ class Exchange:
         "_timeouts",
         "_transport",
         "_whole",
+        "is_torn",
         "outcome",
         "request_id",
     )
@@ -156,6 +158,7 @@ class Exchange:
     ) -> None:
         self._transport = transport
         self._blot = blot
+        self.is_torn = False
         self._timeouts = timeouts
         self._read_error = read_error
         self._deadline = deadline
@@ -245,11 +248,20 @@ class Exchange:
         try:
             data = from_json(document)
         except ValueError:
-            raise self._no_json(document) from None
+            data = self._read_torn(document)
         if not isinstance(data, dict):
             return self._read_list(data, bare_list=bare_list)
         if data.get("error"):
             raise self.refusal(data)
+        return data
+
+    def _read_torn(self, document: bytes) -> object:
+        """Return JSON in which characters are torn apart or wrongly encoded."""
+        try:
+            data: object = json.loads(document.decode(errors="replace"))
+        except (ValueError, RecursionError):
+            raise self._no_json(document) from None
+        self.is_torn = True
         return data
 
     def _read_list(self, data: object, *, bare_list: bool) -> Json:

@@ -45,6 +45,7 @@ from bruno_llm_base.types import (
 
 if TYPE_CHECKING:
     from bruno_llm_base.pipeline import Pipeline
+    from bruno_llm_base.surrogates import Halves
     from bruno_llm_base.think_tags import ThinkTags
 
 __all__ = ["Run"]
@@ -75,6 +76,7 @@ class Run:
         "_ended",
         "_exchange",
         "_goes_on",
+        "_halves",
         "_over",
         "_permits",
         "_pipeline",
@@ -102,6 +104,7 @@ class Run:
         self._response: ModelResponse | None = None
         self._ended = False
         self._goes_on = False
+        self._halves: Halves | None = None
         self._spoken = False
         self._think_tags: ThinkTags | None = None
         self._over = False
@@ -133,6 +136,7 @@ class Run:
         self._answer = Answer()
         self._after_end = []
         self._ended = self._goes_on = False
+        self._halves = None
         if pipeline.think_tags:
             from bruno_llm_base.think_tags import ThinkTags  # most providers do without
 
@@ -220,11 +224,14 @@ class Run:
             if answer.is_settled and part.parts:
                 self._goes_on = True  # this server says so with every chunk
             answer.add(part)
-            for piece in part.parts:
-                if type(piece) is Text and piece.text:
-                    if not self._spoken:
-                        self._speak()
-                    yield piece.text
+            if exchange.is_torn:
+                yield from self._untorn(part)
+            else:
+                for piece in part.parts:
+                    if type(piece) is Text and piece.text:
+                        if not self._spoken:
+                            self._speak()
+                        yield piece.text
             if part.error is not None:
                 raise exchange.refusal(part.error)
             self._ended = part.is_last
@@ -238,6 +245,19 @@ class Run:
         rest = [] if self._think_tags is None else self._think_tags.rest()
         self._answer.add(ModelResponse(parts=tuple(rest)))
         texts = [part.text for part in rest if isinstance(part, Text)]
+        if self._halves is not None and (half := self._halves.rest()):
+            texts.append(half)
+        if texts and not self._spoken:
+            self._speak()
+        return texts
+
+    def _untorn(self, part: ModelResponse) -> list[str]:
+        """Return the texts of an answer in which characters are torn apart."""
+        if self._halves is None:
+            from bruno_llm_base.surrogates import Halves, mended  # most answers do without
+
+            self._halves, self._answer.mend = Halves(), mended
+        texts = self._halves.whole(part)
         if texts and not self._spoken:
             self._speak()
         return texts
@@ -307,6 +327,8 @@ class Run:
             response.parts = self._think_tags.split(response).parts
             response.parts += tuple(self._think_tags.rest())
         self._answer.add(response)
+        if exchange.is_torn:
+            self._untorn(response)
         if response.error is not None:
             raise exchange.refusal(response.error)
         finished = checked_end(self._answer.finished())
