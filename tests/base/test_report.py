@@ -9,11 +9,11 @@ from io import StringIO
 
 import pytest
 from bruno_llm_base.cost.charts import ticks
-from bruno_llm_base.cost.tables import COUNTS, KEYS
 from bruno_llm_base.cost.look import STYLE
 from bruno_llm_base.cost.price import Price
 from bruno_llm_base.cost.report import Report
 from bruno_llm_base.cost.rows import Row
+from bruno_llm_base.cost.tables import COUNTS, KEYS
 from bruno_llm_base.cost.tracker import CostTracker
 from bruno_llm_base.cost.wording import compact, dollars
 from bruno_llm_base.exceptions import InvalidRequestError

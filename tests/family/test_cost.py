@@ -421,14 +421,17 @@ async def test_a_timeout_gives_its_reservation_back(jump):
     with FakeOpenAI() as server:
         server.say(Fault(then="stall"), SHORT)
         budget = Budget(2000)
-        async with OpenAIProvider(
-            **server.connection(),
-            cost=tracker(),
-            budget=budget,
-            max_tokens=2,
-            retry=Retry(attempts=1),
-            timeouts=Timeouts(total=100),
-        ) as llm, jump(100, lambda: server.bodies):
+        async with (
+            OpenAIProvider(
+                **server.connection(),
+                cost=tracker(),
+                budget=budget,
+                max_tokens=2,
+                retry=Retry(attempts=1),
+                timeouts=Timeouts(total=100),
+            ) as llm,
+            jump(100, lambda: server.bodies),
+        ):
             with pytest.raises(LLMTimeoutError):
                 await llm.generate("hi")
         assert budget.left() == 2000 - budget.spent()
