@@ -130,11 +130,14 @@ async def test_an_estimate_is_told_with_its_cause(server, llm, events, caplog):
     assert "error=ServiceUnavailableError" in record.getMessage()
 
 
-async def test_a_count_that_takes_too_long_is_estimated(server, events):
+async def test_a_count_that_takes_too_long_is_estimated(server, events, jump):
     server.say(Fault(then="stall"), to="count_tokens")
-    async with ClaudeProvider(
-        **server.connection(), timeout=0.2, max_retries=0, observers=[events.append]
-    ) as llm:
+    async with (
+        ClaudeProvider(
+            **server.connection(), timeout=100, max_retries=0, observers=[events.append]
+        ) as llm,
+        jump(100, lambda: server.received),
+    ):
         assert not (await llm.count_tokens("hi")).exact
     assert of_kind(events, CountEstimated)
 

@@ -28,8 +28,8 @@ def test_the_servers_wait_is_read(headers, seconds):
 
 
 def test_a_date_is_a_wait_too():
-    wait = server_wait({"retry-after": email.utils.formatdate(time.time() + 60, usegmt=True)})
-    assert 57 < wait <= 60
+    wait = server_wait({"retry-after": email.utils.formatdate(time.time() + 9000, usegmt=True)})
+    assert 8000 < wait <= 9000
 
 
 @pytest.mark.parametrize(

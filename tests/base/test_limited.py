@@ -108,9 +108,10 @@ async def test_what_never_reached_the_server_does_not_count(make):
             await llm.generate("hi")
 
 
-async def test_a_place_is_free_again_however_an_attempt_ends(server, make):
-    limit = RateLimit(max_concurrent=1, max_wait=0.1)  # a left stream is closed a turn later
-    llm = make(limit, timeouts=Timeouts(first_token=0.3))
+async def test_a_place_is_free_again_however_an_attempt_ends(server, make, until, jump):
+    loop = asyncio.get_running_loop()
+    limit = RateLimit(max_concurrent=1, max_wait=50, clock=lambda: loop.time())  # noqa: PLW0108
+    llm = make(limit, timeouts=Timeouts(first_token=100))
     long = FakeAnswer(text="word " * 1000)
 
     await llm.generate("hi")
@@ -118,16 +119,18 @@ async def test_a_place_is_free_again_however_an_attempt_ends(server, make):
     with pytest.raises(ServiceUnavailableError):
         await llm.generate("hi")
     server.say(Fault(then="stall"))
-    with pytest.raises(LLMTimeoutError):
-        await llm.generate("hi")
+    async with jump(100, lambda: len(server.bodies) == 3):
+        with pytest.raises(LLMTimeoutError):
+            await llm.generate("hi")
     server.say(long)
     async for _ in llm.stream("hi"):
         break
     server.say(Fault(then="stall"))
     task = asyncio.create_task(llm.generate("hi"))
-    await asyncio.sleep(0.05)
-    with pytest.raises(RateLimitError, match="all places are taken"):
-        await llm.generate("hi")
+    await until(lambda: len(server.bodies) == 5)
+    async with jump(50, lambda: limit._line._waiters):
+        with pytest.raises(RateLimitError, match="all places are taken"):
+            await llm.generate("hi")
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -135,10 +138,9 @@ async def test_a_place_is_free_again_however_an_attempt_ends(server, make):
 
 
 async def test_one_who_waits_in_line_may_leave(server, make):
-    server.say(Fault(before_header=0.05))
     llm = make(RateLimit(max_concurrent=1))
     first, second, third = (asyncio.create_task(llm.generate(name)) for name in "abc")
-    await asyncio.sleep(0.01)
+    await asyncio.sleep(0)  # all stand in line
     second.cancel()
     await asyncio.gather(first, third)
     assert [body["messages"][0]["content"] for body in server.bodies] == ["a", "c"]

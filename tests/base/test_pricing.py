@@ -253,7 +253,7 @@ turns = asyncio.run(main())
 for loop in loops:
     loop.join()
 loaders = [name for name in threads if name.startswith("bruno-llm-prices")]
-give_up = time.monotonic() + 10
+give_up = time.monotonic() + 120
 while threading.active_count() > 1 and time.monotonic() < give_up:
     time.sleep(0.01)  # the loader's thread ends with its work, a moment later
 known = "genai_prices.data" in sys.modules and pricing.price("gpt-5") is not None
@@ -279,7 +279,7 @@ async def main():
 def run_in_child():
     asyncio.events._set_running_loop(None)
     pricing = Pricing("openai", "openai")
-    asyncio.run(asyncio.wait_for(pricing.load(), 10))
+    asyncio.run(asyncio.wait_for(pricing.load(), 120))
     return 0 if pricing.price("gpt-5") is not None else 1
 
 print(json.dumps(asyncio.run(main())))

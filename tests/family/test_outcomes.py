@@ -83,12 +83,6 @@ def costs():
     return CostTracker(prices=EveryModel())
 
 
-async def until(condition):
-    async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110 - what is waited for happens in another thread
-            await asyncio.sleep(0.01)
-
-
 def booked(costs):
     row = costs.total()
     return row.requests, row.estimated, row.output_tokens
@@ -132,10 +126,13 @@ async def test_a_new_connection_is_no_idle_one_though_others_were(kind, name, se
     assert booked(costs) == (2, 1, 2)
 
 
-async def test_what_is_never_answered_costs_the_input(kind, server, ask, costs):
+async def test_what_is_never_answered_costs_the_input(kind, server, ask, costs, until, jump):
     server.say(Fault(then="stall"), times=2)
-    timeouts = Timeouts(first_token=0.5)
-    async with kind(**server.connection(), cost=costs, max_retries=0, timeouts=timeouts) as llm:
+    timeouts = Timeouts(first_token=50)
+    async with (
+        kind(**server.connection(), cost=costs, max_retries=0, timeouts=timeouts) as llm,
+        jump(50, lambda: server.bodies),
+    ):
         with pytest.raises(LLMTimeoutError):
             await ask(llm)
     assert booked(costs) == (1, 1, 0)
@@ -149,13 +146,14 @@ async def test_what_is_never_answered_costs_the_input(kind, server, ask, costs):
     assert 0 < costs.total().cost < PRICE.ceiling(100, 0)
 
 
-async def test_a_request_without_an_answer_counts_with_its_input(kind, server, ask):
+async def test_a_request_without_an_answer_counts_with_its_input(kind, server, ask, jump):
     server.say(Fault(then="stall"), SHORT)
     limit = RateLimit(tokens_per_minute=MOST + 50, max_wait=0)
     keywords = {"rate_limit": limit, "max_retries": 0}
-    async with kind(**server.connection(), **keywords, timeouts=Timeouts(first_token=0.5)) as llm:
-        with pytest.raises(LLMTimeoutError):
-            await ask(llm)
+    async with kind(**server.connection(), **keywords, timeouts=Timeouts(first_token=50)) as llm:
+        async with jump(50, lambda: server.bodies):
+            with pytest.raises(LLMTimeoutError):
+                await ask(llm)
         assert await ask(llm)  # of the first, the input alone still counts
 
 
