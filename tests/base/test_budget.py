@@ -399,6 +399,7 @@ def test_two_trackers_on_one_file_are_one(tmp_path):
 def test_a_copy_has_the_same_settings_and_the_same_file(tmp_path):
     shared = account("1.5", per="month", path=tmp_path / "costs.db", warn_at=0.5)
     opened(shared, 10).settle(answer(10))
+    assert shared.budgets[0].spent() == dollars(10)  # it is in the file now
     tracker, budget = pickle.loads(pickle.dumps((shared.tracker, shared.budgets[0])))
     budget.of(tracker)
     assert budget.tracker is tracker

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 from base64 import b64encode
-from functools import partial
 
 import pytest
 from bruno_llm_base import (
@@ -24,7 +23,6 @@ from bruno_llm_base import (
     Usage,
 )
 from bruno_llm_base.observe import PriceUnknown, RequestAbandoned
-from bruno_llm_base.run import parsed
 from bruno_llm_base.testing import FakeAnswer, FakeError, Fault
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -215,9 +213,9 @@ def test_whatever_a_server_sends_is_vectors_or_an_error_of_ours(document, name):
     package = importlib.import_module(f"bruno_llm_{name}")
     embeddings = getattr(package, f"{NAMES[name]}Embeddings")("nobodys-own", api_key="k")
     try:
-        response = parsed(partial(embeddings._parse, 2), document)
-    except InvalidResponseError:
-        return
+        response = embeddings._parse(2, document)
+    except (InvalidResponseError, AttributeError, LookupError, TypeError, ValueError):
+        return  # which the base tells as an answer that is not as documented
     first, second = response.vectors
     assert len(first) == len(second) == embeddings.get_dimension() > 0
     assert all(math.isfinite(number) for number in first + second)

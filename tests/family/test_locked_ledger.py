@@ -67,7 +67,7 @@ def impatient(monkeypatch):
     monkeypatch.setattr("bruno_llm_base.cost.database._PATIENCE", 0.01)
 
 
-async def test_while_a_request_waits_for_its_ledger_all_others_go_on(server, costs, patient):
+async def test_while_a_request_waits_for_its_ledger_all_others_go_on(patient, server, costs):
     budget = Budget(100_000)
     async with (
         OllamaProvider(**server.connection(), cost=costs, budget=budget, max_tokens=2) as waiting,
@@ -85,7 +85,7 @@ async def test_while_a_request_waits_for_its_ledger_all_others_go_on(server, cos
 
 
 async def test_a_ledger_that_stays_locked_refuses_all_who_wait_and_is_named(
-    server, costs, impatient
+    impatient, server, costs
 ):
     budget = Budget(100_000)
     async with OllamaProvider(
@@ -106,7 +106,7 @@ async def test_a_ledger_that_stays_locked_refuses_all_who_wait_and_is_named(
 
 @pytest.mark.parametrize("streamed", [False, True])
 async def test_an_answer_is_delivered_though_it_cannot_be_booked_yet(
-    server, costs, impatient, caplog, streamed
+    impatient, server, costs, caplog, streamed
 ):
     async with OllamaProvider(**server.connection(), cost=costs) as llm:
         with locked(costs), caplog.at_level(logging.ERROR, "bruno_llm"):
@@ -120,7 +120,7 @@ async def test_an_answer_is_delivered_though_it_cannot_be_booked_yet(
     assert (costs.total().requests, costs.total().cost) == (1, 7)
 
 
-async def test_waiting_for_a_ledger_counts_for_the_time_limit_of_a_call(server, costs, patient):
+async def test_waiting_for_a_ledger_counts_for_the_time_limit_of_a_call(patient, server, costs):
     budget = Budget(100_000)
     async with OllamaProvider(
         **server.connection(), cost=costs, budget=budget, max_tokens=2, timeout=0.2
@@ -133,7 +133,7 @@ async def test_waiting_for_a_ledger_counts_for_the_time_limit_of_a_call(server, 
 
 
 async def test_an_answer_is_not_held_back_beyond_the_time_limit_of_a_call(
-    server, costs, patient, monkeypatch
+    patient, server, costs, monkeypatch
 ):
     loop = asyncio.get_running_loop()
     real_time = loop.time
@@ -150,7 +150,7 @@ async def test_an_answer_is_not_held_back_beyond_the_time_limit_of_a_call(
     assert costs.total().requests == 1
 
 
-async def test_who_is_cancelled_while_waiting_holds_nothing(tmp_path, patient):
+async def test_who_is_cancelled_while_waiting_holds_nothing(patient, tmp_path):
     costs = CostTracker(tmp_path / "costs.db")
     budget = Budget(10)
     budget.of(costs)
@@ -169,7 +169,7 @@ async def test_who_is_cancelled_while_waiting_holds_nothing(tmp_path, patient):
     await hold(claims, names, Decimal(10), lambda *_, **__: None)
 
 
-async def test_who_is_cancelled_while_it_is_booked_is_booked_once(server, costs, patient):
+async def test_who_is_cancelled_while_it_is_booked_is_booked_once(patient, server, costs):
     async with OllamaProvider(**server.connection(), cost=costs) as llm:
         for turns in range(1, 8):
             stream = llm.stream("hi")

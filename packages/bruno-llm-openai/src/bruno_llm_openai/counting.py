@@ -75,12 +75,16 @@ _CALLS_ERROR = 0.5  # nobody documents how the model sees the calls of tools
 
 _encodings: dict[str, "Encoding | None"] = {}  # 30 to 80 MB each, so one for all providers
 _loading = Lock()
-if hasattr(os, "register_at_fork"):  # a child without the thread that loads would wait for ever
-    os.register_at_fork(
-        before=_loading.acquire,
-        after_in_parent=_loading.release,
-        after_in_child=_loading.release,
-    )
+
+
+def _unlock() -> None:
+    """Have a lock of our own in a forked process: the thread that loads is not here."""
+    global _loading  # noqa: PLW0603
+    _loading = Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_unlock)
 
 
 def is_loaded(model: str) -> bool:

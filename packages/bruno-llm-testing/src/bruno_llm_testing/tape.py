@@ -106,6 +106,10 @@ class _Taped(Reply):
     def headers(self) -> Any:
         return self._reply.headers
 
+    @property
+    def whole(self) -> bool:
+        return self._reply.whole
+
     async def read(self) -> bytes:
         body: bytes = await self._failing(self._reply.read())
         self._done(document=_document(body))

@@ -284,25 +284,27 @@ def _nothing(_: sqlite3.Connection) -> None:
 
 _all: WeakSet[Ledger] = WeakSet()
 _all_lock = Lock()
-_resting: list[Ledger] = []
+_resting: list[list[Ledger]] = []  # empty if the fork began before this module was loaded
 
 
 def _rest_all() -> None:
     _all_lock.acquire()
-    _resting.extend(_all)
-    for ledger in _resting:
+    _resting.append(list(_all))
+    for ledger in _resting[0]:
         ledger.rest()
 
 
 def _go_on_all() -> None:
-    for ledger in _resting:
-        ledger.go_on()
-    _go_on_in_child()
+    if _resting:
+        for ledger in _resting.pop():
+            ledger.go_on()
+        _all_lock.release()
 
 
 def _go_on_in_child() -> None:
-    _resting.clear()
-    _all_lock.release()
+    if _resting:
+        _resting.clear()  # each has a lock of its own
+        _all_lock.release()
 
 
 @atexit.register
