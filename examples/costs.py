@@ -16,7 +16,7 @@ TASKS = {"greeting": "Say hello.", "summary": "Sum up the story of Faust in two 
 async def main(path: str | None) -> None:
     """Work for two people, and print a report."""
     costs = CostTracker(path)
-    budget = Budget("0.50", per="day")  # USD
+    budget = Budget("0.50", per="day", by="user")  # USD, for each person
     async with LLMFactory.from_env(cost=costs, budget=budget, max_tokens=2_000) as llm:
         for user in ("ana", "ben"):
             for tag, question in TASKS.items():
@@ -28,8 +28,8 @@ async def main(path: str | None) -> None:
                     else:
                         price = "of unknown cost" if answer.cost is None else answer.cost.total
                         print(f"{tag} for {user}: {price} USD")
+            print(f"left today for {user}: {budget.left(user)} USD")
     print(costs.report(by=("tag", "user")))
-    print(f"left today: {budget.left()} USD")
 
 
 if __name__ == "__main__":

@@ -708,3 +708,26 @@ def test_it_pickles_with_its_members(monkeypatch):
     copy = pickle.loads(pickle.dumps(llm))
     assert repr(copy) == repr(llm)
     assert copy._breaker == Breaker(failures=1)
+
+
+def test_a_loop_that_ends_while_a_bare_stream_is_read_says_nothing():
+    class Slow(Bare):
+        async def stream(self, messages, **options):
+            try:
+                while True:
+                    yield "word "
+            finally:
+                await asyncio.sleep(0.01)
+                closed.append(True)
+
+    async def leave():
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _loop, context: said.append(context))
+        pieces = aiter(FallbackLLM([Slow()]).stream("hi"))
+        kept.append(pieces)
+        assert await anext(pieces) == "word "
+
+    kept, closed, said = [], [], []
+    for _ in range(3):  # asyncio closes what is open in any order
+        asyncio.run(leave())
+    assert (len(closed), said) == (3, [])

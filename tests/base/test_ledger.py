@@ -32,7 +32,8 @@ from bruno_llm_base.cost.tracker import CostTracker
 from bruno_llm_base.exceptions import BudgetExceededError
 def hold(budget, needed):
     names = ("p", "m", "", "")
-    return asyncio.run(hold_of([budget], names, Decimal(needed), lambda *_, **__: None))
+    claims = [(budget, budget.claim(names))]
+    return asyncio.run(hold_of(claims, names, Decimal(needed), lambda *_, **__: None))
 def spend(tracker, cost, hold=None):
     tracker.enter(("p", "m", "", ""), USAGE, Decimal(cost), estimated=False, hold=hold)
     tracker.ledger.write()
@@ -83,7 +84,8 @@ NAMES = ("p", "m", "", "")
 
 
 def hold(budget, needed):
-    return asyncio.run(hold_of([budget], NAMES, Decimal(needed), lambda *_, **__: None))
+    claims = [(budget, budget.claim(NAMES))]
+    return asyncio.run(hold_of(claims, NAMES, Decimal(needed), lambda *_, **__: None))
 
 
 def spend(tracker, cost, hold=None):

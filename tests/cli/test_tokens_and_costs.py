@@ -88,6 +88,12 @@ def test_costs_of_some_days_by_what_one_likes(bruno_llm, ledger):
     assert (done.exit_code, "colour" in done.stderr) == (1, True)
 
 
+def test_a_report_leaves_its_ledger_as_it_is(bruno_llm, ledger, tmp_path):
+    before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    assert "opus" in bruno_llm("costs", ledger).stdout
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
+
+
 def test_costs_are_saved(bruno_llm, ledger, tmp_path):
     page = tmp_path / "costs.html"
     done = bruno_llm("costs", ledger, "--output", page)

@@ -3,6 +3,8 @@
 import asyncio
 import importlib
 import json
+import re
+from contextlib import suppress
 
 import certifi
 import pytest
@@ -108,3 +110,68 @@ async def client(kind, raw):
     """The provider, talking to `raw`, once."""
     async with kind(retry=Retry(attempts=1), **raw.connection()) as llm:
         yield llm
+
+
+class Wire:
+    """A server that says exactly the bytes it is told, to one request after another.
+
+    Attributes:
+        address: Where it is.
+        asked: How often it was asked for an answer.
+        listed: How often it was asked for its models.
+    """
+
+    def __init__(self, name):
+        self.name = name
+        self.asked = self.listed = 0
+        self.serving = set()
+        self._replies = [(200, {}, [b""])]
+
+    def say(self, status, body, **headers):
+        """Answer with *status* and *body*, bytes or several packets of them, from now on."""
+        self.say_each((status, body, headers))
+
+    def say_each(self, *replies):
+        """Answer with one of *replies* after the other, and then with the last."""
+        self._replies = [
+            (status, headers, [body] if isinstance(body, bytes) else body)
+            for status, body, headers in replies
+        ]
+
+    def connection(self):
+        version = "/v1" if self.name == "openai" else ""
+        return {"base_url": self.address + version, "api_key": "a-key-for-tests"}
+
+    async def serve(self, reader, writer):
+        self.serving.add(asyncio.current_task())
+        with suppress(ConnectionError, asyncio.IncompleteReadError):
+            await self._answer(reader, writer)
+        writer.close()
+        await asyncio.wait([asyncio.ensure_future(writer.wait_closed())])
+
+    async def _answer(self, reader, writer):
+        head = (await reader.readuntil(b"\r\n\r\n")).lower()
+        if found := re.search(rb"content-length: (\d+)", head):
+            await reader.readexactly(int(found[1]))
+        if head.startswith(b"get"):
+            self.listed += 1
+        else:
+            self.asked += 1
+        status, headers, packets = self._replies[min(max(self.asked, 1), len(self._replies)) - 1]
+        lines = [f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items()]
+        writer.write(f"HTTP/1.1 {status} X\r\nconnection: close\r\n{''.join(lines)}\r\n".encode())
+        for packet in packets:
+            writer.write(packet)
+            await writer.drain()
+            await asyncio.sleep(0.001 if len(packets) > 1 else 0)
+
+
+@pytest.fixture
+async def wire(name):
+    wire = Wire(name)
+    server = await asyncio.start_server(wire.serve, "127.0.0.1", 0)
+    wire.address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    yield wire
+    server.close()
+    if wire.serving:
+        await asyncio.wait(wire.serving)

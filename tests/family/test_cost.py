@@ -321,6 +321,50 @@ async def test_a_hundred_calls_at_once_never_overspend(server, kind):
     assert costs.total().requests == answered
 
 
+def own_tracker(kind, **keywords):
+    """Return a tracker to which even a free model has a price."""
+    return CostTracker(prices={kind.default_model: PRICE}, **keywords)
+
+
+async def test_what_one_user_spends_does_not_stop_another(kind, server):
+    """With calls and streams, at the same time."""
+    costs, budget = own_tracker(kind), Budget(1000, by="user")
+    server.say(SHORT, times=400)
+    costs.record(provider=kind.name, model="m", cost=Decimal(995), user="ann")
+    refused = []
+
+    async def ask(user, number):
+        with costs.label(user=user):
+            try:
+                await (read(llm.stream("hi")) if number % 2 else llm.generate("hi"))
+            except BudgetExceededError as error:
+                refused.append(error)
+
+    async with kind(
+        kind.default_model, **server.connection(), cost=costs, budget=budget, max_tokens=2
+    ) as llm:
+        for number in range(4):
+            await asyncio.gather(ask("ann", number), ask("ben", number))
+    assert [error.account for error in refused] == ["user 'ann'"] * 4
+    assert all("for user 'ann'" in str(error) for error in refused)
+    assert len(server.bodies) == 4
+    assert (budget.spent("ann"), budget.spent("ben")) == (995, 28)
+    assert {row.user: row.cost for row in costs.report(by="user").rows} == {"ann": 995, "ben": 28}
+
+
+async def test_a_provider_keeps_to_each_of_several_budgets(kind, server):
+    costs = own_tracker(kind)
+    budgets = [Budget(100_000), Budget(10, of={"tag": "small"})]
+    server.say(SHORT, times=9)
+    async with kind(
+        kind.default_model, **server.connection(), cost=costs, budget=budgets, max_tokens=2
+    ) as llm:
+        await llm.generate("hi")
+        with costs.label(tag="small"), pytest.raises(BudgetExceededError, match="tag 'small'"):
+            await llm.generate("hi")
+    assert [budget.spent() for budget in budgets] == [7, 0]
+
+
 async def ask_on(llm):
     while True:
         await llm.generate("hi")

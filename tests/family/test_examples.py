@@ -101,18 +101,20 @@ def test_costs_are_told_by_task_and_person(run, tmp_path):
         out = run("costs", "costs.db", BRUNO_LLM_PROVIDER="openai")
         assert "greeting for ana: 0.0" in out
         assert "summary for ben: 0.0" in out
-        assert "left today: 0.49" in out
+        assert "left today for ana: 0.49" in out
+        assert "left today for ben: 0.49" in out
     assert CostTracker(tmp_path / "costs.db").total(tag="summary").requests == 4
 
 
 def test_costs_are_not_spent_beyond_the_budget(run, vendors, tmp_path):
     spent = CostTracker(tmp_path / "costs.db")
-    spent.record(provider="openai", model="gpt-6.1-terra", cost=Decimal("0.4999"))
+    spent.record(provider="openai", model="gpt-6.1-terra", cost=Decimal("0.4999"), user="ana")
     spent.close()
     out = run("costs", "costs.db", BRUNO_LLM_PROVIDER="openai")
     assert "greeting for ana: not sent: " in out
-    assert "left today: 0.0001 USD" in out
-    assert vendors["OPENAI"].bodies == []
+    assert "left today for ana: 0.0001 USD" in out
+    assert "greeting for ben: 0.0" in out
+    assert len(vendors["OPENAI"].bodies) == 2
 
 
 def test_fallback_asks_the_next_one(run, vendors):

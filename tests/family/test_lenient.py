@@ -384,3 +384,50 @@ async def test_thoughts_between_tags(name, kind, raw, thought):
 async def test_without_the_option_tags_are_text(raw, client):
     raw.say(ended("openai", "request", "stop", "<think>a</think>b"))
     assert (await client.request("hi")).text == "<think>a</think>b"
+
+
+# -- torn characters ---------------------------------------------------------------------------------
+
+
+def raw_chunks(name, *texts):
+    """Return a stream whose documents hold *texts* as they stand, escapes and bytes as well."""
+    form = {
+        "openai": b'{"choices": [{"index": 0, "delta": {"content": "%b"}}]}',
+        "gemini": b'{"candidates": [{"content": {"parts": [{"text": "%b"}]}}]}',
+        "ollama": b'{"message": {"content": "%b"}, "done": false}',
+        "claude": b'{"type": "content_block_delta", "index": 0,'
+        b' "delta": {"type": "text_delta", "text": "%b"}}',
+    }
+    end = {
+        "openai": [b"[DONE]"],
+        "gemini": [{"candidates": [{"finishReason": "STOP"}]}],
+        "ollama": [{"done": True}],
+        "claude": [{"type": "message_stop"}],
+    }
+    return [form[name] % text for text in texts] + end[name]
+
+
+TORN = [
+    ((rb"a\ud83d", rb"\ude00b"), "a\U0001f600b"),
+    ((rb"a\ud83d\ude00b",), "a\U0001f600b"),
+    ((rb"a\ud83d", b"b"), "a\ufffdb"),
+    ((rb"a\ude00b",), "a\ufffdb"),
+    ((rb"a\ud83d",), "a\ufffd"),
+    ((b"a\xffb",), "a\ufffdb"),
+]
+
+
+@pytest.mark.parametrize(("texts", "expected"), TORN)
+async def test_torn_characters_are_joined_or_marked(name, raw, client, texts, expected):
+    raw.say(raw_chunks(name, *texts))
+    stream = client.stream("hi")
+    pieces = [piece async for piece in stream]
+    assert "".join(pieces) == stream.response.text == expected
+    assert all(piece.encode() for piece in pieces)
+
+
+async def test_a_torn_character_in_a_whole_answer_is_marked(name, raw, client):
+    raw.say(ended(name, "request", "stop", text="a\ud83db"))
+    answer = await client.request("hi")
+    assert answer.text == "a\ufffdb"
+    assert await client.generate([answer.to_message()]) == "a\ufffdb"

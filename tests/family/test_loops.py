@@ -8,8 +8,10 @@ import sys
 import threading
 
 import pytest
-from bruno_llm_base import LLMFactory
+from bruno_llm_base import FallbackLLM, LLMFactory
 from bruno_llm_base.testing import FakeAnswer, Fault
+from bruno_llm_ollama import OllamaProvider
+from bruno_llm_ollama.testing import FakeOllama
 
 pytestmark = pytest.mark.usefixtures("few_certificates")
 
@@ -153,3 +155,81 @@ def test_a_run_that_fails_leaves_no_connection(name, server, until):
             asyncio.run(fail())
         asyncio.run(until(lambda: server.open_connections == 0))
     assert asyncio.run(llm.generate("still there?")) == FakeAnswer().text
+
+
+class SlowlyClosed:
+    """A reply that takes a while to close, as over TLS or a slow proxy."""
+
+    def __init__(self, reply):
+        self._reply = reply
+
+    def __getattr__(self, name):
+        return getattr(self._reply, name)
+
+    def __aiter__(self):
+        return self
+
+    async def __anext__(self):
+        return await anext(self._reply)
+
+    async def aclose(self):
+        await asyncio.sleep(0.01)
+        await self._reply.aclose()
+
+
+class SlowTransport:
+    def __init__(self, transport):
+        self._transport = transport
+        self.aclose = transport.aclose
+
+    async def send(self, *request):
+        return SlowlyClosed(await self._transport.send(*request))
+
+
+READINGS = {
+    "pieces": lambda llm: aiter(llm.stream("hi")),
+    "words": lambda llm: llm.stream("hi").words(),
+    "sentences": lambda llm: llm.stream("hi").sentences(),
+    "fallback": lambda llm: aiter(FallbackLLM([llm]).stream("hi")),
+    "words_of_a_fallback": lambda llm: FallbackLLM([llm]).stream("hi").words(),
+}
+
+
+@pytest.mark.parametrize("reading", READINGS)
+def test_a_loop_that_ends_in_mid_stream_says_nothing(kind, server, reading, until):
+    class Slow(kind):
+        def open_transport(self):
+            return SlowTransport(super().open_transport())
+
+    async def leave():
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _loop, context: said.append(context))
+        pieces = READINGS[reading](Slow(**server.connection()))
+        kept.append(pieces)
+        assert await anext(pieces)
+
+    kept, said = [], []
+    for _ in range(3):  # asyncio closes what is open in any order
+        server.say(Fault(FakeAnswer(text="A word. And " * 100), between_events=0.02))
+        asyncio.run(leave())
+    assert said == []
+    asyncio.run(until(lambda: server.open_connections == 0))
+
+
+def test_a_loop_that_ends_while_a_model_is_pulled_says_nothing():
+    class Slow(OllamaProvider):
+        def open_transport(self):
+            return SlowTransport(super().open_transport())
+
+    async def leave():
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _loop, context: said.append(context))
+        reports = Slow(**server.connection()).pull(server.models[0])
+        kept.append(reports)
+        assert await anext(reports)
+
+    kept, said = [], []
+    with FakeOllama() as server:
+        for _ in range(3):
+            asyncio.run(leave())
+    assert said == []

@@ -280,12 +280,12 @@ TABLE = {
 
 # An error in the body, after a status of 200: before the first text, or instead of a whole answer, it
 # is what its status would have made of it; afterwards it is so once, with the text. Ollama's errors
-# are one sentence, and of these we know two; the rest is the server's failure.
+# are one sentence; where that does not tell, it is the server's failure.
 IN_BAND = {
-    "authentication":  (Auth, 1, Down),
+    "authentication":  (Auth, 1, Auth),
     "permission":      (Denied, 1, Down),
     "quota":           (Quota, 1, Quota),
-    "model_not_found": (NoModel, 1, Down),
+    "model_not_found": (NoModel, 1, NoModel),
     "context_length":  (TooLong, 1, TooLong),
     "invalid_request": (Wrong, 1, Down),
     "rate_limit":      (Busy, 3, Down),

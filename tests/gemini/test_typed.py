@@ -109,7 +109,8 @@ async def test_what_goes_wrong_inside_a_stream(server: FakeGemini, llm: GeminiPr
 
 
 async def test_the_server_sees_that_we_leave(server: FakeGemini, llm: GeminiProvider) -> None:
-    server.say(FakeAnswer(text="word " * 20_000))
+    # slowly: a server that has said all sees nobody leave
+    server.say(Fault(FakeAnswer(text="word " * 1_000), between_events=0.02))
     async for _ in llm.stream("x"):
         break
     assert await asyncio.to_thread(server.received[-1].left.wait, 120.0)
@@ -166,3 +167,24 @@ async def test_what_nobody_reads_is_bounded(server: FakeGemini, llm: GeminiProvi
         _ = [piece async for piece in stream]
     assert caught.value.partial is not None
     assert 60_000_000 < len(caught.value.partial.text) < 70_000_000
+
+
+@pytest.mark.parametrize(
+    ("body", "label"),
+    [
+        (b'[{"error": {"code": 503, "message": "the reason", "status": "UNAVAILABLE"}}]', "json"),
+        (b'{"detail": "the reason"}', "json"),
+        (b"<html><body><h1>the reason</h1></body></html>", "html"),
+        (b"the reason", "plain"),
+    ],
+)
+async def test_a_servers_own_words_come_through(
+    server: FakeGemini, llm: GeminiProvider, body: bytes, label: str
+) -> None:
+    kind = "application/json" if label == "json" else f"text/{label}"
+    reply = RawReply(status=503, headers={"content-type": kind}, body=body)
+    server.say(reply, reply)
+    with pytest.raises(ServiceUnavailableError, match="the reason"):
+        await llm.generate("x")
+    with pytest.raises(ServiceUnavailableError, match="the reason"):
+        await llm.stream("x")

@@ -1,10 +1,14 @@
 """What goes wrong, and what the user is told to do."""
 
+import json
+
 import pytest
 from bruno_llm_base import (
+    AuthenticationError,
     ContextLengthExceededError,
     InvalidRequestError,
     InvalidResponseError,
+    LLMError,
     ModelNotFoundError,
     QuotaExceededError,
     RateLimitError,
@@ -46,18 +50,23 @@ def test_every_way_to_say_that_the_prompt_is_too_long(status, said):
     [
         (200, "an error was encountered while running the model", ServiceUnavailableError),
         (200, "you (me) have reached your weekly usage limit, upgrade", QuotaExceededError),
-        (400, '"m" does not support thinking', None),
+        (200, "pull model manifest: file does not exist", ModelNotFoundError),
+        (200, "unauthorized", AuthenticationError),
+        (400, '"m" does not support thinking', InvalidRequestError),
         (404, "model 'm' not found", ModelNotFoundError),
-        (404, None, None),
-        (404, {"message": "no such path"}, None),
+        (404, None, InvalidRequestError),
+        (404, {"message": "no such path"}, InvalidRequestError),
         (429, "you (me) have reached your session usage limit, upgrade", QuotaExceededError),
-        (429, "too many requests", None),
+        (429, "too many requests", RateLimitError),
         (499, "request canceled", ServiceUnavailableError),
-        (502, "bad gateway", None),
+        (502, "bad gateway", ServiceUnavailableError),
     ],
 )
-def test_the_status_decides(status, said, kind):
-    assert OllamaProvider().read_error(status, {}, {"error": said}).kind is kind
+async def test_what_a_sentence_stands_for(server, llm, status, said, kind):
+    server.say(RawReply(status=status, body=json.dumps({"error": said}).encode()))
+    with pytest.raises(LLMError) as caught:
+        await llm.generate("hello")
+    assert type(caught.value) is kind
 
 
 async def test_figures_and_sentence_of_llama_server(server, llm):

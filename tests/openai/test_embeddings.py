@@ -95,7 +95,7 @@ TOO_LONG = [
         "This model's maximum context length is 8192 tokens, however you requested 9001 tokens",
         (8192, 9001),
     ),
-    ("Invalid 'input[0]': maximum context length is 8192 tokens.", (None, None)),
+    ("Invalid 'input[0]': maximum context length is 8192 tokens.", (8192, None)),
     ("input (9001 tokens) is too large to process. increase the batch size", (None, None)),
 ]
 

@@ -22,8 +22,11 @@ Every error is bruno-core's `LLMError`, so code written against bruno-core catch
     |- CircuitOpenError             a failing provider is left alone for a while
     '- AllProvidersFailedError      of several providers none could answer: see `errors`
 
-Errors pickle, so they survive worker processes, and neither their text nor their attributes hold a
-key, a prompt or (but for `partial`) an answer.
+A mistake in a program is none of them: reading a stream twice, or calling a provider outside of
+asyncio, is a RuntimeError, and what a hook of the user's raises comes out as it is.
+
+Errors pickle, so they survive worker processes. Neither their text nor their attributes hold a key,
+or a prompt or (but for `partial`) an answer, unless the server's own words for the error do.
 """
 
 from collections.abc import Sequence
@@ -162,7 +165,7 @@ class QuotaExceededError(LLMError):
 
 
 class RateLimitError(LLMError):
-    """Too many requests or tokens at once."""
+    """Too many requests or tokens at once; not `retryable` where a request is too large for any time."""
 
     is_retryable = True
 

@@ -1,5 +1,6 @@
 """From what a server said to an error of ours."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,7 +23,7 @@ from bruno_llm_base.finish import is_full_window
 from bruno_llm_base.types import ModelResponse
 from bruno_llm_base.values import LONGEST, is_whole
 
-__all__ = ["ErrorFacts", "answer_text", "error_from", "request_id", "server_wait"]
+__all__ = ["ErrorFacts", "answer_text", "error_from", "kind_of", "request_id", "server_wait"]
 
 _BY_STATUS: dict[int, type[LLMError]] = {
     401: AuthenticationError,
@@ -30,10 +31,20 @@ _BY_STATUS: dict[int, type[LLMError]] = {
     403: PermissionDeniedError,
     408: ServiceUnavailableError,
     409: ServiceUnavailableError,
+    420: RateLimitError,
+    425: ServiceUnavailableError,
     429: RateLimitError,
+    449: ServiceUnavailableError,
+    498: ServiceUnavailableError,  # Groq: no capacity
+    499: ServiceUnavailableError,  # the server gave the request up, as Ollama does when it stops
 }
 _SERVER_ERROR, _CLIENT_ERROR, _REDIRECT = 500, 400, 300
-_LONGEST_MESSAGE, _LONGEST_WORD = 500, 200
+_LONGEST_MESSAGE, _LONGEST_WORD = 1_000, 200
+
+# What may be a part of a key: a word with a digit, with asterisks or dots in it, or that begins as keys do.
+_OF_A_KEY = re.compile(
+    r"[^\s,;]*(?:\d|\*|\u2026|\.\.)[^\s,;]*|\b(?:sk|pk|rk|gsk|xai|nvapi|hf|AIza)[-_]?\w[^\s,;]*"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +61,8 @@ class ErrorFacts:
         actual: What was sent, in tokens.
         retry_after: How many seconds to wait.
         request_id: The vendor's name for the request.
-        status: The status that the document names, which an error inside a 200 may.
+        status: The status that the document names; it counts where HTTP's is a success.
+        retryable: Whether the same request may succeed later; None leaves that to the kind.
     """
 
     kind: type[LLMError] | None = None
@@ -63,17 +75,22 @@ class ErrorFacts:
     retry_after: float | None = None
     request_id: str | None = None
     status: int | None = None
+    retryable: bool | None = None
 
 
 def error_from(facts: ErrorFacts, status: int, headers: Mapping[str, str]) -> LLMError:
     """Return the error that *facts* and an HTTP *status* stand for."""
-    status = facts.status or status
-    kind = facts.kind or _kind_of(status)
-    # A vendor's complaint about a key quotes parts of it.
-    said = "" if kind is AuthenticationError else str(facts.message).strip()
+    if _REDIRECT <= status < _CLIENT_ERROR:
+        facts = ErrorFacts(request_id=facts.request_id)  # nothing in it is of use but the status
+    retryable = facts.retryable
+    if status < _CLIENT_ERROR:
+        status = facts.status or status
+    elif retryable is None:
+        retryable = _SHOULD_RETRY.get(headers.get("x-should-retry", "").lower())
+    kind = facts.kind or kind_of(status)
     wait = facts.retry_after
     return kind(
-        said[:_LONGEST_MESSAGE] or _unsaid(kind, status),
+        _sentence(kind, str(facts.message).strip(), status),
         status_code=status,
         request_id=_word(facts.request_id) or request_id(headers),
         code=_word(facts.code),
@@ -81,8 +98,17 @@ def error_from(facts: ErrorFacts, status: int, headers: Mapping[str, str]) -> LL
         reason=_word(facts.reason),
         limit=_count(facts.limit),
         actual=_count(facts.actual),
+        retryable=retryable,
         retry_after=server_wait(headers) if wait is None else wait,
     )
+
+
+def _sentence(kind: type[LLMError], said: str, status: int) -> str:
+    if kind is not AuthenticationError:
+        return said[:_LONGEST_MESSAGE] or _unsaid(status)
+    # A vendor's complaint about a key quotes parts of it.
+    words = _OF_A_KEY.sub("***", said)[:_LONGEST_MESSAGE]
+    return f"{_KEY_REFUSED}; the server says: {words}" if words else _KEY_REFUSED
 
 
 # The facts come out of a foreign document, so they may be anything.
@@ -96,21 +122,24 @@ def _count(value: object) -> int | None:
     return value if isinstance(value, int) and is_whole(value, least=0) else None
 
 
-_SAID_NOTHING: dict[type[LLMError], str] = {
-    AuthenticationError: "the API key was refused: check that it is complete and not revoked",
-}
+_KEY_REFUSED = "the API key was refused: check that it is complete and not revoked"
+_SHOULD_RETRY = {
+    "true": True,
+    "false": False,
+}  # https://github.com/openai/openai-python, _base_client.py
 
 
-def _unsaid(kind: type[LLMError], status: int) -> str:
+def _unsaid(status: int) -> str:
     if _REDIRECT <= status < _CLIENT_ERROR:
         return (
             f"the server redirects ({status}), which is not followed: set base_url to the API's own"
             " address"
         )
-    return _SAID_NOTHING.get(kind, f"the server answered {status}")
+    return f"the server answered {status}"
 
 
-def _kind_of(status: int) -> type[LLMError]:
+def kind_of(status: int) -> type[LLMError]:
+    """Return what an HTTP *status* stands for."""
     if status in _BY_STATUS:
         return _BY_STATUS[status]
     if status >= _SERVER_ERROR:

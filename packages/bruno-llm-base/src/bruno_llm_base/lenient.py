@@ -6,12 +6,15 @@ from collections.abc import Callable
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from bruno_llm_base.parts import Json
+from bruno_llm_base.values import shown
 
 __all__ = [
+    "MISFITS",
     "UnreadableFieldError",
     "forgiving",
     "inner",
     "is_own_mistake",
+    "misfit",
     "read_arguments",
     "read_models",
     "read_text",
@@ -22,6 +25,7 @@ _Usage = TypeVar("_Usage")
 _Rest = ParamSpec("_Rest")
 _MODELS, _NAMES = ("data", "models", "result", "results"), ("id", "name", "model")
 _WORDS = ("modality", "type")  # what tells counts apart
+_MOST_NAMES = 5
 _INNER = ("text", "content", "thinking", "parts", "summary")
 
 
@@ -35,6 +39,9 @@ _SHAPES: dict[type, str] = {
     type(None): "missing",
 }
 
+
+MISFITS = (LookupError, TypeError, ValueError, AttributeError)
+"""What parsers raise, which read foreign documents without a check at every step."""
 
 _WRONG_CALL = re.compile(r"\(\) (?:got|missing|takes) ")
 
@@ -59,6 +66,16 @@ class UnreadableFieldError(ValueError):
 
     def __init__(self, name: str, value: object) -> None:
         super().__init__(f"{name} is {_SHAPES.get(type(value), 'something else')}")
+
+
+def misfit(error: Exception, data: Json) -> str:
+    """Return why a parser failed with *error* on *data*, in words that quote nothing of the answer."""
+    if isinstance(error, UnreadableFieldError):
+        return str(error)
+    if isinstance(error, KeyError) and isinstance(error.args[0], str):
+        held = ", ".join(repr(name) for name in list(data)[:_MOST_NAMES]) or "nothing"
+        return f"it has no {error.args[0]!r}, but holds {shown(held)}"
+    return type(error).__name__
 
 
 def read_text(value: object, name: str) -> str:

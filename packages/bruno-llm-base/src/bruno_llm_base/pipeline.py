@@ -16,7 +16,7 @@ from bruno_llm_base.observe import Observer
 from bruno_llm_base.policies import Retry, Timeouts
 from bruno_llm_base.pricing import Pricing
 from bruno_llm_base.retry import RetryThrottle
-from bruno_llm_base.run import Run, parsed
+from bruno_llm_base.run import Run
 from bruno_llm_base.stream import StreamState, TextStream
 from bruno_llm_base.transport import Transport
 from bruno_llm_base.types import Json, ModelResponse
@@ -83,7 +83,7 @@ class Pipeline:
                 try:
                     exchange = await run.begin()
                     await exchange.send(run.request, stream=False)
-                    result = parsed(parse, await exchange.document())
+                    result = exchange.parsed(parse, await exchange.document())
                     response = result if isinstance(result, ModelResponse) else None
                     if response is not None and request.conversation is not None:
                         run.check(exchange, response)
@@ -132,7 +132,7 @@ class Pipeline:
                     while (batch := await exchange.batch()) is not None:
                         exchange.expect_more()
                         for document in batch:
-                            item = parsed(parse, exchange.read(document))
+                            item = exchange.parsed(parse, exchange.read(document))
                             run.delivered()
                             if is_last(item):
                                 run.finish(exchange, None)

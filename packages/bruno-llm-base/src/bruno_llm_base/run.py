@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext, suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from bruno_llm_base.deadline import Deadline
 from bruno_llm_base.exceptions import (
@@ -16,7 +16,7 @@ from bruno_llm_base.exceptions import (
 )
 from bruno_llm_base.exchange import Exchange, Request, opened
 from bruno_llm_base.framing import DONE
-from bruno_llm_base.lenient import UnreadableFieldError, is_own_mistake
+from bruno_llm_base.lenient import MISFITS, is_own_mistake
 from bruno_llm_base.limits import Permit
 from bruno_llm_base.observe import (
     AttemptFailed,
@@ -42,49 +42,13 @@ from bruno_llm_base.types import (
     Usage,
     checked,
 )
-from bruno_llm_base.values import shown
 
 if TYPE_CHECKING:
     from bruno_llm_base.pipeline import Pipeline
+    from bruno_llm_base.surrogates import Halves
     from bruno_llm_base.think_tags import ThinkTags
 
-__all__ = ["Run", "parsed"]
-
-_T = TypeVar("_T")
-_MOST_NAMES = 5
-
-
-def parsed(parse: Callable[[Json], _T], data: Json) -> _T:
-    """Return what *parse* makes of *data*.
-
-    Raises:
-        InvalidResponseError: It can make nothing of it.
-    """
-    try:
-        return parse(data)
-    except _MISFITS as error:
-        if is_own_mistake(error):
-            raise
-        raise _unreadable(error, data) from error
-
-
-# Parsers read foreign documents without a check at every step: whatever does not fit shows as these.
-_MISFITS = (LookupError, TypeError, ValueError, AttributeError)
-
-
-def _unreadable(error: Exception, data: Json) -> InvalidResponseError:
-    message = f"the server's answer is not as documented: {_misfit(error, data)}"
-    return InvalidResponseError(message, cause=error)
-
-
-def _misfit(error: Exception, data: Json) -> str:
-    """Return what does not fit, in words that quote nothing of the answer."""
-    if isinstance(error, UnreadableFieldError):
-        return str(error)
-    if isinstance(error, KeyError) and isinstance(error.args[0], str):
-        held = ", ".join(repr(name) for name in list(data)[:_MOST_NAMES]) or "nothing"
-        return f"it has no {error.args[0]!r}, but holds {shown(held)}"
-    return type(error).__name__
+__all__ = ["Run"]
 
 
 def checked_end(answer: ModelResponse) -> ModelResponse:
@@ -112,6 +76,7 @@ class Run:
         "_ended",
         "_exchange",
         "_goes_on",
+        "_halves",
         "_over",
         "_permits",
         "_pipeline",
@@ -139,6 +104,7 @@ class Run:
         self._response: ModelResponse | None = None
         self._ended = False
         self._goes_on = False
+        self._halves: Halves | None = None
         self._spoken = False
         self._think_tags: ThinkTags | None = None
         self._over = False
@@ -164,12 +130,13 @@ class Run:
                 self.request = await fit(replace(self.request, fit=None), self._tell)
             for limit in pipeline.limits:
                 self._permits.append(await limit.acquire(self.request.tokens))
-        await self._spending.reserve(self.request, self._tell)
+            await self._spending.reserve(self.request, self._tell)
         self._began_attempt = time.monotonic()
         self._sent_first = self._sent_first or self._began_attempt
         self._answer = Answer()
         self._after_end = []
         self._ended = self._goes_on = False
+        self._halves = None
         if pipeline.think_tags:
             from bruno_llm_base.think_tags import ThinkTags  # most providers do without
 
@@ -189,7 +156,9 @@ class Run:
             self._settle(self._outcome(exchange))
             if exchange is not None:
                 self._hear_limits(exchange)
-            await self._spending.settle(self._response)
+            if charge := self._spending.settle(self._response):
+                with suppress(LLMTimeoutError), self._deadline or nullcontext():
+                    await charge.written()
 
     def _outcome(self, exchange: Exchange | None) -> Outcome:
         if exchange is None:
@@ -236,12 +205,17 @@ class Run:
                 self._ended = True
                 continue
             data = exchange.read(document)
-            try:  # as `parsed` does, without the price of a call for every chunk
+            try:  # as `Exchange.parsed` does, without the price of a call for every chunk
                 part = checked(parse(data))
-            except _MISFITS as error:
+            except MISFITS as error:
                 if is_own_mistake(error):
                     raise
-                raise _unreadable(error, data) from error
+                whole = exchange.whole_answer(data)
+                if whole is None:
+                    raise exchange.unreadable(error, data) from error
+                part = whole
+            if not part.parts:
+                part = exchange.looked_at_again(part, data)
             if part is NOTHING:
                 continue
             heard = True
@@ -250,11 +224,14 @@ class Run:
             if answer.is_settled and part.parts:
                 self._goes_on = True  # this server says so with every chunk
             answer.add(part)
-            for piece in part.parts:
-                if type(piece) is Text and piece.text:
-                    if not self._spoken:
-                        self._speak()
-                    yield piece.text
+            if exchange.is_torn:
+                yield from self._untorn(part)
+            else:
+                for piece in part.parts:
+                    if type(piece) is Text and piece.text:
+                        if not self._spoken:
+                            self._speak()
+                        yield piece.text
             if part.error is not None:
                 raise exchange.refusal(part.error)
             self._ended = part.is_last
@@ -268,6 +245,19 @@ class Run:
         rest = [] if self._think_tags is None else self._think_tags.rest()
         self._answer.add(ModelResponse(parts=tuple(rest)))
         texts = [part.text for part in rest if isinstance(part, Text)]
+        if self._halves is not None and (half := self._halves.rest()):
+            texts.append(half)
+        if texts and not self._spoken:
+            self._speak()
+        return texts
+
+    def _untorn(self, part: ModelResponse) -> list[str]:
+        """Return the texts of an answer in which characters are torn apart."""
+        if self._halves is None:
+            from bruno_llm_base.surrogates import Halves, mended  # most answers do without
+
+            self._halves, self._answer.mend = Halves(), mended
+        texts = self._halves.whole(part)
         if texts and not self._spoken:
             self._speak()
         return texts
@@ -286,7 +276,8 @@ class Run:
         try:
             for document in self._after_end + await exchange.drain():
                 if document != DONE:
-                    usage = usage.updated(parsed(parse, exchange.read(document)).usage)
+                    said = exchange.parsed(parse, exchange.read(document))
+                    usage = usage.updated(said.usage)
         except LLMError:
             return usage  # the answer is complete: nothing that follows can undo it
         return usage
@@ -336,6 +327,8 @@ class Run:
             response.parts = self._think_tags.split(response).parts
             response.parts += tuple(self._think_tags.rest())
         self._answer.add(response)
+        if exchange.is_torn:
+            self._untorn(response)
         if response.error is not None:
             raise exchange.refusal(response.error)
         finished = checked_end(self._answer.finished())

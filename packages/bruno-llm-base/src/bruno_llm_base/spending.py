@@ -75,13 +75,17 @@ class Spending:
                 tell=tell,
             )
 
-    async def settle(self, response: ModelResponse | None) -> None:
-        """Book what the attempt has cost: *response*, or what arrived of it; None for nothing."""
+    def settle(self, response: ModelResponse | None) -> "Charge | None":
+        """Book what the attempt has cost: *response*, or what arrived of it; None for nothing.
+
+        Returns:
+            The attempt's account, if its being written is to be waited for.
+        """
         charge, self._charge = self._charge, None
         if charge is None:
-            return
+            return None
         if response is None:
             charge.cancel()
         else:
             charge.settle(response)
-        await charge.written()
+        return charge if charge.is_writing else None

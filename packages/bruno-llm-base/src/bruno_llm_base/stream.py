@@ -1,14 +1,27 @@
 """The handle of a streamed answer."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Generator
+from collections.abc import AsyncIterator, Coroutine, Generator
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from bruno_llm_base import recut
 from bruno_llm_base.exceptions import StreamError
 from bruno_llm_base.types import ModelResponse
 
 __all__ = ["StreamState", "TextStream"]
+
+
+class Texts(Protocol):
+    """The pieces of an answer: an asynchronous generator, or what can be used like one."""
+
+    def __aiter__(self) -> AsyncIterator[str]:
+        """Return what to iterate over."""
+
+    def __anext__(self) -> Coroutine[Any, Any, str]:
+        """Return the next piece."""
+
+    async def aclose(self) -> None:
+        """Close what they are read from."""
 
 
 class StreamState:
@@ -42,7 +55,7 @@ class TextStream(AsyncIterator[str], Coroutine[Any, Any, "TextStream"]):
     kept in a variable stays open until the `async with` ends, `aclose()`, or the name is gone.
     """
 
-    def __init__(self, texts: AsyncGenerator[str, None], state: StreamState) -> None:
+    def __init__(self, texts: Texts, state: StreamState) -> None:
         self._texts = texts
         self._state = state
         self._started = False

@@ -3,7 +3,7 @@
 A streamed answer is a series of partial `ModelResponse`s whose sum is the answer.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields, replace
 from enum import Enum
 from operator import attrgetter
@@ -274,14 +274,16 @@ class Answer:
         is_settled: Whether the model has said why it stopped, and the server then what it cost.
             More may follow all the same. Counts that came before the end do not settle it: some
             servers count with every chunk.
+        mend: Puts a whole part right, where some of the answer was torn; None for most.
     """
 
-    __slots__ = ("_last", "_parts", "is_settled")
+    __slots__ = ("_last", "_parts", "is_settled", "mend")
 
     def __init__(self) -> None:
         self._parts: list[Part] = []
         self._last = ModelResponse()
         self.is_settled = False
+        self.mend: Callable[[Part], Part] | None = None
 
     @property
     def finish_reason(self) -> FinishReason | None:
@@ -333,6 +335,8 @@ class Answer:
         `{}`; a stop after a call is a call, which some vendors call a stop.
         """
         response = self.total()
+        if self.mend is not None:
+            response.parts = tuple(map(self.mend, response.parts))
         response.parts = tuple(
             [part for part in response.parts if not isinstance(part, ToolCall) or part.name]
         )

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from bruno_llm_base.error_kinds import read_error_document
 from bruno_llm_base.exceptions import LLMError
 from bruno_llm_base.failures import ErrorFacts
 from bruno_llm_base.limits import LimitState
@@ -121,9 +122,19 @@ class Vendor(ABC):
         """Say whether a server that offers *models* will do."""
         return Diagnosis(ok=True, models=tuple(models))
 
-    @abstractmethod
     def read_error(self, status: int, headers: Mapping[str, str], data: Json) -> ErrorFacts:
-        """Read an error document; what it leaves open, the HTTP status decides."""
+        """Read an error; what it leaves open, the HTTP status decides.
+
+        `read_error_document` knows most spellings. An API with codes of its own tells it, in
+        addition, what they stand for.
+
+        Args:
+            status: The HTTP status.
+            headers: The headers of the answer.
+            data: The document. Of a list or a text it is the field `error`.
+        """
+        del headers
+        return read_error_document(status, data)
 
     def read_limits(self, headers: Mapping[str, str]) -> LimitState | None:
         """Read what the server says of its own rate limits; None if nothing."""

@@ -129,7 +129,7 @@ class ClaudeProvider(BaseProvider):
         return None
 
     def read_error(self, status: int, headers: Mapping[str, str], data: Json) -> ErrorFacts:
-        return errors.read(data)
+        return errors.read(status, data)
 
     def read_limits(self, headers: Mapping[str, str]) -> LimitState | None:
         return read_times(headers, "anthropic-ratelimit-")

@@ -138,7 +138,7 @@ class _Pump:
                 chunk = _error(chunk)
             if isinstance(chunk, Exception):
                 raise chunk
-            yield b"data:" + chunk + b"\n"
+            yield b"data:" + chunk + b"\n\n"
             chunk = await self._chunks.get()
 
     async def aclose(self) -> None:
@@ -193,6 +193,7 @@ def _json(answer: Any) -> bytes:
 
 def _error(error: Any) -> bytes:
     details = error.details
-    if not isinstance(details, dict) or "error" not in details:  # a proxy's page
-        details = {"error": {"code": error.code, "message": error.message}}
+    if not isinstance(details, dict) or "error" not in details:  # another server's, or a page
+        said = {"code": error.code, "message": error.message}
+        details = {"error": said if error.message else details}
     return json.dumps(details).encode()

@@ -86,7 +86,7 @@ class GeminiVendor(Vendor):
         return {_short(row["id"]): row.get("inputTokenLimit") for row in _models(data)}
 
     def read_error(self, status: int, headers: Mapping[str, str], data: Json) -> ErrorFacts:
-        return errors.read(data)
+        return errors.read(status, data)
 
     def _offers(self, model: Json) -> bool:
         """Whether a model does what we ask for; Vertex AI does not say what its models do."""

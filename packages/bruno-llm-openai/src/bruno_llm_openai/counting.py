@@ -7,6 +7,7 @@ bpe-openai's own encoder is 1.5 times as fast, but takes longer to load.
 """
 
 import logging
+import os
 import re
 from base64 import b64decode
 from importlib.util import find_spec
@@ -74,6 +75,12 @@ _CALLS_ERROR = 0.5  # nobody documents how the model sees the calls of tools
 
 _encodings: dict[str, "Encoding | None"] = {}  # 30 to 80 MB each, so one for all providers
 _loading = Lock()
+if hasattr(os, "register_at_fork"):  # a child without the thread that loads would wait for ever
+    os.register_at_fork(
+        before=_loading.acquire,
+        after_in_parent=_loading.release,
+        after_in_child=_loading.release,
+    )
 
 
 def is_loaded(model: str) -> bool:

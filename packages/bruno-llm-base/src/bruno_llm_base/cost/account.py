@@ -109,11 +109,13 @@ class Account:
         """
         tariff = self.pricing.of(model, unlisted=unlisted)
         names = names_of(self.pricing.provider, model, labels)
-        budgets = [budget for budget in self.budgets if budget.claim(names) is not None]
+        claims = [(each, claim) for each in self.budgets if (claim := each.claim(names))]
         held = None
-        # what costs nothing may be sent even when all is spent
-        if budgets and (needed := self._most(budgets, model, tariff, most_input, most_output)):
-            held = await hold(budgets, names, needed, tell)
+        if claims:
+            budgets = [budget for budget, _ in claims]
+            needed = self._most(budgets, model, tariff, most_input, most_output)
+            if needed:  # what costs nothing may be sent even when all is spent
+                held = await hold(claims, names, needed, tell)
         return Charge(self.tracker, tariff, names, held)
 
     def _most(
@@ -157,6 +159,7 @@ class Charge:
     ) -> None:
         self._tracker = tracker
         self._owner = tracker.ledger.owner
+        self._loop = asyncio.get_running_loop()
         self._tariff = tariff
         self._names = names
         self._hold = hold
@@ -186,8 +189,13 @@ class Charge:
             self._tracker.ledger.note(self._hold)
             self._writing = self._tracker.ledger.write_soon()
 
+    @property
+    def is_writing(self) -> bool:
+        """Whether to wait for what was noted: not where it is written already, or the loop is no more."""
+        return self._writing is not None and not self._loop.is_closed()
+
     async def written(self) -> None:
-        """Wait until what was noted is written, so that it survives whatever happens to the process.
+        """Return when what was noted is written, and so survives whatever happens to the process.
 
         It is not lost if this is cancelled, or never called.
         """

@@ -250,11 +250,13 @@ class Budget:
         return _rebuild, (self._limit, settings, self._tracker if self.has_tracker else None)
 
 
-async def hold(budgets: Sequence[Budget], names: Names, needed: Decimal, tell: Tell) -> Hold:
-    """Hold *needed*, in USD, of all *budgets* for a request that is about to be sent.
+async def hold(
+    claims: Sequence[tuple[Budget, Claim]], names: Names, needed: Decimal, tell: Tell
+) -> Hold:
+    """Hold *needed*, in USD, of all budgets that count a request which is about to be sent.
 
     Args:
-        budgets: At least one; all that count the request, with one tracker.
+        claims: The budgets, at least one, all with one tracker, and what each says of the request.
         names: What the request is.
         needed: The most that the request can cost.
         tell: Tells of what is nearly spent.
@@ -263,16 +265,16 @@ async def hold(budgets: Sequence[Budget], names: Names, needed: Decimal, tell: T
         BudgetExceededError: One of them has less left.
         ConfigurationError: The tracker's file cannot be used.
     """
-    ledger, size = budgets[0].tracker.ledger, pico(needed)
-    claims = [claim for budget in budgets if (claim := budget.claim(names))]
-    held, balances = await ledger.hold(names, size, claims)
-    for budget, claim, balance in zip(budgets, claims, balances, strict=True):
+    size = pico(needed)
+    ledger = claims[0][0].tracker.ledger
+    held, balances = await ledger.hold(names, size, [claim for _, claim in claims])
+    for (budget, claim), balance in zip(claims, balances, strict=True):
         gone = balance.spent + balance.held + size
         if held is not None:
             budget.warn(claim, gone, tell)
         elif gone > claim.most:
             raise budget.refusal(needed, claim, balance)
-    return cast(Hold, held)  # if it is None, one of them was too small
+    return cast(Hold, held)  # where it is None, one of them had less left
 
 
 def _checked_selection(of: object, by: str | None) -> tuple[tuple[str, str], ...]:

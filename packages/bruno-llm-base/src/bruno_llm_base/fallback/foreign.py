@@ -2,7 +2,7 @@
 
 import asyncio
 import inspect
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncIterator
 from typing import Any, Protocol, runtime_checkable
 
 from bruno_core.interfaces import LLMInterface
@@ -89,7 +89,7 @@ class _Foreign:
     def stream(self, messages: Messages | None = None, **kwargs: Any) -> TextStream:
         state = StreamState()
         asked = _arguments(messages, kwargs)
-        return TextStream(_texts(self._llm, asked, self.name, self.model, state), state)
+        return TextStream(_Texts(self._llm, asked, self.name, self.model, state), state)
 
     async def list_models(self) -> list[str]:
         try:
@@ -139,37 +139,73 @@ class _Foreign:
         return f"{type(self._llm).__name__}(model={self.model!r})"
 
 
-async def _texts(
-    llm: LLMInterface, asked: Json, name: str, model: str, state: StreamState
-) -> AsyncGenerator[str, None]:
-    texts: list[str] = []
-    pieces: Any = None
-    try:
-        pieces = llm.stream(**asked)
-        if inspect.isawaitable(
-            pieces
-        ):  # declared as bruno-core declares it, it returns an iterator
-            pieces = await pieces
-        async for piece in pieces:
+class _Texts(AsyncIterator[str]):
+    """The pieces of an answer that an interface streams.
+
+    No generator, since most read one: when a loop ends, asyncio closes all of them at once.
+    """
+
+    def __init__(
+        self, llm: LLMInterface, asked: Json, name: str, model: str, state: StreamState
+    ) -> None:
+        self._llm = llm
+        self._asked = asked
+        self._name = name
+        self._model = model
+        self._state = state
+        self._texts: list[str] = []
+        self._held = ""
+        self._source: Any = None
+        self._pieces: AsyncIterator[str] | None = None
+        self._ended = False
+
+    async def __anext__(self) -> str:
+        if self._ended:
+            raise StopAsyncIteration
+        try:
+            return await self._next()
+        except StopAsyncIteration:
+            await self.aclose()
+            text = Text("".join(self._texts))
+            self._state.response = ModelResponse(
+                parts=(text,), model=self._model or None, provider=self._name
+            )
+            answer_text(self._state.response, self._name)
+            raise
+        except LLMError as error:
+            error.partial = error.partial or _so_far(self._texts, self._model)
+            await self.aclose()
+            raise
+        except _CORE_ERRORS as error:
+            await self.aclose()
+            raise _translated(error, self._name, _so_far(self._texts, self._model)) from error
+        except BaseException:
+            await self.aclose()
+            raise
+
+    async def aclose(self) -> None:
+        self._ended = True
+        source, self._source, self._pieces = self._source, None, None
+        if hasattr(source, "aclose"):
+            await source.aclose()
+
+    async def _next(self) -> str:
+        if self._pieces is None:
+            self._source = self._llm.stream(**self._asked)
+            if inspect.isawaitable(self._source):
+                # declared as bruno-core declares it, it returns an iterator
+                self._source = await self._source
+            self._pieces = aiter(self._source)
+        piece, self._held = self._held, ""
+        while not piece:
+            piece = await anext(self._pieces)
             # only a piece shows that the request was accepted
-            if state.announce:
-                state.announce = False
-                yield ""
-            if piece:
-                texts.append(piece)
-                yield piece
-    except LLMError as error:
-        error.partial = error.partial or _so_far(texts, model)
-        raise
-    except _CORE_ERRORS as error:
-        raise _translated(error, name, _so_far(texts, model)) from error
-    finally:
-        if hasattr(pieces, "aclose"):
-            await pieces.aclose()
-    state.response = ModelResponse(
-        parts=(Text("".join(texts)),), model=model or None, provider=name
-    )
-    answer_text(state.response, name)
+            if self._state.announce:
+                self._state.announce = False
+                self._held = piece
+                return ""
+        self._texts.append(piece)
+        return piece
 
 
 def _so_far(texts: list[str], model: str) -> ModelResponse | None:

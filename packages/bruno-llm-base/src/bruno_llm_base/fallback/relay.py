@@ -1,6 +1,6 @@
 """One call on its way through several models, until one of them answers."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -80,7 +80,7 @@ class Relay:
             asked: What each model's `stream` is called with.
         """
         state = StreamState()
-        return TextStream(_texts(self, asked, copy_context(), state), state)
+        return TextStream(_Texts(self, asked, copy_context(), state), state)
 
     def legs(self) -> Iterator["Leg"]:
         """Yield a leg for each model that may be asked."""
@@ -113,27 +113,70 @@ class Relay:
         tell(self.observers, event)
 
 
-async def _texts(
-    relay: Relay, asked: Json, context: Context, state: StreamState
-) -> AsyncGenerator[str, None]:
-    # A module function over plain objects, for the reason given in pipeline.py. The context is that
-    # of whoever asked, whose labels hold (`CostTracker.label`), wherever the stream is read.
-    for leg in relay.legs():
-        with leg as llm:
-            stream = context.run(llm.stream, **asked)
+class _Texts(AsyncIterator[str]):
+    """The pieces of the first answer that begins.
+
+    No generator, since it reads one: when a loop ends, asyncio closes all of them at once. The
+    context is that of whoever asked, whose labels hold (`CostTracker.label`), wherever the stream is
+    read.
+    """
+
+    def __init__(self, relay: Relay, asked: Json, context: Context, state: StreamState) -> None:
+        self._relay = relay
+        self._asked = asked
+        self._context = context
+        self._state = state
+        self._legs = relay.legs()
+        self._leg: Leg | None = None
+        self._stream: TextStream | None = None
+        self._pieces: AsyncIterator[str] | None = None
+        self._ended = False
+
+    async def __anext__(self) -> str:
+        while not self._ended:
+            leg = self._leg = self._leg or next(self._legs, None)
+            if leg is None:
+                self._ended = True
+                raise self._relay.failure()
             try:
-                await stream
-                if state.announce:
-                    state.announce = False
-                    yield ""
-                async for text in stream:
-                    leg.spoken()
-                    yield text
-            finally:
-                await stream.aclose()
-                state.response = _whole(stream)
-            return
-    raise relay.failure()
+                return await self._next(leg)
+            except StopAsyncIteration:
+                await self._leave(None)
+            except BaseException as error:
+                if not await self._leave(error):
+                    raise
+        raise StopAsyncIteration
+
+    async def aclose(self) -> None:
+        self._ended = True
+        await self._leave(GeneratorExit())
+
+    def __del__(self) -> None:
+        if self._leg is not None:
+            self._leg.leave(GeneratorExit())
+
+    async def _next(self, leg: "Leg") -> str:
+        if self._pieces is None:
+            self._stream = self._context.run(leg.llm.stream, **self._asked)
+            await self._stream
+            self._pieces = aiter(self._stream)
+            if self._state.announce:
+                self._state.announce = False
+                return ""
+        text = await anext(self._pieces)
+        leg.spoken()
+        return text
+
+    async def _leave(self, error: BaseException | None) -> bool:
+        """Close the answer that is read, if any; return whether the next model is to be asked."""
+        leg, self._leg = self._leg, None
+        stream, self._stream, self._pieces = self._stream, None, None
+        if stream is not None:
+            await stream.aclose()
+            self._state.response = _whole(stream)
+        goes_on = leg is not None and leg.leave(error)
+        self._ended = self._ended or not goes_on
+        return goes_on
 
 
 def _whole(stream: TextStream) -> ModelResponse | None:
@@ -156,6 +199,11 @@ class Leg:
 
     def __enter__(self) -> FullLLM:
         """Return the model."""
+        return self.llm
+
+    @property
+    def llm(self) -> FullLLM:
+        """The model."""
         return self._member.llm
 
     def spoken(self) -> None:
@@ -170,6 +218,10 @@ class Leg:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> bool:
+        """Remember how it went; return whether the next model is to be asked."""
+        return self.leave(error)
+
+    def leave(self, error: BaseException | None) -> bool:
         """Remember how it went; return whether the next model is to be asked."""
         circuit = self._member.circuit
         if not isinstance(error, LLMError):

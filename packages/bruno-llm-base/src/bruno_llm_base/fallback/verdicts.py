@@ -77,7 +77,7 @@ _VERDICTS: dict[type[LLMError], Verdict] = {
 def verdict_on(error: LLMError) -> Verdict:
     """Return what *error* means where there are several providers."""
     if isinstance(error, RateLimitError) and not error.retryable:
-        return _ANOTHER_MAY_DO  # of our own limit: nothing was sent
+        return _ANOTHER_MAY_DO  # of our own limit, or too large for the provider's
     if isinstance(error, InvalidResponseError) and error.partial and error.partial.tool_calls:
         return _CALLER_DECIDES  # a good answer that was asked for as text
     kinds = [kind for kind in type(error).__mro__ if kind in _VERDICTS]

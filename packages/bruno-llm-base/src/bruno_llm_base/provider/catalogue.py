@@ -1,6 +1,7 @@
 """What a provider can tell of its models, and whether it can be used at all."""
 
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 from bruno_llm_base.exceptions import (
@@ -117,9 +118,7 @@ class Catalogue(Core):
         await self._advise(error)
 
     async def _name_closest(self, error: LLMError, model: str) -> None:
-        try:
-            offered = await self._list_models(Retry(attempts=1), Timeouts(total=_EXPLAIN_SECONDS))
-        except LLMError:
-            return  # the original error is what matters
+        limits = Timeouts(total=_EXPLAIN_SECONDS)
+        offered = await self._offer.names(partial(self._list_models, Retry(attempts=1), limits))
         if offered:
             error.message += f"; closest on offer: {', '.join(closest(model, offered))}"

@@ -26,6 +26,7 @@ from bruno_llm_base.observe import Event, Observer, checked_observers, tell
 from bruno_llm_base.pipeline import Pipeline
 from bruno_llm_base.policies import Retry, Timeouts, policy
 from bruno_llm_base.pricing import Pricing
+from bruno_llm_base.provider.offer import Offer
 from bruno_llm_base.retry import RetryThrottle
 from bruno_llm_base.transport import MAX_CONNECTIONS, PerLoop, proxy_for
 from bruno_llm_base.types import Json, ModelResponse
@@ -95,6 +96,7 @@ class Core(Vendor):
         self._retry_throttle = RetryThrottle()
         self._rate_limit = _checked_limit(rate_limit)
         self._windows = Windows(window, firm=self.firm_windows)
+        self._offer = Offer()
         self._connections = RateLimit(max_concurrent=MAX_CONNECTIONS)
         self._access = find_access(self, settings, client)
         self._observers = checked_observers(observers)

@@ -158,6 +158,7 @@ class BaseProvider(Counter, LLMInterface):
             conversation=conversation,
             labels=labels,
             unlisted=self.unlisted(body),
+            whole=self._parse_answer if stream else None,
         )
         most = most_tokens(conversation, options)
         window, most_output = self._window(request), self.most_output(request.body or {})

@@ -115,7 +115,7 @@ def _causes(error: Exception) -> Iterator[Exception]:
     while isinstance(inner, Exception) and id(inner) not in seen:
         seen.add(id(inner))
         yield inner
-        context = inner.__context__
+        context = inner.__context__ if _is_the_networks(inner) else None
         inner = inner.__cause__ or (context if _is_the_networks(context) else None)
 
 

@@ -5,18 +5,20 @@ Each library reads it in its own way, and some fail on what the others understan
 
 import os
 import re
-import ssl
 from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from ipaddress import ip_address, ip_network
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from bruno_llm_base.config import checked_url, public_url, unquoted
 from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.values import is_loopback, shown
+
+if TYPE_CHECKING:
+    import ssl
 
 __all__ = ["Proxy", "basic_login", "client_options", "over_aiohttp", "proxy_for", "tls_context"]
 
@@ -100,7 +102,7 @@ def basic_login(url: str) -> str | None:
     return f"Basic {b64encode(login.encode()).decode()}"
 
 
-def tls_context(library: Any) -> ssl.SSLContext:
+def tls_context(library: Any) -> "ssl.SSLContext":
     """Return what *library*, httpx or httpx2, trusts: what the environment says, or its own choice.
 
     Raises:

@@ -46,7 +46,7 @@ class HttpTransport:
         Args:
             client: An `httpx.AsyncClient`; typed loosely, since httpx2's serves as well.
             base_url: What paths are added to, whatever the client's own is.
-            framing: How streamed bodies are cut: `sse` or `ndjson`.
+            framing: How streamed bodies are cut, `sse` or `ndjson`, unless they begin otherwise.
             connect: How many seconds reaching the server may take. The client's own time limits
                 are not used: ours govern.
             owned: Whether the client is ours to close.

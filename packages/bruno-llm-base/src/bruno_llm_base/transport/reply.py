@@ -43,11 +43,12 @@ class Reply:
     a class of its own rather than a generator: nested generators are closed late.
     """
 
-    __slots__ = ("_bytes", "_left", "_lines", "_response")
+    __slots__ = ("_bytes", "_ended", "_left", "_lines", "_response")
 
     def __init__(self, response: HttpResponse, framing: Framing) -> None:
         self._response = response
-        self._lines: LineBuffer | None = LineBuffer(framing, MAX_ANSWER)
+        self._lines = LineBuffer(framing, MAX_ANSWER)
+        self._ended = False
         self._bytes: AsyncGenerator[bytes, None] | None = None
         self._left = MAX_STREAM
 
@@ -60,6 +61,11 @@ class Reply:
     def headers(self) -> Mapping[str, str]:
         """The headers; names are found in any case."""
         return self._response.headers
+
+    @property
+    def whole(self) -> bool:
+        """Whether a body that was read in batches was one JSON text where a stream was expected."""
+        return self._lines.whole
 
     async def read(self) -> bytes:
         """Return the whole body, or the beginning of a refusal.
@@ -81,15 +87,15 @@ class Reply:
         Raises:
             InvalidResponseError: A line is too long, or all of them are.
         """
-        if self._lines is None:
+        if self._ended:
             raise StopAsyncIteration
         if self._bytes is None:
             self._bytes = self._response.aiter_bytes()
         try:
             data = await anext(self._bytes)
         except StopAsyncIteration:
-            rest, self._lines = self._lines.flush(), None
-            return rest
+            self._ended = True
+            return self._lines.flush()
         self._left -= len(data)
         if self._left < 0:
             raise InvalidResponseError(f"the stream is longer than {MAX_STREAM:,} bytes")

@@ -145,9 +145,9 @@ class _Decoded:
         self.headers = stream.response.headers
 
     async def aiter_bytes(self) -> AsyncGenerator[bytes, None]:
-        """Yield each event as a line."""
+        """Yield each event."""
         async for event in self._stream:
-            yield b"data:" + json.dumps(event).encode() + b"\n"
+            yield b"data:" + json.dumps(event).encode() + b"\n\n"
 
     async def aclose(self) -> None:
         """Close the connection."""

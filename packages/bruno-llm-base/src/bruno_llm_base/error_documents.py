@@ -1,0 +1,202 @@
+"""What a server says of an error, whatever its spelling: one flat object.
+
+Servers agree on `{"error": {"message": ...}}` at most. Gateways, web frameworks and proxies answer with
+lists, texts and pages, and with documents inside the texts of other documents.
+"""
+
+import json
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from jiter import from_json
+
+from bruno_llm_base.types import Json
+
+__all__ = ["error_fields", "is_error", "is_page", "object_in", "plain_text"]
+
+_DEEPEST, _MOST_ROWS, _LONGEST_TEXT, _LONGEST_DOCUMENT = 8, 5, 20_000, 200
+_SENTENCES = (
+    *("message", "msg", "error_description", "error_message", "errorMessage", "Message"),
+    *("status_msg", "faultstring", "description", "title"),
+)
+_LISTS = ("errors", "detail")  # by field, where they are objects
+_NESTS = ("error", "Error", "fault", *_LISTS, "base_resp", *_SENTENCES)
+_CODES = ("code", "error_code", "errorCode", "Code", "__type", "status_code")
+_STATUSES = ("status_code", "statusCode", "http_status", "status", *_CODES)
+_OBJECTS = ("details", "metadata")  # that are kept as they are
+_FINE = frozenset({"", "0", "200", "ok", "success", "succeeded"})
+_ALONE = frozenset({"message", "msg", "detail", "request_id", "requestId", "trace_id", "timestamp"})
+_WRONG = re.compile(r"error|exception|fail", re.IGNORECASE)
+
+_PAGE = re.compile(r"\s*<[a-z!?]", re.IGNORECASE)
+_UNSEEN = re.compile(
+    r"<(script|style|svg)\b.*?(?:</\1\s*>|\Z)|<!--.*?(?:-->|\Z)", re.IGNORECASE | re.DOTALL
+)
+_TAG = re.compile(r"<[^>]*>?")
+_TWICE = re.compile(r"^(.{1,100}) \1(?= |$)")  # a page's title and its first heading
+
+
+def is_page(said: str) -> bool:
+    """Whether *said* is a page for people."""
+    return _PAGE.match(said) is not None
+
+
+def plain_text(said: str) -> str:
+    """Return *said* on one line; of a page, what people would read of it."""
+    text = said[:_LONGEST_TEXT]
+    if is_page(text):
+        from html import unescape  # for errors only, and it loads a large table
+
+        text = unescape(_TAG.sub(" ", _UNSEEN.sub(" ", text)))
+    shown = "".join([c if c.isprintable() and c != "\ufffd" else " " for c in text])
+    return _TWICE.sub(r"\1", " ".join(shown.split()))
+
+
+def object_in(value: object) -> Json:
+    """Return *value* if it is an object, or else an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def error_fields(data: object) -> Json:
+    """Return what *data*, any JSON or text, says of an error.
+
+    Returns:
+        `message` holds all that it says in words. `code`, `type`, `param`, `http_status` and all
+        other fields are there as far as it has them, in whatever object they stand: the innermost
+        one counts.
+    """
+    said, fields = _read(data, _DEEPEST)
+    message = "; ".join(_distinct(said))
+    named = any(map(fields.get, ("code", "type", "status")))
+    if not message and not named and not _is_blank(data):
+        text = json.dumps(data, ensure_ascii=False, default=str)
+        message = text if len(text) <= _LONGEST_DOCUMENT else ""
+    return fields | {"message": message}
+
+
+def is_error(data: Json, *, readable: bool) -> bool:
+    """Whether *data*, which came with a status of success and holds no answer, is an error.
+
+    Args:
+        data: The document.
+        readable: Whether it could be read as a part of an answer, which says nothing: words alone
+            do not make it an error then.
+    """
+    if data.get("error") or data.get("errors") or "error" in (data.get("object"), data.get("type")):
+        return True
+    if not _is_fine(object_in(data.get("base_resp")).get("status_code")):
+        return True
+    words = {name: data[name] for name in ("detail", *_SENTENCES) if name in data}
+    if not _read(words, _DEEPEST)[0]:
+        return False
+    kinds = (data.get(name) for name in ("type", "object", "status", "event"))
+    return (
+        not readable
+        or data.get("success") is False
+        or _status(data) is not None
+        or not all(_is_fine(data.get(name)) for name in _CODES)
+        or any(isinstance(kind, str) and _WRONG.search(kind) for kind in kinds)
+        or data.keys() <= _ALONE
+    )
+
+
+def _is_blank(value: object) -> bool:
+    if isinstance(value, dict | list):
+        return all(map(_is_blank, value.values() if isinstance(value, dict) else value))
+    return value is None or value == ""
+
+
+def _is_fine(code: object) -> bool:
+    return not isinstance(code, str | int) or isinstance(code, bool) or str(code).lower() in _FINE
+
+
+def _read(value: object, depth: int) -> tuple[list[str], Json]:
+    """Return the sentences and the fields in *value*."""
+    if isinstance(value, str):
+        if depth and (inner := _document_in(value)) is not None:
+            return _read(inner, depth - 1)
+        text = plain_text(value)
+        return [text] if text else [], {}
+    said: list[str] = []
+    fields: Json = {}
+    if isinstance(value, list) and depth:
+        for row in value[:_MOST_ROWS]:
+            words, inner = _read(row, depth - 1)
+            said += words
+            fields = inner | fields
+    elif isinstance(value, dict) and depth:
+        fields = _own_fields(value)
+        for words, inner in _nested(value, depth - 1):
+            said += words
+            fields |= inner
+        said = _located(value.get("loc"), said, fields)
+    return said, fields
+
+
+def _document_in(text: str) -> Any:
+    """Return the JSON object or list that *text* is, or None."""
+    if not text.lstrip().startswith(("{", "[")):
+        return None
+    try:
+        return from_json(text.strip().encode(errors="replace"))
+    except ValueError:
+        return None
+
+
+def _own_fields(data: Json) -> Json:
+    """Return the plain values of *data*, the code and the status under one name each."""
+    plain = {n: v for n, v in data.items() if isinstance(v, str | int | float) or n in _OBJECTS}
+    if plain.get("type") == "error":
+        del plain["type"]  # it only says that this is one
+    code = next((plain[name] for name in _CODES if plain.get(name)), None)
+    word = plain.get("error")
+    if code is None and isinstance(word, str) and " " not in word:
+        code = word
+    found = {"code": code, "http_status": _status(data), "reason": _reason(data)}
+    return plain | {name: value for name, value in found.items() if value is not None}
+
+
+def _status(data: Json) -> int | None:
+    """Return the HTTP status that *data* names."""
+    for value in map(data.get, _STATUSES):
+        if isinstance(value, str | int) and re.fullmatch(r"[45]\d\d", str(value)):
+            return int(value)
+    return None
+
+
+def _reason(data: Json) -> object:
+    """Return why OpenRouter's moderation has flagged a request."""
+    reasons = object_in(data.get("metadata")).get("reasons")
+    return reasons[0] if isinstance(reasons, list) and reasons else data.get("reason")
+
+
+def _nested(data: Json, depth: int) -> Iterable[tuple[list[str], Json]]:
+    """Yield what the values of *data* say that are, or hold, sentences."""
+    for name in _NESTS:
+        said, fields = _read(data.get(name), depth)
+        if not said and name in _LISTS:
+            rows = [(n, _read(v, depth)[0]) for n, v in object_in(data.get(name)).items()]
+            said = [f"{row}: {words[0]}" for row, words in rows[:_MOST_ROWS] if words]
+        yield said, fields
+    # OpenRouter passes on what another vendor has said
+    yield _read(object_in(data.get("metadata")).get("raw"), depth)
+    # Groq passes on what the model has written instead of a call
+    yield [f"failed_generation: {text}" for text in _read(data.get("failed_generation"), 0)[0]], {}
+
+
+def _located(place: object, said: list[str], fields: Json) -> list[str]:
+    """Return what is *said* of a field, and what field that is, as FastAPI tells it."""
+    if not isinstance(place, list) or not place or not said:
+        return said
+    names = [str(name) for name in place]
+    fields["param"] = ".".join(names[1:] or names)
+    return [f"{'.'.join(names)}: {said[0]}", *said[1:]]
+
+
+def _distinct(said: list[str]) -> list[str]:
+    kept: list[str] = []
+    for text in said:
+        if not any(text in other for other in kept):
+            kept.append(text)
+    return kept
