@@ -7,7 +7,6 @@ bpe-openai's own encoder is 1.5 times as fast, but takes longer to load.
 """
 
 import logging
-import os
 import re
 from base64 import b64decode
 from importlib.util import find_spec
@@ -75,16 +74,6 @@ _CALLS_ERROR = 0.5  # nobody documents how the model sees the calls of tools
 
 _encodings: dict[str, "Encoding | None"] = {}  # 30 to 80 MB each, so one for all providers
 _loading = Lock()
-
-
-def _unlock() -> None:
-    """Have a lock of our own in a forked process: the thread that loads is not here."""
-    global _loading  # noqa: PLW0603
-    _loading = Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_unlock)
 
 
 def is_loaded(model: str) -> bool:
