@@ -14,7 +14,7 @@ from decimal import Decimal
 from bruno_llm_base import (
     Breaker, Budget, CostTracker, FallbackLLM, Price, RateLimit, RateLimitError, Usage,
 )
-from bruno_llm_base.testing import FakeAnswer, FakeError, Fault
+from bruno_llm_base.testing import FakeAnswer, FakeError, Fault, MockLLM
 from bruno_llm_ollama import OllamaProvider
 from bruno_llm_ollama.testing import FakeOllama
 
@@ -23,7 +23,7 @@ SHORT = FakeAnswer(text="one two", usage=Usage(input_tokens=3, output_tokens=2))
 PATH = sys.argv[1] if sys.argv[1:] else None
 
 def tracker():
-    return CostTracker(PATH, prices={"ollama/llama3.2": PRICE})
+    return CostTracker(PATH, prices={"ollama/llama3.2": PRICE, "mock/mock-model": PRICE})
 
 def forked(work):
     "Do the work in a forked process, and say whether all is well."
@@ -173,22 +173,21 @@ def start(kind, llm):
     process.start()
     return process
 
-with FakeOllama() as server:
-    server.say(SHORT, times=100_000)
-    llm = OllamaProvider(**server.connection(), rate_limit=limit, cost=costs, budget=budget, max_tokens=2)
-    use(llm)
-    threads = [threading.Thread(target=hammer, args=(llm,)) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    children = [start("os.fork", llm) for _ in range(8)]
-    processes = [start("multiprocessing", llm) for _ in range(4)]
-    print(well(*children))
-    for process in processes:
-        process.join(60)
-    print([process.exitcode for process in processes] == [0] * 4)
-    stop.set()
-    for thread in threads:
-        thread.join()
+# without a network: a child that is forked while OpenSSL works in a thread may hang in OpenSSL itself
+llm = MockLLM("one two", rate_limit=limit, cost=costs, budget=budget, max_tokens=2)
+use(llm)
+threads = [threading.Thread(target=hammer, args=(llm,)) for _ in range(3)]
+for thread in threads:
+    thread.start()
+children = [start("os.fork", llm) for _ in range(8)]
+processes = [start("multiprocessing", llm) for _ in range(4)]
+print(well(*children))
+for process in processes:
+    process.join(60)
+print([process.exitcode for process in processes] == [0] * 4)
+stop.set()
+for thread in threads:
+    thread.join()
 """
 
 
