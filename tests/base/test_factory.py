@@ -255,7 +255,15 @@ def test_a_misspelt_variable_is_refused(monkeypatch, factory, misspelt, meant):
 
 @pytest.mark.parametrize(
     "variable",
-    ["GROQ_MODEL", "XAI_API_KEY", "MY_OWN_BASE_URL", "OLLAMA_FARM_MODEL", "LOG_LEVEL", "HOME"],
+    [
+        "OPENAI_TOP_K",
+        "GROQ_MODEL",
+        "XAI_API_KEY",
+        "MY_OWN_BASE_URL",
+        "OLLAMA_FARM_MODEL",
+        "LOG_LEVEL",
+        "HOME",
+    ],
 )
 def test_a_variable_of_other_parts_is_left_alone(monkeypatch, variable):
     monkeypatch.setenv(f"BRUNO_LLM_{variable}", "x")

@@ -109,7 +109,7 @@ def test_costs_are_saved(bruno_llm, ledger, tmp_path):
 def test_a_missing_ledger_is_an_error_and_stays_missing(bruno_llm, tmp_path):
     done = bruno_llm("costs", tmp_path / "costs.db")
     assert (done.exit_code, done.stdout) == (1, "")
-    assert "is no file" in done.stderr
+    assert "does not exist" in done.stderr
     assert not (tmp_path / "costs.db").exists()
     (tmp_path / "notes.txt").write_text("no database")
     assert bruno_llm("costs", tmp_path / "notes.txt").exit_code == 1

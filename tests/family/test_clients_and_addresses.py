@@ -25,8 +25,8 @@ VARIABLES = {
 ENDPOINTS = {
     "openai": ["/chat/completions", "/v1", "/v1/v1/", "/embeddings/", "/models"],
     "claude": ["/v1", "/v1/", "/v1/v1", "/v1/messages"],
-    "gemini": ["/v1beta", "/v1beta/", "/v1beta/models"],
-    "ollama": ["/api", "/api/", "/api/chat", "/v1", "/api/api"],
+    "gemini": ["/v1beta", "/v1beta/", "/v1beta/models", "/v1", "/v1/v1", "/v1/models"],
+    "ollama": ["/api", "/api/", "/api/chat", "/v1", "/api/api", "/v1/chat/completions"],
 }
 
 pytestmark = pytest.mark.usefixtures("few_certificates")
@@ -118,3 +118,22 @@ def test_a_key_is_read_without_what_is_around_it(monkeypatch, name, kind, key):
     monkeypatch.setenv(VARIABLES[name][1], key)
     assert kind().access.key == "a-test-key"
     assert kind(api_key=key).access.key == "a-test-key"
+
+
+@pytest.mark.parametrize("name", ["gemini"])
+@pytest.mark.parametrize(("version", "other"), [("v1", "v1beta"), ("v1beta", "v1")])
+async def test_geminis_version_in_an_address_is_asked(kind, server, version, other):
+    where = server.connection()
+    address = f"{where['base_url']}/{version}"
+    async with kind(**where | {"base_url": address}) as llm:
+        await llm.generate("hi")
+    async with kind(**where | {"base_url": address}, api_version=other) as llm:
+        await llm.generate("hi")
+    asked = [received.path.split("/")[1:3] for received in server.received]
+    assert asked == [[version, "models"], [other, "models"]]
+
+
+def test_googles_address_for_openais_protocol_is_refused():
+    address = "https://generativelanguage.googleapis.com/v1beta/openai/"
+    with pytest.raises(ConfigurationError, match="give it to OpenAIProvider"):
+        LLMFactory.create("gemini", base_url=address, **KEY)

@@ -31,6 +31,7 @@ class Access:
     Attributes:
         client: A client of the user's own, or None.
         base_url: An address of the user's own; None for the client's, or the vendor's.
+        endpoint: What was left off the end of the given address, such as "/v1/models".
         api_key: The key.
         key_source: Where the key was found: "api_key", or an environment variable.
         secrets: What nobody may see, in every form in which it may come back.
@@ -39,6 +40,7 @@ class Access:
 
     client: Any
     base_url: str | None = field(repr=False)
+    endpoint: str = field(repr=False, default="")
     api_key: SecretStr | None
     key_source: str | None
     address: str
@@ -78,7 +80,7 @@ def find_access(vendor: Vendor, settings: Basics, client: Any) -> Access:
     if client is not None:
         _check_client(vendor, client)
     client_address = str(getattr(client, "base_url", ""))
-    base_url = None if client_address else _base_url(vendor, settings)
+    base_url, endpoint = (None, "") if client_address else _base_url(vendor, settings)
     key, source = (None, None) if client is not None else _key(vendor, settings)
     if key is None and vendor.needs_key and client is None and base_url is None:
         raise ConfigurationError(
@@ -87,6 +89,7 @@ def find_access(vendor: Vendor, settings: Basics, client: Any) -> Access:
     return Access(
         client=client,
         base_url=base_url,
+        endpoint=endpoint,
         api_key=key,
         key_source=source,
         address=public_url(client_address or base_url or vendor.default_base_url),
@@ -157,19 +160,23 @@ def _check_client(vendor: Vendor, client: Any) -> None:
         )
 
 
-def _base_url(vendor: Vendor, settings: Basics) -> str | None:
-    """Return the address of a server of one's own; None for the vendor's, however it is spelled."""
+def _base_url(vendor: Vendor, settings: Basics) -> tuple[str | None, str]:
+    """Return the address of a server of one's own, and what was left off its end.
+
+    None is the vendor's, however it is spelled.
+    """
     if settings.base_url is not None:
         origin, value = "base_url", unquoted(settings.base_url)
     else:
         origin = str(vendor.base_url_env)
         value = unquoted(os.environ.get(origin, ""))
         if not value:
-            return None
+            return None, ""
         value = vendor.read_address(value)
-    url = _without_endpoint(checked_url(origin, value), vendor.endpoints)
-    own = vendor.default_base_url
-    return None if _place(url) in (_place(own), _place(own)._replace(path="")) else url
+    given = checked_url(origin, value)
+    url, own = _without_endpoint(given, vendor.endpoints), vendor.default_base_url
+    is_own = _place(url) in (_place(own), _place(own)._replace(path=""))
+    return None if is_own else url, given.removeprefix(url)
 
 
 def _without_endpoint(url: str, endpoints: tuple[str, ...]) -> str:

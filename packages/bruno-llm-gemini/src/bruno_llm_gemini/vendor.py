@@ -1,5 +1,6 @@
 """What Gemini's endpoints have in common (https://ai.google.dev/api)."""
 
+import re
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -26,7 +27,7 @@ class GeminiVendor(Vendor):
     default_base_url = "https://generativelanguage.googleapis.com"
     api_key_env = ("GEMINI_API_KEY", "GOOGLE_API_KEY")
     base_url_env = "GOOGLE_GEMINI_BASE_URL"
-    endpoints = ("/v1beta", "/v1beta/models")
+    endpoints = ("/v1", "/v1alpha", "/v1beta", "/models")
     client_type = "google.genai.Client"
     client_call = "aio.models.generate_content"
     sdk = "google.genai"
@@ -58,6 +59,11 @@ class GeminiVendor(Vendor):
             raise ConfigurationError(f"free_tier is {shown(free_tier)}: give True or False")
         self.free = "Gemini's free tier" if free_tier else None
         super().__init__(model, **keywords)
+        if (self.access.base_url or "").rstrip("/").endswith("/openai"):
+            raise ConfigurationError(
+                "base_url ends in /openai, where Google speaks OpenAI's protocol: leave that out, or"
+                " give it to OpenAIProvider"
+            )
         self._api_version = api_version
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -72,7 +78,7 @@ class GeminiVendor(Vendor):
         return ComposedTransport(
             api_key=access.key or "none",  # servers of one's own may want none
             base_url=access.base_url or self.default_base_url,
-            api_version=self._api_version,
+            api_version=self._api_version or _version(access.endpoint),
             connect=self.timeouts.connect,
         )
 
@@ -92,6 +98,12 @@ class GeminiVendor(Vendor):
         """Whether a model does what we ask for; Vertex AI does not say what its models do."""
         methods = model.get("supportedGenerationMethods") or model.get("supportedActions")
         return not methods or self.method in methods
+
+
+def _version(endpoint: str) -> str | None:
+    """Return the version of the API in what was given behind the address, if any."""
+    found = re.search(r"/(v\d\w*)", endpoint)
+    return found[1] if found else None
 
 
 def _models(data: Json) -> list[Json]:

@@ -29,7 +29,10 @@ class OllamaVendor(Vendor):
     api_key_env = ("OLLAMA_API_KEY",)
     needs_key = False  # models of the cloud want one
     base_url_env = "OLLAMA_HOST"
-    endpoints = ("/api", "/api/chat", "/api/embed", "/api/generate", "/api/tags", "/v1")
+    endpoints = (
+        *("/api", "/api/chat", "/api/embed", "/api/generate", "/api/tags"),
+        *("/v1", "/v1/chat/completions", "/v1/embeddings", "/v1/models"),  # of OpenAI's protocol
+    )
     client_type = "httpx.AsyncClient"
     client_call = "send"
     models_path = "/api/tags"

@@ -18,7 +18,9 @@ def report(ledger: Path, *, since: date | None, until: date | None, by: list[str
         InvalidRequestError: *by* names something that is not booked.
     """
     if not ledger.is_file():
-        raise ConfigurationError(f"{ledger} is no file: give a ledger that --ledger has written")
+        raise ConfigurationError(
+            f"{ledger} does not exist, or is not a file: give a ledger that --ledger has written"
+        )
     tracker = CostTracker(ledger)
     try:
         return tracker.report(since=since, until=until, by=by)
