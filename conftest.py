@@ -1,18 +1,19 @@
 """Run the Python examples of the READMEs and of the documentation as tests.
 
-Vendors are their fake servers, and the working directory is an empty one. Beside blocks of Python,
-which share their names within a page:
+Vendors are their fake servers, and the working directory is an empty one. Each block of Python is a
+program: it finds no names of the blocks above it, runs its own `main`, and then prints something.
+Beside these:
 
 - a block of any kind with `title="name"` is the file of that name, for the blocks below it;
 - a line `--8<-- "path"` stands for a file of the repository, as on the built site; it is imported,
   so to say, and has a test of its own for what it does.
 """
 
-import asyncio
 import os
 import re
 from collections.abc import Iterator
-from contextlib import ExitStack, chdir
+from contextlib import ExitStack, chdir, redirect_stdout
+from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -40,18 +41,23 @@ ADDRESSES = {
 
 
 class _Evaluator(PythonEvaluator):
-    """Runs a block, and then the `main` that it defines."""
+    """Runs a block as a reader would."""
 
-    def __call__(self, example: Example) -> None:
+    def __call__(self, example: Example) -> str | None:
         source = SNIPPET.sub(lambda found: (ROOT / found[1]).read_text(), example.parsed)
         is_file = source != example.parsed
         example.parsed = type(example.parsed)(
             source, example.parsed.offset, example.parsed.line_offset
         )
-        super().__call__(example)
-        main = example.namespace.pop("main", None)
-        if main is not None and not is_file:  # files have tests of their own
-            asyncio.run(main())
+        known = dict(example.namespace)
+        said = StringIO()
+        with redirect_stdout(said):
+            super().__call__(example)
+        ran = "main" not in example.namespace or said.getvalue()
+        example.namespace.clear()
+        example.namespace.update(known)
+        # files have tests of their own
+        return None if ran or is_file else "this program prints nothing"
 
 
 def _write(example: Example) -> None:

@@ -200,8 +200,10 @@ async def silence():
 
     async def listen(reader, writer):
         come.set()
-        await reader.read()
-        writer.close()
+        try:
+            await reader.read()
+        finally:
+            writer.close()
         await writer.wait_closed()
         left.set()
 
@@ -263,8 +265,10 @@ async def test_a_connection_that_the_server_had_closed_is_replaced_at_once():
         body = b'{"choices": [{"message": {"content": "yes"}, "finish_reason": "stop"}]}'
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n")
         writer.write(b"connection: keep-alive\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body))
-        await reader.readexactly(1)  # until the next request, which then finds it closed
-        writer.transport.abort()
+        try:
+            await reader.read(1)  # until the next request, which then finds it closed
+        finally:
+            writer.transport.abort()
 
     server = await asyncio.start_server(answer_once, "127.0.0.1", 0)
     async with server:

@@ -78,6 +78,15 @@ class RawServer:
         return line + b"\n" if self.name == "ollama" else b"data: " + line + b"\n\n"
 
     async def answer(self, reader, writer):
+        try:
+            await self._answer(reader, writer)
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass  # the client has left
+        finally:
+            writer.close()
+            await asyncio.wait([asyncio.ensure_future(writer.wait_closed())])
+
+    async def _answer(self, reader, writer):
         head = await reader.readuntil(b"\r\n\r\n")
         fields = dict(line.split(b": ", 1) for line in head.lower().split(b"\r\n")[1:-2])
         body = await reader.readexactly(int(fields.get(b"content-length", 0)))
@@ -91,8 +100,6 @@ class RawServer:
         for piece in map(self.framed, reply) if streamed else [json.dumps(reply).encode()]:
             writer.write(piece)
             await writer.drain()
-        writer.close()
-        await asyncio.wait([asyncio.ensure_future(writer.wait_closed())])
 
 
 @pytest.fixture

@@ -156,11 +156,14 @@ async def test_cancelling_the_task(llm, server, work, fault, until, check_that_i
     assert await llm.generate("still there?") == FakeAnswer().text
 
 
-async def test_a_time_limit_of_the_callers_own(llm, server, check_that_it_is_seen):
-    for _ in range(3):
+async def test_a_time_limit_of_the_callers_own(llm, server, jump, check_that_it_is_seen):
+    for asked in range(1, 4):
         server.say(IN_A_STALL)
         with pytest.raises(TimeoutError) as caught:
-            async with asyncio.timeout(0.03):
+            async with (
+                jump(1000, lambda asked=asked: len(server.received) == asked),
+                asyncio.timeout(900),
+            ):
                 await reads(llm)
         assert type(caught.value) is TimeoutError
         await check_that_it_is_seen()

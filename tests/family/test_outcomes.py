@@ -198,8 +198,10 @@ async def test_an_error_in_place_of_an_answer_costs_nothing(kind, server, ask, c
 
 
 async def silent_tls(reader, writer):
-    await reader.read()  # until the client leaves: no handshake ever ends
-    writer.close()
+    try:
+        await reader.read()  # until the client leaves: no handshake ever ends
+    finally:
+        writer.close()
 
 
 async def test_who_leaves_before_there_is_a_connection_pays_nothing(kind, ask, costs):
@@ -260,12 +262,14 @@ class Moody:
         self.dropped = 0
 
     async def __call__(self, reader, writer):
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-            await self._take(reader)
-            writer.write(self._answer)
-            await self._take(reader)
-            self.dropped += 1
-        writer.close()
+        try:
+            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+                await self._take(reader)
+                writer.write(self._answer)
+                await self._take(reader)
+                self.dropped += 1
+        finally:
+            writer.close()
 
     async def _take(self, reader):
         head = (await reader.readuntil(b"\r\n\r\n")).lower()

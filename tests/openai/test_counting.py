@@ -6,7 +6,6 @@ import json
 import subprocess
 import sys
 import threading
-import time
 import warnings
 from functools import cache
 from importlib.util import find_spec
@@ -163,11 +162,10 @@ def test_a_very_long_blank_is_estimated(llm):
     assert llm.count_text(f"x{' ' * 90_000}y").exact
 
 
-def test_long_runs_are_counted_in_time(llm):
-    began = time.perf_counter()
+def test_long_runs_are_counted(llm):
+    """One alone took 30 s before tiktoken 0.13, which is the oldest that we take."""
     for run in ("a", "A", ".", "\n.", "漢", "1"):
         assert llm.count_text(run * 300_000).exact
-    assert time.perf_counter() - began < 20  # one alone took 30 s before tiktoken 0.13
 
 
 def test_half_an_installation_estimates(llm, monkeypatch, caplog):
