@@ -65,7 +65,7 @@ def test_installed_providers_are_listed():
 
 @pytest.mark.parametrize("name", ["claude", "anthropic"])
 def test_one_that_is_not_installed_names_the_cure(monkeypatch, name):
-    monkeypatch.setattr("bruno_llm_base.installed.entry_points", lambda **_: [])
+    monkeypatch.setattr("bruno_llm_base.installed._points", lambda _: [])
     with pytest.raises(ProviderNotFoundError, match="pip install bruno-llm-claude"):
         LLMFactory.create(name)
 

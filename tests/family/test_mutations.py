@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
+from itertools import islice
 
 import httpx
 import pytest
@@ -214,9 +215,10 @@ async def test_a_stream_that_is_wrong_in_one_place(name, llm, canned, vendor, as
 
 
 async def test_an_error_that_is_wrong_in_one_place(name, llm, canned, vendor, asked):
-    for error in ERRORS:
+    for number, error in enumerate(ERRORS):
         status, document = vendor.render_error(error, asked)
-        for wrong in mutations(document):
+        # they are alike: each meets some of the odd values, and together they meet all
+        for wrong in islice(mutations(document), number % 3, None, 3):
             canned.say(status, json.dumps(wrong).encode())
             assert len(await ask(llm)) == 3
             canned.say(200, framed(name, wrong))

@@ -1,5 +1,6 @@
 """A user's code passes mypy's strictest mode."""
 
+import pytest
 from mypy import api
 
 PROGRAM = """
@@ -67,24 +68,31 @@ OpenAIEmbeddings(dimension=8)
 """
 
 
-def check(tmp_path, program):
-    path = tmp_path / "program.py"
-    path.write_text(program)
-    config = tmp_path / "mypy.ini"
+@pytest.fixture(scope="module")
+def check(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("typed")  # mypy reads the packages once for all programs
+    config = folder / "mypy.ini"
     config.write_text("[mypy]\n[mypy-bruno_core.*]\nfollow_untyped_imports = True\n")
-    out, err, status = api.run(
-        ["--strict", "--config-file", str(config), "--cache-dir", str(tmp_path), str(path)]
-    )
-    assert not err
-    return out, status
+
+    def check(program):
+        path = folder / "program.py"
+        path.write_text(program)
+        out, err, status = api.run(
+            ["--strict", "--config-file", str(config), "--cache-dir", str(folder), str(path)]
+        )
+        assert not err
+        return out, status
+
+    return check
 
 
-def test_the_whole_api_is_typed(tmp_path):
-    assert check(tmp_path, PROGRAM)[1] == 0, check(tmp_path, PROGRAM)[0]
+def test_the_whole_api_is_typed(check):
+    out, status = check(PROGRAM)
+    assert status == 0, out
 
 
-def test_a_misspelt_keyword_is_a_type_error(tmp_path):
-    out, status = check(tmp_path, WRONG)
+def test_a_misspelt_keyword_is_a_type_error(check):
+    out, status = check(WRONG)
     assert status == 1
     assert "modle" in out
     assert '"dimension"' in out

@@ -5,9 +5,11 @@ embeddings in `bruno.embedding_providers`; nothing is imported before it is aske
 """
 
 import difflib
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from importlib.metadata import EntryPoint, entry_points
+from functools import lru_cache
+from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from typing import Any
 
 from bruno_core.interfaces import EmbeddingInterface, LLMInterface
@@ -80,7 +82,8 @@ class ProviderInfo:
 
 def installed(group: Group = LANGUAGE_MODELS) -> list[ProviderInfo]:
     """Return the installed providers by name; no SDK is imported."""
-    points = sorted(entry_points(group=group.name), key=lambda point: point.name)
+    _search.cache_clear()  # a list is of what is there now
+    points = sorted(_points(group), key=lambda point: point.name)
     return [_info(point, points, group) for point in points]
 
 
@@ -114,13 +117,27 @@ def aliases_of(name: str) -> set[str]:
 def known_names() -> set[str]:
     """Return what providers of any kind are called: those installed, published, and other names."""
     groups = (LANGUAGE_MODELS, EMBEDDINGS)
-    found = {point.name.lower() for group in groups for point in entry_points(group=group.name)}
+    found = {point.name.lower() for group in groups for point in _points(group)}
     return found.union(ALIASES, *(group.published for group in groups))
+
+
+def _points(group: Group) -> EntryPoints:
+    """Return the entry points of *group*, as they were when `sys.path` was first searched."""
+    return _search(group.name, tuple(sys.path))
+
+
+@lru_cache
+def _search(group: str, _path: tuple[str, ...]) -> EntryPoints:
+    """Search `sys.path`: this opens a file of every distribution, which takes milliseconds."""
+    return entry_points(group=group)
 
 
 def _point(name: str, group: Group) -> EntryPoint:
     wanted = canonical(name)
-    found = _named(wanted, entry_points(group=group.name))
+    found = _named(wanted, _points(group))
+    if not found:  # perhaps it was installed since
+        _search.cache_clear()
+        found = _named(wanted, _points(group))
     if not found:
         raise ProviderNotFoundError(_advice(wanted, group))
     return found[0]
@@ -142,7 +159,7 @@ def _named(name: str, points: Iterable[EntryPoint]) -> list[EntryPoint]:
 
 
 def _advice(name: str, group: Group) -> str:
-    known = sorted(point.name for point in entry_points(group=group.name))
+    known = sorted(point.name for point in _points(group))
     if name in group.published:
         return f"the provider {name!r} is not installed: pip install bruno-llm-{name}"
     close = difflib.get_close_matches(name, {*known, *group.published, *ALIASES}, n=1)

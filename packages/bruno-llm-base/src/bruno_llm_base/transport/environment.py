@@ -8,6 +8,7 @@ import re
 from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from importlib.util import find_spec
 from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, Any
@@ -115,7 +116,7 @@ def tls_context(library: Any) -> "ssl.SSLContext":
             " or unset it"
         )
     try:
-        context: ssl.SSLContext = library.create_ssl_context()
+        return _trusted(library, file, folders)
     except OSError as error:  # of which ssl's errors are some
         if not file:
             raise
@@ -125,6 +126,12 @@ def tls_context(library: Any) -> "ssl.SSLContext":
             " or unset it",
             cause=error,
         ) from error
+
+
+@lru_cache(maxsize=4)
+def _trusted(library: Any, _file: str | None, _folders: str | None) -> "ssl.SSLContext":
+    """Read the certificates once for all clients: it takes 10 ms, and OpenSSL shares contexts."""
+    context: ssl.SSLContext = library.create_ssl_context()
     return context
 
 
