@@ -7,6 +7,8 @@ Users need `LLMFactory`, the policies, the types and the errors; authors of prov
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from bruno_llm_base.access import Access
+from bruno_llm_base.adapter import ChatAdapter, EmbeddingAdapter, EmbeddingResponse
 from bruno_llm_base.conversation import Conversation, Messages, Turn
 from bruno_llm_base.exceptions import (
     AllProvidersFailedError,
@@ -51,13 +53,14 @@ if TYPE_CHECKING:
     from bruno_llm_base.cost.budget import Budget
     from bruno_llm_base.cost.tracker import CostTracker
     from bruno_llm_base.embedding_factory import EmbeddingFactory
-    from bruno_llm_base.embeddings import BaseEmbeddings, EmbeddingResponse
+    from bruno_llm_base.embeddings import BaseEmbeddings
     from bruno_llm_base.factory import LLMFactory
     from bruno_llm_base.fallback import Breaker, FallbackLLM
     from bruno_llm_base.installed import ProviderInfo
 
 __all__ = [
     "NOTHING",
+    "Access",
     "AllProvidersFailedError",
     "Attempt",
     "AuthenticationError",
@@ -66,6 +69,7 @@ __all__ = [
     "Breaker",
     "Budget",
     "BudgetExceededError",
+    "ChatAdapter",
     "CircuitOpenError",
     "ConfigurationError",
     "ContentBlockedError",
@@ -75,6 +79,7 @@ __all__ = [
     "Cost",
     "CostTracker",
     "Diagnosis",
+    "EmbeddingAdapter",
     "EmbeddingFactory",
     "EmbeddingResponse",
     "ErrorFacts",
@@ -125,7 +130,6 @@ _LATE = {
     "Cost": "bruno_llm_base.cost",
     "CostTracker": "bruno_llm_base.cost.tracker",
     "EmbeddingFactory": "bruno_llm_base.embedding_factory",
-    "EmbeddingResponse": "bruno_llm_base.embeddings",
     "FallbackLLM": "bruno_llm_base.fallback",
     "LLMFactory": "bruno_llm_base.factory",
     "Price": "bruno_llm_base.cost",
