@@ -24,6 +24,7 @@ from run import PYTHON, new_environment  # noqa: E402
 ALONE = {
     "bruno-llm-base": "bruno-llm-base",
     "bruno-llm-claude": "bruno-llm-claude[testing]",
+    "bruno-llm-cli": "bruno-llm-cli",
     "bruno-llm-gemini": "bruno-llm-gemini[testing]",
     "bruno-llm-ollama": "bruno-llm-ollama[testing]",
     "bruno-llm-openai": "bruno-llm-openai[testing]",
