@@ -25,8 +25,8 @@ from bruno_llm_base import (
     Retry,
 )
 from bruno_llm_base.observe import CountEstimated
-from bruno_llm_base.testing import FakeAnswer, FakeError, RawReply
 from bruno_llm_openai import OpenAIProvider, counting
+from bruno_llm_testing import FakeAnswer, FakeError, RawReply
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
