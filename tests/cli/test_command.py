@@ -5,7 +5,7 @@ import subprocess
 import sys
 from importlib.metadata import distribution, entry_points, version
 
-from bruno_llm_base.testing import Fault
+from bruno_llm_testing import Fault
 
 MAIN = "from bruno_llm_cli import main; main()"
 

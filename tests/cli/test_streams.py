@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from bruno_llm_base.testing import FakeAnswer
 from bruno_llm_cli.app import app
+from bruno_llm_testing import FakeAnswer
 from typer.main import get_command
 
 MAIN = "from bruno_llm_cli import main; main()"
