@@ -71,7 +71,7 @@ class User:
 def one_provider(user: User) -> None:
     """`pip install bruno-llm-claude` brings Claude, and nothing of the others."""
     user.installs("bruno-llm-claude")
-    user.installs("bruno-llm-claude[testing]")
+    user.installs("bruno-llm-testing")
     user.runs(str(HERE / "alone.py"), "bruno-llm-claude")
 
 

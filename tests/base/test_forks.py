@@ -14,9 +14,9 @@ from decimal import Decimal
 from bruno_llm_base import (
     Breaker, Budget, CostTracker, FallbackLLM, Price, RateLimit, RateLimitError, Usage,
 )
-from bruno_llm_base.testing import FakeAnswer, FakeError, Fault, MockLLM
+from bruno_llm_testing import FakeAnswer, FakeError, Fault, MockLLM
 from bruno_llm_ollama import OllamaProvider
-from bruno_llm_ollama.testing import FakeOllama
+from bruno_llm_testing import FakeOllama
 
 PRICE = Price(input=1_000_000, output=2_000_000)  # 1 and 2 USD a token
 SHORT = FakeAnswer(text="one two", usage=Usage(input_tokens=3, output_tokens=2))  # 7 USD

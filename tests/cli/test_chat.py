@@ -8,7 +8,7 @@ import time
 from contextlib import ExitStack, closing
 
 import pytest
-from bruno_llm_base.testing import FakeAnswer, FakeError, Fault
+from bruno_llm_testing import FakeAnswer, FakeError, Fault
 
 TERMINAL = """
 import os, sys

@@ -6,7 +6,7 @@ import sys
 from importlib.metadata import distribution, entry_points, version
 
 import pytest
-from bruno_llm_base.testing import Fault
+from bruno_llm_testing import Fault
 
 MAIN = "from bruno_llm_base.cli import main; main()"
 

@@ -3,8 +3,7 @@
 import json
 
 import pytest
-from bruno_llm_base.testing import FakeError, Fault
-from bruno_llm_ollama.testing import FakeOllama
+from bruno_llm_testing import FakeError, FakeOllama, Fault
 
 CANARY = "sk-canary-7391"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from bruno_llm_base.cli.app import app
-from bruno_llm_base.testing import FakeAnswer
+from bruno_llm_testing import FakeAnswer
 from typer.main import get_command
 
 MAIN = "from bruno_llm_base.cli import main; main()"

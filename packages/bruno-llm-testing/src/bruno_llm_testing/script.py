@@ -1,14 +1,27 @@
-"""What a fake server is told to answer, and what goes wrong, in words that fit every vendor."""
+"""What a fake server is told to answer, what goes wrong, and what it received: fit for every vendor."""
 
 import re
+import threading
+import time
+from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Literal, get_args
 
 from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.parts import ToolCall
-from bruno_llm_base.types import FinishReason, Usage
+from bruno_llm_base.types import FinishReason, Json, Usage
 
-__all__ = ["ErrorKind", "FakeAnswer", "FakeError", "Fault", "Mishap", "RawReply", "Reply", "Step"]
+__all__ = [
+    "ErrorKind",
+    "FakeAnswer",
+    "FakeError",
+    "Fault",
+    "Mishap",
+    "RawReply",
+    "Received",
+    "Reply",
+    "Step",
+]
 
 ErrorKind = Literal[
     "authentication",
@@ -158,6 +171,36 @@ class Fault:
 
 
 Step = Reply | Fault
+
+
+@dataclass(slots=True)
+class Received:
+    """A request that arrived.
+
+    Attributes:
+        method: The HTTP method.
+        path: The path, without the query.
+        query: The query's parameters.
+        headers: The headers, by lower-case name.
+        body: The JSON that was sent; empty if there was none.
+        arrived_at: When its headers arrived, by `time.monotonic()`.
+        left: Set when the client leaves before the answer is complete.
+        left_at: When that was, by `time.monotonic()`.
+    """
+
+    method: str
+    path: str
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    body: Json
+    arrived_at: float = field(default_factory=time.monotonic)
+    left: threading.Event = field(default_factory=threading.Event)
+    left_at: float | None = None
+
+    def leave(self) -> None:
+        """Note that the client has left."""
+        self.left_at = time.monotonic()
+        self.left.set()
 
 
 def _check(value: object, name: str, *, least: int) -> None:

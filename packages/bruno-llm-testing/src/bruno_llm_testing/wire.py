@@ -10,7 +10,7 @@ from typing import Self
 
 from aiohttp import web
 
-from bruno_llm_base.testing.fakes import Fault, Mishap
+from bruno_llm_testing.script import Fault, Mishap
 
 __all__ = ["Rendered", "Wire"]
 

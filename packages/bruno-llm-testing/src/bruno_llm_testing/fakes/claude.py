@@ -8,8 +8,9 @@ import json
 from typing import Any
 
 from bruno_llm_base import FinishReason, Json, ToolCall, Usage
-from bruno_llm_base.testing import FakeAnswer, FakeError, FakeServer, Received
-from bruno_llm_base.testing.server import Operation
+
+from bruno_llm_testing.script import FakeAnswer, FakeError, Received
+from bruno_llm_testing.server import FakeServer, Operation
 
 __all__ = ["FakeClaude"]
 

@@ -11,9 +11,10 @@ from bruno_llm_base.conversation import Conversation, Turn
 from bruno_llm_base.exceptions import LLMError
 from bruno_llm_base.framing import ndjson
 from bruno_llm_base.parts import Json, part_from_json, part_to_json
-from bruno_llm_base.testing.replies import Part, Script
 from bruno_llm_base.transport import Reply
 from bruno_llm_base.types import ModelResponse, Usage
+
+from bruno_llm_testing.mock_replies import Part, Script
 
 __all__ = ["MODELS", "Call", "MemoryTransport", "read_answer", "write_conversation"]
 

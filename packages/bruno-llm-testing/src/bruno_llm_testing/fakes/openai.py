@@ -12,8 +12,9 @@ from dataclasses import asdict
 from typing import Any, ClassVar
 
 from bruno_llm_base import FinishReason, Json, ToolCall, Usage
-from bruno_llm_base.testing import FakeAnswer, FakeError, FakeServer, Received, vector_of
-from bruno_llm_base.testing.server import Operation
+
+from bruno_llm_testing.script import FakeAnswer, FakeError, Received
+from bruno_llm_testing.server import FakeServer, Operation, vector_of
 
 __all__ = ["FakeOpenAI"]
 

@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 from bruno_core.models import Message, MessageRole, MessageType
-
 from bruno_llm_base.exceptions import (
     AuthenticationError,
     ContentBlockedError,
@@ -31,10 +30,11 @@ from bruno_llm_base.exceptions import (
 from bruno_llm_base.parts import Json, ToolCall
 from bruno_llm_base.policies import Retry, Timeouts
 from bruno_llm_base.provider import BaseProvider
-from bruno_llm_base.testing.fakes import ErrorKind, FakeAnswer, FakeError, Fault, RawReply, Step
-from bruno_llm_base.testing.model_contract import HELLO, ModelContract
-from bruno_llm_base.testing.server import FakeServer
 from bruno_llm_base.types import Usage
+
+from bruno_llm_testing.contracts.model import HELLO, ModelContract
+from bruno_llm_testing.script import ErrorKind, FakeAnswer, FakeError, Fault, RawReply, Step
+from bruno_llm_testing.server import FakeServer
 
 __all__ = ["ProviderContract"]
 

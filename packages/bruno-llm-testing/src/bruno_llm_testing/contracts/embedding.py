@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from bruno_core.interfaces import EmbeddingInterface
 from bruno_core.models import Message, MessageRole, MessageType
-
 from bruno_llm_base.embeddings import BaseEmbeddings
 from bruno_llm_base.exceptions import (
     AuthenticationError,
@@ -27,10 +26,10 @@ from bruno_llm_base.exceptions import (
 )
 from bruno_llm_base.observe import Event, RequestFinished
 from bruno_llm_base.policies import Retry, Timeouts
-from bruno_llm_base.testing.fakes import ErrorKind, FakeAnswer, FakeError, Fault, RawReply
-from bruno_llm_base.testing.received import Received
-from bruno_llm_base.testing.server import FakeServer
 from bruno_llm_base.types import Usage
+
+from bruno_llm_testing.script import ErrorKind, FakeAnswer, FakeError, Fault, RawReply, Received
+from bruno_llm_testing.server import FakeServer
 
 __all__ = ["EmbeddingContract"]
 

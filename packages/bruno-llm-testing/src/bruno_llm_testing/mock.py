@@ -8,18 +8,19 @@ from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.failures import ErrorFacts
 from bruno_llm_base.policies import Retry
 from bruno_llm_base.provider import BaseProvider
-from bruno_llm_base.testing.memory import (
+from bruno_llm_base.tokens import TokenCount
+from bruno_llm_base.transport import Transport
+from bruno_llm_base.types import Json, ModelResponse
+from bruno_llm_base.values import is_seconds, shown
+
+from bruno_llm_testing.mock_replies import MockReply, Script, words
+from bruno_llm_testing.mock_transport import (
     MODELS,
     Call,
     MemoryTransport,
     read_answer,
     write_conversation,
 )
-from bruno_llm_base.testing.replies import MockReply, Script, words
-from bruno_llm_base.tokens import TokenCount
-from bruno_llm_base.transport import Transport
-from bruno_llm_base.types import Json, ModelResponse
-from bruno_llm_base.values import is_seconds, shown
 
 __all__ = ["MockLLM"]
 
