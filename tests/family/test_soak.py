@@ -186,6 +186,6 @@ async def test_every_call_ends_once_and_truthfully(name, server, llm, until, jum
     for number, (_, attempts) in ends.items():
         assert server.asked[number] == len(attempts)
     assert not server.asked.keys() & in_line
-    # a place is passed on in the turn of the loop before its connection closes
-    assert MAX_CONNECTIONS / 2 < server.peak <= MAX_CONNECTIONS * 1.05
+    # places are passed on in the turn of the loop before their connections close: at most all of them
+    assert MAX_CONNECTIONS / 2 < server.peak <= MAX_CONNECTIONS * 2
     await check_that_nothing_is_left(llm, server, before, until)
