@@ -8,11 +8,11 @@ from pydantic import Field, SecretStr
 
 from bruno_llm_base.adapter import EmbeddingAdapter
 from bruno_llm_base.config import Basics, WholeNumber, check, keywords_of, refuse
+from bruno_llm_base.cost.prices import InputPrices, Prices
 from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.limits import RateLimit
 from bruno_llm_base.observe import Observer
 from bruno_llm_base.policies import Retry, Timeouts
-from bruno_llm_base.pricing import InputPricing, Pricing
 from bruno_llm_base.provider.catalogue import Catalogue
 from bruno_llm_base.types import Json
 from bruno_llm_base.values import is_json
@@ -34,16 +34,15 @@ class _Settings(Basics):
 class Setup(Catalogue):
     """What a provider of embeddings is set to."""
 
-    capabilities: ClassVar[frozenset[str]] = frozenset({"embeddings"})
     adapter_type: ClassVar[type[EmbeddingAdapter]]
+    capabilities: ClassVar[frozenset[str]] = frozenset({"embeddings"})
+    prices_type: ClassVar[type[Prices]] = InputPrices
     _adapter: EmbeddingAdapter
 
     @property
     def adapter(self) -> EmbeddingAdapter:
         """How the API spells things."""
         return self._adapter
-
-    pricing_type: ClassVar[type[Pricing]] = InputPricing
 
     def __init__(
         self,

@@ -1,11 +1,11 @@
-"""One transport per event loop, closed when its loop ends."""
+"""One transport per event loop, closed when its loop ends, or when nothing uses it any more."""
 
 import asyncio
 import importlib
 import weakref
 from collections.abc import AsyncGenerator, Callable
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.transport.reply import Transport
@@ -18,8 +18,11 @@ if TYPE_CHECKING:
 _Loop = asyncio.AbstractEventLoop
 _Keeper = AsyncGenerator[None, None]
 
-_open: dict[int, _Keeper] = {}
-"""What keeps each open transport, by the transport's id."""
+
+class _Entry(NamedTuple):
+    transport: Transport
+    keeper: _Keeper
+    finalizer: "weakref.finalize[..., PerLoop]"
 
 
 class PerLoop:
@@ -28,9 +31,8 @@ class PerLoop:
     Connections belong to the loop that opened them, so a provider that is used in a second
     `asyncio.run` needs new ones. `asyncio.run` ends by closing the asynchronous generators that are
     still open: a generator parked at its `yield` is therefore a public "the loop is ending" hook.
-    Its frame holds us weakly, so that a dropped provider leaves nothing behind. Until it has closed
-    its transport, it is held from outside: an error's traceback makes a cycle with its provider,
-    and were the transport part of that garbage, the HTTP library would complain of it.
+    A finalizer holds it too, from outside, and closes it when the provider is dropped: a transport
+    in the same garbage as its provider would have its HTTP library complain first.
     """
 
     def __init__(self, *, needs: str) -> None:
@@ -42,21 +44,13 @@ class PerLoop:
         """
         self._needs = needs
         self._imported = not needs
-        self._by_loop: dict[_Loop, tuple[Transport, _Keeper]] = {}
-
-    def __del__(self) -> None:
-        for loop, (transport, keeper) in self._by_loop.items():
-            try:
-                loop.call_soon_threadsafe(_close_in, loop, keeper)
-            except RuntimeError:  # the loop died without closing anything
-                _open.pop(id(transport), None)
+        self._by_loop: dict[_Loop, _Entry] = {}
 
     async def get(self, open_transport: Callable[[], Transport]) -> Transport:
         """Return the running loop's transport.
 
         Args:
-            open_transport: Builds it, once per loop. It is not kept: a provider's own method would
-                make a cycle, and a dropped provider would keep its connections.
+            open_transport: Builds it, once per loop.
 
         Raises:
             RuntimeError: No event loop of asyncio runs.
@@ -68,26 +62,29 @@ class PerLoop:
                 await asyncio.to_thread(_import, self._needs)
                 self._imported = True
             entry = self._by_loop.get(loop) or await self._add(loop, open_transport)
-        return entry[0]
+        return entry.transport
 
     async def aclose(self) -> None:
         """Close the running loop's transport; it is opened again when next needed."""
         entry = self._by_loop.get(_running_loop())
         if entry is not None:
-            await entry[1].aclose()
+            await entry.keeper.aclose()
 
-    async def _add(
-        self, loop: _Loop, open_transport: Callable[[], Transport]
-    ) -> tuple[Transport, _Keeper]:
+    async def _add(self, loop: _Loop, open_transport: Callable[[], Transport]) -> _Entry:
         for old in list(self._by_loop):  # other threads may add theirs meanwhile
-            if old.is_closed() and (entry := self._by_loop.pop(old, None)):
-                _open.pop(id(entry[0]), None)
+            if old.is_closed():
+                self._forget(old)
         transport = open_transport()
         keeper = _close_with_loop(transport, weakref.ref(self), loop)
-        entry = self._by_loop[loop] = (transport, keeper)
-        _open[id(transport)] = keeper
+        finalizer = weakref.finalize(self, _close_soon, loop, keeper)
+        finalizer.atexit = False
+        entry = self._by_loop[loop] = _Entry(transport, keeper, finalizer)
         await anext(keeper)  # does not suspend, so nobody adds a second one meanwhile
         return entry
+
+    def _forget(self, loop: _Loop) -> None:
+        if entry := self._by_loop.pop(loop, None):
+            entry.finalizer.detach()
 
 
 def _running_loop() -> _Loop:
@@ -115,18 +112,14 @@ async def _close_with_loop(
     try:
         yield
     finally:
-        holder = owner()
-        if holder is not None:
-            holder._by_loop.pop(loop, None)  # noqa: SLF001 - its other half
-        try:
-            await transport.aclose()
-        finally:
-            _open.pop(id(transport), None)
+        if (holder := owner()) is not None:
+            holder._forget(loop)  # noqa: SLF001 - its other half
+        await transport.aclose()
 
 
-def _close_in(loop: _Loop, keeper: _Keeper) -> None:
-    # if the loop ends before the task begins, it closes the keeper itself
-    loop.create_task(_close(keeper))
+def _close_soon(loop: _Loop, keeper: _Keeper) -> None:
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(lambda: loop.create_task(_close(keeper)))
 
 
 async def _close(keeper: _Keeper) -> None:
