@@ -132,15 +132,16 @@ def test_what_its_parent_has_begun_is_not_booked_by_a_child(tmp_path, named):
     code = """
 from bruno_llm_base.cost.account import Account
 from bruno_llm_base.cost.labels import Labels
-from bruno_llm_base.pricing import Pricing
+from bruno_llm_base.cost.prices import Prices
 from bruno_llm_base.types import ModelResponse
 
 costs = tracker()
-account = Account(costs, Budget(100), Pricing("ollama", "ollama", None, costs.prices))
+account = Account(costs, Budget(100), Prices("ollama", "ollama", None, costs.prices))
 charge = asyncio.run(account.open(
     model="llama3.2", most_input=lambda: 3, most_output=2, labels=Labels(), tell=lambda *_, **__: None
 ))
 answer = ModelResponse(usage=Usage(input_tokens=3, output_tokens=2))
+answer.cost = PRICE.cost(answer.usage)
 print(well(forked(lambda: charge.settle(answer))), costs.total().requests, account.budgets[0].left())
 charge.settle(answer)
 print(costs.total().requests, account.budgets[0].left())

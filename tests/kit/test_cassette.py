@@ -62,7 +62,7 @@ async def everything(llm):
         models = await llm.list_models()
     answers = [whole, stream.response]
     for answer in answers:
-        answer.attempts, answer.pricing = (), None
+        answer.attempts, answer.cost = (), None
     return [*answers, pieces, count, models]
 
 

@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bruno_core.interfaces import LLMInterface
-
-from bruno_llm_base.cli.choice import real
 from bruno_llm_base.exceptions import (
     AuthenticationError,
     ConfigurationError,
@@ -25,6 +23,8 @@ from bruno_llm_base.installed import ProviderInfo, canonical, installed, kind_of
 from bruno_llm_base.options import closest
 from bruno_llm_base.provider import BaseProvider, Diagnosis
 from bruno_llm_base.sources import from_config, from_file, provider_of
+
+from bruno_llm_cli.choice import real
 
 __all__ = ["Checkup", "Patient", "Status", "checkups", "patients", "works"]
 
