@@ -22,7 +22,7 @@ from bruno_llm_base import (
 )
 from bruno_llm_base.config import Options, Settings
 from bruno_llm_base.conversation import Conversation
-from bruno_llm_base.limits import RateLimit, preset
+from bruno_llm_base.limits import RateLimit
 from bruno_llm_testing import FakeAnswer
 
 KEY = "sk-canary-7Hq2xW4v"
@@ -115,12 +115,6 @@ async def test_a_limit_counts_whole_tokens():
     for tokens in (*NO_NUMBERS, None, -1, 0.5, math.inf, HUGE):
         with complains(InvalidRequestError, "tokens is"):
             await RateLimit(tokens_per_minute=5).acquire(tokens)
-
-
-def test_a_preset_has_a_name():
-    for name in (None, 5, ["gold"], Shy()):
-        with complains(ConfigurationError, "the preset is"):
-            preset(name, {"gold": {}})
 
 
 # -- a provider's constructor ---------------------------------------------------------------------
