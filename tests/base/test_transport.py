@@ -18,7 +18,7 @@ from bruno_llm_base import (
 from bruno_llm_base.framing import sse
 from bruno_llm_base.transport import PerLoop, SdkTransport, transport_error
 from bruno_llm_openai import OpenAIProvider
-from bruno_llm_openai.testing import FakeOpenAI
+from bruno_llm_testing import FakeOpenAI
 
 
 def named(name, cause=None):
@@ -160,9 +160,10 @@ def test_many_first_requests_share_one_client():
         opened = []
 
         class Watched(OpenAIProvider):
-            def open_transport(self):
+            @staticmethod
+            def open_transport(access, timeouts):
                 opened.append(1)
-                return super().open_transport()
+                return OpenAIProvider.open_transport(access, timeouts)
 
         llm = Watched(**server.connection())
 
@@ -179,7 +180,7 @@ def test_nothing_is_said_at_the_end_of_a_program_that_closes_nothing():
     program = """
 import asyncio
 from bruno_llm_openai import OpenAIProvider
-from bruno_llm_openai.testing import FakeOpenAI
+from bruno_llm_testing import FakeOpenAI
 
 with FakeOpenAI() as server:
     llm = OpenAIProvider(**server.connection())

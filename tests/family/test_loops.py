@@ -9,9 +9,8 @@ import threading
 
 import pytest
 from bruno_llm_base import FallbackLLM, LLMFactory
-from bruno_llm_base.testing import FakeAnswer, Fault
 from bruno_llm_ollama import OllamaProvider
-from bruno_llm_ollama.testing import FakeOllama
+from bruno_llm_testing import FakeAnswer, FakeOllama, Fault
 
 pytestmark = pytest.mark.usefixtures("few_certificates")
 
@@ -198,8 +197,9 @@ READINGS = {
 @pytest.mark.parametrize("reading", READINGS)
 def test_a_loop_that_ends_in_mid_stream_says_nothing(kind, server, reading, until):
     class Slow(kind):
-        def open_transport(self):
-            return SlowTransport(super().open_transport())
+        @staticmethod
+        def open_transport(access, timeouts):
+            return SlowTransport(kind.open_transport(access, timeouts))
 
     async def leave():
         loop = asyncio.get_running_loop()
@@ -218,8 +218,9 @@ def test_a_loop_that_ends_in_mid_stream_says_nothing(kind, server, reading, unti
 
 def test_a_loop_that_ends_while_a_model_is_pulled_says_nothing():
     class Slow(OllamaProvider):
-        def open_transport(self):
-            return SlowTransport(super().open_transport())
+        @staticmethod
+        def open_transport(access, timeouts):
+            return SlowTransport(OllamaProvider.open_transport(access, timeouts))
 
     async def leave():
         loop = asyncio.get_running_loop()

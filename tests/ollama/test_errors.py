@@ -14,9 +14,8 @@ from bruno_llm_base import (
     RateLimitError,
     ServiceUnavailableError,
 )
-from bruno_llm_base.testing import FakeError, RawReply
 from bruno_llm_ollama import OllamaProvider
-from bruno_llm_ollama.testing import FakeOllama
+from bruno_llm_testing import FakeError, FakeOllama, RawReply
 
 TOO_LONG = [
     "the prompt is longer than the context length currently available to the model; shorten it",
@@ -41,7 +40,7 @@ async def llm(server):
 @pytest.mark.parametrize("said", TOO_LONG)
 @pytest.mark.parametrize("status", [200, 400, 500])
 def test_every_way_to_say_that_the_prompt_is_too_long(status, said):
-    facts = OllamaProvider().read_error(status, {}, {"error": said})
+    facts = OllamaProvider().adapter.read_error(status, {}, {"error": said})
     assert facts.kind is ContextLengthExceededError
 
 

@@ -7,6 +7,8 @@ Users need `LLMFactory`, the policies, the types and the errors; authors of prov
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from bruno_llm_base.access import Access
+from bruno_llm_base.adapter import ChatAdapter, EmbeddingAdapter, EmbeddingResponse
 from bruno_llm_base.conversation import Conversation, Messages, Turn
 from bruno_llm_base.exceptions import (
     AllProvidersFailedError,
@@ -39,6 +41,7 @@ from bruno_llm_base.tokens import TokenCount
 from bruno_llm_base.types import (
     NOTHING,
     Attempt,
+    Cost,
     FinishReason,
     Json,
     ModelResponse,
@@ -47,17 +50,19 @@ from bruno_llm_base.types import (
 from bruno_llm_base.windows import Window
 
 if TYPE_CHECKING:
-    from bruno_llm_base.cost import Cost, Price, PriceSource
     from bruno_llm_base.cost.budget import Budget
+    from bruno_llm_base.cost.price import Price
+    from bruno_llm_base.cost.price_sources import GenaiPrices, Overrides, PriceSource
     from bruno_llm_base.cost.tracker import CostTracker
     from bruno_llm_base.embedding_factory import EmbeddingFactory
-    from bruno_llm_base.embeddings import BaseEmbeddings, EmbeddingResponse
+    from bruno_llm_base.embeddings import BaseEmbeddings
     from bruno_llm_base.factory import LLMFactory
     from bruno_llm_base.fallback import Breaker, FallbackLLM
     from bruno_llm_base.installed import ProviderInfo
 
 __all__ = [
     "NOTHING",
+    "Access",
     "AllProvidersFailedError",
     "Attempt",
     "AuthenticationError",
@@ -66,6 +71,7 @@ __all__ = [
     "Breaker",
     "Budget",
     "BudgetExceededError",
+    "ChatAdapter",
     "CircuitOpenError",
     "ConfigurationError",
     "ContentBlockedError",
@@ -75,11 +81,13 @@ __all__ = [
     "Cost",
     "CostTracker",
     "Diagnosis",
+    "EmbeddingAdapter",
     "EmbeddingFactory",
     "EmbeddingResponse",
     "ErrorFacts",
     "FallbackLLM",
     "FinishReason",
+    "GenaiPrices",
     "InvalidRequestError",
     "InvalidResponseError",
     "Json",
@@ -91,6 +99,7 @@ __all__ = [
     "ModelNotFoundError",
     "ModelResponse",
     "OutputLimitError",
+    "Overrides",
     "Part",
     "PermissionDeniedError",
     "Price",
@@ -122,14 +131,14 @@ _LATE = {
     "BaseEmbeddings": "bruno_llm_base.embeddings",
     "Breaker": "bruno_llm_base.fallback",
     "Budget": "bruno_llm_base.cost.budget",
-    "Cost": "bruno_llm_base.cost",
     "CostTracker": "bruno_llm_base.cost.tracker",
     "EmbeddingFactory": "bruno_llm_base.embedding_factory",
-    "EmbeddingResponse": "bruno_llm_base.embeddings",
     "FallbackLLM": "bruno_llm_base.fallback",
     "LLMFactory": "bruno_llm_base.factory",
-    "Price": "bruno_llm_base.cost",
-    "PriceSource": "bruno_llm_base.cost",
+    "GenaiPrices": "bruno_llm_base.cost.price_sources",
+    "Overrides": "bruno_llm_base.cost.price_sources",
+    "Price": "bruno_llm_base.cost.price",
+    "PriceSource": "bruno_llm_base.cost.price_sources",
     "ProviderInfo": "bruno_llm_base.installed",
 }
 

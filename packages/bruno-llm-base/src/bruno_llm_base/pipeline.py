@@ -8,13 +8,13 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequen
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from bruno_llm_base.cost.prices import Prices
 from bruno_llm_base.exceptions import LLMError, StreamError
 from bruno_llm_base.exchange import ReadError, Request
 from bruno_llm_base.failures import answer_text
 from bruno_llm_base.limits import LimitState, RateLimit
 from bruno_llm_base.observe import Observer
 from bruno_llm_base.policies import Retry, Timeouts
-from bruno_llm_base.pricing import Pricing
 from bruno_llm_base.retry import RetryThrottle
 from bruno_llm_base.run import Run
 from bruno_llm_base.stream import StreamState, TextStream
@@ -47,7 +47,7 @@ class Pipeline:
         explain: Has the last word on an error before it is raised.
         observers: Hear every event.
         account: Where costs are booked and budgets are kept, if anywhere.
-        pricing: What answers cost.
+        prices: What answers cost.
         most_output: Reads from a body how many tokens the model may generate.
         think_tags: Whether thoughts stand in the text, between tags.
         learn: Hears what a request has really used; None where it is of no use.
@@ -66,7 +66,7 @@ class Pipeline:
     explain: Callable[[LLMError], Awaitable[None]]
     observers: Sequence[Observer]
     account: "Account | None"
-    pricing: Pricing
+    prices: Prices
     most_output: Callable[[Json], int | None]
     think_tags: bool
     learn: Callable[[Request, ModelResponse], None] | None
@@ -82,12 +82,14 @@ class Pipeline:
             while True:
                 try:
                     exchange = await run.begin()
+                    if request.is_billed:
+                        self.prices.start_loading()
                     await exchange.send(run.request, stream=False)
                     result = exchange.parsed(parse, await exchange.document())
                     response = result if isinstance(result, ModelResponse) else None
                     if response is not None and request.conversation is not None:
                         run.check(exchange, response)
-                    run.finish(exchange, response)
+                    await run.finish(exchange, response)
                     return result
                 except LLMError as error:
                     failure = error
@@ -135,7 +137,7 @@ class Pipeline:
                             item = exchange.parsed(parse, exchange.read(document))
                             run.delivered()
                             if is_last(item):
-                                run.finish(exchange, None)
+                                await run.finish(exchange, None)
                                 yield item
                                 return
                             yield item
@@ -172,7 +174,7 @@ async def _texts(
                     yield text
                 response = run.streamed()
                 response.usage = response.usage.updated(await run.rest(exchange, parse))
-                run.finish(exchange, response)
+                await run.finish(exchange, response)
                 break
             except LLMError as error:
                 failure = error

@@ -29,13 +29,13 @@ from bruno_llm_base.observe import (
     tell,
 )
 from bruno_llm_base.parts import Text
-from bruno_llm_base.pricing import Tariff
 from bruno_llm_base.retry import next_wait
 from bruno_llm_base.spending import Spending, fill_in
 from bruno_llm_base.types import (
     NOTHING,
     Answer,
     Attempt,
+    Cost,
     Json,
     ModelResponse,
     Outcome,
@@ -149,11 +149,14 @@ class Run:
     async def end(self) -> None:
         """Close the attempt's connection, give its places back, and book its cost."""
         exchange, self._exchange = self._exchange, None
+        outcome = self._outcome(exchange)
         try:
             if exchange is not None:
                 await exchange.aclose()
+            if outcome in (Outcome.NO_ANSWER, Outcome.PARTIAL):
+                await self._load_prices()
         finally:
-            self._settle(self._outcome(exchange))
+            self._settle(outcome)
             if exchange is not None:
                 self._hear_limits(exchange)
             if charge := self._spending.settle(self._response):
@@ -172,7 +175,7 @@ class Run:
         if outcome in (Outcome.NO_ANSWER, Outcome.PARTIAL):
             self._response = self._answer.finished()
             fill_in(self._response, self.request)
-            self._response.pricing = self._tariff()
+            self._response.cost = self._cost(self._response)
         tokens = 0 if self._response is None else self._response.usage.total_tokens
         while self._permits:
             permit = self._permits.pop()
@@ -264,6 +267,7 @@ class Run:
 
     def _speak(self) -> None:
         self._spoken = True
+        self._pipeline.prices.start_loading()
         self._tell(FirstToken, duration=self._elapsed())
 
     def delivered(self) -> None:
@@ -337,7 +341,7 @@ class Run:
         response.parts = finished.parts
         response.finish_reason = finished.finish_reason or "stop"
 
-    def finish(self, exchange: Exchange, response: ModelResponse | None) -> None:
+    async def finish(self, exchange: Exchange, response: ModelResponse | None) -> None:
         """Tell that the request was answered, and add its story to the answer."""
         self._attempts.append(
             Attempt(duration=time.monotonic() - self._began_attempt, request_id=exchange.request_id)
@@ -346,7 +350,8 @@ class Run:
             response = ModelResponse()
         self._pipeline.retry_throttle.earn()
         fill_in(response, self.request)
-        response.pricing = self._tariff()
+        await self._load_prices()
+        response.cost = self._cost(response)
         response.provider = self._pipeline.provider
         response.request_id = response.request_id or exchange.request_id
         response.attempts = tuple(self._attempts)
@@ -355,9 +360,17 @@ class Run:
         if self._pipeline.learn is not None:
             self._pipeline.learn(self.request, response)
 
-    def _tariff(self) -> Tariff:
+    async def _load_prices(self) -> None:
+        if self.request.is_billed:
+            with suppress(LLMTimeoutError), self._deadline or nullcontext():
+                await self._pipeline.prices.load()
+
+    def _cost(self, response: ModelResponse) -> Cost | None:
         request = self.request
-        return self._pipeline.pricing.of(request.model or "", unlisted=request.unlisted)
+        if not request.is_billed:
+            return None
+        prices = self._pipeline.prices
+        return prices.cost(response, request.model or "", unlisted=request.unlisted)
 
     async def again(self, error: LLMError) -> None:
         """Return when the request may be sent again.
