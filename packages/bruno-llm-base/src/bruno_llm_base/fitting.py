@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
+from bruno_llm_base.attempt import Request
 from bruno_llm_base.config import PORTABLE, Settings, check_options
 from bruno_llm_base.dialect import Dialect
 from bruno_llm_base.exceptions import ConfigurationError, InvalidRequestError, LLMError
-from bruno_llm_base.exchange import Request
 from bruno_llm_base.options import merged, spelled
 from bruno_llm_base.types import Json
 from bruno_llm_base.values import is_json, shown
@@ -109,7 +109,7 @@ class Fitting:
         )
 
     def amend(
-        self, dialect: Dialect, request: Request, error: LLMError
+        self, dialect: Dialect, request: Request[Any], error: LLMError
     ) -> tuple[Json, str | None] | None:
         """Return the body without what the API has just refused, or None if nothing can be done.
 

@@ -1,17 +1,18 @@
 """What a provider can tell of its models, and whether it can be used at all."""
 
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
+from bruno_llm_base.attempt import Endpoint, Request
+from bruno_llm_base.call import result_of
 from bruno_llm_base.exceptions import (
     ContextLengthExceededError,
     LLMError,
     ModelNotFoundError,
 )
-from bruno_llm_base.exchange import Request
 from bruno_llm_base.options import closest
-from bruno_llm_base.pipeline import Pipeline
 from bruno_llm_base.policies import Retry, Timeouts
 from bruno_llm_base.provider.core import Core
 from bruno_llm_base.types import Json
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Catalogue"]
 
+_T = TypeVar("_T")
 _CHECK_SECONDS = 5.0
 _EXPLAIN_SECONDS = 2.0
 
@@ -65,23 +67,31 @@ class Catalogue(Core):
         return self._pricing.price(model or self._model)
 
     async def _list_models(self, retry: Retry, timeouts: Timeouts) -> list[str]:
-        request = Request(
-            operation="models", method="GET", path=self.models_path, model=self._model
-        )
-        pipeline = self._pipeline(retry, timeouts, self._advise)
-        names = await pipeline.call(request, self._parse_names)
+        endpoint = self._endpoint(retry, timeouts)
+        request = self._listing("GET", self.models_path, None, self._parse_names)
+        names = await result_of(endpoint, request)
         if self.judge(names).ok:
-            await self._learn_windows(pipeline)
+            await self._learn_windows(endpoint)
         return names
 
-    async def _learn_windows(self, pipeline: Pipeline) -> None:
+    def _listing(
+        self, method: str, path: str, body: Json | None, parse: Callable[[Json], _T]
+    ) -> Request[_T]:
+        return Request(
+            operation="models",
+            method=method,
+            path=path,
+            body=body,
+            model=self._model,
+            parse=parse,
+            explain=self._advise,
+        )
+
+    async def _learn_windows(self, endpoint: Endpoint) -> None:
         """Ask what else there is to know of the windows."""
         for method, path, body in self.window_requests(self._model):
-            request = Request(
-                operation="models", method=method, path=path, body=body, model=self._model
-            )
             try:
-                await pipeline.call(request, self._parse_windows)
+                await result_of(endpoint, self._listing(method, path, body, self._parse_windows))
             except LLMError:
                 continue  # it has been logged; the list of models is what was asked for
 

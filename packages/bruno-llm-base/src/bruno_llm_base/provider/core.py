@@ -1,12 +1,12 @@
 """What every provider is built with, and how its requests are sent."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from bruno_llm_base.access import Access, find_access
+from bruno_llm_base.attempt import Endpoint
 from bruno_llm_base.config import Basics
 from bruno_llm_base.exceptions import (
     AuthenticationError,
@@ -18,18 +18,15 @@ from bruno_llm_base.exceptions import (
     ServiceUnavailableError,
     StreamError,
 )
-from bruno_llm_base.exchange import Request
-from bruno_llm_base.failures import ErrorFacts, server_wait
 from bruno_llm_base.limits import RateLimit
 from bruno_llm_base.log import log_event
 from bruno_llm_base.observe import Event, Observer, checked_observers, tell
-from bruno_llm_base.pipeline import Pipeline
 from bruno_llm_base.policies import Retry, Timeouts, policy
 from bruno_llm_base.pricing import Pricing
 from bruno_llm_base.provider.offer import Offer
 from bruno_llm_base.retry import RetryThrottle
 from bruno_llm_base.transport import MAX_CONNECTIONS, PerLoop, proxy_for
-from bruno_llm_base.types import Json, ModelResponse
+from bruno_llm_base.types import Json
 from bruno_llm_base.values import is_whole, shown
 from bruno_llm_base.vendor import Vendor
 from bruno_llm_base.windows import Windows
@@ -158,56 +155,28 @@ class Core(Vendor):
         }
         return _rebuild, (type(self), keywords)
 
-    def _amend(self, request: Request, error: LLMError) -> Json | None:
-        """Return the body without what the API has just refused, or None if nothing can be done."""
-        del request, error
-        return None
-
-    def _pipeline(
-        self,
-        retry: Retry,
-        timeouts: Timeouts,
-        explain: Callable[[LLMError], Awaitable[None]],
-        *,
-        limits: Sequence[RateLimit] = (),
-        account: "Account | None" = None,
-        think_tags: bool = False,
-        learn: Callable[[Request, ModelResponse], None] | None = None,
-    ) -> Pipeline:
+    def _endpoint(self, retry: Retry | None = None, timeouts: Timeouts | None = None) -> Endpoint:
         # Made for each request: kept, it would make a cycle, and a dropped provider would keep its
         # connections.
-        return Pipeline(
+        return Endpoint(
             provider=self.name,
+            adapter=self,
             transport=partial(self._transports.get, self.open_transport),
-            retry=retry,
-            retry_throttle=self._retry_throttle,
-            limits=(*limits, self._connections),
-            read_limits=self.read_limits,
-            timeouts=timeouts,
-            read_error=self._read_error,
-            blot=self._access.blot,
-            amend=self._amend,
-            explain=explain,
-            observers=(log_event, *self._observers),
-            account=account,
+            redact=self._access.blot,
+            timeouts=timeouts or self._timeouts,
+            retry=retry or self._retry,
+            throttle=self._retry_throttle,
+            rate_limit=self._rate_limit,
+            connections=self._connections,
+            account=self._account,
             pricing=self._pricing,
-            most_output=self.most_output,
-            think_tags=think_tags,
-            learn=learn,
+            observers=(log_event, *self._observers),
         )
 
     def _tell(self, kind: type[Event], model: str | None, operation: str, **facts: Any) -> None:
         """Tell observers of what no single attempt of a request knows."""
         event = kind(provider=self.name, model=model, operation=operation, **facts)
         tell((log_event, *self._observers), event)
-
-    def _read_error(self, status: int, headers: Mapping[str, str], data: Json) -> ErrorFacts:
-        """Read an error, and when the limits that it speaks of are there again."""
-        facts = self.read_error(status, headers, data)
-        if facts.retry_after is None and status == 429 and server_wait(headers) is None:
-            said = self.read_limits(headers)
-            return facts if said is None else replace(facts, retry_after=said.wait)
-        return facts
 
     def _money(self) -> "tuple[Account | None, Pricing]":
         """Return where costs are booked, if anywhere, and what answers cost."""
