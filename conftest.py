@@ -18,10 +18,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from bruno_llm_claude.testing import FakeClaude
-from bruno_llm_gemini.testing import FakeGemini
-from bruno_llm_ollama.testing import FakeOllama
-from bruno_llm_openai.testing import FakeOpenAI
+from bruno_llm_testing import FakeClaude, FakeGemini, FakeOllama, FakeOpenAI
 from sybil import Document, Example, Region, Sybil
 from sybil.evaluators.python import PythonEvaluator
 from sybil.integration.pytest import SybilItem

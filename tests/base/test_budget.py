@@ -13,10 +13,10 @@ from bruno_llm_base.cost.budget import Budget
 from bruno_llm_base.cost.labels import Labels
 from bruno_llm_base.cost.price import Price
 from bruno_llm_base.cost.price_sources import Overrides
+from bruno_llm_base.cost.prices import Prices
 from bruno_llm_base.cost.tracker import CostTracker
 from bruno_llm_base.exceptions import BudgetExceededError, ConfigurationError
 from bruno_llm_base.observe import BudgetNearlySpent
-from bruno_llm_base.pricing import Pricing
 from bruno_llm_base.types import ModelResponse, Usage
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -50,7 +50,7 @@ def account(limit=None, *, path=None, clock=None, **settings):
     """One whose model "m" costs a dollar for a million tokens."""
     tracker = CostTracker(path, clock=clock or Clock())
     budget = None if limit is None else Budget(limit, **settings)
-    return Account(tracker, budget, Pricing("p", "p", None, PRICES))
+    return Account(tracker, budget, Prices("p", "p", None, PRICES))
 
 
 async def open_charge(account, tokens, *, model="m", tell=None, labels=NO_LABELS, most_input=0):
@@ -67,8 +67,10 @@ def opened(account, tokens, **facts):
     return asyncio.run(open_charge(account, tokens, **facts))
 
 
-def answer(tokens, **facts):
-    return ModelResponse(usage=Usage(input_tokens=0, output_tokens=tokens), **facts)
+def answer(tokens, model="m", **facts):
+    usage = Usage(input_tokens=0, output_tokens=tokens)
+    price = PRICES.prices.get(model)
+    return ModelResponse(usage=usage, cost=price and price.cost(usage), **facts)
 
 
 def dollars(millionths):
@@ -138,19 +140,20 @@ test_random_requests_never_spend_more_than_the_budget = Spending.TestCase
 async def test_a_hundred_tasks_share_a_budget(tmp_path):
     for path in (None, tmp_path / "costs.db"):
         shared = account(dollars(1000), path=path)
-        refused = []
+        refused, all_have_asked = [], asyncio.Barrier(100)
 
-        async def ask(number, shared=shared, refused=refused):
+        async def ask(number, shared=shared, refused=refused, all_have_asked=all_have_asked):
             try:
                 charge = await open_charge(shared, 50)
             except BudgetExceededError:
                 refused.append(number)
+                await all_have_asked.wait()
                 return
-            await asyncio.sleep(0)
+            await all_have_asked.wait()
             charge.settle(answer(number % 51))
 
         await asyncio.gather(*(ask(number) for number in range(100)))
-        assert len(refused) == 80  # all ask before the first is answered
+        assert len(refused) == 80
         assert shared.tracker.total().requests == 20
         assert shared.budgets[0].left() == dollars(1000) - shared.tracker.total().cost
 
@@ -228,7 +231,7 @@ def test_a_request_that_costs_more_than_it_held_is_recorded_as_it_is():
 def test_what_costs_nothing_may_be_sent_even_when_all_is_spent():
     shared = account(dollars(1))
     opened(shared, 1).settle(answer(1))
-    opened(shared, None, model="free").settle(answer(10**6))
+    opened(shared, None, model="free").settle(answer(10**6, "free"))
     assert shared.tracker.total(model="free").cost == 0
     assert shared.tracker.total(model="free").unpriced == 0
 
@@ -244,7 +247,7 @@ def test_a_model_whose_price_nobody_knows_is_refused_with_the_cure():
 
 def test_a_model_whose_price_nobody_knows_may_be_allowed_and_is_not_taken_for_free():
     shared = account(1, on_unknown_price="allow")
-    opened(shared, None, model="new").settle(answer(10))
+    opened(shared, None, model="new").settle(answer(10, "new"))
     assert shared.budgets[0].left() == 1
     assert shared.tracker.total().unpriced == 1
 
@@ -267,11 +270,9 @@ def test_a_server_that_does_not_say_what_it_took_took_all_that_was_held():
 def test_without_a_budget_all_is_recorded_and_nothing_held():
     free = account(None)
     charge = opened(free, 10**9, labels=Labels(tag="t", user="u"))
-    charge.settle(
-        ModelResponse(
-            usage=Usage(input_tokens=3, output_tokens=4, reasoning_tokens=2), usage_estimated=True
-        )
-    )
+    usage = Usage(input_tokens=3, output_tokens=4, reasoning_tokens=2)
+    cost = PRICES.prices["m"].cost(usage)
+    charge.settle(ModelResponse(usage=usage, usage_estimated=True, cost=cost))
     (row,) = free.tracker.totals(["day", "provider", "model", "tag", "user"])
     assert (row.provider, row.model, row.tag, row.user) == ("p", "m", "t", "u")
     assert (row.input_tokens, row.output_tokens, row.reasoning_tokens) == (3, 4, 2)
@@ -366,8 +367,8 @@ def test_observers_are_warned_once_in_each_period():
 
 def test_a_budget_without_a_tracker_records_in_memory():
     budget = Budget(1)
-    one = Account(budget.tracker, budget, Pricing("p", "p", None, PRICES))
-    two = Account(budget.tracker, budget, Pricing("q", "q", None, PRICES))
+    one = Account(budget.tracker, budget, Prices("p", "p", None, PRICES))
+    two = Account(budget.tracker, budget, Prices("q", "q", None, PRICES))
     opened(one, 5).settle(answer(5))
     opened(two, 6).settle(answer(6))
     assert budget.spent() == dollars(11)
@@ -443,7 +444,7 @@ def test_a_limit_means_what_is_printed():
 async def test_an_account_loads_its_prices_before_they_are_needed():
     loaded = []
 
-    class Loading(Pricing):
+    class Loading(Prices):
         async def load(self):
             loaded.append(self.provider)
 

@@ -12,6 +12,7 @@ from bruno_llm_base.cost.budget import Budget
 from bruno_llm_base.cost.labels import Labels
 from bruno_llm_base.cost.price import Price
 from bruno_llm_base.cost.price_sources import Overrides
+from bruno_llm_base.cost.prices import Prices
 from bruno_llm_base.cost.tracker import CostTracker
 from bruno_llm_base.exceptions import (
     BudgetExceededError,
@@ -19,7 +20,6 @@ from bruno_llm_base.exceptions import (
     InvalidRequestError,
 )
 from bruno_llm_base.observe import BudgetNearlySpent
-from bruno_llm_base.pricing import Pricing
 from bruno_llm_base.types import ModelResponse, Usage
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -39,7 +39,7 @@ def noon():
 
 def account(*budgets, path=None, clock=noon, tracker=None, provider="p"):
     tracker = tracker or CostTracker(path, clock=clock)
-    return Account(tracker, list(budgets), Pricing(provider, provider, None, PRICES))
+    return Account(tracker, list(budgets), Prices(provider, provider, None, PRICES))
 
 
 def opened(account, tokens, *, model="m", told=None, **labels):
@@ -59,7 +59,8 @@ def opened(account, tokens, *, model="m", told=None, **labels):
 
 
 def spend(account, tokens, **facts):
-    answer = ModelResponse(usage=Usage(input_tokens=0, output_tokens=tokens))
+    usage = Usage(input_tokens=0, output_tokens=tokens)
+    answer = ModelResponse(usage=usage, cost=PRICES.prices["m"].cost(usage))
     opened(account, tokens, **facts).settle(answer)
 
 
@@ -244,26 +245,26 @@ def test_budgets_of_one_provider_share_a_tracker():
     used.of(CostTracker())
     tracker = tracker_of(None, [new, used])
     assert tracker is used.tracker
-    Account(tracker, [new, used], Pricing("p", "p", None, PRICES))
+    Account(tracker, [new, used], Prices("p", "p", None, PRICES))
     assert new.tracker is tracker
     other = Budget(3)
     other.of(CostTracker())
     with pytest.raises(ConfigurationError, match="same cost="):
-        Account(tracker, [new, other], Pricing("p", "p", None, PRICES))
+        Account(tracker, [new, other], Prices("p", "p", None, PRICES))
 
 
 def test_of_several_budgets_the_strict_one_wants_to_know_the_price():
     lenient, strict = Budget(5, on_unknown_price="allow"), Budget(5, of={"tag": "t"})
     shared = account(lenient, strict)
     opened(shared, None, model="new")
-    with pytest.raises(ConfigurationError, match=r"nobody knows.*of=\{'tag': 't'\}"):
+    with pytest.raises(ConfigurationError, match=r"is unknown.*of=\{'tag': 't'\}"):
         opened(shared, None, model="new", tag="t")
 
 
 @pytest.mark.parametrize("budget", [5, "much", [5], [Budget(1), None], {"user": Budget(1)}])
 def test_what_is_no_budget_is_refused(budget):
     with pytest.raises(ConfigurationError, match=r"budget is .*: give a Budget, or a list of them"):
-        Account(CostTracker(), budget, Pricing("p", "p", None, PRICES))
+        Account(CostTracker(), budget, Prices("p", "p", None, PRICES))
 
 
 # Warnings

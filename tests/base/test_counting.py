@@ -19,10 +19,9 @@ from bruno_llm_base import (
 )
 from bruno_llm_base.calibration import Calibrations
 from bruno_llm_base.observe import AttemptFailed, CountEstimated, RequestFinished, RequestStarted
-from bruno_llm_base.testing import FakeAnswer, FakeError, Fault
 from bruno_llm_claude import ClaudeProvider
-from bruno_llm_claude.testing import FakeClaude
 from bruno_llm_ollama import OllamaProvider
+from bruno_llm_testing import FakeAnswer, FakeClaude, FakeError, Fault
 
 
 @pytest.fixture

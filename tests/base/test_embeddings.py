@@ -32,9 +32,9 @@ from bruno_llm_base.embeddings import similarity
 from bruno_llm_base.embeddings.batches import split
 from bruno_llm_base.framing import sse
 from bruno_llm_base.observe import AttemptFailed, RequestFinished
-from bruno_llm_base.testing import vector_of
 from bruno_llm_base.tokens import estimate_tokens, utf8_size
 from bruno_llm_base.transport import Reply
+from bruno_llm_testing import vector_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 

@@ -19,7 +19,7 @@ from bruno_llm_base import (
     ServiceUnavailableError,
 )
 from bruno_llm_openai import OpenAIProvider
-from bruno_llm_openai.testing import FakeOpenAI
+from bruno_llm_testing import FakeOpenAI
 
 
 @pytest.fixture

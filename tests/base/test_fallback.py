@@ -31,9 +31,8 @@ from bruno_llm_base import (
 )
 from bruno_llm_base.fallback.verdicts import _VERDICTS, verdict_on
 from bruno_llm_base.observe import ProviderAnswered, ProviderPassedOver
-from bruno_llm_base.testing import FakeAnswer, FakeError, Fault, ModelContract
 from bruno_llm_openai import OpenAIProvider
-from bruno_llm_openai.testing import FakeOpenAI
+from bruno_llm_testing import FakeAnswer, FakeError, FakeOpenAI, Fault, ModelContract
 
 ONCE = Retry(attempts=1)
 TEXT = FakeAnswer().text

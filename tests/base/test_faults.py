@@ -8,11 +8,16 @@ import tracemalloc
 
 import pytest
 from bruno_llm_base import ConfigurationError
-from bruno_llm_base.testing import FakeAnswer, FakeError, Fault, RawReply
-from bruno_llm_claude.testing import FakeClaude
-from bruno_llm_gemini.testing import FakeGemini
-from bruno_llm_ollama.testing import FakeOllama
-from bruno_llm_openai.testing import FakeOpenAI
+from bruno_llm_testing import (
+    FakeAnswer,
+    FakeClaude,
+    FakeError,
+    FakeGemini,
+    FakeOllama,
+    FakeOpenAI,
+    Fault,
+    RawReply,
+)
 
 SAID = [{"role": "user", "content": "hi"}]
 CONTENTS = {"contents": [{"parts": [{"text": "hi"}]}]}

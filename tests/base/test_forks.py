@@ -14,9 +14,9 @@ from decimal import Decimal
 from bruno_llm_base import (
     Breaker, Budget, CostTracker, FallbackLLM, Price, RateLimit, RateLimitError, Usage,
 )
-from bruno_llm_base.testing import FakeAnswer, FakeError, Fault, MockLLM
+from bruno_llm_testing import FakeAnswer, FakeError, Fault, MockLLM
 from bruno_llm_ollama import OllamaProvider
-from bruno_llm_ollama.testing import FakeOllama
+from bruno_llm_testing import FakeOllama
 
 PRICE = Price(input=1_000_000, output=2_000_000)  # 1 and 2 USD a token
 SHORT = FakeAnswer(text="one two", usage=Usage(input_tokens=3, output_tokens=2))  # 7 USD
@@ -132,15 +132,16 @@ def test_what_its_parent_has_begun_is_not_booked_by_a_child(tmp_path, named):
     code = """
 from bruno_llm_base.cost.account import Account
 from bruno_llm_base.cost.labels import Labels
-from bruno_llm_base.pricing import Pricing
+from bruno_llm_base.cost.prices import Prices
 from bruno_llm_base.types import ModelResponse
 
 costs = tracker()
-account = Account(costs, Budget(100), Pricing("ollama", "ollama", None, costs.prices))
+account = Account(costs, Budget(100), Prices("ollama", "ollama", None, costs.prices))
 charge = asyncio.run(account.open(
     model="llama3.2", most_input=lambda: 3, most_output=2, labels=Labels(), tell=lambda *_, **__: None
 ))
 answer = ModelResponse(usage=Usage(input_tokens=3, output_tokens=2))
+answer.cost = PRICE.cost(answer.usage)
 print(well(forked(lambda: charge.settle(answer))), costs.total().requests, account.budgets[0].left())
 charge.settle(answer)
 print(costs.total().requests, account.budgets[0].left())

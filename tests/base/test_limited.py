@@ -16,9 +16,8 @@ from bruno_llm_base import (
     Timeouts,
     Usage,
 )
-from bruno_llm_base.testing import FakeAnswer, FakeError, Fault
 from bruno_llm_openai import OpenAIProvider
-from bruno_llm_openai.testing import FakeOpenAI
+from bruno_llm_testing import FakeAnswer, FakeError, FakeOpenAI, Fault
 
 ONCE = Retry(attempts=1)
 BIG = FakeAnswer(usage=Usage(input_tokens=400, output_tokens=500))

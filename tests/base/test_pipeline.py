@@ -24,9 +24,8 @@ from bruno_llm_base.observe import (
     RequestStarted,
 )
 from bruno_llm_base.retry import next_wait
-from bruno_llm_base.testing import FakeAnswer, FakeError, Fault
 from bruno_llm_openai import OpenAIProvider
-from bruno_llm_openai.testing import FakeOpenAI
+from bruno_llm_testing import FakeAnswer, FakeError, FakeOpenAI, Fault
 from hypothesis import given
 from hypothesis import strategies as st
 

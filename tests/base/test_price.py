@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import pytest
 from bruno_llm_base import ConfigurationError, Cost, Price, Usage
-from bruno_llm_base.cost import FREE
+from bruno_llm_base.cost.price_sources import FREE
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 import genai_prices
 import pytest
 from bruno_llm_base import ConfigurationError, Price, Usage
-from bruno_llm_base.cost import FREE, GenaiPrices, Overrides
+from bruno_llm_base.cost.price_sources import FREE, GenaiPrices, Overrides
 from genai_prices import data_snapshot
 from genai_prices.types import (
     ClauseEquals,

@@ -8,7 +8,7 @@ import pytest
 from bruno_core.models import Message
 from bruno_llm_base import ConfigurationError, InvalidRequestError, Retry, Timeouts
 from bruno_llm_openai import OpenAIProvider
-from bruno_llm_openai.testing import FakeOpenAI
+from bruno_llm_testing import FakeOpenAI
 
 CANARY = "sk-canary-42"
 

@@ -12,10 +12,9 @@ from itertools import pairwise
 import pytest
 from bruno_llm_base import ConfigurationError, StreamError
 from bruno_llm_base.recut import SentenceCutter, WordCutter, sentences, words
-from bruno_llm_base.testing import FakeAnswer
 from bruno_llm_base.writing import glued
 from bruno_llm_openai import OpenAIProvider
-from bruno_llm_openai.testing import FakeOpenAI
+from bruno_llm_testing import FakeAnswer, FakeOpenAI
 from hypothesis import given
 from hypothesis import strategies as st
 

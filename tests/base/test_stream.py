@@ -8,9 +8,8 @@ import warnings
 
 import pytest
 from bruno_llm_base import Retry, StreamError, TextStream
-from bruno_llm_base.testing import FakeAnswer, FakeError, Fault
 from bruno_llm_openai import OpenAIProvider
-from bruno_llm_openai.testing import FakeOpenAI
+from bruno_llm_testing import FakeAnswer, FakeError, FakeOpenAI, Fault
 
 
 @pytest.fixture

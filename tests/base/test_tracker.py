@@ -7,11 +7,11 @@ from decimal import Decimal, localcontext
 
 import pytest
 from bruno_llm_base.cost.money import amount, pico, usd
-from bruno_llm_base.cost.price import Cost, Price
+from bruno_llm_base.cost.price import Price
 from bruno_llm_base.cost.price_sources import GenaiPrices
 from bruno_llm_base.cost.tracker import CostTracker, Row
 from bruno_llm_base.exceptions import ConfigurationError, InvalidRequestError
-from bruno_llm_base.types import Usage
+from bruno_llm_base.types import Cost, Usage
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

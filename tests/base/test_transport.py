@@ -18,7 +18,7 @@ from bruno_llm_base import (
 from bruno_llm_base.framing import sse
 from bruno_llm_base.transport import PerLoop, SdkTransport, transport_error
 from bruno_llm_openai import OpenAIProvider
-from bruno_llm_openai.testing import FakeOpenAI
+from bruno_llm_testing import FakeOpenAI
 
 
 def named(name, cause=None):
@@ -179,7 +179,7 @@ def test_nothing_is_said_at_the_end_of_a_program_that_closes_nothing():
     program = """
 import asyncio
 from bruno_llm_openai import OpenAIProvider
-from bruno_llm_openai.testing import FakeOpenAI
+from bruno_llm_testing import FakeOpenAI
 
 with FakeOpenAI() as server:
     llm = OpenAIProvider(**server.connection())

@@ -3,7 +3,7 @@ from collections.abc import Iterator
 import pytest
 from bruno_llm_base import Retry
 from bruno_llm_claude import ClaudeProvider
-from bruno_llm_claude.testing import FakeClaude
+from bruno_llm_testing import FakeClaude
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
-from bruno_llm_base.testing import ProviderContract
 from bruno_llm_claude import ClaudeProvider
-from bruno_llm_claude.testing import FakeClaude
+from bruno_llm_testing import FakeClaude, ProviderContract
 
 
 class TestClaude(ProviderContract):

@@ -2,7 +2,7 @@
 
 from bruno_core.models import Message
 from bruno_llm_base import Usage
-from bruno_llm_base.testing import FakeAnswer
+from bruno_llm_testing import FakeAnswer
 
 TOOL = {"name": "weather", "description": "Tells it.", "input_schema": {"type": "object"}}
 

@@ -11,7 +11,7 @@ from bruno_llm_base import (
     RateLimitError,
     ServiceUnavailableError,
 )
-from bruno_llm_base.testing import FakeError
+from bruno_llm_testing import FakeError
 
 
 def document(kind, message="", code=None):

@@ -5,8 +5,7 @@ from collections.abc import AsyncIterator
 import anthropic
 import pytest
 from bruno_llm_base import ToolCall, Usage
-from bruno_llm_base.testing import FakeAnswer, FakeError
-from bruno_llm_claude.testing import FakeClaude
+from bruno_llm_testing import FakeAnswer, FakeClaude, FakeError
 
 HELLO: list[anthropic.types.MessageParam] = [{"role": "user", "content": "Hi"}]
 MODEL = "claude-sonnet-5-5"

@@ -13,8 +13,8 @@ from bruno_llm_base import (
     VendorBlock,
 )
 from bruno_llm_base.parts import part_to_json
-from bruno_llm_base.testing import FakeAnswer
 from bruno_llm_claude import ClaudeProvider
+from bruno_llm_testing import FakeAnswer
 
 
 def user(text):

@@ -46,5 +46,5 @@ async def test_all_models_are_asked_for_at_once(llm, server):
 
 
 def test_the_sdk_is_not_imported_with_the_module():
-    code = "import sys, bruno_llm_claude.testing; sys.exit('anthropic' in sys.modules)"
+    code = "import sys, bruno_llm_testing; sys.exit('anthropic' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 from bruno_llm_base import CostTracker, ToolCall
-from bruno_llm_base.testing import FakeAnswer, FakeError, Fault
+from bruno_llm_testing import FakeAnswer, FakeError, Fault
 
 HELLO = "Hello from the fake server.\n"
 

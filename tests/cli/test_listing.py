@@ -3,8 +3,7 @@
 import json
 
 import pytest
-from bruno_llm_base.testing import FakeError, RawReply
-from bruno_llm_openai.testing import FakeOpenAI
+from bruno_llm_testing import FakeError, FakeOpenAI, RawReply
 
 BROKEN = "import something_that_nobody_has\n"
 
@@ -126,7 +125,7 @@ def test_two_of_one_name_are_shown_as_such(bruno_llm, openai, publish):
 
 
 def test_a_mock_is_asked_by_name_only(bruno_llm, openai, publish, monkeypatch):
-    publish("mock2", "from bruno_llm_base.testing import MockLLM as Provider")
+    publish("mock2", "from bruno_llm_testing import MockLLM as Provider")
     for command in ("models", "doctor"):
         assert "mock" not in bruno_llm(command, "--json").stdout
     assert '"mock-model"' in bruno_llm("models", "mock2", "--json").stdout

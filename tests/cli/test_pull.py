@@ -1,6 +1,6 @@
 """Models are fetched, and how far that is can be seen."""
 
-from bruno_llm_base.testing import FakeError
+from bruno_llm_testing import FakeError
 
 
 def test_a_model_is_fetched(bruno_llm, ollama):

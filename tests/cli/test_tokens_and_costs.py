@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 from bruno_llm_base import CostTracker, Usage
-from bruno_llm_base.testing import FakeAnswer
+from bruno_llm_testing import FakeAnswer
 
 
 def test_text_is_counted_without_a_key_or_a_server(bruno_llm):

@@ -3,8 +3,7 @@
 from bruno_abilities.base.ability_base import AbilityContext
 from bruno_abilities.registry.discovery import AbilityDiscovery
 from bruno_core.registry.llm_registry import LLMProviderRegistry
-from bruno_llm_base.testing import FakeAnswer
-from bruno_llm_ollama.testing import FakeOllama
+from bruno_llm_testing import FakeAnswer, FakeOllama
 
 
 async def test_an_ability_runs_beside_a_model_of_ours():

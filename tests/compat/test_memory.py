@@ -4,11 +4,12 @@ import importlib
 import subprocess
 import sys
 
+import bruno_llm_testing
 import pytest
 from bruno_core.models import Message
 from bruno_llm import EmbeddingFactory, LLMFactory, OpenAIEmbeddings
-from bruno_llm_base.testing import FakeAnswer
 from bruno_llm_openai import OpenAIProvider
+from bruno_llm_testing import FakeAnswer
 from bruno_memory.exceptions import CompressionError
 from bruno_memory.managers import AdaptiveCompressor, EmbeddingManager, SummarizationStrategy
 from real_model import MODEL, RealModel
@@ -40,7 +41,7 @@ def name(request):
 
 @pytest.fixture
 def server(name):
-    module = importlib.import_module(f"bruno_llm_{name}.testing")
+    module = bruno_llm_testing
     with getattr(module, f"Fake{FAKES[name]}")() as server:
         yield server
 

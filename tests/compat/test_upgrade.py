@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from bruno_llm import LLMFactory
-from bruno_llm_openai.testing import FakeOpenAI
+from bruno_llm_testing import FakeOpenAI
 
 OURS = {
     "bruno_llm": "bruno-llm",

@@ -6,6 +6,7 @@ import json
 import re
 from contextlib import suppress
 
+import bruno_llm_testing
 import certifi
 import pytest
 from bruno_llm_base import Retry
@@ -27,12 +28,11 @@ def kind(name):
 @pytest.fixture
 def fake(name):
     """The class of its fake."""
-    return getattr(importlib.import_module(f"bruno_llm_{name}.testing"), f"Fake{NAMES[name]}")
+    return getattr(bruno_llm_testing, f"Fake{NAMES[name]}")
 
 
 @pytest.fixture
-def server(name):
-    fake = getattr(importlib.import_module(f"bruno_llm_{name}.testing"), f"Fake{NAMES[name]}")
+def server(fake):
     with fake() as server:
         yield server
 

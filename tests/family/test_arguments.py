@@ -23,7 +23,7 @@ from bruno_llm_base import (
 from bruno_llm_base.config import Options, Settings
 from bruno_llm_base.conversation import Conversation
 from bruno_llm_base.limits import RateLimit, preset
-from bruno_llm_base.testing import FakeAnswer
+from bruno_llm_testing import FakeAnswer
 
 KEY = "sk-canary-7Hq2xW4v"
 HUGE = 10**5000  # Python does not print more than 4,300 digits

@@ -11,8 +11,7 @@ import zlib
 import pytest
 from bruno_llm_base import InvalidResponseError, LLMFactory, RateLimitError, Retry
 from bruno_llm_base import ServiceUnavailableError as Unavailable
-from bruno_llm_base.testing import FakeAnswer, RawReply, Received
-from bruno_llm_openai.testing import FakeOpenAI
+from bruno_llm_testing import FakeAnswer, FakeOpenAI, RawReply, Received
 
 MIB = 2**20
 GIGABYTE = {"body": b"x" * 1_000_000, "repeat": 1000}

@@ -6,7 +6,7 @@ import httpx2
 import openai
 import pytest
 from bruno_llm_base import ConfigurationError, LLMFactory
-from bruno_llm_base.testing import FakeAnswer
+from bruno_llm_testing import FakeAnswer
 from google import genai
 
 KEY = {"api_key": "a-test-key"}

@@ -16,16 +16,12 @@ from bruno_llm_base import (
     Usage,
 )
 from bruno_llm_base.observe import ContextNearlyFull, ContextTrimmed, PromptCut
-from bruno_llm_base.testing import FakeAnswer, FakeError
 from bruno_llm_base.tokens import estimate_tokens
 from bruno_llm_claude import ClaudeProvider
-from bruno_llm_claude.testing import FakeClaude
 from bruno_llm_gemini import GeminiProvider
-from bruno_llm_gemini.testing import FakeGemini
 from bruno_llm_ollama import OllamaProvider
-from bruno_llm_ollama.testing import FakeOllama
 from bruno_llm_openai import OpenAIProvider
-from bruno_llm_openai.testing import FakeOpenAI
+from bruno_llm_testing import FakeAnswer, FakeClaude, FakeError, FakeGemini, FakeOllama, FakeOpenAI
 
 WORDS = "The quick brown fox jumps over the lazy dog, and then it rests for a while. "
 

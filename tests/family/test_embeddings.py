@@ -23,7 +23,7 @@ from bruno_llm_base import (
     Usage,
 )
 from bruno_llm_base.observe import PriceUnknown, RequestAbandoned
-from bruno_llm_base.testing import FakeAnswer, FakeError, Fault
+from bruno_llm_testing import FakeAnswer, FakeError, Fault
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 

@@ -5,8 +5,8 @@ import sys
 
 import pytest
 from bruno_llm_base import LLMError, LLMFactory, Retry
-from bruno_llm_base.testing import FakeAnswer
 from bruno_llm_base.transport import proxy_for
+from bruno_llm_testing import FakeAnswer
 
 ADDRESSES = {
     "openai": "OPENAI_BASE_URL",

@@ -19,7 +19,7 @@ from bruno_llm_base import (
     Retry,
     ServiceUnavailableError,
 )
-from bruno_llm_base.testing import MockLLM
+from bruno_llm_testing import MockLLM
 
 pytestmark = pytest.mark.usefixtures("few_certificates")
 

@@ -9,11 +9,7 @@ from pathlib import Path
 
 import pytest
 from bruno_llm_base import CostTracker
-from bruno_llm_base.testing import FakeAnswer, FakeError
-from bruno_llm_claude.testing import FakeClaude
-from bruno_llm_gemini.testing import FakeGemini
-from bruno_llm_ollama.testing import FakeOllama
-from bruno_llm_openai.testing import FakeOpenAI
+from bruno_llm_testing import FakeAnswer, FakeClaude, FakeError, FakeGemini, FakeOllama, FakeOpenAI
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"

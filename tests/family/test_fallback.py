@@ -2,8 +2,7 @@
 
 import pytest
 from bruno_llm_base import FallbackLLM, InvalidRequestError, LLMFactory, Retry, StreamError
-from bruno_llm_base.testing import FakeAnswer, FakeError, Fault
-from bruno_llm_openai.testing import FakeOpenAI
+from bruno_llm_testing import FakeAnswer, FakeError, FakeOpenAI, Fault
 
 HELP = FakeAnswer(text="from another")
 

@@ -11,7 +11,7 @@ from bruno_llm_base import (
     ServiceUnavailableError,
     StreamError,
 )
-from bruno_llm_base.testing import FakeAnswer, Received
+from bruno_llm_testing import FakeAnswer, Received
 
 pytestmark = pytest.mark.usefixtures("few_certificates")
 

@@ -5,9 +5,10 @@ import importlib
 import json
 from contextlib import suppress
 
+import bruno_llm_testing
 import pytest
 from bruno_llm_base import LLMError, ModelResponse, Retry
-from bruno_llm_base.testing import FakeError
+from bruno_llm_testing import FakeError
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -152,7 +153,7 @@ async def drive(llm, server):
 @pytest.mark.parametrize("name", NAMES)
 def test_only_text_or_our_errors_come_out(name):
     module = importlib.import_module(f"bruno_llm_{name}")
-    fakes = importlib.import_module(f"bruno_llm_{name}.testing")
+    fakes = bruno_llm_testing
     kind = getattr(module, f"{NAMES[name]}Provider")
     with mischievous(getattr(fakes, f"Fake{NAMES[name]}"))() as server, asyncio.Runner() as runner:
         llm = kind(**server.connection(), retry=Retry(attempts=1))

@@ -5,7 +5,7 @@ from contextlib import suppress
 
 import pytest
 from bruno_llm_base import LLMFactory, RateLimit
-from bruno_llm_base.testing import FakeAnswer, Fault
+from bruno_llm_testing import FakeAnswer, Fault
 
 ENDLESS = FakeAnswer(text="word " * 1000)
 BEFORE_THE_HEADER = Fault(then="stall")

@@ -13,7 +13,7 @@ from bruno_llm_base import (
     StreamError,
 )
 from bruno_llm_base.observe import FinishReasonUnknown
-from bruno_llm_base.testing import MockLLM
+from bruno_llm_testing import MockLLM
 
 HOW = pytest.mark.parametrize("how", ["request", "stream"])
 OPENAI = pytest.mark.parametrize("name", ["openai"])

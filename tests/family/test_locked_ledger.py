@@ -20,9 +20,8 @@ from bruno_llm_base import (
 )
 from bruno_llm_base.cost.budget import hold
 from bruno_llm_base.observe import RequestFinished
-from bruno_llm_base.testing import FakeAnswer, Fault
 from bruno_llm_ollama import OllamaProvider
-from bruno_llm_ollama.testing import FakeOllama
+from bruno_llm_testing import FakeAnswer, FakeOllama, Fault
 
 PRICE = Price(input=1_000_000, output=2_000_000, source="this test")  # 1 and 2 USD a token
 SHORT = FakeAnswer(text="one two three", usage=Usage(input_tokens=3, output_tokens=2))

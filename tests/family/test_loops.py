@@ -9,9 +9,8 @@ import threading
 
 import pytest
 from bruno_llm_base import FallbackLLM, LLMFactory
-from bruno_llm_base.testing import FakeAnswer, Fault
 from bruno_llm_ollama import OllamaProvider
-from bruno_llm_ollama.testing import FakeOllama
+from bruno_llm_testing import FakeAnswer, FakeOllama, Fault
 
 pytestmark = pytest.mark.usefixtures("few_certificates")
 

@@ -29,8 +29,8 @@ from bruno_llm_base import (
     StreamError,
     Timeouts,
 )
-from bruno_llm_base.testing import FakeAnswer, FakeError, Fault, RawReply, Received
-from bruno_llm_base.testing.fakes import ErrorKind, Mishap
+from bruno_llm_testing import FakeAnswer, FakeError, Fault, RawReply, Received
+from bruno_llm_testing.script import ErrorKind, Mishap
 
 pytestmark = pytest.mark.usefixtures("few_certificates")
 

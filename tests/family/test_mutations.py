@@ -27,8 +27,8 @@ from bruno_llm_base.conversation import Conversation
 from bruno_llm_base.failures import server_wait
 from bruno_llm_base.framing import ndjson, sse
 from bruno_llm_base.limits import read_durations, read_times
-from bruno_llm_base.testing import FakeAnswer, FakeError, Received
 from bruno_llm_base.transport import Reply
+from bruno_llm_testing import FakeAnswer, FakeError, Received
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 

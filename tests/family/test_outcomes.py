@@ -9,6 +9,7 @@ import contextlib
 import importlib
 import json
 
+import bruno_llm_testing
 import pytest
 from bruno_llm_base import (
     Budget,
@@ -24,7 +25,7 @@ from bruno_llm_base import (
     Timeouts,
     Usage,
 )
-from bruno_llm_base.testing import FakeAnswer, FakeError, Fault, RawReply
+from bruno_llm_testing import FakeAnswer, FakeError, Fault, RawReply
 
 pytestmark = pytest.mark.usefixtures("few_certificates")
 
@@ -232,7 +233,7 @@ def embeddings(embeddings_name):
     """The class of embeddings, and a fake of its vendor."""
     label = {"openai": "OpenAI", "gemini": "Gemini", "ollama": "Ollama"}[embeddings_name]
     module = importlib.import_module(f"bruno_llm_{embeddings_name}")
-    fake = getattr(importlib.import_module(f"bruno_llm_{embeddings_name}.testing"), f"Fake{label}")
+    fake = getattr(bruno_llm_testing, f"Fake{label}")
     with fake() as server:
         yield getattr(module, f"{label}Embeddings"), server
 
@@ -296,7 +297,7 @@ async def test_a_budget_survives_a_thousand_dropped_connections(kind, name):
 async def test_a_client_of_the_users_own_is_believed_once_it_was_answered(costs):
     import openai
     from bruno_llm_openai import OpenAIProvider
-    from bruno_llm_openai.testing import FakeOpenAI
+    from bruno_llm_testing import FakeOpenAI
 
     with FakeOpenAI() as server:
         server.say(Fault(then="close"), SHORT, Fault(then="close"))

@@ -9,7 +9,7 @@ import warnings
 import httpx
 import pytest
 from bruno_llm_base import LLMError, Retry, ServiceUnavailableError
-from bruno_llm_base.testing import FakeError
+from bruno_llm_testing import FakeError
 
 pytestmark = pytest.mark.usefixtures("few_certificates")
 

@@ -15,12 +15,11 @@ from bruno_llm_base import (
     Usage,
 )
 from bruno_llm_base.observe import PriceUnknown
-from bruno_llm_base.testing import FakeAnswer, RawReply
 from bruno_llm_claude import ClaudeProvider
 from bruno_llm_gemini import GeminiProvider
 from bruno_llm_ollama import OllamaProvider
 from bruno_llm_openai import OpenAIEmbeddings, OpenAIProvider
-from bruno_llm_openai.testing import FakeOpenAI
+from bruno_llm_testing import FakeAnswer, FakeOpenAI, RawReply
 
 pytestmark = pytest.mark.usefixtures("few_certificates")
 
@@ -231,7 +230,7 @@ async def test_embeddings_report_their_cost_too():
 
 
 async def test_claudes_protocol_reports_it_too():
-    from bruno_llm_claude.testing import FakeClaude
+    from bruno_llm_testing import FakeClaude
 
     usage = {"input_tokens": 10, "output_tokens": 5, "cost": 0.004, "is_byok": False}
     answer = {"content": [{"type": "text", "text": "ok"}], "stop_reason": "end_turn"}

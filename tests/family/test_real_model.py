@@ -10,10 +10,10 @@ from bruno_llm_base import (
     InvalidResponseError,
     Retry,
 )
-from bruno_llm_base.testing import ModelContract
 from bruno_llm_base.tokens import estimate_tokens
 from bruno_llm_claude import ClaudeProvider
 from bruno_llm_openai import OpenAIEmbeddings, OpenAIProvider
+from bruno_llm_testing import ModelContract
 from counting import calibrated, errors, overall, tokenized
 from real_model import MODEL, RealModel
 

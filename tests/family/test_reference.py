@@ -9,15 +9,11 @@ import pytest
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 MODULES = (
     "bruno_llm_base",
-    "bruno_llm_base.testing",
     "bruno_llm_claude",
-    "bruno_llm_claude.testing",
     "bruno_llm_gemini",
-    "bruno_llm_gemini.testing",
     "bruno_llm_ollama",
-    "bruno_llm_ollama.testing",
     "bruno_llm_openai",
-    "bruno_llm_openai.testing",
+    "bruno_llm_testing",
 )
 
 
@@ -31,14 +27,6 @@ def test_every_public_name_is_described(module):
     public = importlib.import_module(module).__all__
     told = described()
     assert [name for name in public if f"{module}.{name}" not in told] == []
-
-
-def test_what_the_testing_kit_adds_to_the_base_is_described():
-    import bruno_llm_testing
-    from bruno_llm_base import testing
-
-    names = set(bruno_llm_testing.__all__) - set(testing.__all__)
-    assert {f"bruno_llm_testing.{name}" for name in names} <= set(described())
 
 
 def test_every_event_is_described():

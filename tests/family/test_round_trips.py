@@ -313,7 +313,7 @@ REFUSAL = {
 @pytest.mark.parametrize("name", ["claude"])
 async def test_thoughts_behind_a_changed_history_are_dropped_once_it_is_asked_for(kind, server):
     """One resend with the amendment and its header; from then on at once."""
-    from bruno_llm_base.testing import FakeAnswer, RawReply
+    from bruno_llm_testing import FakeAnswer, RawReply
 
     refused = RawReply(status=400, body=json.dumps(REFUSAL).encode())
     server.say(FakeAnswer(text="Yes.", reasoning="Hm."), refused, FakeAnswer(), FakeAnswer())

@@ -25,14 +25,11 @@ from bruno_llm_base import (
     Retry,
     Timeouts,
 )
-from bruno_llm_base.testing import FakeError, Fault, RawReply
-from bruno_llm_base.testing.fakes import ErrorKind
 from bruno_llm_claude import ClaudeProvider
-from bruno_llm_claude.testing import FakeClaude
 from bruno_llm_ollama import OllamaProvider
-from bruno_llm_ollama.testing import FakeOllama
 from bruno_llm_openai import OpenAIProvider
-from bruno_llm_openai.testing import FakeOpenAI
+from bruno_llm_testing import FakeClaude, FakeError, FakeOllama, FakeOpenAI, Fault, RawReply
+from bruno_llm_testing.script import ErrorKind
 
 KEY = "sk-canary-7Hq2xW4v"
 PASSWORD = "canary/pass:word@9Zk"

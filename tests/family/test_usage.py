@@ -14,7 +14,7 @@ import pytest
 from bruno_core.models import Message, MessageRole
 from bruno_llm_base import Json, LLMError, Usage
 from bruno_llm_base.cost.price import Price
-from bruno_llm_base.testing import Fault, RawReply
+from bruno_llm_testing import Fault, RawReply
 
 pytestmark = pytest.mark.usefixtures("few_certificates")
 

@@ -5,15 +5,11 @@ from dataclasses import asdict, dataclass, fields, replace
 
 import pytest
 from bruno_llm_base import Json, ModelResponse, Usage
-from bruno_llm_base.testing import FakeAnswer, Received
 from bruno_llm_claude import ClaudeProvider
-from bruno_llm_claude.testing import FakeClaude
 from bruno_llm_gemini import GeminiProvider
-from bruno_llm_gemini.testing import FakeGemini
 from bruno_llm_ollama import OllamaProvider
-from bruno_llm_ollama.testing import FakeOllama
 from bruno_llm_openai import OpenAIProvider
-from bruno_llm_openai.testing import FakeOpenAI
+from bruno_llm_testing import FakeAnswer, FakeClaude, FakeGemini, FakeOllama, FakeOpenAI, Received
 from hypothesis import given
 from hypothesis import strategies as st
 

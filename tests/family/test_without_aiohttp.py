@@ -4,8 +4,7 @@ import json
 import subprocess
 import sys
 
-from bruno_llm_base.testing import FakeAnswer, Fault
-from bruno_llm_ollama.testing import FakeOllama
+from bruno_llm_testing import FakeAnswer, FakeOllama, Fault
 
 PROGRAM = """
 import asyncio, json, sys, warnings

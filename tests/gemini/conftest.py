@@ -1,7 +1,7 @@
 from collections.abc import Iterator
 
 import pytest
-from bruno_llm_gemini.testing import FakeGemini
+from bruno_llm_testing import FakeGemini
 
 
 @pytest.fixture

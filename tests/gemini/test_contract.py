@@ -1,6 +1,5 @@
-from bruno_llm_base.testing import ProviderContract
 from bruno_llm_gemini import GeminiProvider
-from bruno_llm_gemini.testing import FakeGemini
+from bruno_llm_testing import FakeGemini, ProviderContract
 
 
 class TestGemini(ProviderContract):

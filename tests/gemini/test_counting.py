@@ -5,10 +5,9 @@ from collections.abc import AsyncIterator
 import httpx2
 import pytest
 from bruno_llm_base import Json, Retry, Usage
-from bruno_llm_base.testing import FakeAnswer
 from bruno_llm_gemini import GeminiProvider
-from bruno_llm_gemini.testing import FakeGemini
 from bruno_llm_gemini.typed import _counting
+from bruno_llm_testing import FakeAnswer, FakeGemini
 from google import genai
 
 TOOL: Json = {"functionDeclarations": [{"name": "weather"}]}

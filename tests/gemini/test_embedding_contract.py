@@ -1,6 +1,5 @@
-from bruno_llm_base.testing import EmbeddingContract
 from bruno_llm_gemini import GeminiEmbeddings
-from bruno_llm_gemini.testing import FakeGemini
+from bruno_llm_testing import EmbeddingContract, FakeGemini
 
 
 class TestGeminiEmbeddings(EmbeddingContract):

@@ -12,10 +12,9 @@ from bruno_llm_base import (
     Usage,
 )
 from bruno_llm_base.observe import Event, RequestFinished
-from bruno_llm_base.testing import FakeAnswer, FakeError, vector_of
 from bruno_llm_gemini import GeminiEmbeddings
-from bruno_llm_gemini.testing import FakeGemini
 from bruno_llm_gemini.typed import _embedding
+from bruno_llm_testing import FakeAnswer, FakeError, FakeGemini, vector_of
 from google import genai
 
 # google-genai subclasses aiohttp's session, which aiohttp has deprecated

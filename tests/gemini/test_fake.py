@@ -5,8 +5,7 @@ from collections.abc import AsyncIterator
 import httpx2
 import pytest
 from bruno_llm_base import ToolCall, Usage
-from bruno_llm_base.testing import FakeAnswer, FakeError, vector_of
-from bruno_llm_gemini.testing import FakeGemini
+from bruno_llm_testing import FakeAnswer, FakeError, FakeGemini, vector_of
 from google import genai
 from google.genai import errors, types
 

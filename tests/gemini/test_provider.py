@@ -23,9 +23,8 @@ from bruno_llm_base import (
     Usage,
 )
 from bruno_llm_base.exceptions import ConfigurationError, LLMError
-from bruno_llm_base.testing import FakeAnswer, FakeError
 from bruno_llm_gemini import GeminiProvider
-from bruno_llm_gemini.testing import FakeGemini
+from bruno_llm_testing import FakeAnswer, FakeError, FakeGemini
 
 CALLS = (
     ToolCall(id="call_1", name="weather", arguments='{"city": "Rome"}'),

@@ -20,9 +20,8 @@ from bruno_llm_base import (
     Usage,
 )
 from bruno_llm_base.exceptions import ConfigurationError, ModelNotFoundError
-from bruno_llm_base.testing import FakeAnswer, FakeError, Fault, RawReply, Received
 from bruno_llm_gemini import GeminiProvider, typed
-from bruno_llm_gemini.testing import FakeGemini
+from bruno_llm_testing import FakeAnswer, FakeError, FakeGemini, Fault, RawReply, Received
 from google import genai
 
 # google-genai subclasses aiohttp's session, which aiohttp has deprecated

@@ -2,6 +2,7 @@
 
 import importlib
 
+import bruno_llm_testing
 import pytest
 
 NAMES = {"openai": "OpenAI", "claude": "Claude", "gemini": "Gemini", "ollama": "Ollama"}
@@ -20,6 +21,6 @@ def kind(name):
 
 @pytest.fixture
 def server(name):
-    fake = getattr(importlib.import_module(f"bruno_llm_{name}.testing"), f"Fake{NAMES[name]}")
+    fake = getattr(bruno_llm_testing, f"Fake{NAMES[name]}")
     with fake() as server:
         yield server

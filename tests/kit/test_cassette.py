@@ -17,10 +17,17 @@ from bruno_llm_base import (
     RateLimitError,
     ServiceUnavailableError,
 )
-from bruno_llm_base.testing import FakeAnswer, FakeError, Fault, MockLLM, RawReply
 from bruno_llm_openai import OpenAIProvider
-from bruno_llm_openai.testing import FakeOpenAI
-from bruno_llm_testing import Cassette, CassetteError
+from bruno_llm_testing import (
+    Cassette,
+    CassetteError,
+    FakeAnswer,
+    FakeError,
+    FakeOpenAI,
+    Fault,
+    MockLLM,
+    RawReply,
+)
 from bruno_llm_testing.scrub import Scrubber
 from bruno_llm_testing.tape import _bytes, _document
 from hypothesis import given
@@ -55,7 +62,7 @@ async def everything(llm):
         models = await llm.list_models()
     answers = [whole, stream.response]
     for answer in answers:
-        answer.attempts, answer.pricing = (), None
+        answer.attempts, answer.cost = (), None
     return [*answers, pieces, count, models]
 
 

@@ -51,7 +51,7 @@ def test_its_tests_pass(run, name):
 
 
 def test_its_recording_is_made_and_replayed(run, monkeypatch):
-    from bruno_llm_openai.testing import FakeOpenAI
+    from bruno_llm_testing import FakeOpenAI
 
     with FakeOpenAI() as server:
         monkeypatch.setenv("OPENAI_BASE_URL", server.connection()["base_url"])

@@ -12,7 +12,7 @@ from bruno_core.interfaces import MemoryInterface
 from bruno_core.models import ConversationContext, Message, SessionContext, UserContext
 from bruno_core.registry.llm_registry import LLMProviderRegistry
 from bruno_llm_base import LLMFactory
-from bruno_llm_base.testing import MockLLM
+from bruno_llm_testing import MockLLM
 
 PROJECT = Path(__file__).parents[2] / "packages" / "bruno-llm-testing" / "pyproject.toml"
 

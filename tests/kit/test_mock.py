@@ -34,7 +34,7 @@ from bruno_llm_base import (
 )
 from bruno_llm_base.cost.price import Price
 from bruno_llm_base.cost.tracker import CostTracker
-from bruno_llm_base.testing import MockLLM, ModelContract, NoReplyError
+from bruno_llm_testing import MockLLM, ModelContract, NoReplyError
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -50,32 +50,12 @@ class TestAMockIsAProvider(ModelContract):
 def test_it_loads_neither_pytest_nor_a_server():
     program = """
 import asyncio, sys
-from bruno_llm_base.testing import MockLLM
+from bruno_llm_testing import MockLLM
 assert asyncio.run(MockLLM(["hi"]).generate("hello")) == "hi"
 loaded = {"pytest", "aiohttp", "httpx", "yaml.loader"} & set(sys.modules)
 assert not loaded - {"yaml.loader"}, loaded
 """
     subprocess.run([sys.executable, "-W", "ignore", "-c", program], check=True)
-
-
-def test_all_public_names_are_there():
-    from bruno_llm_base import testing
-
-    assert set(testing.__all__) <= set(dir(testing))
-    for name in testing.__all__:
-        assert getattr(testing, name)
-    with pytest.raises(AttributeError, match="no attribute 'Nobody'"):
-        _ = testing.Nobody
-
-
-def test_a_missing_extra_is_named(monkeypatch):
-    from bruno_llm_base import testing
-
-    monkeypatch.delitem(vars(testing), "FakeServer", raising=False)
-    monkeypatch.delitem(sys.modules, "bruno_llm_base.testing.server", raising=False)
-    monkeypatch.setitem(sys.modules, "aiohttp", None)
-    with pytest.raises(ModuleNotFoundError, match=r"pip install 'bruno-llm-base\[testing\]'"):
-        _ = testing.FakeServer
 
 
 # -- what it says -------------------------------------------------------------------------------------

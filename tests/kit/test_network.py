@@ -7,8 +7,7 @@ import threading
 
 import pytest
 from bruno_llm_base import FallbackLLM
-from bruno_llm_base.testing import MockLLM
-from bruno_llm_testing import NetworkBlockedError, network_blocked
+from bruno_llm_testing import MockLLM, NetworkBlockedError, network_blocked
 
 ELSEWHERE = "192.0.2.1"  # TEST-NET-1 (RFC 5737): nobody is there
 

@@ -7,11 +7,11 @@ import asyncio
 import os
 
 import pytest
-from bruno_llm_base.testing import ModelContract
 from bruno_llm_claude import ClaudeProvider
 from bruno_llm_gemini import GeminiProvider
 from bruno_llm_ollama import OllamaProvider
 from bruno_llm_openai import OpenAIProvider
+from bruno_llm_testing import ModelContract
 
 ENVIRONMENT = dict(os.environ)  # before the fixture that hides it from other tests
 

@@ -5,9 +5,8 @@ import json
 
 import pytest
 from bruno_llm_base import InvalidResponseError, ModelResponse, StreamError, Usage
-from bruno_llm_base.testing import FakeAnswer
 from bruno_llm_ollama import OllamaProvider
-from bruno_llm_ollama.testing import FakeOllama
+from bruno_llm_testing import FakeAnswer, FakeOllama
 
 SAID = "Grüße, 世界! 👋🏽👨‍👩‍👧 done"
 

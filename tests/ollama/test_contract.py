@@ -1,6 +1,5 @@
-from bruno_llm_base.testing import ProviderContract
 from bruno_llm_ollama import OllamaProvider
-from bruno_llm_ollama.testing import FakeOllama
+from bruno_llm_testing import FakeOllama, ProviderContract
 
 
 class TestOllama(ProviderContract):

@@ -1,6 +1,5 @@
-from bruno_llm_base.testing import EmbeddingContract
 from bruno_llm_ollama import OllamaEmbeddings
-from bruno_llm_ollama.testing import FakeOllama
+from bruno_llm_testing import EmbeddingContract, FakeOllama
 
 
 class TestOllamaEmbeddings(EmbeddingContract):

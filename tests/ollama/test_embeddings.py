@@ -9,9 +9,8 @@ from bruno_llm_base import (
     ModelNotFoundError,
     Retry,
 )
-from bruno_llm_base.testing import RawReply, vector_of
 from bruno_llm_ollama import OllamaEmbeddings
-from bruno_llm_ollama.testing import FakeOllama
+from bruno_llm_testing import FakeOllama, RawReply, vector_of
 
 
 @pytest.fixture

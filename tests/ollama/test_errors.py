@@ -14,9 +14,8 @@ from bruno_llm_base import (
     RateLimitError,
     ServiceUnavailableError,
 )
-from bruno_llm_base.testing import FakeError, RawReply
 from bruno_llm_ollama import OllamaProvider
-from bruno_llm_ollama.testing import FakeOllama
+from bruno_llm_testing import FakeError, FakeOllama, RawReply
 
 TOO_LONG = [
     "the prompt is longer than the context length currently available to the model; shorten it",

@@ -3,8 +3,7 @@
 import httpx
 import pytest
 from bruno_llm_base import ToolCall, Usage
-from bruno_llm_base.testing import FakeAnswer, FakeError, vector_of
-from bruno_llm_ollama.testing import FakeOllama
+from bruno_llm_testing import FakeAnswer, FakeError, FakeOllama, vector_of
 from ollama import AsyncClient, ChatResponse, ResponseError
 
 HELLO = [{"role": "user", "content": "hello"}]

@@ -11,9 +11,8 @@ from bruno_llm_base import (
     StreamError,
 )
 from bruno_llm_base.progress import Progress
-from bruno_llm_base.testing import FakeError, Fault, RawReply
 from bruno_llm_ollama import OllamaProvider
-from bruno_llm_ollama.testing import FakeOllama
+from bruno_llm_testing import FakeError, FakeOllama, Fault, RawReply
 from ollama import AsyncClient, ResponseError
 
 

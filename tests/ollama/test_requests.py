@@ -4,9 +4,8 @@ import httpx
 import pytest
 from bruno_core.models import Message, MessageRole
 from bruno_llm_base import AuthenticationError
-from bruno_llm_base.testing import FakeAnswer
 from bruno_llm_ollama import OllamaProvider
-from bruno_llm_ollama.testing import FakeOllama
+from bruno_llm_testing import FakeAnswer, FakeOllama
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 import pytest
 from bruno_llm_base import Retry
 from bruno_llm_openai import OpenAIProvider
-from bruno_llm_openai.testing import FakeOpenAI
+from bruno_llm_testing import FakeOpenAI
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
-from bruno_llm_base.testing import ProviderContract
 from bruno_llm_openai import OpenAIProvider
-from bruno_llm_openai.testing import FakeOpenAI
+from bruno_llm_testing import FakeOpenAI, ProviderContract
 
 
 class TestOpenAI(ProviderContract):

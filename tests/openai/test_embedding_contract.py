@@ -1,6 +1,5 @@
-from bruno_llm_base.testing import EmbeddingContract
 from bruno_llm_openai import OpenAIEmbeddings
-from bruno_llm_openai.testing import FakeOpenAI
+from bruno_llm_testing import EmbeddingContract, FakeOpenAI
 
 
 class TestOpenAIEmbeddings(EmbeddingContract):

@@ -9,8 +9,8 @@ from bruno_llm_base import (
     InvalidResponseError,
     Retry,
 )
-from bruno_llm_base.testing import RawReply, vector_of
 from bruno_llm_openai import OpenAIEmbeddings
+from bruno_llm_testing import RawReply, vector_of
 
 ONCE = Retry(attempts=1)
 

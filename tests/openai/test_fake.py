@@ -3,7 +3,7 @@
 import openai
 import pytest
 from bruno_llm_base import ToolCall, Usage
-from bruno_llm_base.testing import FakeAnswer, FakeError, vector_of
+from bruno_llm_testing import FakeAnswer, FakeError, vector_of
 
 HELLO = [{"role": "user", "content": "Hi"}]
 MODEL = "gpt-6.1-terra"

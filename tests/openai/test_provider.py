@@ -15,9 +15,9 @@ from bruno_llm_base import (
     Retry,
     ServiceUnavailableError,
 )
-from bruno_llm_base.testing import FakeAnswer, FakeError
 from bruno_llm_openai import OpenAIProvider
 from bruno_llm_openai.errors import read
+from bruno_llm_testing import FakeAnswer, FakeError
 
 
 async def test_what_is_sent(server, llm):

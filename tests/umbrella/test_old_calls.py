@@ -15,8 +15,7 @@ from bruno_llm import (
     OpenAIProvider,
     ProviderNotFoundError,
 )
-from bruno_llm_ollama.testing import FakeOllama
-from bruno_llm_openai.testing import FakeOpenAI
+from bruno_llm_testing import FakeOllama, FakeOpenAI
 
 SAYS = "leaves in bruno-llm 0.5: use "
 PORT_NOBODY = "http://127.0.0.1:9"

@@ -3,8 +3,8 @@
 import asyncio
 import json
 
-from bruno_llm_base.testing import FakeAnswer, FakeError, FakeServer, ProviderContract
 from bruno_llm_parrot import ParrotProvider
+from bruno_llm_testing import FakeAnswer, FakeError, FakeServer, ProviderContract
 
 ERRORS = {
     "authentication": 401,

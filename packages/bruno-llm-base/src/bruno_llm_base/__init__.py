@@ -39,6 +39,7 @@ from bruno_llm_base.tokens import TokenCount
 from bruno_llm_base.types import (
     NOTHING,
     Attempt,
+    Cost,
     FinishReason,
     Json,
     ModelResponse,
@@ -47,8 +48,9 @@ from bruno_llm_base.types import (
 from bruno_llm_base.windows import Window
 
 if TYPE_CHECKING:
-    from bruno_llm_base.cost import Cost, Price, PriceSource
     from bruno_llm_base.cost.budget import Budget
+    from bruno_llm_base.cost.price import Price
+    from bruno_llm_base.cost.price_sources import GenaiPrices, Overrides, PriceSource
     from bruno_llm_base.cost.tracker import CostTracker
     from bruno_llm_base.embedding_factory import EmbeddingFactory
     from bruno_llm_base.embeddings import BaseEmbeddings, EmbeddingResponse
@@ -80,6 +82,7 @@ __all__ = [
     "ErrorFacts",
     "FallbackLLM",
     "FinishReason",
+    "GenaiPrices",
     "InvalidRequestError",
     "InvalidResponseError",
     "Json",
@@ -91,6 +94,7 @@ __all__ = [
     "ModelNotFoundError",
     "ModelResponse",
     "OutputLimitError",
+    "Overrides",
     "Part",
     "PermissionDeniedError",
     "Price",
@@ -122,14 +126,15 @@ _LATE = {
     "BaseEmbeddings": "bruno_llm_base.embeddings",
     "Breaker": "bruno_llm_base.fallback",
     "Budget": "bruno_llm_base.cost.budget",
-    "Cost": "bruno_llm_base.cost",
     "CostTracker": "bruno_llm_base.cost.tracker",
     "EmbeddingFactory": "bruno_llm_base.embedding_factory",
     "EmbeddingResponse": "bruno_llm_base.embeddings",
     "FallbackLLM": "bruno_llm_base.fallback",
     "LLMFactory": "bruno_llm_base.factory",
-    "Price": "bruno_llm_base.cost",
-    "PriceSource": "bruno_llm_base.cost",
+    "GenaiPrices": "bruno_llm_base.cost.price_sources",
+    "Overrides": "bruno_llm_base.cost.price_sources",
+    "Price": "bruno_llm_base.cost.price",
+    "PriceSource": "bruno_llm_base.cost.price_sources",
     "ProviderInfo": "bruno_llm_base.installed",
 }
 

@@ -12,6 +12,7 @@ from weakref import WeakSet
 from jiter import from_json
 
 from bruno_llm_base.conversation import Conversation
+from bruno_llm_base.cost.prices import Prices
 from bruno_llm_base.deadline import Deadline
 from bruno_llm_base.error_documents import is_page, plain_text
 from bruno_llm_base.error_kinds import read_error_document
@@ -27,7 +28,6 @@ from bruno_llm_base.lenient import MISFITS
 from bruno_llm_base.limits import LimitState, RateLimit
 from bruno_llm_base.observe import Observer
 from bruno_llm_base.policies import Retry, Timeouts
-from bruno_llm_base.pricing import Pricing
 from bruno_llm_base.reader import AnswerReader, DocumentReader, NoAnswerError, Reader
 from bruno_llm_base.retry import RetryThrottle
 from bruno_llm_base.tokens import estimate_conversation, estimate_tokens
@@ -56,6 +56,7 @@ _NO_STREAM = ("application/json", "text/html", "text/plain")
 _TOOL_TOKENS = 2_000
 _LONGEST_QUOTE = 200
 _TOO_MANY = 429
+_FREE = (Outcome.NOT_SENT, Outcome.REFUSED)
 
 _UNANSWERED = (InvalidResponseError, LLMTimeoutError, StreamError)
 _has_answered: WeakSet[Transport] = WeakSet()
@@ -90,7 +91,7 @@ class Endpoint:
         rate_limit: How much may be sent in a while, if that is limited.
         connections: How much may be under way at once.
         account: Where costs are booked and budgets are kept, if anywhere.
-        pricing: What answers cost.
+        prices: What answers cost.
         observers: Hear every event.
     """
 
@@ -104,7 +105,7 @@ class Endpoint:
     rate_limit: RateLimit | None
     connections: RateLimit
     account: "Account | None"
-    pricing: Pricing
+    prices: Prices
     observers: Sequence[Observer]
 
 
@@ -251,9 +252,11 @@ class Attempt(Generic[T]):
         self._deadline.close()
         try:
             if self._reply is not None:
-                await self._reply.aclose()
-        except Exception:  # noqa: BLE001, S110 - the answer counts, not its connection
-            pass
+                with suppress(Exception):  # the answer counts, not its connection
+                    await self._reply.aclose()
+            if self._request.is_billed and self.outcome not in _FREE:
+                with suppress(LLMTimeoutError), self._deadline:
+                    await self._endpoint.prices.load()
         finally:
             self._settle()
 
@@ -263,6 +266,8 @@ class Attempt(Generic[T]):
         Raises:
             LLMError: The server cannot be reached, refuses, or takes too long.
         """
+        if self._request.is_billed and not self._request.stream:
+            self._endpoint.prices.start_loading()
         self._deadline.arm(self._endpoint.timeouts.first_token, "first token")
         reply = await self._bounded(self._fetch())
         self.request_id = self._endpoint.redact(request_id(reply.headers))
@@ -470,13 +475,14 @@ class Attempt(Generic[T]):
 
     def _settle(self) -> None:
         """Say what the attempt has taken, by its outcome: what was not seen is never assumed."""
-        if self.outcome in (Outcome.NOT_SENT, Outcome.REFUSED):
+        if self.outcome in _FREE:
             return
         result, request, endpoint = self.result, self._request, self._endpoint
         response = result if isinstance(result, ModelResponse) else self._reader.partial()
         if request.is_billed:
             _estimate_missing(response, request)
-            response.pricing = endpoint.pricing.of(request.model or "", unlisted=request.unlisted)
+            model, unlisted = request.model or "", request.unlisted
+            response.cost = endpoint.prices.cost(response, model, unlisted=unlisted)
         response.provider = endpoint.provider
         response.request_id = response.request_id or self.request_id
         self.response = response

@@ -177,6 +177,7 @@ class Call(Generic[T]):
     def deliver(self) -> None:
         """Note that the caller now has some of the answer."""
         self.delivered = True
+        self._endpoint.prices.start_loading()
         self._tell(FirstToken, duration=self._elapsed())
 
     async def _send(self) -> None:

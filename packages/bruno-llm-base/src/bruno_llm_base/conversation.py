@@ -272,7 +272,10 @@ def _assistant(
 def _said(message: Message) -> list[Part]:
     """Return what an assistant's message says, as `ModelResponse.to_message` wrote it or simpler."""
     words: list[Part] = [] if message.content in _PLACEHOLDERS else [Text(message.content)]
-    parts = [part_from_json(data) for data in _listed(message, "parts")]
+    try:
+        parts = [part_from_json(data) for data in _listed(message, "parts")]
+    except ValueError as error:
+        raise InvalidRequestError(str(error)) from None
     if not parts:
         calls = _listed(message, "tool_calls")
         return [*words, *(_call(place, data) for place, data in enumerate(calls))]

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from bruno_llm_base.exceptions import InvalidRequestError
 from bruno_llm_base.values import is_json
 
 __all__ = [
@@ -303,7 +302,7 @@ def part_from_json(data: object) -> Part:
     """Return the part that `part_to_json` wrote.
 
     Raises:
-        InvalidRequestError: It has been changed so that it cannot be read.
+        ValueError: It has been changed so that it cannot be read.
     """
     if not isinstance(data, dict) or not is_json(data) or data.get("type") not in _KINDS:
         raise _unreadable()
@@ -328,7 +327,7 @@ def _fits(name: str, value: object) -> bool:
     return isinstance(value, {"state": VendorBlock, "data": dict}.get(name, str))
 
 
-def _unreadable() -> InvalidRequestError:
-    return InvalidRequestError(
+def _unreadable() -> ValueError:
+    return ValueError(
         "metadata['parts'] is not what `to_message()` wrote: leave it as it was, or remove it"
     )

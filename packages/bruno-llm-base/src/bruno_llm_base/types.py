@@ -3,7 +3,7 @@
 A streamed answer is a series of partial `ModelResponse`s whose sum is the answer.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from enum import Enum
 from operator import attrgetter
@@ -25,10 +25,8 @@ from bruno_llm_base.parts import (
 from bruno_llm_base.values import INT64, is_whole
 
 if TYPE_CHECKING:
+    from datetime import date
     from decimal import Decimal
-
-    from bruno_llm_base.cost.price import Cost
-    from bruno_llm_base.pricing import Tariff
 
 __all__ = [
     "NOTHING",
@@ -36,6 +34,7 @@ __all__ = [
     "TOOL_CALL_PLACEHOLDER",
     "Answer",
     "Attempt",
+    "Cost",
     "FinishReason",
     "Json",
     "ModelResponse",
@@ -126,6 +125,27 @@ _NO_USAGE = Usage()
 _MOST_DIGITS = 19
 
 
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one answer cost, in USD.
+
+    Attributes:
+        total: All of it.
+        parts: What its parts cost, which sum to `total`: "input" (neither cached nor audio),
+            "cache_read", "cache_write", "cache_write_1h", "input_audio", "output" (reasoning
+            included), "output_audio"; or "reported" alone, where the server said what it cost.
+        source: Whose prices these are, such as "genai-prices 0.2.3", or who said what it cost.
+        as_of: The day of the prices; None where the source does not say.
+        estimated: Whether tokens were estimated, because the server did not count them.
+    """
+
+    total: "Decimal"
+    parts: "Mapping[str, Decimal]" = field(hash=False)
+    source: str
+    as_of: "date | None" = None
+    estimated: bool = False
+
+
 class Outcome(Enum):
     """How far an attempt has come.
 
@@ -181,14 +201,15 @@ class ModelResponse:
             sent back to go on.
         finish_detail: Why it stopped, in the vendor's own word.
         usage: Tokens, as the server counted them.
-        reported_cost: What it cost, in USD, where the server says so; `cost` has it then.
+        cost: What it cost, at the prices of its time, once the answer has ended. None means
+            that the model's price is unknown (one warning says so), or the usage is. What is free
+            costs 0. An adapter sets it where the server says what the answer cost.
         usage_estimated: Whether some of them are our estimate, because the server did not say.
         model: The model that answered, which may be a dated version of the one asked.
         id: The vendor's name for the answer.
         request_id: The vendor's name for the request.
         provider: The provider that answered, such as "openai".
         attempts: Each attempt, the successful one last.
-        pricing: What knows the prices that hold for it; None where no provider of ours answered.
         is_last: Whether this is the vendor's last word on the answer. For adapters.
         error: The vendor's error document where one stands inside the answer. For adapters.
     """
@@ -197,14 +218,13 @@ class ModelResponse:
     finish_reason: FinishReason | None = None
     finish_detail: str | None = None
     usage: Usage = _NO_USAGE
-    reported_cost: "Decimal | None" = None
+    cost: Cost | None = None
     usage_estimated: bool = False
     model: str | None = None
     id: str | None = None
     request_id: str | None = None
     provider: str | None = None
     attempts: tuple[Attempt, ...] = ()
-    pricing: "Tariff | None" = field(default=None, repr=False, compare=False)
     is_last: bool = field(default=False, repr=False, compare=False)
     error: Json | None = field(default=None, repr=False, compare=False)
 
@@ -222,15 +242,6 @@ class ModelResponse:
     def tool_calls(self) -> tuple[ToolCall, ...]:
         """The tools that it wants called."""
         return tuple([part for part in self.parts if isinstance(part, ToolCall)])
-
-    @property
-    def cost(self) -> "Cost | None":
-        """What it cost, in USD, at the prices of its time; worked out when first read.
-
-        None means that nobody knows: the model's price is unknown (one warning says so), the usage
-        is, or this is a part of a stream that has not ended. What is free costs 0.
-        """
-        return None if self.pricing is None else self.pricing.cost(self)
 
     def __add__(self, later: "ModelResponse") -> "ModelResponse":
         """Return the sum of two neighbouring parts."""
@@ -307,8 +318,8 @@ class Answer:
         if part.usage is not _NO_USAGE:
             last.usage = last.usage.updated(part.usage)
             last.usage_estimated = part.usage_estimated
-            if part.reported_cost is not None:
-                last.reported_cost = part.reported_cost
+            if part.cost is not None:
+                last.cost = part.cost
             if last.finish_reason is not None and part.usage.output_tokens is not None:
                 self.is_settled = True
         if part.model is not None:
@@ -321,8 +332,6 @@ class Answer:
             last.provider = part.provider
         if part.attempts:
             last.attempts = part.attempts
-        if part.pricing is not None:
-            last.pricing = part.pricing
 
     def total(self) -> ModelResponse:
         """Return the sum of the parts so far, to which more may be added."""

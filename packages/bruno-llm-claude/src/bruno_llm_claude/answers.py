@@ -15,9 +15,9 @@ from bruno_llm_base import (
     Usage,
     VendorBlock,
 )
+from bruno_llm_base.cost.prices import reported_cost
 from bruno_llm_base.finish import finish_reason
 from bruno_llm_base.lenient import forgiving, inner, read_arguments, read_text, read_word
-from bruno_llm_base.pricing import reported_cost
 
 __all__ = ["API", "CITATIONS", "block", "delta", "end", "start"]
 
@@ -109,7 +109,7 @@ def end(stop: Json, counts: Json | None) -> ModelResponse:
         finish_reason=reason,
         finish_detail=read_word(category) or word,
         usage=_total(counts or {}),
-        reported_cost=reported_cost(counts or {}),
+        cost=reported_cost(counts or {}),
     )
 
 

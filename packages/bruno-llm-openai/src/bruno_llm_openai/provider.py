@@ -12,8 +12,8 @@ from bruno_llm_base import (
     Text,
     TokenCount,
 )
+from bruno_llm_base.cost.prices import reported_cost
 from bruno_llm_base.lenient import read_word
-from bruno_llm_base.pricing import reported_cost
 from bruno_llm_base.values import is_whole
 
 from bruno_llm_openai import answers, counting, messages, responses
@@ -81,7 +81,7 @@ class OpenAIProvider(OpenAIVendor, BaseProvider):
     def _read(self, data: Json, choice: Json, message: Json) -> ModelResponse:
         part = answers.read(choice, message, self.api)
         if counts := answers.counts(data):
-            part.usage, part.reported_cost = answers.usage(counts), reported_cost(counts)
+            part.usage, part.cost = answers.usage(counts), reported_cost(counts)
         part.model, part.id = read_word(data.get("model")), read_word(data.get("id"))
         return part
 

@@ -7,10 +7,10 @@ from typing import Any, Literal, Self, get_args
 from unittest.mock import patch
 
 from bruno_llm_base import ConfigurationError
-from bruno_llm_base.testing import MockLLM
 from bruno_llm_base.transport import PerLoop, Transport
 from bruno_llm_base.values import shown
 
+from bruno_llm_testing.mock import MockLLM
 from bruno_llm_testing.recording import Recording
 from bruno_llm_testing.scrub import Scrubber
 from bruno_llm_testing.tape import Player, Recorder

@@ -22,9 +22,9 @@ import pytest
 
 # The rest is imported when it is used: pytest loads this in every run of who has it installed.
 if TYPE_CHECKING:
-    from bruno_llm_base.testing import FakeServer, MockLLM
-
     from bruno_llm_testing.cassette import Cassette, Mode
+    from bruno_llm_testing.mock import MockLLM
+    from bruno_llm_testing.server import FakeServer
 
 __all__ = [
     "fake_claude",
@@ -40,6 +40,9 @@ __all__ = [
 _FAKES = {"claude": "Claude", "gemini": "Gemini", "ollama": "Ollama", "openai": "OpenAI"}
 _LONGEST = 80  # characters of a file's name, which file systems and Windows's paths bound
 _STAND_IN = "a-key-for-replaying"
+
+# as in tests of one's own, their failures show the values
+pytest.register_assert_rewrite("bruno_llm_testing.contracts")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -94,7 +97,7 @@ def no_llm_network() -> Iterator[None]:
 @pytest.fixture
 def mock_llm() -> "MockLLM":
     """Return a fresh `MockLLM`; tell it what to say with `mock_llm.say(...)`."""
-    from bruno_llm_base.testing import MockLLM
+    from bruno_llm_testing.mock import MockLLM
 
     return MockLLM()
 
@@ -128,18 +131,9 @@ def fake_ollama() -> Iterator["FakeServer"]:
 
 
 def _fake(name: str) -> "FakeServer":
-    from importlib import import_module
+    import bruno_llm_testing
 
-    try:
-        module = import_module(f"bruno_llm_{name}.testing")
-    except ModuleNotFoundError as error:
-        if error.name != f"bruno_llm_{name}":
-            raise
-        pytest.fail(
-            f"fake_{name} needs bruno-llm-{name}: pip install 'bruno-llm-testing[{name}]'",
-            pytrace=False,
-        )
-    fake: type[FakeServer] = getattr(module, f"Fake{_FAKES[name]}")
+    fake: type[FakeServer] = getattr(bruno_llm_testing, f"Fake{_FAKES[name]}")
     return fake()
 
 

@@ -19,7 +19,7 @@ from bruno_llm_base.types import ModelResponse
 from bruno_llm_base.values import INT64, shown
 
 if TYPE_CHECKING:
-    from bruno_llm_base.pricing import Pricing, Tariff
+    from bruno_llm_base.cost.prices import Prices
 
 __all__ = ["Account", "Budgets", "Charge", "tracker_of"]
 
@@ -62,22 +62,22 @@ class Account:
     Args:
         tracker: What they are recorded by.
         budget: What they must not exceed.
-        pricing: What they cost.
+        prices: What they cost.
 
     Raises:
         ConfigurationError: A budget counts what another tracker records.
     """
 
-    def __init__(self, tracker: CostTracker, budget: Budgets, pricing: "Pricing") -> None:
+    def __init__(self, tracker: CostTracker, budget: Budgets, prices: "Prices") -> None:
         self.budgets = _all_of(budget)
         for each in self.budgets:
             each.of(tracker)
         self.tracker = tracker
-        self.pricing = pricing
+        self.prices = prices
 
     async def ready(self) -> None:
         """Load the price data, so that nothing of what follows takes long."""
-        await self.pricing.load()
+        await self.prices.load()
 
     async def open(
         self,
@@ -107,32 +107,32 @@ class Account:
             ConfigurationError: Nobody knows what it might cost, or the tracker's file cannot be
                 used.
         """
-        tariff = self.pricing.of(model, unlisted=unlisted)
-        names = names_of(self.pricing.provider, model, labels)
+        names = names_of(self.prices.provider, model, labels)
         claims = [(each, claim) for each in self.budgets if (claim := each.claim(names))]
         held = None
         if claims:
             budgets = [budget for budget, _ in claims]
-            needed = self._most(budgets, model, tariff, most_input, most_output)
+            needed = self._most(budgets, model, unlisted, most_input, most_output)
             if needed:  # what costs nothing may be sent even when all is spent
                 held = await hold(claims, names, needed, tell)
-        return Charge(self.tracker, tariff, names, held)
+        return Charge(self.tracker, names, held)
 
     def _most(
         self,
         budgets: Sequence[Budget],
         model: str,
-        tariff: "Tariff",
+        unlisted: str | None,
         most_input: Callable[[], int],
         most_output: int | None,
     ) -> Decimal:
-        price = tariff.price()
+        price = self.prices.price(model, unlisted=unlisted)
         if price is None:
             strict = [each for each in budgets if each.on_unknown_price == "refuse"]
             if not strict:
                 return Decimal(0)
+            what = model if unlisted is None else f"{model} with {unlisted}"
             raise ConfigurationError(
-                f"nobody knows what {tariff} costs, so {strict[0]} cannot hold: give its price,"
+                f"the price of {what} is unknown, so {strict[0]} cannot hold: give its price,"
                 f" CostTracker(prices={{{model!r}: Price(input=..., output=...)}}), or let it pass"
                 ' uncounted, Budget(on_unknown_price="allow")',
                 model=model,
@@ -154,13 +154,10 @@ class Charge:
     ledger, and after the first call, or in a process that was forked meanwhile, do nothing.
     """
 
-    def __init__(
-        self, tracker: CostTracker, tariff: "Tariff", names: Names, hold: Hold | None
-    ) -> None:
+    def __init__(self, tracker: CostTracker, names: Names, hold: Hold | None) -> None:
         self._tracker = tracker
         self._owner = tracker.ledger.owner
         self._loop = asyncio.get_running_loop()
-        self._tariff = tariff
         self._names = names
         self._hold = hold
         self._ended = Lock()  # is taken once
@@ -175,8 +172,7 @@ class Charge:
         if not self._is_first():
             return
         hold = self._hold
-        cost = self._tariff.cost(response)
-        paid = None if cost is None else cost.total
+        paid = None if response.cost is None else response.cost.total
         estimated = response.usage_estimated
         if paid is None and hold is not None:
             paid, estimated = usd(hold.amount), True

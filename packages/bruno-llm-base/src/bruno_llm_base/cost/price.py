@@ -7,10 +7,10 @@ from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal, InvalidOpera
 from types import MappingProxyType
 
 from bruno_llm_base.exceptions import ConfigurationError
-from bruno_llm_base.types import Usage
+from bruno_llm_base.types import Cost, Usage
 from bruno_llm_base.values import is_whole, shown
 
-__all__ = ["Cost", "Price"]
+__all__ = ["Price"]
 
 # Exact, as the decimal FAQ has it (https://docs.python.org/3/library/decimal.html#decimal-faq).
 # The bounds of a price keep sums short.
@@ -19,27 +19,6 @@ _LEAST, _MOST = Decimal("1E-50"), Decimal("1E+9")
 _MILLION = 6  # as a power of ten
 
 _NO_TIERS: "Mapping[int, Price]" = MappingProxyType({})
-
-
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """What one answer cost, in USD.
-
-    Attributes:
-        total: All of it.
-        parts: What its parts cost, which sum to `total`: "input" (neither cached nor audio),
-            "cache_read", "cache_write", "cache_write_1h", "input_audio", "output" (reasoning
-            included), "output_audio"; or "reported" alone, where the server said what it cost.
-        source: Whose prices these are, such as "genai-prices 0.2.3", or who said what it cost.
-        as_of: The day of the prices; None where the source does not say.
-        estimated: Whether tokens were estimated, because the server did not count them.
-    """
-
-    total: Decimal
-    parts: Mapping[str, Decimal] = field(hash=False)
-    source: str
-    as_of: date | None = None
-    estimated: bool = False
 
 
 @dataclass(frozen=True, slots=True, init=False)

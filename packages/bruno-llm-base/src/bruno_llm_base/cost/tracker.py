@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 from bruno_llm_base.cost.labels import NO_LABELS, Labels
 from bruno_llm_base.cost.ledger import Ledger
 from bruno_llm_base.cost.money import pico
-from bruno_llm_base.cost.price import Cost, Price
+from bruno_llm_base.cost.price import Price
 from bruno_llm_base.cost.price_sources import Overrides, PriceSource
 from bruno_llm_base.cost.rows import Row, rows, storable
 from bruno_llm_base.cost.tables import COUNTS, KEYS, Hold, Names
 from bruno_llm_base.exceptions import ConfigurationError, InvalidRequestError
-from bruno_llm_base.types import Usage
+from bruno_llm_base.types import Cost, Usage
 from bruno_llm_base.values import shown
 
 if TYPE_CHECKING:

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Never
 from pydantic import Field, SecretStr
 
 from bruno_llm_base.config import Basics, WholeNumber, check, keywords_of, refuse
+from bruno_llm_base.cost.prices import InputPrices, Prices
 from bruno_llm_base.embeddings.dialect import EmbeddingDialect
 from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.limits import RateLimit
 from bruno_llm_base.observe import Observer
 from bruno_llm_base.policies import Retry, Timeouts
-from bruno_llm_base.pricing import InputPricing, Pricing
 from bruno_llm_base.provider.catalogue import Catalogue
 from bruno_llm_base.types import Json
 from bruno_llm_base.values import is_json
@@ -34,7 +34,7 @@ class _Settings(Basics):
 class Setup(Catalogue, EmbeddingDialect):
     """What a provider of embeddings is set to."""
 
-    pricing_type: ClassVar[type[Pricing]] = InputPricing
+    prices_type: ClassVar[type[Prices]] = InputPrices
 
     def __init__(
         self,

@@ -63,8 +63,8 @@ class Catalogue(Core):
 
     async def price(self, model: str | None = None) -> "Price | None":
         """Return what *model* costs now, in USD per million tokens; None if nobody knows."""
-        await self._pricing.load()
-        return self._pricing.price(model or self._model)
+        await self._prices.load()
+        return self._prices.price(model or self._model)
 
     async def _list_models(self, retry: Retry, timeouts: Timeouts) -> list[str]:
         endpoint = self._endpoint(retry, timeouts)
@@ -102,7 +102,7 @@ class Catalogue(Core):
                 await self._list_models(Retry(attempts=1), self._timeouts)
 
     async def _listed_window(self, model: str) -> Window | None:
-        tokens = await self._pricing.window(model)
+        tokens = await self._prices.window(model)
         if tokens is None:
             return None
         # elsewhere, a model of that name may be any other

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from bruno_llm_base.access import Access, find_access
 from bruno_llm_base.attempt import Endpoint
 from bruno_llm_base.config import Basics
+from bruno_llm_base.cost.prices import Prices
 from bruno_llm_base.exceptions import (
     AuthenticationError,
     ConfigurationError,
@@ -22,7 +23,6 @@ from bruno_llm_base.limits import RateLimit
 from bruno_llm_base.log import log_event
 from bruno_llm_base.observe import Event, Observer, checked_observers, tell
 from bruno_llm_base.policies import Retry, Timeouts, policy
-from bruno_llm_base.pricing import Pricing
 from bruno_llm_base.provider.offer import Offer
 from bruno_llm_base.retry import RetryThrottle
 from bruno_llm_base.transport import MAX_CONNECTIONS, PerLoop, proxy_for
@@ -54,10 +54,10 @@ class Core(Vendor):
     """A provider's settings and connections.
 
     Attributes:
-        pricing_type: How its answers are priced.
+        prices_type: What its answers cost.
     """
 
-    pricing_type: ClassVar[type[Pricing]] = Pricing
+    prices_type: ClassVar[type[Prices]] = Prices
 
     def __init__(
         self,
@@ -100,7 +100,7 @@ class Core(Vendor):
         self._model = self.plain_name(settings.model or self.default_model)
         self._transports = PerLoop(needs=self.sdk)
         self._cost, self._budget = cost, budget
-        self._account, self._pricing = self._money()
+        self._account, self._prices = self._money()
 
     @property
     def model(self) -> str:
@@ -169,7 +169,7 @@ class Core(Vendor):
             rate_limit=self._rate_limit,
             connections=self._connections,
             account=self._account,
-            pricing=self._pricing,
+            prices=self._prices,
             observers=(log_event, *self._observers),
         )
 
@@ -178,26 +178,26 @@ class Core(Vendor):
         event = kind(provider=self.name, model=model, operation=operation, **facts)
         tell((log_event, *self._observers), event)
 
-    def _money(self) -> "tuple[Account | None, Pricing]":
+    def _money(self) -> "tuple[Account | None, Prices]":
         """Return where costs are booked, if anywhere, and what answers cost."""
         cost, budget = self._cost, self._budget
         if cost is None and budget is None:
-            return None, self._pricing_by(None)
+            return None, self._prices_by(None)
         from bruno_llm_base.cost.account import Account, tracker_of  # most providers do without
 
         tracker = tracker_of(cost, budget)
-        pricing = self._pricing_by(tracker.prices)
-        return Account(tracker, budget, pricing), pricing
+        prices = self._prices_by(tracker.prices)
+        return Account(tracker, budget, prices), prices
 
-    def _pricing_by(self, prices: "PriceSource | None") -> Pricing:
-        """Return what answers cost, by the user's *prices* first."""
+    def _prices_by(self, own: "PriceSource | None") -> Prices:
+        """Return what answers cost, by the user's *own* prices first."""
         settings, address = self._settings, self._access.address
         vendors_own = address.rstrip("/") == self.default_base_url.rstrip("/")
-        return self.pricing_type(
+        return self.prices_type(
             self.name,
             settings.price_name or self.price_name or self.name,
             "declared free of charge" if settings.free else self.free,
-            prices,
+            own,
             address="" if settings.price_name or vendors_own else address,
             observers=self._observers,
         )

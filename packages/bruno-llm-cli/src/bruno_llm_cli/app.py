@@ -1,0 +1,255 @@
+"""The commands and their options; what they do is loaded when they are called."""
+
+import asyncio
+import sys
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import structlog
+import typer
+from bruno_llm_base.exceptions import LLMError
+from bruno_llm_base.installed import installed
+from typer import Argument, BadParameter, Exit, Option
+from typer.core import TyperGroup
+
+from bruno_llm_cli import streams
+from bruno_llm_cli.choice import (
+    Choice,
+    Config,
+    Model,
+    Provider,
+    Verbose,
+    choosing,
+    chosen,
+    real,
+)
+from bruno_llm_cli.logs import listen, logged
+from bruno_llm_cli.output import say, show_document, write
+
+__all__ = ["app", "run"]
+
+_DAY = ["%Y-%m-%d"]
+Format = Literal["table", "csv", "json", "markdown", "html"]
+AsJson = Annotated[bool, Option("--json", help="Print one JSON document, for programs.")]
+
+
+class _Commands(TyperGroup):
+    """Commands whose errors, if they are ours, are told in a sentence."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command."""
+        with logged():
+            try:
+                return super().invoke(ctx)
+            except LLMError as error:
+                say(str(error))
+                raise Exit(1) from None
+
+
+app = typer.Typer(
+    cls=_Commands,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def run() -> None:
+    """Run the command of the process's arguments, and exit with its code."""
+    streams.prepare()
+    # bruno-core logs to stdout unless told otherwise, and that belongs to the answer
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    try:
+        app(prog_name="bruno-llm")
+    except streams.Unwritable as error:
+        say(f"the answer cannot be written: {error}")
+        sys.exit(1)
+
+
+def _version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it
+    if wanted:
+        from importlib.metadata import version
+
+        write(f"bruno-llm {version('bruno-llm-cli')}\n")
+        raise Exit
+
+
+@app.callback()
+def bruno_llm(
+    *,
+    version: Annotated[
+        bool, Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Ask language models, and find out what they are, what they can and what they cost."""
+
+
+@app.command()
+@choosing
+def chat(
+    choice: Choice,
+    named: Annotated[str | None, Argument(metavar="MODEL", help="The same as --model.")] = None,
+) -> None:
+    """Talk with a model. Ctrl-C stops an answer, Ctrl-D leaves.
+
+    Where the questions come from a file or a pipe, the exit code is 1 if one of them failed.
+    """
+    from bruno_llm_cli.chatting import chat as talk
+
+    all_answered = talk(replace(choice, model=named or choice.model).llm())
+    if not (all_answered or sys.stdin.isatty()):
+        raise Exit(1)
+
+
+@app.command()
+@choosing
+def ask(
+    choice: Choice,
+    prompt: Annotated[
+        list[str] | None, Argument(help="The question; stdin goes before it.")
+    ] = None,
+    *,
+    as_json: AsJson = False,
+    no_stream: Annotated[
+        bool, Option("--no-stream", help="Print the answer when it is complete.")
+    ] = False,
+) -> None:
+    """Ask one question. Nothing but the answer goes to stdout."""
+    from bruno_llm_cli import asking
+    from bruno_llm_cli.given import given_text
+
+    llm = choice.llm()
+    question = given_text(prompt or [], timeout=choice.timeout)
+    how = asking.as_document if as_json else asking.as_text if no_stream else asking.as_stream
+    asyncio.run(how(llm, question))
+
+
+@app.command()
+def providers(*, as_json: AsJson = False) -> None:
+    """List what is installed, and what it can do."""
+    from bruno_llm_cli.listing import show_providers
+
+    show_providers(installed(), as_json=as_json)
+
+
+@app.command()
+def models(
+    provider: Annotated[str | None, Argument(help="The provider; all if none.")] = None,
+    *,
+    as_json: AsJson = False,
+    verbose: Verbose = 0,
+) -> None:
+    """List the models on offer. The exit code is 1 if none could be listed."""
+    from bruno_llm_cli.listing import offers, show_offers
+
+    listen(verbose)
+    names = [info.name for info in real()] if provider is None else [provider]
+    found = asyncio.run(offers(names))
+    show_offers(found, as_json=as_json)
+    if all(offer.error is not None for offer in found):
+        raise Exit(1)
+
+
+@app.command()
+def doctor(
+    provider: Annotated[
+        list[str] | None,
+        Option("--provider", "-p", help="A provider that has to work; repeatable."),
+    ] = None,
+    config: Config = None,
+    *,
+    as_json: AsJson = False,
+    verbose: Verbose = 0,
+) -> None:
+    """Find out whether the providers work, without cost.
+
+    The exit code is 0 if at least one works and none that is set up, named or broken fails; else 1.
+    """
+    from bruno_llm_cli import checkup
+    from bruno_llm_cli.doctor import show
+
+    listen(verbose)
+    found = asyncio.run(checkup.checkups(checkup.patients(provider or [], config)))
+    fine = checkup.works(found)
+    if as_json:
+        show_document({"ok": fine, "providers": [each.document() for each in found]})
+    else:
+        show(found)
+    if not fine:
+        raise Exit(1)
+
+
+@app.command()
+def count(
+    text: Annotated[list[str] | None, Argument(help="The text; stdin goes before it.")] = None,
+    provider: Provider = None,
+    model: Model = None,
+    config: Config = None,
+    file: Annotated[Path | None, Option("--file", "-f", help="A file to count, not stdin.")] = None,
+    *,
+    exact: Annotated[
+        bool, Option("--exact", help="Ask the vendor how much a request with it takes.")
+    ] = False,
+    as_json: AsJson = False,
+    verbose: Verbose = 0,
+) -> None:
+    """Count the tokens of a text."""
+    from bruno_llm_cli import counting
+    from bruno_llm_cli.given import given_text
+
+    listen(verbose)
+    given = given_text(text or [], file)
+    llm = chosen(provider, model, config) if exact else counting.offline(provider, model, config)
+    counted = asyncio.run(counting.by_vendor(llm, given)) if exact else counting.here(llm, given)
+    counting.show_count(llm, counted, as_json=as_json)
+
+
+@app.command()
+def costs(  # noqa: PLR0917 - typer passes them by name
+    ledger: Annotated[Path, Argument(help="A file that --ledger, or a CostTracker, has written.")],
+    since: Annotated[datetime | None, Option(formats=_DAY, help="The first day, in UTC.")] = None,
+    until: Annotated[datetime | None, Option(formats=_DAY, help="The last day, in UTC.")] = None,
+    by: Annotated[
+        list[str] | None,
+        Option(help="What rows are told apart by: day, provider, model, tag, user; repeatable."),
+    ] = None,
+    form: Annotated[
+        Format | None, Option("--format", help="What is printed; a table if none.")
+    ] = None,
+    output: Annotated[
+        Path | None, Option("--output", "-o", help="A file: .csv, .json, .md or .html.")
+    ] = None,
+) -> None:
+    """Report what was spent."""
+    from bruno_llm_cli import spending
+
+    if form is not None and output is not None:
+        raise BadParameter("the suffix of --output says the format: leave --format out")
+    if since is not None and until is not None and since > until:
+        raise BadParameter("--since is after --until: no day is in between")
+    report = spending.report(
+        ledger,
+        since=None if since is None else since.date(),
+        until=None if until is None else until.date(),
+        by=by or ["day", "provider", "model"],
+    )
+    if output is None:
+        write(spending.spelled(report, form or "table"))
+    else:
+        spending.save(report, output)
+
+
+@app.command()
+def pull(
+    model: Annotated[str, Argument(help="The model.")],
+    provider: Provider = None,
+    *,
+    verbose: Verbose = 0,
+) -> None:
+    """Let a server fetch a model, where it can, as Ollama does."""
+    from bruno_llm_cli import pulling
+
+    listen(verbose)
+    asyncio.run(pulling.pull(pulling.puller(provider), model))

@@ -1,0 +1,165 @@
+"""The options that say which model is asked, and how."""
+
+import inspect
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+from bruno_llm_base.exceptions import ConfigurationError
+from bruno_llm_base.factory import LLMFactory
+from bruno_llm_base.fallback.foreign import FullLLM, in_full
+from bruno_llm_base.installed import ProviderInfo, installed
+from bruno_llm_base.types import Json
+from typer import BadParameter, Option
+
+from bruno_llm_cli.logs import listen
+
+__all__ = ["Choice", "Config", "Model", "Provider", "Verbose", "choosing", "chosen", "real"]
+
+Provider = Annotated[
+    str | None, Option("--provider", "-p", help="The provider, such as ollama; see `providers`.")
+]
+Model = Annotated[
+    str | None, Option("--model", "-m", help="The model; the provider's own if none.")
+]
+Config = Annotated[
+    Path | None, Option(help="A YAML, JSON or TOML file that names provider, model and more.")
+]
+Verbose = Annotated[
+    int,
+    Option(
+        "--verbose",
+        "-v",
+        count=True,
+        show_default=False,
+        help="Log requests on stderr; -vv logs more.",
+    ),
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """Which model is asked, and how: the options that `ask` and `chat` share."""
+
+    provider: Provider = None
+    model: Model = None
+    config: Config = None
+    system: Annotated[
+        str | None, Option("--system", "-s", help="What the conversation begins with.")
+    ] = None
+    max_tokens: Annotated[
+        int | None, Option(help="The most tokens of an answer, reasoning included.")
+    ] = None
+    temperature: Annotated[float | None, Option(help="Sampling temperature, 0 to 2.")] = None
+    option: Annotated[
+        list[str] | None,
+        Option("--option", "-o", metavar="KEY=VALUE", help="A request field of the vendor's own."),
+    ] = None
+    ledger: Annotated[
+        Path | None, Option(help="The file in which costs are booked; see `costs`.")
+    ] = None
+    timeout: Annotated[
+        float | None,
+        Option(help="The longest that a request may take, retries included, in seconds."),
+    ] = None
+    verbose: Verbose = 0
+
+    def llm(self) -> FullLLM:
+        """Return the model.
+
+        Raises:
+            ConfigurationError: Something is wrong or missing.
+            BadParameter: An option is no `KEY=VALUE`.
+        """
+        keywords: Json = {
+            "system_prompt": self.system,
+            "max_tokens": self.max_tokens,
+            "temperature": self.temperature,
+            "timeout": self.timeout,
+        }
+        if self.option:
+            keywords["options"] = dict(map(_option, self.option))
+        if self.ledger is not None:
+            from bruno_llm_base.cost.tracker import CostTracker
+
+            keywords["cost"] = CostTracker(self.ledger)
+        return chosen(self.provider, self.model, self.config, **keywords)
+
+
+def choosing(command: Callable[..., None]) -> Callable[..., None]:
+    """Let *command* take the options of `Choice`, and give them as its first argument."""
+    hints = get_type_hints(Choice, include_extras=True)
+    shared = [
+        inspect.Parameter(
+            item.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=item.default,
+            annotation=hints[item.name],
+        )
+        for item in fields(Choice)
+    ]
+    own = list(inspect.signature(command).parameters.values())[1:]
+
+    def called(**given: Any) -> None:
+        choice = Choice(**{parameter.name: given.pop(parameter.name) for parameter in shared})
+        listen(choice.verbose)
+        command(choice, **given)
+
+    called.__name__, called.__doc__ = command.__name__, command.__doc__
+    called.__annotations__ = {parameter.name: parameter.annotation for parameter in (*own, *shared)}
+    vars(called)["__signature__"] = inspect.Signature([*own, *shared])
+    return called
+
+
+def chosen(
+    provider: str | None, model: str | None, config: Path | None, **keywords: Any
+) -> FullLLM:
+    """Return a model: the file's, else the named provider's, else the environment's.
+
+    Where nothing names a provider and only one is installed, it is that one.
+
+    Raises:
+        ConfigurationError: Nothing tells which one, or it cannot be built.
+        BadParameter: Both a file and a provider are given.
+    """
+    given = {name: value for name, value in keywords.items() if value is not None}
+    if model is not None:
+        given["model"] = model
+    if config is None:
+        return in_full(LLMFactory.from_env(_named(provider), **given))
+    if provider is not None:
+        raise BadParameter("--config names a provider already: give one of the two")
+    return in_full(LLMFactory.from_file(config, **given))
+
+
+def real() -> list[ProviderInfo]:
+    """Return what is installed, but for mocks: those answer always, and are asked by name only."""
+    return [info for info in installed() if "mock" not in info.capabilities]
+
+
+def _named(provider: str | None) -> str | None:
+    if provider is not None or os.environ.get("BRUNO_LLM_PROVIDER", "").strip():
+        return provider
+    names = [info.name for info in real()]
+    if len(names) == 1:
+        return names[0]
+    if not names:
+        raise ConfigurationError("no provider is installed: pip install bruno-llm")
+    raise ConfigurationError(
+        f"no provider is chosen: give --provider, one of {', '.join(names)}, or set"
+        " BRUNO_LLM_PROVIDER"
+    )
+
+
+def _option(text: str) -> tuple[str, Any]:
+    """Return what KEY=VALUE means: a value is JSON where it can be, else text."""
+    name, sign, value = text.partition("=")
+    if not name or not sign:
+        raise BadParameter(f"--option {text}: give KEY=VALUE, such as num_ctx=8192")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value

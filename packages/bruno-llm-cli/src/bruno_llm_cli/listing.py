@@ -1,0 +1,106 @@
+"""What is installed, and what its servers offer."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bruno_llm_base.exceptions import LLMError
+from bruno_llm_base.factory import LLMFactory
+from bruno_llm_base.fallback.foreign import FullLLM, in_full
+from bruno_llm_base.installed import ProviderInfo
+from bruno_llm_base.provider import BaseProvider
+from bruno_llm_base.types import Json
+
+from bruno_llm_cli.output import say, show_document, show_table
+
+__all__ = ["Offer", "offers", "show_offers", "show_providers"]
+
+
+def show_providers(infos: Sequence[ProviderInfo], *, as_json: bool) -> None:
+    """Print what is installed."""
+    if as_json:
+        show_document({"providers": list(map(_described, infos))})
+        return
+    rows = [
+        (info.name, info.distribution, info.version, info.error or ", ".join(_able(info)))
+        for info in infos
+    ]
+    show_table(("provider", "distribution", "version", "capabilities"), rows)
+    if not infos:
+        say("no provider is installed: pip install bruno-llm")
+
+
+def _described(info: ProviderInfo) -> Json:
+    return {
+        "provider": info.name,
+        "distribution": info.distribution,
+        "version": info.version,
+        "capabilities": _able(info),
+        "error": info.error,
+    }
+
+
+def _able(info: ProviderInfo) -> list[str]:
+    return sorted(info.capabilities)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """The models of one provider.
+
+    Attributes:
+        provider: Its name.
+        models: Their names and context windows in tokens, None where nobody knows.
+        error: Why there are none.
+    """
+
+    provider: str
+    models: Sequence[tuple[str, int | None]] = ()
+    error: str | None = None
+
+
+async def offers(names: Sequence[str]) -> list[Offer]:
+    """Ask providers for their models, all at once."""
+    return await asyncio.gather(*map(_offer, names))
+
+
+async def _offer(name: str) -> Offer:
+    try:
+        llm = in_full(LLMFactory.from_env(name))
+    except LLMError as error:
+        return Offer(provider=name, error=error.message)
+    except Exception as error:  # noqa: BLE001 - somebody else's class may raise anything
+        return Offer(provider=name, error=f"it cannot be built: {type(error).__name__}")
+    try:
+        models = [(model, await _window(llm, model)) for model in await llm.list_models()]
+        return Offer(provider=name, models=sorted(models))
+    except LLMError as error:
+        return Offer(provider=name, error=str(error))
+    except Exception as error:  # noqa: BLE001 - as above
+        return Offer(provider=name, error=f"its models cannot be listed: {type(error).__name__}")
+    finally:
+        await llm.aclose()
+
+
+async def _window(llm: FullLLM, model: str) -> int | None:
+    window = await llm.context_window(model) if isinstance(llm, BaseProvider) else None
+    return None if window is None else window.tokens
+
+
+def show_offers(found: Sequence[Offer], *, as_json: bool) -> None:
+    """Print the models, and say on stderr who has told none."""
+    rows = [(offer.provider, *model) for offer in found for model in offer.models]
+    if as_json:
+        models: list[dict[str, Any]] = [
+            {"provider": provider, "model": model, "context_window": window}
+            for provider, model, window in rows
+        ]
+        errors = [{"provider": o.provider, "error": o.error} for o in found if o.error is not None]
+        show_document({"models": models, "errors": errors})
+        return
+    cells = [(p, model, "-" if window is None else f"{window:,}") for p, model, window in rows]
+    show_table(("provider", "model", "window"), cells, right=("window",))
+    for offer in found:
+        if offer.error is not None:
+            say(f"{offer.provider}: {offer.error}")

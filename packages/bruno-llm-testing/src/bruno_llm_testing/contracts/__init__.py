@@ -1,0 +1,1 @@
+"""The behaviour that all providers share, as tests: subclass one, and name its parts."""
