@@ -181,7 +181,7 @@ class Call(Generic[T]):
         self._tell(FirstToken, duration=self._elapsed())
 
     async def _send(self) -> None:
-        """Take what an attempt needs, in this order, and send it; an error gives all of it back."""
+        """Take what an attempt needs, in this order, and send it; `_close` gives all of it back."""
         endpoint, request = self._endpoint, self._request
         self._attempt = None
         self._began_attempt = time.monotonic()
@@ -190,22 +190,21 @@ class Call(Generic[T]):
         if endpoint.account is not None:
             await endpoint.account.ready()
         deadline = self._deadline = self._deadline or Deadline(endpoint.timeouts.call)
-        async with AsyncExitStack() as stack:
-            with deadline:
-                if (fit := request.fit) is not None:
-                    request.fit = None
-                    request = self._request = await fit(request, self._tell)
-                attempt = Attempt(endpoint, request, transport, deadline)
-                await stack.enter_async_context(_Places(endpoint, request, attempt))
-                if endpoint.account is not None and request.is_billed:
-                    hold = _Hold(endpoint, request, attempt, deadline, self._tell)
-                    await stack.enter_async_context(hold)
-            self._attempt = attempt
-            self._began_attempt = time.monotonic()
-            self._sent_first = self._sent_first or self._began_attempt
-            await stack.enter_async_context(attempt)
-            await attempt.send()
-            self._open = stack.pop_all()
+        self._open = stack = AsyncExitStack()
+        with deadline:
+            if (fit := request.fit) is not None:
+                request.fit = None
+                request = self._request = await fit(request, self._tell)
+            attempt = Attempt(endpoint, request, transport, deadline)
+            await stack.enter_async_context(_Places(endpoint, request, attempt))
+            if endpoint.account is not None and request.is_billed:
+                hold = _Hold(endpoint, request, attempt, deadline, self._tell)
+                await stack.enter_async_context(hold)
+        self._attempt = attempt
+        self._began_attempt = time.monotonic()
+        self._sent_first = self._sent_first or self._began_attempt
+        await stack.enter_async_context(attempt)
+        await attempt.send()
 
     async def _close(self) -> None:
         """Give back what the attempt holds; each part settles itself by the attempt's outcome."""

@@ -82,6 +82,19 @@ class Reader(Protocol[T]):
 class AnswerReader:
     """Reads a model's answer, streamed or not."""
 
+    __slots__ = (
+        "_after_end",
+        "_answer",
+        "_goes_on",
+        "_halves",
+        "_is_torn",
+        "_parse",
+        "_parse_whole",
+        "_streams",
+        "_think_tags",
+        "is_over",
+    )
+
     def __init__(
         self,
         parse: Callable[[Json], ModelResponse],
