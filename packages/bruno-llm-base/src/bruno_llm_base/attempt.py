@@ -2,15 +2,16 @@
 
 import json
 from codecs import BOM_UTF8
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 from weakref import WeakSet
 
 from jiter import from_json
 
+from bruno_llm_base.adapter import Adapter
 from bruno_llm_base.conversation import Conversation
 from bruno_llm_base.cost.prices import Prices
 from bruno_llm_base.deadline import Deadline
@@ -23,7 +24,7 @@ from bruno_llm_base.exceptions import (
     ServiceUnavailableError,
     StreamError,
 )
-from bruno_llm_base.failures import ErrorFacts, error_from, request_id, server_wait
+from bruno_llm_base.failures import error_from, request_id, server_wait
 from bruno_llm_base.lenient import MISFITS
 from bruno_llm_base.limits import LimitState, RateLimit
 from bruno_llm_base.observe import Observer
@@ -36,6 +37,7 @@ from bruno_llm_base.transport import (
     DROPPED,
     UNREACHABLE,
     Connection,
+    PerLoop,
     Reply,
     Transport,
     transport_error,
@@ -63,27 +65,15 @@ _has_answered: WeakSet[Transport] = WeakSet()
 """The transports that do not tell of their connections, and have been answered before."""
 
 
-class Adapter(Protocol):
-    """What an attempt asks of a vendor's API."""
-
-    def read_error(self, status: int, headers: Mapping[str, str], data: Json) -> ErrorFacts:
-        """Read an error document."""
-
-    def read_limits(self, headers: Mapping[str, str]) -> LimitState | None:
-        """Read what the server says of its own limits."""
-
-    def most_output(self, body: Json) -> int | None:
-        """Return how many tokens *body* lets the model generate; None: any number."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """Where the requests of one provider go, and by which rules.
+    """Where the requests of one provider go, and by which rules; it holds no provider.
 
     Attributes:
         provider: The provider's name.
         adapter: How the API spells things.
-        transport: Returns the running loop's transport.
+        transports: The transports that are open.
+        open_transport: Opens one.
         redact: Returns what a server said without our secrets.
         timeouts: How long each step may take.
         retry: When to send again.
@@ -97,7 +87,8 @@ class Endpoint:
 
     provider: str
     adapter: Adapter
-    transport: Callable[[], Awaitable[Transport]]
+    transports: PerLoop
+    open_transport: Callable[[], Transport]
     redact: Callable[[Any], Any]
     timeouts: Timeouts
     retry: Retry

@@ -11,7 +11,7 @@ from bruno_llm_base.attempt import Attempt, Endpoint, Request
 from bruno_llm_base.deadline import Deadline
 from bruno_llm_base.exceptions import LLMError, LLMTimeoutError
 from bruno_llm_base.failures import answer_text
-from bruno_llm_base.limits import Permit, RateLimit
+from bruno_llm_base.limits import RateLimit, Slot
 from bruno_llm_base.observe import (
     AttemptFailed,
     Event,
@@ -186,7 +186,7 @@ class Call(Generic[T]):
         self._attempt = None
         self._began_attempt = time.monotonic()
         # the first transport loads its SDK, and prices are loaded once: no time limit counts that
-        transport = await endpoint.transport()
+        transport = await endpoint.transports.get(endpoint.open_transport)
         if endpoint.account is not None:
             await endpoint.account.ready()
         deadline = self._deadline = self._deadline or Deadline(endpoint.timeouts.call)
@@ -196,7 +196,10 @@ class Call(Generic[T]):
                 request.fit = None
                 request = self._request = await fit(request, self._tell)
             attempt = Attempt(endpoint, request, transport, deadline)
-            await stack.enter_async_context(_Places(endpoint, request, attempt))
+            limits: Sequence[RateLimit] = (endpoint.connections,)
+            if request.is_billed and endpoint.rate_limit is not None:
+                limits = (endpoint.rate_limit, endpoint.connections)
+            await stack.enter_async_context(Slot(limits, attempt, request.tokens))
             if endpoint.account is not None and request.is_billed:
                 hold = _Hold(endpoint, request, attempt, deadline, self._tell)
                 await stack.enter_async_context(hold)
@@ -283,54 +286,6 @@ class Call(Generic[T]):
         tell(endpoint.observers, event)
 
 
-class _Places:
-    """A place in every limit, for one attempt."""
-
-    __slots__ = ("_attempt", "_limits", "_permits", "_tokens")
-
-    def __init__(self, endpoint: Endpoint, request: Request[T], attempt: Attempt[T]) -> None:
-        limits: Sequence[RateLimit] = (endpoint.connections,)
-        if endpoint.rate_limit is not None and request.is_billed:
-            limits = (endpoint.rate_limit, endpoint.connections)
-        self._limits = limits
-        self._attempt = attempt
-        self._tokens = request.tokens
-        self._permits: list[Permit] = []
-
-    async def __aenter__(self) -> None:
-        """Wait in line for each.
-
-        Raises:
-            LLMError: The wait would be too long.
-        """
-        try:
-            for limit in self._limits:
-                self._permits.append(await limit.acquire(self._tokens))
-        except BaseException:
-            self._give_back()
-            raise
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._give_back()
-        for limit in self._limits:
-            if limit.counts_time:
-                limit.lower(self._attempt.limits_of_server)
-
-    def _give_back(self) -> None:
-        attempt = self._attempt
-        response = attempt.response
-        for permit in self._permits:
-            if attempt.outcome is Outcome.NOT_SENT:
-                permit.cancel()
-            else:
-                permit.settle(0 if response is None else response.usage.total_tokens)
-
-
 class _Hold:
     """The money that one attempt may cost, held before it and settled after it."""
 
@@ -357,7 +312,7 @@ class _Hold:
             self._charge = await endpoint.account.open(
                 model=request.model or "",
                 most_input=lambda: request.most_input,
-                most_output=endpoint.adapter.most_output(request.body or {}),
+                most_output=endpoint.adapter.max_output(request.body or {}),
                 labels=request.labels or endpoint.account.tracker.labels(),
                 unlisted=request.unlisted,
                 tell=self._tell,
