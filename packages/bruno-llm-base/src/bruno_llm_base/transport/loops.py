@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Callable
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from bruno_llm_base.exceptions import ConfigurationError
+from bruno_llm_base.exceptions import ConfigurationError, LLMError
 from bruno_llm_base.transport.causes import transport_error
 from bruno_llm_base.transport.reply import Transport
 
@@ -77,6 +77,8 @@ class PerLoop:
                 self._forget(old)
         try:
             transport = open_transport()
+        except LLMError:
+            raise
         except Exception as error:
             raise transport_error(error) from error
         keeper = _close_with_loop(transport, weakref.ref(self), loop)
