@@ -83,25 +83,22 @@ def by_day(
     days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
     sums: dict[date, Decimal] = defaultdict(Decimal)
     told: dict[date, str] = {day: str(day) for day in days}
-    for some in series:
-        for day, amount in some.amounts.items():
+    seen = [{day: amount for day, amount in some.amounts.items() if amount} for some in series]
+    for some, amounts in zip(series, seen, strict=True):
+        for day, amount in amounts.items():
             sums[day] += amount
             told[day] += f"\n{some.name}: {say(amount)}"
     grid = ticks(max(sums.values(), default=Decimal(0)))
-    marks = [(float(at / grid[-1]), mark(at)) for at in grid]
     shares = [
-        {
-            day: max(float(amount / grid[-1]), _LEAST)
-            for day, amount in some.amounts.items()
-            if amount
-        }
-        for some in series
+        {day: max(float(amount / grid[-1]), _LEAST) for day, amount in amounts.items()}
+        for amounts in seen
     ]
+    lines = [float(at / grid[-1]) for at in grid]
     return Chart(
         kind,
         [(some.name, some.total) for some in series],
-        _drawn(text, shares, told, [at for at, _ in marks]),
-        [(100 * at, text) for at, text in marks],
+        _drawn(text, shares, told, lines),
+        [(100 * line, mark(at)) for line, at in zip(lines, grid, strict=True)],
         list(_dates(first, len(days))),
         len(days),
     )
@@ -116,10 +113,10 @@ def _drawn(
     """Return bars of *shares* of the height, one for each day that is *told* of, and *lines*."""
     import pygal
 
-    # a hook of its for the import of maps, of which Python 3.11 warns at every other import
-    hooks = [hook for hook in sys.meta_path if isinstance(hook, pygal.PluginImportFixer)]
-    for hook in hooks:
-        sys.meta_path.remove(hook)
+    # its import hook, for maps, makes Python 3.11 warn at every later import
+    sys.meta_path[:] = [
+        hook for hook in sys.meta_path if not isinstance(hook, pygal.PluginImportFixer)
+    ]
     bars = pygal.StackedBar(
         css=(),
         js=(),
