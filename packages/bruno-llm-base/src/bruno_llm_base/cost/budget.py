@@ -6,7 +6,6 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Literal, cast, get_args
 
-from bruno_llm_base.config import did_you_mean
 from bruno_llm_base.cost.money import MOST, amount, pico, usd
 from bruno_llm_base.cost.rows import storable
 from bruno_llm_base.cost.tables import LABELS, Balance, Claim, Hold, Names
@@ -17,6 +16,7 @@ from bruno_llm_base.exceptions import (
     InvalidRequestError,
 )
 from bruno_llm_base.observe import BudgetNearlySpent, Tell
+from bruno_llm_base.options import did_you_mean
 from bruno_llm_base.values import shown
 
 __all__ = ["Budget", "hold"]

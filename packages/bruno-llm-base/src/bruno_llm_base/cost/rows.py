@@ -6,11 +6,11 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from bruno_llm_base.config import did_you_mean
 from bruno_llm_base.cost.ledger import Ledger
 from bruno_llm_base.cost.money import usd
 from bruno_llm_base.cost.tables import COUNTS, KEYS
 from bruno_llm_base.exceptions import InvalidRequestError
+from bruno_llm_base.options import did_you_mean
 from bruno_llm_base.values import shown
 
 __all__ = ["Row", "rows", "storable"]

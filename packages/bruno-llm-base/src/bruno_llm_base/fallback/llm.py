@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Self
 
 from bruno_core.interfaces import LLMInterface
 
+from bruno_llm_base.client import Diagnosis
 from bruno_llm_base.conversation import Messages
 from bruno_llm_base.exceptions import (
     ConfigurationError,
@@ -23,7 +24,6 @@ from bruno_llm_base.fallback.verdicts import verdict_on
 from bruno_llm_base.log import log_event
 from bruno_llm_base.observe import Observer, checked_observers
 from bruno_llm_base.policies import policy
-from bruno_llm_base.provider import Diagnosis
 from bruno_llm_base.stream import TextStream
 from bruno_llm_base.tokens import TokenCount
 from bruno_llm_base.types import Json, ModelResponse
