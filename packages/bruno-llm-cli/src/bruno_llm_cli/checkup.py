@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bruno_core.interfaces import LLMInterface
+from bruno_llm_base.adapter import Adapter
 from bruno_llm_base.exceptions import (
     AuthenticationError,
     ConfigurationError,
@@ -190,7 +191,10 @@ def _look_for_model(found: Checkup, llm: FullLLM, diagnosis: Diagnosis) -> None:
     """Note whether the model is on offer, if that can be told."""
     if not diagnosis.ok:
         found.model_offered = False
-    elif isinstance(llm, BaseProvider) and type(llm).judge is not BaseProvider.judge:
+    elif (
+        isinstance(llm, BaseProvider)
+        and type(llm.adapter).missing_model is not Adapter.missing_model
+    ):
         found.model_offered = True  # the provider has looked itself, and knows its names better
     elif diagnosis.models:
         found.model_offered = any(_is(llm.model, name) for name in diagnosis.models)

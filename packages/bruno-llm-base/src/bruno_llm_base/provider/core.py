@@ -1,12 +1,14 @@
 """What every provider is built with, and how its requests are sent."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import replace
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from bruno_llm_base.access import Access, find_access
+from bruno_llm_base.access import Access, Vendor, find_access
+from bruno_llm_base.adapter import Adapter
+from bruno_llm_base.attempt import Endpoint
 from bruno_llm_base.config import Basics
 from bruno_llm_base.cost.prices import Prices
 from bruno_llm_base.exceptions import (
@@ -19,19 +21,15 @@ from bruno_llm_base.exceptions import (
     ServiceUnavailableError,
     StreamError,
 )
-from bruno_llm_base.exchange import Request
-from bruno_llm_base.failures import ErrorFacts, server_wait
 from bruno_llm_base.limits import RateLimit
 from bruno_llm_base.log import log_event
 from bruno_llm_base.observe import Event, Observer, checked_observers, tell
-from bruno_llm_base.pipeline import Pipeline
 from bruno_llm_base.policies import Retry, Timeouts, policy
 from bruno_llm_base.provider.offer import Offer
 from bruno_llm_base.retry import RetryThrottle
-from bruno_llm_base.transport import MAX_CONNECTIONS, PerLoop, proxy_for
-from bruno_llm_base.types import Json, ModelResponse
+from bruno_llm_base.transport import MAX_CONNECTIONS, PerLoop, Transport, proxy_for
+from bruno_llm_base.types import Json
 from bruno_llm_base.values import is_whole, shown
-from bruno_llm_base.vendor import Vendor
 from bruno_llm_base.windows import Windows
 
 if TYPE_CHECKING:
@@ -53,14 +51,25 @@ _ON_THE_WAY = (
 _PROXY_LOGIN = 407
 
 
-class Core(Vendor):
+class Core(Vendor, ABC):
     """A provider's settings and connections.
 
     Attributes:
+        adapter_type: How the API spells things.
+        default_model: The model where none is named.
+        capabilities: What it can do, for the factories' `providers()`.
         prices_type: What its answers cost.
     """
 
+    adapter_type: ClassVar[type[Adapter]]
+    default_model: ClassVar[str]
+    capabilities: ClassVar[frozenset[str]] = frozenset()
     prices_type: ClassVar[type[Prices]] = Prices
+
+    @staticmethod
+    @abstractmethod
+    def open_transport(access: Access, timeouts: Timeouts) -> Transport:
+        """Return a transport for the running event loop; the SDK is imported here."""
 
     def __init__(
         self,
@@ -93,22 +102,41 @@ class Core(Vendor):
             )
         attempts = None if max_retries is None else max_retries + 1
         self._retry = policy(Retry, "retry", retry, attempts=attempts)
-        self._retry_throttle = RetryThrottle()
         self._rate_limit = _checked_limit(rate_limit)
-        self._windows = Windows(window, firm=self.firm_windows)
+        self._windows = Windows(window, firm=self.fixed_windows)
         self._offer = Offer()
-        self._connections = RateLimit(max_concurrent=MAX_CONNECTIONS)
-        self._access = find_access(self, settings, client)
+        self._access = find_access(type(self), settings, client)
+        self._adapter = self.adapter_type.at(self._access)
         self._observers = checked_observers(observers)
         self._model = self.plain_name(settings.model or self.default_model)
         self._transports = PerLoop(needs=self.sdk)
         self._cost, self._budget = cost, budget
         self._account, self._prices = self._money()
+        self._endpoint = Endpoint(
+            provider=self.name,
+            adapter=self._adapter,
+            transports=self._transports,
+            open_transport=partial(self.open_transport, self._access, self._timeouts),
+            redact=self._access.blot,
+            timeouts=self._timeouts,
+            retry=self._retry,
+            throttle=RetryThrottle(),
+            rate_limit=self._rate_limit,
+            connections=RateLimit(max_concurrent=MAX_CONNECTIONS),
+            account=self._account,
+            prices=self._prices,
+            observers=(log_event, *self._observers),
+        )
 
     @property
     def model(self) -> str:
         """The model that is asked."""
         return self._model
+
+    @property
+    def adapter(self) -> Adapter:
+        """How the API spells things."""
+        return self._adapter
 
     @property
     def access(self) -> Access:
@@ -158,56 +186,10 @@ class Core(Vendor):
         }
         return _rebuild, (type(self), keywords)
 
-    def _amend(self, request: Request, error: LLMError) -> Json | None:
-        """Return the body without what the API has just refused, or None if nothing can be done."""
-        del request, error
-        return None
-
-    def _pipeline(
-        self,
-        retry: Retry,
-        timeouts: Timeouts,
-        explain: Callable[[LLMError], Awaitable[None]],
-        *,
-        limits: Sequence[RateLimit] = (),
-        account: "Account | None" = None,
-        think_tags: bool = False,
-        learn: Callable[[Request, ModelResponse], None] | None = None,
-    ) -> Pipeline:
-        # Made for each request: kept, it would make a cycle, and a dropped provider would keep its
-        # connections.
-        return Pipeline(
-            provider=self.name,
-            transport=partial(self._transports.get, self.open_transport),
-            retry=retry,
-            retry_throttle=self._retry_throttle,
-            limits=(*limits, self._connections),
-            read_limits=self.read_limits,
-            timeouts=timeouts,
-            read_error=self._read_error,
-            blot=self._access.blot,
-            amend=self._amend,
-            explain=explain,
-            observers=(log_event, *self._observers),
-            account=account,
-            prices=self._prices,
-            most_output=self.most_output,
-            think_tags=think_tags,
-            learn=learn,
-        )
-
     def _tell(self, kind: type[Event], model: str | None, operation: str, **facts: Any) -> None:
         """Tell observers of what no single attempt of a request knows."""
         event = kind(provider=self.name, model=model, operation=operation, **facts)
         tell((log_event, *self._observers), event)
-
-    def _read_error(self, status: int, headers: Mapping[str, str], data: Json) -> ErrorFacts:
-        """Read an error, and when the limits that it speaks of are there again."""
-        facts = self.read_error(status, headers, data)
-        if facts.retry_after is None and status == 429 and server_wait(headers) is None:
-            said = self.read_limits(headers)
-            return facts if said is None else replace(facts, retry_after=said.wait)
-        return facts
 
     def _money(self) -> "tuple[Account | None, Prices]":
         """Return where costs are booked, if anywhere, and what answers cost."""
@@ -242,7 +224,7 @@ class Core(Vendor):
         ours = on_the_way and self._access.client is None
         if ours and (proxy := proxy_for(self._access.address)):
             error.message += f"; requests go through the proxy {proxy}"
-        if advice := self.advise(error):
+        if advice := self._adapter.advice(error):
             error.message += f"; {advice}"
 
 
