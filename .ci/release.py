@@ -69,7 +69,7 @@ class User:
 
 
 def one_provider(user: User) -> None:
-    """`pip install bruno-llm-claude` brings Claude, and nothing of the others."""
+    """`pip install bruno-llm-claude` brings Claude, nothing of the others, and no command."""
     user.installs("bruno-llm-claude")
     user.installs("bruno-llm-testing")
     user.runs(str(HERE / "alone.py"), "bruno-llm-claude")

@@ -24,6 +24,7 @@ from run import PYTHON, new_environment  # noqa: E402
 NAMES = (
     "bruno-llm-base",
     "bruno-llm-claude",
+    "bruno-llm-cli",
     "bruno-llm-gemini",
     "bruno-llm-ollama",
     "bruno-llm-openai",

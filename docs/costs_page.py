@@ -14,6 +14,7 @@ from pathlib import Path
 from browser import browser
 from bruno_llm_base.cost.tracker import CostTracker
 from bruno_llm_base.types import Usage
+from bruno_llm_cli.report import write_html
 
 IMAGES = Path(__file__).parent / "images"
 FIRST = datetime(2026, 10, 26, 12, tzinfo=UTC)
@@ -69,7 +70,7 @@ def main() -> None:
     IMAGES.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "costs.html")
-        made_up().report().save(path)
+        write_html(made_up().report(), path)
         for name, width, dark in (("costs", 1280, False), ("costs-phone-dark", 390, True)):
             shot = asyncio.run(picture(path, width, dark=dark))
             (IMAGES / f"{name}.png").write_bytes(shot)

@@ -17,6 +17,7 @@ from bruno_llm_base import (
     BudgetExceededError,
     ConfigurationError,
     CostTracker,
+    EmbeddingAdapter,
     EmbeddingResponse,
     ErrorFacts,
     InvalidRequestError,
@@ -82,27 +83,16 @@ class Server:
         pass
 
 
-class Plain(BaseEmbeddings):
-    """A third party's: one class, one base."""
-
-    name = "plain"
-    default_model = "plain-4"
-    default_base_url = "http://plain.example"
-    needs_key = False
-    sdk = "json"
+class PlainAdapter(EmbeddingAdapter):
     models_path = "/models"
     embeddings_path = "/vectors"
     dimensions = {"plain-4": 4}  # noqa: RUF012
     max_batch = 500
-    server = Server()
 
-    def open_transport(self):
-        return self.server
-
-    def build_embeddings(self, texts, options, dimensions):
+    def build(self, texts, options, dimensions):
         return options | {"texts": list(texts), "size": dimensions}
 
-    def parse_embeddings(self, data):
+    def parse(self, data):
         usage = Usage(input_tokens=data.get("read"), output_tokens=0)
         return EmbeddingResponse(vectors=data["vectors"], usage=usage)
 
@@ -113,10 +103,23 @@ class Plain(BaseEmbeddings):
         return ErrorFacts(message=data["error"])
 
 
+class Plain(BaseEmbeddings):
+    """A third party's."""
+
+    name = "plain"
+    adapter_type = PlainAdapter
+    default_model = "plain-4"
+    default_base_url = "http://plain.example"
+    needs_key = False
+    sdk = "json"
+
+    @staticmethod
+    def open_transport(access, timeouts):
+        return access.client
+
+
 def make(server, **keywords):
-    embeddings = Plain(**keywords)
-    embeddings.server = server
-    return embeddings
+    return Plain(client=server, **keywords)
 
 
 # -- order and batches ------------------------------------------------------------------------------
@@ -183,7 +186,7 @@ def test_ten_thousand_texts_go_out_eight_requests_at_a_time(leap):
 
 
 async def test_no_request_has_more_tokens_than_the_vendor_takes(monkeypatch):
-    monkeypatch.setattr(Plain, "max_request_tokens", 100)
+    monkeypatch.setattr(PlainAdapter, "max_request_tokens", 100)
     server = Server()
     texts = ["x" * 60, "y" * 40, "z" * 1, "é" * 50, "long" * 200]
     await make(server).embed_texts(texts)

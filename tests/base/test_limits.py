@@ -11,7 +11,8 @@ from bruno_llm_base.exceptions import (
     RateLimitError,
 )
 from bruno_llm_base.limits.headers import LimitState
-from bruno_llm_base.limits.rate_limit import RateLimit, preset
+from bruno_llm_base.limits.rate_limit import RateLimit, Slot
+from bruno_llm_base.types import ModelResponse, Outcome, Usage
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -453,6 +454,75 @@ def test_a_place_may_be_given_back_in_the_middle_of_our_own_work(leap):
     leap(test())
 
 
+# A slot, around an attempt
+
+
+class Tried:
+    """An attempt that has ended."""
+
+    def __init__(self, outcome, tokens=None, says=None):
+        self.outcome = outcome
+        self.limits_of_server = says
+        usage = Usage(input_tokens=tokens, output_tokens=0)
+        self.response = None if tokens is None else ModelResponse(usage=usage)
+
+
+@pytest.mark.parametrize(
+    ("attempt", "left"),
+    [
+        (Tried(Outcome.NOT_SENT), 100),
+        (Tried(Outcome.REFUSED), 100),
+        (Tried(Outcome.NO_ANSWER, tokens=20), 80),
+        (Tried(Outcome.PARTIAL, tokens=30), 70),
+        (Tried(Outcome.ANSWERED, tokens=40), 60),
+        (
+            Tried(Outcome.REFUSED, says=LimitState(tokens_remaining=10, tokens_reset=60)),
+            10,
+        ),
+    ],
+)
+def test_a_slot_settles_itself_by_the_outcome(leap, attempt, left):
+    async def test():
+        limit, other = limited(tokens_per_minute=100), limited(max_concurrent=1)
+        async with Slot((limit, other), attempt, 90):
+            assert not await is_free(limit, 11)
+            assert not await is_free(other)
+        assert await is_free(limit, left)
+        assert left == 100 or not await is_free(limit, left + 1)
+        assert await is_free(other)
+
+    leap(test())
+
+
+def test_an_attempt_that_was_sent_counts_as_a_request(leap):
+    async def test():
+        limit = limited(requests_per_minute=1)
+        async with Slot((limit,), Tried(Outcome.NOT_SENT), 0):
+            pass
+        async with Slot((limit,), Tried(Outcome.REFUSED), 0):
+            pass
+        assert not await is_free(limit)
+
+    leap(test())
+
+
+def test_who_leaves_while_waiting_for_a_second_place_gives_the_first_back(leap):
+    async def test():
+        first, second = limited(max_concurrent=1), limited(max_concurrent=1)
+        permit = await second.acquire(0)
+        slot = Slot((first, second), Tried(Outcome.NOT_SENT), 0)
+        task = asyncio.create_task(slot.__aenter__())
+        await turn()
+        assert not await is_free(first)
+        task.cancel()
+        await turn()
+        assert await is_free(first)
+        permit.settle()
+        assert await is_free(second)
+
+    leap(test())
+
+
 # Event loops and threads
 
 
@@ -770,11 +840,3 @@ def test_without_limits_nothing_waits(leap):
             await limit.acquire(10**9)
 
     leap(test())
-
-
-def test_presets_go_by_name():
-    known = {"free": {"requests_per_minute": 5, "requests_per_day": 20}}
-    assert repr(preset("free", known)) == "RateLimit(requests_per_minute=5, requests_per_day=20)"
-    assert preset("free", known) is not preset("free", known)
-    with pytest.raises(ConfigurationError, match="no preset 'fre': did you mean 'free'"):
-        preset("fre", known)

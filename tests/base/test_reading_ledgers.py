@@ -146,7 +146,7 @@ logging.basicConfig()
 
 def report(path):
     made = CostTracker(path).report(by="user")
-    return [str(made.total.cost), made.to_csv().count("0.25"), "ann" in made.to_html()]
+    return [str(made.total.cost), made.to_csv().count("0.25"), "ann" in made.to_json()]
 
 def use(path):
     tracker = CostTracker(path, prices={"llama3.2": Price(input=1, output=1)})

@@ -160,9 +160,10 @@ def test_many_first_requests_share_one_client():
         opened = []
 
         class Watched(OpenAIProvider):
-            def open_transport(self):
+            @staticmethod
+            def open_transport(access, timeouts):
                 opened.append(1)
-                return super().open_transport()
+                return OpenAIProvider.open_transport(access, timeouts)
 
         llm = Watched(**server.connection())
 

@@ -8,6 +8,7 @@ from browser import browser, found
 from bruno_llm_base.cost.report import Report
 from bruno_llm_base.cost.rows import Row
 from bruno_llm_base.cost.tracker import CostTracker
+from bruno_llm_cli.report import write_html
 
 DAY = date(2026, 11, 1)
 SIZES = """[...document.querySelectorAll("svg.days rect, svg.names rect")].map(bar => {
@@ -44,7 +45,7 @@ def month(tmp_path):
         rows.append(row(number, "openai", "sol", "0.0004", user="ana"))
         rows.append(row(number, "ollama", "new", 0))
     path = tmp_path / "costs.html"
-    Report(tuple(rows)).save(path)
+    write_html(Report(tuple(rows)), path)
     return path
 
 
@@ -81,7 +82,7 @@ async def test_the_page_is_whole_at_a_desk_and_on_a_phone(month, width, dark):
 async def test_more_than_a_year_of_many_models_stays_within_the_page(tmp_path):
     rows = [row(n, f"p{n % 9}", f"{n % 60} {'long ' * 20}", n + 1) for n in range(400)]
     path = tmp_path / "costs.html"
-    Report(tuple(rows), by=("model",)).save(path)
+    write_html(Report(tuple(rows), by=("model",)), path)
     async with browser() as page:
         await page.open(path, 390, 1000)
         assert await page.ask("document.documentElement.scrollWidth") == 390
@@ -98,7 +99,7 @@ async def test_more_than_a_year_of_many_models_stays_within_the_page(tmp_path):
 
 async def test_an_empty_page_is_a_friendly_one(tmp_path):
     path = tmp_path / "costs.html"
-    CostTracker().report(since=DAY, until=DAY).save(path)
+    write_html(CostTracker().report(since=DAY, until=DAY), path)
     async with browser() as page:
         await page.open(path, 390, 600)
         text = await page.ask("document.body.innerText")

@@ -54,7 +54,7 @@ def document(kind, message="", code=None):
     ],
 )
 def test_the_kind_of_an_error(llm, data, kind):
-    assert llm.read_error(200, {}, data).kind is kind
+    assert llm.adapter.read_error(200, {}, data).kind is kind
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_the_kind_of_an_error(llm, data, kind):
     ],
 )
 def test_a_conversation_that_is_too_long(llm, message, limit, actual):
-    facts = llm.read_error(400, {}, document("invalid_request_error", message))
+    facts = llm.adapter.read_error(400, {}, document("invalid_request_error", message))
     assert facts.kind is ContextLengthExceededError
     assert (facts.limit, facts.actual) == (limit, actual)
 
@@ -83,7 +83,7 @@ def test_a_local_server_reports_its_window_in_fields(llm):
         "n_prompt_tokens": 1234,
         "n_ctx": 1000,
     }
-    facts = llm.read_error(400, {}, {"error": error})
+    facts = llm.adapter.read_error(400, {}, {"error": error})
     assert facts.kind is ContextLengthExceededError
     assert (facts.limit, facts.actual) == (1000, 1234)
 

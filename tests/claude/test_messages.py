@@ -189,17 +189,17 @@ async def test_a_refusal_names_its_category(llm, server):
 )
 def test_finish_reasons(llm, word, reason):
     data = {"content": [{"type": "text", "text": "x"}], "stop_reason": word, "stop_details": None}
-    response = llm.parse_response(data)
+    response = llm.adapter.parse(data)
     assert (response.finish_reason, response.finish_detail) == (reason, word)
 
 
 def summed(llm, events):
-    return ModelResponse.join(llm.parse_event(event) for event in events)
+    return ModelResponse.join(llm.adapter.parse_event(event) for event in events)
 
 
 def test_redacted_thoughts_are_kept(llm):
     block = {"type": "redacted_thinking", "data": "opaque"}
-    whole = llm.parse_response({"content": [block]})
+    whole = llm.adapter.parse({"content": [block]})
     begun = {"type": "content_block_start", "index": 0, "content_block": block}
     assert whole.parts == (VendorBlock("anthropic", block),)
     assert summed(llm, [begun]) == whole
@@ -233,4 +233,4 @@ def test_a_stream_whose_input_grows(llm):
 
 
 def test_what_is_not_reported_stays_unknown(llm):
-    assert llm.parse_response({"content": []}).usage == Usage()
+    assert llm.adapter.parse({"content": []}).usage == Usage()

@@ -6,11 +6,11 @@ import sys
 import textwrap
 
 import pytest
-from bruno_llm_base.cli.app import app
+from bruno_llm_cli.app import app
 from bruno_llm_testing import FakeClaude, FakeGemini, FakeOllama, FakeOpenAI
 from typer.testing import CliRunner
 
-MAIN = "from bruno_llm_base.cli import main; main()"
+MAIN = "from bruno_llm_cli import main; main()"
 
 
 @pytest.fixture

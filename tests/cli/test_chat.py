@@ -15,7 +15,7 @@ import os, sys
 terminal = os.open(sys.argv[1], os.O_RDWR)  # it becomes the session's own, so that Ctrl-C is heard
 for number in (0, 1, 2):
     os.dup2(terminal, number)
-main = "from bruno_llm_base.cli import main; main()"
+main = "from bruno_llm_cli import main; main()"
 os.execv(sys.executable, [sys.executable, "-W", "ignore", "-c", main, *sys.argv[2:]])
 """
 

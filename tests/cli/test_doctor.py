@@ -215,8 +215,8 @@ def test_a_model_with_any_tag_is_on_offer(doctor, ollama, monkeypatch):
 
 
 def test_names_of_others_cannot_steer_the_terminal(capsys):
-    from bruno_llm_base.cli.checkup import Checkup
-    from bruno_llm_base.cli.doctor import show
+    from bruno_llm_cli.checkup import Checkup
+    from bruno_llm_cli.doctor import show
 
     show([Checkup(provider="a\x1b[31m", distribution="b\x07", version="1\x1b", advice=["c\x1b"])])
     said = capsys.readouterr().out

@@ -5,7 +5,7 @@ import shlex
 from pathlib import Path
 
 import pytest
-from bruno_llm_base.cli.app import app
+from bruno_llm_cli.app import app
 from typer.main import get_command
 
 PAGE = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8")

@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from bruno_llm_base.cli.app import app
+from bruno_llm_cli.app import app
 from bruno_llm_testing import FakeAnswer
 from typer.main import get_command
 
-MAIN = "from bruno_llm_base.cli import main; main()"
+MAIN = "from bruno_llm_cli import main; main()"
 COMMAND = [sys.executable, "-W", "ignore", "-c", MAIN]
 PIPES = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
 FULL = "bruno-llm: the answer cannot be written: No space left on device\n"
@@ -20,13 +20,13 @@ FULL = "bruno-llm: the answer cannot be written: No space left on device\n"
 # One process loads the command, and each case runs in a child of it, which ends as any process does.
 CASES = """
 import json, os, sys
-import bruno_llm_base.cli.app, bruno_llm_base.cost, bruno_llm_openai, genai_prices, openai, rich.table
+import bruno_llm_cli.app, bruno_llm_base.cost, bruno_llm_openai, genai_prices, openai, rich.table
 
 def run(words, out, err):
     for number, path in enumerate((os.devnull, out, err)):
         os.dup2(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), number)
     sys.argv = ["bruno-llm", *words]
-    bruno_llm_base.cli.main()
+    bruno_llm_cli.main()
 
 for case in map(json.loads, sys.argv[1:]):
     child = os.fork()

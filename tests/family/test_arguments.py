@@ -22,7 +22,7 @@ from bruno_llm_base import (
 )
 from bruno_llm_base.config import Options, Settings
 from bruno_llm_base.conversation import Conversation
-from bruno_llm_base.limits import RateLimit, preset
+from bruno_llm_base.limits import RateLimit
 from bruno_llm_testing import FakeAnswer
 
 KEY = "sk-canary-7Hq2xW4v"
@@ -117,12 +117,6 @@ async def test_a_limit_counts_whole_tokens():
             await RateLimit(tokens_per_minute=5).acquire(tokens)
 
 
-def test_a_preset_has_a_name():
-    for name in (None, 5, ["gold"], Shy()):
-        with complains(ConfigurationError, "the preset is"):
-            preset(name, {"gold": {}})
-
-
 # -- a provider's constructor ---------------------------------------------------------------------
 
 KEYWORDS = {
@@ -193,7 +187,7 @@ def test_a_provider_names_what_is_wrong(kind, field):
 
 
 def test_fields_of_the_request_are_no_options(kind):
-    for name in kind.structure:
+    for name in kind.adapter_type.reserved_fields:
         for option in (name, f"{name}.x"):
             with complains(ConfigurationError, f"{option!r} is no option"):
                 kind(api_key=KEY, options={option: 1})
@@ -308,7 +302,7 @@ async def test_what_a_provider_is_built_with_is_no_option_of_a_call(llm, server,
 async def test_a_name_that_cannot_be_sent_is_not(llm, server):
     for name in (HALF, "." * 5000):
         await refused(llm, server, "is no name of an option", messages="hi", **{name: 1})
-    for name in llm.structure - {"messages", "model"}:
+    for name in llm.adapter.reserved_fields - {"messages", "model"}:
         await refused(llm, server, f"{name!r} is no option", prompt="hi", **{name: 1})
         await refused(llm, server, "is no option", prompt="hi", **{f"{name}.x": 1})
 

@@ -51,7 +51,8 @@ async def test_packets_may_be_cut_anywhere(name, kind):
     transport = Cut(name)
 
     class Offline(kind):
-        def open_transport(self):
+        @staticmethod
+        def open_transport(access, timeouts):
             return transport
 
     llm = Offline(api_key="k", retry=Retry(attempts=1))

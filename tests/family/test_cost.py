@@ -146,21 +146,6 @@ async def test_what_lists_of_prices_do_not_tell_is_unknown(kind, fake, options, 
             assert (await llm.request("hi", **options)).cost.source == "this test"
 
 
-async def test_a_free_tier_costs_nothing():
-    with FakeGemini() as server:
-        async with GeminiProvider(**server.connection(), free_tier=True) as llm:
-            cost = (await llm.request("hi")).cost
-    assert cost.total == 0
-    assert "free tier" in cost.source
-    with pytest.raises(ConfigurationError, match="free_tier is 'yes'"):
-        GeminiProvider(api_key="k", free_tier="yes")
-
-
-async def test_the_free_tier_is_pickled(monkeypatch):
-    monkeypatch.setenv("GEMINI_API_KEY", "k")
-    assert pickle.loads(pickle.dumps(GeminiProvider(free_tier=True))).free
-
-
 # -- the tracker on the path ------------------------------------------------------------------------
 
 

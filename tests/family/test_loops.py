@@ -197,8 +197,9 @@ READINGS = {
 @pytest.mark.parametrize("reading", READINGS)
 def test_a_loop_that_ends_in_mid_stream_says_nothing(kind, server, reading, until):
     class Slow(kind):
-        def open_transport(self):
-            return SlowTransport(super().open_transport())
+        @staticmethod
+        def open_transport(access, timeouts):
+            return SlowTransport(kind.open_transport(access, timeouts))
 
     async def leave():
         loop = asyncio.get_running_loop()
@@ -217,8 +218,9 @@ def test_a_loop_that_ends_in_mid_stream_says_nothing(kind, server, reading, unti
 
 def test_a_loop_that_ends_while_a_model_is_pulled_says_nothing():
     class Slow(OllamaProvider):
-        def open_transport(self):
-            return SlowTransport(super().open_transport())
+        @staticmethod
+        def open_transport(access, timeouts):
+            return SlowTransport(OllamaProvider.open_transport(access, timeouts))
 
     async def leave():
         loop = asyncio.get_running_loop()

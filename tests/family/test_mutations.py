@@ -126,7 +126,8 @@ def canned(name):
 @pytest.fixture
 def llm(kind, canned):
     class Offline(kind):
-        def open_transport(self):
+        @staticmethod
+        def open_transport(access, timeouts):
             return canned
 
     return Offline(api_key="k", retry=Retry(attempts=1))
@@ -193,7 +194,7 @@ def send_back(llm, response):
     conversation = [Message(role="user", content="hi"), response.to_message()]
     with suppress(InvalidRequestError):
         whole = Conversation.of(conversation)
-        json.dumps(llm.build_request(whole, {"model": llm.model}, stream=False), allow_nan=False)
+        json.dumps(llm.adapter.build(whole, {"model": llm.model}, stream=False), allow_nan=False)
 
 
 async def test_an_answer_that_is_wrong_in_one_place(llm, canned, vendor, asked):

@@ -63,8 +63,9 @@ async def test_a_users_hook_that_fails_is_told_as_it_failed(name, kind, server, 
 @pytest.mark.parametrize("use", [ask, stream])
 async def test_a_mistake_in_a_transport_is_told_as_it_is(kind, server, use):
     class Mistaken(kind):
-        def open_transport(self):
-            return self.no_such_thing
+        @staticmethod
+        def open_transport(access, timeouts):
+            return access.no_such_thing
 
     async with Mistaken(**server.connection()) as llm:
         with pytest.raises(AttributeError, match="no_such_thing"):
@@ -81,9 +82,12 @@ async def test_a_mistake_in_a_transport_is_told_as_it_is(kind, server, use):
     ids=["no_method", "no_name", "no_argument"],
 )
 async def test_a_mistake_in_a_parser_is_not_the_servers(kind, server, mistake):
-    class Mistaken(kind):
-        def parse_response(self, data):
+    class Adapter(kind.adapter_type):
+        def parse(self, data):
             return mistake(data)
+
+    class Mistaken(kind):
+        adapter_type = Adapter
 
     async with Mistaken(**server.connection()) as llm:
         with pytest.raises((AttributeError, TypeError)):

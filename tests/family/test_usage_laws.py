@@ -178,10 +178,10 @@ VENDORS = {
 def test_a_document_keeps_the_laws_whole_and_streamed(vendor, data):
     llm, documents = VENDORS[vendor]
     told = data.draw(documents)
-    usage = llm.parse_response(told.whole).usage
+    usage = llm.adapter.parse(told.whole).usage
     check(usage)
     assert usage.total_tokens == told.total
-    assert ModelResponse.join(map(llm.parse_event, told.stream)).usage == usage
+    assert ModelResponse.join(map(llm.adapter.parse_event, told.stream)).usage == usage
 
 
 # -- two requests, and two reports of one ---------------------------------------------------------
@@ -279,9 +279,9 @@ def test_a_fake_says_all_that_its_vendor_can(vendor, usage):
     request = Received("POST", "/v1/models/m:generateContent", {}, {}, body)
     expected = replace(usage, **dict.fromkeys(ALL - spoken, 0))
     answer, fake = FakeAnswer(text="Hi", usage=usage), kind()
-    whole = llm.parse_response(fake.render_answer(answer, request)).usage
+    whole = llm.adapter.parse(fake.render_answer(answer, request)).usage
     lines = b"".join(fake.render_stream(answer, request)).decode().splitlines()
     documents = [line.removeprefix("data: ") for line in lines]
     events = [json.loads(line) for line in documents if line.startswith("{")]
-    streamed = ModelResponse.join(map(llm.parse_event, events)).usage
+    streamed = ModelResponse.join(map(llm.adapter.parse_event, events)).usage
     assert zeroed(whole) == zeroed(streamed) == expected

@@ -24,6 +24,7 @@ from bruno_llm_base import (
 )
 from bruno_llm_base.exceptions import ConfigurationError, LLMError
 from bruno_llm_gemini import GeminiProvider
+from bruno_llm_gemini.provider import GenerateContent
 from bruno_llm_testing import FakeAnswer, FakeError, FakeGemini
 
 CALLS = (
@@ -170,7 +171,8 @@ async def test_a_signature_finds_a_call_without_an_id(server: FakeGemini) -> Non
 
 
 async def test_the_version_of_the_api_can_be_chosen(server: FakeGemini) -> None:
-    async with GeminiProvider(**server.connection(), api_version="v1beta") as llm:
+    where = server.connection()
+    async with GeminiProvider(**where | {"base_url": f"{where['base_url']}/v1beta"}) as llm:
         await llm.generate("x")
         await llm.list_models()
     assert [received.path.split("/")[1] for received in server.received] == ["v1beta", "v1beta"]
@@ -179,16 +181,16 @@ async def test_the_version_of_the_api_can_be_chosen(server: FakeGemini) -> None:
 
 def test_settings_survive_pickling(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GOOGLE_API_KEY", "x")
-    pickled = pickle.dumps(GeminiProvider("gemini-4-argon", api_version="v1beta"))
+    pickled = pickle.dumps(GeminiProvider("gemini-4-argon", seed=4))
     copy = pickle.loads(pickled)
     assert copy.model == "gemini-4-argon"
-    assert copy._api_version == "v1beta"
+    assert copy.get_model_info()["seed"] == 4
 
 
 def test_unknown_keywords_are_refused() -> None:
     with pytest.raises(ConfigurationError, match="did you mean 'temperature'"):
         GeminiProvider(api_key="x", temprature=0.5)
-    made = LLMFactory.create("gemini", api_key="x", api_version="v1beta")
+    made = LLMFactory.create("gemini", api_key="x", seed=4)
     assert isinstance(made, GeminiProvider)
 
 
@@ -208,7 +210,7 @@ def test_unknown_keywords_are_refused() -> None:
     ],
 )
 def test_why_it_stopped(llm: GeminiProvider, word: str, expected: FinishReason) -> None:
-    response = llm.parse_response(candidate({"text": "x"}, finishReason=word))
+    response = llm.adapter.parse(candidate({"text": "x"}, finishReason=word))
     assert (response.finish_reason, response.finish_detail) == (expected, word)
 
 
@@ -216,7 +218,7 @@ def test_every_finish_reason_of_the_sdk_is_known() -> None:
     from google.genai import types
 
     words = {reason.value for reason in types.FinishReason}
-    known = GeminiProvider.finish_reasons.keys()
+    known = GenerateContent.finish_reasons.keys()
     assert words - known == {"STOP", "FINISH_REASON_UNSPECIFIED"}
 
 
@@ -241,8 +243,8 @@ def test_calls_in_different_chunks_stay_apart(llm: GeminiProvider) -> None:
         candidate({"functionCall": {"name": "g"}}, finishReason="STOP"),
     ]
     parts = [part for chunk in chunks for part in chunk["candidates"][0]["content"]["parts"]]
-    streamed = ModelResponse.join(map(llm.parse_event, chunks))
-    whole = llm.parse_response(candidate(*parts, finishReason="STOP"))
+    streamed = ModelResponse.join(map(llm.adapter.parse_event, chunks))
+    whole = llm.adapter.parse(candidate(*parts, finishReason="STOP"))
     assert streamed == ModelResponse.join([whole])
     assert [json.loads(call.arguments) for call in streamed.tool_calls] == [{"a": 1}, {"a": 1}, {}]
 
@@ -262,7 +264,7 @@ def test_all_that_counts_is_counted(llm: GeminiProvider) -> None:
         "candidatesTokensDetails": [{"modality": "AUDIO", "tokenCount": 4}],
     }
     document = candidate({"text": "x"}, finishReason="STOP") | {"usageMetadata": counts}
-    assert llm.parse_response(document).usage == Usage(
+    assert llm.adapter.parse(document).usage == Usage(
         input_tokens=105,
         output_tokens=50,
         cache_read_tokens=60,
@@ -276,18 +278,18 @@ def test_what_is_not_reported_is_not_zero(llm: GeminiProvider) -> None:
     first = candidate({"text": "x"}) | {
         "usageMetadata": {"promptTokenCount": 9, "totalTokenCount": 9}
     }
-    assert llm.parse_event(first).usage == Usage(input_tokens=9)
-    assert llm.parse_event(candidate({"text": "x"})).usage == Usage()
+    assert llm.adapter.parse_event(first).usage == Usage(input_tokens=9)
+    assert llm.adapter.parse_event(candidate({"text": "x"})).usage == Usage()
 
 
 def test_only_the_first_candidate_is_read(llm: GeminiProvider) -> None:
-    assert llm.parse_event(candidate({"text": "second"}, index=1)).text == ""
+    assert llm.adapter.parse_event(candidate({"text": "second"}, index=1)).text == ""
 
 
 def test_models_of_vertex_have_longer_names(llm: GeminiProvider) -> None:
     rows = [{"name": "publishers/google/models/gemini-4-argon"}, {"name": "tunedModels/mine"}]
-    assert llm.parse_models({"models": rows}) == ["gemini-4-argon", "tunedModels/mine"]
-    assert llm.parse_models({}) == []
+    assert llm.adapter.parse_models({"models": rows}) == ["gemini-4-argon", "tunedModels/mine"]
+    assert llm.adapter.parse_models({}) == []
 
 
 # -- what goes wrong -------------------------------------------------------------------------------
@@ -342,7 +344,7 @@ def test_the_details_tell_errors_apart(
     expected: type[LLMError] | None,
 ) -> None:
     error = {"code": 400, "status": status, "message": message, "details": details}
-    assert llm.read_error(200, {}, {"error": error}).kind is expected
+    assert llm.adapter.read_error(200, {}, {"error": error}).kind is expected
 
 
 @pytest.mark.parametrize(
@@ -362,16 +364,16 @@ def test_the_details_tell_errors_apart(
 )
 def test_overflow(llm: GeminiProvider, message: str, actual: int | None, limit: int) -> None:
     error = {"code": 400, "status": "INVALID_ARGUMENT", "message": message}
-    facts = llm.read_error(400, {}, {"error": error})
+    facts = llm.adapter.read_error(400, {}, {"error": error})
     assert facts.kind is ContextLengthExceededError
     assert (facts.actual, facts.limit, facts.status) == (actual, limit, 400)
 
 
 def test_other_documents_are_errors_too(llm: GeminiProvider) -> None:
-    assert llm.read_error(502, {}, {}).kind is None
-    assert llm.read_error(404, {}, {"error": "no such page"}).message == "no such page"
+    assert llm.adapter.read_error(502, {}, {}).kind is None
+    assert llm.adapter.read_error(404, {}, {"error": "no such page"}).message == "no such page"
     odd = {"error": {"details": ["x", detail("RetryInfo", retryDelay="soon")]}}
-    assert llm.read_error(429, {}, odd).retry_after is None
+    assert llm.adapter.read_error(429, {}, odd).retry_after is None
 
 
 async def test_the_vendors_own_names_go_where_they_belong(server):

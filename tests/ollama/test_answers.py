@@ -91,8 +91,8 @@ async def test_two_tool_calls_of_one_index_stay_apart():
 def parse(**more):
     llm = OllamaProvider()
     document = json.loads(line({"content": "hi"}, **{"done": True} | more))
-    whole = llm.parse_response(document)
-    assert whole == ModelResponse.join([llm.parse_event(document)])
+    whole = llm.adapter.parse(document)
+    assert whole == ModelResponse.join([llm.adapter.parse_event(document)])
     return whole
 
 

@@ -40,7 +40,7 @@ async def llm(server):
 @pytest.mark.parametrize("said", TOO_LONG)
 @pytest.mark.parametrize("status", [200, 400, 500])
 def test_every_way_to_say_that_the_prompt_is_too_long(status, said):
-    facts = OllamaProvider().read_error(status, {}, {"error": said})
+    facts = OllamaProvider().adapter.read_error(status, {}, {"error": said})
     assert facts.kind is ContextLengthExceededError
 
 

@@ -338,7 +338,7 @@ async def test_what_only_chat_completions_has_is_counted_here(server, theirs):
 
 @pytest.mark.parametrize("options", [{"tool_choice": "auto"}, {"tools": [5]}, {"tools": []}])
 async def test_what_has_no_inner_level_stays_as_it_is(theirs, options):
-    body = theirs.build_count(Conversation.of("hi"), {"model": "m", **options})
+    body = theirs.adapter.build_count(Conversation.of("hi"), {"model": "m", **options})
     assert json.dumps(body)
     assert body.get("tool_choice") == options.get("tool_choice")
     assert body.get("tools") == (options.get("tools") or None)

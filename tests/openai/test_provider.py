@@ -78,7 +78,7 @@ async def test_an_injected_client_does_not_retry_by_itself(server):
     ],
 )
 def test_reasoning_models_refuse_sampling(model, options, refused):
-    found = OpenAIProvider(api_key="k").refused_options(model, options | {"temperature": 1})
+    found = OpenAIProvider(api_key="k").adapter.refused_options(model, options | {"temperature": 1})
     assert found == ({"temperature", "top_p"} if refused else set())
 
 
@@ -141,7 +141,7 @@ async def test_a_key_that_the_server_repeats_is_blotted_out(server, llm):
 
 async def test_of_several_answers_the_first_is_read(llm):
     parts = [
-        llm.parse_event({"choices": [{"index": i, "delta": {"content": text}}]})
+        llm.adapter.parse_event({"choices": [{"index": i, "delta": {"content": text}}]})
         for i, text in ((0, "a"), (1, "x"), (0, "b"), (1, "y"))
     ]
     assert ModelResponse.join(parts).text == "ab"

@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from bruno_llm_base import (
+    Access,
     BaseProvider,
+    ChatAdapter,
     ContextLengthExceededError,
     Conversation,
     ErrorFacts,
@@ -12,45 +14,30 @@ from bruno_llm_base import (
     ModelNotFoundError,
     ModelResponse,
     Text,
+    Timeouts,
     Usage,
 )
 from bruno_llm_base.framing import ndjson
-from bruno_llm_base.transport import HttpTransport, Transport, open_http_client
+from bruno_llm_base.transport import HttpTransport, Transport
 
 _ERRORS = {"too_long": ContextLengthExceededError, "no_such_bird": ModelNotFoundError}
 
 
-class ParrotProvider(BaseProvider):
-    """Talk to Parrot."""
+class ParrotAdapter(ChatAdapter):
+    """How Parrot spells things."""
 
-    name = "parrot"
-    default_model = "grey"
-    default_base_url = "https://api.parrot.example"
-    api_key_env = ("PARROT_API_KEY",)
-    base_url_env = "PARROT_BASE_URL"
     chat_path = "/v1/repeat"
     models_path = "/v1/birds"
     option_names: ClassVar[Mapping[str, str]] = {"max_tokens": "max_words"}
 
-    def open_transport(self) -> Transport:
-        url = self.access.base_url or self.default_base_url
-        headers = {"authorization": f"Bearer {self.access.key}"} if self.access.key else {}
-        return HttpTransport(
-            self.access.client or open_http_client(url, headers=headers),
-            base_url=url,
-            framing=ndjson,
-            connect=self.timeouts.connect,
-            owned=self.access.client is None,
-        )
-
-    def build_request(self, conversation: Conversation, options: Json, *, stream: bool) -> Json:
+    def build(self, conversation: Conversation, options: Json, *, stream: bool) -> Json:
         said = [{"who": "system", "text": conversation.system}] if conversation.system else []
         for turn in conversation.turns:
             results = [result.content for result in turn.tool_results]
             said.append({"who": turn.role, "text": "\n\n".join(results) or turn.text})
         return {"messages": said, **options, "stream": stream}
 
-    def parse_response(self, data: Json) -> ModelResponse:
+    def parse(self, data: Json) -> ModelResponse:
         if "end" not in data:
             raise ValueError("the answer breaks off")
         return self.parse_event(data)  # the whole looks like a part
@@ -68,11 +55,24 @@ class ParrotProvider(BaseProvider):
 
     def read_error(self, status: int, headers: Mapping[str, str], data: Json) -> ErrorFacts:
         said = data.get("error") or {}
+        kind = _ERRORS.get(str(said.get("code")))  # None leaves it to the HTTP status
+        counts = {"limit": said.get("limit"), "actual": said.get("words")}
+        # inside a stream, whose own status was 200, the document names the status
         return ErrorFacts(
-            kind=_ERRORS.get(str(said.get("code"))),  # None leaves it to the HTTP status
-            message=said.get("message", ""),
-            code=said.get("code"),
-            limit=said.get("limit"),
-            actual=said.get("words"),
-            status=said.get("status"),  # inside a stream, whose own status was 200
+            kind=kind, message=said.get("message", ""), status=said.get("status"), **counts
         )
+
+
+class ParrotProvider(BaseProvider):
+    """Talk to Parrot."""
+
+    adapter_type = ParrotAdapter
+    name = "parrot"
+    default_model = "grey"
+    default_base_url = "https://api.parrot.example"
+    api_key_env = ("PARROT_API_KEY",)
+    base_url_env = "PARROT_BASE_URL"
+
+    @staticmethod
+    def open_transport(access: Access, timeouts: Timeouts) -> Transport:
+        return HttpTransport.open(access, timeouts, framing=ndjson)

@@ -7,6 +7,8 @@ Users need `LLMFactory`, the policies, the types and the errors; authors of prov
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from bruno_llm_base.access import Access
+from bruno_llm_base.adapter import ChatAdapter, EmbeddingAdapter, EmbeddingResponse
 from bruno_llm_base.conversation import Conversation, Messages, Turn
 from bruno_llm_base.exceptions import (
     AllProvidersFailedError,
@@ -53,13 +55,14 @@ if TYPE_CHECKING:
     from bruno_llm_base.cost.price_sources import GenaiPrices, Overrides, PriceSource
     from bruno_llm_base.cost.tracker import CostTracker
     from bruno_llm_base.embedding_factory import EmbeddingFactory
-    from bruno_llm_base.embeddings import BaseEmbeddings, EmbeddingResponse
+    from bruno_llm_base.embeddings import BaseEmbeddings
     from bruno_llm_base.factory import LLMFactory
     from bruno_llm_base.fallback import Breaker, FallbackLLM
     from bruno_llm_base.installed import ProviderInfo
 
 __all__ = [
     "NOTHING",
+    "Access",
     "AllProvidersFailedError",
     "Attempt",
     "AuthenticationError",
@@ -68,6 +71,7 @@ __all__ = [
     "Breaker",
     "Budget",
     "BudgetExceededError",
+    "ChatAdapter",
     "CircuitOpenError",
     "ConfigurationError",
     "ContentBlockedError",
@@ -77,6 +81,7 @@ __all__ = [
     "Cost",
     "CostTracker",
     "Diagnosis",
+    "EmbeddingAdapter",
     "EmbeddingFactory",
     "EmbeddingResponse",
     "ErrorFacts",
@@ -128,7 +133,6 @@ _LATE = {
     "Budget": "bruno_llm_base.cost.budget",
     "CostTracker": "bruno_llm_base.cost.tracker",
     "EmbeddingFactory": "bruno_llm_base.embedding_factory",
-    "EmbeddingResponse": "bruno_llm_base.embeddings",
     "FallbackLLM": "bruno_llm_base.fallback",
     "LLMFactory": "bruno_llm_base.factory",
     "GenaiPrices": "bruno_llm_base.cost.price_sources",

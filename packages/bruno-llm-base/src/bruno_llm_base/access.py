@@ -6,16 +6,15 @@ from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from inspect import iscoroutinefunction
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from pydantic import SecretStr
 
 from bruno_llm_base.config import Basics, checked_key, checked_url, public_url, unquoted
 from bruno_llm_base.exceptions import ConfigurationError
-from bruno_llm_base.vendor import Vendor
 
-__all__ = ["Access", "find_access"]
+__all__ = ["Access", "Vendor", "find_access"]
 
 _SECRET_HEADER = re.compile(r"auth|cookie|key|secret|token", re.IGNORECASE)
 _SHORTEST_SECRET = 8  # a stand-in such as "none" is a word of its own, and no secret
@@ -24,13 +23,61 @@ _PORTS = {"http": 80, "https": 443}
 _DOUBLED = re.compile(r"(/v\d\w*)\1+$")
 
 
+class Vendor:
+    """Where a vendor's API is, and what its users need.
+
+    A provider declares this itself. A vendor of chat and embeddings declares it once, in a class that
+    both its providers are derived from.
+
+    Attributes:
+        name: What the provider is called in configuration, errors and logs.
+        default_base_url: The vendor's own address.
+        api_key_env: Environment variables that may hold the key, the first set one wins.
+        needs_key: Whether the vendor's own address wants a key.
+        base_url_env: The environment variable for an address of one's own.
+        endpoints: What requests add to an address, the API's version too: left off the end of one
+            that was copied with it.
+        client_type: What makes a client that users may give; None if any object will do.
+        client_call: One of such a client's methods, which is asynchronous.
+        sdk: The module that `open_transport` imports; loaded at the first request. "" for none.
+        price_name: What lists of prices call the vendor; None if none does.
+        free: Why its answers cost nothing; None if they do.
+        fixed_windows: Whether a model's window stays as large as the server has once said.
+    """
+
+    name: ClassVar[str]
+    default_base_url: ClassVar[str]
+    api_key_env: ClassVar[tuple[str, ...]] = ()
+    needs_key: ClassVar[bool] = True
+    base_url_env: ClassVar[str | None] = None
+    endpoints: ClassVar[tuple[str, ...]] = ()
+    client_type: ClassVar[str | None] = None
+    client_call: ClassVar[str] = ""
+    sdk: ClassVar[str] = "httpx"
+    price_name: ClassVar[str | None] = None
+    free: ClassVar[str | None] = None
+    fixed_windows: ClassVar[bool] = True
+
+    @staticmethod
+    def plain_name(model: str) -> str:
+        """Return the one name of *model*, where users may write it in several ways."""
+        return model
+
+    @staticmethod
+    def read_address(value: str) -> str:
+        """Return the URL that a value of the variable `base_url_env` stands for."""
+        return value
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Access:
     """What a transport is opened with.
 
     Attributes:
+        provider: The provider's name.
         client: A client of the user's own, or None.
         base_url: An address of the user's own; None for the client's, or the vendor's.
+        url: Where requests go: the client's own address, `base_url`, or the vendor's.
         endpoint: What was left off the end of the given address, such as "/v1/models".
         api_key: The key.
         key_source: Where the key was found: "api_key", or an environment variable.
@@ -38,8 +85,10 @@ class Access:
         address: Where requests go, without what may be secret in it; for people.
     """
 
+    provider: str
     client: Any
     base_url: str | None = field(repr=False)
+    url: str = field(repr=False)
     endpoint: str = field(repr=False, default="")
     api_key: SecretStr | None
     key_source: str | None
@@ -68,7 +117,7 @@ class Access:
         return str(getattr(self.client, "base_url", ""))
 
 
-def find_access(vendor: Vendor, settings: Basics, client: Any) -> Access:
+def find_access(vendor: type[Vendor], settings: Basics, client: Any) -> Access:
     """Return the access that the arguments and the environment give.
 
     Raises:
@@ -81,18 +130,21 @@ def find_access(vendor: Vendor, settings: Basics, client: Any) -> Access:
         _check_client(vendor, client)
     client_address = str(getattr(client, "base_url", ""))
     base_url, endpoint = (None, "") if client_address else _base_url(vendor, settings)
+    url = client_address or base_url or vendor.default_base_url
     key, source = (None, None) if client is not None else _key(vendor, settings)
     if key is None and vendor.needs_key and client is None and base_url is None:
         raise ConfigurationError(
             f"{vendor.name} needs an API key: set {vendor.api_key_env[0]} or pass api_key"
         )
     return Access(
+        provider=vendor.name,
         client=client,
         base_url=base_url,
+        url=url,
         endpoint=endpoint,
         api_key=key,
         key_source=source,
-        address=public_url(client_address or base_url or vendor.default_base_url),
+        address=public_url(url),
         secrets=_forms(
             [
                 key.get_secret_value() if key else "",
@@ -132,7 +184,7 @@ def _forms(secrets: list[Any]) -> tuple[str, ...]:
     return tuple(sorted(forms, key=len, reverse=True))
 
 
-def _check_client(vendor: Vendor, client: Any) -> None:
+def _check_client(vendor: type[Vendor], client: Any) -> None:
     """Raise if *client* is not what the vendor's requests can be sent with.
 
     No SDK is imported to ask: an object of its classes shows by their modules.
@@ -160,7 +212,7 @@ def _check_client(vendor: Vendor, client: Any) -> None:
         )
 
 
-def _base_url(vendor: Vendor, settings: Basics) -> tuple[str | None, str]:
+def _base_url(vendor: type[Vendor], settings: Basics) -> tuple[str | None, str]:
     """Return the address of a server of one's own, and what was left off its end.
 
     None is the vendor's, however it is spelled.
@@ -197,7 +249,7 @@ def _place(url: str) -> SplitResult:
     return parts._replace(netloc=f"{login}@{host}:{port}")
 
 
-def _key(vendor: Vendor, settings: Basics) -> tuple[SecretStr | None, str | None]:
+def _key(vendor: type[Vendor], settings: Basics) -> tuple[SecretStr | None, str | None]:
     if settings.api_key is not None:
         return checked_key("api_key", settings.api_key.get_secret_value()), "api_key"
     for variable in vendor.api_key_env:

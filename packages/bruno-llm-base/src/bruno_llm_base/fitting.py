@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from bruno_llm_base.adapter import ChatAdapter
 from bruno_llm_base.config import PORTABLE, Settings, check_options
-from bruno_llm_base.dialect import Dialect
 from bruno_llm_base.exceptions import ConfigurationError, InvalidRequestError, LLMError
 from bruno_llm_base.exchange import Request
 from bruno_llm_base.options import merged, spelled
@@ -40,20 +40,16 @@ _DEEPEST = 10  # dots in the name of an option
 
 
 class Fitting:
-    """What one provider knows of the options that its models take.
+    """What one provider knows of the options that its models take."""
 
-    It is told the dialect with every call: keeping it would make a cycle with the provider, and a
-    dropped provider would keep its connections.
-    """
-
-    def __init__(self, settings: Settings, structure: frozenset[str]) -> None:
+    def __init__(self, settings: Settings, adapter: ChatAdapter) -> None:
         """Start with the options of every request.
 
         Args:
             settings: What the user has set.
-            structure: Fields of a body that are no options.
+            adapter: How the vendor spells options, and which it refuses.
         """
-        self._structure = structure
+        self._adapter = adapter
         self._always = settings.options
         self._strict = settings.strict
         given = ((name, getattr(settings, name)) for name in PORTABLE)
@@ -62,15 +58,12 @@ class Fitting:
         self._learned: dict[str, dict[tuple[str, str], None]] = {}
         self._check_sendable(self._always, ConfigurationError)
 
-    def options(
-        self, dialect: Dialect, model: str, call: Mapping[str, Any]
-    ) -> tuple[Json, list[str]]:
+    def options(self, model: str, call: Mapping[str, Any]) -> tuple[Json, list[str]]:
         """Return the body's options, and the names of those newly left out.
 
         A call's options overrule the provider's, and among each the vendor's own the portable ones.
 
         Args:
-            dialect: How the vendor spells options, and which it refuses.
             model: The model that is asked.
             call: Options of one call, in bruno-core's words or the vendor's.
 
@@ -86,7 +79,9 @@ class Fitting:
             )
         self._check_sendable(own, InvalidRequestError)
         everything = self.defaults | portable | self._always | own
-        refused = dialect.refused_options(model, everything) & (self.defaults | portable).keys()
+        refused = (
+            self._adapter.refused_options(model, everything) & (self.defaults | portable).keys()
+        )
         if refused and self._strict:
             names = " and ".join(sorted(refused))
             raise InvalidRequestError(
@@ -96,21 +91,19 @@ class Fitting:
             {n: v for n, v in given.items() if n not in refused}
             for given in (self.defaults, portable)
         )
-        always, once = (spelled(given, dialect.option_names) for given in kept)
+        always, once = (spelled(given, self._adapter.option_names) for given in kept)
         return (
             merged(
                 {"model": model},
                 always,
-                spelled(self._always, dialect.option_names),
+                spelled(self._always, self._adapter.option_names),
                 once,
-                spelled(own, dialect.option_names),
+                spelled(own, self._adapter.option_names),
             ),
             [name for name in sorted(refused) if self._is_new(model, name)],
         )
 
-    def amend(
-        self, dialect: Dialect, request: Request, error: LLMError
-    ) -> tuple[Json, str | None] | None:
+    def amend(self, request: Request, error: LLMError) -> tuple[Json, str | None] | None:
         """Return the body without what the API has just refused, or None if nothing can be done.
 
         Beside it comes the name of the field, if it is newly left out.
@@ -118,7 +111,7 @@ class Fitting:
         body, model, field = request.body, request.model, error.param
         if body is None or model is None or not error.code or field not in body:
             return None
-        amended = dialect.respell(body, error.code, field)
+        amended = self._adapter.amend(body, error.code, field)
         if amended is None:
             return None
         dropped = len(amended) < len(body)
@@ -127,11 +120,11 @@ class Fitting:
         self._learned.setdefault(model, {})[error.code, field] = None
         return amended, field if dropped and self._is_new(model, field) else None
 
-    def recall(self, dialect: Dialect, model: str, body: Json) -> Json:
+    def recall(self, model: str, body: Json) -> Json:
         """Return *body* without what the API has refused before."""
         for code, field in self._learned.get(model, ()):
             if field in body:
-                body = dialect.respell(body, code, field) or body
+                body = self._adapter.amend(body, code, field) or body
         return body
 
     def _is_new(self, model: str, option: str) -> bool:
@@ -147,7 +140,7 @@ class Fitting:
         """
         for name, value in options.items():
             # dots lead into nested objects
-            if name.partition(".")[0] in self._structure:
+            if name.partition(".")[0] in self._adapter.reserved_fields:
                 raise kind(f"{name!r} is no option: it belongs to the request itself, leave it out")
             if not is_json(name) or name.count(".") > _DEEPEST:
                 raise kind(f"{shown(name)} is no name of an option: leave it out")

@@ -5,12 +5,15 @@ from typing import ClassVar
 
 from bruno_llm_base import (
     NOTHING,
+    Access,
     BaseProvider,
+    ChatAdapter,
     Conversation,
     ErrorFacts,
     Json,
     LimitState,
     ModelResponse,
+    Timeouts,
 )
 from bruno_llm_base.lenient import read_models
 from bruno_llm_base.limits import read_times
@@ -18,7 +21,7 @@ from bruno_llm_base.transport import SdkTransport, Transport
 
 from bruno_llm_claude import answers, binding, errors, messages
 
-__all__ = ["ClaudeProvider"]
+__all__ = ["ClaudeProvider", "Messages"]
 
 # The API wants a number. Reasoning counts as output, so a small one would leave no room for the
 # answer; every current model takes this one, and it ends within the time of an unstreamed request.
@@ -35,45 +38,18 @@ _COUNTED = frozenset(
 )
 
 
-class ClaudeProvider(BaseProvider):
-    """Talk to Claude, or with `base_url` to any server that speaks its protocol.
+class Messages(ChatAdapter):
+    """How the Messages API spells things."""
 
-    Anthropic took sampling options out of its API in version 2026-10-21, so they are left out of
-    requests. A server that still knows them gets them by `options={"temperature": 0.5}`.
+    __slots__ = ()
 
-    Anthropic calls its count of tokens an estimate that may differ by a small amount
-    (https://platform.claude.com/docs/en/build-with-claude/token-counting).
-    """
-
-    name = "claude"
-    default_model = "claude-sonnet-5-5"
-    default_base_url = "https://api.anthropic.com"
-    api_key_env = ("ANTHROPIC_API_KEY",)
-    base_url_env = "ANTHROPIC_BASE_URL"
-    endpoints = ("/v1", "/v1/messages", "/v1/models")
-    client_type = "anthropic.AsyncAnthropic"
-    client_call = "post"
-    sdk = "anthropic"
     chat_path = "/v1/messages"
     models_path = "/v1/models?limit=1000"
     count_path = "/v1/messages/count_tokens"
     count_error = 0.05
     option_names: ClassVar[Mapping[str, str]] = {"stop": "stop_sequences"}
-    price_name = "anthropic"
-    capabilities = frozenset({"chat", "streaming", "tools", "reasoning"})
 
-    def open_transport(self) -> Transport:
-        import anthropic
-
-        return SdkTransport.open(
-            anthropic,
-            anthropic.AsyncAnthropic,
-            access=self.access,
-            connect=self.timeouts.connect,
-            headers=binding.headers,
-        )
-
-    def build_request(self, conversation: Conversation, options: Json, *, stream: bool) -> Json:
+    def build(self, conversation: Conversation, options: Json, *, stream: bool) -> Json:
         body: Json = {"max_tokens": _MAX_TOKENS, "messages": messages.build(conversation)}
         if conversation.system:
             body["system"] = conversation.system
@@ -82,7 +58,7 @@ class ClaudeProvider(BaseProvider):
             body["stream"] = True
         return body
 
-    def parse_response(self, data: Json) -> ModelResponse:
+    def parse(self, data: Json) -> ModelResponse:
         content = data.get("content") or []
         if isinstance(content, str):  # some gateways
             content = [{"type": "text", "text": content}]
@@ -105,9 +81,6 @@ class ClaudeProvider(BaseProvider):
                 return ModelResponse(is_last=True)
         return NOTHING
 
-    def parse_models(self, data: Json) -> list[str]:
-        return [row["id"] for row in read_models(data)]
-
     def parse_windows(self, data: Json, model: str) -> Mapping[str, int | None]:
         return {row["id"]: row.get("max_input_tokens") for row in read_models(data)}
 
@@ -118,7 +91,7 @@ class ClaudeProvider(BaseProvider):
         tokens: int = data["input_tokens"]
         return tokens
 
-    def unlisted(self, body: Json) -> str | None:
+    def unpriced_field(self, body: Json) -> str | None:
         if body.get("speed") not in (None, "standard"):
             return "speed"
         if body.get("mcp_servers"):
@@ -134,10 +107,10 @@ class ClaudeProvider(BaseProvider):
     def read_limits(self, headers: Mapping[str, str]) -> LimitState | None:
         return read_times(headers, "anthropic-ratelimit-")
 
-    def respell(self, body: Json, code: str, field: str) -> Json | None:
+    def amend(self, body: Json, code: str, field: str) -> Json | None:
         if field == errors.MESSAGES:
             return binding.drop_unbound(body)
-        return super().respell(body, code, field)
+        return super().amend(body, code, field)
 
     def refused_options(self, model: str, options: Json) -> frozenset[str]:
         return _REFUSED.intersection(options)
@@ -146,3 +119,40 @@ class ClaudeProvider(BaseProvider):
 def _is_the_users(tool: object) -> bool:
     """Whether a tool is run by whoever asks."""
     return isinstance(tool, dict) and tool.get("type") in (None, "custom")
+
+
+class ClaudeProvider(BaseProvider):
+    """Talk to Claude, or with `base_url` to any server that speaks its protocol.
+
+    Anthropic took sampling options out of its API in version 2026-10-21, so they are left out of
+    requests. A server that still knows them gets them by `options={"temperature": 0.5}`.
+
+    Anthropic calls its count of tokens an estimate that may differ by a small amount
+    (https://platform.claude.com/docs/en/build-with-claude/token-counting).
+    """
+
+    adapter_type = Messages
+    name = "claude"
+    default_model = "claude-sonnet-5-5"
+    default_base_url = "https://api.anthropic.com"
+    api_key_env = ("ANTHROPIC_API_KEY",)
+    base_url_env = "ANTHROPIC_BASE_URL"
+    endpoints = ("/v1", "/v1/messages", "/v1/models")
+    client_type = "anthropic.AsyncAnthropic"
+    client_call = "post"
+    sdk = "anthropic"
+    price_name = "anthropic"
+    capabilities = frozenset({"chat", "streaming", "tools", "reasoning"})
+
+    @staticmethod
+    def open_transport(access: Access, timeouts: Timeouts) -> Transport:
+        """Return a transport over the SDK."""
+        import anthropic
+
+        return SdkTransport.open(
+            anthropic,
+            anthropic.AsyncAnthropic,
+            access=access,
+            connect=timeouts.connect,
+            headers=binding.headers,
+        )

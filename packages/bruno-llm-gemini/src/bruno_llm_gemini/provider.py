@@ -4,16 +4,23 @@ import re
 from collections.abc import Mapping
 from typing import ClassVar
 
-from bruno_llm_base import BaseProvider, Conversation, FinishReason, Json, ModelResponse
+from bruno_llm_base import (
+    BaseProvider,
+    ChatAdapter,
+    Conversation,
+    FinishReason,
+    Json,
+    ModelResponse,
+)
 from bruno_llm_base.finish import finish_reason
 from bruno_llm_base.lenient import read_word
 from bruno_llm_base.values import is_whole
 
 from bruno_llm_gemini import answers, messages
 from bruno_llm_gemini.transport import CHAT, COUNT, STREAM
-from bruno_llm_gemini.vendor import GeminiVendor
+from bruno_llm_gemini.vendor import GeminiAdapter, GeminiVendor
 
-__all__ = ["GeminiProvider"]
+__all__ = ["GeminiProvider", "GenerateContent"]
 
 # From Gemini 3 on, a tool call without its signature is refused.
 _WANTS_SIGNATURES = re.compile(r"(?:.*/)?gemini-(?:[3-9]|\d\d)")
@@ -31,20 +38,16 @@ def _snake(name: str) -> str:
     return re.sub(r"[A-Z]", lambda found: f"_{found[0].lower()}", name)
 
 
-class GeminiProvider(GeminiVendor, BaseProvider):
-    """Talk to Gemini, or with `client` to any endpoint of google-genai, such as Vertex AI.
+class GenerateContent(GeminiAdapter, ChatAdapter):
+    """How generateContent spells things."""
 
-    Google does not document its count of tokens as exact, and calls it an estimate in
-    https://firebase.google.com/docs/vertex-ai/count-tokens; the example of
-    https://ai.google.dev/api/tokens counts 10 tokens for a prompt that then takes 11.
-    """
+    __slots__ = ()
 
-    default_model = "gemini-3.8-flash"
     chat_path = CHAT
     stream_path = STREAM
     count_path = COUNT
     count_error = 0.1
-    structure = frozenset({"contents", "model"})
+    reserved_fields = frozenset({"contents", "model"})
     option_names: ClassVar[Mapping[str, str]] = {
         **{_snake(name): name for name in _FIELDS},
         **{_snake(name): f"generationConfig.{name}" for name in _GENERATION},
@@ -53,13 +56,12 @@ class GeminiProvider(GeminiVendor, BaseProvider):
         "stop": "generationConfig.stopSequences",
     }
     finish_reasons: ClassVar[Mapping[str, FinishReason]] = answers.FINISH_REASONS
-    capabilities = frozenset({"chat", "streaming", "tools", "reasoning"})
 
-    def build_request(self, conversation: Conversation, options: Json, *, stream: bool) -> Json:
+    def build(self, conversation: Conversation, options: Json, *, stream: bool) -> Json:
         strict = _WANTS_SIGNATURES.match(options["model"]) is not None
         return messages.build(conversation.opened(), sign=strict) | options
 
-    def parse_response(self, data: Json) -> ModelResponse:
+    def parse(self, data: Json) -> ModelResponse:
         return self.parse_event(data)  # the whole looks like a part
 
     def parse_event(self, data: Json) -> ModelResponse:
@@ -79,7 +81,7 @@ class GeminiProvider(GeminiVendor, BaseProvider):
             part.usage = answers.usage(counts, ended=part.finish_reason is not None)
         return part
 
-    def unlisted(self, body: Json) -> str | None:
+    def unpriced_field(self, body: Json) -> str | None:
         if body.get("cachedContent"):
             return "cachedContent"  # its tokens are not in the body, and storing it costs as well
         tools = body.get("tools")
@@ -87,7 +89,7 @@ class GeminiProvider(GeminiVendor, BaseProvider):
             return "tools"  # that Google runs, and charges by the use
         return None
 
-    def most_output(self, body: Json) -> int | None:
+    def max_output(self, body: Json) -> int | None:
         settings = body.get("generationConfig")
         if not isinstance(settings, dict):
             return None  # nothing is set, or what the server will refuse
@@ -109,3 +111,16 @@ class GeminiProvider(GeminiVendor, BaseProvider):
 def _is_the_users(tool: object) -> bool:
     """Whether a tool is run by whoever asks."""
     return isinstance(tool, dict) and tool.keys() <= {"functionDeclarations"}
+
+
+class GeminiProvider(GeminiVendor, BaseProvider):
+    """Talk to Gemini, or with `client` to any endpoint of google-genai, such as Vertex AI.
+
+    Google does not document its count of tokens as exact, and calls it an estimate in
+    https://firebase.google.com/docs/vertex-ai/count-tokens; the example of
+    https://ai.google.dev/api/tokens counts 10 tokens for a prompt that then takes 11.
+    """
+
+    adapter_type = GenerateContent
+    default_model = "gemini-3.8-flash"
+    capabilities = frozenset({"chat", "streaming", "tools", "reasoning"})

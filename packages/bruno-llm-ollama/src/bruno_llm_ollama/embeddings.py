@@ -3,22 +3,22 @@
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from bruno_llm_base import Json, Usage
-from bruno_llm_base.embeddings import BaseEmbeddings, EmbeddingResponse
+from bruno_llm_base import EmbeddingAdapter, EmbeddingResponse, Json, Usage
+from bruno_llm_base.embeddings import BaseEmbeddings
 
-from bruno_llm_ollama.vendor import OllamaVendor
+from bruno_llm_ollama.vendor import OllamaAdapter, OllamaVendor
 
 __all__ = ["OllamaEmbeddings"]
 
 
-class OllamaEmbeddings(OllamaVendor, BaseEmbeddings):
-    """Embed with Ollama.
+_ANY_SIZE = ("", "latest")
 
-    A text that does not fit the model is refused, where Ollama by itself drops its end without a
-    word; `options={"truncate": True}` brings that back.
-    """
 
-    default_model = "nomic-embed-text"
+class OllamaEmbeddingAdapter(OllamaAdapter, EmbeddingAdapter):
+    """How Ollama's embeddings spell things."""
+
+    __slots__ = ()
+
     embeddings_path = "/api/embed"
     # as https://ollama.com/library shows them; a size that is not named is that of ":latest"
     dimensions: ClassVar[Mapping[str, int]] = {
@@ -45,11 +45,11 @@ class OllamaEmbeddings(OllamaVendor, BaseEmbeddings):
         "snowflake-arctic-embed2": 1024,
     }
 
-    def build_embeddings(self, texts: Sequence[str], options: Json, dimensions: int | None) -> Json:
+    def build(self, texts: Sequence[str], options: Json, dimensions: int | None) -> Json:
         asked = {} if dimensions is None else {"dimensions": dimensions}
         return {"truncate": False, **options, **asked, "input": list(texts)}
 
-    def parse_embeddings(self, data: Json) -> EmbeddingResponse:
+    def parse(self, data: Json) -> EmbeddingResponse:
         return EmbeddingResponse(
             vectors=data["embeddings"],
             usage=Usage(input_tokens=data.get("prompt_eval_count"), output_tokens=0),
@@ -63,4 +63,12 @@ class OllamaEmbeddings(OllamaVendor, BaseEmbeddings):
         return self.dimensions.get(f"{name}:{tag}")
 
 
-_ANY_SIZE = ("", "latest")
+class OllamaEmbeddings(OllamaVendor, BaseEmbeddings):
+    """Embed with Ollama.
+
+    A text that does not fit the model is refused, where Ollama by itself drops its end without a
+    word; `options={"truncate": True}` brings that back.
+    """
+
+    adapter_type = OllamaEmbeddingAdapter
+    default_model = "nomic-embed-text"

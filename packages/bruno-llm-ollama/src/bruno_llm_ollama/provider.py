@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 from bruno_llm_base import (
     NOTHING,
     BaseProvider,
+    ChatAdapter,
     Conversation,
     FinishReason,
     Json,
@@ -22,12 +23,12 @@ from bruno_llm_base.options import merged
 from bruno_llm_base.values import is_whole
 
 from bruno_llm_ollama import messages
-from bruno_llm_ollama.vendor import OllamaVendor
+from bruno_llm_ollama.vendor import OllamaAdapter, OllamaVendor
 
 if TYPE_CHECKING:
     from bruno_llm_base.progress import Progress
 
-__all__ = ["OllamaProvider"]
+__all__ = ["OllamaChat", "OllamaProvider"]
 
 # What belongs into the body's "options": api/types.go of Ollama, `Options` and `Runner`.
 _NESTED = (
@@ -42,14 +43,11 @@ _NESTED = (
 )
 
 
-class OllamaProvider(OllamaVendor, BaseProvider):
-    """Talk to Ollama.
+class OllamaChat(OllamaAdapter, ChatAdapter):
+    """How Ollama's chat spells things."""
 
-    A conversation that does not fit the context window is refused, where Ollama by itself drops
-    the oldest messages without a word; `truncate=True` and `shift=True` bring that back.
-    """
+    __slots__ = ()
 
-    default_model = "llama3.2"
     chat_path = "/api/chat"
     option_names: ClassVar[Mapping[str, str]] = {
         **{name: f"options.{name}" for name in _NESTED},
@@ -57,21 +55,21 @@ class OllamaProvider(OllamaVendor, BaseProvider):
     }
     finish_reasons: ClassVar[Mapping[str, FinishReason]] = messages.FINISH_REASONS
     cuts_prompts = True  # older servers, and those that are asked to
-    capabilities = frozenset({"chat", "streaming", "tools", "reasoning", "pull"})
 
-    def build_request(self, conversation: Conversation, options: Json, *, stream: bool) -> Json:
-        body = {
+    def build(self, conversation: Conversation, options: Json, *, stream: bool) -> Json:
+        return {
             "messages": messages.build(conversation),
             "truncate": False,
             "shift": False,
             **options,
             "stream": stream,
         }
-        if self.context.window is not None:  # Ollama's windows are as large as they are asked to be
-            return merged({"options": {"num_ctx": self.context.window}}, body)
-        return body
 
-    def parse_response(self, data: Json) -> ModelResponse:
+    def with_window(self, body: Json, tokens: int) -> Json:
+        # Ollama's windows are as large as they are asked to be
+        return merged({"options": {"num_ctx": tokens}}, body)
+
+    def parse(self, data: Json) -> ModelResponse:
         if data.get("done") is False:
             raise ValueError("the answer breaks off")
         return self._read(data, is_last=True)
@@ -98,11 +96,23 @@ class OllamaProvider(OllamaVendor, BaseProvider):
             part.is_last = True
         return part
 
-    def asked_window(self, body: Json) -> int | None:
+    def requested_window(self, body: Json) -> int | None:
         own = body.get("options")
         size = own.get("num_ctx") if isinstance(own, dict) else None
         # who has Ollama cut what does not fit is not to be refused for it
         return size if is_whole(size, least=1) and not body.get("truncate") else None
+
+
+class OllamaProvider(OllamaVendor, BaseProvider):
+    """Talk to Ollama.
+
+    A conversation that does not fit the context window is refused, where Ollama by itself drops
+    the oldest messages without a word; `truncate=True` and `shift=True` bring that back.
+    """
+
+    adapter_type = OllamaChat
+    default_model = "llama3.2"
+    capabilities = frozenset({"chat", "streaming", "tools", "reasoning", "pull"})
 
     def pull(self, model: str | None = None) -> "AsyncGenerator[Progress, None]":
         """Let Ollama fetch *model*, or the provider's own, and yield how far it has come.

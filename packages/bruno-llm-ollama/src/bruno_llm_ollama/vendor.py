@@ -1,24 +1,25 @@
 """What Ollama's endpoints have in common (https://docs.ollama.com/api)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from bruno_llm_base import (
+    Access,
     AuthenticationError,
-    Diagnosis,
     ErrorFacts,
     Json,
     LLMError,
     ModelNotFoundError,
     ServiceUnavailableError,
+    Timeouts,
     Vendor,
 )
+from bruno_llm_base.adapter import Adapter
 from bruno_llm_base.framing import ndjson
-from bruno_llm_base.lenient import read_models
-from bruno_llm_base.transport import HttpTransport, Transport, open_http_client
+from bruno_llm_base.transport import HttpTransport, Transport
 
 from bruno_llm_ollama import address, errors, windows
 
-__all__ = ["OllamaVendor", "tagged"]
+__all__ = ["OllamaAdapter", "OllamaVendor", "tagged"]
 
 
 class OllamaVendor(Vendor):
@@ -35,24 +36,26 @@ class OllamaVendor(Vendor):
     )
     client_type = "httpx.AsyncClient"
     client_call = "send"
-    models_path = "/api/tags"
     free = "Ollama runs on your own machines"
-    firm_windows = False  # allocated anew whenever the model is loaded
+    fixed_windows = False  # allocated anew whenever the model is loaded
 
-    def open_transport(self) -> Transport:
-        access = self.access
-        url = access.client_address or access.base_url or self.default_base_url
-        headers = {"authorization": f"Bearer {access.key}"} if access.key else {}
-        return HttpTransport(
-            access.client or open_http_client(url, headers=headers),
-            base_url=url,
-            framing=ndjson,
-            connect=self.timeouts.connect,
-            owned=access.client is None,
-        )
+    @staticmethod
+    def open_transport(access: Access, timeouts: Timeouts) -> Transport:
+        """Return a transport over httpx."""
+        return HttpTransport.open(access, timeouts, framing=ndjson)
 
-    def parse_models(self, data: Json) -> list[str]:
-        return [row["id"] for row in read_models(data)]
+    @staticmethod
+    def read_address(value: str) -> str:
+        """Return the URL that an OLLAMA_HOST stands for."""
+        return address.read(value)
+
+
+class OllamaAdapter(Adapter):
+    """How Ollama's endpoints spell things."""
+
+    __slots__ = ()
+
+    models_path = "/api/tags"
 
     def window_requests(self, model: str) -> tuple[tuple[str, str, Json | None], ...]:
         return ("POST", "/api/show", {"model": model}), ("GET", "/api/ps", None)
@@ -63,14 +66,13 @@ class OllamaVendor(Vendor):
     def read_error(self, status: int, headers: Mapping[str, str], data: Json) -> ErrorFacts:
         return errors.read(status, data)
 
-    def judge(self, models: list[str]) -> Diagnosis:
-        asked = tagged(self.model)
-        if asked.endswith("cloud") or asked in map(tagged, models):
-            return super().judge(models)  # models of the cloud are not pulled
-        reason = f"Ollama has no model {self.model!r}: get it with `ollama pull {self.model}`"
-        return Diagnosis(ok=False, reason=reason, models=tuple(models))
+    def missing_model(self, model: str, offered: Sequence[str]) -> str:
+        asked = tagged(model)
+        if asked.endswith("cloud") or asked in map(tagged, offered):
+            return ""  # models of the cloud are not pulled
+        return f"Ollama has no model {model!r}: get it with `ollama pull {model}`"
 
-    def advise(self, error: LLMError) -> str:
+    def advice(self, error: LLMError) -> str:
         if isinstance(error, ModelNotFoundError):
             return f"get it with `ollama pull {error.model}`"
         if isinstance(error, AuthenticationError):
@@ -78,9 +80,6 @@ class OllamaVendor(Vendor):
         if isinstance(error, ServiceUnavailableError) and error.status_code is None:
             return "start Ollama with `ollama serve`, or set OLLAMA_HOST"
         return ""
-
-    def read_address(self, value: str) -> str:
-        return address.read(value)
 
 
 def tagged(model: str) -> str:

@@ -6,23 +6,20 @@ from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from bruno_llm_base import Json, Usage
+from bruno_llm_base import EmbeddingAdapter, EmbeddingResponse, Json, Usage
 from bruno_llm_base.cost.prices import reported_cost
-from bruno_llm_base.embeddings import BaseEmbeddings, EmbeddingResponse
+from bruno_llm_base.embeddings import BaseEmbeddings
 
-from bruno_llm_openai.vendor import OpenAIVendor
+from bruno_llm_openai.vendor import OpenAIAdapter, OpenAIVendor
 
 __all__ = ["OpenAIEmbeddings"]
 
 
-class OpenAIEmbeddings(OpenAIVendor, BaseEmbeddings):
-    """Embed with OpenAI, or with `base_url` on any server that speaks its protocol.
+class OpenAIEmbeddingAdapter(OpenAIAdapter, EmbeddingAdapter):
+    """How OpenAI's embeddings spell things."""
 
-    A server of one's own is asked for `dimensions` only of OpenAI's own models: many refuse the
-    field. Where yours takes it, send it by `options={"dimensions": n}` beside `dimensions=n`.
-    """
+    __slots__ = ()
 
-    default_model = "text-embedding-3-small"
     embeddings_path = "/embeddings"
     dimensions: ClassVar[Mapping[str, int]] = {
         "text-embedding-3-large": 3072,
@@ -32,16 +29,17 @@ class OpenAIEmbeddings(OpenAIVendor, BaseEmbeddings):
     max_batch = 2048
     max_request_tokens = 300_000
 
-    def build_embeddings(self, texts: Sequence[str], options: Json, dimensions: int | None) -> Json:
-        own_server = self.access.base_url is not None
+    def build(self, texts: Sequence[str], options: Json, dimensions: int | None) -> Json:
         body = dict(options)
-        if not own_server:
+        if not self.own_server:
             body.setdefault("encoding_format", "base64")  # a third of the bytes, and exact
-        if dimensions is not None and not (own_server and self.own_dimension(self.model) is None):
+        if dimensions is not None and not (
+            self.own_server and self.own_dimension(options["model"]) is None
+        ):
             body["dimensions"] = dimensions
         return body | {"input": list(texts)}
 
-    def parse_embeddings(self, data: Json) -> EmbeddingResponse:
+    def parse(self, data: Json) -> EmbeddingResponse:
         rows = _in_order(data["data"])
         counts = data.get("usage") or {}
         return EmbeddingResponse(
@@ -50,6 +48,17 @@ class OpenAIEmbeddings(OpenAIVendor, BaseEmbeddings):
             cost=reported_cost(counts),
             model=data.get("model") or None,
         )
+
+
+class OpenAIEmbeddings(OpenAIVendor, BaseEmbeddings):
+    """Embed with OpenAI, or with `base_url` on any server that speaks its protocol.
+
+    A server of one's own is asked for `dimensions` only of OpenAI's own models: many refuse the
+    field. Where yours takes it, send it by `options={"dimensions": n}` beside `dimensions=n`.
+    """
+
+    adapter_type = OpenAIEmbeddingAdapter
+    default_model = "text-embedding-3-small"
 
 
 def _in_order(rows: list[Json]) -> list[Json]:

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from bruno_llm_base import (
     BaseProvider,
+    ChatAdapter,
     Conversation,
     Json,
     ModelResponse,
@@ -17,9 +18,9 @@ from bruno_llm_base.lenient import read_word
 from bruno_llm_base.values import is_whole
 
 from bruno_llm_openai import answers, counting, messages, responses
-from bruno_llm_openai.vendor import OpenAIVendor
+from bruno_llm_openai.vendor import OpenAIAdapter, OpenAIVendor
 
-__all__ = ["OpenAIProvider"]
+__all__ = ["ChatCompletions", "OpenAIProvider"]
 
 # Reasoning models take sampling options only while they do not reason; the older ones always do.
 _ALWAYS_REASONS = re.compile(r"o\d|gpt-5(?!\.|-chat)|gpt-[\d.]+-pro|gpt-6-astra|gpt-6\.1-sol")
@@ -35,31 +36,27 @@ _REFUSED_IN_IDS, _LONGEST_ID = re.compile(r"(?!)"), 40
 _SAMPLING = frozenset({"temperature", "top_p"})
 
 
-class OpenAIProvider(OpenAIVendor, BaseProvider):
-    """Talk to OpenAI, or with `base_url` to any server that speaks its protocol.
+class ChatCompletions(OpenAIAdapter, ChatAdapter):
+    """How Chat Completions spells things."""
 
-    OpenAI counts tokens exactly (https://developers.openai.com/api/docs/guides/token-counting);
-    servers of one's own are not asked, since few can say.
-    """
+    __slots__ = ()
 
-    default_model = "gpt-6.1-terra"
     chat_path = "/chat/completions"
     count_path = "/responses/input_tokens"
     option_names: ClassVar[Mapping[str, str]] = {"max_tokens": "max_completion_tokens"}
-    structure = frozenset({"messages", "model", "stream", "stream_options"})
-    capabilities = frozenset({"chat", "streaming", "tools", "reasoning"})
+    reserved_fields = frozenset({"messages", "model", "stream", "stream_options"})
 
-    def build_request(self, conversation: Conversation, options: Json, *, stream: bool) -> Json:
+    def build(self, conversation: Conversation, options: Json, *, stream: bool) -> Json:
         said = conversation.with_call_ids(_REFUSED_IN_IDS, _LONGEST_ID)
         body = {"messages": messages.build(said, self.api), **options}
-        if self.access.base_url is not None and "max_completion_tokens" in body:
+        if self.own_server and "max_completion_tokens" in body:
             # OpenAI's newer word; most servers of its protocol know the older one
             body["max_tokens"] = body.pop("max_completion_tokens")
         if stream:
             body |= {"stream": True, "stream_options": {"include_usage": True}}
         return body
 
-    def parse_response(self, data: Json) -> ModelResponse:
+    def parse(self, data: Json) -> ModelResponse:
         choice = data["choices"][0]
         # Azure leaves the message out where it has filtered the answer
         return self._read(data, choice, choice.get("message") or {})
@@ -85,18 +82,18 @@ class OpenAIProvider(OpenAIVendor, BaseProvider):
         part.model, part.id = read_word(data.get("model")), read_word(data.get("id"))
         return part
 
-    def unlisted(self, body: Json) -> str | None:
+    def unpriced_field(self, body: Json) -> str | None:
         if body.get("service_tier") not in _LISTED_TIERS:
             return "service_tier"
         return next((name for name in _CHARGED_APART if name in body), None)
 
-    def most_output(self, body: Json) -> int | None:
+    def max_output(self, body: Json) -> int | None:
         named = [body[name] for name in _OUTPUT_LIMITS if is_whole(body.get(name), least=0)]
         answers = body.get("n", 1)
         return max(named) * (answers if is_whole(answers, least=1) else 1) if named else None
 
     def build_count(self, conversation: Conversation, body: Json) -> Json | None:
-        return None if self.access.base_url else responses.build(conversation, body)
+        return None if self.own_server else responses.build(conversation, body)
 
     def parse_count(self, data: Json) -> int:
         tokens: int = data["input_tokens"]
@@ -120,11 +117,11 @@ class OpenAIProvider(OpenAIVendor, BaseProvider):
         )
         return _SAMPLING if reasons else frozenset()
 
-    def respell(self, body: Json, code: str, field: str) -> Json | None:
+    def amend(self, body: Json, code: str, field: str) -> Json | None:
         if code == "unsupported_parameter" and field == "max_tokens":
             renamed = {"max_tokens": "max_completion_tokens"}
             return {renamed.get(name, name): value for name, value in body.items()}
-        return super().respell(body, code, field)
+        return super().amend(body, code, field)
 
 
 def _is_plain(data: Json, choice: Json, delta: Json) -> bool:
@@ -132,3 +129,15 @@ def _is_plain(data: Json, choice: Json, delta: Json) -> bool:
     if len(delta) > 1 + ("role" in delta) or choice.get("finish_reason"):
         return False
     return data.get("usage") is None and "error" not in choice and "usage" not in choice
+
+
+class OpenAIProvider(OpenAIVendor, BaseProvider):
+    """Talk to OpenAI, or with `base_url` to any server that speaks its protocol.
+
+    OpenAI counts tokens exactly (https://developers.openai.com/api/docs/guides/token-counting);
+    servers of one's own are not asked, since few can say.
+    """
+
+    adapter_type = ChatCompletions
+    default_model = "gpt-6.1-terra"
+    capabilities = frozenset({"chat", "streaming", "tools", "reasoning"})

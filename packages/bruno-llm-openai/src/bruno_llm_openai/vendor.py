@@ -1,16 +1,19 @@
 """What OpenAI's endpoints have in common (https://platform.openai.com/docs/api-reference)."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
 from urllib.parse import urlsplit
 
-from bruno_llm_base import ErrorFacts, Json, LimitState, Vendor
+from bruno_llm_base import Access, ErrorFacts, Json, LimitState, Timeouts, Vendor
+from bruno_llm_base.adapter import Adapter
 from bruno_llm_base.lenient import read_models
 from bruno_llm_base.limits import read_durations
 from bruno_llm_base.transport import SdkTransport, Transport
 
 from bruno_llm_openai import errors
 
-__all__ = ["OpenAIVendor"]
+__all__ = ["OpenAIAdapter", "OpenAIVendor"]
 
 
 class OpenAIVendor(Vendor):
@@ -24,27 +27,38 @@ class OpenAIVendor(Vendor):
     client_type = "openai.AsyncOpenAI"
     client_call = "post"
     sdk = "openai"
-    models_path = "/models"
     price_name = "openai"
 
-    def open_transport(self) -> Transport:
+    @staticmethod
+    def open_transport(access: Access, timeouts: Timeouts) -> Transport:
+        """Return a transport over the SDK."""
         import openai
 
         return SdkTransport.open(
-            openai,
-            openai.AsyncOpenAI,
-            access=self.access,
-            connect=self.timeouts.connect,
+            openai, openai.AsyncOpenAI, access=access, connect=timeouts.connect
         )
 
-    @property
-    def api(self) -> str:
-        """Whose state is read and sent back: servers of this protocol refuse each other's fields."""
-        own = self.access.base_url or self.access.client_address
-        return "openai" if not own else urlsplit(own).hostname or "openai"
 
-    def parse_models(self, data: Json) -> list[str]:
-        return [row["id"] for row in read_models(data)]
+@dataclass(frozen=True, slots=True)
+class OpenAIAdapter(Adapter):
+    """How OpenAI's endpoints spell things.
+
+    Attributes:
+        api: Whose state is read and sent back: servers of this protocol refuse each other's fields.
+        own_server: Whether the user's own address is asked.
+    """
+
+    api: str = "openai"
+    own_server: bool = False
+
+    models_path = "/models"
+
+    @classmethod
+    def at(cls, access: Access) -> Self:
+        """Return the adapter for the server at *access*."""
+        own = access.base_url or access.client_address
+        api = "openai" if not own else urlsplit(own).hostname or "openai"
+        return cls(api=api, own_server=access.base_url is not None)
 
     def parse_windows(self, data: Json, model: str) -> Mapping[str, int | None]:
         # OpenAI does not tell; vLLM and OpenRouter do

@@ -6,11 +6,10 @@ from types import TracebackType
 from typing import Any, Literal, Self, get_args
 from unittest.mock import patch
 
-from bruno_llm_base import ConfigurationError
+from bruno_llm_base import Access, ConfigurationError
 from bruno_llm_base.transport import PerLoop, Transport
 from bruno_llm_base.values import shown
 
-from bruno_llm_testing.mock import MockLLM
 from bruno_llm_testing.recording import Recording
 from bruno_llm_testing.scrub import Scrubber
 from bruno_llm_testing.tape import Player, Recorder
@@ -83,12 +82,13 @@ class Cassette:
         connect, records = PerLoop.get, self._records
 
         async def get(connections: PerLoop, open_transport: Callable[[], Transport]) -> Transport:
-            provider: Any = getattr(open_transport, "__self__", None)
-            if provider is None or isinstance(provider, MockLLM):
+            # `partial(open_transport, access, timeouts)`; a mock's has no access
+            access = next(iter(getattr(open_transport, "args", ())), None)
+            if not isinstance(access, Access):
                 return await connect(connections, open_transport)
             if not records:
-                return Player(recording, provider)
-            return Recorder(recording, provider, await connect(connections, open_transport))
+                return Player(recording, access)
+            return Recorder(recording, access, await connect(connections, open_transport))
 
         self._recording = recording
         self._patch = patch.object(PerLoop, "get", get)

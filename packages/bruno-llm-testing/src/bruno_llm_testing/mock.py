@@ -1,12 +1,15 @@
 """A provider that answers what a test tells it to."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
+from bruno_llm_base.access import Access
+from bruno_llm_base.adapter import ChatAdapter
 from bruno_llm_base.conversation import Conversation
 from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.failures import ErrorFacts
-from bruno_llm_base.policies import Retry
+from bruno_llm_base.policies import Retry, Timeouts
 from bruno_llm_base.provider import BaseProvider
 from bruno_llm_base.tokens import TokenCount
 from bruno_llm_base.transport import Transport
@@ -23,6 +26,37 @@ from bruno_llm_testing.mock_transport import (
 )
 
 __all__ = ["MockLLM"]
+
+
+class MockAdapter(ChatAdapter):
+    """How a mock's memory spells things; a token is a word."""
+
+    __slots__ = ()
+
+    chat_path = "/chat"
+    models_path = MODELS
+    reserved_fields = frozenset({"conversation", "model", "stream"})
+
+    def build(self, conversation: Conversation, options: Json, *, stream: bool) -> Json:
+        return {"conversation": write_conversation(conversation), **options, "stream": stream}
+
+    def parse(self, data: Json) -> ModelResponse:
+        return read_answer(data)
+
+    def parse_event(self, data: Json) -> ModelResponse:
+        return read_answer(data)
+
+    def parse_models(self, data: Json) -> list[str]:
+        return list(data["models"])
+
+    def text_tokens(self, text: str, model: str) -> TokenCount:
+        return TokenCount(tokens=_count(text), exact=True, source="mock, words")
+
+    def conversation_tokens(self, conversation: Conversation, model: str) -> TokenCount:
+        return TokenCount(tokens=_count(conversation), exact=True, source="mock, words")
+
+    def read_error(self, status: int, headers: Mapping[str, str], data: Json) -> ErrorFacts:
+        return ErrorFacts()
 
 
 class MockLLM(BaseProvider):
@@ -42,14 +76,12 @@ class MockLLM(BaseProvider):
         calls: All requests that would have reached a server, in order.
     """
 
+    adapter_type = MockAdapter
     name = "mock"
     default_model = "mock-model"
     default_base_url = "http://mock.invalid"
     needs_key = False
     sdk = ""
-    chat_path = "/chat"
-    models_path = MODELS
-    structure = frozenset({"conversation", "model", "stream"})
     capabilities = frozenset({"chat", "streaming", "tools", "reasoning", "mock"})
     free = "a mock's answers cost nothing"
 
@@ -97,31 +129,16 @@ class MockLLM(BaseProvider):
         """
         self._script.say(replies)
 
-    def open_transport(self) -> Transport:
-        return MemoryTransport(
-            self._script, self.calls, models=self._offered, delay=self._delay, count=_count
+    @staticmethod
+    def open_transport(access: Access, timeouts: Timeouts) -> Transport:
+        """Do nothing: each mock opens its own memory."""
+        raise NotImplementedError
+
+    def _opener(self) -> Callable[[], Transport]:
+        script, calls = self._script, self.calls
+        return partial(
+            MemoryTransport, script, calls, models=self._offered, delay=self._delay, count=_count
         )
-
-    def build_request(self, conversation: Conversation, options: Json, *, stream: bool) -> Json:
-        return {"conversation": write_conversation(conversation), **options, "stream": stream}
-
-    def parse_response(self, data: Json) -> ModelResponse:
-        return read_answer(data)
-
-    def parse_event(self, data: Json) -> ModelResponse:
-        return read_answer(data)
-
-    def parse_models(self, data: Json) -> list[str]:
-        return list(data["models"])
-
-    def text_tokens(self, text: str, model: str) -> TokenCount:
-        return TokenCount(tokens=_count(text), exact=True, source="mock, words")
-
-    def conversation_tokens(self, conversation: Conversation, model: str) -> TokenCount:
-        return TokenCount(tokens=_count(conversation), exact=True, source="mock, words")
-
-    def read_error(self, status: int, headers: Mapping[str, str], data: Json) -> ErrorFacts:
-        return ErrorFacts()
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle what it was built with: a copy has heard, and said, nothing yet."""

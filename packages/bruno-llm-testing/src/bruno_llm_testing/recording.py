@@ -6,8 +6,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from bruno_llm_base import ConfigurationError, Json
-from bruno_llm_base.provider.core import Core
+from bruno_llm_base import Access, ConfigurationError, Json
 
 from bruno_llm_testing.scrub import Scrubber
 
@@ -77,17 +76,15 @@ class Recording:
         draft.write_text(text + "\n", encoding="utf-8")
         draft.replace(path)
 
-    def asked(self, provider: Core, method: str, path: str, body: Json | None) -> Json:
+    def asked(self, access: Access, method: str, path: str, body: Json | None) -> Json:
         """Return a request as it stands on file."""
-        request = {"provider": provider.name, "method": method, "path": path, "body": body}
-        on_file: Json = self._scrubber.scrub(
-            json.loads(json.dumps(request)), provider.access.secrets
-        )
+        request = {"provider": access.provider, "method": method, "path": path, "body": body}
+        on_file: Json = self._scrubber.scrub(json.loads(json.dumps(request)), access.secrets)
         return on_file
 
-    def told(self, provider: Core, response: Json) -> Json:
+    def told(self, access: Access, response: Json) -> Json:
         """Return a response as it stands on file."""
-        secrets = provider.access.secrets
+        secrets = access.secrets
         if "batches" in response:
             batches = self._scrubber.scrub_batches(response["batches"], secrets)
             response = response | {"batches": batches}

@@ -4,9 +4,8 @@ import json
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
 
-from bruno_llm_base import Json
+from bruno_llm_base import Access, Json
 from bruno_llm_base.framing import ndjson
-from bruno_llm_base.provider.core import Core
 from bruno_llm_base.transport import Reply, Transport
 from bruno_llm_base.values import is_json
 
@@ -19,10 +18,10 @@ __all__ = ["Player", "Recorder"]
 class Player:
     """Answers from the recording."""
 
-    def __init__(self, recording: Recording, provider: Core) -> None:
+    def __init__(self, recording: Recording, access: Access) -> None:
         """Take a recording, and who asks."""
         self._recording = recording
-        self._provider = provider
+        self._access = access
 
     async def send(self, method: str, path: str, body: Json | None = None) -> Reply:
         """Return the recorded answer.
@@ -30,7 +29,7 @@ class Player:
         Raises:
             CassetteError: There is none.
         """
-        asked = self._recording.asked(self._provider, method, path, body)
+        asked = self._recording.asked(self._access, method, path, body)
         # documents, whatever the vendor wraps them in, are handed out one a line
         return Reply(_Played(self._recording.answer(asked)), ndjson)
 
@@ -64,22 +63,22 @@ class _Played:
 class Recorder:
     """Sends, and writes down what comes."""
 
-    def __init__(self, recording: Recording, provider: Core, transport: Transport) -> None:
+    def __init__(self, recording: Recording, access: Access, transport: Transport) -> None:
         """Take a recording, who asks, and the way to the server."""
         self._recording = recording
-        self._provider = provider
+        self._access = access
         self._transport = transport
 
     async def send(self, method: str, path: str, body: Json | None = None) -> Reply:
         """Send a request, and return an answer that is written down as it is read."""
-        exchange = self._recording.begin(self._recording.asked(self._provider, method, path, body))
+        exchange = self._recording.begin(self._recording.asked(self._access, method, path, body))
         reply = await self._transport.send(method, path, body)
-        recording, provider = self._recording, self._provider
+        recording, access = self._recording, self._access
 
         def note(**said: Any) -> None:
             headers = safe_headers(reply.headers)
             response = {"status": reply.status_code, "headers": headers, **said}
-            exchange["response"] = recording.told(provider, response)
+            exchange["response"] = recording.told(access, response)
 
         return _Taped(reply, note)
 

@@ -145,14 +145,10 @@ class Report:
 
         return markdown_of(self)
 
-    def to_html(self) -> str:
-        """Return one self-contained page with charts: no script, nothing loaded from elsewhere."""
-        from bruno_llm_base.cost.page import page_of
-
-        return page_of(self)
-
     def save(self, path: str | Path) -> None:
-        """Write the report in the format of *path*'s suffix: .csv, .json, .md or .html, in UTF-8.
+        """Write the report in the format of *path*'s suffix: .csv, .json or .md, in UTF-8.
+
+        A page with charts is written by `bruno_llm_cli.report.write_html`, of bruno-llm-cli.
 
         Raises:
             InvalidRequestError: The suffix is another.
@@ -163,12 +159,12 @@ class Report:
             ".csv": self.to_csv,
             ".json": self.to_json,
             ".md": self.to_markdown,
-            ".html": self.to_html,
         }
         made = formats.get(path.suffix.lower())
         if made is None:
             raise InvalidRequestError(
-                f"path is {shown(str(path))}: give a file name that ends in {', '.join(formats)}"
+                f"path is {shown(str(path))}: give a file name that ends in {', '.join(formats)};"
+                " a page (.html) is written by bruno_llm_cli.report.write_html, of bruno-llm-cli"
             )
         path.write_text(made(), encoding="utf-8", newline="")
 

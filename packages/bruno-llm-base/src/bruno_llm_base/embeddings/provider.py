@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from bruno_core.interfaces import EmbeddingInterface
 from bruno_core.models import Message
 
+from bruno_llm_base.adapter import EmbeddingResponse
 from bruno_llm_base.conversation import check_message, check_text
 from bruno_llm_base.embeddings.batches import Limit, in_order, split
-from bruno_llm_base.embeddings.dialect import EmbeddingResponse
 from bruno_llm_base.embeddings.setup import Setup
 from bruno_llm_base.embeddings.similarity import similarity
 from bruno_llm_base.embeddings.vectors import checked_vector
@@ -108,19 +108,19 @@ class BaseEmbeddings(Setup, EmbeddingInterface):
 
     def _limits(self) -> list[Limit]:
         limits: list[Limit] = [(lambda _: 1, self.get_max_batch_size())]
-        if self.max_request_tokens is not None:
-            limits.append((utf8_size, self.max_request_tokens))
+        if self._adapter.max_request_tokens is not None:
+            limits.append((utf8_size, self._adapter.max_request_tokens))
         if self._rate_limit is not None and self._rate_limit.tokens_per_minute is not None:
             limits.append((estimate_tokens, self._rate_limit.tokens_per_minute))
         return limits
 
     def _request(self, texts: Sequence[str], labels: "Labels | None") -> Request:
-        asked, own = self._asked_dimension, self.own_dimension(self._model)
+        asked, own = self._asked_dimension, self._adapter.own_dimension(self._model)
         options = deepcopy(self._options) | {"model": self._model}
         request = Request(
             operation="embeddings",
-            path=self.embeddings_path,
-            body=self.build_embeddings(texts, options, None if asked == own else asked),
+            path=self._adapter.embeddings_path,
+            body=self._adapter.build(texts, options, None if asked == own else asked),
             model=self._model,
             texts=texts,
             labels=labels,
@@ -130,7 +130,7 @@ class BaseEmbeddings(Setup, EmbeddingInterface):
         return request
 
     def _parse(self, count: int, data: Json) -> EmbeddingResponse:
-        response = checked(self.parse_embeddings(data))
+        response = checked(self._adapter.parse(data))
         vectors = response.vectors = [checked_vector(said) for said in response.vectors]
         if len(vectors) != count:
             raise InvalidResponseError(f"the server sent {len(vectors)} vectors for {count} texts")

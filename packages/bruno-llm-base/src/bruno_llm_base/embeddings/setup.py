@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Never
 
 from pydantic import Field, SecretStr
 
+from bruno_llm_base.adapter import EmbeddingAdapter
 from bruno_llm_base.config import Basics, WholeNumber, check, keywords_of, refuse
 from bruno_llm_base.cost.prices import InputPrices, Prices
-from bruno_llm_base.embeddings.dialect import EmbeddingDialect
 from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.limits import RateLimit
 from bruno_llm_base.observe import Observer
@@ -31,10 +31,18 @@ class _Settings(Basics):
     batch_size: Annotated[WholeNumber, Field(ge=1)] | None = None
 
 
-class Setup(Catalogue, EmbeddingDialect):
+class Setup(Catalogue):
     """What a provider of embeddings is set to."""
 
+    adapter_type: ClassVar[type[EmbeddingAdapter]]
+    capabilities: ClassVar[frozenset[str]] = frozenset({"embeddings"})
     prices_type: ClassVar[type[Prices]] = InputPrices
+    _adapter: EmbeddingAdapter
+
+    @property
+    def adapter(self) -> EmbeddingAdapter:
+        """How the API spells things."""
+        return self._adapter
 
     def __init__(
         self,
@@ -146,24 +154,31 @@ class Setup(Catalogue, EmbeddingDialect):
 
     def get_max_batch_size(self) -> int:
         """Return the most texts that one request has; `embed_texts` takes any number."""
-        return self._batch_size or min(_USUAL_BATCH, self.max_batch or _USUAL_BATCH)
+        return self._batch_size or min(_USUAL_BATCH, self._adapter.max_batch or _USUAL_BATCH)
 
     def _dimension(self) -> int | None:
-        return self._asked_dimension or self.own_dimension(self._model) or self._seen_dimension
+        return (
+            self._asked_dimension
+            or self._adapter.own_dimension(self._model)
+            or self._seen_dimension
+        )
 
     def _check_settings(self) -> None:
-        asked, own = self._asked_dimension, self.own_dimension(self._model)
+        asked, own = self._asked_dimension, self._adapter.own_dimension(self._model)
         if asked is not None and own is not None and asked > own and self._access.base_url is None:
             raise ConfigurationError(
                 f"dimensions is {asked}, and {self._model} has {own}: give that or fewer"
             )
-        if self.max_batch is not None and (self._batch_size or 0) > self.max_batch:
+        if (
+            self._adapter.max_batch is not None
+            and (self._batch_size or 0) > self._adapter.max_batch
+        ):
             raise ConfigurationError(
-                f"batch_size is {self._batch_size}, and {self.name} takes {self.max_batch} texts at"
+                f"batch_size is {self._batch_size}, and {self.name} takes {self._adapter.max_batch} texts at"
                 " most: give that or fewer"
             )
         for name, value in self._options.items():
-            if name in self.structure:
+            if name in self._adapter.reserved_fields:
                 raise ConfigurationError(
                     f"{name!r} is no option: it belongs to the request itself, leave it out"
                 )

@@ -1,19 +1,19 @@
 """How much may be sent in a while, and a line for what has to wait."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
-from bruno_llm_base.config import did_you_mean
 from bruno_llm_base.exceptions import ConfigurationError, InvalidRequestError
 from bruno_llm_base.forking import start_fresh_in_children
 from bruno_llm_base.limits.headers import LimitState
 from bruno_llm_base.limits.line import Line
 from bruno_llm_base.limits.store import MemoryStore, Place
+from bruno_llm_base.types import ModelResponse, Outcome
 from bruno_llm_base.values import LONGEST, is_seconds, is_whole, shown
 
-__all__ = ["Permit", "RateLimit", "preset"]
+__all__ = ["Permit", "RateLimit", "Slot"]
 
 
 class Permit(Place):
@@ -160,14 +160,59 @@ class RateLimit:
         return partial(type(self), **self._settings, clock=self._clock), ()
 
 
-def preset(name: str, known: Mapping[str, Mapping[str, Any]]) -> RateLimit:
-    """Return a new `RateLimit` with the figures that *known* has for *name*.
+class Attempt(Protocol):
+    """What a `Slot` reads of the attempt that has it, once that is over."""
 
-    Raises:
-        ConfigurationError: It has none; the message names the closest that it has.
+    outcome: Outcome
+    response: ModelResponse | None
+    """What has arrived, with the tokens that it took; None if it took none."""
+
+    @property
+    def limits_of_server(self) -> LimitState | None:
+        """What the server says of its own limits."""
+
+
+class Slot:
+    """An attempt's place in every limit: `async with Slot(limits, attempt, tokens)` around it.
+
+    It waits in line for each, and settles itself by the attempt's outcome: an attempt that was not
+    sent has its places back, any other pays the tokens of its response.
     """
-    if not isinstance(name, str):
-        raise ConfigurationError(f"the preset is {shown(name)}: give its name")
-    if name not in known:
-        raise ConfigurationError(f"there is no preset {name!r}{did_you_mean(name, known)}")
-    return RateLimit(**known[name])
+
+    __slots__ = ("_attempt", "_limits", "_permits", "_tokens")
+
+    def __init__(self, limits: Sequence[RateLimit], attempt: Attempt, tokens: int) -> None:
+        self._limits = limits
+        self._attempt = attempt
+        self._tokens = tokens
+        self._permits: list[Permit] = []
+
+    async def __aenter__(self) -> None:
+        """Wait for the places.
+
+        Raises:
+            InvalidRequestError: The request alone is more than a limit allows.
+            RateLimitError: The wait would be too long.
+        """
+        try:
+            for limit in self._limits:
+                self._permits.append(await limit.acquire(self._tokens))
+        except BaseException:
+            self._give_back()
+            raise
+
+    async def __aexit__(self, *_: object) -> None:
+        """Give the places back, and believe what the server says of its limits."""
+        self._give_back()
+        for limit in self._limits:
+            if limit.counts_time:
+                limit.lower(self._attempt.limits_of_server)
+
+    def _give_back(self) -> None:
+        outcome, response = self._attempt.outcome, self._attempt.response
+        tokens = 0 if response is None else response.usage.total_tokens
+        for permit in self._permits:
+            if outcome is Outcome.NOT_SENT:
+                permit.cancel()
+            else:
+                permit.settle(tokens)

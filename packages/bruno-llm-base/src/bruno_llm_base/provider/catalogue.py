@@ -1,6 +1,7 @@
 """What a provider can tell of its models, and whether it can be used at all."""
 
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -15,16 +16,32 @@ from bruno_llm_base.pipeline import Pipeline
 from bruno_llm_base.policies import Retry, Timeouts
 from bruno_llm_base.provider.core import Core
 from bruno_llm_base.types import Json
-from bruno_llm_base.vendor import Diagnosis
 from bruno_llm_base.windows import Window
 
 if TYPE_CHECKING:
     from bruno_llm_base.cost.price import Price
 
-__all__ = ["Catalogue"]
+__all__ = ["Catalogue", "Diagnosis"]
 
 _CHECK_SECONDS = 5.0
 _EXPLAIN_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnosis:
+    """Whether a provider can be used, and if not, why.
+
+    Attributes:
+        ok: Whether it answers, takes the key and, where that can be told, has the model.
+        reason: What is wrong, for people; None if nothing is.
+        error: The error behind it.
+        models: The models on offer.
+    """
+
+    ok: bool
+    reason: str | None = None
+    error: LLMError | None = None
+    models: tuple[str, ...] = ()
 
 
 class Catalogue(Core):
@@ -48,7 +65,8 @@ class Catalogue(Core):
             models = await self._list_models(Retry(attempts=1), Timeouts(total=_CHECK_SECONDS))
         except LLMError as error:
             return Diagnosis(ok=False, reason=str(error), error=error)
-        return self.judge(models)
+        reason = self._adapter.missing_model(self._model, models) or None
+        return Diagnosis(ok=reason is None, reason=reason, models=tuple(models))
 
     async def context_window(self, model: str | None = None) -> Window | None:
         """Return what is known of the context window of *model*; nothing is asked for it.
@@ -66,17 +84,17 @@ class Catalogue(Core):
 
     async def _list_models(self, retry: Retry, timeouts: Timeouts) -> list[str]:
         request = Request(
-            operation="models", method="GET", path=self.models_path, model=self._model
+            operation="models", method="GET", path=self._adapter.models_path, model=self._model
         )
         pipeline = self._pipeline(retry, timeouts, self._advise)
         names = await pipeline.call(request, self._parse_names)
-        if self.judge(names).ok:
+        if not self._adapter.missing_model(self._model, names):
             await self._learn_windows(pipeline)
         return names
 
     async def _learn_windows(self, pipeline: Pipeline) -> None:
         """Ask what else there is to know of the windows."""
-        for method, path, body in self.window_requests(self._model):
+        for method, path, body in self._adapter.window_requests(self._model):
             request = Request(
                 operation="models", method=method, path=path, body=body, model=self._model
             )
@@ -100,14 +118,14 @@ class Catalogue(Core):
         return Window(tokens=tokens, source="genai-prices", firm=vendors_own)
 
     def _parse_names(self, data: Json) -> list[str]:
-        names = self.parse_models(data)
+        names = self._adapter.parse_models(data)
         if not all(isinstance(name, str) for name in names):
             raise TypeError("the name of a model")
         self._parse_windows(data)
         return names
 
     def _parse_windows(self, data: Json) -> None:
-        self._windows.learn(self.parse_windows(data, self._model))
+        self._windows.learn(self._adapter.parse_windows(data, self._model))
 
     async def _explain(self, error: LLMError) -> None:
         """Name the models that are closest to an unknown one, and what may be done."""

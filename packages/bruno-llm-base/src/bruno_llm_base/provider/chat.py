@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from copy import deepcopy
-from typing import TYPE_CHECKING, Any, Never
+from typing import TYPE_CHECKING, Any, ClassVar, Never
 
 from pydantic import SecretStr
 
+from bruno_llm_base.adapter import ChatAdapter
 from bruno_llm_base.calibration import Calibrations
 from bruno_llm_base.config import Settings, check, keywords_of, refuse
-from bruno_llm_base.dialect import Dialect
 from bruno_llm_base.exceptions import ConfigurationError, InvalidRequestError, LLMError
 from bruno_llm_base.exchange import Request
 from bruno_llm_base.fitting import Fitting
@@ -26,8 +26,12 @@ if TYPE_CHECKING:
 __all__ = ["Chat"]
 
 
-class Chat(Catalogue, Dialect):
+class Chat(Catalogue):
     """What a provider of chat is set to."""
+
+    capabilities: ClassVar[frozenset[str]] = frozenset({"chat", "streaming"})
+    adapter_type: ClassVar[type[ChatAdapter]]
+    _adapter: ChatAdapter
 
     def __init__(
         self,
@@ -132,8 +136,13 @@ class Chat(Catalogue, Dialect):
         self._system_prompt = settings.system_prompt
         self._think_tags = settings.think_tags
         self._unknown_words: set[str] = set()
-        self._fitting = Fitting(settings, self.structure)
+        self._fitting = Fitting(settings, self._adapter)
         self._calibrations = Calibrations()
+
+    @property
+    def adapter(self) -> ChatAdapter:
+        """How the API spells things."""
+        return self._adapter
 
     @property
     def context(self) -> ContextPolicy:
@@ -157,7 +166,7 @@ class Chat(Catalogue, Dialect):
         self._tell(OptionDropped, model, "chat", option=option)
 
     def _amend(self, request: Request, error: LLMError) -> Json | None:
-        amended = self._fitting.amend(self, request, error)
+        amended = self._fitting.amend(request, error)
         if amended is None:
             return None
         body, dropped = amended

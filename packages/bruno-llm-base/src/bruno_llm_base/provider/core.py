@@ -1,12 +1,14 @@
 """What every provider is built with, and how its requests are sent."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from bruno_llm_base.access import Access, find_access
+from bruno_llm_base.access import Access, Vendor, find_access
+from bruno_llm_base.adapter import Adapter
 from bruno_llm_base.config import Basics
 from bruno_llm_base.cost.prices import Prices
 from bruno_llm_base.exceptions import (
@@ -28,10 +30,9 @@ from bruno_llm_base.pipeline import Pipeline
 from bruno_llm_base.policies import Retry, Timeouts, policy
 from bruno_llm_base.provider.offer import Offer
 from bruno_llm_base.retry import RetryThrottle
-from bruno_llm_base.transport import MAX_CONNECTIONS, PerLoop, proxy_for
+from bruno_llm_base.transport import MAX_CONNECTIONS, PerLoop, Transport, proxy_for
 from bruno_llm_base.types import Json, ModelResponse
 from bruno_llm_base.values import is_whole, shown
-from bruno_llm_base.vendor import Vendor
 from bruno_llm_base.windows import Windows
 
 if TYPE_CHECKING:
@@ -53,14 +54,25 @@ _ON_THE_WAY = (
 _PROXY_LOGIN = 407
 
 
-class Core(Vendor):
+class Core(Vendor, ABC):
     """A provider's settings and connections.
 
     Attributes:
+        adapter_type: How the API spells things.
+        default_model: The model where none is named.
+        capabilities: What it can do, for the factories' `providers()`.
         prices_type: What its answers cost.
     """
 
+    adapter_type: ClassVar[type[Adapter]]
+    default_model: ClassVar[str]
+    capabilities: ClassVar[frozenset[str]] = frozenset()
     prices_type: ClassVar[type[Prices]] = Prices
+
+    @staticmethod
+    @abstractmethod
+    def open_transport(access: Access, timeouts: Timeouts) -> Transport:
+        """Return a transport for the running event loop; the SDK is imported here."""
 
     def __init__(
         self,
@@ -95,10 +107,11 @@ class Core(Vendor):
         self._retry = policy(Retry, "retry", retry, attempts=attempts)
         self._retry_throttle = RetryThrottle()
         self._rate_limit = _checked_limit(rate_limit)
-        self._windows = Windows(window, firm=self.firm_windows)
+        self._windows = Windows(window, firm=self.fixed_windows)
         self._offer = Offer()
         self._connections = RateLimit(max_concurrent=MAX_CONNECTIONS)
-        self._access = find_access(self, settings, client)
+        self._access = find_access(type(self), settings, client)
+        self._adapter = self.adapter_type.at(self._access)
         self._observers = checked_observers(observers)
         self._model = self.plain_name(settings.model or self.default_model)
         self._transports = PerLoop(needs=self.sdk)
@@ -109,6 +122,11 @@ class Core(Vendor):
     def model(self) -> str:
         """The model that is asked."""
         return self._model
+
+    @property
+    def adapter(self) -> Adapter:
+        """How the API spells things."""
+        return self._adapter
 
     @property
     def access(self) -> Access:
@@ -158,6 +176,10 @@ class Core(Vendor):
         }
         return _rebuild, (type(self), keywords)
 
+    def _opener(self) -> Callable[[], Transport]:
+        """Return what opens a transport, without a reference to this provider."""
+        return partial(self.open_transport, self._access, self._timeouts)
+
     def _amend(self, request: Request, error: LLMError) -> Json | None:
         """Return the body without what the API has just refused, or None if nothing can be done."""
         del request, error
@@ -178,11 +200,11 @@ class Core(Vendor):
         # connections.
         return Pipeline(
             provider=self.name,
-            transport=partial(self._transports.get, self.open_transport),
+            transport=partial(self._transports.get, self._opener()),
             retry=retry,
             retry_throttle=self._retry_throttle,
             limits=(*limits, self._connections),
-            read_limits=self.read_limits,
+            read_limits=self._adapter.read_limits,
             timeouts=timeouts,
             read_error=self._read_error,
             blot=self._access.blot,
@@ -191,7 +213,7 @@ class Core(Vendor):
             observers=(log_event, *self._observers),
             account=account,
             prices=self._prices,
-            most_output=self.most_output,
+            most_output=self._adapter.max_output,
             think_tags=think_tags,
             learn=learn,
         )
@@ -203,9 +225,9 @@ class Core(Vendor):
 
     def _read_error(self, status: int, headers: Mapping[str, str], data: Json) -> ErrorFacts:
         """Read an error, and when the limits that it speaks of are there again."""
-        facts = self.read_error(status, headers, data)
+        facts = self._adapter.read_error(status, headers, data)
         if facts.retry_after is None and status == 429 and server_wait(headers) is None:
-            said = self.read_limits(headers)
+            said = self._adapter.read_limits(headers)
             return facts if said is None else replace(facts, retry_after=said.wait)
         return facts
 
@@ -242,7 +264,7 @@ class Core(Vendor):
         ours = on_the_way and self._access.client is None
         if ours and (proxy := proxy_for(self._access.address)):
             error.message += f"; requests go through the proxy {proxy}"
-        if advice := self.advise(error):
+        if advice := self._adapter.advice(error):
             error.message += f"; {advice}"
 
 

@@ -63,7 +63,9 @@ class Counter(Chat):
         if not isinstance(text, str):
             raise InvalidRequestError(f"text is {shown(text)}: give a text")
         model = self._named(model)
-        return self.text_tokens(text, model) or self._calibrations.of(model).count_text(text)
+        return self._adapter.text_tokens(text, model) or self._calibrations.of(model).count_text(
+            text
+        )
 
     def count_conversation(
         self, conversation: Conversation, model: str | None = None
@@ -78,18 +80,18 @@ class Counter(Chat):
             InvalidRequestError: The model has no name.
         """
         model = self._named(model)
-        counted = self.conversation_tokens(conversation, model)
+        counted = self._adapter.conversation_tokens(conversation, model)
         return counted or self._calibrations.of(model).count_conversation(conversation)
 
     async def _count_there(self, conversation: Conversation, request: Request) -> TokenCount | None:
         """Return the server's count of *request*, or None where it has none."""
-        body = self.build_count(conversation, request.body or {})
-        if self.count_path is None or body is None:
+        body = self._adapter.build_count(conversation, request.body or {})
+        if self._adapter.count_path is None or body is None:
             return None
         # vendors limit counting by itself, so it takes no place in the user's rate_limit
         pipeline = self._pipeline(self._retry, self._timeouts, self._explain)
         question = Request(
-            operation="count_tokens", path=self.count_path, body=body, model=request.model
+            operation="count_tokens", path=self._adapter.count_path, body=body, model=request.model
         )
         try:
             tokens = await pipeline.call(question, self._parse_tokens)
@@ -99,9 +101,11 @@ class Counter(Chat):
             self._tell(CountEstimated, request.model, question.operation, error=error)
             return None
         await self._learn_window(str(request.model))
-        exact = self.count_error == 0
-        source = f"{self.name}, {self.count_path}"
-        return TokenCount(tokens=tokens, exact=exact, source=source, error=self.count_error)
+        exact = self._adapter.count_error == 0
+        source = f"{self.name}, {self._adapter.count_path}"
+        return TokenCount(
+            tokens=tokens, exact=exact, source=source, error=self._adapter.count_error
+        )
 
     async def _count_here(self, conversation: Conversation, request: Request) -> TokenCount:
         """Return our own count of *request*, made in a thread where it takes long."""
@@ -111,12 +115,12 @@ class Counter(Chat):
             counted = self.count_conversation(conversation, model)
             return _with_tools(counted, self.count_text(tools, model)) if tools else counted
 
-        if self.counts_at_once(model) and not _is_large(conversation):
+        if self._adapter.counts_at_once(model) and not _is_large(conversation):
             return count()
         return await asyncio.to_thread(count)
 
     def _parse_tokens(self, data: Json) -> int:
-        tokens = self.parse_count(data)
+        tokens = self._adapter.parse_count(data)
         if not is_whole(tokens, least=0):
             raise TypeError("a number of tokens")
         return tokens
@@ -126,7 +130,7 @@ class Counter(Chat):
         conversation, read = request.conversation, response.usage.input_tokens
         if conversation is None or read is None or response.usage_estimated:
             return
-        if self.cuts_prompts and _CUT < read < most_tokens(conversation, {}) / _PLAUSIBLE:
+        if self._adapter.cuts_prompts and _CUT < read < most_tokens(conversation, {}) / _PLAUSIBLE:
             sent = self.count_conversation(conversation, str(request.model))
             if sent.least > 2 * read:
                 facts = {"tokens": sent.tokens, "read": read}

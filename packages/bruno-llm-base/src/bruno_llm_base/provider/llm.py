@@ -71,7 +71,7 @@ class BaseProvider(Counter, LLMInterface):
         """
         kwargs |= {"temperature": temperature, "max_tokens": max_tokens}
         request = self._request(question(messages, prompt), kwargs, stream=True)
-        return self._chat().stream(request, self.parse_event)
+        return self._chat().stream(request, self._adapter.parse_event)
 
     async def request(
         self,
@@ -145,29 +145,34 @@ class BaseProvider(Counter, LLMInterface):
         conversation = Conversation.of(messages, self._system_prompt)
         labels = None if self._account is None else self._account.tracker.labels()
         model = self._named(call.pop("model", None))
-        options, dropped = self._fitting.options(self, model, call)
+        options, dropped = self._fitting.options(model, call)
         for name in dropped:
             self._warn(model, name)
-        body = self.build_request(conversation, options, stream=stream)
+        body = self._body(conversation, options, stream=stream)
         request = Request(
             operation="stream" if stream else "chat",
-            path=(stream and self.stream_path) or self.chat_path,
-            body=self._fitting.recall(self, model, body),
+            path=(stream and self._adapter.stream_path) or self._adapter.chat_path,
+            body=self._fitting.recall(model, body),
             model=model,
             tokens=self._tokens(conversation, call),
             conversation=conversation,
             labels=labels,
-            unlisted=self.unlisted(body),
+            unlisted=self._adapter.unpriced_field(body),
             whole=self._parse_answer if stream else None,
         )
         most = most_tokens(conversation, options)
-        window, most_output = self._window(request), self.most_output(request.body or {})
+        window, most_output = self._window(request), self._adapter.max_output(request.body or {})
         if in_doubt(most, window, self._context, most_output):
             request.fit = partial(self._fit, options)
         return request
 
+    def _body(self, conversation: Conversation, options: Json, *, stream: bool) -> Json:
+        body = self._adapter.build(conversation, options, stream=stream)
+        window = self._context.window
+        return body if window is None else self._adapter.with_window(body, window)
+
     def _window(self, request: Request) -> Window | None:
-        tokens = self.asked_window(request.body or {})
+        tokens = self._adapter.requested_window(request.body or {})
         if tokens is not None:
             return Window(tokens=tokens, source="the request")
         return self._windows.of(str(request.model))
@@ -180,7 +185,9 @@ class BaseProvider(Counter, LLMInterface):
         window = self._window(request) or await self._listed_window(model)
         if window is None or conversation is None:
             return request
-        most, most_output = most_tokens(conversation, options), self.most_output(request.body or {})
+        most, most_output = most_tokens(conversation, options), self._adapter.max_output(
+            request.body or {}
+        )
         if not in_doubt(most, window, self._context, most_output):
             return request  # a list of prices knows a window that is large enough
         doubt = Doubt(
@@ -194,10 +201,10 @@ class BaseProvider(Counter, LLMInterface):
         fits = await resolved(doubt, self._context)
         if fits is conversation:
             return request
-        body = self.build_request(fits, options, stream=request.operation == "stream")
+        body = self._body(fits, options, stream=request.operation == "stream")
         return replace(
             request,
-            body=self._fitting.recall(self, model, body),
+            body=self._fitting.recall(model, body),
             tokens=_recounted(request.tokens, conversation, fits),
             conversation=fits,
         )
@@ -230,12 +237,12 @@ class BaseProvider(Counter, LLMInterface):
         word = response.finish_detail
         if response.finish_reason not in ("stop", "tool_call") or word is None:
             return
-        if word not in self._unknown_words and not is_known(word, self.finish_reasons):
+        if word not in self._unknown_words and not is_known(word, self._adapter.finish_reasons):
             self._unknown_words.add(word)
             self._tell(FinishReasonUnknown, request.model, request.operation, word=word)
 
     def _parse_answer(self, data: Json) -> ModelResponse:
-        return checked(self.parse_response(data))
+        return checked(self._adapter.parse(data))
 
 
 def _recounted(tokens: int, before: Conversation, after: Conversation) -> int:

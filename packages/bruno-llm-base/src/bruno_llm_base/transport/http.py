@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlsplit, urlunsplit
 
+from bruno_llm_base.access import Access
 from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.framing import Framing
+from bruno_llm_base.policies import Timeouts
 from bruno_llm_base.transport.bounds import ENCODINGS, decompressible
 from bruno_llm_base.transport.connection import watched
 from bruno_llm_base.transport.environment import (
@@ -59,6 +61,24 @@ class HttpTransport:
         self._timeout = {"connect": connect, "read": None, "write": None, "pool": None}
         self._owned = owned
         self._urls: dict[str, Any] = {}
+
+    @classmethod
+    def open(cls, access: Access, timeouts: Timeouts, *, framing: Framing) -> Self:
+        """Return a transport over the user's client, or over a new one that sends the key as a bearer.
+
+        Args:
+            access: Where the API is, and the key.
+            timeouts: How long each step may take.
+            framing: How streamed bodies are cut, `sse` or `ndjson`, unless they begin otherwise.
+        """
+        headers = {"authorization": f"Bearer {access.key}"} if access.key else {}
+        return cls(
+            access.client or open_http_client(access.url, headers=headers),
+            base_url=access.url,
+            framing=framing,
+            connect=timeouts.connect,
+            owned=access.client is None,
+        )
 
     async def send(self, method: str, path: str, body: Json | None = None) -> Reply:
         """Send a request and return the answer, whatever its status.

@@ -7,8 +7,9 @@ ourselves, because building its typed objects costs ten times more than all the 
 import json
 import sys
 from collections.abc import AsyncGenerator, Callable, Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
+from bruno_llm_base.access import Access
 from bruno_llm_base.framing import sse
 from bruno_llm_base.transport.bounds import bounded
 from bruno_llm_base.transport.connection import watched
@@ -16,9 +17,6 @@ from bruno_llm_base.transport.environment import client_options, over_aiohttp, p
 from bruno_llm_base.transport.http import refuse_login
 from bruno_llm_base.transport.reply import HttpResponse, Reply
 from bruno_llm_base.types import Json
-
-if TYPE_CHECKING:
-    from bruno_llm_base.access import Access
 
 __all__ = ["SdkTransport"]
 
@@ -56,7 +54,7 @@ class SdkTransport:
         sdk: Any,
         client_type: Any,
         *,
-        access: "Access",
+        access: Access,
         connect: float | None,
         headers: Callable[[Json], Mapping[str, str]] | None = None,
     ) -> Self:

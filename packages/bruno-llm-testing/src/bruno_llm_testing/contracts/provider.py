@@ -116,7 +116,7 @@ class ProviderContract(ModelContract):
             "stop": ["END"],
             "seed": 7,
         }
-        refused = llm.refused_options(llm.model, options)
+        refused = llm.adapter.refused_options(llm.model, options)
 
         async def test(llm: BaseProvider) -> None:
             await llm.generate(HELLO)
@@ -132,7 +132,7 @@ class ProviderContract(ModelContract):
         self, server: FakeServer, keywords: dict[str, Any], caplog: pytest.LogCaptureFixture
     ) -> None:
         llm = self.make(keywords, temperature=0.5, top_p=0.5)
-        refused = llm.refused_options(llm.model, {"temperature": 0.5, "top_p": 0.5})
+        refused = llm.adapter.refused_options(llm.model, {"temperature": 0.5, "top_p": 0.5})
 
         async def twice(llm: BaseProvider) -> None:
             await llm.generate(HELLO)

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from bruno_core.models import Message, MessageRole
-
-from bruno_llm_base.cli.asking import warn
-from bruno_llm_base.cli.given import given_lines
-from bruno_llm_base.cli.output import plain, say, write
 from bruno_llm_base.exceptions import LLMError
 from bruno_llm_base.fallback.foreign import FullLLM
+
+from bruno_llm_cli.asking import warn
+from bruno_llm_cli.given import given_lines
+from bruno_llm_cli.output import plain, say, write
 
 __all__ = ["chat"]
 

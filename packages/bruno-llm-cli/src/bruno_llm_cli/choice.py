@@ -8,14 +8,14 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
-from typer import BadParameter, Option
-
-from bruno_llm_base.cli.logs import listen
 from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.factory import LLMFactory
 from bruno_llm_base.fallback.foreign import FullLLM, in_full
 from bruno_llm_base.installed import ProviderInfo, installed
 from bruno_llm_base.types import Json
+from typer import BadParameter, Option
+
+from bruno_llm_cli.logs import listen
 
 __all__ = ["Choice", "Config", "Model", "Provider", "Verbose", "choosing", "chosen", "real"]
 

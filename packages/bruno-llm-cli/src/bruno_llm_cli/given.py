@@ -6,8 +6,9 @@ from concurrent.futures import Future
 from pathlib import Path
 from threading import Thread
 
-from bruno_llm_base.cli.output import say
 from bruno_llm_base.exceptions import InvalidRequestError
+
+from bruno_llm_cli.output import say
 
 __all__ = ["given_lines", "given_text"]
 

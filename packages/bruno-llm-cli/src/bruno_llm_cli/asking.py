@@ -3,10 +3,11 @@
 from dataclasses import asdict
 from typing import Any
 
-from bruno_llm_base.cli.output import say, show_document, write
 from bruno_llm_base.failures import answer_text
 from bruno_llm_base.fallback.foreign import FullLLM
 from bruno_llm_base.types import ModelResponse
+
+from bruno_llm_cli.output import say, show_document, write
 
 __all__ = ["as_document", "as_stream", "as_text", "warn"]
 

@@ -9,11 +9,13 @@ from typing import Annotated, Any, Literal
 
 import structlog
 import typer
+from bruno_llm_base.exceptions import LLMError
+from bruno_llm_base.installed import installed
 from typer import Argument, BadParameter, Exit, Option
 from typer.core import TyperGroup
 
-from bruno_llm_base.cli import streams
-from bruno_llm_base.cli.choice import (
+from bruno_llm_cli import streams
+from bruno_llm_cli.choice import (
     Choice,
     Config,
     Model,
@@ -23,10 +25,8 @@ from bruno_llm_base.cli.choice import (
     chosen,
     real,
 )
-from bruno_llm_base.cli.logs import listen, logged
-from bruno_llm_base.cli.output import say, show_document, write
-from bruno_llm_base.exceptions import LLMError
-from bruno_llm_base.installed import installed
+from bruno_llm_cli.logs import listen, logged
+from bruno_llm_cli.output import say, show_document, write
 
 __all__ = ["app", "run"]
 
@@ -72,7 +72,7 @@ def _version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it
     if wanted:
         from importlib.metadata import version
 
-        write(f"bruno-llm-base {version('bruno-llm-base')}\n")
+        write(f"bruno-llm {version('bruno-llm-cli')}\n")
         raise Exit
 
 
@@ -96,7 +96,7 @@ def chat(
 
     Where the questions come from a file or a pipe, the exit code is 1 if one of them failed.
     """
-    from bruno_llm_base.cli.chatting import chat as talk
+    from bruno_llm_cli.chatting import chat as talk
 
     all_answered = talk(replace(choice, model=named or choice.model).llm())
     if not (all_answered or sys.stdin.isatty()):
@@ -117,8 +117,8 @@ def ask(
     ] = False,
 ) -> None:
     """Ask one question. Nothing but the answer goes to stdout."""
-    from bruno_llm_base.cli import asking
-    from bruno_llm_base.cli.given import given_text
+    from bruno_llm_cli import asking
+    from bruno_llm_cli.given import given_text
 
     llm = choice.llm()
     question = given_text(prompt or [], timeout=choice.timeout)
@@ -129,7 +129,7 @@ def ask(
 @app.command()
 def providers(*, as_json: AsJson = False) -> None:
     """List what is installed, and what it can do."""
-    from bruno_llm_base.cli.listing import show_providers
+    from bruno_llm_cli.listing import show_providers
 
     show_providers(installed(), as_json=as_json)
 
@@ -142,7 +142,7 @@ def models(
     verbose: Verbose = 0,
 ) -> None:
     """List the models on offer. The exit code is 1 if none could be listed."""
-    from bruno_llm_base.cli.listing import offers, show_offers
+    from bruno_llm_cli.listing import offers, show_offers
 
     listen(verbose)
     names = [info.name for info in real()] if provider is None else [provider]
@@ -167,8 +167,8 @@ def doctor(
 
     The exit code is 0 if at least one works and none that is set up, named or broken fails; else 1.
     """
-    from bruno_llm_base.cli import checkup
-    from bruno_llm_base.cli.doctor import show
+    from bruno_llm_cli import checkup
+    from bruno_llm_cli.doctor import show
 
     listen(verbose)
     found = asyncio.run(checkup.checkups(checkup.patients(provider or [], config)))
@@ -196,8 +196,8 @@ def count(
     verbose: Verbose = 0,
 ) -> None:
     """Count the tokens of a text."""
-    from bruno_llm_base.cli import counting
-    from bruno_llm_base.cli.given import given_text
+    from bruno_llm_cli import counting
+    from bruno_llm_cli.given import given_text
 
     listen(verbose)
     given = given_text(text or [], file)
@@ -223,7 +223,7 @@ def costs(  # noqa: PLR0917 - typer passes them by name
     ] = None,
 ) -> None:
     """Report what was spent."""
-    from bruno_llm_base.cli import spending
+    from bruno_llm_cli import spending
 
     if form is not None and output is not None:
         raise BadParameter("the suffix of --output says the format: leave --format out")
@@ -249,7 +249,7 @@ def pull(
     verbose: Verbose = 0,
 ) -> None:
     """Let a server fetch a model, where it can, as Ollama does."""
-    from bruno_llm_base.cli import pulling
+    from bruno_llm_cli import pulling
 
     listen(verbose)
     asyncio.run(pulling.pull(pulling.puller(provider), model))

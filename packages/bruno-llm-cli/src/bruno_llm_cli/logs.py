@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from bruno_llm_base.cli.output import say
+from bruno_llm_cli.output import say
 
 __all__ = ["listen", "logged"]
 

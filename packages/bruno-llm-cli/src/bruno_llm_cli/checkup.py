@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bruno_core.interfaces import LLMInterface
-
-from bruno_llm_base.cli.choice import real
+from bruno_llm_base.adapter import Adapter
 from bruno_llm_base.exceptions import (
     AuthenticationError,
     ConfigurationError,
@@ -25,6 +24,8 @@ from bruno_llm_base.installed import ProviderInfo, canonical, installed, kind_of
 from bruno_llm_base.options import closest
 from bruno_llm_base.provider import BaseProvider, Diagnosis
 from bruno_llm_base.sources import from_config, from_file, provider_of
+
+from bruno_llm_cli.choice import real
 
 __all__ = ["Checkup", "Patient", "Status", "checkups", "patients", "works"]
 
@@ -190,7 +191,10 @@ def _look_for_model(found: Checkup, llm: FullLLM, diagnosis: Diagnosis) -> None:
     """Note whether the model is on offer, if that can be told."""
     if not diagnosis.ok:
         found.model_offered = False
-    elif isinstance(llm, BaseProvider) and type(llm).judge is not BaseProvider.judge:
+    elif (
+        isinstance(llm, BaseProvider)
+        and type(llm.adapter).missing_model is not Adapter.missing_model
+    ):
         found.model_offered = True  # the provider has looked itself, and knows its names better
     elif diagnosis.models:
         found.model_offered = any(_is(llm.model, name) for name in diagnosis.models)

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from bruno_llm_base.cli.checkup import Checkup
-from bruno_llm_base.cli.output import console, plain
+from bruno_llm_cli.checkup import Checkup
+from bruno_llm_cli.output import console, plain
 
 __all__ = ["show"]
 

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from bruno_llm_base.cli.output import say
+from bruno_llm_cli.output import say
 
 __all__ = ["Unwritable", "prepare"]
 

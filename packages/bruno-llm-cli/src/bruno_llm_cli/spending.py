@@ -1,11 +1,14 @@
 """Reports of the ledger of costs."""
 
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
 from bruno_llm_base.cost.report import Report
 from bruno_llm_base.cost.tracker import CostTracker
 from bruno_llm_base.exceptions import ConfigurationError
+
+from bruno_llm_cli.report import to_html, write_html
 
 __all__ = ["report", "save", "spelled"]
 
@@ -30,12 +33,12 @@ def report(ledger: Path, *, since: date | None, until: date | None, by: list[str
 
 def spelled(made: Report, form: str) -> str:
     """Return a report as text, which ends with a line feed."""
-    spellings = {
+    spellings: dict[str, Callable[[], str]] = {
         "table": made.table,
         "csv": made.to_csv,
         "json": made.to_json,
         "markdown": made.to_markdown,
-        "html": made.to_html,
+        "html": lambda: to_html(made),
     }
     text = spellings[form]()
     return text if text.endswith("\n") else f"{text}\n"
@@ -49,6 +52,9 @@ def save(made: Report, path: Path) -> None:
         ConfigurationError: The file cannot be written.
     """
     try:
-        made.save(path)
+        if path.suffix.lower() == ".html":
+            write_html(made, path)
+        else:
+            made.save(path)
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be written: {error.strerror}") from error

@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
-from bruno_llm_base.cli.choice import chosen
-from bruno_llm_base.cli.output import show_document, write
 from bruno_llm_base.fallback.foreign import FullLLM
 from bruno_llm_base.provider import BaseProvider
 from bruno_llm_base.tokens import TokenCount
+
+from bruno_llm_cli.choice import chosen
+from bruno_llm_cli.output import show_document, write
 
 __all__ = ["by_vendor", "here", "offline", "show_count"]
 

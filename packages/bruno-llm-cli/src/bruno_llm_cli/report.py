@@ -2,16 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 from html import escape
+from pathlib import Path
 
-from bruno_llm_base.cost.look import STYLE
-from bruno_llm_base.cost.plots import Colours, cost_by_day, cost_by_model, tokens_by_day
-from bruno_llm_base.cost.report import Report, known_cost
-from bruno_llm_base.cost.rows import Row
-from bruno_llm_base.cost.wording import (
+from bruno_llm_base.cost.export import (
     Column,
     cell,
     columns,
-    compact,
     dollars,
     notes,
     origin,
@@ -19,16 +15,30 @@ from bruno_llm_base.cost.wording import (
     plain,
     requests,
 )
+from bruno_llm_base.cost.report import Report, known_cost
+from bruno_llm_base.cost.rows import Row
 
-__all__ = ["page_of"]
+from bruno_llm_cli.look import STYLE
+from bruno_llm_cli.plots import Colours, compact, cost_by_day, cost_by_model, tokens_by_day
+
+__all__ = ["to_html", "write_html"]
 
 _MOST = 20  # so many tags and users are listed
 _EMPTY = """<p class="empty">No request was recorded in this time. Give a <code>CostTracker</code>
 to your models, as <code>cost=</code>, and what they cost will be here.</p>"""
 
 
-def page_of(report: Report) -> str:
-    """Return *report* as a page."""
+def write_html(report: Report, path: str | Path) -> None:
+    """Write *report* to *path* as one page, in UTF-8.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    Path(path).write_text(to_html(report), encoding="utf-8", newline="")
+
+
+def to_html(report: Report) -> str:
+    """Return *report* as one page with charts: no script, nothing loaded from elsewhere."""
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>

@@ -6,15 +6,17 @@ from datetime import date
 from decimal import Decimal
 from html import escape
 
-from bruno_llm_base.cost.charts import Chart, Part, by_day, by_name
+from bruno_llm_base.cost.export import dollars, plain
 from bruno_llm_base.cost.report import Report, known_cost
 from bruno_llm_base.cost.rows import Row
-from bruno_llm_base.cost.wording import compact, dollars, mark, plain
 
-__all__ = ["Colours", "cost_by_day", "cost_by_model", "tokens_by_day"]
+from bruno_llm_cli.charts import Chart, Part, by_day, by_name
+
+__all__ = ["Colours", "compact", "cost_by_day", "cost_by_model", "tokens_by_day"]
 
 _OWN = ("c0", "c1", "c2", "c3", "c4")  # more would not be told apart
 _OTHERS = "others"
+_UNITS = ((10**12, "T"), (10**9, "B"), (10**6, "M"), (10**3, "k"))
 _BARS = 8  # so many models have a bar of their own
 
 
@@ -107,3 +109,20 @@ def _legend(entries: list[tuple[str, str, str]]) -> str:
 
 def _cents(amount: Decimal) -> str:
     return dollars(amount, 2)
+
+
+def mark(amount: Decimal) -> str:
+    """Return a round *amount* in USD, for an axis: in no more decimals than it has itself."""
+    if not amount:
+        return "$0"
+    digits = max(0, -int(amount.as_tuple().exponent))
+    return f"${amount:,.{2 if digits == 1 else digits}f}"
+
+
+def compact(amount: Decimal | int) -> str:
+    """Return a count in three significant digits, such as "1.23M"."""
+    rounded = float(f"{amount:.3g}")
+    for unit, suffix in _UNITS:
+        if rounded >= unit:
+            return f"{rounded / unit:g}{suffix}"
+    return f"{rounded:g}"

@@ -1,0 +1,266 @@
+"""The seam that a provider fills: how one API spells things.
+
+An adapter is class data and pure functions over plain JSON. It holds nothing but settings, never
+changes, never touches the network, and needs no `try`: the base reports documents that do not fit.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, Self
+
+from bruno_llm_base.access import Access
+from bruno_llm_base.conversation import Conversation
+from bruno_llm_base.error_kinds import read_error_document
+from bruno_llm_base.exceptions import LLMError
+from bruno_llm_base.failures import ErrorFacts
+from bruno_llm_base.lenient import read_models
+from bruno_llm_base.limits import LimitState
+from bruno_llm_base.tokens import TokenCount
+from bruno_llm_base.types import FinishReason, Json, ModelResponse
+from bruno_llm_base.values import is_whole
+
+__all__ = ["Adapter", "ChatAdapter", "EmbeddingAdapter", "EmbeddingResponse"]
+
+_UNSUPPORTED = ("unsupported_parameter", "unsupported_value")
+
+
+class Adapter(ABC):
+    """What the adapters of all endpoints have in common.
+
+    Attributes:
+        models_path: The endpoint that lists the models.
+        reserved_fields: Fields of a body that belong to the request itself: no option may set them.
+    """
+
+    __slots__ = ()
+
+    models_path: ClassVar[str]
+    reserved_fields: ClassVar[frozenset[str]]
+
+    @classmethod
+    def at(cls, access: Access) -> Self:
+        """Return the adapter for the server at *access*."""
+        del access
+        return cls()
+
+    def parse_models(self, data: Json) -> list[str]:
+        """Read the names of the models on offer."""
+        return [row["id"] for row in read_models(data)]
+
+    def read_error(self, status: int, headers: Mapping[str, str], data: Json) -> ErrorFacts:
+        """Read an error; what it leaves open, the HTTP status decides.
+
+        `read_error_document` knows most spellings. An API with codes of its own tells it, in
+        addition, what they stand for.
+
+        Args:
+            status: The HTTP status.
+            headers: The headers of the answer.
+            data: The document. Of a list or a text it is the field `error`.
+        """
+        del headers
+        return read_error_document(status, data)
+
+    def read_limits(self, headers: Mapping[str, str]) -> LimitState | None:
+        """Read what the server says of its own rate limits; None if nothing."""
+        del headers
+        return None
+
+    def advice(self, error: LLMError) -> str:
+        """Return what the user may do about *error*, to be added to its message; "" for nothing."""
+        del error
+        return ""
+
+    def missing_model(self, model: str, offered: Sequence[str]) -> str:
+        """Return what is wrong if a server that offers the models *offered* lacks *model*, else ""."""
+        del model, offered
+        return ""
+
+    def max_output(self, body: Json) -> int | None:
+        """Return how many tokens *body* lets the model generate, reasoning included; None: any."""
+        del body
+        return 0  # of endpoints that only read
+
+    def unpriced_field(self, body: Json) -> str | None:
+        """Return the field of *body* for which the vendor charges what no list of prices tells."""
+        del body
+        return None
+
+    def window_requests(self, model: str) -> tuple[tuple[str, str, Json | None], ...]:
+        """Return what else tells the windows of models: method, path and body of requests."""
+        del model
+        return ()
+
+    def parse_windows(self, data: Json, model: str) -> Mapping[str, int | None]:
+        """Read the context windows of models, in tokens.
+
+        Args:
+            data: The list of models, or what one of `window_requests` was answered with.
+            model: The model that they were asked for.
+        """
+        del data, model
+        return {}
+
+
+class ChatAdapter(Adapter):
+    """How one API of chat spells things.
+
+    Attributes:
+        chat_path: The endpoint of chat.
+        stream_path: The endpoint of streamed chat, where that is another one.
+        count_path: The endpoint that counts the tokens of a request, where there is one.
+        count_error: How far its count may be from what the request will take, as a fraction of
+            it; 0 where the vendor documents it as exact.
+        option_names: The portable names of options in the vendor's spelling, dots for nesting.
+        finish_reasons: What the vendor's words for the end of an answer mean, where they are its
+            own; see `finish.py` for those that all vendors use.
+        cuts_prompts: Whether a server may read a part of the conversation only, and not say so.
+    """
+
+    __slots__ = ()
+
+    chat_path: ClassVar[str]
+    stream_path: ClassVar[str | None] = None
+    count_path: ClassVar[str | None] = None
+    count_error: ClassVar[float] = 0.0
+    option_names: ClassVar[Mapping[str, str]] = {}
+    reserved_fields: ClassVar[frozenset[str]] = frozenset({"messages", "model", "stream"})
+    finish_reasons: ClassVar[Mapping[str, FinishReason]] = {}
+    cuts_prompts: ClassVar[bool] = False
+
+    @abstractmethod
+    def build(self, conversation: Conversation, options: Json, *, stream: bool) -> Json:
+        """Return the body that asks for the next turn.
+
+        Args:
+            conversation: What has been said.
+            options: The model and the options, in the vendor's spelling; they belong in the body.
+            stream: Whether the answer is to be streamed.
+        """
+
+    @abstractmethod
+    def parse(self, data: Json) -> ModelResponse:
+        """Read a whole answer."""
+
+    @abstractmethod
+    def parse_event(self, data: Json) -> ModelResponse:
+        """Read one document of a stream: a part of the answer, or `NOTHING`."""
+
+    def text_tokens(self, text: str, model: str) -> TokenCount | None:
+        """Count *text* by the vocabulary of *model*; None where it is not known.
+
+        It may take long, but asks no server and never fails.
+        """
+        del text, model
+        return None
+
+    def conversation_tokens(self, conversation: Conversation, model: str) -> TokenCount | None:
+        """Count *conversation* by the vocabulary of *model*, as `text_tokens` counts a text."""
+        del conversation, model
+        return None
+
+    def counts_at_once(self, model: str) -> bool:
+        """Whether counting for *model* need not load a vocabulary first, which takes a while."""
+        del model
+        return True
+
+    def build_count(self, conversation: Conversation, body: Json) -> Json | None:
+        """Return the body that asks `count_path` how many tokens a request takes.
+
+        Args:
+            conversation: What has been said.
+            body: The body that asks for the next turn, from `build`.
+
+        Returns:
+            The body, or None where this server, or this request, is not to be asked about.
+        """
+        del conversation, body
+        return None
+
+    def parse_count(self, data: Json) -> int:
+        """Read how many tokens a request takes."""
+        raise NotImplementedError
+
+    def max_output(self, body: Json) -> int | None:
+        """Return how many tokens *body* lets the model generate, reasoning included; None: any."""
+        value: object = body
+        for name in self.option_names.get("max_tokens", "max_tokens").split("."):
+            value = value.get(name) if isinstance(value, dict) else None
+        return value if isinstance(value, int) and is_whole(value, least=0) else None
+
+    def requested_window(self, body: Json) -> int | None:
+        """Return the context window that *body* itself asks for, in tokens; None if none."""
+        del body
+        return None
+
+    def with_window(self, body: Json, tokens: int) -> Json:
+        """Return *body* so that it asks for a context window of *tokens*, where that can be asked."""
+        del tokens
+        return body
+
+    def refused_options(self, model: str, options: Json) -> frozenset[str]:
+        """Return the portable names of those *options* that *model* refuses."""
+        del model, options
+        return frozenset()
+
+    def amend(self, body: Json, code: str, field: str) -> Json | None:
+        """Return *body* in a way that the API takes, after it has refused *field*, or None.
+
+        Args:
+            body: What was sent.
+            code: The API's word for the error.
+            field: The field of the body that it named.
+        """
+        if code not in _UNSUPPORTED or field in self.reserved_fields:
+            return None
+        return {name: value for name, value in body.items() if name != field}
+
+
+@dataclass(slots=True, kw_only=True)
+class EmbeddingResponse(ModelResponse):
+    """What a model answers to a request for embeddings: vectors, and no text.
+
+    Attributes:
+        vectors: One vector for each text, in the order of the texts.
+    """
+
+    vectors: list[list[float]] = field(default_factory=list, repr=False)
+
+
+class EmbeddingAdapter(Adapter):
+    """How one API of embeddings spells things.
+
+    Attributes:
+        embeddings_path: The endpoint of embeddings.
+        dimensions: How many numbers the vectors of each model have, as far as that is known.
+        max_batch: The most texts that the vendor takes in one request; None if any number.
+        max_request_tokens: The most tokens that the vendor takes in one request, all texts
+            together; None if any number.
+    """
+
+    __slots__ = ()
+
+    embeddings_path: ClassVar[str]
+    dimensions: ClassVar[Mapping[str, int]] = {}
+    max_batch: ClassVar[int | None] = None
+    max_request_tokens: ClassVar[int | None] = None
+    reserved_fields: ClassVar[frozenset[str]] = frozenset({"input", "model"})
+
+    @abstractmethod
+    def build(self, texts: Sequence[str], options: Json, dimensions: int | None) -> Json:
+        """Return the body that asks for the vectors of *texts*.
+
+        Args:
+            texts: What is to be embedded.
+            options: The model and the user's own fields; they belong in the body.
+            dimensions: How many numbers a vector shall have; None where the model is to decide.
+        """
+
+    @abstractmethod
+    def parse(self, data: Json) -> EmbeddingResponse:
+        """Read the vectors, in the order of the texts, and what the server says of the tokens."""
+
+    def own_dimension(self, model: str) -> int | None:
+        """Return how many numbers the vectors of *model* have unless fewer are asked for."""
+        return self.dimensions.get(model)
