@@ -36,7 +36,7 @@ from bruno_llm_base.transport import (
 from bruno_llm_base.types import Json, ModelResponse, Outcome
 
 if TYPE_CHECKING:
-    from bruno_llm_base.cost.labels import Labels
+    from bruno_llm_base.cost.tracker import Labels
     from bruno_llm_base.observe import Tell
 
 __all__ = ["Exchange", "ReadError", "Request", "opened"]

@@ -22,7 +22,7 @@ from bruno_llm_base.transport import Transport
 from bruno_llm_base.types import Json, ModelResponse
 
 if TYPE_CHECKING:
-    from bruno_llm_base.cost.account import Account
+    from bruno_llm_base.cost.spending import Spending
 
 __all__ = ["Pipeline"]
 
@@ -46,7 +46,7 @@ class Pipeline:
         amend: Returns a body without what the server has just refused, or None.
         explain: Has the last word on an error before it is raised.
         observers: Hear every event.
-        account: Where costs are booked and budgets are kept, if anywhere.
+        spending: Where costs are recorded and budgets are kept, if anywhere.
         prices: What answers cost.
         most_output: Reads from a body how many tokens the model may generate.
         think_tags: Whether thoughts stand in the text, between tags.
@@ -65,7 +65,7 @@ class Pipeline:
     amend: Callable[[Request, LLMError], Json | None]
     explain: Callable[[LLMError], Awaitable[None]]
     observers: Sequence[Observer]
-    account: "Account | None"
+    spending: "Spending | None"
     prices: Prices
     most_output: Callable[[Json], int | None]
     think_tags: bool

@@ -30,7 +30,7 @@ from bruno_llm_base.observe import (
 )
 from bruno_llm_base.parts import Text
 from bruno_llm_base.retry import next_wait
-from bruno_llm_base.spending import Spending, fill_in
+from bruno_llm_base.spending import fill_in
 from bruno_llm_base.types import (
     NOTHING,
     Answer,
@@ -44,6 +44,7 @@ from bruno_llm_base.types import (
 )
 
 if TYPE_CHECKING:
+    from bruno_llm_base.cost.spending import Hold
     from bruno_llm_base.pipeline import Pipeline
     from bruno_llm_base.surrogates import Halves
     from bruno_llm_base.think_tags import ThinkTags
@@ -77,12 +78,12 @@ class Run:
         "_exchange",
         "_goes_on",
         "_halves",
+        "_hold",
         "_over",
         "_permits",
         "_pipeline",
         "_response",
         "_sent_first",
-        "_spending",
         "_spoken",
         "_think_tags",
         "request",
@@ -100,7 +101,7 @@ class Run:
         self._sent_first: float | None = None
         self._exchange: Exchange | None = None
         self._permits: list[Permit] = []
-        self._spending = Spending(pipeline)
+        self._hold: Hold | None = None
         self._response: ModelResponse | None = None
         self._ended = False
         self._goes_on = False
@@ -123,14 +124,15 @@ class Run:
             self._tell(RequestStarted)
         # the first transport loads its SDK, and prices are loaded once: no time limit counts that
         transport = await opened(pipeline.transport)
-        await self._spending.prepare()
+        if pipeline.spending is not None:
+            await pipeline.prices.load()
         deadline = self._deadline = self._deadline or Deadline(pipeline.timeouts.call)
         with deadline:
             if (fit := self.request.fit) is not None:
                 self.request = await fit(replace(self.request, fit=None), self._tell)
             for limit in pipeline.limits:
                 self._permits.append(await limit.acquire(self.request.tokens))
-            await self._spending.reserve(self.request, self._tell)
+            await self._hold_money()
         self._began_attempt = time.monotonic()
         self._sent_first = self._sent_first or self._began_attempt
         self._answer = Answer()
@@ -159,9 +161,31 @@ class Run:
             self._settle(outcome)
             if exchange is not None:
                 self._hear_limits(exchange)
-            if charge := self._spending.settle(self._response):
+            hold, self._hold = self._hold, None
+            if hold is not None:
                 with suppress(LLMTimeoutError), self._deadline or nullcontext():
-                    await charge.written()
+                    await hold.__aexit__(None, None, None)
+
+    @property
+    def response(self) -> ModelResponse | None:
+        """What the attempt has brought; None if it costs nothing."""
+        return self._response
+
+    async def _hold_money(self) -> None:
+        spending, request = self._pipeline.spending, self.request
+        if spending is None or not request.is_billed:
+            return
+        hold = spending.hold(
+            self,
+            model=request.model or "",
+            most_input=lambda: request.most_input,
+            most_output=self._pipeline.most_output(request.body or {}),
+            tell=self._tell,
+            labels=request.labels,
+            unlisted=request.unlisted,
+        )
+        await hold.__aenter__()
+        self._hold = hold
 
     def _outcome(self, exchange: Exchange | None) -> Outcome:
         if exchange is None:

@@ -7,8 +7,8 @@ from decimal import Decimal
 from html import escape
 
 from bruno_llm_base.cost.export import dollars, plain
+from bruno_llm_base.cost.ledger import Row
 from bruno_llm_base.cost.report import Report, known_cost
-from bruno_llm_base.cost.rows import Row
 
 from bruno_llm_cli.charts import Chart, Part, by_day, by_name
 

@@ -15,8 +15,8 @@ from bruno_llm_base.cost.export import (
     plain,
     requests,
 )
+from bruno_llm_base.cost.ledger import Row
 from bruno_llm_base.cost.report import Report, known_cost
-from bruno_llm_base.cost.rows import Row
 
 from bruno_llm_cli.look import STYLE
 from bruno_llm_cli.plots import Colours, compact, cost_by_day, cost_by_model, tokens_by_day

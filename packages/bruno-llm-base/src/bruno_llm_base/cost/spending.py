@@ -90,7 +90,7 @@ class Spending:
             budgets = [each for each, _ in claims]
             return self._most(budgets, model, unlisted, most_input, most_output)
 
-        return Hold(self.tracker, attempt, names, claims, most, tell)
+        return Hold(self.tracker, attempt, names, claims=claims, most=most, tell=tell)
 
     def _most(
         self,
@@ -149,6 +149,7 @@ class Hold:
         tracker: CostTracker,
         attempt: Attempted,
         names: Names,
+        *,
         claims: Sequence[tuple[Budget, Claim]],
         most: Callable[[], Decimal],
         tell: Tell,

@@ -50,6 +50,7 @@ _RENEWAL = 30.0  # seconds after which a thread renews the holds of this process
 _LEASE = 4 * _RENEWAL  # seconds that a hold counts, unless it is renewed
 _DAY = 86_400
 
+
 def _sum(column: str) -> str:
     """Return a sum in two columns: one of picodollars may be too large for SQLite."""
     return f"sum({column} / {PICO}), sum({column} % {PICO})"
@@ -277,8 +278,8 @@ class SqliteLedger:
             if entry is not None:
                 key = entry.day, entry.names
                 known = self._unwritten.get(key)
-                added = entry.counts if known is None else map(sum, zip(known, entry.counts))
-                self._unwritten[key] = list(added)
+                both = [entry.counts] if known is None else [known, entry.counts]
+                self._unwritten[key] = [sum(counts) for counts in zip(*both, strict=True)]
 
     def _hold(
         self, connection: sqlite3.Connection, names: Names, amount: int, claims: Sequence[Claim]
@@ -320,9 +321,7 @@ def _nothing(_: sqlite3.Connection) -> None:
 # -- The statements
 
 
-def _add(
-    connection: sqlite3.Connection, day: str, names: Names, numbers: Sequence[int]
-) -> None:
+def _add(connection: sqlite3.Connection, day: str, names: Names, numbers: Sequence[int]) -> None:
     counts = [min(number, INT64) for number in numbers]
     connection.execute(_ADD, (day, *names, *counts))
     if cost := counts[_COST]:

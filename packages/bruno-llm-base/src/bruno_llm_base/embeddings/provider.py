@@ -25,7 +25,7 @@ from bruno_llm_base.tokens import estimate_tokens, utf8_size
 from bruno_llm_base.types import Json, checked
 
 if TYPE_CHECKING:
-    from bruno_llm_base.cost.labels import Labels
+    from bruno_llm_base.cost.tracker import Labels
 
 __all__ = ["BaseEmbeddings"]
 
@@ -91,13 +91,13 @@ class BaseEmbeddings(Setup, EmbeddingInterface):
         return similarity(embedding1, embedding2)
 
     async def _embed(self, texts: Sequence[str]) -> list[list[float]]:
-        labels = None if self._account is None else self._account.tracker.labels()
+        labels = None if self._spending is None else self._spending.tracker.labels()
         pipeline = self._pipeline(
             self._retry,
             self._timeouts,
             self._explain,
             limits=[] if self._rate_limit is None else [self._rate_limit],
-            account=self._account,
+            spending=self._spending,
         )
 
         async def send(batch: Sequence[str]) -> list[list[float]]:

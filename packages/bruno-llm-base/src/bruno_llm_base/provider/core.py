@@ -36,9 +36,9 @@ from bruno_llm_base.values import is_whole, shown
 from bruno_llm_base.windows import Windows
 
 if TYPE_CHECKING:
-    from bruno_llm_base.cost.account import Account
     from bruno_llm_base.cost.budget import Budget
     from bruno_llm_base.cost.price_sources import PriceSource
+    from bruno_llm_base.cost.spending import Spending
     from bruno_llm_base.cost.tracker import CostTracker
 
 __all__ = ["Core"]
@@ -116,7 +116,9 @@ class Core(Vendor, ABC):
         self._model = self.plain_name(settings.model or self.default_model)
         self._transports = PerLoop(needs=self.sdk)
         self._cost, self._budget = cost, budget
-        self._account, self._prices = self._money()
+        self._spending = self._find_spending()
+        spending = self._spending
+        self._prices = self._prices_by(None) if spending is None else spending.prices
 
     @property
     def model(self) -> str:
@@ -192,7 +194,7 @@ class Core(Vendor, ABC):
         explain: Callable[[LLMError], Awaitable[None]],
         *,
         limits: Sequence[RateLimit] = (),
-        account: "Account | None" = None,
+        spending: "Spending | None" = None,
         think_tags: bool = False,
         learn: Callable[[Request, ModelResponse], None] | None = None,
     ) -> Pipeline:
@@ -211,7 +213,7 @@ class Core(Vendor, ABC):
             amend=self._amend,
             explain=explain,
             observers=(log_event, *self._observers),
-            account=account,
+            spending=spending,
             prices=self._prices,
             most_output=self._adapter.max_output,
             think_tags=think_tags,
@@ -231,16 +233,13 @@ class Core(Vendor, ABC):
             return facts if said is None else replace(facts, retry_after=said.wait)
         return facts
 
-    def _money(self) -> "tuple[Account | None, Prices]":
-        """Return where costs are booked, if anywhere, and what answers cost."""
-        cost, budget = self._cost, self._budget
-        if cost is None and budget is None:
-            return None, self._prices_by(None)
-        from bruno_llm_base.cost.account import Account, tracker_of  # most providers do without
+    def _find_spending(self) -> "Spending | None":
+        """Return where costs are recorded, if anywhere."""
+        if self._cost is None and self._budget is None:
+            return None
+        from bruno_llm_base.cost.spending import Spending  # most providers do without
 
-        tracker = tracker_of(cost, budget)
-        prices = self._prices_by(tracker.prices)
-        return Account(tracker, budget, prices), prices
+        return Spending(self._cost, self._budget, lambda cost: self._prices_by(cost.prices))
 
     def _prices_by(self, own: "PriceSource | None") -> Prices:
         """Return what answers cost, by the user's *own* prices first."""
