@@ -14,6 +14,7 @@ from bruno_llm_base.cost.price_sources import Overrides
 from bruno_llm_base.cost.prices import Prices
 from bruno_llm_base.cost.spending import Spending
 from bruno_llm_base.cost.tracker import CostTracker, Labels
+from bruno_llm_base.deadline import Deadline
 from bruno_llm_base.exceptions import BudgetExceededError, ConfigurationError
 from bruno_llm_base.observe import BudgetNearlySpent
 from bruno_llm_base.types import ModelResponse, Usage
@@ -66,6 +67,7 @@ class Attempt:
             model=model,
             most_input=lambda: most_input,
             most_output=tokens,
+            deadline=Deadline(),
             labels=labels,
             tell=Told() if tell is None else tell,
         )

@@ -13,6 +13,7 @@ from bruno_llm_base.cost.price_sources import Overrides
 from bruno_llm_base.cost.prices import Prices
 from bruno_llm_base.cost.spending import Spending
 from bruno_llm_base.cost.tracker import CostTracker, Labels
+from bruno_llm_base.deadline import Deadline
 from bruno_llm_base.exceptions import (
     BudgetExceededError,
     ConfigurationError,
@@ -70,6 +71,7 @@ def opened(account, tokens, *, model="m", told=None, **labels):
             model=model,
             most_input=lambda: 0,
             most_output=tokens,
+            deadline=Deadline(),
             labels=Labels(**labels),
             tell=tell,
         )

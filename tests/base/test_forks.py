@@ -132,6 +132,7 @@ def test_what_its_parent_has_begun_is_not_booked_by_a_child(tmp_path, named):
     code = """
 from bruno_llm_base.cost.prices import Prices
 from bruno_llm_base.cost.spending import Spending
+from bruno_llm_base.deadline import Deadline
 from bruno_llm_base.types import ModelResponse
 
 class Attempt:
@@ -144,7 +145,12 @@ spending = Spending(costs, budget, lambda _: Prices("ollama", "ollama", None, co
 async def main():
     attempt = Attempt()
     async with spending.hold(
-        attempt, model="llama3.2", most_input=lambda: 3, most_output=2, tell=lambda *_, **__: None
+        attempt,
+        model="llama3.2",
+        most_input=lambda: 3,
+        most_output=2,
+        deadline=Deadline(),
+        tell=lambda *_, **__: None,
     ):
         child = os.fork()
         answer = ModelResponse(usage=Usage(input_tokens=3, output_tokens=2))

@@ -163,7 +163,7 @@ async def test_observers_hear_the_whole_story(server, make):
     async with llm.stream("hi") as stream:
         await anext(stream)
     assert [type(event) for event in heard][-1] is RequestAbandoned
-    assert heard[-1].response.text == "Hello"
+    assert heard[-1].response.text.startswith("Hello")  # what had arrived, read or not
 
 
 async def test_an_observer_that_fails_stops_nobody(make, caplog):

@@ -17,7 +17,6 @@ from bruno_llm_base import (
     Price,
     Usage,
 )
-from bruno_llm_base.observe import RequestFinished
 from bruno_llm_ollama import OllamaProvider
 from bruno_llm_testing import FakeAnswer, FakeOllama, Fault
 
@@ -135,13 +134,14 @@ async def test_an_answer_is_not_held_back_beyond_the_time_limit_of_a_call(
     loop = asyncio.get_running_loop()
     real_time = loop.time
 
-    def run_out(event):
-        if isinstance(event, RequestFinished):
-            monkeypatch.setattr(loop, "time", lambda: real_time() + 2000)
+    write_soon = costs.ledger.write_soon
 
-    async with OllamaProvider(
-        **server.connection(), cost=costs, timeout=1000, observers=[run_out]
-    ) as llm:
+    def run_out():  # the answer is there, and is being written
+        monkeypatch.setattr(loop, "time", lambda: real_time() + 2000)
+        return write_soon()
+
+    monkeypatch.setattr(costs.ledger, "write_soon", run_out)
+    async with OllamaProvider(**server.connection(), cost=costs, timeout=1000) as llm:
         with locked(costs):
             assert await llm.generate("hi") == "one two three"
     assert costs.total().requests == 1

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from bruno_llm_base.adapter import ChatAdapter
+from bruno_llm_base.attempt import Request
 from bruno_llm_base.config import PORTABLE, Settings, check_options
 from bruno_llm_base.exceptions import ConfigurationError, InvalidRequestError, LLMError
-from bruno_llm_base.exchange import Request
 from bruno_llm_base.options import merged, spelled
 from bruno_llm_base.types import Json
 from bruno_llm_base.values import is_json, shown
@@ -103,7 +103,7 @@ class Fitting:
             [name for name in sorted(refused) if self._is_new(model, name)],
         )
 
-    def amend(self, request: Request, error: LLMError) -> tuple[Json, str | None] | None:
+    def amend(self, request: Request[Any], error: LLMError) -> tuple[Json, str | None] | None:
         """Return the body without what the API has just refused, or None if nothing can be done.
 
         Beside it comes the name of the field, if it is newly left out.

@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator, Coroutine, Generator
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from bruno_llm_base import recut
 from bruno_llm_base.exceptions import StreamError
+from bruno_llm_base.speech import MAX_CHARS, Pieces, SentenceCutter, WordCutter
 from bruno_llm_base.types import ModelResponse
 
 __all__ = ["StreamState", "TextStream"]
@@ -109,7 +109,7 @@ class TextStream(AsyncIterator[str], Coroutine[Any, Any, "TextStream"]):
     ) -> None:
         await self.aclose()
 
-    def words(self) -> recut.Recut:
+    def words(self) -> Pieces:
         """Yield the text word by word, each with the white space behind it, nothing lost.
 
         In place of the pieces as they come; for speech output and typing effects.
@@ -117,9 +117,9 @@ class TextStream(AsyncIterator[str], Coroutine[Any, Any, "TextStream"]):
         Raises:
             RuntimeError: The stream is being read already, or closed.
         """
-        return recut.words(aiter(self))
+        return Pieces(aiter(self), WordCutter())
 
-    def sentences(self, *, max_chars: int = recut.MAX_CHARS) -> recut.Recut:
+    def sentences(self, *, max_chars: int = MAX_CHARS) -> Pieces:
         """Yield the text sentence by sentence, each as early as its end is certain, nothing lost.
 
         In place of the pieces as they come; for speech output.
@@ -131,7 +131,7 @@ class TextStream(AsyncIterator[str], Coroutine[Any, Any, "TextStream"]):
             ConfigurationError: `max_chars` is no whole number above 0.
             RuntimeError: The stream is being read already, or closed.
         """
-        return recut.sentences(aiter(self), max_chars=max_chars)
+        return Pieces(aiter(self), SentenceCutter(max_chars))
 
     async def aclose(self) -> None:
         """Close the connection, if it is still open."""

@@ -16,7 +16,8 @@ from bruno_llm_base import (
     ModelResponse,
     Text,
 )
-from bruno_llm_base.exchange import Request
+from bruno_llm_base.attempt import Request
+from bruno_llm_base.call import documents
 from bruno_llm_base.finish import finish_reason
 from bruno_llm_base.lenient import read_word
 from bruno_llm_base.options import merged
@@ -128,12 +129,18 @@ class OllamaProvider(OllamaVendor, BaseProvider):
 
         name = self._named(model)
         request = Request(
-            operation="pull", path="/api/pull", body={"model": name, "stream": True}, model=name
+            operation="pull",
+            path="/api/pull",
+            body={"model": name, "stream": True},
+            model=name,
+            stream=True,
+            parse=pulling.read,
+            is_last=pulling.is_last,
+            explain=self._explain_pull,
         )
         # a server that checks what it has fetched is silent for minutes
         timeouts = replace(self.timeouts, first_token=None, between_tokens=None)
-        pipeline = self._pipeline(self._retry, timeouts, self._explain_pull)
-        return pipeline.follow(request, pulling.read, pulling.is_last)
+        return documents(replace(self._endpoint, timeouts=timeouts), request)
 
     async def _explain_pull(self, error: LLMError) -> None:
         if isinstance(error, ModelNotFoundError):

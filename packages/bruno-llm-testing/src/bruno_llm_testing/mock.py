@@ -1,6 +1,7 @@
 """A provider that answers what a test tells it to."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -118,8 +119,15 @@ class MockLLM(BaseProvider):
         self.calls: list[Call] = []
         self._made_of = {"replies": replies, "delay": delay, "models": models}
         self._script = Script(replies)
-        self._delay = delay
-        self._offered = (self.model,) if models is None else tuple(models)
+        open_memory = partial(
+            MemoryTransport,
+            self._script,
+            self.calls,
+            models=(self.model,) if models is None else tuple(models),
+            delay=delay,
+            count=_count,
+        )
+        self._endpoint = replace(self._endpoint, open_transport=open_memory)
 
     def say(self, *replies: MockReply) -> None:
         """Say *replies* next, each once, after what is still to be said.
@@ -133,12 +141,6 @@ class MockLLM(BaseProvider):
     def open_transport(access: Access, timeouts: Timeouts) -> Transport:
         """Do nothing: each mock opens its own memory."""
         raise NotImplementedError
-
-    def _opener(self) -> Callable[[], Transport]:
-        script, calls = self._script, self.calls
-        return partial(
-            MemoryTransport, script, calls, models=self._offered, delay=self._delay, count=_count
-        )
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle what it was built with: a copy has heard, and said, nothing yet."""

@@ -13,7 +13,8 @@ from bruno_llm_base.cost.budget import Budget
 from bruno_llm_base.cost.ledger import Claim, Names, pico
 from bruno_llm_base.cost.prices import Prices
 from bruno_llm_base.cost.tracker import CostTracker, Labels, names_of
-from bruno_llm_base.exceptions import ConfigurationError
+from bruno_llm_base.deadline import Deadline
+from bruno_llm_base.exceptions import ConfigurationError, LLMTimeoutError
 from bruno_llm_base.observe import Tell
 from bruno_llm_base.types import ModelResponse
 from bruno_llm_base.values import INT64, shown
@@ -68,6 +69,7 @@ class Spending:
         model: str,
         most_input: Callable[[], int],
         most_output: int | None,
+        deadline: Deadline,
         tell: Tell,
         labels: Labels | None = None,
         unlisted: str | None = None,
@@ -79,6 +81,7 @@ class Spending:
             model: The model that is asked.
             most_input: Counts the most tokens that its input can take.
             most_output: The most tokens that its output can take; None if that is unknown.
+            deadline: The time limit of its request: an answer is not held back beyond it.
             tell: Tells its observers.
             labels: What it is for; None for the labels in effect.
             unlisted: The field of the request for which lists of prices do not hold, if any.
@@ -90,7 +93,7 @@ class Spending:
             budgets = [each for each, _ in claims]
             return self._most(budgets, model, unlisted, most_input, most_output)
 
-        return Hold(self.tracker, attempt, names, claims=claims, most=most, tell=tell)
+        return Hold(self.tracker, attempt, names, deadline, claims=claims, most=most, tell=tell)
 
     def _most(
         self,
@@ -134,6 +137,7 @@ class Hold:
     __slots__ = (
         "_attempt",
         "_claims",
+        "_deadline",
         "_hold",
         "_loop",
         "_most",
@@ -149,6 +153,7 @@ class Hold:
         tracker: CostTracker,
         attempt: Attempted,
         names: Names,
+        deadline: Deadline,
         *,
         claims: Sequence[tuple[Budget, Claim]],
         most: Callable[[], Decimal],
@@ -157,6 +162,7 @@ class Hold:
         self._tracker = tracker
         self._attempt = attempt
         self._names = names
+        self._deadline = deadline
         self._claims = claims
         self._most = most
         self._tell = tell
@@ -196,7 +202,8 @@ class Hold:
         """Record the attempt, and wait until that is written; it is not lost if this is cancelled."""
         writing = self._settle()
         if writing is not None and not self._loop.is_closed():
-            with suppress(ConfigurationError):  # the ledger has logged it, and tries again
+            # what cannot be written the ledger has logged, and tries again
+            with suppress(ConfigurationError, LLMTimeoutError), self._deadline:
                 await asyncio.wrap_future(writing)
 
     def _settle(self) -> "Future[None] | None":

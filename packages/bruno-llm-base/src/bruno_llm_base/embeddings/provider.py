@@ -9,6 +9,8 @@ from bruno_core.interfaces import EmbeddingInterface
 from bruno_core.models import Message
 
 from bruno_llm_base.adapter import EmbeddingResponse
+from bruno_llm_base.attempt import Request
+from bruno_llm_base.call import result_of
 from bruno_llm_base.conversation import check_message, check_text
 from bruno_llm_base.embeddings.batches import Limit, in_order, split
 from bruno_llm_base.embeddings.setup import Setup
@@ -20,7 +22,6 @@ from bruno_llm_base.exceptions import (
     InvalidResponseError,
     LLMError,
 )
-from bruno_llm_base.exchange import Request
 from bruno_llm_base.tokens import estimate_tokens, utf8_size
 from bruno_llm_base.types import Json, checked
 
@@ -92,17 +93,10 @@ class BaseEmbeddings(Setup, EmbeddingInterface):
 
     async def _embed(self, texts: Sequence[str]) -> list[list[float]]:
         labels = None if self._spending is None else self._spending.tracker.labels()
-        pipeline = self._pipeline(
-            self._retry,
-            self._timeouts,
-            self._explain,
-            limits=[] if self._rate_limit is None else [self._rate_limit],
-            spending=self._spending,
-        )
 
         async def send(batch: Sequence[str]) -> list[list[float]]:
             request = self._request(batch, labels)
-            return (await pipeline.call(request, partial(self._parse, len(batch)))).vectors
+            return (await result_of(self._endpoint, request)).vectors
 
         return await in_order(split(texts, self._limits()), send, at_once=_AT_ONCE)
 
@@ -114,12 +108,14 @@ class BaseEmbeddings(Setup, EmbeddingInterface):
             limits.append((estimate_tokens, self._rate_limit.tokens_per_minute))
         return limits
 
-    def _request(self, texts: Sequence[str], labels: "Labels | None") -> Request:
+    def _request(self, texts: Sequence[str], labels: "Labels | None") -> Request[EmbeddingResponse]:
         asked, own = self._asked_dimension, self._adapter.own_dimension(self._model)
         options = deepcopy(self._options) | {"model": self._model}
         request = Request(
             operation="embeddings",
             path=self._adapter.embeddings_path,
+            parse=partial(self._parse, len(texts)),
+            explain=self._explain,
             body=self._adapter.build(texts, options, None if asked == own else asked),
             model=self._model,
             texts=texts,

@@ -1,18 +1,19 @@
 """What a provider can tell of its models, and whether it can be used at all."""
 
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
+from bruno_llm_base.attempt import Endpoint, Request
+from bruno_llm_base.call import result_of
 from bruno_llm_base.exceptions import (
     ContextLengthExceededError,
     LLMError,
     ModelNotFoundError,
 )
-from bruno_llm_base.exchange import Request
 from bruno_llm_base.options import closest
-from bruno_llm_base.pipeline import Pipeline
 from bruno_llm_base.policies import Retry, Timeouts
 from bruno_llm_base.provider.core import Core
 from bruno_llm_base.types import Json
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Catalogue", "Diagnosis"]
 
+_T = TypeVar("_T")
 _CHECK_SECONDS = 5.0
 _EXPLAIN_SECONDS = 2.0
 
@@ -83,23 +85,31 @@ class Catalogue(Core):
         return self._prices.price(model or self._model)
 
     async def _list_models(self, retry: Retry, timeouts: Timeouts) -> list[str]:
-        request = Request(
-            operation="models", method="GET", path=self._adapter.models_path, model=self._model
-        )
-        pipeline = self._pipeline(retry, timeouts, self._advise)
-        names = await pipeline.call(request, self._parse_names)
+        endpoint = replace(self._endpoint, retry=retry, timeouts=timeouts)
+        request = self._listing("GET", self._adapter.models_path, None, self._parse_names)
+        names = await result_of(endpoint, request)
         if not self._adapter.missing_model(self._model, names):
-            await self._learn_windows(pipeline)
+            await self._learn_windows(endpoint)
         return names
 
-    async def _learn_windows(self, pipeline: Pipeline) -> None:
+    def _listing(
+        self, method: str, path: str, body: Json | None, parse: Callable[[Json], _T]
+    ) -> Request[_T]:
+        return Request(
+            operation="models",
+            method=method,
+            path=path,
+            body=body,
+            model=self._model,
+            parse=parse,
+            explain=self._advise,
+        )
+
+    async def _learn_windows(self, endpoint: Endpoint) -> None:
         """Ask what else there is to know of the windows."""
         for method, path, body in self._adapter.window_requests(self._model):
-            request = Request(
-                operation="models", method=method, path=path, body=body, model=self._model
-            )
             try:
-                await pipeline.call(request, self._parse_windows)
+                await result_of(endpoint, self._listing(method, path, body, self._parse_windows))
             except LLMError:
                 continue  # it has been logged; the list of models is what was asked for
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Never
 from pydantic import SecretStr
 
 from bruno_llm_base.adapter import ChatAdapter
+from bruno_llm_base.attempt import Request
 from bruno_llm_base.calibration import Calibrations
 from bruno_llm_base.config import Settings, check, keywords_of, refuse
 from bruno_llm_base.exceptions import ConfigurationError, InvalidRequestError, LLMError
-from bruno_llm_base.exchange import Request
 from bruno_llm_base.fitting import Fitting
 from bruno_llm_base.limits import RateLimit
 from bruno_llm_base.observe import Observer, OptionDropped
@@ -165,7 +165,7 @@ class Chat(Catalogue):
     def _warn(self, model: str, option: str) -> None:
         self._tell(OptionDropped, model, "chat", option=option)
 
-    def _amend(self, request: Request, error: LLMError) -> Json | None:
+    def _amend(self, request: Request[Any], error: LLMError) -> Json | None:
         amended = self._fitting.amend(request, error)
         if amended is None:
             return None

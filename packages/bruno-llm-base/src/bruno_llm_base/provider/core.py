@@ -1,14 +1,14 @@
 """What every provider is built with, and how its requests are sent."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from bruno_llm_base.access import Access, Vendor, find_access
 from bruno_llm_base.adapter import Adapter
+from bruno_llm_base.attempt import Endpoint
 from bruno_llm_base.config import Basics
 from bruno_llm_base.cost.prices import Prices
 from bruno_llm_base.exceptions import (
@@ -21,17 +21,14 @@ from bruno_llm_base.exceptions import (
     ServiceUnavailableError,
     StreamError,
 )
-from bruno_llm_base.exchange import Request
-from bruno_llm_base.failures import ErrorFacts, server_wait
 from bruno_llm_base.limits import RateLimit
 from bruno_llm_base.log import log_event
 from bruno_llm_base.observe import Event, Observer, checked_observers, tell
-from bruno_llm_base.pipeline import Pipeline
 from bruno_llm_base.policies import Retry, Timeouts, policy
 from bruno_llm_base.provider.offer import Offer
 from bruno_llm_base.retry import RetryThrottle
 from bruno_llm_base.transport import MAX_CONNECTIONS, PerLoop, Transport, proxy_for
-from bruno_llm_base.types import Json, ModelResponse
+from bruno_llm_base.types import Json
 from bruno_llm_base.values import is_whole, shown
 from bruno_llm_base.windows import Windows
 
@@ -105,11 +102,9 @@ class Core(Vendor, ABC):
             )
         attempts = None if max_retries is None else max_retries + 1
         self._retry = policy(Retry, "retry", retry, attempts=attempts)
-        self._retry_throttle = RetryThrottle()
         self._rate_limit = _checked_limit(rate_limit)
         self._windows = Windows(window, firm=self.fixed_windows)
         self._offer = Offer()
-        self._connections = RateLimit(max_concurrent=MAX_CONNECTIONS)
         self._access = find_access(type(self), settings, client)
         self._adapter = self.adapter_type.at(self._access)
         self._observers = checked_observers(observers)
@@ -119,6 +114,21 @@ class Core(Vendor, ABC):
         self._spending = self._find_spending()
         spending = self._spending
         self._prices = self._prices_by(None) if spending is None else spending.prices
+        self._endpoint = Endpoint(
+            provider=self.name,
+            adapter=self._adapter,
+            transports=self._transports,
+            open_transport=partial(self.open_transport, self._access, self._timeouts),
+            redact=self._access.blot,
+            timeouts=self._timeouts,
+            retry=self._retry,
+            throttle=RetryThrottle(),
+            rate_limit=self._rate_limit,
+            connections=RateLimit(max_concurrent=MAX_CONNECTIONS),
+            spending=spending,
+            prices=self._prices,
+            observers=(log_event, *self._observers),
+        )
 
     @property
     def model(self) -> str:
@@ -178,60 +188,10 @@ class Core(Vendor, ABC):
         }
         return _rebuild, (type(self), keywords)
 
-    def _opener(self) -> Callable[[], Transport]:
-        """Return what opens a transport, without a reference to this provider."""
-        return partial(self.open_transport, self._access, self._timeouts)
-
-    def _amend(self, request: Request, error: LLMError) -> Json | None:
-        """Return the body without what the API has just refused, or None if nothing can be done."""
-        del request, error
-        return None
-
-    def _pipeline(
-        self,
-        retry: Retry,
-        timeouts: Timeouts,
-        explain: Callable[[LLMError], Awaitable[None]],
-        *,
-        limits: Sequence[RateLimit] = (),
-        spending: "Spending | None" = None,
-        think_tags: bool = False,
-        learn: Callable[[Request, ModelResponse], None] | None = None,
-    ) -> Pipeline:
-        # Made for each request: kept, it would make a cycle, and a dropped provider would keep its
-        # connections.
-        return Pipeline(
-            provider=self.name,
-            transport=partial(self._transports.get, self._opener()),
-            retry=retry,
-            retry_throttle=self._retry_throttle,
-            limits=(*limits, self._connections),
-            read_limits=self._adapter.read_limits,
-            timeouts=timeouts,
-            read_error=self._read_error,
-            blot=self._access.blot,
-            amend=self._amend,
-            explain=explain,
-            observers=(log_event, *self._observers),
-            spending=spending,
-            prices=self._prices,
-            most_output=self._adapter.max_output,
-            think_tags=think_tags,
-            learn=learn,
-        )
-
     def _tell(self, kind: type[Event], model: str | None, operation: str, **facts: Any) -> None:
         """Tell observers of what no single attempt of a request knows."""
         event = kind(provider=self.name, model=model, operation=operation, **facts)
         tell((log_event, *self._observers), event)
-
-    def _read_error(self, status: int, headers: Mapping[str, str], data: Json) -> ErrorFacts:
-        """Read an error, and when the limits that it speaks of are there again."""
-        facts = self._adapter.read_error(status, headers, data)
-        if facts.retry_after is None and status == 429 and server_wait(headers) is None:
-            said = self._adapter.read_limits(headers)
-            return facts if said is None else replace(facts, retry_after=said.wait)
-        return facts
 
     def _find_spending(self) -> "Spending | None":
         """Return where costs are recorded, if anywhere."""

@@ -3,6 +3,8 @@
 import asyncio
 import json
 
+from bruno_llm_base.attempt import Request
+from bruno_llm_base.call import result_of
 from bruno_llm_base.conversation import Conversation
 from bruno_llm_base.exceptions import (
     InvalidRequestError,
@@ -14,7 +16,6 @@ from bruno_llm_base.exceptions import (
     RateLimitError,
     ServiceUnavailableError,
 )
-from bruno_llm_base.exchange import Request
 from bruno_llm_base.observe import CountEstimated, PromptCut
 from bruno_llm_base.provider.chat import Chat
 from bruno_llm_base.tokens import TokenCount, texts
@@ -83,18 +84,25 @@ class Counter(Chat):
         counted = self._adapter.conversation_tokens(conversation, model)
         return counted or self._calibrations.of(model).count_conversation(conversation)
 
-    async def _count_there(self, conversation: Conversation, request: Request) -> TokenCount | None:
+    async def _count_there(
+        self, conversation: Conversation, request: Request[ModelResponse]
+    ) -> TokenCount | None:
         """Return the server's count of *request*, or None where it has none."""
         body = self._adapter.build_count(conversation, request.body or {})
         if self._adapter.count_path is None or body is None:
             return None
         # vendors limit counting by itself, so it takes no place in the user's rate_limit
-        pipeline = self._pipeline(self._retry, self._timeouts, self._explain)
         question = Request(
-            operation="count_tokens", path=self._adapter.count_path, body=body, model=request.model
+            operation="count_tokens",
+            path=self._adapter.count_path,
+            body=body,
+            model=request.model,
+            parse=self._parse_tokens,
+            amend=self._amend,
+            explain=self._explain,
         )
         try:
-            tokens = await pipeline.call(question, self._parse_tokens)
+            tokens = await result_of(self._endpoint, question)
         except LLMError as error:
             if not _may_estimate(error):
                 raise
@@ -107,7 +115,9 @@ class Counter(Chat):
             tokens=tokens, exact=exact, source=source, error=self._adapter.count_error
         )
 
-    async def _count_here(self, conversation: Conversation, request: Request) -> TokenCount:
+    async def _count_here(
+        self, conversation: Conversation, request: Request[ModelResponse]
+    ) -> TokenCount:
         """Return our own count of *request*, made in a thread where it takes long."""
         model, tools = request.model or self._model, tool_list(request.body or {})
 
@@ -125,7 +135,7 @@ class Counter(Chat):
             raise TypeError("a number of tokens")
         return tokens
 
-    def _learn(self, request: Request, response: ModelResponse) -> None:
+    def _learn(self, request: Request[ModelResponse], response: ModelResponse) -> None:
         """Learn from what the server has counted how it counts, and whether it has read all."""
         conversation, read = request.conversation, response.usage.input_tokens
         if conversation is None or read is None or response.usage_estimated:

@@ -7,13 +7,13 @@ from typing import Any
 
 from bruno_core.interfaces import LLMInterface
 
+from bruno_llm_base.attempt import Request
+from bruno_llm_base.call import result_of, text_stream
 from bruno_llm_base.conversation import Conversation, Messages, question
 from bruno_llm_base.exceptions import InvalidRequestError
-from bruno_llm_base.exchange import Request
 from bruno_llm_base.failures import answer_text
 from bruno_llm_base.finish import is_known
 from bruno_llm_base.observe import FinishReasonUnknown, Tell
-from bruno_llm_base.pipeline import Pipeline
 from bruno_llm_base.provider.counter import Counter, tool_list
 from bruno_llm_base.stream import TextStream
 from bruno_llm_base.tokens import TokenCount, estimate_conversation, estimate_tokens
@@ -71,7 +71,7 @@ class BaseProvider(Counter, LLMInterface):
         """
         kwargs |= {"temperature": temperature, "max_tokens": max_tokens}
         request = self._request(question(messages, prompt), kwargs, stream=True)
-        return self._chat().stream(request, self._adapter.parse_event)
+        return text_stream(self._endpoint, request)
 
     async def request(
         self,
@@ -91,7 +91,7 @@ class BaseProvider(Counter, LLMInterface):
         """
         kwargs |= {"temperature": temperature, "max_tokens": max_tokens}
         request = self._request(question(messages, prompt), kwargs, stream=False)
-        return await self._chat().call(request, self._parse_answer)
+        return await result_of(self._endpoint, request)
 
     async def count_tokens(
         self, messages: Messages | None = None, *, prompt: str | None = None, **kwargs: Any
@@ -140,7 +140,7 @@ class BaseProvider(Counter, LLMInterface):
         """Return the system prompt."""
         return self._system_prompt
 
-    def _request(self, messages: Messages, call: Json, *, stream: bool) -> Request:
+    def _request(self, messages: Messages, call: Json, *, stream: bool) -> Request[ModelResponse]:
         """Return what to send: conversation, options, body."""
         conversation = Conversation.of(messages, self._system_prompt)
         labels = None if self._spending is None else self._spending.tracker.labels()
@@ -152,13 +152,19 @@ class BaseProvider(Counter, LLMInterface):
         request = Request(
             operation="stream" if stream else "chat",
             path=(stream and self._adapter.stream_path) or self._adapter.chat_path,
+            parse=self._adapter.parse_event if stream else self._parse_answer,
+            stream=stream,
+            parse_whole=self._parse_answer if stream else None,
+            think_tags=self._think_tags,
             body=self._fitting.recall(model, body),
             model=model,
             tokens=self._tokens(conversation, call),
             conversation=conversation,
             labels=labels,
             unlisted=self._adapter.unpriced_field(body),
-            whole=self._parse_answer if stream else None,
+            amend=self._amend,
+            explain=self._explain,
+            learn=self._heed,
         )
         most = most_tokens(conversation, options)
         window, most_output = self._window(request), self._adapter.max_output(request.body or {})
@@ -171,13 +177,15 @@ class BaseProvider(Counter, LLMInterface):
         window = self._context.window
         return body if window is None else self._adapter.with_window(body, window)
 
-    def _window(self, request: Request) -> Window | None:
+    def _window(self, request: Request[ModelResponse]) -> Window | None:
         tokens = self._adapter.requested_window(request.body or {})
         if tokens is not None:
             return Window(tokens=tokens, source="the request")
         return self._windows.of(str(request.model))
 
-    async def _fit(self, options: Json, request: Request, tell: Tell) -> Request:
+    async def _fit(
+        self, options: Json, request: Request[ModelResponse], tell: Tell
+    ) -> Request[ModelResponse]:
         """Return *request* as it fits the context window; see `ContextPolicy`."""
         from bruno_llm_base.context.step import Doubt, resolved  # most requests do without
 
@@ -201,7 +209,7 @@ class BaseProvider(Counter, LLMInterface):
         fits = await resolved(doubt, self._context)
         if fits is conversation:
             return request
-        body = self._body(fits, options, stream=request.operation == "stream")
+        body = self._body(fits, options, stream=request.stream)
         return replace(
             request,
             body=self._fitting.recall(model, body),
@@ -219,19 +227,7 @@ class BaseProvider(Counter, LLMInterface):
         most = call.get("max_tokens") or self._fitting.defaults.get("max_tokens") or 0
         return estimate_conversation(conversation) + int(most)
 
-    def _chat(self) -> Pipeline:
-        limits = [] if self._rate_limit is None else [self._rate_limit]
-        return self._pipeline(
-            self._retry,
-            self._timeouts,
-            self._explain,
-            limits=limits,
-            spending=self._spending,
-            think_tags=self._think_tags,
-            learn=self._heed,
-        )
-
-    def _heed(self, request: Request, response: ModelResponse) -> None:
+    def _heed(self, request: Request[ModelResponse], response: ModelResponse) -> None:
         """Learn from an answer, and tell once of a word for its end that we do not know."""
         self._learn(request, response)
         word = response.finish_detail

@@ -7,7 +7,8 @@ from collections.abc import AsyncGenerator, Callable
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from bruno_llm_base.exceptions import ConfigurationError
+from bruno_llm_base.exceptions import ConfigurationError, LLMError
+from bruno_llm_base.transport.causes import transport_error
 from bruno_llm_base.transport.reply import Transport
 
 __all__ = ["PerLoop"]
@@ -74,7 +75,12 @@ class PerLoop:
         for old in list(self._by_loop):  # other threads may add theirs meanwhile
             if old.is_closed():
                 self._forget(old)
-        transport = open_transport()
+        try:
+            transport = open_transport()
+        except LLMError:
+            raise
+        except Exception as error:
+            raise transport_error(error) from error
         keeper = _close_with_loop(transport, weakref.ref(self), loop)
         finalizer = weakref.finalize(self, _close_soon, loop, keeper)
         finalizer.atexit = False

@@ -11,8 +11,7 @@ from itertools import pairwise
 
 import pytest
 from bruno_llm_base import ConfigurationError, StreamError
-from bruno_llm_base.recut import SentenceCutter, WordCutter, sentences, words
-from bruno_llm_base.writing import glued
+from bruno_llm_base.speech import Pieces, SentenceCutter, WordCutter, joined
 from bruno_llm_openai import OpenAIProvider
 from bruno_llm_testing import FakeAnswer, FakeOpenAI
 from hypothesis import given
@@ -36,6 +35,14 @@ SIGNS += ['"', "”", ")", "(", " ", "  ", "\n", "\n\n", "\xa0", "word", "Word",
 texts = st.text() | st.lists(st.sampled_from(SIGNS + CLUSTERS)).map("".join)
 places = st.lists(st.integers(0, 60))
 cutters = st.sampled_from([WordCutter, SentenceCutter, lambda: SentenceCutter(8)])
+
+
+def words(texts):
+    return Pieces(texts, WordCutter())
+
+
+def sentences(texts):
+    return Pieces(texts, SentenceCutter())
 
 
 def cut(cutter, *chunks):
@@ -76,7 +83,7 @@ def test_what_is_one_character_to_a_reader_stays_whole(clusters, cutter):
 @given(texts, st.integers(1, 50))
 def test_no_piece_is_longer_than_allowed_unless_it_cannot_be_cut(text, most):
     for piece in cut(SentenceCutter(most), text):
-        assert len(piece) <= most or all(glued(a, b) for a, b in pairwise(piece[most - 1 :]))
+        assert len(piece) <= most or all(joined(a, b) for a, b in pairwise(piece[most - 1 :]))
 
 
 @given(texts)
@@ -165,7 +172,7 @@ def test_text_without_an_end_is_cut_behind_a_clause_or_a_word():
 @pytest.mark.parametrize("wrong", [0, -1, 2.5, "300", True, None])
 def test_a_wrong_limit_is_refused_at_once(wrong):
     with pytest.raises(ConfigurationError, match=r"max_chars is .*: give a whole number above 0"):
-        sentences(arriving("a"), max_chars=wrong)
+        SentenceCutter(wrong)
 
 
 def calls_during(action):
@@ -195,12 +202,12 @@ def test_a_long_text_in_small_pieces_takes_work_and_memory_for_each_piece_only(c
     own = cutter()
     tracemalloc.start()
     try:
-        longest = max(len(p) for _ in range(200_000) for p in own.feed(unit[0]) or [""])
+        longest = max(len(p) for _ in range(50_000) for p in own.feed(unit[0]) or [""])
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
     assert longest <= 300
-    assert peak < 100_000  # bytes: nothing that is held grows with the text
+    assert peak < 40_000  # bytes: nothing that is held grows with the text
 
 
 class Source:
@@ -299,8 +306,8 @@ async def test_a_dropped_one_is_gone_at_once(breaks):
         gc.enable()
 
 
-@pytest.mark.parametrize("recut", [words, sentences])
-def test_a_loop_that_ends_says_nothing_though_closing_takes_a_while(recut):
+@pytest.mark.parametrize("pieces", [words, sentences])
+def test_a_loop_that_ends_says_nothing_though_closing_takes_a_while(pieces):
     async def texts():
         try:
             while True:
@@ -312,7 +319,7 @@ def test_a_loop_that_ends_says_nothing_though_closing_takes_a_while(recut):
     async def leave():
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(lambda _loop, context: said.append(context))
-        kept.append(recut(texts()))
+        kept.append(pieces(texts()))
         assert await anext(kept[0])
 
     kept, closed, said = [], [], []
@@ -320,14 +327,14 @@ def test_a_loop_that_ends_says_nothing_though_closing_takes_a_while(recut):
     assert (closed, said) == ([True], [])
 
 
-@pytest.mark.parametrize("recut", [words, sentences])
-async def test_leaving_early_closes_the_connection(recut, at_once):
+@pytest.mark.parametrize("pieces", [words, sentences])
+async def test_leaving_early_closes_the_connection(pieces, at_once):
     with FakeOpenAI() as server:
         server.say(FakeAnswer(text="A word. And " * 20_000))
         async with OpenAIProvider(**server.connection()) as llm:
             gc.disable()
             try:
-                async for _ in recut(aiter(llm.stream("hi"))):
+                async for _ in pieces(aiter(llm.stream("hi"))):
                     break
                 await at_once(server.received[0].left.is_set)
             finally:

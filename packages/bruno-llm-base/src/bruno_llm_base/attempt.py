@@ -1,0 +1,509 @@
+"""One attempt of a request: on the wire, within its time limits, with errors of ours only."""
+
+import json
+from codecs import BOM_UTF8
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
+from weakref import WeakSet
+
+from jiter import from_json
+
+from bruno_llm_base.adapter import Adapter
+from bruno_llm_base.conversation import Conversation
+from bruno_llm_base.cost.prices import Prices
+from bruno_llm_base.deadline import Deadline
+from bruno_llm_base.error_documents import is_page, plain_text
+from bruno_llm_base.error_kinds import read_error_document
+from bruno_llm_base.exceptions import (
+    InvalidResponseError,
+    LLMError,
+    LLMTimeoutError,
+    ServiceUnavailableError,
+    StreamError,
+)
+from bruno_llm_base.failures import error_from, request_id, server_wait
+from bruno_llm_base.lenient import MISFITS
+from bruno_llm_base.limits import LimitState, RateLimit
+from bruno_llm_base.observe import Observer
+from bruno_llm_base.policies import Retry, Timeouts
+from bruno_llm_base.reader import AnswerReader, DocumentReader, NoAnswerError, Reader
+from bruno_llm_base.retry import RetryThrottle
+from bruno_llm_base.tokens import estimate_conversation, estimate_tokens
+from bruno_llm_base.transport import (
+    CONNECT_TIMEOUT,
+    DROPPED,
+    UNREACHABLE,
+    Connection,
+    PerLoop,
+    Reply,
+    Transport,
+    transport_error,
+)
+from bruno_llm_base.types import Json, ModelResponse, Outcome
+
+if TYPE_CHECKING:
+    from bruno_llm_base.cost.spending import Spending
+    from bruno_llm_base.cost.tracker import Labels
+    from bruno_llm_base.observe import Tell
+
+__all__ = ["Attempt", "Endpoint", "Request"]
+
+T = TypeVar("T")
+_DRAIN_SECONDS, _DRAIN_READS = 0.1, 64
+_END_SECONDS = 2.0
+_NO_STREAM = ("application/json", "text/html", "text/plain")
+_TOOL_TOKENS = 2_000
+_LONGEST_QUOTE = 200
+_TOO_MANY = 429
+_FREE = (Outcome.NOT_SENT, Outcome.REFUSED)
+
+_UNANSWERED = (InvalidResponseError, LLMTimeoutError, StreamError)
+_has_answered: WeakSet[Transport] = WeakSet()
+"""The transports that do not tell of their connections, and have been answered before."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """Where the requests of one provider go, and by which rules; it holds no provider.
+
+    Attributes:
+        provider: The provider's name.
+        adapter: How the API spells things.
+        transports: The transports that are open.
+        open_transport: Opens one.
+        redact: Returns what a server said without our secrets.
+        timeouts: How long each step may take.
+        retry: When to send again.
+        throttle: How many retries the provider has in hand.
+        rate_limit: How much may be sent in a while, if that is limited.
+        connections: How much may be under way at once.
+        account: Where costs are booked and budgets are kept, if anywhere.
+        prices: What answers cost.
+        observers: Hear every event.
+    """
+
+    provider: str
+    adapter: Adapter
+    transports: PerLoop
+    open_transport: Callable[[], Transport]
+    redact: Callable[[Any], Any]
+    timeouts: Timeouts
+    retry: Retry
+    throttle: RetryThrottle
+    rate_limit: RateLimit | None
+    connections: RateLimit
+    spending: "Spending | None"
+    prices: Prices
+    observers: Sequence[Observer]
+
+
+async def _no_advice(error: LLMError) -> None:
+    del error
+
+
+@dataclass(slots=True, kw_only=True)
+class Request(Generic[T]):
+    """What is to be sent, and how its answer is read.
+
+    Attributes:
+        operation: What it is called in events.
+        path: The endpoint, as the vendor's documentation spells it.
+        parse: Reads one document of the answer.
+        method: The HTTP method.
+        body: The JSON to send.
+        model: The model it is for.
+        stream: Whether the answer is read piece by piece.
+        parse_whole: Reads an answer that comes as a whole, for servers that do not stream.
+        is_last: Says whether a document is the end of a stream that is no model's answer.
+        think_tags: Whether thoughts stand in the text, between tags.
+        tokens: About how many tokens it takes, input and output; 0 where no limit counts them.
+        conversation: What is asked; None for requests that are no part of one.
+        texts: What is to be embedded; none for requests that do not embed.
+        labels: What its cost is booked under.
+        unlisted: The field for which the vendor charges what no list of prices tells, if any.
+        fit: Returns the request as it fits the context window, where that is in doubt.
+        amend: Returns a body without what the server has just refused, or None.
+        explain: Has the last word on an error before it is raised.
+        learn: Is told what a request has really used.
+    """
+
+    operation: str
+    path: str
+    parse: Callable[[Json], T]
+    method: str = "POST"
+    body: Json | None = None
+    model: str | None = None
+    stream: bool = False
+    parse_whole: Callable[[Json], ModelResponse] | None = None
+    is_last: Callable[[T], bool] | None = None
+    think_tags: bool = False
+    tokens: int = 0
+    conversation: Conversation | None = None
+    texts: Sequence[str] = ()
+    labels: "Labels | None" = None
+    unlisted: str | None = None
+    fit: "Callable[[Request[T], Tell], Awaitable[Request[T]]] | None" = None
+    amend: "Callable[[Request[T], LLMError], Json | None] | None" = None
+    explain: Callable[[LLMError], Awaitable[None]] = _no_advice
+    learn: "Callable[[Request[T], ModelResponse], None] | None" = None
+
+    @property
+    def is_billed(self) -> bool:
+        """Whether the answer costs anything: lists of models and counts of tokens do not."""
+        return self.conversation is not None or bool(self.texts)
+
+    @property
+    def estimated_input(self) -> int:
+        """About how many tokens its input takes, without what frames it."""
+        if self.conversation is not None:
+            return estimate_conversation(self.conversation)
+        return sum(map(estimate_tokens, self.texts))
+
+    @property
+    def most_input(self) -> int:
+        """More tokens than its input can take: one per byte, and the vendor's own words for tools.
+
+        Those are some hundreds at Anthropic, who publishes them (Tool use, "Pricing").
+        """
+        size = len(json.dumps(self.body, ensure_ascii=False).encode())
+        return size + (_TOOL_TOKENS if self.body and self.body.get("tools") else 0)
+
+    def reader(self) -> Reader[T]:
+        """Return what reads the answer to one attempt."""
+        if self.conversation is None:
+            return DocumentReader(self.parse, self.is_last)
+        parse = cast(Callable[[Json], ModelResponse], self.parse)
+        reader = AnswerReader(
+            parse,
+            stream=self.stream,
+            parse_whole=self.parse_whole,
+            think_tags=self.think_tags,
+        )
+        return cast(Reader[T], reader)
+
+
+class Attempt(Generic[T]):
+    """A request and the answer to it, open as an `async with` block.
+
+    Attributes:
+        outcome: How far it has come.
+        request_id: The server's name for the request.
+        result: What was asked for, once all of it was read.
+        response: After the block: the answer, or what has arrived of it; None if that costs nothing.
+    """
+
+    __slots__ = (
+        "_ahead",
+        "_deadline",
+        "_endpoint",
+        "_failure",
+        "_has_ended",
+        "_reader",
+        "_reply",
+        "_request",
+        "_transport",
+        "outcome",
+        "request_id",
+        "response",
+        "result",
+    )
+
+    def __init__(
+        self, endpoint: Endpoint, request: Request[T], transport: Transport, deadline: Deadline
+    ) -> None:
+        self._endpoint = endpoint
+        self._request = request
+        self._transport = transport
+        self._deadline = deadline
+        self._reader = request.reader()
+        self._reply: Reply | None = None
+        self._ahead: list[T] | None = None
+        self._failure: LLMError | None = None
+        self._has_ended = False
+        self.outcome = Outcome.NOT_SENT
+        self.request_id: str | None = None
+        self.result: T | None = None
+        self.response: ModelResponse | None = None
+
+    async def __aenter__(self) -> Self:
+        self._deadline.begin(self._endpoint.timeouts.total)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the connection, or give it back if the body was read to its end."""
+        self._failure = None
+        self._deadline.close()
+        try:
+            if self._reply is not None:
+                with suppress(Exception):  # the answer counts, not its connection
+                    await self._reply.aclose()
+            if self._request.is_billed and self.outcome not in _FREE:
+                with suppress(LLMTimeoutError), self._deadline:
+                    await self._endpoint.prices.load()
+        finally:
+            self._settle()
+
+    async def send(self) -> None:
+        """Send the request and return when the server accepts it.
+
+        Raises:
+            LLMError: The server cannot be reached, refuses, or takes too long.
+        """
+        if self._request.is_billed and not self._request.stream:
+            self._endpoint.prices.start_loading()
+        self._deadline.arm(self._endpoint.timeouts.first_token, "first token")
+        reply = await self._bounded(self._fetch())
+        self.request_id = self._endpoint.redact(request_id(reply.headers))
+        if not 200 <= reply.status_code < 300:
+            raise self._refusal(_said(await self._bounded(reply.read())))
+        if self._request.stream and reply.headers.get("content-type", "").startswith(_NO_STREAM):
+            while (documents := await self._documents(reply)) is not None:  # it may be an error
+                if documents:
+                    self._ahead = self._parse(reply, documents)
+                    break
+
+    async def read(self) -> list[T] | None:
+        """Return what the next network read holds, or None at the end of the answer.
+
+        What precedes an error in one read is returned first, and the next call raises the error.
+
+        Raises:
+            LLMError: The connection broke off, nothing came in time, or the server reports an error.
+        """
+        if self._failure is not None:
+            failure, self._failure = self._failure, None
+            try:
+                raise failure
+            finally:
+                del failure  # its traceback holds this frame: together, a cycle
+        items, self._ahead = self._ahead, None
+        if items is not None:
+            return items
+        reply, reader = self._sent(), self._reader
+        if not self._has_ended and not reader.is_over:
+            documents = await self._next(reply)
+            if documents is not None:
+                return self._parse(reply, documents)
+            self._has_ended = True
+        if rest := reader.rest():
+            return rest
+        self.result = reader.finished(await self._drain(reply))
+        self.outcome = Outcome.ANSWERED
+        return None
+
+    @property
+    def limits_of_server(self) -> LimitState | None:
+        """What the server says of its own limits."""
+        reply = self._reply
+        return None if reply is None else self._endpoint.adapter.read_limits(reply.headers)
+
+    async def _next(self, reply: Reply) -> list[bytes] | None:
+        """Return the documents of the next network read, or None at the end of the body."""
+        try:
+            return await self._documents(reply)
+        except LLMError:
+            if self._reader.is_settled:
+                return None  # only the connection is lost
+            raise
+
+    async def _documents(self, reply: Reply) -> list[bytes] | None:
+        try:
+            with self._deadline:
+                if self._request.stream:
+                    return await anext(reply)
+                return [(await reply.read()).removeprefix(BOM_UTF8)]
+        except StopAsyncIteration:
+            return None
+        except LLMError:
+            raise
+        except Exception as error:
+            raise self._broken_off(error) from error
+
+    def _parse(self, reply: Reply, documents: list[bytes]) -> list[T]:
+        """Return what *documents* say; an error among them waits for the next read."""
+        items: list[T] = []
+        reader, failure = self._reader, None
+        try:
+            goes_on = reader.read(documents, items, whole=reply.whole)
+        except NoAnswerError as error:
+            failure = self._refusal(error.said)
+        except LLMError as error:
+            failure = error
+        if reader.begun:
+            self.outcome = Outcome.PARTIAL
+        if failure is None:
+            if reader.waits_for_end:
+                self._deadline.arm(_END_SECONDS, "end of the answer")
+            elif goes_on:
+                self._deadline.arm(self._endpoint.timeouts.between_tokens, "further token")
+            return items
+        try:
+            if not items:
+                raise failure
+            self._failure = failure
+        finally:
+            del failure  # its traceback holds this frame: together, a cycle
+        return items
+
+    async def _drain(self, reply: Reply) -> list[bytes]:
+        """Return what follows the last word, so that the connection can be used again."""
+        rest: list[bytes] = []
+        if self._has_ended or not self._request.stream:
+            return rest
+        self._deadline.arm(_DRAIN_SECONDS, "end of the body")
+        with suppress(LLMError):  # the answer is complete; only the connection is lost
+            for _ in range(_DRAIN_READS):
+                documents = await self._documents(reply)
+                if documents is None:
+                    break
+                rest += documents
+        return rest
+
+    async def _bounded(self, awaitable: Awaitable[Any]) -> Any:
+        try:
+            with self._deadline:
+                return await awaitable
+        except LLMError:
+            raise
+        except Exception as error:
+            raise self._failed(error) from error
+
+    async def _fetch(self) -> Reply:
+        request, transport = self._request, self._transport
+        self.outcome = Outcome.NO_ANSWER  # until we hear better
+        with Connection() as connection:
+            try:
+                reply = await transport.send(request.method, request.path, request.body)
+            except BaseException as error:
+                self.outcome = self._outcome_of(error, connection)
+                raise
+        if connection.is_reused is None:
+            _has_answered.add(transport)
+        self._reply = reply
+        return reply
+
+    def _outcome_of(self, error: BaseException, connection: Connection) -> Outcome:
+        """Return how far a request came that got no answer, but *error*.
+
+        A server closes connections that are idle. One that breaks off before the first byte of an
+        answer was most likely closed before the request arrived, if it had been used before.
+        """
+        if connection.is_open is False:
+            return Outcome.NOT_SENT
+        if not isinstance(error, Exception):
+            return Outcome.NO_ANSWER
+        ours = transport_error(error)
+        if ours.code == UNREACHABLE:
+            return Outcome.NOT_SENT
+        if ours.code == DROPPED:
+            is_reused = connection.is_reused
+            if is_reused is None:
+                is_reused = self._transport in _has_answered
+            return Outcome.NOT_SENT if is_reused else Outcome.NO_ANSWER
+        is_told = isinstance(error, LLMError) and not isinstance(error, _UNANSWERED)
+        return Outcome.REFUSED if is_told else Outcome.NO_ANSWER  # as a mock does
+
+    def _failed(self, error: Exception) -> LLMError:
+        ours = transport_error(error)
+        connect = self._endpoint.timeouts.connect
+        if ours.message == CONNECT_TIMEOUT and connect is not None:
+            ours.message = f"no connection within {connect} s"
+        return ours
+
+    def _broken_off(self, error: Exception) -> LLMError:
+        ours = self._failed(error)
+        if self._request.stream and isinstance(ours, ServiceUnavailableError):
+            return StreamError(ours.message, cause=error)
+        return ours
+
+    def _sent(self) -> Reply:
+        if self._reply is None:
+            raise RuntimeError("send() comes first")
+        return self._reply
+
+    def _refusal(self, said: object) -> LLMError:
+        """Return the error that *said* stands for: any JSON or text, or the bytes of neither."""
+        if isinstance(said, bytes):
+            return self._no_json(said)
+        if not self._reader.begun:
+            self.outcome = Outcome.REFUSED
+        reply, endpoint = self._sent(), self._endpoint
+        status, headers = reply.status_code, reply.headers
+        data = said if isinstance(said, dict) else {"error": said}
+        data = endpoint.redact(data)  # some servers repeat what they were sent, the key as well
+        try:
+            facts = endpoint.adapter.read_error(status, headers, data)
+        except MISFITS:
+            facts = read_error_document(status, data)  # no document that the vendor knows
+        if facts.retry_after is None and status == _TOO_MANY and server_wait(headers) is None:
+            limits = endpoint.adapter.read_limits(headers)
+            facts = replace(facts, retry_after=None if limits is None else limits.wait)
+        facts = replace(facts, request_id=facts.request_id or self.request_id)
+        return error_from(facts, status, headers)
+
+    def _no_json(self, document: bytes) -> LLMError:
+        """Return the error for *document*, which is no JSON: a page, or words for what is wrong."""
+        text = document.decode(errors="replace")
+        words = self._endpoint.redact(plain_text(text))[:_LONGEST_QUOTE]
+        if is_page(text):
+            return InvalidResponseError(
+                f"the server answered with a web page, not with JSON: {words!r}; check base_url, and"
+                " whether a proxy or a login page stands in between"
+            )
+        if not words or text.lstrip()[:1] in ("{", "[", '"'):
+            return InvalidResponseError("the server's answer is not a JSON object")
+        if read_error_document(self._sent().status_code, text).kind is not None:
+            return self._refusal(text)
+        return InvalidResponseError(f"the server's answer is not JSON: {words!r}")
+
+    def _settle(self) -> None:
+        """Say what the attempt has taken, by its outcome: what was not seen is never assumed."""
+        if self.outcome in _FREE:
+            return
+        result, request, endpoint = self.result, self._request, self._endpoint
+        response = result if isinstance(result, ModelResponse) else self._reader.partial()
+        if request.is_billed:
+            _estimate_missing(response, request)
+            model, unlisted = request.model or "", request.unlisted
+            response.cost = endpoint.prices.cost(response, model, unlisted=unlisted)
+        response.provider = endpoint.provider
+        response.request_id = response.request_id or self.request_id
+        self.response = response
+
+
+def _estimate_missing(response: ModelResponse, request: Request[Any]) -> None:
+    """Estimate what the server did not say of the usage, and flag it.
+
+    A count of 0 says nothing where something was read or written: some servers count nothing, and
+    say 0 for that.
+    """
+    usage = response.usage
+    if usage.input_tokens and usage.output_tokens:
+        return
+    calls = (text for call in response.tool_calls for text in (call.name or "", call.arguments))
+    counted = replace(
+        usage,
+        input_tokens=usage.input_tokens or request.estimated_input,
+        output_tokens=usage.output_tokens
+        or sum(map(estimate_tokens, (response.text, response.reasoning, *calls))),
+    )
+    if counted != usage:
+        response.usage, response.usage_estimated = counted, True
+
+
+def _said(body: bytes) -> object:
+    """Return the JSON that *body* is, or else its text."""
+    bare = body.removeprefix(BOM_UTF8)
+    try:
+        said: object = from_json(bare)
+    except ValueError:
+        said = bare.decode(errors="replace")
+    return said

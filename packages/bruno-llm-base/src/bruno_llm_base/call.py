@@ -1,0 +1,293 @@
+"""One request over all its attempts: the one retry loop."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AsyncExitStack, nullcontext, suppress
+from types import TracebackType
+from typing import Any, Generic, Self, TypeVar, cast
+
+from bruno_llm_base.attempt import Attempt, Endpoint, Request
+from bruno_llm_base.deadline import Deadline
+from bruno_llm_base.exceptions import LLMError, LLMTimeoutError
+from bruno_llm_base.failures import answer_text
+from bruno_llm_base.limits import RateLimit, Slot
+from bruno_llm_base.observe import (
+    AttemptFailed,
+    Event,
+    FirstToken,
+    RequestAbandoned,
+    RequestFailed,
+    RequestFinished,
+    RequestStarted,
+    tell,
+)
+from bruno_llm_base.parts import Text
+from bruno_llm_base.retry import next_wait
+from bruno_llm_base.stream import StreamState, TextStream
+from bruno_llm_base.types import Attempt as AttemptRecord
+from bruno_llm_base.types import ModelResponse, Outcome
+
+__all__ = ["Call", "documents", "result_of", "text_stream"]
+
+T = TypeVar("T")
+
+
+async def result_of(endpoint: Endpoint, request: Request[T]) -> T:
+    """Send *request* and return what it asked for.
+
+    Raises:
+        LLMError: It failed for good.
+    """
+    async with Call(endpoint, request) as call:
+        while await call.read() is not None:
+            pass
+    return cast(T, call.result)
+
+
+async def documents(endpoint: Endpoint, request: Request[T]) -> AsyncGenerator[T, None]:
+    """Send *request* and yield each document of the answer as it comes.
+
+    Raises:
+        LLMError: It failed for good, or the answer breaks off before its end.
+    """
+    async with Call(endpoint, request) as call:
+        while (items := await call.read()) is not None:
+            for item in items:
+                call.delivered = True
+                yield item
+
+
+def text_stream(endpoint: Endpoint, request: Request[ModelResponse]) -> TextStream:
+    """Return the streamed answer to *request*; it is sent when the stream is first read."""
+    state = StreamState()
+    return TextStream(_texts(Call(endpoint, request), state), state)
+
+
+async def _texts(call: "Call[ModelResponse]", state: StreamState) -> AsyncGenerator[str, None]:
+    # It does not know the handle: together they would be a cycle that keeps the connection of an
+    # abandoned stream open.
+    async with call:
+        while (parts := await call.read()) is not None:
+            if state.announce:
+                state.announce = False
+                yield ""
+            for part in parts:
+                for piece in part.parts:
+                    if type(piece) is Text and piece.text:
+                        if not call.delivered:
+                            call.deliver()
+                        yield piece.text
+    response = state.response = cast(ModelResponse, call.result)
+    answer_text(response, str(response.provider))
+
+
+class Call(Generic[T]):
+    """A request on its way: read it within `async with call` until there is nothing left.
+
+    It is a plain object and not a generator: when a loop ends, asyncio closes all generators at
+    once, and of two that are nested one fails.
+
+    Attributes:
+        delivered: Whether the caller has some of the answer. Who hands it out says so; from then on
+            the request is not sent again.
+        result: What was asked for, once all of it was read.
+    """
+
+    __slots__ = (
+        "_attempt",
+        "_attempts",
+        "_began",
+        "_began_attempt",
+        "_deadline",
+        "_endpoint",
+        "_is_cut_short",
+        "_is_over",
+        "_open",
+        "_request",
+        "_sent_first",
+        "delivered",
+        "result",
+    )
+
+    def __init__(self, endpoint: Endpoint, request: Request[T]) -> None:
+        self._endpoint = endpoint
+        self._request = request
+        self._attempt: Attempt[T] | None = None
+        self._attempts: list[AttemptRecord] = []
+        self._began = self._began_attempt = 0.0
+        self._sent_first: float | None = None
+        self._deadline: Deadline | None = None
+        self._open: AsyncExitStack | None = None  # what the attempt holds
+        self._is_cut_short = False  # by `Timeouts.call`, where it would have been sent again
+        self._is_over = False
+        self.delivered = False
+        self.result: T | None = None
+
+    async def __aenter__(self) -> Self:
+        self._began = time.monotonic()
+        self._tell(RequestStarted)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close what a caller has left, or was cancelled in."""
+        try:
+            await self._close()
+        finally:
+            if self._deadline is not None:
+                self._deadline.close()
+            if not self._is_over:
+                arrived = None if self._attempt is None else self._attempt.response
+                self._end(RequestAbandoned, response=arrived or ModelResponse())
+
+    async def read(self) -> list[T] | None:
+        """Return what the next network read holds, or None at the end of the answer.
+
+        The first read of an attempt is empty: the server has accepted the request.
+
+        Raises:
+            LLMError: The request failed for good.
+        """
+        while True:
+            try:
+                if self._open is None:
+                    await self._send()
+                    return []
+                if self._attempt is not None and (items := await self._attempt.read()) is not None:
+                    return items
+                await self._close()
+            except LLMError as error:
+                await self._close()
+                wait = self._wait(error)
+                if wait is None:
+                    raise await self._failed(error)  # noqa: B904 - most often the same
+            else:
+                self._finish()
+                return None
+            await asyncio.sleep(wait)
+
+    def deliver(self) -> None:
+        """Note that the caller now has some of the answer."""
+        self.delivered = True
+        self._endpoint.prices.start_loading()
+        self._tell(FirstToken, duration=self._elapsed())
+
+    async def _send(self) -> None:
+        """Take what an attempt needs, in this order, and send it; `_close` gives all of it back."""
+        endpoint, request = self._endpoint, self._request
+        self._attempt = None
+        self._began_attempt = time.monotonic()
+        # the first transport loads its SDK, and prices are loaded once: no time limit counts that
+        transport = await endpoint.transports.get(endpoint.open_transport)
+        spending = endpoint.spending if request.is_billed else None
+        if spending is not None:
+            await endpoint.prices.load()
+        deadline = self._deadline = self._deadline or Deadline(endpoint.timeouts.call)
+        self._open = stack = AsyncExitStack()
+        with deadline:
+            if (fit := request.fit) is not None:
+                request.fit = None
+                request = self._request = await fit(request, self._tell)
+            attempt = Attempt(endpoint, request, transport, deadline)
+            limits: Sequence[RateLimit] = (endpoint.connections,)
+            if request.is_billed and endpoint.rate_limit is not None:
+                limits = (endpoint.rate_limit, endpoint.connections)
+            await stack.enter_async_context(Slot(limits, attempt, request.tokens))
+            if spending is not None:
+                hold = spending.hold(
+                    attempt,
+                    model=request.model or "",
+                    most_input=lambda: request.most_input,
+                    most_output=endpoint.adapter.max_output(request.body or {}),
+                    deadline=deadline,
+                    tell=self._tell,
+                    labels=request.labels,
+                    unlisted=request.unlisted,
+                )
+                await stack.enter_async_context(hold)
+        self._attempt = attempt
+        self._began_attempt = time.monotonic()
+        self._sent_first = self._sent_first or self._began_attempt
+        await stack.enter_async_context(attempt)
+        await attempt.send()
+
+    async def _close(self) -> None:
+        """Give back what the attempt holds; each part settles itself by the attempt's outcome."""
+        stack, self._open = self._open, None
+        if stack is not None:
+            await stack.aclose()
+
+    def _wait(self, error: LLMError) -> float | None:
+        """Return how many seconds to wait before the request is sent again, or None to give up."""
+        endpoint, request = self._endpoint, self._request
+        record = AttemptRecord(
+            duration=time.monotonic() - self._began_attempt,
+            error=type(error).__name__,
+            status_code=error.status_code,
+            request_id=error.request_id,
+            retry_after=error.retry_after,
+        )
+        self._attempts.append(record)
+        if self.delivered:
+            return None
+        wait: float | None
+        if request.amend is not None and (body := request.amend(request, error)) is not None:
+            request.body, wait = body, 0.0
+        else:
+            elapsed = 0.0 if self._sent_first is None else time.monotonic() - self._sent_first
+            failed = len(self._attempts)
+            wait = next_wait(endpoint.retry, error, failed=failed, elapsed=elapsed)
+            if wait is not None and not endpoint.throttle.spend():
+                error.message += "; not tried again, since too many requests have failed lately"
+                return None
+        if wait is None or (self._deadline is not None and not self._deadline.leaves(wait)):
+            self._is_cut_short = wait is not None
+            return None
+        self._tell(AttemptFailed, attempt=record, number=len(self._attempts), wait=wait)
+        return wait
+
+    async def _failed(self, error: LLMError) -> LLMError:
+        """Return the error of a request that has failed for good, with all that is known of it."""
+        attempt, deadline = self._attempt, self._deadline
+        if self._is_cut_short and deadline is not None and deadline.leaves(0):
+            error = deadline.exceeded(error)
+        error.attempts = tuple(self._attempts)
+        error.provider = self._endpoint.provider
+        error.model = self._request.model
+        if attempt is not None and attempt.outcome is Outcome.PARTIAL:
+            error.partial = attempt.response
+        with suppress(LLMTimeoutError), deadline or nullcontext():
+            await self._request.explain(error)
+        self._end(RequestFailed, error=error)
+        return error
+
+    def _finish(self) -> None:
+        attempt = cast(Attempt[T], self._attempt)
+        duration = time.monotonic() - self._began_attempt
+        self._attempts.append(AttemptRecord(duration=duration, request_id=attempt.request_id))
+        self._endpoint.throttle.earn()
+        self.result = attempt.result
+        response = attempt.response or ModelResponse()
+        response.attempts = tuple(self._attempts)
+        self._end(RequestFinished, response=response)
+        if self._request.learn is not None:
+            self._request.learn(self._request, response)
+
+    def _elapsed(self) -> float:
+        return time.monotonic() - self._began
+
+    def _end(self, kind: type[Event], **facts: object) -> None:
+        self._is_over = True
+        self._tell(kind, duration=self._elapsed(), **facts)
+
+    def _tell(self, kind: type[Event], /, **facts: Any) -> None:
+        endpoint, request = self._endpoint, self._request
+        event = kind(
+            provider=endpoint.provider, model=request.model, operation=request.operation, **facts
+        )
+        tell(endpoint.observers, event)
