@@ -121,7 +121,7 @@ class BaseEmbeddings(Setup, EmbeddingInterface):
             texts=texts,
             labels=labels,
         )
-        if self._rate_limit is not None and self._rate_limit.counts_tokens:
+        if self._rate_limit is not None and self._rate_limit.tokens_per_minute:
             request.tokens = request.estimated_input
         return request
 

@@ -222,7 +222,7 @@ class BaseProvider(Counter, LLMInterface):
 
         Output counts as far as it is limited; what comes beyond is counted when it is known.
         """
-        if self._rate_limit is None or not self._rate_limit.counts_tokens:
+        if self._rate_limit is None or not self._rate_limit.tokens_per_minute:
             return 0
         most = call.get("max_tokens") or self._fitting.defaults.get("max_tokens") or 0
         return estimate_conversation(conversation) + int(most)
