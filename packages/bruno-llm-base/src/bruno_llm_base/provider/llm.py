@@ -143,7 +143,7 @@ class BaseProvider(Counter, LLMInterface):
     def _request(self, messages: Messages, call: Json, *, stream: bool) -> Request[ModelResponse]:
         """Return what to send: conversation, options, body."""
         conversation = Conversation.of(messages, self._system_prompt)
-        labels = None if self._account is None else self._account.tracker.labels()
+        labels = None if self._spending is None else self._spending.tracker.labels()
         model = self._named(call.pop("model", None))
         options, dropped = self._fitting.options(model, call)
         for name in dropped:
