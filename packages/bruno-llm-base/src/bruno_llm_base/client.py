@@ -7,7 +7,7 @@ from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, cast
 
 from typing_extensions import TypedDict
 
@@ -42,10 +42,10 @@ from bruno_llm_base.values import is_json, is_whole, shown
 from bruno_llm_base.windows import Window, Windows
 
 if TYPE_CHECKING:
-    from bruno_llm_base.cost.account import Account
     from bruno_llm_base.cost.budget import Budget
     from bruno_llm_base.cost.price import Price
     from bruno_llm_base.cost.price_sources import PriceSource
+    from bruno_llm_base.cost.spending import Spending
     from bruno_llm_base.cost.tracker import CostTracker
 
 __all__ = ["Client", "Diagnosis", "Policies"]
@@ -146,7 +146,8 @@ class Client(Vendor, ABC):
             ConfigurationError: A keyword is unknown, a value is wrong, or the key is missing.
         """
         refuse(keywords, keywords_of(type(self)), type(self).__name__)
-        self._settings: Any = _Settings(check(self.settings_type, keywords, ConfigurationError))
+        settings = check(self.settings_type, keywords, ConfigurationError)
+        self._settings = cast(Any, _Settings(settings))
         self._settings["options"] = deepcopy(self._settings.get("options") or {})
         self._policies: Json = {name: keywords.get(name) for name in _POLICIES}
         self._policies["observers"] = checked_observers(keywords.get("observers", ()))
@@ -169,7 +170,7 @@ class Client(Vendor, ABC):
         if not isinstance(rate_limit, RateLimit | None):
             raise ConfigurationError(f"rate_limit is {shown(rate_limit)}: give a RateLimit")
         self._policies |= {"timeouts": timeouts, "retry": retry}
-        account, prices = self._money()
+        spending = self._find_spending()
         return Endpoint(
             provider=self.name,
             adapter=self._adapter,
@@ -181,21 +182,19 @@ class Client(Vendor, ABC):
             throttle=RetryThrottle(),
             rate_limit=rate_limit,
             connections=RateLimit(max_concurrent=MAX_CONNECTIONS),
-            account=account,
-            prices=prices,
+            spending=spending,
+            prices=self._prices_by(None) if spending is None else spending.prices,
             observers=(log_event, *self._policies["observers"]),
         )
 
-    def _money(self) -> "tuple[Account | None, Prices]":
-        """Return where costs are booked, if anywhere, and what answers cost."""
+    def _find_spending(self) -> "Spending | None":
+        """Return where costs are recorded, if anywhere."""
         cost, budget = self._policies["cost"], self._policies["budget"]
         if cost is None and budget is None:
-            return None, self._prices_by(None)
-        from bruno_llm_base.cost.account import Account, tracker_of  # most providers do without
+            return None
+        from bruno_llm_base.cost.spending import Spending  # most providers do without
 
-        tracker = tracker_of(cost, budget)
-        prices = self._prices_by(tracker.prices)
-        return Account(tracker, budget, prices), prices
+        return Spending(cost, budget, lambda cost: self._prices_by(cost.prices))
 
     def _prices_by(self, own: "PriceSource | None") -> Prices:
         """Return what answers cost, by the user's *own* prices first."""

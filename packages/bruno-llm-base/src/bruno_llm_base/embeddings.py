@@ -29,7 +29,7 @@ from bruno_llm_base.values import is_json
 from bruno_llm_base.vectors import checked_vector, similarity
 
 if TYPE_CHECKING:
-    from bruno_llm_base.cost.labels import Labels
+    from bruno_llm_base.cost.tracker import Labels
 
 __all__ = ["BaseEmbeddings", "EmbeddingKeywords"]
 
@@ -185,8 +185,8 @@ class BaseEmbeddings(Client, EmbeddingInterface):
                 )
 
     async def _embed(self, texts: Sequence[str]) -> list[list[float]]:
-        account = self._endpoint.account
-        labels = None if account is None else account.tracker.labels()
+        spending = self._endpoint.spending
+        labels = None if spending is None else spending.tracker.labels()
 
         async def send(batch: Sequence[str]) -> list[list[float]]:
             return (await result_of(self._endpoint, self._request(batch, labels))).vectors
@@ -216,7 +216,7 @@ class BaseEmbeddings(Client, EmbeddingInterface):
             explain=self._explain,
         )
         rate_limit = self._endpoint.rate_limit
-        if rate_limit is not None and rate_limit.counts_tokens:
+        if rate_limit is not None and rate_limit.tokens_per_minute:
             request.tokens = request.estimated_input
         return request
 

@@ -213,7 +213,7 @@ class BaseProvider(Client, LLMInterface):
 
     def _request(self, messages: Messages, call: Json, *, stream: bool) -> Request[ModelResponse]:
         """Return what to send: conversation, options, body."""
-        adapter, account = self._adapter, self._endpoint.account
+        adapter, spending = self._adapter, self._endpoint.spending
         conversation = Conversation.of(messages, self._system_prompt)
         model = self._named(call.pop("model", None))
         options, dropped = self._options.options(model, call)
@@ -231,7 +231,7 @@ class BaseProvider(Client, LLMInterface):
             model=model,
             tokens=self._tokens(conversation, call),
             conversation=conversation,
-            labels=None if account is None else account.tracker.labels(),
+            labels=None if spending is None else spending.tracker.labels(),
             unlisted=adapter.unpriced_field(body),
             amend=self._amend,
             explain=self._explain,
@@ -292,7 +292,7 @@ class BaseProvider(Client, LLMInterface):
         Output counts as far as it is limited; what comes beyond is counted when it is known.
         """
         limit = self._endpoint.rate_limit
-        if limit is None or not limit.counts_tokens:
+        if limit is None or not limit.tokens_per_minute:
             return 0
         most = call.get("max_tokens") or self._options.defaults.get("max_tokens") or 0
         return estimate_conversation(conversation) + int(most)

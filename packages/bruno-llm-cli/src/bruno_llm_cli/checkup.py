@@ -21,10 +21,10 @@ from bruno_llm_base.exceptions import (
     ServiceUnavailableError,
 )
 from bruno_llm_base.factory import LLMFactory
-from bruno_llm_base.fallback.foreign import FullLLM, in_full
 from bruno_llm_base.options import closest
 from bruno_llm_base.provider import BaseProvider
 from bruno_llm_base.sources import from_config, from_file, provider_of
+from bruno_llm_base.wrappers import FullLLM, in_full
 
 from bruno_llm_cli.choice import real
 

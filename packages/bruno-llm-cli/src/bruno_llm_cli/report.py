@@ -18,8 +18,8 @@ from bruno_llm_base.cost.export import (
     plain,
     requests,
 )
+from bruno_llm_base.cost.ledger import Row
 from bruno_llm_base.cost.report import Report, known_cost
-from bruno_llm_base.cost.rows import Row
 
 from bruno_llm_cli.charts import Chart, Series, by_day
 
