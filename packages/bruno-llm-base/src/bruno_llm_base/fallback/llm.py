@@ -20,8 +20,8 @@ from bruno_llm_base.fallback.breaker import Breaker, Circuit
 from bruno_llm_base.fallback.foreign import in_full
 from bruno_llm_base.fallback.relay import Member, Relay, all_failed
 from bruno_llm_base.fallback.verdicts import verdict_on
-from bruno_llm_base.log import log_event
-from bruno_llm_base.observe import Observer, checked_observers
+from bruno_llm_base.log import Observers
+from bruno_llm_base.observe import Observer
 from bruno_llm_base.policies import policy
 from bruno_llm_base.provider import Diagnosis
 from bruno_llm_base.stream import TextStream
@@ -66,7 +66,7 @@ class FallbackLLM(LLMInterface):
         """
         self._given = _checked_members(members)
         self._breaker = policy(Breaker, "breaker", breaker)
-        self._observers = checked_observers(observers)
+        self._observers = Observers(observers)
         if not callable(clock):
             raise ConfigurationError(f"clock is {shown(clock)}: give a callable")
         self._clock = clock
@@ -263,7 +263,7 @@ class FallbackLLM(LLMInterface):
             type(self),
             self._given,
             breaker=self._breaker,
-            observers=self._observers,
+            observers=self._observers.given,
             clock=self._clock,
         )
         return rebuild, ()
@@ -271,7 +271,7 @@ class FallbackLLM(LLMInterface):
     # -- inside -----------------------------------------------------------------------------------
 
     def _relay(self, operation: str) -> Relay:
-        return Relay(self._members, operation, (log_event, *self._observers))
+        return Relay(self._members, operation, self._observers)
 
 
 async def _offered(member: Member) -> list[str] | LLMError:

@@ -15,7 +15,8 @@ from bruno_llm_base.exceptions import (
 from bruno_llm_base.fallback.breaker import Circuit
 from bruno_llm_base.fallback.foreign import FullLLM
 from bruno_llm_base.fallback.verdicts import verdict_on
-from bruno_llm_base.observe import Event, Observer, ProviderAnswered, ProviderPassedOver, tell
+from bruno_llm_base.log import Observers
+from bruno_llm_base.observe import Event, ProviderAnswered, ProviderPassedOver
 from bruno_llm_base.stream import StreamState, TextStream
 from bruno_llm_base.types import Json, ModelResponse
 
@@ -59,7 +60,7 @@ class Relay:
 
     members: Sequence[Member]
     operation: str
-    observers: Sequence[Observer]
+    observers: Observers
     errors: list[LLMError] = field(default_factory=list)
 
     async def ask(self, question: Callable[[FullLLM], Awaitable[_T]]) -> _T:
@@ -109,8 +110,9 @@ class Relay:
 
     def _tell(self, kind: type[Event], member: Member, **facts: Any) -> None:
         llm = member.llm
-        event = kind(provider=llm.name, model=llm.model or None, operation=self.operation, **facts)
-        tell(self.observers, event)
+        self.observers.tell(
+            kind, provider=llm.name, model=llm.model or None, operation=self.operation, **facts
+        )
 
 
 class _Texts(AsyncIterator[str]):
