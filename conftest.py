@@ -18,7 +18,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from bruno_llm_testing import FakeClaude, FakeGemini, FakeOllama, FakeOpenAI
+from bruno_llm_base.installed import kind_of
+from bruno_llm_testing.fakes import FAKES, fake_of
 from sybil import Document, Example, Region, Sybil
 from sybil.evaluators.python import PythonEvaluator
 from sybil.integration.pytest import SybilItem
@@ -28,13 +29,6 @@ from sybil.parsers.markdown.lexers import RawFencedCodeBlockLexer
 ROOT = Path(__file__).parent
 SNIPPET = re.compile(r'^--8<-- "(.+)"$', re.MULTILINE)
 TITLE = re.compile(r'\w+ title="(?P<name>[^"]+)"$\n', re.MULTILINE)
-
-ADDRESSES = {
-    "OPENAI": (FakeOpenAI, "OPENAI_BASE_URL"),
-    "ANTHROPIC": (FakeClaude, "ANTHROPIC_BASE_URL"),
-    "GEMINI": (FakeGemini, "GOOGLE_GEMINI_BASE_URL"),
-    "OLLAMA": (FakeOllama, "OLLAMA_HOST"),
-}
 
 
 class _Evaluator(PythonEvaluator):
@@ -71,10 +65,10 @@ def _setup(namespace: dict[str, object]) -> None:
     namespace["servers"] = servers = ExitStack()
     namespace["environment"] = dict(os.environ)
     servers.enter_context(chdir(servers.enter_context(TemporaryDirectory())))
-    for vendor, (kind, variable) in ADDRESSES.items():
-        server = servers.enter_context(kind())
-        os.environ[variable] = server.connection()["base_url"]
-        os.environ[f"{vendor}_API_KEY"] = server.api_key
+    for name in FAKES:
+        server, kind = servers.enter_context(fake_of(name)()), kind_of(name)
+        os.environ[kind.base_url_env] = server.connection()["base_url"]
+        os.environ[kind.api_key_env[0]] = server.api_key
 
 
 def _teardown(namespace: dict[str, object]) -> None:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import tomllib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -21,17 +22,7 @@ sys.path.insert(0, str(HERE.parent))
 
 from run import PYTHON, new_environment  # noqa: E402
 
-NAMES = (
-    "bruno-llm-base",
-    "bruno-llm-claude",
-    "bruno-llm-cli",
-    "bruno-llm-gemini",
-    "bruno-llm-ollama",
-    "bruno-llm-openai",
-    "bruno-llm-testing",
-    "bruno-llm",
-)
-NEED_KIT = ("claude", "gemini", "ollama", "openai")  # to have a server to talk to
+PACKAGES = HERE.parent / "packages"
 
 
 def main(*names: str) -> int:
@@ -39,9 +30,8 @@ def main(*names: str) -> int:
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(2) as pool:
         versions = Path(folder) / "versions.txt"
         versions.write_text("".join(f"{name}=={version}\n" for name, version in built().items()))
-        return sum(
-            pool.map(lambda name: fails(name, Path(folder) / name, versions), names or NAMES)
-        )
+        chosen = names or sorted(path.name for path in PACKAGES.iterdir())
+        return sum(pool.map(lambda name: fails(name, Path(folder) / name, versions), chosen))
 
 
 def built() -> dict[str, str]:
@@ -59,7 +49,9 @@ def fails(name: str, folder: Path, versions: Path) -> bool:
     ours = ("--find-links", str(DIST), "--constraint", str(versions))
     try:
         pip = new_environment(folder)
-        kit = ["bruno-llm-testing"] if name.endswith(NEED_KIT) else []
+        project = tomllib.loads((PACKAGES / name / "pyproject.toml").read_text("utf-8"))["project"]
+        # a provider needs a server to talk to
+        kit = ["bruno-llm-testing"] if "entry-points" in project else []
         quietly(*pip, "install", "--quiet", *ours, name, *kit)
         quietly(str(folder / PYTHON), "-I", str(HERE / "alone.py"), name)
     except subprocess.CalledProcessError as error:

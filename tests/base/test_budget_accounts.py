@@ -7,13 +7,13 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
-from bruno_llm_base.cost.account import Account, tracker_of
 from bruno_llm_base.cost.budget import Budget
-from bruno_llm_base.cost.labels import Labels
 from bruno_llm_base.cost.price import Price
 from bruno_llm_base.cost.price_sources import Overrides
 from bruno_llm_base.cost.prices import Prices
-from bruno_llm_base.cost.tracker import CostTracker
+from bruno_llm_base.cost.spending import Spending
+from bruno_llm_base.cost.tracker import CostTracker, Labels
+from bruno_llm_base.deadline import Deadline
 from bruno_llm_base.exceptions import (
     BudgetExceededError,
     ConfigurationError,
@@ -39,7 +39,24 @@ def noon():
 
 def account(*budgets, path=None, clock=noon, tracker=None, provider="p"):
     tracker = tracker or CostTracker(path, clock=clock)
-    return Account(tracker, list(budgets), Prices(provider, provider, None, PRICES))
+    return paid_from(tracker, list(budgets), provider)
+
+
+def paid_from(tracker, budget, provider="p"):
+    return Spending(tracker, budget, lambda _: Prices(provider, provider, None, PRICES))
+
+
+class Attempt:
+    """One that is on its way until it is settled, with an answer, or cancelled."""
+
+    response = None
+
+    def settle(self, response):
+        self.response = response
+        self.cancel()
+
+    def cancel(self):
+        asyncio.run(self.hold.__aexit__(None, None, None))
 
 
 def opened(account, tokens, *, model="m", told=None, **labels):
@@ -47,15 +64,21 @@ def opened(account, tokens, *, model="m", told=None, **labels):
         if told is not None:
             told.append((kind, facts))
 
-    return asyncio.run(
-        account.open(
+    async def begin():
+        attempt = Attempt()
+        attempt.hold = account.hold(
+            attempt,
             model=model,
             most_input=lambda: 0,
             most_output=tokens,
+            deadline=Deadline(),
             labels=Labels(**labels),
             tell=tell,
         )
-    )
+        await attempt.hold.__aenter__()
+        return attempt
+
+    return asyncio.run(begin())
 
 
 def spend(account, tokens, **facts):
@@ -243,14 +266,12 @@ def test_several_budgets_all_hold(path):
 def test_budgets_of_one_provider_share_a_tracker():
     new, used = Budget(1), Budget(2)
     used.of(CostTracker())
-    tracker = tracker_of(None, [new, used])
-    assert tracker is used.tracker
-    Account(tracker, [new, used], Prices("p", "p", None, PRICES))
-    assert new.tracker is tracker
+    tracker = paid_from(None, [new, used]).tracker
+    assert tracker is used.tracker is new.tracker
     other = Budget(3)
     other.of(CostTracker())
     with pytest.raises(ConfigurationError, match="same cost="):
-        Account(tracker, [new, other], Prices("p", "p", None, PRICES))
+        paid_from(tracker, [new, other])
 
 
 def test_of_several_budgets_the_strict_one_wants_to_know_the_price():
@@ -264,7 +285,7 @@ def test_of_several_budgets_the_strict_one_wants_to_know_the_price():
 @pytest.mark.parametrize("budget", [5, "much", [5], [Budget(1), None], {"user": Budget(1)}])
 def test_what_is_no_budget_is_refused(budget):
     with pytest.raises(ConfigurationError, match=r"budget is .*: give a Budget, or a list of them"):
-        Account(CostTracker(), budget, Prices("p", "p", None, PRICES))
+        paid_from(CostTracker(), budget)
 
 
 # Warnings

@@ -256,7 +256,6 @@ def test_a_misspelt_variable_is_refused(monkeypatch, factory, misspelt, meant):
 @pytest.mark.parametrize(
     "variable",
     [
-        "OPENAI_TOP_K",
         "GROQ_MODEL",
         "XAI_API_KEY",
         "MY_OWN_BASE_URL",

@@ -130,21 +130,39 @@ with FakeOllama() as server:
 @pytest.mark.parametrize("named", [False, True])
 def test_what_its_parent_has_begun_is_not_booked_by_a_child(tmp_path, named):
     code = """
-from bruno_llm_base.cost.account import Account
-from bruno_llm_base.cost.labels import Labels
 from bruno_llm_base.cost.prices import Prices
+from bruno_llm_base.cost.spending import Spending
+from bruno_llm_base.deadline import Deadline
 from bruno_llm_base.types import ModelResponse
 
+class Attempt:
+    response = None
+
 costs = tracker()
-account = Account(costs, Budget(100), Prices("ollama", "ollama", None, costs.prices))
-charge = asyncio.run(account.open(
-    model="llama3.2", most_input=lambda: 3, most_output=2, labels=Labels(), tell=lambda *_, **__: None
-))
-answer = ModelResponse(usage=Usage(input_tokens=3, output_tokens=2))
-answer.cost = PRICE.cost(answer.usage)
-print(well(forked(lambda: charge.settle(answer))), costs.total().requests, account.budgets[0].left())
-charge.settle(answer)
-print(costs.total().requests, account.budgets[0].left())
+budget = Budget(100)
+spending = Spending(costs, budget, lambda _: Prices("ollama", "ollama", None, costs.prices))
+
+async def main():
+    attempt = Attempt()
+    async with spending.hold(
+        attempt,
+        model="llama3.2",
+        most_input=lambda: 3,
+        most_output=2,
+        deadline=Deadline(),
+        tell=lambda *_, **__: None,
+    ):
+        child = os.fork()
+        answer = ModelResponse(usage=Usage(input_tokens=3, output_tokens=2))
+        answer.cost = PRICE.cost(answer.usage)
+        attempt.response = answer
+        if child:
+            print(well(child), costs.total().requests, budget.left())
+    if not child:
+        os._exit(0)
+
+asyncio.run(main())
+print(costs.total().requests, budget.left())
 """
     said = done(code, *([tmp_path / "costs.db"] if named else []))
     assert said == ["True", "0", "93", "1", "93"]

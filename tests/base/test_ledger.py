@@ -17,8 +17,8 @@ from decimal import Decimal
 
 import pytest
 from bruno_llm_base.cost.budget import Budget
-from bruno_llm_base.cost.budget import hold as hold_of
 from bruno_llm_base.cost.database import _share
+from bruno_llm_base.cost.ledger import pico
 from bruno_llm_base.cost.tracker import CostTracker
 from bruno_llm_base.exceptions import BudgetExceededError, ConfigurationError
 from bruno_llm_base.types import Usage
@@ -27,15 +27,18 @@ NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 PRELUDE = """
 import asyncio, os, sys
 from decimal import Decimal
-from bruno_llm_base.cost.budget import Budget, hold as hold_of
+from bruno_llm_base.cost.budget import Budget
+from bruno_llm_base.cost.ledger import pico
 from bruno_llm_base.cost.tracker import CostTracker
 from bruno_llm_base.exceptions import BudgetExceededError
 def hold(budget, needed):
     names = ("p", "m", "", "")
-    claims = [(budget, budget.claim(names))]
-    return asyncio.run(hold_of(claims, names, Decimal(needed), lambda *_, **__: None))
+    held, balances = asyncio.run(budget.tracker.ledger.hold(names, pico(Decimal(needed)), [budget.claim(names)]))
+    if held is None:
+        raise BudgetExceededError(str(balances))
+    return held
 def spend(tracker, cost, hold=None):
-    tracker.enter(("p", "m", "", ""), USAGE, Decimal(cost), estimated=False, hold=hold)
+    tracker.ledger.note(hold, tracker.entry(("p", "m", "", ""), USAGE, Decimal(cost), estimated=False))
     tracker.ledger.write()
 from bruno_llm_base.types import Usage
 USAGE = Usage(input_tokens=1, output_tokens=1)
@@ -84,12 +87,16 @@ NAMES = ("p", "m", "", "")
 
 
 def hold(budget, needed):
-    claims = [(budget, budget.claim(NAMES))]
-    return asyncio.run(hold_of(claims, NAMES, Decimal(needed), lambda *_, **__: None))
+    ledger, claims = budget.tracker.ledger, [budget.claim(NAMES)]
+    held, balances = asyncio.run(ledger.hold(NAMES, pico(Decimal(needed)), claims))
+    if held is None:
+        raise BudgetExceededError(str(balances))
+    return held
 
 
 def spend(tracker, cost, hold=None):
-    tracker.enter(NAMES, Usage(), Decimal(cost), estimated=False, hold=hold)
+    entry = tracker.entry(NAMES, Usage(), Decimal(cost), estimated=False)
+    tracker.ledger.note(hold, entry)
     tracker.ledger.write()
 
 
@@ -117,7 +124,7 @@ def test_a_file_grows_with_what_is_told_apart_and_not_with_the_requests(tmp_path
             tracker.close()
             sizes.add(tracker.path.stat().st_size)
     assert len(sizes) == 1
-    assert [row.requests for row in tracker.totals(["day", "tag"])] == [500]
+    assert [row.requests for row in tracker.total(["day", "tag"])] == [500]
 
 
 def test_a_relative_path_means_the_folder_of_that_moment(tmp_path, monkeypatch):
@@ -189,7 +196,7 @@ os.kill(os.getpid(), 9)
 
 
 def test_a_living_process_holds_on_however_long_it_takes(tmp_path, monkeypatch):
-    monkeypatch.setattr("bruno_llm_base.cost.worker.BEAT", 0.01)
+    monkeypatch.setattr("bruno_llm_base.cost.sqlite._RENEWAL", 0.01)
     now, beats = NOON, []
 
     def clock():
@@ -374,13 +381,16 @@ def test_somebody_elses_database_is_refused_and_left_alone(tmp_path):
     assert path.read_bytes() == before
 
 
-def test_a_newer_ledger_is_refused_with_the_cure(tmp_path):
+@pytest.mark.parametrize(("version", "cure"), [(1, "give another path"), (9, "upgrade it, or")])
+def test_a_ledger_of_another_version_is_refused_with_the_cure(tmp_path, version, cure):
     path = tmp_path / "costs.db"
     CostTracker(path)
     with sqlite3.connect(path) as connection:
-        connection.execute("PRAGMA user_version = 2")
+        connection.execute(f"PRAGMA user_version = {version}")
     connection.close()
-    assert "upgrade" in refusal(path)
+    said = refusal(path)
+    assert f"of version {version}" in said
+    assert cure in said
 
 
 def test_a_place_where_nothing_can_be_written_is_refused_at_once(tmp_path):
@@ -494,8 +504,8 @@ def test_a_hold_that_could_not_be_written_holds_nothing(tmp_path, monkeypatch):
     assert budget.left() == 1
 
 
-def test_a_hold_that_was_rolled_back_holds_nothing():
-    budget = budget_of(CostTracker(clock=noon), 1)
+def test_a_hold_that_was_rolled_back_holds_nothing(tmp_path):
+    budget = budget_of(CostTracker(tmp_path / "costs.db", clock=noon), 1)
     connection = budget.tracker.ledger._database.connection()
 
     def refuse(action, table, *_):
@@ -539,8 +549,8 @@ def test_a_finalizer_in_the_middle_of_our_own_work_loses_nothing(tmp_path):
     other.close()
 
 
-def test_what_interrupts_a_ledger_may_tell_it_something_but_not_ask():
-    tracker = CostTracker()
+def test_what_interrupts_a_ledger_may_tell_it_something_but_not_ask(tmp_path):
+    tracker = CostTracker(tmp_path / "costs.db")
     with tracker.ledger._transaction():  # as in a signal handler
         spend(tracker, "0.1")
         with pytest.raises(RuntimeError, match="interrupted"):

@@ -127,7 +127,7 @@ async def test_a_place_is_free_again_however_an_attempt_ends(server, make, until
     server.say(Fault(then="stall"))
     task = asyncio.create_task(llm.generate("hi"))
     await until(lambda: len(server.bodies) == 5)
-    async with jump(50, lambda: limit._line._waiters):
+    async with jump(50, lambda: limit._queue._waiting):
         with pytest.raises(RateLimitError, match="all places are taken"):
             await llm.generate("hi")
     task.cancel()

@@ -427,11 +427,11 @@ def test_no_schedule_of_cancellations_loses_or_invents_a_place(leap, steps):
         assert not await is_free(limit, 0)
         for permit in permits:
             permit.cancel()
-        line = limit._line
-        assert not line._waiters
-        assert not line._seats
-        assert line._tokens == 0
-        assert line._store._minute.used == line._store._tokens.used == 0
+        queue = limit._queue
+        assert not queue._waiting
+        assert not queue._loops
+        assert queue._tokens == 0
+        assert queue.places._minute.used == queue.places._tokens.used == 0
 
     leap(test())
 
@@ -539,7 +539,7 @@ def test_one_limit_serves_one_event_loop_after_another():
 
     for _ in range(3):
         asyncio.run(work())
-    assert limit._line._store._minute.used == 9
+    assert limit._queue.places._minute.used == 9
 
 
 def test_threads_share_a_limit():
@@ -566,7 +566,7 @@ def test_threads_share_a_limit():
         thread.join(60)
     assert not any(thread.is_alive() for thread in threads)
     assert most == 2
-    assert limit._line._store._free == 2
+    assert limit._queue.places._free == 2
 
 
 def test_threads_that_cancel_lose_nothing():
@@ -593,8 +593,8 @@ def test_threads_that_cancel_lose_nothing():
     for thread in threads:
         thread.join(60)
     assert not any(thread.is_alive() for thread in threads)
-    assert limit._line._store._free == 2
-    assert not limit._line._waiters
+    assert limit._queue.places._free == 2
+    assert not limit._queue._waiting
 
 
 @pytest.mark.parametrize("before", [True, False])
@@ -622,7 +622,7 @@ def test_who_waits_in_a_closed_loop_does_not_hold_up_the_others(leap, before):
         assert now() == pytest.approx(60, abs=0.1)
         abandoned.clear()
         gc.collect()
-        assert limit._line._store._minute.used == 1
+        assert limit._queue.places._minute.used == 1
 
     leap(test())
 
@@ -835,7 +835,7 @@ def test_waits_are_seconds(value):
 def test_without_limits_nothing_waits(leap):
     async def test():
         limit = limited()
-        assert not limit.counts_tokens
+        assert limit.tokens_per_minute is None
         for _ in range(1000):
             await limit.acquire(10**9)
 

@@ -43,5 +43,5 @@ class Asynchronous:
 
 @pytest.mark.parametrize("observer", [asynchronous, Asynchronous()], ids=["function", "object"])
 def test_asynchronous_observers_are_refused(observer):
-    with pytest.raises(ConfigurationError, match="asynchronous .* give a plain callable"):
+    with pytest.raises(ConfigurationError, match=r"asynchronous .* give a plain callable"):
         Observers([observer])

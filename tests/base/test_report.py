@@ -8,10 +8,9 @@ from io import StringIO
 
 import pytest
 from bruno_llm_base.cost.export import dollars
+from bruno_llm_base.cost.ledger import COUNTS, KEYS, Row
 from bruno_llm_base.cost.price import Price
 from bruno_llm_base.cost.report import Report
-from bruno_llm_base.cost.rows import Row
-from bruno_llm_base.cost.tables import COUNTS, KEYS
 from bruno_llm_base.cost.tracker import CostTracker
 from bruno_llm_base.exceptions import InvalidRequestError
 from bruno_llm_base.types import Usage
@@ -78,10 +77,10 @@ def test_a_report_says_what_the_tracker_holds(tracker):
     made = tracker.report()
     assert made.total == tracker.total()
     assert sorted(made.rows, key=str) == sorted(
-        tracker.totals(("day", "provider", "model")), key=str
+        tracker.total(("day", "provider", "model")), key=str
     )
     for label in KEYS:
-        assert sorted(made.sums(label), key=str) == sorted(tracker.totals(label), key=str)
+        assert sorted(made.sums(label), key=str) == sorted(tracker.total(label), key=str)
 
 
 def test_a_report_is_about_the_days_asked_for(tracker):

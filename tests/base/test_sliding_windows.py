@@ -1,6 +1,6 @@
 from collections import deque
 
-from bruno_llm_base.limits.store import SlidingWindow
+from bruno_llm_base.limits.windows import SlidingWindow
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -23,7 +23,7 @@ def test_a_window_full_of_requests_stays_small_and_exact_enough():
     window, recent, time = SlidingWindow(50_000, 60.0), deque(), 0.0
     for _ in range(200_000):
         while not window.fits(1, time):
-            time += window.wait(1, time)
+            time += window.wait(1, time, 0)
         window.add(1, time)
         recent.append(time)
         while recent[0] + 60.0 <= time:

@@ -6,10 +6,10 @@ from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal, localcontext
 
 import pytest
-from bruno_llm_base.cost.money import amount, pico, usd
+from bruno_llm_base.cost.ledger import Row, amount, pico, usd
 from bruno_llm_base.cost.price import Price
 from bruno_llm_base.cost.price_sources import GenaiPrices
-from bruno_llm_base.cost.tracker import CostTracker, Row
+from bruno_llm_base.cost.tracker import CostTracker
 from bruno_llm_base.exceptions import ConfigurationError, InvalidRequestError
 from bruno_llm_base.types import Cost, Usage
 from hypothesis import given, settings
@@ -90,13 +90,13 @@ def test_the_rows_of_any_grouping_sum_to_the_records(days_and_records, by):
         expected["cost"] += record["cost"] or 0
         expected["unpriced"] += record["cost"] is None
         expected["estimated"] += record["estimated"]
-    rows = tracker.totals(by)
+    rows = tracker.total(by)
     assert summed(rows) == expected
     assert summed([tracker.total()]) == expected
     found = [tuple(getattr(row, name) for name in by) for row in rows]
     assert len(set(found)) == len(found)
     assert {(day_after(day), record["tag"]) for day, record in days_and_records} == {
-        (row.day, row.tag) for row in tracker.totals(["day", "tag"])
+        (row.day, row.tag) for row in tracker.total(["day", "tag"])
     }
 
 
@@ -115,7 +115,7 @@ def test_a_filter_selects_what_has_that_value(given_records, model, tag):
         for record in given_records
     )
     assert tracker.total(model=model, tag=tag).requests == expected
-    assert sum(row.requests for row in tracker.totals("user", model=model, tag=tag)) == expected
+    assert sum(row.requests for row in tracker.total("user", model=model, tag=tag)) == expected
 
 
 def test_days_are_those_of_utc_and_both_ends_count():
@@ -125,7 +125,7 @@ def test_days_are_those_of_utc_and_both_ends_count():
     now += timedelta(days=1)
     tracker.record(provider="p", model="m")
     first, second = date(2026, 11, 25), date(2026, 11, 26)
-    assert [row.day for row in tracker.totals("day")] == [first, second]
+    assert [row.day for row in tracker.total("day")] == [first, second]
     assert tracker.total(since=first, until=first).requests == 1
     assert tracker.total(since=second).requests == 1
     assert tracker.total(until=first).requests == 1
@@ -137,7 +137,7 @@ def test_rows_come_in_the_order_of_what_was_asked_for():
     tracker = tracked()
     for model, provider in (("b", "y"), ("a", "y"), ("b", "x")):
         tracker.record(provider=provider, model=model)
-    found = [(row.model, row.provider) for row in tracker.totals(["model", "provider"])]
+    found = [(row.model, row.provider) for row in tracker.total(["model", "provider"])]
     assert found == [("a", "y"), ("b", "x"), ("b", "y")]
 
 
@@ -145,12 +145,12 @@ def test_what_has_no_label_has_a_row_of_its_own():
     tracker = tracked()
     tracker.record(provider="p", model="m")
     tracker.record(provider="p", model="m", tag="t")
-    assert [(row.tag, row.requests) for row in tracker.totals("tag")] == [(None, 1), ("t", 1)]
+    assert [(row.tag, row.requests) for row in tracker.total("tag")] == [(None, 1), ("t", 1)]
 
 
 def test_of_nothing_the_total_is_nothing_and_there_are_no_rows():
     assert tracked().total() == Row(**NOTHING)
-    assert tracked().totals("model") == []
+    assert tracked().total("model") == []
 
 
 def test_a_request_without_a_price_does_not_pass_for_free():
@@ -158,7 +158,7 @@ def test_a_request_without_a_price_does_not_pass_for_free():
     tracker.record(provider="p", model="known", cost=Decimal(0))
     tracker.record(provider="p", model="unknown", cost=None)
     assert tracker.total().cost == 0
-    assert [(row.model, row.unpriced) for row in tracker.totals("model")] == [
+    assert [(row.model, row.unpriced) for row in tracker.total("model")] == [
         ("known", 0),
         ("unknown", 1),
     ]
@@ -232,7 +232,7 @@ def test_a_block_labels_what_is_requested_within():
             tracker.record(provider="p", model="m", tag="titles")
         tracker.record(provider="p", model="m")
     tracker.record(provider="p", model="m")
-    found = [(row.tag, row.user, row.requests) for row in tracker.totals(["tag", "user"])]
+    found = [(row.tag, row.user, row.requests) for row in tracker.total(["tag", "user"])]
     assert found == [
         (None, None, 1),
         ("summaries", "ann", 2),
@@ -268,7 +268,7 @@ async def test_tasks_have_their_own_labels():
 
     with tracker.label(tag="job"):
         await asyncio.gather(*(work(f"user {number}") for number in range(5)))
-    rows = tracker.totals(["tag", "user"])
+    rows = tracker.total(["tag", "user"])
     assert [(row.tag, row.user, row.requests) for row in rows] == [
         ("job", f"user {number}", 2) for number in range(5)
     ]
@@ -318,9 +318,9 @@ def test_what_is_no_record_is_refused(field, value):
 
 def test_a_wrong_name_is_answered_with_the_right_one():
     with pytest.raises(InvalidRequestError, match="did you mean 'model'"):
-        tracked().totals(["day", "modell"])
+        tracked().total(["day", "modell"])
     with pytest.raises(InvalidRequestError, match="known: day, model"):
-        tracked().totals([7])
+        tracked().total([7])
 
 
 @pytest.mark.parametrize(
@@ -329,7 +329,7 @@ def test_a_wrong_name_is_answered_with_the_right_one():
 )
 def test_what_selects_nothing_sensible_is_refused(field, value):
     with pytest.raises(InvalidRequestError, match=f"{field} is"):
-        tracked().totals("model", **{field: value})
+        tracked().total("model", **{field: value})
 
 
 @pytest.mark.parametrize(("field", "value"), [("prices", 7), ("clock", NOON), ("prices", {"m": 3})])

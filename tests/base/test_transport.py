@@ -233,9 +233,7 @@ class _Client:
 
 async def test_a_stream_that_only_the_sdk_can_read():
     client = _Client()
-    transport = SdkTransport(
-        client, stream_type=list, status_error=KeyError, headers=None, owned=False
-    )
+    transport = SdkTransport(client, stream_type=list, status_error=KeyError)
     reply = await transport.send("POST", "/v1/messages", {})
     batches = [batch async for batch in reply]
     assert [json.loads(line) for batch in batches for line in batch] == [

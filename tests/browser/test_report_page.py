@@ -5,13 +5,13 @@ from decimal import Decimal
 
 import pytest
 from browser import browser, found
+from bruno_llm_base.cost.ledger import Row
 from bruno_llm_base.cost.report import Report
-from bruno_llm_base.cost.rows import Row
 from bruno_llm_base.cost.tracker import CostTracker
 from bruno_llm_cli.report import write_html
 
 DAY = date(2026, 11, 1)
-SIZES = """[...document.querySelectorAll("svg.days rect, svg.names rect")].map(bar => {
+SIZES = """[...document.querySelectorAll(".chart rect, .bars i")].map(bar => {
     const box = bar.getBoundingClientRect();
     return [Math.min(box.width, box.height), box.left, box.right, getComputedStyle(bar).fill];
 })"""
@@ -90,8 +90,8 @@ async def test_more_than_a_year_of_many_models_stays_within_the_page(tmp_path):
         bars = await page.ask(SIZES)
         assert len(bars) == 400 + 400 * 2 + 8
         assert all(size > 0 and 0 <= left < right <= 390 for size, left, right, _ in bars)
-        overlaps = """[...document.querySelectorAll("svg.names > svg")].filter(line => {
-            const [name, amount] = line.querySelectorAll("text");
+        overlaps = """[...document.querySelectorAll(".bars li")].filter(line => {
+            const [name, amount] = line.children;
             return name.getBoundingClientRect().right > amount.getBoundingClientRect().left;
         }).length"""
         assert await page.ask(overlaps) == 0

@@ -6,15 +6,12 @@ from decimal import Decimal
 from html.parser import HTMLParser
 
 import pytest
+from bruno_llm_base.cost.ledger import COUNTS, Row
 from bruno_llm_base.cost.report import Report
-from bruno_llm_base.cost.rows import Row
-from bruno_llm_base.cost.tables import COUNTS
 from bruno_llm_base.cost.tracker import CostTracker
 from bruno_llm_base.types import Usage
 from bruno_llm_cli.charts import ticks
-from bruno_llm_cli.look import STYLE
-from bruno_llm_cli.plots import compact
-from bruno_llm_cli.report import to_html, write_html
+from bruno_llm_cli.report import compact, to_html, write_html
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -85,8 +82,9 @@ def test_the_page_forbids_everything_but_its_own_style(tracker):
         if tag == "meta" and policy.items() <= given.items()
     ]
     assert content == "default-src 'none'; style-src 'unsafe-inline'"
-    assert "url(" not in STYLE
-    assert "@import" not in STYLE
+    page = to_html(tracker.report())
+    assert "url(" not in page
+    assert "@import" not in page
 
 
 def test_the_page_shows_every_row(tracker):
@@ -107,6 +105,13 @@ def test_small_models_share_a_line_of_the_chart():
     texts = Reader(to_html(report(*many))).texts
     assert "52 others" in texts
     assert f"${sum(100 - n for n in range(8, 60)):,}.00" in texts
+
+
+def test_a_bar_tells_its_day():
+    page = Reader(
+        to_html(report(row(cost=Decimal(2)), row(provider="openai", cost=Decimal("0.5"))))
+    )
+    assert page.texts.count("2026-11-03\nclaude: $2.00\nopenai: $0.50") == 2
 
 
 @pytest.mark.parametrize(
@@ -162,7 +167,7 @@ def luminance(colour):
 
 @pytest.mark.parametrize("scheme", [0, 1])
 def test_everything_on_the_page_stands_out_enough(scheme):
-    blocks = re.findall(r":root \{(.*?)\}", STYLE, re.DOTALL)
+    blocks = re.findall(r":root \{(.*?)\}", to_html(report()), re.DOTALL)
     colours = dict(re.findall(r"--(\w+): (#\w+)", blocks[scheme]))
 
     def contrast(one, other):

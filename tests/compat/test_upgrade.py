@@ -43,18 +43,6 @@ def test_the_four_providers_are_there():
     assert distribution("bruno-llm").version != "0.2.0"
 
 
-@pytest.mark.filterwarnings("ignore:.*leaves in bruno-llm:DeprecationWarning")
-async def test_an_old_program_runs():
-    from bruno_llm.providers.openai import OpenAIProvider
-
-    with FakeOpenAI() as server:
-        llm = LLMFactory.create(provider="openai", config=server.connection())
-        assert isinstance(llm, OpenAIProvider)
-        assert await llm.check_connection()
-        assert await llm.generate(prompt="Hello", max_tokens=100)
-        await llm.close()
-
-
 async def test_a_new_program_runs_without_a_warning():
     with FakeOpenAI() as server:
         async with LLMFactory.create("openai", **server.connection()) as llm:

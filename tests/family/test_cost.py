@@ -163,7 +163,7 @@ async def test_one_tracker_books_what_all_providers_cost():
             async with provider(**server.connection(), cost=costs) as llm:
                 await llm.generate("hi")
                 await read(llm.stream("hi"))
-    rows = {row.provider: row for row in costs.totals("provider")}
+    rows = {row.provider: row for row in costs.total("provider")}
     assert {name: row.cost for name, row in rows.items()} == {
         "openai": 14,
         "claude": 14,
@@ -496,7 +496,7 @@ def test_pickled_providers_share_a_ledger(kind, tmp_path, monkeypatch):
     monkeypatch.setenv(kind.api_key_env[0], "k")
     costs = CostTracker(tmp_path / "costs.db")
     llm = pickle.loads(pickle.dumps(kind(cost=costs, budget=Budget(5))))
-    assert llm._account.tracker.path == costs.path
+    assert llm._spending.tracker.path == costs.path
 
 
 def test_the_events_are_exported():

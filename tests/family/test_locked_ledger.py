@@ -7,7 +7,6 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from decimal import Decimal
 
 import pytest
 from bruno_llm_base import (
@@ -18,8 +17,6 @@ from bruno_llm_base import (
     Price,
     Usage,
 )
-from bruno_llm_base.cost.budget import hold
-from bruno_llm_base.observe import RequestFinished
 from bruno_llm_ollama import OllamaProvider
 from bruno_llm_testing import FakeAnswer, FakeOllama, Fault
 
@@ -137,13 +134,14 @@ async def test_an_answer_is_not_held_back_beyond_the_time_limit_of_a_call(
     loop = asyncio.get_running_loop()
     real_time = loop.time
 
-    def run_out(event):
-        if isinstance(event, RequestFinished):
-            monkeypatch.setattr(loop, "time", lambda: real_time() + 2000)
+    write_soon = costs.ledger.write_soon
 
-    async with OllamaProvider(
-        **server.connection(), cost=costs, timeout=1000, observers=[run_out]
-    ) as llm:
+    def run_out():  # the answer is there, and is being written
+        monkeypatch.setattr(loop, "time", lambda: real_time() + 2000)
+        return write_soon()
+
+    monkeypatch.setattr(costs.ledger, "write_soon", run_out)
+    async with OllamaProvider(**server.connection(), cost=costs, timeout=1000) as llm:
         with locked(costs):
             assert await llm.generate("hi") == "one two three"
     assert costs.total().requests == 1
@@ -154,10 +152,14 @@ async def test_who_is_cancelled_while_waiting_holds_nothing(patient, tmp_path):
     budget = Budget(10)
     budget.of(costs)
     names = ("p", "m", "", "")
-    claims = [(budget, budget.claim(names))]
+
+    async def hold(dollars):
+        held, _ = await costs.ledger.hold(names, dollars * 10**12, [budget.claim(names)])
+        assert held
+
     for turns in range(4):  # before, while and after the worker has it
         with locked(costs):
-            waiting = asyncio.create_task(hold(claims, names, Decimal(4), lambda *_, **__: None))
+            waiting = asyncio.create_task(hold(4))
             for _ in range(turns):
                 await asyncio.sleep(0)
             waiting.cancel()
@@ -165,7 +167,7 @@ async def test_who_is_cancelled_while_waiting_holds_nothing(patient, tmp_path):
                 await waiting
         while budget.left() != 10:  # noqa: ASYNC110 - only the ledger knows when it is given back
             await asyncio.sleep(0.001)
-    await hold(claims, names, Decimal(10), lambda *_, **__: None)
+    await hold(10)
 
 
 async def test_who_is_cancelled_while_it_is_booked_is_booked_once(patient, server, costs):

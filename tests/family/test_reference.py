@@ -2,23 +2,22 @@
 
 import importlib
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
 
-DOCS = Path(__file__).resolve().parents[2] / "docs"
-MODULES = (
-    "bruno_llm_base",
-    "bruno_llm_claude",
-    "bruno_llm_gemini",
-    "bruno_llm_ollama",
-    "bruno_llm_openai",
-    "bruno_llm_testing",
-)
+ROOT = Path(__file__).resolve().parents[2]
+PROJECTS = {
+    path.parent.name.replace("-", "_"): tomllib.loads(path.read_text("utf-8"))["project"]
+    for path in ROOT.glob("packages/*/pyproject.toml")
+}
+# the base, the testing kit and the providers; the umbrella only passes on
+MODULES = ["bruno_llm_base", *(name for name in PROJECTS if "entry-points" in PROJECTS[name])]
 
 
 def described():
-    pages = "".join(path.read_text() for path in (DOCS / "api").glob("*.md"))
+    pages = "".join(path.read_text() for path in (ROOT / "docs").rglob("*.md"))
     return re.findall(r"^::: ([\w.]+)$", pages, re.MULTILINE)
 
 

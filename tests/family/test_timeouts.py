@@ -58,7 +58,7 @@ async def test_it_bounds_the_wait_in_the_line_of_a_limit(kind, server, ask, jump
     ):
         async with one.stream("hi"):
             with pytest.raises(LLMTimeoutError, match=r"within 50 s"):
-                async with jump(50, lambda: limit._line._waiters):
+                async with jump(50, lambda: limit._queue._waiting):
                     await ask(other)
         assert await one.generate("hi")  # whoever left the line has taken no place
     assert len(server.bodies) == 2

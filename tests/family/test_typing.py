@@ -48,8 +48,6 @@ async def main() -> None:
     chosen = await LLMFactory.select(["claude", {"provider": "ollama"}, core], timeout=3)
     answer = await chosen.request(prompt="hi")
     await llm.aclose()
-    names: list[str] = LLMFactory.list_providers()  # 0.2.0's
-    print(names, (await LLMFactory.create_with_fallback(["openai"])).model)
     embeddings: EmbeddingInterface = EmbeddingFactory.create("ollama", dimensions=8)
     async with OpenAIEmbeddings("text-embedding-3-large", batch_size=9) as own:
         vectors: list[list[float]] = await own.embed_texts([text, text])

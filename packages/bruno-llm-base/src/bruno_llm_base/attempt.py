@@ -47,8 +47,8 @@ from bruno_llm_base.transport import (
 from bruno_llm_base.types import Json, ModelResponse, Outcome
 
 if TYPE_CHECKING:
-    from bruno_llm_base.cost.account import Account
-    from bruno_llm_base.cost.labels import Labels
+    from bruno_llm_base.cost.spending import Spending
+    from bruno_llm_base.cost.tracker import Labels
     from bruno_llm_base.observe import Tell
 
 __all__ = ["Attempt", "Endpoint", "Request"]
@@ -97,7 +97,7 @@ class Endpoint:
     retry: Retry
     throttle: RetryThrottle
     rate_limit: RateLimit | None
-    account: "Account | None"
+    spending: "Spending | None"
     prices: Prices
     observers: Observers
 

@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, nullcontext, suppress
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
+from typing import Any, Generic, Self, TypeVar, cast
 
 from bruno_llm_base.attempt import Attempt, Endpoint, Request
 from bruno_llm_base.deadline import Deadline
@@ -26,9 +26,6 @@ from bruno_llm_base.retry import next_wait
 from bruno_llm_base.stream import StreamState, TextStream
 from bruno_llm_base.types import Attempt as AttemptRecord
 from bruno_llm_base.types import ModelResponse, Outcome
-
-if TYPE_CHECKING:
-    from bruno_llm_base.cost.account import Charge
 
 __all__ = ["Call", "documents", "result_of", "text_stream"]
 
@@ -187,8 +184,9 @@ class Call(Generic[T]):
         self._began_attempt = time.monotonic()
         # the first transport loads its SDK, and prices are loaded once: no time limit counts that
         transport = await endpoint.transports.get(endpoint.open_transport)
-        if endpoint.account is not None:
-            await endpoint.account.ready()
+        spending = endpoint.spending if request.is_billed else None
+        if spending is not None:
+            await endpoint.prices.load()
         deadline = self._deadline = self._deadline or Deadline(endpoint.timeouts.call)
         self._open = stack = AsyncExitStack()
         with deadline:
@@ -200,8 +198,17 @@ class Call(Generic[T]):
                 slot = Slot([endpoint.rate_limit], attempt, request.tokens)
                 await stack.enter_async_context(slot)
             await stack.enter_async_context(endpoint.transports.connections)
-            if endpoint.account is not None and request.is_billed:
-                hold = _Hold(endpoint, request, attempt, deadline, self._tell)
+            if spending is not None:
+                hold = spending.hold(
+                    attempt,
+                    model=request.model or "",
+                    most_input=lambda: request.most_input,
+                    most_output=endpoint.adapter.max_output(request.body or {}),
+                    deadline=deadline,
+                    tell=self._tell,
+                    labels=request.labels,
+                    unlisted=request.unlisted,
+                )
                 await stack.enter_async_context(hold)
         self._attempt = attempt
         self._began_attempt = time.monotonic()
@@ -277,53 +284,3 @@ class Call(Generic[T]):
 
     def _tell(self, kind: type[Event], /, **facts: Any) -> None:
         self._endpoint.tell(self._request, kind, **facts)
-
-
-class _Hold:
-    """The money that one attempt may cost, held before it and settled after it."""
-
-    __slots__ = ("_attempt", "_charge", "_deadline", "_endpoint", "_request", "_tell")
-
-    def __init__(
-        self,
-        endpoint: Endpoint,
-        request: Request[T],
-        attempt: Attempt[T],
-        deadline: Deadline,
-        tell: Any,
-    ) -> None:
-        self._endpoint = endpoint
-        self._request = request
-        self._attempt = attempt
-        self._deadline = deadline
-        self._tell = tell
-        self._charge: Charge | None = None
-
-    async def __aenter__(self) -> None:
-        endpoint, request = self._endpoint, self._request
-        if endpoint.account is not None:
-            self._charge = await endpoint.account.open(
-                model=request.model or "",
-                most_input=lambda: request.most_input,
-                most_output=endpoint.adapter.max_output(request.body or {}),
-                labels=request.labels or endpoint.account.tracker.labels(),
-                unlisted=request.unlisted,
-                tell=self._tell,
-            )
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        charge, response = self._charge, self._attempt.response
-        if charge is None:
-            return
-        if response is None:
-            charge.cancel()
-        else:
-            charge.settle(response)
-        if charge.is_writing:
-            with suppress(LLMTimeoutError), self._deadline:
-                await charge.written()

@@ -174,7 +174,6 @@ EMBEDDINGS = Variables((*_ANY, "batch_size", "dimensions"), "EMBEDDING_")
 _FIELDS = frozenset(
     variables.kind + field.upper() for variables in (CHAT, EMBEDDINGS) for field in variables.fields
 )
-_OLD_FIELDS = ("TOP_K",)  # 0.2.0 reads it, and it is not a misspelt TOP_P
 _CLOSE = 0.75
 
 
@@ -195,7 +194,7 @@ def _refuse_misspelt(provider: str, names: Iterable[str]) -> None:
             continue
         owner = max((name for name in owners if rest.startswith(name)), key=len, default="")
         field = rest.removeprefix(owner)
-        if field in _FIELDS or field in _OLD_FIELDS:
+        if field in _FIELDS:
             continue
         last = max((each for each in _FIELDS if field.endswith(f"_{each}")), key=len, default="")
         if last:  # of another kind, or of a provider that we do not know

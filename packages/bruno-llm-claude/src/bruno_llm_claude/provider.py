@@ -153,6 +153,6 @@ class ClaudeProvider(BaseProvider):
             anthropic,
             anthropic.AsyncAnthropic,
             access=access,
-            connect=timeouts.connect,
+            timeouts=timeouts,
             headers=binding.headers,
         )

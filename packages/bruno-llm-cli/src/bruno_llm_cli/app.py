@@ -236,7 +236,7 @@ def costs(  # noqa: PLR0917 - typer passes them by name
         by=by or ["day", "provider", "model"],
     )
     if output is None:
-        write(spending.spelled(report, form or "table"))
+        write(spending.written(report, form or "table"))
     else:
         spending.save(report, output)
 

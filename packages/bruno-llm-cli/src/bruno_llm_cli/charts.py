@@ -1,118 +1,143 @@
-"""Charts as SVG: lengths in percent of the page's width, so that text stays legible on a phone.
+"""The charts of a page: pygal draws the bars, the page's template writes the text around them.
 
-Colours are classes of the page's style (`c0` and so on). All text given is escaped here.
+So text keeps its size on a phone, where the drawing shrinks, and all of it is selectable HTML.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+import sys
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
-from html import escape
 from math import ceil
+from typing import Any
 
-__all__ = ["Chart", "Part", "by_day", "by_name", "ticks"]
+__all__ = ["Chart", "Series", "by_day", "ticks"]
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_LINES = 5  # at most so many lines above the ground
-_DATES = 5  # so many dates fit below a chart on a phone
-_BROADEST = 6.0  # percent of the width, for a bar among few
+_LINES = 5  # the most lines above the ground
+_DATES = 5  # as many as fit below a chart on a phone
 _YEAR = 365  # days, from which on a date needs its year
-_NARROW = 1.0  # percent of the width
-_LEAST = 0.3  # percent: what is not nothing is to be seen
-_ROW = 42  # px
+_LEAST = 0.004  # of the height: an amount that is not zero can be seen
+_WIDTH, _HEIGHT = 1040, 260
+_SIDES = ("x", "y", "width", "height")
+_MARGIN = 1.04  # pygal keeps this much of an axis free, which is cut off below
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """A piece of a bar, or a bar.
+class Series:
+    """Amounts of one kind, one color in the chart.
 
     Attributes:
-        name: What it stands for.
-        colour: A class of the page's style; "" draws nothing.
-        amount: Its length.
+        name: What they are amounts of.
+        total: The sum of all, as it is written in the legend.
+        amounts: The amount of each day that has one.
     """
 
     name: str
-    colour: str
-    amount: Decimal
+    total: str
+    amounts: Mapping[date, Decimal]
 
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """What a chart is about.
+    """A chart of stacked bars, as the page's template needs it.
 
     Attributes:
-        name: Its id on the page.
-        title: What it shows.
-        text: What it says, for those who do not see it.
-        say: How an amount is written.
-        mark: How it is written at an axis.
+        kind: The class of its element on the page.
+        legend: Name and sum of each series, in the order of their colors.
+        drawing: The bars and the grid, as SVG, escaped.
+        marks: Where the lines of the grid are, in percent of the height, and what they stand for.
+        dates: Where some days are, in percent of the width, and their dates.
+        days: How many days it shows.
     """
 
-    name: str
-    title: str
-    text: str
-    say: Callable[[Decimal], str]
-    mark: Callable[[Decimal], str]
+    kind: str
+    legend: Sequence[tuple[str, str]]
+    drawing: str
+    marks: Sequence[tuple[float, str]]
+    dates: Sequence[tuple[float, str]]
+    days: int
 
 
 def by_day(
-    chart: Chart, first: date, last: date, stacks: Iterable[tuple[date, Sequence[Part]]]
-) -> str:
-    """Return a chart of stacked bars from the *first* to the *last* day.
+    kind: str,
+    text: str,
+    series: Sequence[Series],
+    span: tuple[date, date],
+    *,
+    say: Callable[[Decimal], str],
+    mark: Callable[[Decimal], str],
+) -> Chart:
+    """Return a chart with one bar for each day.
 
     Args:
-        chart: What it is about.
-        first: Where the axis begins.
-        last: Where it ends.
-        stacks: Days that have a bar, and the parts of it from the ground up.
+        kind: The class of its element on the page.
+        text: What it shows, for readers who do not see it.
+        series: What the bars consist of, from the ground up.
+        span: The first and the last day of the axis.
+        say: How an amount is written.
+        mark: How a round amount is written at the axis.
     """
-    drawn = [(day, [part for part in parts if part.amount]) for day, parts in stacks]
-    grid = ticks(max((_sum(parts) for _, parts in drawn), default=Decimal(0)))
-    slot = 100 / ((last - first).days + 1)
-    content = ['<g class="grid">', *(_line(at, grid[-1], chart) for at in grid)]
-    for day in _spread(first, last):
-        x = ((day - first).days + 0.5) * slot
-        name = _MONTHS[day.month - 1]
-        name = f"{day.day} {name}" if (last - first).days < _YEAR else f"{name} {day.year}"
-        content.append(f'<text x="{x:.3f}%" y="100%" dy="20" text-anchor="middle">{name}</text>')
-    content.append("</g>")
-    # Among many, gaps would only blur the colours, and seams are to be covered.
-    broad = min(slot * 0.8, _BROADEST) if slot > _NARROW else slot * 1.1
-    for day, parts in drawn:
-        left = ((day - first).days + 0.5) * slot - broad / 2
-        told = "".join(f"\n{part.name}: {chart.say(part.amount)}" for part in reversed(parts))
-        content.append(f"<g><title>{escape(f'{day}{told}')}</title>")
-        ground = 100.0
-        for part in parts:
-            tall = max(100 * float(part.amount / grid[-1]), _LEAST)
-            ground -= tall
-            content.append(
-                f'<rect class="{part.colour}" x="{left:.3f}%" y="{ground:.3f}%"'
-                f' width="{broad:.3f}%" height="{tall:.3f}%"/>'
-            )
-        content.append("</g>")
-    return _svg("days", chart, content)
+    first, last = span
+    days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
+    sums: dict[date, Decimal] = defaultdict(Decimal)
+    told: dict[date, str] = {day: str(day) for day in days}
+    seen = [{day: amount for day, amount in some.amounts.items() if amount} for some in series]
+    for some, amounts in zip(series, seen, strict=True):
+        for day, amount in amounts.items():
+            sums[day] += amount
+            told[day] += f"\n{some.name}: {say(amount)}"
+    grid = ticks(max(sums.values(), default=Decimal(0)))
+    shares = [
+        {day: max(float(amount / grid[-1]), _LEAST) for day, amount in amounts.items()}
+        for amounts in seen
+    ]
+    lines = [float(at / grid[-1]) for at in grid]
+    return Chart(
+        kind,
+        [(some.name, some.total) for some in series],
+        _drawn(text, shares, told, lines),
+        [(100 * line, mark(at)) for line, at in zip(lines, grid, strict=True)],
+        list(_dates(first, len(days))),
+        len(days),
+    )
 
 
-def by_name(chart: Chart, bars: Sequence[Part]) -> str:
-    """Return a chart of horizontal bars, each below its name."""
-    longest = max((bar.amount for bar in bars if bar.colour), default=Decimal(1))
-    content = []
-    for place, bar in enumerate(bars):
-        content.append(
-            f'<svg y="{_ROW * place}" height="{_ROW}" width="100%">'
-            f"<title>{escape(bar.name)}</title>"
-            f'<text y="14">{escape(_short(bar.name))}</text>'
-            f'<text x="100%" y="14" text-anchor="end">{escape(chart.say(bar.amount))}</text>'
+def _drawn(
+    text: str,
+    shares: Sequence[Mapping[date, float]],
+    told: Mapping[date, str],
+    lines: Sequence[float],
+) -> str:
+    """Return bars of *shares* of the height, one for each day that is *told* of, and *lines*."""
+    import pygal
+
+    # its import hook, for maps, makes Python 3.11 warn at every later import
+    sys.meta_path[:] = [
+        hook for hook in sys.meta_path if not isinstance(hook, pygal.PluginImportFixer)
+    ]
+    bars = pygal.StackedBar(
+        css=(),
+        js=(),
+        style=pygal.style.Style(label_font_size=0),
+        disable_xml_declaration=True,
+        show_legend=False,
+        width=_WIDTH,
+        height=_HEIGHT,
+        margin=0,
+        spacing=0,
+        range=(0, 1),
+        y_labels=lines,
+        value_formatter=lambda _: "",
+    )
+    for some in shares:
+        bars.add(
+            "",
+            [{"value": some[day], "label": told[day]} if day in some else None for day in told],
         )
-        if bar.colour:
-            long = max(100 * float(bar.amount / longest), _LEAST)
-            content.append(
-                f'<rect class="{bar.colour}" y="21" rx="2" height="9" width="{long:.3f}%"/>'
-            )
-        content.append("</svg>")
-    return _svg("names", chart, content, f' height="{_ROW * len(bars)}"')
+    bars.add_xml_filter(lambda svg: _bare(svg, text))
+    return str(bars.render())
 
 
 def ticks(top: Decimal) -> list[Decimal]:
@@ -125,34 +150,46 @@ def ticks(top: Decimal) -> list[Decimal]:
     return [step * n for n in range(ceil(top / step) + 1)]
 
 
-def _svg(kind: str, chart: Chart, content: Iterable[str], size: str = "") -> str:
-    title, text = f"{chart.name}-title", f"{chart.name}-text"
-    return (
-        f'<svg class="{kind}" role="img" aria-labelledby="{title} {text}" width="100%"{size}>'
-        f'<title id="{title}">{escape(chart.title)}</title>'
-        f'<desc id="{text}">{escape(chart.text)}</desc>{"".join(content)}</svg>'
+def _bare(svg: Any, text: str) -> Any:
+    """Reduce a drawing of pygal to bars and grid, which fill any space that the page has for it."""
+    plot = next(group for group in svg.iter("g") if group.get("class") == "plot")
+    for group in list(plot.iter("g")):
+        for node in list(group):
+            if node.tag == "desc" and node.get("class") == "label":
+                node.tag = "title"
+            elif node.tag == "rect" and node.get("class") != "background":
+                sizes = {side: f"{float(node.get(side)):.2f}" for side in _SIDES}
+                node.attrib.clear()
+                node.attrib.update(sizes)
+            elif node.tag not in ("g", "path"):
+                group.remove(node)
+    for bar in plot.findall(".//g[@class='bar']"):
+        if bar.find("title") is None:
+            bar.clear()
+    for node in list(svg):
+        svg.remove(node)
+    svg.append(plot)
+    left, top = (size * (1 - 1 / _MARGIN) / 2 for size in (_WIDTH, _HEIGHT))
+    svg.attrib.pop("id")
+    svg.attrib.update(
+        {
+            "role": "img",
+            "aria-label": text,
+            "preserveAspectRatio": "none",
+            "viewBox": f"{left:g} {top:g} {_WIDTH / _MARGIN:g} {_HEIGHT / _MARGIN:g}",
+        }
     )
+    return svg
 
 
-def _line(at: Decimal, top: Decimal, chart: Chart) -> str:
-    """Return a line of the grid, and what it stands for left of it."""
-    y = f"{100 - 100 * float(at / top):.3f}%"
-    return (
-        f'<line x1="0" x2="100%" y1="{y}" y2="{y}"/>'
-        f'<text x="-8" y="{y}" dy="4" text-anchor="end">{escape(chart.mark(at))}</text>'
-    )
+def _dates(first: date, days: int) -> list[tuple[float, str]]:
+    """Return a few days, evenly spread: where they are, in percent, and how they are written."""
+    steps = min(_DATES, days) - 1
+    places = sorted({round(n * (days - 1) / (steps or 1)) for n in range(steps + 1)})
+    return [(100 * (place + 0.5) / days, _date(first, place, days)) for place in places]
 
 
-def _sum(parts: Iterable[Part]) -> Decimal:
-    return sum((part.amount for part in parts), Decimal(0))
-
-
-def _spread(first: date, last: date) -> list[date]:
-    """Return a few days, evenly spread from *first* to *last*."""
-    span = (last - first).days
-    steps = min(_DATES - 1, span) or 1
-    return sorted({first + timedelta(days=round(n * span / steps)) for n in range(steps + 1)})
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= 34 else f"{name[:33]}\N{HORIZONTAL ELLIPSIS}"
+def _date(first: date, place: int, days: int) -> str:
+    day = first + timedelta(days=place)
+    month = _MONTHS[day.month - 1]
+    return f"{month} {day.year}" if days > _YEAR else f"{day.day} {month}"

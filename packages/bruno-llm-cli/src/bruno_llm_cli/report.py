@@ -1,7 +1,10 @@
-"""A report as one HTML page: no script, nothing from elsewhere, light and dark, phone and desk."""
+"""A report of costs as one HTML page, for any browser, light and dark, phone and desk."""
 
-from collections.abc import Iterable, Sequence
-from html import escape
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 
 from bruno_llm_base.cost.export import (
@@ -15,17 +18,18 @@ from bruno_llm_base.cost.export import (
     plain,
     requests,
 )
+from bruno_llm_base.cost.ledger import Row
 from bruno_llm_base.cost.report import Report, known_cost
-from bruno_llm_base.cost.rows import Row
 
-from bruno_llm_cli.look import STYLE
-from bruno_llm_cli.plots import Colours, compact, cost_by_day, cost_by_model, tokens_by_day
+from bruno_llm_cli.charts import Chart, Series, by_day
 
 __all__ = ["to_html", "write_html"]
 
-_MOST = 20  # so many tags and users are listed
-_EMPTY = """<p class="empty">No request was recorded in this time. Give a <code>CostTracker</code>
-to your models, as <code>cost=</code>, and what they cost will be here.</p>"""
+_COLORS = 5  # as many as are easily told apart; the next is that of all other providers
+_OTHERS = "others"
+_BARS = 8  # the most models with a bar of their own
+_MOST = 20  # the most tags and users that are listed
+_UNITS = ((10**12, "T"), (10**9, "B"), (10**6, "M"), (10**3, "k"))
 
 
 def write_html(report: Report, path: str | Path) -> None:
@@ -39,137 +43,153 @@ def write_html(report: Report, path: str | Path) -> None:
 
 def to_html(report: Report) -> str:
     """Return *report* as one page with charts: no script, nothing loaded from elsewhere."""
-    return f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>Model costs, {period(report)}</title>
-<style>{STYLE}</style>
-</head>
-<body>
-<header><h1>Model costs</h1><p>{period(report)}</p></header>
-<main>
-{_main(report)}
-</main>
-</body>
-</html>
-"""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    pages = Environment(
+        loader=PackageLoader("bruno_llm_cli"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+    colors = _colors(report)
+    shape = columns(report)
+    page: str = pages.get_template("report.html").render(
+        report=report,
+        period=period(report),
+        figures=_figures(report.total),
+        notes=notes(report),
+        costs=_cost_by_day(report, colors),
+        models=_cost_by_model(report, colors),
+        tokens=_tokens_by_day(report),
+        labelled=[found for label in ("tag", "user") if (found := _labelled(report, label))],
+        columns=shape,
+        amounts=[column for column in shape if not column.is_label],
+        cell=cell,
+        color=lambda row: colors.get(row.provider, _COLORS),
+        origin=origin(report),
+    )
+    return page
 
 
-def _main(report: Report) -> str:
-    first, last = report.days
-    if first is None or last is None or not report.entries:
-        return _EMPTY
-    colours = Colours(report)
-    pair = [
-        _section("Cost by model", cost_by_model(report, colours)),
-        _section("Tokens per day", tokens_by_day(report, first, last)),
-    ]
-    parts = [
-        _figures(report),
-        _notes(report),
-        _section("Cost per day", cost_by_day(report, colours, first, last)),
-        f'<div class="pair">{"".join(pair)}</div>' if any(pair) else "",
-        _labelled(report, "tag"),
-        _labelled(report, "user"),
-    ]
-    if report.by:
-        shape = columns(report)
-        title = f"Cost by {', '.join(report.by)}"
-        table = _table(title, shape, report.rows, _foot(report, shape), colours)
-        parts.append(_section(title, table))
-    if report.prices is not None:
-        parts.append(f"<footer>{escape(origin(report))}</footer>")
-    return "\n".join(part for part in parts if part)
+def _colors(report: Report) -> dict[str | None, int]:
+    """Return the colors of the providers that cost most."""
+    return {row.provider: place for place, row in enumerate(report.sums("provider")[:_COLORS])}
 
 
-def _figures(report: Report) -> str:
-    total = report.total
-    dollar = dollars(known_cost(total), 2)
-    figures = (
-        ("Cost", dollar, total.unpriced, f"without {requests(total.unpriced)} of unknown price"),
-        ("Requests", f"{total.requests:,}", 0, ""),
+def _figures(total: Row) -> list[tuple[str, str, str]]:
+    unpriced, cached, reasoning = total.unpriced, total.cache_read_tokens, total.reasoning_tokens
+    return [
+        (
+            "Cost",
+            dollars(known_cost(total), 2),
+            f"without {requests(unpriced)} of unknown price" if unpriced else "",
+        ),
+        ("Requests", f"{total.requests:,}", ""),
         (
             "Input tokens",
             compact(total.input_tokens),
-            total.cache_read_tokens,
-            f"{compact(total.cache_read_tokens)} from a cache",
+            f"{compact(cached)} from a cache" if cached else "",
         ),
         (
             "Output tokens",
             compact(total.output_tokens),
-            total.reasoning_tokens,
-            f"{compact(total.reasoning_tokens)} of reasoning",
+            f"{compact(reasoning)} of reasoning" if reasoning else "",
         ),
-    )
-    drawn = [
-        f"<div><dt>{name}</dt><dd>{value}{f'<small>{more}</small>' if shown else ''}</dd></div>"
-        for name, value, shown, more in figures
     ]
-    return f'<dl class="figures">{"".join(drawn)}</dl>'
 
 
-def _notes(report: Report) -> str:
-    said = "".join(f"<li>{escape(note)}</li>" for note in notes(report))
-    return f'<ul class="notes">{said}</ul>' if said else ""
+def _cost_by_day(report: Report, colors: dict[str | None, int]) -> Chart | None:
+    """Return a chart of the costs of each day, by provider; None if nothing cost anything."""
+    if not report.total.cost:
+        return None
+    costs: list[dict[date, Decimal]] = [defaultdict(Decimal) for _ in range(_COLORS + 1)]
+    for row in report.sums("day", "provider"):
+        if row.day is not None:
+            costs[colors.get(row.provider, _COLORS)][row.day] += row.cost
+    series = [
+        Series(_name(row.provider), _cents(known_cost(row)), costs[color])
+        for color, row in enumerate(report.sums("provider")[:_COLORS])
+    ]
+    if others := costs[_COLORS]:
+        series.append(Series(_OTHERS, _cents(sum(others.values(), Decimal(0))), others))
+    dearest = max(report.sums("day"), key=lambda row: row.cost)
+    text = (
+        f"Cost per day, by provider: {_cents(report.total.cost)} in all; the dearest day was"
+        f" {dearest.day}, with {_cents(dearest.cost)}."
+    )
+    return by_day("costs", text, series, _span(report), say=_cents, mark=mark)
 
 
-def _labelled(report: Report, label: str) -> str:
-    """Return a table of the dearest tags or users, if there are any."""
+def _tokens_by_day(report: Report) -> Chart | None:
+    """Return a chart of the tokens of each day; None if there are none."""
+    total = report.total
+    if not total.input_tokens and not total.output_tokens:
+        return None
+    output, received = compact(total.output_tokens), compact(total.input_tokens)
+    days = [(row.day, row) for row in report.sums("day") if row.day is not None]
+    series = [
+        Series("Output", output, {day: Decimal(row.output_tokens) for day, row in days}),
+        Series("Input", received, {day: Decimal(row.input_tokens) for day, row in days}),
+    ]
+    text = f"Tokens per day: {received} in and {output} out."
+    return by_day("tokens", text, series, _span(report), say=compact, mark=compact)
+
+
+def _span(report: Report) -> tuple[date, date]:
+    first, *_, last = (day for day in (*report.days, *report.days) if day is not None)
+    return first, last
+
+
+def _cost_by_model(
+    report: Report, colors: dict[str | None, int]
+) -> list[tuple[str, str, float, int]]:
+    """Return name, cost, length in percent and color of a bar for each of the dearest models."""
+    rows = [row for row in report.sums("provider", "model") if row.cost]
+    own = rows if len(rows) <= _BARS + 1 else rows[:_BARS]
+    bars = [
+        (
+            _name(row.model),
+            _cents(row.cost),
+            max(100 * float(row.cost / rows[0].cost), 0.3),
+            colors.get(row.provider, _COLORS),
+        )
+        for row in own
+    ]
+    if rest := rows[len(own) :]:  # together they may be far longer than any bar
+        together = replace(report, entries=tuple(rest)).total.cost
+        bars.append((f"{len(rest)} {_OTHERS}", _cents(together), 0, _COLORS))
+    return bars
+
+
+def _labelled(report: Report, label: str) -> tuple[Column, Sequence[Row], int] | None:
+    """Return the dearest tags or users, and how many others there are; None if there are none."""
     rows = report.sums(label)
     if all(getattr(row, label) is None for row in rows):
-        return ""
-    amounts = (column for column in columns(report) if not column.is_label)
-    title = f"Cost by {label}"
-    table = _table(title, [Column(label, label.capitalize()), *amounts], rows[:_MOST])
-    hidden = len(rows) - _MOST
-    more = f"<p>The dearest {_MOST}; {hidden:,} more are not shown.</p>" if hidden > 0 else ""
-    return _section(title, table + more)
+        return None
+    return Column(label, label.capitalize()), rows[:_MOST], max(0, len(rows) - _MOST)
 
 
-def _table(
-    title: str,
-    shape: Sequence[Column],
-    rows: Iterable[Row],
-    foot: str = "",
-    colours: Colours | None = None,
-) -> str:
-    lines = []
-    for row in rows:
-        cells = []
-        for column in shape:
-            text = escape(cell(row, column))
-            if column.field == "provider" and colours is not None:
-                text = f'<i class="{colours[plain(str(row.provider))]}"></i>{text}'
-            if column == shape[0]:
-                cells.append(f'<th scope="row">{text}</th>')
-            else:
-                cells.append(f"<td{_aligned(column)}>{text}</td>")
-        lines.append(f"<tr>{''.join(cells)}</tr>")
-    heads = (f'<th scope="col"{_aligned(column)}>{column.title}</th>' for column in shape)
-    body = "\n".join(lines)
-    return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(title)}">'
-        f"<table><thead><tr>{''.join(heads)}</tr></thead><tbody>{body}</tbody>{foot}</table></div>"
-    )
+def _name(text: str | None) -> str:
+    return plain(str(text))
 
 
-def _foot(report: Report, shape: Sequence[Column]) -> str:
-    amounts = (
-        f'<td class="number">{cell(report.total, column)}</td>'
-        for column in shape
-        if not column.is_label
-    )
-    head = f'<th scope="row" colspan="{len(report.by)}">Total</th>'
-    return f"<tfoot><tr>{head}{''.join(amounts)}</tr></tfoot>"
+def _cents(amount: Decimal | None) -> str:
+    return dollars(amount, 2)
 
 
-def _aligned(column: Column) -> str:
-    return "" if column.is_label else ' class="number"'
+def mark(amount: Decimal) -> str:
+    """Return a round *amount* in USD, for an axis: in no more decimals than it has itself."""
+    if not amount:
+        return "$0"
+    digits = max(0, -int(amount.as_tuple().exponent))
+    return f"${amount:,.{2 if digits == 1 else digits}f}"
 
 
-def _section(title: str, content: str) -> str:
-    return f"<section><h2>{title}</h2>{content}</section>" if content else ""
+def compact(amount: Decimal | int) -> str:
+    """Return a count in three significant digits, such as "1.23M"."""
+    rounded = float(f"{amount:.3g}")
+    for unit, suffix in _UNITS:
+        if rounded >= unit:
+            return f"{rounded / unit:g}{suffix}"
+    return f"{rounded:g}"

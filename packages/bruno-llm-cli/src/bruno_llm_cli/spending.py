@@ -1,6 +1,5 @@
 """Reports of the ledger of costs."""
 
-from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
@@ -8,9 +7,7 @@ from bruno_llm_base.cost.report import Report
 from bruno_llm_base.cost.tracker import CostTracker
 from bruno_llm_base.exceptions import ConfigurationError
 
-from bruno_llm_cli.report import to_html, write_html
-
-__all__ = ["report", "save", "spelled"]
+__all__ = ["report", "save", "written"]
 
 
 def report(ledger: Path, *, since: date | None, until: date | None, by: list[str]) -> Report:
@@ -31,16 +28,14 @@ def report(ledger: Path, *, since: date | None, until: date | None, by: list[str
         tracker.close()
 
 
-def spelled(made: Report, form: str) -> str:
+def written(made: Report, form: str) -> str:
     """Return a report as text, which ends with a line feed."""
-    spellings: dict[str, Callable[[], str]] = {
-        "table": made.table,
-        "csv": made.to_csv,
-        "json": made.to_json,
-        "markdown": made.to_markdown,
-        "html": lambda: to_html(made),
-    }
-    text = spellings[form]()
+    if form == "html":
+        from bruno_llm_cli.report import to_html  # slow to load
+
+        return to_html(made)
+    forms = {"table": made.table, "csv": made.to_csv, "json": made.to_json}
+    text = (forms | {"markdown": made.to_markdown})[form]()
     return text if text.endswith("\n") else f"{text}\n"
 
 
@@ -52,9 +47,11 @@ def save(made: Report, path: Path) -> None:
         ConfigurationError: The file cannot be written.
     """
     try:
-        if path.suffix.lower() == ".html":
-            write_html(made, path)
-        else:
+        if path.suffix.lower() != ".html":
             made.save(path)
+            return
+        from bruno_llm_cli.report import write_html  # slow to load
+
+        write_html(made, path)
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be written: {error.strerror}") from error

@@ -34,9 +34,7 @@ class OpenAIVendor(Vendor):
         """Return a transport over the SDK."""
         import openai
 
-        return SdkTransport.open(
-            openai, openai.AsyncOpenAI, access=access, connect=timeouts.connect
-        )
+        return SdkTransport.open(openai, openai.AsyncOpenAI, access=access, timeouts=timeouts)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from bruno_llm_testing.fakes import FAKES, fake_of
+
 # The rest is imported when it is used: pytest loads this in every run of who has it installed.
 if TYPE_CHECKING:
     from bruno_llm_testing.cassette import Cassette, Mode
@@ -27,17 +29,12 @@ if TYPE_CHECKING:
     from bruno_llm_testing.server import FakeServer
 
 __all__ = [
-    "fake_claude",
-    "fake_gemini",
-    "fake_ollama",
-    "fake_openai",
     "llm_cassette",
     "llm_env",
     "mock_llm",
     "no_llm_network",
 ]
 
-_FAKES = {"claude": "Claude", "gemini": "Gemini", "ollama": "Ollama", "openai": "OpenAI"}
 _LONGEST = 80  # characters of a file's name, which file systems and Windows's paths bound
 _STAND_IN = "a-key-for-replaying"
 
@@ -102,39 +99,19 @@ def mock_llm() -> "MockLLM":
     return MockLLM()
 
 
-@pytest.fixture
-def fake_openai() -> Iterator["FakeServer"]:
-    """Return a running `FakeOpenAI`."""
-    with _fake("openai") as server:
-        yield server
+def _fixture(name: str) -> Callable[[], Iterator["FakeServer"]]:
+    """Return the fixture that is a running fake of the provider *name*."""
+
+    @pytest.fixture(name=f"fake_{name}")
+    def running() -> Iterator["FakeServer"]:
+        """Return a running fake server of a vendor's API."""
+        with fake_of(name)() as server:
+            yield server
+
+    return running
 
 
-@pytest.fixture
-def fake_claude() -> Iterator["FakeServer"]:
-    """Return a running `FakeClaude`."""
-    with _fake("claude") as server:
-        yield server
-
-
-@pytest.fixture
-def fake_gemini() -> Iterator["FakeServer"]:
-    """Return a running `FakeGemini`."""
-    with _fake("gemini") as server:
-        yield server
-
-
-@pytest.fixture
-def fake_ollama() -> Iterator["FakeServer"]:
-    """Return a running `FakeOllama`."""
-    with _fake("ollama") as server:
-        yield server
-
-
-def _fake(name: str) -> "FakeServer":
-    import bruno_llm_testing
-
-    fake: type[FakeServer] = getattr(bruno_llm_testing, f"Fake{_FAKES[name]}")
-    return fake()
+globals().update({f"fake_{name}": _fixture(name) for name in FAKES})
 
 
 @pytest.fixture
@@ -154,8 +131,8 @@ def llm_env(
         monkeypatch.delenv(name)
 
     def point(name: str) -> "FakeServer":
-        if name not in _FAKES:
-            raise pytest.UsageError(f"llm_env({name!r}): give one of {', '.join(_FAKES)}")
+        if name not in FAKES:
+            raise pytest.UsageError(f"llm_env({name!r}): give one of {', '.join(FAKES)}")
         server: FakeServer = request.getfixturevalue(f"fake_{name}")
         kind = kind_of(name)
         for variable in kind.api_key_env[1:]:

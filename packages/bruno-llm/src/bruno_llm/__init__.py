@@ -7,13 +7,8 @@ from importlib import import_module
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:  # of two with one name type checkers may take the first
-    from bruno_llm._old.factory import LLMFactory
-
 import bruno_llm_base
-from bruno_llm_base import *  # type: ignore[assignment]  # noqa: F403 - its public names are ours
-
-from bruno_llm._old.factory import LLMFactory
+from bruno_llm_base import *  # noqa: F403 - its public names are ours
 
 if TYPE_CHECKING:
     from bruno_llm_claude import ClaudeProvider
@@ -31,19 +26,14 @@ _PROVIDERS = {
     "OpenAIProvider": "bruno_llm_openai",
 }
 
-# 0.2.0's modules, most of which it imported with itself; see docs/migration.md
-_OLD_MODULES = {"base", "embedding_factory", "exceptions", "factory", "providers"}
-
-__all__ = ["ClaudeProvider", "GeminiEmbeddings", "GeminiProvider", "LLMFactory"]
-__all__ += ["OllamaEmbeddings", "OllamaProvider", "OpenAIEmbeddings", "OpenAIProvider"]
+__all__ = ["ClaudeProvider", "GeminiEmbeddings", "GeminiProvider", "OllamaEmbeddings"]
+__all__ += ["OllamaProvider", "OpenAIEmbeddings", "OpenAIProvider"]
 __all__ += bruno_llm_base.__all__
 
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
         return version("bruno-llm")
-    if name in _OLD_MODULES:
-        return import_module(f"{__name__}.{name}")
     if name not in _PROVIDERS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_PROVIDERS[name]), name)

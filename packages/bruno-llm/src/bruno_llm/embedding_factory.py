@@ -1,13 +1,5 @@
-"""0.2.0's factory of embeddings, deprecated: see `bruno_llm.EmbeddingFactory`."""
+"""Where bruno-memory 0.1.5 tells its users to import from; new programs import from `bruno_llm`."""
 
-from bruno_llm._old import old_names
+from bruno_llm_base import EmbeddingFactory
 
-_KEPT = {
-    "EmbeddingFactory": (
-        "bruno_llm._old.embeddings.EmbeddingFactory",
-        "bruno_llm.EmbeddingFactory",
-    )
-}
-
-__all__ = list(_KEPT)
-__getattr__ = old_names(__name__, {}, kept=_KEPT)
+__all__ = ["EmbeddingFactory"]

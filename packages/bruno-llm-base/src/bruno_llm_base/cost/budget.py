@@ -1,16 +1,14 @@
 """How much money may be spent, and that no request spends more."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import date, timedelta
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, get_args
 
 from bruno_llm_base.config import did_you_mean
-from bruno_llm_base.cost.money import MOST, amount, pico, usd
-from bruno_llm_base.cost.rows import storable
-from bruno_llm_base.cost.tables import LABELS, Balance, Claim, Hold, Names
-from bruno_llm_base.cost.tracker import CostTracker
+from bruno_llm_base.cost.ledger import LABELS, MOST, Balance, Claim, Names, amount, pico, usd
+from bruno_llm_base.cost.tracker import CostTracker, storable
 from bruno_llm_base.exceptions import (
     BudgetExceededError,
     ConfigurationError,
@@ -19,7 +17,7 @@ from bruno_llm_base.exceptions import (
 from bruno_llm_base.observe import BudgetNearlySpent, Tell
 from bruno_llm_base.values import shown
 
-__all__ = ["Budget", "hold"]
+__all__ = ["Budget"]
 
 _Period = Literal["total", "day", "month"]
 _OnUnknown = Literal["refuse", "allow"]
@@ -131,7 +129,8 @@ class Budget:
             ConfigurationError: Another one counts already.
         """
         ours = vars(self).setdefault("_tracker", tracker)  # the first of all threads
-        if tracker is not ours and (ours.path is None or ours.path != tracker.path):
+        theirs, address = tracker.ledger.address, ours.ledger.address
+        if tracker is not ours and (address is None or address != theirs):
             raise ConfigurationError(
                 f"{self} counts what {ours} records, and is given with {tracker}: give every"
                 " provider that shares the budget the same cost=, or each its own Budget"
@@ -177,7 +176,7 @@ class Budget:
         cure = "shorten it, lower max_tokens, or raise the budget"
         if ends is not None:
             per = f" per {self._per}"
-            cure += f"; it begins anew on {ends}, 00:00 UTC"
+            cure += f"; it begins again on {ends}, 00:00 UTC"
         return BudgetExceededError(
             f"the request may cost up to {needed:f} USD, and of the budget of {self._limit:f} USD{per}"
             f" for {account} {left:f} are left ({spent:f} are spent, {held:f} held by requests on their"
@@ -248,33 +247,6 @@ class Budget:
             "on_unknown_price": self._on_unknown_price,
         }
         return _rebuild, (self._limit, settings, self._tracker if self.has_tracker else None)
-
-
-async def hold(
-    claims: Sequence[tuple[Budget, Claim]], names: Names, needed: Decimal, tell: Tell
-) -> Hold:
-    """Hold *needed*, in USD, of all budgets that count a request which is about to be sent.
-
-    Args:
-        claims: The budgets, at least one, all with one tracker, and what each says of the request.
-        names: What the request is.
-        needed: The most that the request can cost.
-        tell: Tells of what is nearly spent.
-
-    Raises:
-        BudgetExceededError: One of them has less left.
-        ConfigurationError: The tracker's file cannot be used.
-    """
-    size = pico(needed)
-    ledger = claims[0][0].tracker.ledger
-    held, balances = await ledger.hold(names, size, [claim for _, claim in claims])
-    for (budget, claim), balance in zip(claims, balances, strict=True):
-        gone = balance.spent + balance.held + size
-        if held is not None:
-            budget.warn(claim, gone, tell)
-        elif gone > claim.most:
-            raise budget.refusal(needed, claim, balance)
-    return cast(Hold, held)  # where it is None, one of them had less left
 
 
 def _checked_selection(of: object, by: str | None) -> tuple[tuple[str, str], ...]:

@@ -1,4 +1,4 @@
-"""The SQLite database that a ledger is kept in: made where it is new, recognized, read, written."""
+"""The SQLite file of a ledger: made where it is new, recognized, read, written."""
 
 import os
 import sqlite3
@@ -9,20 +9,39 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from bruno_llm_base.cost.tables import TABLES
+from bruno_llm_base.cost.ledger import COUNTS
 from bruno_llm_base.exceptions import ConfigurationError
 
-__all__ = ["Database"]
+__all__ = ["Database", "Query"]
 
 _T = TypeVar("_T")
-_Query = Callable[[sqlite3.Connection], _T]
+Query = Callable[[sqlite3.Connection], _T]
 
 _PATIENCE = 5.0  # seconds that one process waits for another's transaction
 _IMPATIENCE = 0.05  # once that was in vain: until it is free again, the next ones wait no longer
 _MOMENT = 0.01
 _READINGS = 10  # so often a file is read that others change meanwhile, before they have to wait
 _OURS = 0x42724C6C  # "BrLl", https://www.sqlite.org/pragma.html#pragma_application_id
-_VERSION = 1
+_VERSION = 2  # of the tables: change it with them
+_TABLES = (
+    # What was asked for, summed up: it grows with what is told apart, not with the requests.
+    f"""CREATE TABLE entries (
+        day TEXT, provider TEXT, model TEXT, tag TEXT, user TEXT,
+        {', '.join(f'{name} INTEGER' for name in COUNTS)},
+        PRIMARY KEY (day, provider, model, tag, user)
+    ) WITHOUT ROWID""",
+    # For budgets that select by a user and something else.
+    "CREATE INDEX entries_of_users ON entries (user, day)",
+    # The costs again, of all and by one label, such as ("user", "ann"): budgets ask all the time.
+    """CREATE TABLE spent (
+        label TEXT, value TEXT, day TEXT, cost INTEGER, PRIMARY KEY (label, value, day)
+    ) WITHOUT ROWID""",
+    # What requests on their way may cost, and until when that counts.
+    """CREATE TABLE held (
+        id TEXT PRIMARY KEY, provider TEXT, model TEXT, tag TEXT, user TEXT, amount INTEGER,
+        expires REAL
+    ) WITHOUT ROWID""",
+)
 
 
 class _State(NamedTuple):
@@ -36,28 +55,20 @@ class _State(NamedTuple):
 
 
 class Database:
-    """A file, or memory, and the connection by which it is written.
+    """The file, and the connection by which it is written.
 
     Threads may share it, one at a time. A transaction that was committed survives the end of the
     process, however it ends; only a power cut may undo the last ones
     (https://www.sqlite.org/pragma.html#pragma_synchronous, NORMAL). Until something is written, a
     file is only read, and nothing is made beside it.
-
-    Args:
-        path: The file, absolute; it is made if it is missing. None for memory.
-
-    Raises:
-        ConfigurationError: The file is something else, of a newer version, or cannot be used.
     """
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
         self._connection: sqlite3.Connection | None = None
         self._closing: weakref.finalize[..., Database] | None = None
-        self._file: tuple[int, int] | None = None
+        self._place: tuple[int, int] | None = None
         self._patience = _PATIENCE
-        if path is None:
-            return
         if path.exists():
             self.read(lambda _: None)
         else:
@@ -89,15 +100,15 @@ class Database:
                 raise
             self._wait_for(_PATIENCE)
 
-    def read(self, query: _Query[_T]) -> _T:
+    def read(self, query: Query[_T]) -> _T:
         """Return what *query* finds, in one moment of the ledger.
 
         Raises:
             ConfigurationError: The file cannot be used, or has become something else.
         """
         with self._told():
-            if self.path is not None and self._connection is None:
-                return self._read_only(self.path, query)
+            if self._connection is None:
+                return self._read_only(query)
             connection = self.connection()
             try:
                 connection.execute("BEGIN")
@@ -107,27 +118,16 @@ class Database:
                     connection.execute("ROLLBACK")
 
     def connection(self) -> sqlite3.Connection:
-        """Return the connection, opened if need be.
-
-        Raises:
-            ConfigurationError: The file has become something else.
-            sqlite3.Error: It cannot be opened, read or written.
-            OSError: It is gone.
-        """
-        if self._connection is not None and self.path is not None and self._seen() != self._file:
-            self.close()  # it was replaced
+        """Return the connection, opened if need be; anew if the file was replaced."""
+        if self._connection is not None and self._seen() != self._place:
+            self.close()
         return self._connection or self._open(make=False)
 
     def close(self) -> None:
-        """Close the file; it is opened again when needed. Memory stays as it is."""
-        if self.path is not None:
-            self.forget()
-
-    def forget(self) -> None:
-        """Close the file, or empty the memory."""
-        closing, self._closing, self._connection = self._closing, None, None
-        if closing is not None:
-            closing()
+        """Close the file; it is opened again when needed."""
+        finalizer, self._closing, self._connection = self._closing, None, None
+        if finalizer is not None:
+            finalizer()
 
     @contextmanager
     def _told(self) -> Iterator[None]:
@@ -137,10 +137,10 @@ class Database:
         except (sqlite3.Error, OSError) as error:
             if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
                 self._wait_for(min(_IMPATIENCE, _PATIENCE))
-            place = "the ledger in memory" if self.path is None else f"the ledger {self.path}"
             raise ConfigurationError(
-                f"{place} cannot be used ({error}): see that the file is there, that it and its folder"
-                " can be written, and that the disk is not full; or give another path",
+                f"the ledger {self.path} cannot be used ({error}): see that the file is there, that"
+                " it and its folder can be written, and that the disk is not full; or give another"
+                " path",
                 cause=error,
             ) from error
 
@@ -158,9 +158,8 @@ class Database:
                 connection.execute("BEGIN IMMEDIATE")
                 if not _is_ledger(connection, self.path):
                     _make_tables(connection)
-            if self.path is not None:
-                _share(connection, self._patience)
-                self._file = self._seen()
+            _share(connection, self._patience)
+            self._place = self._seen()
         except BaseException:
             connection.close()
             raise
@@ -171,16 +170,17 @@ class Database:
 
     def _seen(self) -> tuple[int, int]:
         """Return which file it is now: one that was deleted can still be written, in vain."""
-        found = os.stat(self.path or "")  # noqa: PTH116 - with every transaction, and much faster
+        found = os.stat(self.path)  # noqa: PTH116 - with every transaction, and much faster
         return found.st_dev, found.st_ino
 
-    def _read_only(self, path: Path, query: _Query[_T]) -> _T:
+    def _read_only(self, query: Query[_T]) -> _T:
         """Return what *query* finds in a file that we do not write; nothing is made beside it.
 
         A file without a journal is complete in itself, and read without locks, for which SQLite
         would make files (https://www.sqlite.org/wal.html, "Read-Only Databases"); should it change
         meanwhile, it is read again. Where there is a journal, there are the files for locks too.
         """
+        path = self.path
         for reading in range(_READINGS):
             state = _state(path)
             alone = not state.journal and reading < _READINGS - 1
@@ -215,7 +215,7 @@ def _state(path: Path) -> _State:
     return _State(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, journal)
 
 
-def _found(connection: sqlite3.Connection, path: Path, query: _Query[_T]) -> _T:
+def _found(connection: sqlite3.Connection, path: Path, query: Query[_T]) -> _T:
     if _is_ledger(connection, path):
         return query(connection)
     with closing(_connect(None, "", 0)) as empty:
@@ -223,11 +223,11 @@ def _found(connection: sqlite3.Connection, path: Path, query: _Query[_T]) -> _T:
         return query(empty)
 
 
-def _is_ledger(connection: sqlite3.Connection, path: Path | None) -> bool:
+def _is_ledger(connection: sqlite3.Connection, path: Path) -> bool:
     """Say whether the database is a ledger; if not, it is empty.
 
     Raises:
-        ConfigurationError: It is something else.
+        ConfigurationError: It is something else, or of another version.
     """
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
@@ -238,16 +238,17 @@ def _is_ledger(connection: sqlite3.Connection, path: Path | None) -> bool:
         raise ConfigurationError(
             f"{path} is some other program's database, not a ledger of costs: give another path"
         )
-    if version > _VERSION:
+    if version != _VERSION:
+        cure = "upgrade it, or give" if version > _VERSION else "give"
         raise ConfigurationError(
-            f"{path} is a ledger of version {version}, and this bruno-llm-base reads up to {_VERSION}:"
-            " upgrade it, or give another path"
+            f"{path} is a ledger of version {version}, and this bruno-llm-base reads version"
+            f" {_VERSION}: {cure} another path"
         )
     return True
 
 
 def _make_tables(connection: sqlite3.Connection) -> None:
-    for table in TABLES:
+    for table in _TABLES:
         connection.execute(table)
     connection.execute(f"PRAGMA application_id = {_OURS}")
     connection.execute(f"PRAGMA user_version = {_VERSION}")

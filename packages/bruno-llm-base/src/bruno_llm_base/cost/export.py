@@ -10,9 +10,8 @@ from io import StringIO
 from typing import Any, NamedTuple
 from unicodedata import combining, east_asian_width
 
+from bruno_llm_base.cost.ledger import COUNTS, KEYS, Row
 from bruno_llm_base.cost.report import Report, grouping, known_cost
-from bruno_llm_base.cost.rows import Row
-from bruno_llm_base.cost.tables import COUNTS, KEYS
 
 __all__ = [
     "Column",

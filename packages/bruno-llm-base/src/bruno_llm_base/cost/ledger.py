@@ -1,139 +1,239 @@
-"""What was spent and what is held for requests on their way, shared by threads and processes."""
+"""Where costs are kept: what a ledger is, and one in memory.
 
-import asyncio
-import atexit
-import logging
-import os
-import sqlite3
+Amounts are whole numbers of picodollars. A picodollar is 1e-12 USD, so a price per million tokens
+with up to six decimals is a whole number of them per token, and sums of such costs are exact.
+"""
+
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager, suppress
-from datetime import datetime
-from functools import partial
-from pathlib import Path
-from threading import Lock, RLock
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from datetime import date
+from decimal import ROUND_CEILING, Context, Decimal
+from numbers import Integral
+from threading import RLock
+from typing import Any, NamedTuple, Protocol
 from uuid import uuid4
-from weakref import WeakSet
 
-from bruno_llm_base.cost import tables
-from bruno_llm_base.cost.database import Database
-from bruno_llm_base.cost.tables import Balance, Claim, Hold, Key, Names
-from bruno_llm_base.cost.worker import BEAT, Ask, Worker
-from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.forking import start_fresh_in_children
 
-__all__ = ["Ledger"]
+__all__ = [
+    "COUNTS",
+    "KEYS",
+    "LABELS",
+    "MOST",
+    "PICO",
+    "Balance",
+    "Claim",
+    "Entry",
+    "Ledger",
+    "MemoryLedger",
+    "Names",
+    "Row",
+    "Selection",
+    "amount",
+    "pico",
+    "row",
+    "usd",
+]
 
-_T = TypeVar("_T")
-_Counts = Sequence[int]
+PICO = 10**12
+"""Picodollars in a dollar."""
 
-_LEASE = 4 * BEAT  # seconds that a ledger is taken to be alive after it was last heard of
+MOST = Decimal("1E+12")
+"""A trillion dollars: more is a mistake."""
 
-_log = logging.getLogger("bruno_llm")
+_DIGITS = 12
+_EXACT = Context(prec=100, rounding=ROUND_CEILING)  # the application's own may hold fewer digits
 
 
-class Ledger:
-    """Entries and holds, in a file that processes share, or in memory.
+def amount(value: object) -> Decimal | None:
+    """Return *value*, a number or the text of one, as a finite Decimal; None if it is neither.
 
-    What is noted is first noted in memory and then written, all that is there in one transaction.
-    So if it cannot be written, it is not lost: the next transaction has it too, and none succeeds
-    without it. And a finalizer that runs in the middle of our own work can note something as well.
+    A float is taken as it is printed: 0.1 is a tenth.
+    """
+    if isinstance(value, bool) or not isinstance(value, Integral | float | str | Decimal):
+        return None
+    try:
+        number = Decimal(str(value))
+    except ArithmeticError:
+        return None
+    return number if number.is_finite() else None
 
-    The path of a request writes to a file in a worker's thread, so no event loop ever waits for a
-    file; all else is done where it is called.
 
-    Holds belong to a ledger that is alive: it says so every half minute. What a process held that
-    was killed is free two minutes later. A forked process has a ledger of its own: on the same
-    file, or an empty one in memory.
+def pico(cost: Decimal) -> int:
+    """Return *cost*, in USD, in picodollars; a started one counts, so that no sum says too little."""
+    exact = min(cost, MOST).scaleb(_DIGITS, _EXACT)
+    return int(exact.to_integral_value(ROUND_CEILING, _EXACT))
+
+
+def usd(picodollars: int) -> Decimal:
+    """Return *picodollars* in USD, without needless zeros."""
+    if not picodollars % PICO:
+        return Decimal(picodollars // PICO)
+    return Decimal(picodollars).scaleb(-_DIGITS, _EXACT).normalize(_EXACT)
+
+
+KEYS = ("day", "provider", "model", "tag", "user")
+"""What entries are told apart by."""
+
+LABELS = KEYS[1:]
+"""What a budget can select by."""
+
+COUNTS = (
+    "requests",
+    "input_tokens",
+    "output_tokens",
+    "cache_read_tokens",
+    "cache_write_tokens",
+    "reasoning_tokens",
+    "cost",
+    "unpriced",
+    "estimated",
+)
+"""What is summed up of them."""
+
+Names = tuple[str, str, str, str]
+"""A value for each of `LABELS`; "" for none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """What some requests took and cost together.
+
+    Attributes:
+        day: The day, in UTC. It and the next four are None where the row is about all of them, and
+            where they have none.
+        provider: The provider's name.
+        model: The model that was asked.
+        tag: The label of that name.
+        user: The label of that name.
+        requests: How many were recorded.
+        input_tokens: All input, cached or not.
+        output_tokens: All output, reasoning included.
+        cache_read_tokens: Input that was read from a cache.
+        cache_write_tokens: Input that was written to a cache.
+        reasoning_tokens: Output that was reasoning.
+        cost: The sum of what is known, in USD. It is all that they cost only if `unpriced` is 0.
+        unpriced: How many of them have an unknown price, so they are not in `cost`.
+        estimated: How many of them were not counted by the server, but by us.
     """
 
-    def __init__(self, path: Path | None, clock: Callable[[], datetime]) -> None:
-        self._database = Database(path)
-        self._clock = clock
-        self.start_fresh()
-        start_fresh_in_children(self)
-        with _all_lock:
-            _all.add(self)
+    day: date | None = None
+    provider: str | None = None
+    model: str | None = None
+    tag: str | None = None
+    user: str | None = None
+    requests: int
+    input_tokens: int
+    output_tokens: int
+    cache_read_tokens: int
+    cache_write_tokens: int
+    reasoning_tokens: int
+    cost: Decimal
+    unpriced: int
+    estimated: int
 
-    def start_fresh(self) -> None:
-        """Begin without notes and holds, and in memory without entries."""
-        self._database.forget()
-        self._lock = RLock()
-        self._worker = Worker()
-        self._owner = uuid4().hex
-        self._holds = False
-        self._notes: deque[tuple[Hold | None, Key | None, _Counts]] = deque()
-        self._unwritten: dict[Key, list[int]] = {}
-        self._let_go: list[Hold] = []
+
+def row(by: Sequence[str], values: Sequence[str], counts: Sequence[int]) -> Row:
+    """Return a row of *counts*, one for each of `COUNTS`, for the *values* of *by*."""
+    facts: dict[str, Any] = {name: value or None for name, value in zip(by, values, strict=True)}
+    if "day" in facts:
+        facts["day"] = date.fromisoformat(facts["day"])
+    facts |= zip(COUNTS, counts, strict=True)
+    return Row(**facts | {"cost": usd(facts["cost"])})
+
+
+class Entry(NamedTuple):
+    """A request that has ended.
+
+    Attributes:
+        day: The day, in ISO format.
+        names: What the request was.
+        counts: One number for each of `COUNTS`.
+    """
+
+    day: str
+    names: Names
+    counts: tuple[int, ...]
+
+
+class Claim(NamedTuple):
+    """What a budget says of one of its accounts.
+
+    Attributes:
+        selected: The labels of what it counts, and their values; none for all of the ledger.
+        since: The first day of the period, in ISO format; "" for all of time.
+        most: The limit.
+    """
+
+    selected: tuple[tuple[str, str], ...]
+    since: str
+    most: int
+
+
+class Balance(NamedTuple):
+    """How an account stands."""
+
+    spent: int
+    held: int
+
+
+class Selection(NamedTuple):
+    """Which entries are asked for.
+
+    Attributes:
+        since: The first day, in ISO format; "" for all.
+        until: The last day; "" for all.
+        values: Labels and the values that they must have.
+    """
+
+    since: str
+    until: str
+    values: Mapping[str, str]
+
+
+class Ledger(Protocol):
+    """Keeps what requests took and cost, and what is held for those on their way.
+
+    Threads share it. What a process held that ended or was killed is free soon after; in a forked
+    process, its parent's holds are not its own.
+    """
 
     @property
-    def path(self) -> Path | None:
-        """The file; None if it is in memory."""
-        return self._database.path
-
-    @property
-    def owner(self) -> str:
-        """Who holds what this ledger holds; another one in a forked process."""
-        return self._owner
-
-    # On the path of a request.
+    def address(self) -> str | None:
+        """Where it is, so that two trackers can be told to share it; None in memory."""
 
     async def hold(
         self, names: Names, amount: int, claims: Sequence[Claim]
-    ) -> tuple[Hold | None, list[Balance]]:
+    ) -> tuple[str | None, list[Balance]]:
         """Hold *amount*, if with all that is spent and held it is too much for no claim.
 
-        Args:
-            names: What the request is.
-            amount: Picodollars.
-            claims: What the budgets say that count it.
-
         Returns:
-            The hold, or None if it would be too much, and how each claim's account stood before it.
+            The name of the hold, or None if it would be too much, and how each claim's account stood before it.
 
         Raises:
             ConfigurationError: The ledger cannot be read or written.
         """
-        ask = partial(self._hold, names=names, amount=amount, claims=claims)
-        if self.path is None:
-            with self._transaction() as connection:
-                return ask(connection)
-        asked = self._worker.ask(self, ask)
-        try:
-            return await asyncio.wrap_future(asked)
-        except BaseException:  # what is held all the same is held for no request
-            asked.add_done_callback(self._return)
-            raise
-        finally:
-            del asked  # it holds an error whose traceback holds this frame
 
-    def note(self, hold: Hold | None, key: Key | None = None, counts: _Counts = ()) -> None:
-        """Let go of *hold*, and add *counts* to the entry of *key*, with the next transaction.
+    def note(self, hold: str | None, entry: Entry | None = None) -> None:
+        """Release *hold* and add *entry*, both with what is written next.
 
         Never blocks and never raises, from whatever thread or finalizer it is called.
         """
-        self._notes.append((hold, key, counts))
 
     def write_soon(self) -> "Future[None] | None":
-        """See to it that what was noted is written; a file's worker does it. Never blocks or raises.
+        """See to it that what was noted is written. Never blocks or raises.
 
         Returns:
             What is done when it was tried; None if that was at once.
         """
-        if self.path is not None:
-            return self._worker.ask(self, _nothing)
-        self.write()
-        return None
-
-    # Where it may be waited for a file.
 
     def write(self) -> None:
-        """Write what was noted. Never raises: what cannot be written is logged, kept and tried again."""
-        with self._lock, suppress(ConfigurationError):
-            if not self._database.is_busy:  # if so, we have interrupted what goes on to write it
-                self.carry_out([])
+        """Write what was noted, which may take a while.
+
+        Never raises: what cannot be written is logged, kept and tried again.
+        """
 
     def balance(self, claim: Claim) -> Balance:
         """Return what the claim's account has spent, and what is held of it.
@@ -141,180 +241,120 @@ class Ledger:
         Raises:
             ConfigurationError: The ledger cannot be read or written.
         """
-        return self._read(
-            lambda connection: tables.balance(connection, claim, self._owner, self._now())
-        )
 
-    def sums(self, by: Sequence[str], where: str, values: Sequence[str]) -> list[list[Any]]:
-        """Return the sums of all counts, as `tables.sums` does.
+    def sums(self, by: Sequence[str], selection: Selection) -> list[Row]:
+        """Return the sums of the entries, in the order of *by*, some of `KEYS`.
 
         Raises:
             ConfigurationError: The ledger cannot be read or written.
         """
-        return self._read(partial(tables.sums, by=by, where=where, values=values))
 
     def close(self) -> None:
-        """Write what is left, and close the file; it is opened again when needed."""
-        with self._lock:
-            try:
-                self._write_rest()
-            finally:
-                self._database.close()
-
-    def end(self) -> None:
-        """Write what is left, and hold nothing any more: the process ends."""
-        with self._lock, suppress(ConfigurationError):
-            if self._holds:
-                with self._transaction() as connection:
-                    tables.release_all(connection, self._owner)
-        try:
-            self.close()
-        except ConfigurationError as error:
-            _log.error("costs are lost, as the process ends: %s", error)
-
-    # For the worker.
-
-    @property
-    def is_waiting(self) -> bool:
-        """Whether there is something to write even if nothing happens."""
-        return self._holds or bool(self._unwritten or self._let_go)
-
-    def carry_out(self, asks: Sequence[Ask]) -> list[Any]:
-        """Write what was noted, and carry out *asks*, in one transaction.
+        """Write what is left, and give back what is open; it is opened again when needed.
 
         Raises:
-            ConfigurationError: The ledger cannot be read or written; then nothing is.
+            ConfigurationError: Something is left that could not be written.
         """
+
+
+class MemoryLedger:
+    """A ledger in memory; a forked process begins with an empty one."""
+
+    address = None
+
+    def __init__(self) -> None:
+        self.start_fresh()
+        start_fresh_in_children(self)
+
+    def start_fresh(self) -> None:
+        """Begin without entries and holds."""
+        self._lock = RLock()
+        self._notes: deque[tuple[str | None, Entry | None]] = deque()
+        self._is_writing = False
+        self._entries: dict[tuple[str, ...], list[int]] = {}
+        # the costs again, by label, value and day: budgets ask all the time
+        self._spent: dict[tuple[str, str], dict[str, int]] = {}
+        self._held: dict[str, tuple[Names, int]] = {}
+
+    async def hold(
+        self, names: Names, amount: int, claims: Sequence[Claim]
+    ) -> tuple[str | None, list[Balance]]:
+        """Hold *amount*, if it is too much for no claim; see `Ledger`."""
         with self._lock:
-            is_new = bool(self._notes)
-            try:
-                with self._transaction() as connection:
-                    return [ask(connection) for ask in asks]
-            except ConfigurationError as error:
-                if is_new:
-                    _log.error("not written yet, but kept: %s", error)
-                raise
+            balances = [self.balance(claim) for claim in claims]
+            for claim, balance in zip(claims, balances, strict=True):
+                if balance.spent + balance.held + amount > claim.most:
+                    return None, balances
+            hold = uuid4().hex
+            self._held[hold] = names, amount
+            return hold, balances
 
-    # While the process forks. SQLite forbids to use or even to close a connection in a child of the
-    # process that opened it (https://www.sqlite.org/howtocorrupt.html, 2.6), and what the library
-    # remembers of an open file makes the child believe that it holds the parent's locks.
+    def note(self, hold: str | None, entry: Entry | None = None) -> None:
+        """Release *hold* and add *entry* with what is written next; never blocks or raises."""
+        self._notes.append((hold, entry))
 
-    def rest(self) -> None:
-        """Come to rest, the file closed, and stay so."""
-        self._lock.acquire()
-        self._database.close()
+    def write_soon(self) -> None:
+        """Write what was noted, at once."""
+        self.write()
 
-    def go_on(self) -> None:
-        """Go on after a rest."""
-        self._lock.release()
-
-    # What follows happens under the lock.
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """Write what was noted, and what else is done with the connection, in one transaction."""
+    def write(self) -> None:
+        """Write what was noted."""
         with self._lock:
-            if self._database.is_busy:
-                raise RuntimeError("a ledger cannot be asked by what has interrupted it")
-            self._take_in()
-            with self._database.transaction() as connection:
-                self._write(connection)
-                yield connection
-            self._unwritten.clear()
-            self._let_go.clear()
+            if self._is_writing:
+                return  # a finalizer has interrupted what goes on to write it
+            self._is_writing = True
+            while self._notes:
+                hold, entry = self._notes.popleft()
+                if hold is not None:
+                    self._held.pop(hold, None)
+                if entry is not None:
+                    self._add(entry)
+            self._is_writing = False
 
-    def _read(self, query: Callable[[sqlite3.Connection], _T]) -> _T:
+    def balance(self, claim: Claim) -> Balance:
+        """Return what the claim's account has spent, and what is held of it."""
         with self._lock:
-            self._write_rest()
-            return self._database.read(query)
+            self.write()
+            if len(claim.selected) > 1:
+                (total,) = self.sums((), Selection(claim.since, "", dict(claim.selected)))
+                spent = pico(total.cost)
+            else:
+                days = self._spent.get(claim.selected[0] if claim.selected else ("", ""), {})
+                spent = sum(cost for day, cost in days.items() if day >= claim.since)
+            wanted = [(LABELS.index(label), value) for label, value in claim.selected]
+            held = sum(
+                amount
+                for names, amount in self._held.values()
+                if all(names[place] == value for place, value in wanted)
+            )
+            return Balance(spent, held)
 
-    def _write_rest(self) -> None:
-        if self._notes or self._unwritten or self._let_go:
-            with self._transaction():
-                pass
+    def sums(self, by: Sequence[str], selection: Selection) -> list[Row]:
+        """Return the sums of the entries, in the order of *by*."""
+        with self._lock:
+            self.write()
+            places = [KEYS.index(name) for name in by]
+            wanted = [(KEYS.index(name), value) for name, value in selection.values.items()]
+            groups: dict[tuple[str, ...], list[list[int]]] = {} if by else {(): []}
+            for key, counts in self._entries.items():
+                in_time = selection.since <= key[0] and key[0] <= (selection.until or key[0])
+                if in_time and all(key[place] == value for place, value in wanted):
+                    groups.setdefault(tuple(key[place] for place in places), []).append(counts)
+        none = [0] * len(COUNTS)
+        return [
+            row(by, values, [sum(each) for each in zip(none, *found, strict=True)])
+            for values, found in sorted(groups.items())
+        ]
 
-    def _take_in(self) -> None:
-        while self._notes:
-            hold, key, counts = self._notes.popleft()
-            if hold is not None and hold.owner == self._owner:
-                self._let_go.append(hold)
-            if key is not None:
-                known = self._unwritten.get(key)
-                added = counts if known is None else map(sum, zip(known, counts, strict=True))
-                self._unwritten[key] = list(added)
+    def close(self) -> None:
+        """Write what is left; it stays in memory."""
+        self.write()
 
-    def _write(self, connection: sqlite3.Connection) -> None:
-        for key, counts in self._unwritten.items():
-            tables.add(connection, key, counts)
-        if self._let_go:
-            tables.let_go(connection, self._let_go)
-        if self._holds:
-            self._live_on(connection)
-
-    def _live_on(self, connection: sqlite3.Connection) -> None:
-        self._holds = tables.live_on(connection, self._owner, self._now() + _LEASE)
-
-    def _hold(
-        self, connection: sqlite3.Connection, names: Names, amount: int, claims: Sequence[Claim]
-    ) -> tuple[Hold | None, list[Balance]]:
-        now = self._now()
-        balances = [tables.balance(connection, claim, self._owner, now) for claim in claims]
-        for claim, balance in zip(claims, balances, strict=True):
-            if balance.spent + balance.held + amount > claim.most:
-                return None, balances
-        if not self._holds:
-            tables.forget_the_dead(connection, now)
-        hold = Hold(self._owner, names, amount)
-        tables.hold(connection, hold)
-        self._live_on(connection)
-        return hold, balances
-
-    def _return(self, asked: "Future[tuple[Hold | None, list[Balance]]]") -> None:
-        if not asked.cancelled() and asked.exception() is None:
-            self.note(asked.result()[0])
-            self.write_soon()
-
-    def _now(self) -> float:
-        return self._clock().timestamp()
-
-
-def _nothing(_: sqlite3.Connection) -> None:
-    pass
-
-
-_all: WeakSet[Ledger] = WeakSet()
-_all_lock = Lock()
-_resting: list[list[Ledger]] = []  # empty if the fork began before this module was loaded
-
-
-def _rest_all() -> None:
-    _all_lock.acquire()
-    _resting.append(list(_all))
-    for ledger in _resting[0]:
-        ledger.rest()
-
-
-def _go_on_all() -> None:
-    if _resting:
-        for ledger in _resting.pop():
-            ledger.go_on()
-        _all_lock.release()
-
-
-def _go_on_in_child() -> None:
-    if _resting:
-        _resting.clear()  # each has a lock of its own
-        _all_lock.release()
-
-
-@atexit.register
-def _end_all() -> None:
-    for ledger in list(_all):
-        if ledger.path is not None:
-            ledger.end()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_rest_all, after_in_parent=_go_on_all, after_in_child=_go_on_in_child
-    )
+    def _add(self, entry: Entry) -> None:
+        key = (entry.day, *entry.names)
+        known = self._entries.get(key, [0] * len(COUNTS))
+        self._entries[key] = [a + b for a, b in zip(known, entry.counts, strict=True)]
+        cost = entry.counts[COUNTS.index("cost")]
+        for account in (("", ""), *zip(LABELS, entry.names, strict=True)):
+            days = self._spent.setdefault(account, {})
+            days[entry.day] = days.get(entry.day, 0) + cost

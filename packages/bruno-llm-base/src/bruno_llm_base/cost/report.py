@@ -9,10 +9,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Self
 
-from bruno_llm_base.cost.money import pico, usd
+from bruno_llm_base.cost.ledger import COUNTS, KEYS, Row, pico, usd
 from bruno_llm_base.cost.price_sources import GenaiPrices, Overrides, PriceSource
-from bruno_llm_base.cost.rows import Row
-from bruno_llm_base.cost.tables import COUNTS, KEYS
 from bruno_llm_base.exceptions import InvalidRequestError
 from bruno_llm_base.values import shown
 

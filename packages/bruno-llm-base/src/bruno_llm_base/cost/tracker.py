@@ -4,40 +4,77 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
-from bruno_llm_base.cost.labels import NO_LABELS, Labels
-from bruno_llm_base.cost.ledger import Ledger
-from bruno_llm_base.cost.money import pico
+from bruno_llm_base.config import did_you_mean
+from bruno_llm_base.cost.ledger import (
+    COUNTS,
+    KEYS,
+    LABELS,
+    Entry,
+    Ledger,
+    MemoryLedger,
+    Names,
+    Row,
+    Selection,
+    pico,
+)
 from bruno_llm_base.cost.price import Price
 from bruno_llm_base.cost.price_sources import Overrides, PriceSource
-from bruno_llm_base.cost.rows import Row, rows, storable
-from bruno_llm_base.cost.tables import COUNTS, KEYS, Hold, Names
 from bruno_llm_base.exceptions import ConfigurationError, InvalidRequestError
 from bruno_llm_base.types import Cost, Usage
-from bruno_llm_base.values import shown
+from bruno_llm_base.values import is_json, shown
 
 if TYPE_CHECKING:
     from bruno_llm_base.cost.report import Report
 
-__all__ = ["CostTracker", "Row", "names_of", "utc_now"]
+__all__ = ["CostTracker", "Labels", "names_of", "storable"]
 
 _MOST_TOKENS = 10**12  # of a request; a server that reports more is mistaken, and sums must not be
+_TOKENS = tuple(name for name in COUNTS if name.endswith("_tokens"))
 
 
-def utc_now() -> datetime:
-    """Return the time."""
-    return datetime.now(UTC)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Labels:
+    """What a request is for, in the application's own words.
+
+    Attributes:
+        tag: What it is for, such as "summaries".
+        user: For whom it is.
+    """
+
+    tag: str | None = None
+    user: str | None = None
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        for name in ("tag", "user"):
+            label = getattr(self, name)
+            if label is not None and not (isinstance(label, str) and label and is_json(label)):
+                raise InvalidRequestError(
+                    f"{name} is {shown(label)}: give a text, not an empty one"
+                )
+
+    def changed(self, *, tag: str | None, user: str | None) -> "Labels":
+        """Return these labels with those that are given instead."""
+        return Labels(
+            tag=self.tag if tag is None else tag, user=self.user if user is None else user
+        )
 
 
 _labels: ContextVar[Mapping["CostTracker", Labels]] = ContextVar(
     "bruno_llm_labels", default=MappingProxyType({})
 )
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
 
 
 class CostTracker:
@@ -60,7 +97,7 @@ class CostTracker:
     Args:
         path: The file, an SQLite database; it is made if it is missing. None records in memory.
         prices: Prices of your own, as `Price`s by "model" or "provider/model", which go first; or
-            whoever knows all prices.
+            a source of prices.
         clock: Tells the time, with a time zone.
 
     Raises:
@@ -72,7 +109,7 @@ class CostTracker:
         path: str | os.PathLike[str] | None = None,
         *,
         prices: Mapping[str, Price] | PriceSource | None = None,
-        clock: Callable[[], datetime] = utc_now,
+        clock: Callable[[], datetime] = _utc_now,
     ) -> None:
         if path is not None and (
             not isinstance(path, str | os.PathLike) or path in ("", ":memory:")
@@ -86,28 +123,29 @@ class CostTracker:
             )
         if not callable(clock):
             raise ConfigurationError(f"CostTracker.clock is {shown(clock)}: give a callable")
+        self._path = None if path is None else Path(path).resolve()
         self._prices = Overrides(prices) if isinstance(prices, Mapping) else prices
         self._clock = clock
-        self._ledger = Ledger(None if path is None else Path(path).resolve(), clock)
+        self._ledger = _opened(self._path, clock)
 
     @property
     def path(self) -> Path | None:
         """The file; None if it records in memory."""
-        return self._ledger.path
+        return self._path
 
     @property
     def prices(self) -> PriceSource | None:
-        """Whoever is to be asked for prices; None if nobody in particular."""
+        """The source that is asked for prices first; None if there is none."""
         return self._prices
-
-    def today(self) -> date:
-        """Return the day, in UTC."""
-        return self._clock().astimezone(UTC).date()
 
     @property
     def ledger(self) -> Ledger:
         """Where it is all written, for budgets."""
         return self._ledger
+
+    def today(self) -> date:
+        """Return the day, in UTC."""
+        return self._clock().astimezone(UTC).date()
 
     @contextmanager
     def label(self, *, tag: str | None = None, user: str | None = None) -> Iterator[None]:
@@ -122,7 +160,7 @@ class CostTracker:
             user: For whom they are.
 
         Raises:
-            InvalidRequestError: A label is no text, or empty.
+            InvalidRequestError: A label is not a text, or empty.
         """
         labels = self.labels().changed(tag=tag, user=user)
         token = _labels.set({**_labels.get(), self: labels})
@@ -133,7 +171,7 @@ class CostTracker:
 
     def labels(self) -> Labels:
         """Return the labels that are in effect here."""
-        return _labels.get().get(self, NO_LABELS)
+        return _labels.get().get(self, _NO_LABELS)
 
     def record(
         self,
@@ -152,7 +190,7 @@ class CostTracker:
             provider: The provider's name.
             model: The model that was asked.
             usage: What it took; what is None counts as 0.
-            cost: What it cost, in USD; None if nobody knows.
+            cost: What it cost, in USD; None if that is unknown.
             estimated: Whether usage or cost are an estimate.
             tag: The label, if not the one in effect.
             user: The label, if not the one in effect.
@@ -165,33 +203,22 @@ class CostTracker:
                 raise InvalidRequestError(f"{name} is {shown(text)}: give its name")
         if not isinstance(usage, Usage):
             raise InvalidRequestError(f"usage is {shown(usage)}: give a Usage")
-        labels = self.labels().changed(tag=tag, user=user)
+        names = names_of(provider, model, self.labels().changed(tag=tag, user=user))
         paid = _checked_cost(cost)
         estimated = estimated or (isinstance(cost, Cost) and cost.estimated)
-        names = names_of(provider, model, labels)
-        self.enter(names, usage, paid, estimated=estimated)
+        self._ledger.note(None, self.entry(names, usage, paid, estimated=estimated))
         self._ledger.write()
 
-    def enter(
-        self,
-        names: Names,
-        usage: Usage,
-        cost: Decimal | None,
-        *,
-        estimated: bool,
-        hold: Hold | None = None,
-    ) -> None:
-        """Note a request and let go of what was held for it; the ledger's next transaction writes it.
-
-        Never blocks and never raises, from whatever thread or finalizer it is called.
-        """
-        day = self.today().isoformat()
+    def entry(self, names: Names, usage: Usage, cost: Decimal | None, *, estimated: bool) -> Entry:
+        """Return what the ledger notes of a request that ends now; *cost* is in USD."""
         took = (min(getattr(usage, name) or 0, _MOST_TOKENS) for name in _TOKENS)
         money = (0, 1) if cost is None else (pico(cost), 0)
-        self._ledger.note(hold, (day, *names), (1, *took, *money, int(estimated)))
+        return Entry(self.today().isoformat(), names, (1, *took, *money, int(estimated)))
 
+    @overload
     def total(
         self,
+        by: None = None,
         *,
         since: date | None = None,
         until: date | None = None,
@@ -199,33 +226,10 @@ class CostTracker:
         model: str | None = None,
         tag: str | None = None,
         user: str | None = None,
-    ) -> Row:
-        """Return the sum of all that was recorded, or of what the arguments select.
+    ) -> Row: ...
 
-        Args:
-            since: The first day, in UTC.
-            until: The last day, in UTC.
-            provider: This one alone.
-            model: This one alone.
-            tag: What has this label.
-            user: What has this label.
-
-        Raises:
-            InvalidRequestError: A value is of the wrong type.
-            ConfigurationError: The file cannot be used.
-        """
-        return rows(
-            self._ledger,
-            (),
-            since=since,
-            until=until,
-            provider=provider,
-            model=model,
-            tag=tag,
-            user=user,
-        )[0]
-
-    def totals(
+    @overload
+    def total(
         self,
         by: str | Sequence[str],
         *,
@@ -235,11 +239,24 @@ class CostTracker:
         model: str | None = None,
         tag: str | None = None,
         user: str | None = None,
-    ) -> list[Row]:
-        """Return sums of all that was recorded, or of what the arguments select, in their order.
+    ) -> list[Row]: ...
+
+    def total(
+        self,
+        by: str | Sequence[str] | None = None,
+        *,
+        since: date | None = None,
+        until: date | None = None,
+        provider: str | None = None,
+        model: str | None = None,
+        tag: str | None = None,
+        user: str | None = None,
+    ) -> Row | list[Row]:
+        """Return the sum of all that was recorded, or of what the arguments select.
 
         Args:
-            by: What they are told apart by: "day", "provider", "model", "tag", "user", or several.
+            by: What sums are told apart by: "day", "provider", "model", "tag", "user", or several;
+                there is a row for each, in their order. None for one row about all.
             since: The first day, in UTC.
             until: The last day, in UTC.
             provider: This one alone.
@@ -251,16 +268,23 @@ class CostTracker:
             InvalidRequestError: A value is of the wrong type, or *by* names something else.
             ConfigurationError: The file cannot be used.
         """
-        return rows(
-            self._ledger,
-            by,
-            since=since,
-            until=until,
-            provider=provider,
-            model=model,
-            tag=tag,
-            user=user,
+        names = () if by is None else tuple(dict.fromkeys((by,) if isinstance(by, str) else by))
+        for name in names:
+            if name not in KEYS:
+                raise InvalidRequestError(
+                    f"there are no totals by {shown(name)}{did_you_mean(str(name), KEYS)}"
+                )
+        values = dict(zip(LABELS, (provider, model, tag, user), strict=True))
+        for name, value in values.items():
+            if not isinstance(value, str | None):
+                raise InvalidRequestError(f"{name} is {shown(value)}: give a text")
+        selection = Selection(
+            _iso("since", since),
+            _iso("until", until),
+            {name: storable(value) for name, value in values.items() if value is not None},
         )
+        rows = self._ledger.sums(names, selection)
+        return rows[0] if by is None else rows
 
     def report(
         self,
@@ -283,7 +307,7 @@ class CostTracker:
         """
         from bruno_llm_base.cost.report import Report
 
-        entries = self.totals(KEYS, since=since, until=until)
+        entries = self.total(KEYS, since=since, until=until)
         return Report.of(entries, by=by, since=since, until=until, prices=self._prices)
 
     def close(self) -> None:
@@ -301,12 +325,31 @@ class CostTracker:
         return partial(type(self), self.path, prices=self._prices, clock=self._clock), ()
 
 
-_TOKENS = tuple(name for name in COUNTS if name.endswith("_tokens"))
+_NO_LABELS = Labels()
+
+
+def _opened(path: Path | None, clock: Callable[[], datetime]) -> Ledger:
+    if path is None:
+        return MemoryLedger()
+    from bruno_llm_base.cost.sqlite import SqliteLedger
+
+    return SqliteLedger(path, clock)
 
 
 def names_of(provider: str, model: str, labels: Labels) -> Names:
     """Return what a request is told apart by, but for the day."""
     return storable(provider), storable(model), labels.tag or "", labels.user or ""
+
+
+def storable(text: str) -> str:
+    """Return *text* as it can be stored: half of a surrogate pair cannot."""
+    return text.encode(errors="backslashreplace").decode()
+
+
+def _iso(name: str, day: date | None) -> str:
+    if not isinstance(day, date | None) or isinstance(day, datetime):
+        raise InvalidRequestError(f"{name} is {shown(day)}: give a datetime.date")
+    return "" if day is None else day.isoformat()
 
 
 def _checked_cost(cost: object) -> Decimal | None:

@@ -26,7 +26,7 @@ from bruno_llm_base.tokens import estimate_tokens, utf8_size
 from bruno_llm_base.types import Json, checked
 
 if TYPE_CHECKING:
-    from bruno_llm_base.cost.labels import Labels
+    from bruno_llm_base.cost.tracker import Labels
 
 __all__ = ["BaseEmbeddings"]
 
@@ -92,7 +92,7 @@ class BaseEmbeddings(Setup, EmbeddingInterface):
         return similarity(embedding1, embedding2)
 
     async def _embed(self, texts: Sequence[str]) -> list[list[float]]:
-        labels = None if self._account is None else self._account.tracker.labels()
+        labels = None if self._spending is None else self._spending.tracker.labels()
 
         async def send(batch: Sequence[str]) -> list[list[float]]:
             request = self._request(batch, labels)
@@ -121,7 +121,7 @@ class BaseEmbeddings(Setup, EmbeddingInterface):
             texts=texts,
             labels=labels,
         )
-        if self._rate_limit is not None and self._rate_limit.counts_tokens:
+        if self._rate_limit is not None and self._rate_limit.tokens_per_minute:
             request.tokens = request.estimated_input
         return request
 

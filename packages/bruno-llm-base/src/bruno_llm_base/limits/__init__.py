@@ -1,6 +1,16 @@
-"""How much may be sent in a while, and a line for what has to wait."""
+"""How much may be sent in a while, and a queue for what has to wait."""
 
 from bruno_llm_base.limits.headers import LimitState, read_durations, read_times
-from bruno_llm_base.limits.rate_limit import Permit, RateLimit, Slot
+from bruno_llm_base.limits.rate_limit import LimitStore, Permit, RateLimit, Slot
+from bruno_llm_base.limits.windows import Limits
 
-__all__ = ["LimitState", "Permit", "RateLimit", "Slot", "read_durations", "read_times"]
+__all__ = [
+    "LimitState",
+    "LimitStore",
+    "Limits",
+    "Permit",
+    "RateLimit",
+    "Slot",
+    "read_durations",
+    "read_times",
+]

@@ -9,9 +9,9 @@ from email.utils import parsedate_to_datetime
 __all__ = ["LimitState", "read_durations", "read_times"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class LimitState:
-    """A server's view of its limits. None is what it does not say.
+    """A server's view of its limits, in requests and tokens of a minute. None is what it leaves out.
 
     Attributes:
         requests_limit: Requests allowed in a minute.
@@ -32,15 +32,9 @@ class LimitState:
     @property
     def wait(self) -> float | None:
         """Seconds until there is something left of all that is used up; None if nothing is."""
-        waits = (
-            reset
-            for left, reset in (
-                (self.requests_remaining, self.requests_reset),
-                (self.tokens_remaining, self.tokens_reset),
-            )
-            if left == 0 and reset is not None
-        )
-        return max(waits, default=None)
+        requests = self.requests_reset if self.requests_remaining == 0 else None
+        tokens = self.tokens_reset if self.tokens_remaining == 0 else None
+        return max((wait for wait in (requests, tokens) if wait is not None), default=None)
 
 
 _Part = tuple[int | None, int | None, float | None]  # limit, remaining, reset
@@ -59,7 +53,7 @@ def read_durations(headers: Mapping[str, str]) -> LimitState | None:
 
     Such as "12ms" and "1m30.5s"
     (https://platform.openai.com/docs/guides/rate-limits#rate-limits-in-headers). Malformed values,
-    and the -1 and 0 that some servers send for a limit they do not have, are passed over.
+    and the -1 and 0 that some servers send for a limit they do not have, are left out.
     """
 
     def part(unit: str) -> _Part:
@@ -73,7 +67,7 @@ def read_times(headers: Mapping[str, str], prefix: str) -> LimitState | None:
 
     The times are those of RFC 3339
     (https://platform.claude.com/docs/en/api/rate-limits#response-headers). Where only input and
-    output tokens are told apart, their sums count. Malformed values are passed over.
+    output tokens are told apart, their sums count. Malformed values are left out.
 
     Args:
         headers: The headers of an answer.
@@ -93,16 +87,7 @@ def read_times(headers: Mapping[str, str], prefix: str) -> LimitState | None:
 
 
 def _state(requests: _Part, tokens: _Part) -> LimitState | None:
-    if requests == tokens == _SILENT:
-        return None
-    return LimitState(
-        requests_limit=requests[0],
-        requests_remaining=requests[1],
-        requests_reset=requests[2],
-        tokens_limit=tokens[0],
-        tokens_remaining=tokens[1],
-        tokens_reset=tokens[2],
-    )
+    return None if requests == tokens == _SILENT else LimitState(*requests, *tokens)
 
 
 def _part(look_up: Callable[[str], str | None], reset: Callable[[str], float | None]) -> _Part:

@@ -1,33 +1,31 @@
-"""How much may be sent in a while, and a line for what has to wait."""
+"""How much may be sent in a while, and an attempt's place in it."""
 
+import asyncio
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from functools import partial
+from math import inf
 from typing import Any, Protocol
 
 from bruno_llm_base.exceptions import ConfigurationError, InvalidRequestError
 from bruno_llm_base.forking import start_fresh_in_children
 from bruno_llm_base.limits.headers import LimitState
-from bruno_llm_base.limits.line import Line
-from bruno_llm_base.limits.store import MemoryStore, Place
+from bruno_llm_base.limits.queue import Queue, QueuedPermit, waits_too_long
+from bruno_llm_base.limits.windows import Limits
 from bruno_llm_base.types import ModelResponse, Outcome
 from bruno_llm_base.values import LONGEST, is_seconds, is_whole, shown
 
-__all__ = ["Permit", "RateLimit", "Slot"]
+__all__ = ["LimitStore", "Permit", "RateLimit", "Slot"]
+
+_SHORTEST = 0.001  # seconds between two questions to a store
 
 
-class Permit(Place):
+class Permit(Protocol):
     """A place for one attempt. Give it back whatever happens: `settle` it or `cancel` it.
 
-    Both may be called from any thread, and after the first call do nothing.
+    Both return at once, may be called from any thread, and after the first call do nothing.
     """
-
-    __slots__ = ("_line",)
-
-    def __init__(self, tokens: int, line: Line) -> None:
-        self.tokens = tokens
-        self.taken = False
-        self._line = line
 
     def settle(self, tokens: int | None = None) -> None:
         """End the attempt, which really used *tokens*; None keeps what was reserved.
@@ -35,22 +33,37 @@ class Permit(Place):
         What was reserved too much is free at once; what was too little is owed by the requests of
         the next minute.
         """
-        self._line.settle(self, tokens)
 
     def cancel(self) -> None:
         """Give everything back: the attempt never reached the server."""
-        self._line.undo(self)
+
+
+class LimitStore(Protocol):
+    """Counts the places of a limit that several processes share, `RateLimit(store=...)`.
+
+    Each process asks for one place at a time, in the order of its own queue, from whichever event
+    loop the request runs in. The store sees to it that the limits hold, and that no process starves.
+    """
+
+    async def take(self, tokens: int, limits: Limits) -> Permit | float:
+        """Take a place for about *tokens*; if it is not free, return when to ask again, in seconds.
+
+        A call that is cancelled must leave nothing taken.
+        """
+
+    def lower(self, state: LimitState) -> None:
+        """Believe a server that allows less; return at once."""
 
 
 class RateLimit:
-    """Keeps requests within limits, in any minute and any day, and lets the rest wait in line.
+    """Keeps requests within limits, in any minute and any day, and lets the rest wait in a queue.
 
     Pass the same object to several providers and they share the limits; it works across event loops
-    and threads. Each process counts for itself: a copy that was sent to another process, or came with
-    a fork, has the same settings and all its places free.
+    and threads. Without a *store* each process counts for itself: a copy that was sent to another
+    process, or came with a fork, has the same settings and all its places free.
 
     The windows slide and are exact: no 60 seconds ever hold more than allowed, the first ones
-    included. The line is strictly first come, first served: a small request does not overtake a
+    included. The queue is strictly first come, first served: a small request does not overtake a
     large one. Servers that report their own limits can only lower these; a request larger than what
     a server says waits for an empty window, and the server decides.
 
@@ -59,8 +72,13 @@ class RateLimit:
         tokens_per_minute: The most tokens in any 60 seconds, input and output.
         requests_per_day: The most requests in any 24 hours.
         max_concurrent: The most requests at once.
-        max_wait: The longest wait in line, in seconds; None waits as long as it takes.
+        max_wait: The longest wait for a place, in seconds; None waits as long as it takes.
+        store: Counts for several processes.
         clock: Tells the time in seconds; must never go back.
+
+    Attributes:
+        tokens_per_minute: The most tokens in a minute, and so in one request; None for no limit.
+        counts_time: Whether it limits requests or tokens in a time, which servers do too.
 
     Raises:
         ConfigurationError: A value is of the wrong type or out of range.
@@ -74,54 +92,40 @@ class RateLimit:
         requests_per_day: int | None = None,
         max_concurrent: int | None = None,
         max_wait: float | None = None,
+        store: LimitStore | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        limits = {
-            "requests_per_minute": requests_per_minute,
-            "tokens_per_minute": tokens_per_minute,
-            "requests_per_day": requests_per_day,
-            "max_concurrent": max_concurrent,
-        }
-        for name, value in limits.items():
+        self._limits = Limits(
+            requests_per_minute=requests_per_minute,
+            tokens_per_minute=tokens_per_minute,
+            requests_per_day=requests_per_day,
+            max_concurrent=max_concurrent,
+        )
+        settings: dict[str, Any] = asdict(self._limits)
+        for name, value in settings.items():
             if value is not None and not is_whole(value, least=1):
-                raise ConfigurationError(
-                    f"RateLimit.{name} is {shown(value)}: give a whole number, 1 or more, or None for no"
-                    " limit"
-                )
+                raise _wrong(name, value, "a whole number, 1 or more, or None for no limit")
         if max_wait is not None and not is_seconds(max_wait):
-            raise ConfigurationError(
-                f"RateLimit.max_wait is {shown(max_wait)}: give seconds, 0 to {LONGEST}, or None for no"
-                " limit"
-            )
+            raise _wrong("max_wait", max_wait, f"seconds, 0 to {LONGEST}, or None for no limit")
         if not callable(clock):
-            raise ConfigurationError(f"RateLimit.clock is {shown(clock)}: give a callable")
-        given: dict[str, Any] = {**limits, "max_wait": max_wait}
-        self._settings = {name: value for name, value in given.items() if value is not None}
-        self._clock = clock
-        self._limits = limits
+            raise _wrong("clock", clock, "a callable")
+        if store is not None and not callable(getattr(store, "take", None)):
+            raise _wrong("store", store, "a LimitStore, or None to count in this process")
+        settings |= {"max_wait": max_wait, "store": store}
+        self._settings = {name: value for name, value in settings.items() if value is not None}
+        self.tokens_per_minute = tokens_per_minute
+        self.counts_time = bool(requests_per_minute or tokens_per_minute or requests_per_day)
         self._max_wait = max_wait
-        self._most_tokens = tokens_per_minute
+        self._store = store
+        self._clock = clock
         self.start_fresh()
         start_fresh_in_children(self)
 
     def start_fresh(self) -> None:
-        """Free all places, and empty the line."""
-        self._line = Line(MemoryStore(**self._limits), self._clock, self._max_wait)
-
-    @property
-    def tokens_per_minute(self) -> int | None:
-        """The most tokens in a minute, and so in one request; None for no limit."""
-        return self._most_tokens
-
-    @property
-    def counts_tokens(self) -> bool:
-        """Whether `acquire` needs to know how many tokens a request takes."""
-        return self._most_tokens is not None
-
-    @property
-    def counts_time(self) -> bool:
-        """Whether it limits requests or tokens in a time, which servers do too."""
-        return any(name.endswith(("_per_minute", "_per_day")) for name in self._settings)
+        """Free all places, and empty the queue."""
+        # Where a store counts, the queue has one place: whoever has it may ask the store.
+        limits = self._limits if self._store is None else Limits(max_concurrent=1)
+        self._queue = Queue(limits, self._clock, self._max_wait)
 
     async def acquire(self, tokens: int) -> Permit:
         """Wait for a place for a request of about *tokens*, input and output.
@@ -133,31 +137,50 @@ class RateLimit:
         """
         if not is_whole(tokens, least=0):
             raise InvalidRequestError(f"tokens is {shown(tokens)}: give a whole number, 0 or more")
-        if self._most_tokens is not None and tokens > self._most_tokens:
+        most = self.tokens_per_minute
+        if most is not None and tokens > most:
             raise InvalidRequestError(
                 f"the request takes up to {tokens} tokens, and RateLimit.tokens_per_minute is"
-                f" {self._most_tokens}: shorten it, lower max_tokens, or raise the limit",
-                limit=self._most_tokens,
+                f" {most}: shorten it, lower max_tokens, or raise the limit",
+                limit=most,
                 actual=tokens,
             )
-        permit = Permit(tokens, self._line)
-        waiter = self._line.ask(permit)
-        if waiter is not None:
-            await self._line.wait(waiter)
+        if self._store is not None:
+            return await self._acquire_shared(self._store, tokens)
+        permit = QueuedPermit(tokens, self._queue)
+        if not self._queue.take(permit):
+            await self._queue.wait(permit)
         return permit
+
+    async def _acquire_shared(self, store: LimitStore, tokens: int) -> Permit:
+        deadline = inf if self._max_wait is None else self._clock() + self._max_wait
+        turn = QueuedPermit(0, self._queue)
+        if not self._queue.take(turn):
+            await self._queue.wait(turn)
+        try:
+            while isinstance(found := await store.take(tokens, self._limits), int | float):
+                if self._clock() + found > deadline:
+                    raise waits_too_long(found, self._max_wait)
+                await asyncio.sleep(max(found, _SHORTEST))
+            return found
+        finally:
+            turn.settle()
 
     def lower(self, state: LimitState | None) -> None:
         """Believe a server that allows less than we do; what is not limited here stays unlimited."""
         if state is not None:
-            self._line.lower(state)
+            (self._store or self._queue).lower(state)
 
     def __repr__(self) -> str:
-        return (
-            f"RateLimit({', '.join(f'{name}={value}' for name, value in self._settings.items())})"
-        )
+        settings = ", ".join(f"{name}={value}" for name, value in self._settings.items())
+        return f"RateLimit({settings})"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return partial(type(self), **self._settings, clock=self._clock), ()
+
+
+def _wrong(name: str, value: object, cure: str) -> ConfigurationError:
+    return ConfigurationError(f"RateLimit.{name} is {shown(value)}: give {cure}")
 
 
 class Attempt(Protocol):

@@ -33,9 +33,9 @@ from bruno_llm_base.values import is_whole, shown
 from bruno_llm_base.windows import Windows
 
 if TYPE_CHECKING:
-    from bruno_llm_base.cost.account import Account
     from bruno_llm_base.cost.budget import Budget
     from bruno_llm_base.cost.price_sources import PriceSource
+    from bruno_llm_base.cost.spending import Spending
     from bruno_llm_base.cost.tracker import CostTracker
 
 __all__ = ["Core"]
@@ -111,7 +111,9 @@ class Core(Vendor, ABC):
         self._model = self.plain_name(settings.model or self.default_model)
         self._transports = PerLoop(needs=self.sdk)
         self._cost, self._budget = cost, budget
-        self._account, self._prices = self._money()
+        self._spending = self._find_spending()
+        spending = self._spending
+        self._prices = self._prices_by(None) if spending is None else spending.prices
         self._endpoint = Endpoint(
             provider=self.name,
             address=self._access.address,
@@ -123,7 +125,7 @@ class Core(Vendor, ABC):
             retry=self._retry,
             throttle=RetryThrottle(),
             rate_limit=self._rate_limit,
-            account=self._account,
+            spending=spending,
             prices=self._prices,
             observers=self._observers,
         )
@@ -186,16 +188,13 @@ class Core(Vendor, ABC):
         }
         return _rebuild, (type(self), keywords)
 
-    def _money(self) -> "tuple[Account | None, Prices]":
-        """Return where costs are booked, if anywhere, and what answers cost."""
-        cost, budget = self._cost, self._budget
-        if cost is None and budget is None:
-            return None, self._prices_by(None)
-        from bruno_llm_base.cost.account import Account, tracker_of  # most providers do without
+    def _find_spending(self) -> "Spending | None":
+        """Return where costs are recorded, if anywhere."""
+        if self._cost is None and self._budget is None:
+            return None
+        from bruno_llm_base.cost.spending import Spending  # most providers do without
 
-        tracker = tracker_of(cost, budget)
-        prices = self._prices_by(tracker.prices)
-        return Account(tracker, budget, prices), prices
+        return Spending(self._cost, self._budget, lambda cost: self._prices_by(cost.prices))
 
     def _prices_by(self, own: "PriceSource | None") -> Prices:
         """Return what answers cost, by the user's *own* prices first."""

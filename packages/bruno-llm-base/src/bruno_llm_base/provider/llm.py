@@ -143,7 +143,7 @@ class BaseProvider(Counter, LLMInterface):
     def _request(self, messages: Messages, call: Json, *, stream: bool) -> Request[ModelResponse]:
         """Return what to send: conversation, options, body."""
         conversation = Conversation.of(messages, self._system_prompt)
-        labels = None if self._account is None else self._account.tracker.labels()
+        labels = None if self._spending is None else self._spending.tracker.labels()
         model = self._named(call.pop("model", None))
         options, dropped = self._fitting.options(model, call)
         body = self._body(conversation, options, stream=stream)
@@ -222,7 +222,7 @@ class BaseProvider(Counter, LLMInterface):
 
         Output counts as far as it is limited; what comes beyond is counted when it is known.
         """
-        if self._rate_limit is None or not self._rate_limit.counts_tokens:
+        if self._rate_limit is None or not self._rate_limit.tokens_per_minute:
             return 0
         most = call.get("max_tokens") or self._fitting.defaults.get("max_tokens") or 0
         return estimate_conversation(conversation) + int(most)

@@ -15,7 +15,6 @@ __all__ = [
     "MAX_REFUSAL",
     "MAX_STREAM",
     "beginning",
-    "bounded",
     "decompressible",
     "refuses",
 ]
@@ -51,26 +50,6 @@ async def beginning(chunks: AsyncGenerator[bytes, None], most: int) -> bytes:
                 del body[most:]
                 break
     return bytes(body)
-
-
-def bounded(kind: Any) -> Any:
-    """Return *kind*, a class of HTTP clients, with a limit on refusals.
-
-    The SDKs read all of a refusal before they raise, so they are only shown its beginning.
-    """
-
-    class BoundedClient(kind):  # type: ignore[misc]
-        async def send(self, request: Any, **options: Any) -> Any:
-            response = await super().send(request, **options)
-            if not refuses(response.status_code):
-                return response
-            try:
-                body = await beginning(response.aiter_bytes(), MAX_REFUSAL)
-            finally:
-                await response.aclose()
-            return _with_body(response, body)
-
-    return BoundedClient
 
 
 async def decompressible(response: Any) -> Any:

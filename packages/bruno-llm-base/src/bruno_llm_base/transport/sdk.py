@@ -1,28 +1,30 @@
 """The openai and anthropic SDKs, which come from one generator, through their raw doors.
 
-The SDK builds the URL, the headers and the credentials, and keeps the connections; we read the body
-ourselves, because building its typed objects costs ten times more than all the rest.
+A client of the user's own builds the URL, the headers and the credentials of every request, and keeps
+the connections; we read the body, because building its typed objects costs ten times more than all
+the rest. Without such a client the SDK is asked once per endpoint; see `composed.py`.
 """
 
 import json
 import sys
 from collections.abc import AsyncGenerator, Callable, Mapping
-from typing import Any, Self
+from typing import Any
 
 from bruno_llm_base.access import Access
 from bruno_llm_base.framing import sse
-from bruno_llm_base.transport.bounds import bounded
+from bruno_llm_base.policies import Timeouts
+from bruno_llm_base.transport.composed import ComposedTransport, composing_client
 from bruno_llm_base.transport.connection import watched
 from bruno_llm_base.transport.environment import client_options, over_aiohttp, proxy_for
 from bruno_llm_base.transport.http import refuse_login
-from bruno_llm_base.transport.reply import HttpResponse, Reply
+from bruno_llm_base.transport.reply import HttpResponse, Reply, Transport
 from bruno_llm_base.types import Json
 
 __all__ = ["SdkTransport"]
 
 
 class SdkTransport:
-    """Send JSON through an openai or anthropic client."""
+    """Send JSON through an openai or anthropic client that is not ours to close."""
 
     def __init__(
         self,
@@ -31,7 +33,6 @@ class SdkTransport:
         stream_type: Any,
         status_error: type[Exception],
         headers: Callable[[Json], Mapping[str, str]] | None = None,
-        owned: bool,
     ) -> None:
         """Take the parts of the SDK; the base imports none.
 
@@ -40,13 +41,11 @@ class SdkTransport:
             stream_type: The SDK's `AsyncStream`.
             status_error: The SDK's `APIStatusError`.
             headers: Returns the headers that a body needs beside the client's own, if any.
-            owned: Whether the client is ours to close.
         """
         self._client = client.with_options(max_retries=0)
         self._stream_type = stream_type[object]
         self._status_error = status_error
         self._headers = headers
-        self._owned = owned
 
     @classmethod
     def open(
@@ -55,51 +54,49 @@ class SdkTransport:
         client_type: Any,
         *,
         access: Access,
-        connect: float | None,
+        timeouts: Timeouts,
         headers: Callable[[Json], Mapping[str, str]] | None = None,
-    ) -> Self:
-        """Return a transport over the user's client, or over a new one of *client_type*.
+    ) -> Transport:
+        """Return a transport over the user's client, which is asked for every request, or over ours.
 
         Args:
             sdk: The SDK's module.
             client_type: The SDK's asynchronous client.
             access: Where the API is, and the key, which a server of one's own may not want.
-            connect: How many seconds reaching the server may take; our own deadline bounds the rest.
+            timeouts: How long reaching the server may take; our own deadline bounds the rest.
             headers: Returns the headers that a body needs beside the client's own, if any.
         """
-        client = access.client
-        owned = client is None
-        if owned:
-            from bruno_llm_base.transport.cookies import cookie_jar  # it loads all of http.client
+        if access.client is not None:
+            return cls(
+                access.client,
+                stream_type=sdk.AsyncStream,
+                status_error=sdk.APIStatusError,
+                headers=headers,
+            )
+        from bruno_llm_base.transport.cookies import cookie_jar  # it loads all of http.client
 
-            refuse_login(access.base_url or "")
-            proxy = proxy_for(access.address)
-            aiohttp = over_aiohttp(proxy)
-            kind = bounded(
-                watched(sdk.DefaultAioHttpClient) if aiohttp else sdk.DefaultAsyncHttpxClient
-            )
-            timeout = sdk.Timeout(None, connect=connect)
-            client = client_type(
-                # both SDKs look for credentials elsewhere where they are given no key, and for the
-                # address where they are given none
-                api_key=access.key or "none",
-                base_url=access.address,
-                timeout=timeout,
-                # a redirect would carry the conversation to another host
-                http_client=kind(
-                    timeout=timeout,
-                    follow_redirects=False,
-                    cookies=cookie_jar(),
-                    **client_options(_library_of(kind), proxy, aiohttp=aiohttp),
-                ),
-            )
-        return cls(
-            client,
-            stream_type=sdk.AsyncStream,
-            status_error=sdk.APIStatusError,
-            headers=headers,
-            owned=owned,
+        refuse_login(access.base_url or "")
+        proxy = proxy_for(access.address)
+        aiohttp = over_aiohttp(proxy)
+        kind = watched(sdk.DefaultAioHttpClient) if aiohttp else sdk.DefaultAsyncHttpxClient
+        library = _library_of(kind)
+        timeout = sdk.Timeout(None, connect=timeouts.connect)
+        composer = client_type(
+            # both SDKs look for credentials elsewhere where they are given no key, and for the
+            # address where they are given none
+            api_key=access.key or "none",
+            base_url=access.address,
+            timeout=timeout,
+            max_retries=0,
+            http_client=composing_client(library),
         )
+        http = kind(
+            timeout=timeout,
+            follow_redirects=False,  # it would carry the conversation to another host
+            cookies=cookie_jar(),
+            **client_options(library, proxy, aiohttp=aiohttp),
+        )
+        return ComposedTransport(composer, http, library=library, headers=headers)
 
     async def send(self, method: str, path: str, body: Json | None = None) -> Reply:
         """Send a request and return the answer, whatever its status."""
@@ -116,9 +113,7 @@ class SdkTransport:
         return Reply(_body_of(stream), sse)
 
     async def aclose(self) -> None:
-        """Close the client, if it is ours."""
-        if self._owned:
-            await self._client.close()
+        """Do nothing: the client is the user's."""
 
 
 def _library_of(client_type: Any) -> Any:

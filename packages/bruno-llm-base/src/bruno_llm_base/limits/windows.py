@@ -1,20 +1,30 @@
-"""How much was sent lately: exact sliding windows, and the store that holds them."""
+"""How much was sent lately: exact sliding windows."""
 
 from bisect import bisect_left
 from collections import deque
+from dataclasses import dataclass
 from math import ceil, inf
 from operator import attrgetter
-from typing import Protocol
 
 from bruno_llm_base.limits.headers import LimitState
 
-__all__ = ["Entry", "LimitStore", "MemoryStore", "Place", "SlidingWindow"]
+__all__ = ["Limits", "Place", "Places", "SlidingWindow"]
 
 _MINUTE, _DAY = 60.0, 86_400.0
 _FINE = 1024  # so many entries are kept apart; beyond that, those of 1/1024 of the span are one
 
 
-class Entry:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What a `RateLimit` allows; None is no limit."""
+
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    requests_per_day: int | None = None
+    max_concurrent: int | None = None
+
+
+class _Entry:
     """An amount that counts until a time."""
 
     __slots__ = ("amount", "until")
@@ -38,7 +48,7 @@ class SlidingWindow:
         self.limit = limit
         self.span = span
         self.used = 0
-        self._entries: deque[Entry] = deque()
+        self._entries: deque[_Entry] = deque()
         self._grain = span / _FINE
         self._joined = -inf  # what counts until before then may join the latest entry
 
@@ -49,7 +59,7 @@ class SlidingWindow:
             self._expire(now)
         return self.used + amount <= self.limit or not self.used
 
-    def add(self, amount: int, now: float) -> Entry:
+    def add(self, amount: int, now: float) -> _Entry:
         """Count *amount* from now on, whether it fits or not."""
         until = now + self.span
         self.used += amount
@@ -59,18 +69,18 @@ class SlidingWindow:
             entry.amount += amount
             entry.until = until
             return entry
-        entry = Entry(amount, until)
+        entry = _Entry(amount, until)
         entries.append(entry)
         self._joined = until + self._grain
         return entry
 
-    def give_back(self, entry: Entry, amount: int, now: float) -> None:
-        """No longer count *amount* of *entry*, unless its time is over."""
+    def give_back(self, entry: _Entry, amount: int, now: float) -> None:
+        """Stop counting *amount* of *entry*, unless its time is over."""
         if entry.until > now:
             entry.amount -= amount
             self.used -= amount
 
-    def wait(self, amount: int, now: float, ahead: int = 0) -> float:
+    def wait(self, amount: int, now: float, ahead: int) -> float:
         """Return in how many seconds *amount* fits, if *ahead* comes first and nothing comes back.
 
         For single requests that is exact; large amounts may leave gaps, so it is a lower bound.
@@ -94,8 +104,8 @@ class SlidingWindow:
         """Believe a server that allows less.
 
         What it has counted and we have not (other processes, another way to count) is an entry like
-        any other, until the reset and never longer than the span, so a wrong header is soon forgotten.
-        Without a reset it is not known how long it counts, and so it does not.
+        any other, until the reset and never longer than the span, so a wrong header is soon
+        forgotten. Without a reset it does not count, since nothing tells how long.
         """
         if limit is not None and 0 < limit < self.limit:
             self.limit = limit
@@ -110,7 +120,7 @@ class SlidingWindow:
         if len(entries) >= _FINE and place < len(entries):
             entries[place].amount += unseen
         else:
-            entries.insert(place, Entry(unseen, until))
+            entries.insert(place, _Entry(unseen, until))
         self.used += unseen
 
     def _expire(self, now: float) -> None:
@@ -120,70 +130,29 @@ class SlidingWindow:
 
 
 class Place:
-    """What one attempt asks for, and what the store notes down when the attempt gets it.
-
-    Attributes:
-        tokens: About how many tokens it takes.
-        taken: Whether it is held now; False to begin with.
-        entries: What was added to the windows for minute, day and tokens.
-    """
+    """What an attempt asks for, and where it is counted (minute, day, tokens) while it is taken."""
 
     __slots__ = ("entries", "taken", "tokens")
 
     tokens: int
     taken: bool
-    entries: tuple[Entry | None, Entry | None, Entry | None]
+    entries: tuple[_Entry | None, _Entry | None, _Entry | None]
 
 
-class LimitStore(Protocol):
-    """Where the places are counted.
-
-    `MemoryStore` counts for one process. A store that several processes share must carry out each
-    call as a whole, with nothing of another process in between, and quickly: the event loop waits
-    for it. One thread calls at a time. *now* is the time of the limit's clock.
-    """
-
-    def take(self, place: Place, now: float) -> bool:
-        """Take *place* if it is free, and say whether it was."""
-        ...
-
-    def wait(self, tokens: int, now: float, ahead: tuple[int, int] = (0, 0)) -> float:
-        """Return in how many seconds the windows have room, after the requests and tokens *ahead*."""
-        ...
-
-    def settle(self, place: Place, tokens: int | None, now: float) -> None:
-        """Free *place*; *tokens* were really used, or as many as reserved. Twice is once."""
-        ...
-
-    def undo(self, place: Place, now: float) -> None:
-        """Free *place* as if it had never been taken. Twice is once."""
-        ...
-
-    def lower(self, state: LimitState, now: float) -> None:
-        """Believe a server that allows less."""
-        ...
-
-
-class MemoryStore:
+class Places:
     """Counts the places of one process."""
 
     __slots__ = ("_day", "_free", "_minute", "_tokens")
 
-    def __init__(
-        self,
-        requests_per_minute: int | None,
-        tokens_per_minute: int | None,
-        requests_per_day: int | None,
-        max_concurrent: int | None,
-    ) -> None:
-        self._minute = SlidingWindow(requests_per_minute, _MINUTE) if requests_per_minute else None
-        self._day = SlidingWindow(requests_per_day, _DAY) if requests_per_day else None
-        self._tokens = SlidingWindow(tokens_per_minute, _MINUTE) if tokens_per_minute else None
-        self._free = inf if max_concurrent is None else max_concurrent
-
-    # One by one and not in a loop: every request comes through here.
+    def __init__(self, limits: Limits) -> None:
+        self._minute = _window(limits.requests_per_minute, _MINUTE)
+        self._day = _window(limits.requests_per_day, _DAY)
+        self._tokens = _window(limits.tokens_per_minute, _MINUTE)
+        self._free = limits.max_concurrent or inf
 
     def take(self, place: Place, now: float) -> bool:
+        """Take *place* if it is free, and say whether it was."""
+        # One by one and not in a loop: every request comes through here.
         minute, day, tokens = self._minute, self._day, self._tokens
         if (
             not self._free
@@ -202,14 +171,14 @@ class MemoryStore:
         return True
 
     def wait(self, tokens: int, now: float, ahead: tuple[int, int] = (0, 0)) -> float:
-        requests_ahead, tokens_ahead = ahead
-        return max(
-            self._minute.wait(1, now, requests_ahead) if self._minute else 0.0,
-            self._day.wait(1, now, requests_ahead) if self._day else 0.0,
-            self._tokens.wait(tokens, now, tokens_ahead) if self._tokens else 0.0,
-        )
+        """Return in how many seconds the windows have room, after requests and tokens *ahead*."""
+        waits = [window.wait(1, now, ahead[0]) for window in (self._minute, self._day) if window]
+        if self._tokens:
+            waits.append(self._tokens.wait(tokens, now, ahead[1]))
+        return max(waits, default=0.0)
 
     def settle(self, place: Place, tokens: int | None, now: float) -> None:
+        """Free *place*; *tokens* were really used, None for as many as reserved. Twice is once."""
         if not place.taken:
             return
         place.taken = False
@@ -223,22 +192,22 @@ class MemoryStore:
                 self._tokens.give_back(entry, -more, now)
 
     def undo(self, place: Place, now: float) -> None:
-        if not place.taken:
-            return
-        place.taken = False
-        self._free += 1
-        minute, day, tokens = place.entries
-        if self._minute and minute:
-            self._minute.give_back(minute, 1, now)
-        if self._day and day:
-            self._day.give_back(day, 1, now)
-        if self._tokens and tokens:
-            self._tokens.give_back(tokens, place.tokens, now)
+        """Free *place* as if it had never been taken. Twice is once."""
+        if place.taken:
+            self.settle(place, 0, now)
+            for window, entry in zip((self._minute, self._day), place.entries, strict=False):
+                if window and entry:
+                    window.give_back(entry, 1, now)
 
     def lower(self, state: LimitState, now: float) -> None:
+        """Believe a server that allows less."""
         if self._minute:
             self._minute.lower(
                 state.requests_limit, state.requests_remaining, state.requests_reset, now
             )
         if self._tokens:
             self._tokens.lower(state.tokens_limit, state.tokens_remaining, state.tokens_reset, now)
+
+
+def _window(limit: int | None, span: float) -> SlidingWindow | None:
+    return None if limit is None else SlidingWindow(limit, span)

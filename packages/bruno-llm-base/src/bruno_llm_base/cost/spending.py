@@ -1,0 +1,224 @@
+"""What one provider's requests spend: held before they are sent, recorded when they have ended."""
+
+import asyncio
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from decimal import Decimal
+from types import TracebackType
+from typing import Protocol
+
+from bruno_llm_base.cost.budget import Budget
+from bruno_llm_base.cost.ledger import Claim, Names, pico
+from bruno_llm_base.cost.prices import Prices
+from bruno_llm_base.cost.tracker import CostTracker, Labels, names_of
+from bruno_llm_base.deadline import Deadline
+from bruno_llm_base.exceptions import ConfigurationError, LLMTimeoutError
+from bruno_llm_base.observe import Tell
+from bruno_llm_base.types import ModelResponse
+from bruno_llm_base.values import INT64, shown
+
+__all__ = ["Attempted", "Hold", "Spending"]
+
+
+class Attempted(Protocol):
+    """What a hold reads of an attempt when it ends."""
+
+    @property
+    def response(self) -> ModelResponse | None:
+        """What the attempt has brought, with its usage and cost; None if it costs nothing."""
+
+
+class Spending:
+    """Where one provider's requests are paid from.
+
+    Args:
+        cost: What they are recorded by; None for the budget's own tracker.
+        budget: What they must not exceed.
+        prices_by: Returns what they cost, given the tracker.
+
+    Raises:
+        ConfigurationError: One of them is something else, or a budget counts what another tracker
+            records.
+    """
+
+    def __init__(
+        self,
+        cost: CostTracker | None,
+        budget: Budget | Sequence[Budget] | None,
+        prices_by: Callable[[CostTracker], Prices],
+    ) -> None:
+        budgets = budget if isinstance(budget, Sequence) else () if budget is None else (budget,)
+        if not all(isinstance(each, Budget) for each in budgets):
+            raise ConfigurationError(f"budget is {shown(budget)}: give a Budget, or a list of them")
+        if cost is None and budgets:
+            cost = next((each for each in budgets if each.has_tracker), budgets[0]).tracker
+        if not isinstance(cost, CostTracker):
+            raise ConfigurationError(f"cost is {shown(cost)}: give a CostTracker")
+        for each in budgets:
+            each.of(cost)
+        self.budgets = tuple(budgets)
+        self.tracker = cost
+        self.prices = prices_by(cost)
+
+    def hold(
+        self,
+        attempt: Attempted,
+        *,
+        model: str,
+        most_input: Callable[[], int],
+        most_output: int | None,
+        deadline: Deadline,
+        tell: Tell,
+        labels: Labels | None = None,
+        unlisted: str | None = None,
+    ) -> "Hold":
+        """Return the block in which an attempt is sent and answered.
+
+        Args:
+            attempt: The attempt, which knows at the end what it has brought.
+            model: The model that is asked.
+            most_input: Counts the most tokens that its input can take.
+            most_output: The most tokens that its output can take; None if that is unknown.
+            deadline: The time limit of its request: an answer is not held back beyond it.
+            tell: Tells its observers.
+            labels: What it is for; None for the labels in effect.
+            unlisted: The field of the request for which lists of prices do not hold, if any.
+        """
+        names = names_of(self.prices.provider, model, labels or self.tracker.labels())
+        claims = [(each, claim) for each in self.budgets if (claim := each.claim(names))]
+
+        def most() -> Decimal:
+            budgets = [each for each, _ in claims]
+            return self._most(budgets, model, unlisted, most_input, most_output)
+
+        return Hold(self.tracker, attempt, names, deadline, claims=claims, most=most, tell=tell)
+
+    def _most(
+        self,
+        budgets: Sequence[Budget],
+        model: str,
+        unlisted: str | None,
+        most_input: Callable[[], int],
+        most_output: int | None,
+    ) -> Decimal:
+        """Return the most that a request can cost."""
+        price = self.prices.price(model, unlisted=unlisted)
+        if price is None:
+            strict = [each for each in budgets if each.on_unknown_price == "refuse"]
+            if not strict:
+                return Decimal(0)
+            what = model if unlisted is None else f"{model} with {unlisted}"
+            raise ConfigurationError(
+                f"the price of {what} is unknown, so {strict[0]} cannot hold: give its price,"
+                f" CostTracker(prices={{{model!r}: Price(input=..., output=...)}}), or let it pass"
+                ' uncounted, Budget(on_unknown_price="allow")',
+                model=model,
+            )
+        if not price.ceiling(INT64, INT64):
+            return Decimal(0)
+        if most_output is None:
+            raise ConfigurationError(
+                f"a budget needs to know how long the answer of {model} can be: give max_tokens",
+                model=model,
+            )
+        return price.ceiling(most_input(), most_output)
+
+
+class Hold:
+    """The most that an attempt can cost, held while it is on its way: an `async with` block.
+
+    At its end, whatever it is, the attempt is recorded with what it has brought, even if that cost
+    more than was held, and the hold is released; in a process that was forked meanwhile, nothing
+    happens.
+    """
+
+    __slots__ = (
+        "_attempt",
+        "_claims",
+        "_deadline",
+        "_hold",
+        "_loop",
+        "_most",
+        "_names",
+        "_needed",
+        "_process",
+        "_tell",
+        "_tracker",
+    )
+
+    def __init__(
+        self,
+        tracker: CostTracker,
+        attempt: Attempted,
+        names: Names,
+        deadline: Deadline,
+        *,
+        claims: Sequence[tuple[Budget, Claim]],
+        most: Callable[[], Decimal],
+        tell: Tell,
+    ) -> None:
+        self._tracker = tracker
+        self._attempt = attempt
+        self._names = names
+        self._deadline = deadline
+        self._claims = claims
+        self._most = most
+        self._tell = tell
+        self._needed = Decimal(0)
+        self._hold: str | None = None
+        self._process = os.getpid()
+        self._loop = asyncio.get_running_loop()
+
+    async def __aenter__(self) -> None:
+        """Hold the most that the attempt can cost, if a budget counts it.
+
+        Raises:
+            BudgetExceededError: It might cost more than is left.
+            ConfigurationError: It is unknown what it might cost, or the ledger cannot be used.
+        """
+        if not self._claims:
+            return
+        self._needed = self._most()
+        if not self._needed:
+            return  # what costs nothing may be sent even when all is spent
+        size = pico(self._needed)
+        ledger, claims = self._tracker.ledger, [claim for _, claim in self._claims]
+        self._hold, balances = await ledger.hold(self._names, size, claims)
+        for (budget, claim), balance in zip(self._claims, balances, strict=True):
+            gone = balance.spent + balance.held + size
+            if self._hold is not None:
+                budget.warn(claim, gone, self._tell)
+            elif gone > claim.most:
+                raise budget.refusal(self._needed, claim, balance)
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Record the attempt, and wait until that is written; it is not lost if this is cancelled."""
+        writing = self._settle()
+        if writing is not None and not self._loop.is_closed():
+            # what cannot be written the ledger has logged, and tries again
+            with suppress(ConfigurationError, LLMTimeoutError), self._deadline:
+                await asyncio.wrap_future(writing)
+
+    def _settle(self) -> "Future[None] | None":
+        if self._process != os.getpid():
+            return None
+        response, ledger = self._attempt.response, self._tracker.ledger
+        if response is not None:
+            paid = None if response.cost is None else response.cost.total
+            estimated = response.usage_estimated
+            if paid is None and self._hold is not None:  # what it took is unknown: all of it
+                paid, estimated = self._needed, True
+            entry = self._tracker.entry(self._names, response.usage, paid, estimated=estimated)
+            ledger.note(self._hold, entry)
+        elif self._hold is not None:
+            ledger.note(self._hold)
+        else:
+            return None
+        return ledger.write_soon()
