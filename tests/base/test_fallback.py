@@ -29,8 +29,8 @@ from bruno_llm_base import (
     ToolCall,
     exceptions,
 )
-from bruno_llm_base.fallback.verdicts import _VERDICTS, verdict_on
 from bruno_llm_base.observe import ProviderAnswered, ProviderPassedOver
+from bruno_llm_base.wrappers.failover import _CONSEQUENCES, consequence_of
 from bruno_llm_openai import OpenAIProvider
 from bruno_llm_testing import FakeAnswer, FakeError, FakeOpenAI, Fault, ModelContract
 
@@ -232,14 +232,16 @@ async def test_an_answer_that_calls_tools_is_an_answer(llm, first, second):
 
 def test_every_kind_of_error_is_decided_on_purpose():
     kinds = {getattr(exceptions, name) for name in exceptions.__all__}
-    assert kinds == set(_VERDICTS)
+    assert kinds == set(_CONSEQUENCES)
 
 
 def test_errors_of_other_makes_are_judged_by_their_parents():
     class ThrottledError(RateLimitError):
         pass
 
-    assert verdict_on(ThrottledError("slow down")) == verdict_on(RateLimitError("slow down"))
+    assert consequence_of(ThrottledError("slow down")) == consequence_of(
+        RateLimitError("slow down")
+    )
 
 
 async def test_a_bug_is_no_failure_of_the_provider(second):

@@ -70,8 +70,6 @@ def test_the_kinds_are_told_apart():
         "capitals": "NASA",
         "accented letters": "é",
         "Vietnamese letters": "ạ",
-        "endings": "pasta.",
-        "pairs": "ei",
         "numbers": "7",
         "digits": "7",
         "signs": "!",

@@ -57,8 +57,8 @@ if TYPE_CHECKING:
     from bruno_llm_base.embedding_factory import EmbeddingFactory
     from bruno_llm_base.embeddings import BaseEmbeddings
     from bruno_llm_base.factory import LLMFactory
-    from bruno_llm_base.fallback import Breaker, FallbackLLM
     from bruno_llm_base.installed import ProviderInfo
+    from bruno_llm_base.wrappers import Breaker, FallbackLLM
 
 __all__ = [
     "NOTHING",
@@ -129,11 +129,11 @@ __all__ = [
 # Loaded when first used: a provider by itself needs none of them.
 _LATE = {
     "BaseEmbeddings": "bruno_llm_base.embeddings",
-    "Breaker": "bruno_llm_base.fallback",
+    "Breaker": "bruno_llm_base.wrappers",
     "Budget": "bruno_llm_base.cost.budget",
     "CostTracker": "bruno_llm_base.cost.tracker",
     "EmbeddingFactory": "bruno_llm_base.embedding_factory",
-    "FallbackLLM": "bruno_llm_base.fallback",
+    "FallbackLLM": "bruno_llm_base.wrappers",
     "LLMFactory": "bruno_llm_base.factory",
     "GenaiPrices": "bruno_llm_base.cost.price_sources",
     "Overrides": "bruno_llm_base.cost.price_sources",

@@ -19,11 +19,11 @@ from bruno_llm_base.exceptions import (
     ServiceUnavailableError,
 )
 from bruno_llm_base.factory import LLMFactory
-from bruno_llm_base.fallback.foreign import FullLLM, in_full
 from bruno_llm_base.installed import ProviderInfo, canonical, installed, kind_of
 from bruno_llm_base.options import closest
 from bruno_llm_base.provider import BaseProvider, Diagnosis
 from bruno_llm_base.sources import from_config, from_file, provider_of
+from bruno_llm_base.wrappers import FullLLM, in_full
 
 from bruno_llm_cli.choice import real
 

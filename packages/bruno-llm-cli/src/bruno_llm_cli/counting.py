@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from bruno_llm_base.fallback.foreign import FullLLM
 from bruno_llm_base.provider import BaseProvider
 from bruno_llm_base.tokens import TokenCount
+from bruno_llm_base.wrappers import FullLLM
 
 from bruno_llm_cli.choice import chosen
 from bruno_llm_cli.output import show_document, write
