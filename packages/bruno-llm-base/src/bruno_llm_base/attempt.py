@@ -141,7 +141,7 @@ class Request(Generic[T]):
         conversation: What is asked; None for requests that are no part of one.
         texts: What is to be embedded; none for requests that do not embed.
         labels: What its cost is booked under.
-        unlisted: The field for which the vendor charges what no list of prices tells, if any.
+        unpriced_field: The field for which the vendor charges what no list of prices tells, if any.
         fit: Returns the request as it fits the context window, where that is in doubt.
         amend: Returns a body without what the server has just refused, or None.
         explain: Has the last word on an error before it is raised.
@@ -163,7 +163,7 @@ class Request(Generic[T]):
     conversation: Conversation | None = None
     texts: Sequence[str] = ()
     labels: "Labels | None" = None
-    unlisted: str | None = None
+    unpriced_field: str | None = None
     fit: "Callable[[Request[T], Tell], Awaitable[Request[T]]] | None" = None
     amend: "Callable[[Request[T], LLMError], Json | None] | None" = None
     explain: Callable[[LLMError], Awaitable[None]] = _no_advice
@@ -489,8 +489,8 @@ class Attempt(Generic[T]):
         if request.is_billed:
             if not response.usage.input_tokens or not response.usage.output_tokens:
                 _estimate_missing(response, request)
-            model, unlisted = request.model or "", request.unlisted
-            response.cost = endpoint.prices.cost(response, model, unlisted=unlisted)
+            model, unpriced_field = request.model or "", request.unpriced_field
+            response.cost = endpoint.prices.cost(response, model, unpriced_field=unpriced_field)
         response.provider = endpoint.provider
         response.request_id = response.request_id or self.request_id
         self.response = response

@@ -207,7 +207,7 @@ class Call(Generic[T]):
                     deadline=deadline,
                     tell=self._tell,
                     labels=request.labels,
-                    unlisted=request.unlisted,
+                    unpriced_field=request.unpriced_field,
                 )
                 await stack.enter_async_context(hold)
         self._attempt = attempt

@@ -159,7 +159,7 @@ class BaseProvider(Counter, LLMInterface):
             tokens=self._tokens(conversation, call),
             conversation=conversation,
             labels=labels,
-            unlisted=self._adapter.unpriced_field(body),
+            unpriced_field=self._adapter.unpriced_field(body),
             amend=self._amend,
             explain=self._explain,
             learn=self._heed,
