@@ -30,13 +30,13 @@ from bruno_llm_base.exceptions import (
     StreamError,
 )
 from bruno_llm_base.limits import RateLimit
-from bruno_llm_base.log import log_event
+from bruno_llm_base.log import Observers
 from bruno_llm_base.model_names import ModelNames
-from bruno_llm_base.observe import Event, Observer, checked_observers, tell
+from bruno_llm_base.observe import Observer
 from bruno_llm_base.options import SharedSettings, check, closest, keywords_of, refuse
 from bruno_llm_base.policies import Retry, Timeouts, policy
 from bruno_llm_base.retry import RetryThrottle
-from bruno_llm_base.transport import MAX_CONNECTIONS, PerLoop, Transport, proxy_for
+from bruno_llm_base.transport import PerLoop, Transport, proxy_for
 from bruno_llm_base.types import Json
 from bruno_llm_base.values import is_json, is_whole, shown
 from bruno_llm_base.windows import Window, Windows
@@ -150,7 +150,8 @@ class Client(Vendor, ABC):
         self._settings = cast(Any, _Settings(settings))
         self._settings["options"] = deepcopy(self._settings.get("options") or {})
         self._policies: Json = {name: keywords.get(name) for name in _POLICIES}
-        self._policies["observers"] = checked_observers(keywords.get("observers", ()))
+        self._observers = Observers(keywords.get("observers", ()))
+        self._policies["observers"] = self._observers.given
         self._model = self.plain_name(_checked_name(model, self.default_model, ConfigurationError))
         self._windows = Windows(window, firm=self.fixed_windows)
         self._offer = ModelNames()
@@ -173,6 +174,7 @@ class Client(Vendor, ABC):
         spending = self._find_spending()
         return Endpoint(
             provider=self.name,
+            address=self._access.address,
             adapter=self._adapter,
             transports=self._transports,
             open_transport=partial(self.open_transport, self._access, timeouts),
@@ -181,10 +183,9 @@ class Client(Vendor, ABC):
             retry=retry,
             throttle=RetryThrottle(),
             rate_limit=rate_limit,
-            connections=RateLimit(max_concurrent=MAX_CONNECTIONS),
             spending=spending,
             prices=self._prices_by(None) if spending is None else spending.prices,
-            observers=(log_event, *self._policies["observers"]),
+            observers=self._observers,
         )
 
     def _find_spending(self) -> "Spending | None":
@@ -205,7 +206,7 @@ class Client(Vendor, ABC):
             "declared free of charge" if self._settings.get("free") else self.free,
             own,
             address="" if given or self._is_vendors_own() else self._access.address,
-            observers=self._policies["observers"],
+            observers=self._observers,
         )
 
     def _is_vendors_own(self) -> bool:
@@ -302,11 +303,6 @@ class Client(Vendor, ABC):
         if model is None:
             return self._model
         return self.plain_name(_checked_name(model, "", InvalidRequestError))
-
-    def _tell(self, kind: type[Event], model: str | None, operation: str, **facts: Any) -> None:
-        """Tell observers of what no single attempt of a request knows."""
-        event = kind(provider=self.name, model=model, operation=operation, **facts)
-        tell(self._endpoint.observers, event)
 
     async def _list_models(self, retry: Retry, timeouts: Timeouts) -> list[str]:
         endpoint = replace(self._endpoint, retry=retry, timeouts=timeouts)

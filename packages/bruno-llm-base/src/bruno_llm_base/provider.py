@@ -40,7 +40,7 @@ from bruno_llm_base.policies import ContextPolicy, policy
 from bruno_llm_base.request_options import RequestOptions
 from bruno_llm_base.stream import TextStream
 from bruno_llm_base.tokens import TokenCount, estimate_conversation, estimate_tokens, texts
-from bruno_llm_base.types import Json, ModelResponse, checked
+from bruno_llm_base.types import Json, ModelResponse
 from bruno_llm_base.values import is_whole, shown
 from bruno_llm_base.windows import Window, in_doubt, most_tokens
 
@@ -217,26 +217,26 @@ class BaseProvider(Client, LLMInterface):
         conversation = Conversation.of(messages, self._system_prompt)
         model = self._named(call.pop("model", None))
         options, dropped = self._options.options(model, call)
-        for name in dropped:
-            self._tell(OptionDropped, model, "chat", option=name)
         body = self._options.recall(model, self._body(conversation, options, stream=stream))
         request = Request(
-            operation="stream" if stream else "chat",
+            operation="chat",
             path=(stream and adapter.stream_path) or adapter.chat_path,
-            parse=adapter.parse_event if stream else self._parse_answer,
+            parse=adapter.parse_event if stream else adapter.parse,
             stream=stream,
-            parse_whole=self._parse_answer if stream else None,
+            parse_whole=adapter.parse if stream else None,
             think_tags=self._settings.get("think_tags", False),
             body=body,
             model=model,
             tokens=self._tokens(conversation, call),
             conversation=conversation,
             labels=None if spending is None else spending.tracker.labels(),
-            unlisted=adapter.unpriced_field(body),
+            unpriced_field=adapter.unpriced_field(body),
             amend=self._amend,
             explain=self._explain,
             learn=self._learn,
         )
+        for name in dropped:
+            self._endpoint.tell(request, OptionDropped, option=name)
         most = most_tokens(conversation, options)
         if in_doubt(most, self._window(request), self._context, adapter.max_output(body)):
             request.fit = partial(self._fit, options)
@@ -304,11 +304,8 @@ class BaseProvider(Client, LLMInterface):
             return None
         body, dropped = amended
         if dropped is not None:
-            self._tell(OptionDropped, request.model, "chat", option=dropped)
+            self._endpoint.tell(request, OptionDropped, option=dropped)
         return body
-
-    def _parse_answer(self, data: Json) -> ModelResponse:
-        return checked(self._adapter.parse(data))
 
     def _learn(self, request: Request[ModelResponse], response: ModelResponse) -> None:
         """Learn from an answer how the server counts, and tell once of a word that we do not know."""
@@ -320,7 +317,7 @@ class BaseProvider(Client, LLMInterface):
             and not is_known(word, self._adapter.finish_reasons)
         ):
             self._unknown_words.add(word)
-            self._tell(FinishReasonUnknown, request.model, request.operation, word=word)
+            self._endpoint.tell(request, FinishReasonUnknown, word=word)
         conversation, read = request.conversation, response.usage.input_tokens
         if conversation is None or read is None or response.usage_estimated:
             return
@@ -330,7 +327,7 @@ class BaseProvider(Client, LLMInterface):
             and _CUT < read < most_tokens(conversation, {}) / _PLAUSIBLE
             and (sent := self.count_conversation(conversation, model)).least > 2 * read
         ):
-            self._tell(PromptCut, model, request.operation, tokens=sent.tokens, read=read)
+            self._endpoint.tell(request, PromptCut, tokens=sent.tokens, read=read)
             return
         calibration = self._calibrations.of(model)
         if calibration.due and not (request.body or {}).get("tools"):
@@ -430,7 +427,7 @@ class BaseProvider(Client, LLMInterface):
         except LLMError as error:
             if not _may_estimate(error):
                 raise
-            self._tell(CountEstimated, request.model, counting.operation, error=error)
+            self._endpoint.tell(counting, CountEstimated, error=error)
             return None
         await self._learn_window(str(request.model))
         return TokenCount(
