@@ -16,8 +16,8 @@ from bruno_llm_base.exceptions import (
     InvalidRequestError,
     LLMError,
 )
-from bruno_llm_base.log import log_event
-from bruno_llm_base.observe import Observer, checked_observers
+from bruno_llm_base.log import Observers
+from bruno_llm_base.observe import Observer
 from bruno_llm_base.policies import policy
 from bruno_llm_base.provider import Diagnosis
 from bruno_llm_base.stream import StreamState, TextStream
@@ -72,7 +72,7 @@ class FallbackLLM(LLMInterface):
         """
         self._given = _checked_members(members)
         self._breaker = policy(Breaker, "breaker", breaker)
-        self._observers = checked_observers(observers)
+        self._observers = Observers(observers)
         if not callable(clock):
             raise ConfigurationError(f"clock is {shown(clock)}: give a callable")
         self._clock = clock
@@ -260,13 +260,13 @@ class FallbackLLM(LLMInterface):
             type(self),
             self._given,
             breaker=self._breaker,
-            observers=self._observers,
+            observers=self._observers.given,
             clock=self._clock,
         )
         return rebuild, ()
 
     def _failover(self, operation: str) -> Failover:
-        return Failover(self._members, operation, (log_event, *self._observers))
+        return Failover(self._members, operation, self._observers)
 
 
 async def _models_of(member: Member) -> list[str] | LLMError:
