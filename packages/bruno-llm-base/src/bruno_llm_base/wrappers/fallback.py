@@ -27,12 +27,11 @@ from bruno_llm_base.values import shown
 from bruno_llm_base.wrappers.bare import in_full
 from bruno_llm_base.wrappers.breaker import Breaker, Circuit
 from bruno_llm_base.wrappers.failover import (
-    Consequence,
     Failover,
     FallbackTexts,
     Member,
     all_failed,
-    consequence_of,
+    another_may_answer,
 )
 
 __all__ = ["FallbackLLM"]
@@ -161,7 +160,7 @@ class FallbackLLM(LLMInterface):
             try:
                 return await member.llm.count_tokens(**given)
             except LLMError as error:
-                if consequence_of(error) is Consequence.RAISES:
+                if not another_may_answer(error):
                     raise
                 errors.append(error)
         raise all_failed(self._members, errors)
