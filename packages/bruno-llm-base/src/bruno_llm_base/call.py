@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, nullcontext, suppress
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar, cast
@@ -11,7 +11,7 @@ from bruno_llm_base.attempt import Attempt, Endpoint, Request
 from bruno_llm_base.deadline import Deadline
 from bruno_llm_base.exceptions import LLMError, LLMTimeoutError
 from bruno_llm_base.failures import answer_text
-from bruno_llm_base.limits import RateLimit, Slot
+from bruno_llm_base.limits import Slot
 from bruno_llm_base.observe import (
     AttemptFailed,
     Event,
@@ -20,7 +20,6 @@ from bruno_llm_base.observe import (
     RequestFailed,
     RequestFinished,
     RequestStarted,
-    tell,
 )
 from bruno_llm_base.parts import Text
 from bruno_llm_base.retry import next_wait
@@ -137,7 +136,8 @@ class Call(Generic[T]):
     ) -> None:
         """Close what a caller has left, or was cancelled in."""
         try:
-            await self._close()
+            if self._open is not None:
+                await self._close()
         finally:
             if self._deadline is not None:
                 self._deadline.close()
@@ -175,7 +175,7 @@ class Call(Generic[T]):
         """Note that the caller now has some of the answer."""
         self.delivered = True
         self._endpoint.prices.start_loading()
-        self._tell(FirstToken, duration=self._elapsed())
+        self._tell(FirstToken, duration=time.monotonic() - self._began)
 
     async def _send(self) -> None:
         """Take what an attempt needs, in this order, and send it; `_close` gives all of it back."""
@@ -194,10 +194,10 @@ class Call(Generic[T]):
                 request.fit = None
                 request = self._request = await fit(request, self._tell)
             attempt = Attempt(endpoint, request, transport, deadline)
-            limits: Sequence[RateLimit] = (endpoint.connections,)
             if request.is_billed and endpoint.rate_limit is not None:
-                limits = (endpoint.rate_limit, endpoint.connections)
-            await stack.enter_async_context(Slot(limits, attempt, request.tokens))
+                slot = Slot([endpoint.rate_limit], attempt, request.tokens)
+                await stack.enter_async_context(slot)
+            await stack.enter_async_context(endpoint.transports.connections)
             if spending is not None:
                 hold = spending.hold(
                     attempt,
@@ -207,7 +207,7 @@ class Call(Generic[T]):
                     deadline=deadline,
                     tell=self._tell,
                     labels=request.labels,
-                    unlisted=request.unlisted,
+                    unpriced_field=request.unpriced_field,
                 )
                 await stack.enter_async_context(hold)
         self._attempt = attempt
@@ -278,16 +278,9 @@ class Call(Generic[T]):
         if self._request.learn is not None:
             self._request.learn(self._request, response)
 
-    def _elapsed(self) -> float:
-        return time.monotonic() - self._began
-
     def _end(self, kind: type[Event], **facts: object) -> None:
         self._is_over = True
-        self._tell(kind, duration=self._elapsed(), **facts)
+        self._tell(kind, duration=time.monotonic() - self._began, **facts)
 
     def _tell(self, kind: type[Event], /, **facts: Any) -> None:
-        endpoint, request = self._endpoint, self._request
-        event = kind(
-            provider=endpoint.provider, model=request.model, operation=request.operation, **facts
-        )
-        tell(endpoint.observers, event)
+        self._endpoint.tell(self._request, kind, **facts)

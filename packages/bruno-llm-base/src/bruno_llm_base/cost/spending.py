@@ -57,7 +57,7 @@ class Spending:
         if not isinstance(cost, CostTracker):
             raise ConfigurationError(f"cost is {shown(cost)}: give a CostTracker")
         for each in budgets:
-            each.of(cost)
+            each.use(cost)
         self.budgets = tuple(budgets)
         self.tracker = cost
         self.prices = prices_by(cost)
@@ -72,7 +72,7 @@ class Spending:
         deadline: Deadline,
         tell: Tell,
         labels: Labels | None = None,
-        unlisted: str | None = None,
+        unpriced_field: str | None = None,
     ) -> "Hold":
         """Return the block in which an attempt is sent and answered.
 
@@ -84,14 +84,14 @@ class Spending:
             deadline: The time limit of its request: an answer is not held back beyond it.
             tell: Tells its observers.
             labels: What it is for; None for the labels in effect.
-            unlisted: The field of the request for which lists of prices do not hold, if any.
+            unpriced_field: The field of the request for which lists of prices do not hold, if any.
         """
         names = names_of(self.prices.provider, model, labels or self.tracker.labels())
         claims = [(each, claim) for each in self.budgets if (claim := each.claim(names))]
 
         def most() -> Decimal:
             budgets = [each for each, _ in claims]
-            return self._most(budgets, model, unlisted, most_input, most_output)
+            return self._most(budgets, model, unpriced_field, most_input, most_output)
 
         return Hold(self.tracker, attempt, names, deadline, claims=claims, most=most, tell=tell)
 
@@ -99,17 +99,17 @@ class Spending:
         self,
         budgets: Sequence[Budget],
         model: str,
-        unlisted: str | None,
+        unpriced_field: str | None,
         most_input: Callable[[], int],
         most_output: int | None,
     ) -> Decimal:
         """Return the most that a request can cost."""
-        price = self.prices.price(model, unlisted=unlisted)
+        price = self.prices.price(model, unpriced_field=unpriced_field)
         if price is None:
             strict = [each for each in budgets if each.on_unknown_price == "refuse"]
             if not strict:
                 return Decimal(0)
-            what = model if unlisted is None else f"{model} with {unlisted}"
+            what = model if unpriced_field is None else f"{model} with {unpriced_field}"
             raise ConfigurationError(
                 f"the price of {what} is unknown, so {strict[0]} cannot hold: give its price,"
                 f" CostTracker(prices={{{model!r}: Price(input=..., output=...)}}), or let it pass"

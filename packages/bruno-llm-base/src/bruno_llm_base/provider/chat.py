@@ -162,14 +162,11 @@ class Chat(Catalogue):
             raise InvalidRequestError(f"model is {shown(model)}: give its name")
         return self.plain_name(model)
 
-    def _warn(self, model: str, option: str) -> None:
-        self._tell(OptionDropped, model, "chat", option=option)
-
     def _amend(self, request: Request[Any], error: LLMError) -> Json | None:
         amended = self._fitting.amend(request, error)
         if amended is None:
             return None
         body, dropped = amended
         if dropped is not None:
-            self._warn(str(request.model), dropped)
+            self._endpoint.tell(request, OptionDropped, option=dropped)
         return body

@@ -106,7 +106,7 @@ class Counter(Chat):
         except LLMError as error:
             if not _may_estimate(error):
                 raise
-            self._tell(CountEstimated, request.model, question.operation, error=error)
+            self._endpoint.tell(question, CountEstimated, error=error)
             return None
         await self._learn_window(str(request.model))
         exact = self._adapter.count_error == 0
@@ -143,8 +143,7 @@ class Counter(Chat):
         if self._adapter.cuts_prompts and _CUT < read < most_tokens(conversation, {}) / _PLAUSIBLE:
             sent = self.count_conversation(conversation, str(request.model))
             if sent.least > 2 * read:
-                facts = {"tokens": sent.tokens, "read": read}
-                self._tell(PromptCut, request.model, request.operation, **facts)
+                self._endpoint.tell(request, PromptCut, tokens=sent.tokens, read=read)
                 return
         calibration = self._calibrations.of(str(request.model))
         if calibration.due and not (request.body or {}).get("tools"):

@@ -14,7 +14,8 @@ from bruno_llm_base.exceptions import (
     RateLimitError,
     StreamError,
 )
-from bruno_llm_base.observe import Event, Observer, ProviderAnswered, ProviderPassedOver, tell
+from bruno_llm_base.log import Observers
+from bruno_llm_base.observe import Event, ProviderAnswered, ProviderPassedOver
 from bruno_llm_base.stream import StreamState, TextStream
 from bruno_llm_base.types import Json
 from bruno_llm_base.wrappers.bare import FullLLM
@@ -53,9 +54,7 @@ class Member:
 class Failover:
     """One call, the model that is asked now, and the errors of those before it."""
 
-    def __init__(
-        self, members: Sequence[Member], operation: str, observers: Sequence[Observer]
-    ) -> None:
+    def __init__(self, members: Sequence[Member], operation: str, observers: Observers) -> None:
         self._members = members
         self._rest = iter(members)
         self._operation = operation
@@ -135,8 +134,9 @@ class Failover:
 
     def _tell(self, kind: type[Event], member: Member, **facts: Any) -> None:
         llm = member.llm
-        event = kind(provider=llm.name, model=llm.model or None, operation=self._operation, **facts)
-        tell(self._observers, event)
+        self._observers.tell(
+            kind, provider=llm.name, model=llm.model or None, operation=self._operation, **facts
+        )
 
 
 class FallbackTexts(AsyncIterator[str]):

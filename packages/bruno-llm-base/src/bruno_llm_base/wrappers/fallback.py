@@ -15,8 +15,8 @@ from bruno_llm_base.exceptions import (
     InvalidRequestError,
     LLMError,
 )
-from bruno_llm_base.log import log_event
-from bruno_llm_base.observe import Observer, checked_observers
+from bruno_llm_base.log import Observers
+from bruno_llm_base.observe import Observer
 from bruno_llm_base.policies import policy
 from bruno_llm_base.provider import Diagnosis
 from bruno_llm_base.stream import StreamState, TextStream
@@ -70,7 +70,7 @@ class FallbackLLM(LLMInterface):
         """
         self._given = _checked_members(members)
         self._breaker = policy(Breaker, "breaker", breaker)
-        self._observers = checked_observers(observers)
+        self._observers = Observers(observers)
         if not callable(clock):
             raise ConfigurationError(f"clock is {shown(clock)}: give a callable")
         self._clock = clock
@@ -237,15 +237,17 @@ class FallbackLLM(LLMInterface):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the models and the policy; each process has its own experience of them."""
-        policies: Json = {
-            "breaker": self._breaker,
-            "observers": self._observers,
-            "clock": self._clock,
-        }
-        return partial(type(self), self._given, **policies), ()
+        rebuild = partial(
+            type(self),
+            self._given,
+            breaker=self._breaker,
+            observers=self._observers.given,
+            clock=self._clock,
+        )
+        return rebuild, ()
 
     def _failover(self, operation: str) -> Failover:
-        return Failover(self._members, operation, (log_event, *self._observers))
+        return Failover(self._members, operation, self._observers)
 
 
 async def _models_of(member: Member) -> list[str] | LLMError:
