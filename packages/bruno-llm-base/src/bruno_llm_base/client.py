@@ -15,6 +15,7 @@ from bruno_llm_base.access import Access, Vendor, find_access
 from bruno_llm_base.adapter import Adapter
 from bruno_llm_base.attempt import Endpoint, Request
 from bruno_llm_base.call import result_of
+from bruno_llm_base.context.windows import Window, Windows
 from bruno_llm_base.cost.prices import Prices
 from bruno_llm_base.exceptions import (
     AuthenticationError,
@@ -39,7 +40,6 @@ from bruno_llm_base.retry import RetryThrottle
 from bruno_llm_base.transport import PerLoop, Transport, proxy_for
 from bruno_llm_base.types import Json
 from bruno_llm_base.values import is_json, is_whole, shown
-from bruno_llm_base.windows import Window, Windows
 
 if TYPE_CHECKING:
     from bruno_llm_base.cost.budget import Budget
@@ -153,7 +153,7 @@ class Client(Vendor, ABC):
         self._observers = Observers(keywords.get("observers", ()))
         self._policies["observers"] = self._observers.given
         self._model = self.plain_name(_checked_name(model, self.default_model, ConfigurationError))
-        self._windows = Windows(window, firm=self.fixed_windows)
+        self._windows = Windows(window, certain=self.fixed_windows)
         self._offer = ModelNames()
         self._access = find_access(type(self), self._settings, keywords.get("client"))
         self._adapter = self.adapter_type.at(self._access)
@@ -339,7 +339,7 @@ class Client(Vendor, ABC):
         if tokens is None:
             return None
         # elsewhere, a model of that name may be any other
-        return Window(tokens=tokens, source="genai-prices", firm=self._is_vendors_own())
+        return Window(tokens=tokens, source="genai-prices", certain=self._is_vendors_own())
 
     def _parse_names(self, data: Json) -> list[str]:
         names = self._adapter.parse_models(data)

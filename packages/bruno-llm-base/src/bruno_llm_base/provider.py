@@ -15,6 +15,8 @@ from bruno_llm_base.attempt import Request
 from bruno_llm_base.calibration import Calibrations
 from bruno_llm_base.call import result_of, text_stream
 from bruno_llm_base.client import Client, Policies
+from bruno_llm_base.context import ContextPolicy, Window, fit
+from bruno_llm_base.context.windows import most_tokens, surely_fits
 from bruno_llm_base.conversation import Conversation, Messages, question
 from bruno_llm_base.exceptions import (
     InvalidRequestError,
@@ -36,13 +38,12 @@ from bruno_llm_base.observe import (
     Tell,
 )
 from bruno_llm_base.options import PORTABLE, ChatSettings
-from bruno_llm_base.policies import ContextPolicy, policy
+from bruno_llm_base.policies import policy
 from bruno_llm_base.request_options import RequestOptions
 from bruno_llm_base.stream import TextStream
 from bruno_llm_base.tokens import TokenCount, estimate_conversation, estimate_tokens, texts
 from bruno_llm_base.types import Json, ModelResponse
 from bruno_llm_base.values import is_whole, shown
-from bruno_llm_base.windows import Window, in_doubt, most_tokens
 
 __all__ = ["BaseProvider", "ProviderKeywords"]
 
@@ -237,8 +238,8 @@ class BaseProvider(Client, LLMInterface):
         )
         for name in dropped:
             self._endpoint.tell(request, OptionDropped, option=name)
-        most = most_tokens(conversation, options)
-        if in_doubt(most, self._window(request), self._context, adapter.max_output(body)):
+        most, window = most_tokens(conversation, options), self._window(request)
+        if not surely_fits(most, window, self._context, adapter.max_output(body)):
             request.fit = partial(self._fit, options)
         return request
 
@@ -257,25 +258,22 @@ class BaseProvider(Client, LLMInterface):
         self, options: Json, request: Request[ModelResponse], tell: Tell
     ) -> Request[ModelResponse]:
         """Return *request* as it fits the context window; see `ContextPolicy`."""
-        from bruno_llm_base.context.step import Doubt, resolved  # most requests do without
-
         model, conversation = str(request.model), request.conversation
         window = self._window(request) or await self._listed_window(model)
         if window is None or conversation is None:
             return request
-        most = most_tokens(conversation, options)
-        most_output = self._adapter.max_output(request.body or {})
-        if not in_doubt(most, window, self._context, most_output):
+        max_output = self._adapter.max_output(request.body or {})
+        if surely_fits(most_tokens(conversation, options), window, self._context, max_output):
             return request  # a list of prices knows a window that is large enough
-        doubt = Doubt(
-            conversation=conversation,
-            window=window,
-            most_output=most_output,
+        fits = await fit(
+            conversation,
+            self._context,
+            window,
+            max_output=max_output,
             extra=estimate_tokens(_tool_list(options)),
             count=lambda part: self.count_conversation(part, model),
             tell=tell,
         )
-        fits = await resolved(doubt, self._context)
         if fits is conversation:
             return request
         body = self._body(fits, options, stream=request.stream)
