@@ -161,7 +161,7 @@ class BaseProvider(Counter, LLMInterface):
             labels=labels,
             unpriced_field=self._adapter.unpriced_field(body),
             amend=self._amend,
-            explain=self._explain,
+            advise=self._advise_on_model,
             learn=self._heed,
         )
         for name in dropped:
