@@ -84,6 +84,8 @@ class LLMError(core.LLMError):
     """
 
     is_retryable: ClassVar[bool] = False
+    is_failure: ClassVar[bool] = True  # of the provider, as circuit breakers count them
+    another_may_answer: ClassVar[bool] = True  # so `FallbackLLM` asks the next model
 
     def __init__(
         self,
@@ -155,6 +157,9 @@ def _rebuild(kind: type[LLMError], message: str) -> LLMError:
 class ConfigurationError(LLMError, core.ConfigError):
     """A provider cannot be set up as asked. Nothing was sent."""
 
+    is_failure = False
+    another_may_answer = False
+
 
 class ProviderNotFoundError(ConfigurationError):
     """No installed distribution offers this provider."""
@@ -193,21 +198,34 @@ class LLMTimeoutError(LLMError, TimeoutError):
 class InvalidRequestError(LLMError):
     """The request is wrong and would fail again."""
 
+    is_failure = False
+    another_may_answer = False
+
 
 class ModelNotFoundError(InvalidRequestError):
     """The server does not offer this model."""
+
+    is_failure = True
+    another_may_answer = True
 
 
 class ContextLengthExceededError(InvalidRequestError):
     """The conversation does not fit the model's context window: see `limit` and `actual`."""
 
+    another_may_answer = True
+
 
 class ContentBlockedError(LLMError):
     """The model refused, or a safety filter took the answer: see `reason`."""
 
+    is_failure = False
+    another_may_answer = False
+
 
 class OutputLimitError(LLMError):
     """The output budget was spent before any text: raise `max_tokens` or lower the effort."""
+
+    is_failure = False
 
 
 class InvalidResponseError(LLMError):
@@ -230,6 +248,8 @@ class BudgetExceededError(LLMError):
         account: Whose spending the budget counts, in words, such as "user 'ann'".
     """
 
+    is_failure = False
+
     def __init__(
         self,
         message: str,
@@ -251,6 +271,7 @@ class CircuitOpenError(LLMError):
     """The provider kept failing and is left alone for `retry_after` seconds. Nothing was sent."""
 
     is_retryable = True
+    is_failure = False
 
 
 class AllProvidersFailedError(LLMError):
@@ -261,6 +282,8 @@ class AllProvidersFailedError(LLMError):
     Attributes:
         errors: What each provider failed with, in the order in which they were asked.
     """
+
+    is_failure = False
 
     def __init__(self, message: str, *, errors: Sequence[LLMError] = (), **facts: Any) -> None:
         waits = [error.retry_after for error in errors if error.retry_after is not None]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from bruno_llm_base.attempt import Endpoint, Request
 from bruno_llm_base.call import result_of
+from bruno_llm_base.context.windows import Window
 from bruno_llm_base.exceptions import (
     ContextLengthExceededError,
     LLMError,
@@ -17,7 +18,6 @@ from bruno_llm_base.options import closest
 from bruno_llm_base.policies import Retry, Timeouts
 from bruno_llm_base.provider.core import Core
 from bruno_llm_base.types import Json
-from bruno_llm_base.windows import Window
 
 if TYPE_CHECKING:
     from bruno_llm_base.cost.price import Price
@@ -125,7 +125,7 @@ class Catalogue(Core):
             return None
         # elsewhere, a model of that name may be any other
         vendors_own = self._access.address.rstrip("/") == self.default_base_url.rstrip("/")
-        return Window(tokens=tokens, source="genai-prices", firm=vendors_own)
+        return Window(tokens=tokens, source="genai-prices", certain=vendors_own)
 
     def _parse_names(self, data: Json) -> list[str]:
         names = self._adapter.parse_models(data)
