@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
 from bruno_llm_base.exceptions import ConfigurationError
-from bruno_llm_base.log import log_event
-from bruno_llm_base.observe import Observer, PriceUnknown, tell
+from bruno_llm_base.log import Observers
+from bruno_llm_base.observe import PriceUnknown
 from bruno_llm_base.types import Cost, ModelResponse
 from bruno_llm_base.values import is_loopback, is_whole, shown
 
@@ -87,7 +87,7 @@ class Prices:
         own: "PriceSource | None" = None,
         *,
         address: str = "",
-        observers: Sequence[Observer] = (),
+        observers: Observers | None = None,
     ) -> None:
         """Load nothing yet.
 
@@ -115,7 +115,7 @@ class Prices:
         self._host = urlsplit(address).hostname or ""
         self._address = address
         self._is_local = is_loopback(self._host)
-        self._observers = (log_event, *observers)
+        self._observers = observers or Observers(())
         self._logged: set[str] = set()
 
     def price(
@@ -245,10 +245,13 @@ class Prices:
             advice = f"lists of prices do not tell what {unpriced_field} costs: {_OVERRIDE}"
         elif self._address and _is_installed() and self._vendor() is None:
             advice = f"lists of prices do not know {self._address}: {_ELSEWHERE}"
-        event = PriceUnknown(
-            provider=self.provider, model=model, operation=self.operation, advice=advice
+        self._observers.tell(
+            PriceUnknown,
+            provider=self.provider,
+            model=model,
+            operation=self.operation,
+            advice=advice,
         )
-        tell(self._observers, event)
 
 
 class InputPrices(Prices):

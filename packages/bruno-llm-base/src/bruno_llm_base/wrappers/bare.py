@@ -70,6 +70,9 @@ class _BareLLM:
         info = llm.get_model_info()
         self.name = str(info.get("provider") or type(llm).__name__)
         self.model = str(info.get("model") or "")
+        self.get_token_count = llm.get_token_count
+        self.get_system_prompt = llm.get_system_prompt
+        self.set_system_prompt = llm.set_system_prompt
 
     async def generate(self, messages: Messages | None = None, **kwargs: Any) -> str:
         return answer_text(await self.request(messages, **kwargs), self.name)
@@ -122,18 +125,9 @@ class _BareLLM:
         source = f"{self.name}, get_token_count"
         return TokenCount(tokens=tokens, exact=False, source=source, error=_COUNT_ERROR)
 
-    def get_token_count(self, text: str) -> int:
-        return self._llm.get_token_count(text)
-
     def get_model_info(self) -> dict[str, Any]:
         # The rest of its own may be anything: objects, addresses with a login, keys.
         return {"provider": self.name, "model": self.model}
-
-    def set_system_prompt(self, prompt: str) -> None:
-        self._llm.set_system_prompt(prompt)
-
-    def get_system_prompt(self) -> str | None:
-        return self._llm.get_system_prompt()
 
     def __repr__(self) -> str:
         return f"{type(self._llm).__name__}(model={self.model!r})"

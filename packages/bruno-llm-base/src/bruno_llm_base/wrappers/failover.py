@@ -4,95 +4,34 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import dataclass
-from enum import Enum
 from typing import Any, TypeVar
 
 from bruno_llm_base.exceptions import (
     AllProvidersFailedError,
-    AuthenticationError,
-    BudgetExceededError,
     CircuitOpenError,
-    ConfigurationError,
-    ContentBlockedError,
-    ContextLengthExceededError,
-    InvalidRequestError,
     InvalidResponseError,
     LLMError,
-    LLMTimeoutError,
-    ModelNotFoundError,
-    OutputLimitError,
-    PermissionDeniedError,
-    ProviderNotFoundError,
-    QuotaExceededError,
     RateLimitError,
-    ServiceUnavailableError,
     StreamError,
 )
-from bruno_llm_base.observe import Event, Observer, ProviderAnswered, ProviderPassedOver, tell
+from bruno_llm_base.log import Observers
+from bruno_llm_base.observe import Event, ProviderAnswered, ProviderPassedOver
 from bruno_llm_base.stream import StreamState, TextStream
 from bruno_llm_base.types import Json
 from bruno_llm_base.wrappers.bare import FullLLM
 from bruno_llm_base.wrappers.breaker import Circuit
 
-__all__ = ["Consequence", "Failover", "FallbackTexts", "Member", "all_failed", "consequence_of"]
+__all__ = ["Failover", "FallbackTexts", "Member", "all_failed", "another_may_answer"]
 
 _T = TypeVar("_T")
 
 
-class Consequence(Enum):
-    """What an error leads to where there are several models."""
-
-    COUNTS = "the next model is asked, and the circuit breaker counts a failure"
-    PASSES = "the next model is asked"
-    RAISES = "the caller gets the error"
-
-
-_CONSEQUENCES: dict[type[LLMError], Consequence] = {
-    # Keys, rights and models are each provider's own; until they are mended every call fails.
-    # LLMError is any kind that is not named here, or an error of another author's provider.
-    **dict.fromkeys(
-        (
-            LLMError,
-            ServiceUnavailableError,
-            LLMTimeoutError,
-            RateLimitError,
-            QuotaExceededError,
-            AuthenticationError,
-            PermissionDeniedError,
-            ModelNotFoundError,
-            InvalidResponseError,
-            StreamError,
-        ),
-        Consequence.COUNTS,
-    ),
-    # Another model may have a larger window, think less, or be cheaper. The last two are of a
-    # fallback within a fallback: its own circuits remember.
-    **dict.fromkeys(
-        (
-            ContextLengthExceededError,
-            OutputLimitError,
-            BudgetExceededError,
-            AllProvidersFailedError,
-            CircuitOpenError,
-        ),
-        Consequence.PASSES,
-    ),
-    # Wrong for every provider, and one that took it would hide the mistake. To go from model to
-    # model until one obeys is for the caller to decide.
-    **dict.fromkeys(
-        (InvalidRequestError, ConfigurationError, ProviderNotFoundError, ContentBlockedError),
-        Consequence.RAISES,
-    ),
-}
-
-
-def consequence_of(error: LLMError) -> Consequence:
-    """Return what *error* leads to where there are several models."""
-    if isinstance(error, RateLimitError) and not error.retryable:
-        return Consequence.PASSES  # of our own limit, or too large for the provider's
-    if isinstance(error, InvalidResponseError) and error.partial and error.partial.tool_calls:
-        return Consequence.RAISES  # a good answer that was asked for as text
-    return next(_CONSEQUENCES[kind] for kind in type(error).__mro__ if kind in _CONSEQUENCES)
+def another_may_answer(error: LLMError) -> bool:
+    """Return whether the next model is asked after *error*."""
+    calls_tools = (
+        isinstance(error, InvalidResponseError) and error.partial and error.partial.tool_calls
+    )
+    return error.another_may_answer and not calls_tools  # a good answer that was asked for as text
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +54,7 @@ class Member:
 class Failover:
     """One call, the model that is asked now, and the errors of those before it."""
 
-    def __init__(
-        self, members: Sequence[Member], operation: str, observers: Sequence[Observer]
-    ) -> None:
+    def __init__(self, members: Sequence[Member], operation: str, observers: Observers) -> None:
         self._members = members
         self._rest = iter(members)
         self._operation = operation
@@ -176,12 +113,14 @@ class Failover:
             else:
                 member.circuit.dropped(ticket)
             return False
-        consequence = consequence_of(error)
-        if consequence is Consequence.COUNTS:
+        moves_on = another_may_answer(error)
+        # a rate limit that no wait mends is one of our own, or the request is too large for it
+        is_too_much = isinstance(error, RateLimitError) and not error.retryable
+        if moves_on and error.is_failure and not is_too_much:
             member.circuit.failed(ticket, error.retry_after)
         else:
             member.circuit.dropped(ticket)
-        if self._delivered or consequence is Consequence.RAISES:
+        if self._delivered or not moves_on:
             return False
         self._pass_over(member, error)
         return True
@@ -195,8 +134,9 @@ class Failover:
 
     def _tell(self, kind: type[Event], member: Member, **facts: Any) -> None:
         llm = member.llm
-        event = kind(provider=llm.name, model=llm.model or None, operation=self._operation, **facts)
-        tell(self._observers, event)
+        self._observers.tell(
+            kind, provider=llm.name, model=llm.model or None, operation=self._operation, **facts
+        )
 
 
 class FallbackTexts(AsyncIterator[str]):
@@ -266,12 +206,12 @@ def all_failed(members: Sequence[Member], errors: Sequence[LLMError]) -> AllProv
         f"{f'{member.llm.name} {member.llm.model}'.rstrip()} ({type(error).__name__})"
         for member, error in zip(members, errors, strict=True)
     ]
-    failure = AllProvidersFailedError(
-        f"none of {len(reasons)} could answer: {', '.join(reasons)}", errors=errors
+    wait = min((each.retry_after for each in errors if each.retry_after is not None), default=None)
+    return AllProvidersFailedError(
+        f"none of {len(reasons)} could answer: {', '.join(reasons)}",
+        errors=errors,
+        advice="" if wait is None else f"try again in {wait:.3g} s",
     )
-    if failure.retry_after is not None:
-        failure.message += f"; try again in {failure.retry_after:.3g} s"
-    return failure
 
 
 def _forget_frames(error: BaseException) -> None:

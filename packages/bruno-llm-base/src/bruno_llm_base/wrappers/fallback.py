@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
-from types import TracebackType
 from typing import Any, ClassVar, Self
 
 from bruno_core.interfaces import LLMInterface
@@ -16,8 +15,8 @@ from bruno_llm_base.exceptions import (
     InvalidRequestError,
     LLMError,
 )
-from bruno_llm_base.log import log_event
-from bruno_llm_base.observe import Observer, checked_observers
+from bruno_llm_base.log import Observers
+from bruno_llm_base.observe import Observer
 from bruno_llm_base.policies import policy
 from bruno_llm_base.provider import Diagnosis
 from bruno_llm_base.stream import StreamState, TextStream
@@ -27,12 +26,11 @@ from bruno_llm_base.values import shown
 from bruno_llm_base.wrappers.bare import in_full
 from bruno_llm_base.wrappers.breaker import Breaker, Circuit
 from bruno_llm_base.wrappers.failover import (
-    Consequence,
     Failover,
     FallbackTexts,
     Member,
     all_failed,
-    consequence_of,
+    another_may_answer,
 )
 
 __all__ = ["FallbackLLM"]
@@ -72,13 +70,11 @@ class FallbackLLM(LLMInterface):
         """
         self._given = _checked_members(members)
         self._breaker = policy(Breaker, "breaker", breaker)
-        self._observers = checked_observers(observers)
+        self._observers = Observers(observers)
         if not callable(clock):
             raise ConfigurationError(f"clock is {shown(clock)}: give a callable")
         self._clock = clock
         self._members = [Member(in_full(llm), Circuit(self._breaker, clock)) for llm in self._given]
-
-    # -- bruno-core's interface -------------------------------------------------------------------
 
     async def generate(
         self,
@@ -133,12 +129,8 @@ class FallbackLLM(LLMInterface):
     ) -> ModelResponse:
         """Return the answer of the first model that has one, whatever its finish reason.
 
-        The arguments are those of `generate`. Of a model that offers no more than `LLMInterface`,
-        only the text is known.
-
-        Raises:
-            AllProvidersFailedError: No model could answer, or all are being left alone.
-            LLMError: An error that another model cannot help with.
+        Arguments and errors are those of `generate`. Of a model that offers no more than
+        `LLMInterface`, only the text is known.
         """
         given = _arguments(messages, temperature, max_tokens, prompt, kwargs)
         return await self._failover("chat").ask(lambda llm: llm.request(**given))
@@ -148,12 +140,8 @@ class FallbackLLM(LLMInterface):
     ) -> TokenCount:
         """Count the input tokens of a request as the first model does that can.
 
-        The arguments are those of `generate`. No circuit breaker is asked or told: an estimate
-        does not show that a model is well.
-
-        Raises:
-            AllProvidersFailedError: No model can.
-            LLMError: An error that another model cannot help with.
+        Arguments and errors are those of `generate`. Circuit breakers have no part in it: an
+        estimate does not show that a model is well.
         """
         given = _arguments(messages, None, None, prompt, kwargs)
         errors: list[LLMError] = []
@@ -161,7 +149,7 @@ class FallbackLLM(LLMInterface):
             try:
                 return await member.llm.count_tokens(**given)
             except LLMError as error:
-                if consequence_of(error) is Consequence.RAISES:
+                if not another_may_answer(error):
                     raise
                 errors.append(error)
         raise all_failed(self._members, errors)
@@ -205,8 +193,6 @@ class FallbackLLM(LLMInterface):
         """Return the system prompt of the first model."""
         return self._members[0].llm.get_system_prompt()
 
-    # -- beyond it --------------------------------------------------------------------------------
-
     @property
     def members(self) -> tuple[LLMInterface, ...]:
         """The models, the preferred one first."""
@@ -243,12 +229,7 @@ class FallbackLLM(LLMInterface):
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
     def __repr__(self) -> str:
@@ -260,13 +241,13 @@ class FallbackLLM(LLMInterface):
             type(self),
             self._given,
             breaker=self._breaker,
-            observers=self._observers,
+            observers=self._observers.given,
             clock=self._clock,
         )
         return rebuild, ()
 
     def _failover(self, operation: str) -> Failover:
-        return Failover(self._members, operation, (log_event, *self._observers))
+        return Failover(self._members, operation, self._observers)
 
 
 async def _models_of(member: Member) -> list[str] | LLMError:
@@ -284,14 +265,13 @@ def _arguments(
     options: Json,
 ) -> Json:
     """Return what every model is called with."""
-    model = options.pop("model", None)
-    if model is not None:
+    if (model := options.pop("model", None)) is not None:
         raise InvalidRequestError(
             f"model is {shown(model)}, but several providers may answer, and none knows another's models:"
             " name each one's model when you build it"
         )
-    given = {"temperature": temperature, "max_tokens": max_tokens, "prompt": prompt}
-    return {"messages": messages, **given, **options}
+    named = {"temperature": temperature, "max_tokens": max_tokens, "prompt": prompt}
+    return {"messages": messages, **named, **options}
 
 
 def _checked_members(members: Sequence[LLMInterface]) -> tuple[LLMInterface, ...]:
