@@ -179,7 +179,7 @@ async def test_a_request_is_logged_with_figures_and_without_words(make, caplog):
     with caplog.at_level(logging.DEBUG, "bruno_llm"):
         await make().generate("the secret question")
     (record,) = [r for r in caplog.records if r.getMessage().startswith("request finished")]
-    for fact in ("provider=openai", "model=gpt-6.1-terra", "input_tokens=11", "duration=0."):
+    for fact in ("provider=openai", "model=gpt-6.1-terra", "input_tokens=11", "duration="):
         assert fact in record.getMessage()
     assert getattr(record, "gen_ai.usage.output_tokens") == 7
     own = [r.getMessage() for r in caplog.records if r.name == "bruno_llm"]

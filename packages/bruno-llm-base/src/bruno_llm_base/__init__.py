@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from bruno_llm_base.access import Access
 from bruno_llm_base.adapter import ChatAdapter, EmbeddingAdapter, EmbeddingResponse
+from bruno_llm_base.context import ContextPolicy, Window
 from bruno_llm_base.conversation import Conversation, Messages, Turn
 from bruno_llm_base.exceptions import (
     AllProvidersFailedError,
@@ -34,7 +35,7 @@ from bruno_llm_base.exceptions import (
 from bruno_llm_base.failures import ErrorFacts
 from bruno_llm_base.limits import LimitState, RateLimit
 from bruno_llm_base.parts import Part, Reasoning, Text, ToolCall, ToolResult, VendorBlock
-from bruno_llm_base.policies import ContextPolicy, Retry, Timeouts
+from bruno_llm_base.policies import Retry, Timeouts
 from bruno_llm_base.provider import BaseProvider, Diagnosis, Vendor
 from bruno_llm_base.stream import TextStream
 from bruno_llm_base.tokens import TokenCount
@@ -47,7 +48,6 @@ from bruno_llm_base.types import (
     ModelResponse,
     Usage,
 )
-from bruno_llm_base.windows import Window
 
 if TYPE_CHECKING:
     from bruno_llm_base.cost.budget import Budget

@@ -68,7 +68,7 @@ class Adapter(ABC):
         return None
 
     def advice(self, error: LLMError) -> str:
-        """Return what the user may do about *error*, to be added to its message; "" for nothing."""
+        """Return what the user may do about *error*, its `advice`; "" for nothing."""
         del error
         return ""
 

@@ -10,6 +10,7 @@ from bruno_llm_base.access import Access, Vendor, find_access
 from bruno_llm_base.adapter import Adapter
 from bruno_llm_base.attempt import Endpoint
 from bruno_llm_base.config import Basics
+from bruno_llm_base.context.windows import Windows
 from bruno_llm_base.cost.prices import Prices
 from bruno_llm_base.exceptions import (
     AuthenticationError,
@@ -30,7 +31,6 @@ from bruno_llm_base.retry import RetryThrottle
 from bruno_llm_base.transport import PerLoop, Transport, proxy_for
 from bruno_llm_base.types import Json
 from bruno_llm_base.values import is_whole, shown
-from bruno_llm_base.windows import Windows
 
 if TYPE_CHECKING:
     from bruno_llm_base.cost.budget import Budget
@@ -103,7 +103,7 @@ class Core(Vendor, ABC):
         attempts = None if max_retries is None else max_retries + 1
         self._retry = policy(Retry, "retry", retry, attempts=attempts)
         self._rate_limit = _checked_limit(rate_limit)
-        self._windows = Windows(window, firm=self.fixed_windows)
+        self._windows = Windows(window, certain=self.fixed_windows)
         self._offer = Offer()
         self._access = find_access(type(self), settings, client)
         self._adapter = self.adapter_type.at(self._access)
@@ -209,17 +209,18 @@ class Core(Vendor, ABC):
             observers=self._observers,
         )
 
-    async def _advise(self, error: LLMError) -> None:
+    async def _advise(self, error: LLMError) -> list[str]:
+        """Return what a user may want to know about an error that a request ended with."""
+        advice = []
         if isinstance(error, AuthenticationError) and self._access.key_source:
-            error.message += f"; the key came from {self._access.key_source}"
+            advice.append(f"the key came from {self._access.key_source}")
         elif isinstance(error, ServiceUnavailableError) and error.status_code is None:
-            error.message += f"; the address is {self._access.address}"
+            advice.append(f"the address is {self._access.address}")
         on_the_way = isinstance(error, _ON_THE_WAY) or error.status_code == _PROXY_LOGIN
         ours = on_the_way and self._access.client is None
         if ours and (proxy := proxy_for(self._access.address)):
-            error.message += f"; requests go through the proxy {proxy}"
-        if advice := self._adapter.advice(error):
-            error.message += f"; {advice}"
+            advice.append(f"requests go through the proxy {proxy}")
+        return [*advice, self._adapter.advice(error)]
 
 
 def _checked_limit(limit: RateLimit | None) -> RateLimit | None:

@@ -5,6 +5,7 @@ import json
 
 from bruno_llm_base.attempt import Request
 from bruno_llm_base.call import result_of
+from bruno_llm_base.context.windows import most_tokens
 from bruno_llm_base.conversation import Conversation
 from bruno_llm_base.exceptions import (
     InvalidRequestError,
@@ -21,7 +22,6 @@ from bruno_llm_base.provider.chat import Chat
 from bruno_llm_base.tokens import TokenCount, texts
 from bruno_llm_base.types import Json, ModelResponse
 from bruno_llm_base.values import is_whole, shown
-from bruno_llm_base.windows import most_tokens
 
 __all__ = ["Counter", "tool_list"]
 
@@ -99,7 +99,7 @@ class Counter(Chat):
             model=request.model,
             parse=self._parse_tokens,
             amend=self._amend,
-            explain=self._explain,
+            advise=self._advise_on_model,
         )
         try:
             tokens = await result_of(self._endpoint, question)

@@ -9,6 +9,8 @@ from bruno_core.interfaces import LLMInterface
 
 from bruno_llm_base.attempt import Request
 from bruno_llm_base.call import result_of, text_stream
+from bruno_llm_base.context import Window, fit
+from bruno_llm_base.context.windows import most_tokens, surely_fits
 from bruno_llm_base.conversation import Conversation, Messages, question
 from bruno_llm_base.exceptions import InvalidRequestError
 from bruno_llm_base.failures import answer_text
@@ -19,7 +21,6 @@ from bruno_llm_base.stream import TextStream
 from bruno_llm_base.tokens import TokenCount, estimate_conversation, estimate_tokens
 from bruno_llm_base.types import Json, ModelResponse
 from bruno_llm_base.values import shown
-from bruno_llm_base.windows import Window, in_doubt, most_tokens
 
 __all__ = ["BaseProvider"]
 
@@ -161,14 +162,14 @@ class BaseProvider(Counter, LLMInterface):
             labels=labels,
             unpriced_field=self._adapter.unpriced_field(body),
             amend=self._amend,
-            explain=self._explain,
+            advise=self._advise_on_model,
             learn=self._heed,
         )
         for name in dropped:
             self._endpoint.tell(request, OptionDropped, option=name)
         most = most_tokens(conversation, options)
         window, most_output = self._window(request), self._adapter.max_output(request.body or {})
-        if in_doubt(most, window, self._context, most_output):
+        if not surely_fits(most, window, self._context, most_output):
             request.fit = partial(self._fit, options)
         return request
 
@@ -187,26 +188,22 @@ class BaseProvider(Counter, LLMInterface):
         self, options: Json, request: Request[ModelResponse], tell: Tell
     ) -> Request[ModelResponse]:
         """Return *request* as it fits the context window; see `ContextPolicy`."""
-        from bruno_llm_base.context.step import Doubt, resolved  # most requests do without
-
         model, conversation = str(request.model), request.conversation
         window = self._window(request) or await self._listed_window(model)
         if window is None or conversation is None:
             return request
-        most, most_output = most_tokens(conversation, options), self._adapter.max_output(
-            request.body or {}
-        )
-        if not in_doubt(most, window, self._context, most_output):
+        max_output = self._adapter.max_output(request.body or {})
+        if surely_fits(most_tokens(conversation, options), window, self._context, max_output):
             return request  # a list of prices knows a window that is large enough
-        doubt = Doubt(
-            conversation=conversation,
-            window=window,
-            most_output=most_output,
+        fits = await fit(
+            conversation,
+            self._context,
+            window,
+            max_output=max_output,
             extra=estimate_tokens(tool_list(options)),
             count=lambda part: self.count_conversation(part, model),
             tell=tell,
         )
-        fits = await resolved(doubt, self._context)
         if fits is conversation:
             return request
         body = self._body(fits, options, stream=request.stream)
