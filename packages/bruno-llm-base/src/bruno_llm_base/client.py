@@ -52,7 +52,7 @@ __all__ = ["Client", "Diagnosis", "Policies"]
 
 _T = TypeVar("_T")
 _CHECK_SECONDS = 5.0
-_EXPLAIN_SECONDS = 2.0
+_ADVICE_SECONDS = 2.0
 _POLICIES = ("retry", "rate_limit", "timeouts", "cost", "budget", "observers")
 
 # What a proxy may be to blame for.
@@ -325,7 +325,7 @@ class Client(Vendor, ABC):
             body=body,
             model=self._model,
             parse=parse,
-            explain=self._advise,
+            advise=self._advise,
         )
 
     async def _learn_window(self, model: str) -> None:
@@ -351,28 +351,30 @@ class Client(Vendor, ABC):
     def _parse_windows(self, data: Json) -> None:
         self._windows.learn(self._adapter.parse_windows(data, self._model))
 
-    async def _explain(self, error: LLMError) -> None:
-        """Name the models that are closest to an unknown one, and what may be done."""
+    async def _advise_on_model(self, error: LLMError) -> list[str]:
+        """Name the models that are closest to an unknown one, and learn from a window that is too small."""
         if isinstance(error, ContextLengthExceededError) and error.status_code and error.limit:
             self._windows.learn({str(error.model): error.limit}, refused=True)
         if isinstance(error, ModelNotFoundError) and error.model is not None:
-            limits = Timeouts(total=_EXPLAIN_SECONDS)
+            limits = Timeouts(total=_ADVICE_SECONDS)
             ask = partial(self._list_models, Retry(attempts=1), limits)
             if offered := await self._offer.names(ask):
-                error.message += f"; closest on offer: {', '.join(closest(error.model, offered))}"
-        await self._advise(error)
+                names = ", ".join(closest(error.model, offered))
+                return [f"closest on offer: {names}", *await self._advise(error)]
+        return await self._advise(error)
 
-    async def _advise(self, error: LLMError) -> None:
+    async def _advise(self, error: LLMError) -> list[str]:
+        """Return what a user may want to know about an error that a request ended with."""
+        advice = []
         if isinstance(error, AuthenticationError) and self._access.key_source:
-            error.message += f"; the key came from {self._access.key_source}"
+            advice.append(f"the key came from {self._access.key_source}")
         elif isinstance(error, ServiceUnavailableError) and error.status_code is None:
-            error.message += f"; the address is {self._access.address}"
+            advice.append(f"the address is {self._access.address}")
         on_the_way = isinstance(error, _ON_THE_WAY) or error.status_code == _PROXY_LOGIN
         ours = on_the_way and self._access.client is None
         if ours and (proxy := proxy_for(self._access.address)):
-            error.message += f"; requests go through the proxy {proxy}"
-        if advice := self._adapter.advice(error):
-            error.message += f"; {advice}"
+            advice.append(f"requests go through the proxy {proxy}")
+        return [*advice, self._adapter.advice(error)]
 
 
 class _Settings(dict[str, Any]):

@@ -213,7 +213,7 @@ class BaseEmbeddings(Client, EmbeddingInterface):
             texts=texts,
             labels=labels,
             parse=partial(self._parse, len(texts)),
-            explain=self._explain,
+            advise=self._advise_on_model,
         )
         rate_limit = self._endpoint.rate_limit
         if rate_limit is not None and rate_limit.tokens_per_minute:
@@ -235,10 +235,11 @@ class BaseEmbeddings(Client, EmbeddingInterface):
         self._seen_dimension = expected
         return response
 
-    async def _advise(self, error: LLMError) -> None:
+    async def _advise(self, error: LLMError) -> list[str]:
+        advice = await super()._advise(error)
         if isinstance(error, ContextLengthExceededError):
-            error.message += "; cut the text into shorter ones and embed each"
-        await super()._advise(error)
+            return ["cut the text into shorter ones and embed each", *advice]
+        return advice
 
 
 def _check_text(name: str, text: str) -> None:

@@ -28,7 +28,6 @@ from bruno_llm_base.exceptions import (
     RateLimitError,
     ServiceUnavailableError,
 )
-from bruno_llm_base.failures import answer_text
 from bruno_llm_base.finish import is_known
 from bruno_llm_base.observe import (
     CountEstimated,
@@ -40,7 +39,7 @@ from bruno_llm_base.observe import (
 from bruno_llm_base.options import PORTABLE, ChatSettings
 from bruno_llm_base.policies import policy
 from bruno_llm_base.request_options import RequestOptions
-from bruno_llm_base.stream import TextStream
+from bruno_llm_base.stream import TextStream, answer_text
 from bruno_llm_base.tokens import TokenCount, estimate_conversation, estimate_tokens, texts
 from bruno_llm_base.types import Json, ModelResponse
 from bruno_llm_base.values import is_whole, shown
@@ -233,7 +232,7 @@ class BaseProvider(Client, LLMInterface):
             labels=None if spending is None else spending.tracker.labels(),
             unpriced_field=adapter.unpriced_field(body),
             amend=self._amend,
-            explain=self._explain,
+            advise=self._advise_on_model,
             learn=self._learn,
         )
         for name in dropped:
@@ -418,7 +417,7 @@ class BaseProvider(Client, LLMInterface):
             model=request.model,
             parse=self._parse_count,
             amend=self._amend,
-            explain=self._explain,
+            advise=self._advise_on_model,
         )
         try:
             tokens = await result_of(self._endpoint, counting)
