@@ -17,7 +17,7 @@ from bruno_llm_base.conversation import Conversation
 from bruno_llm_base.cost.prices import Prices
 from bruno_llm_base.deadline import Deadline
 from bruno_llm_base.error_documents import is_page, plain_text
-from bruno_llm_base.error_kinds import read_error_document
+from bruno_llm_base.error_mapping import error_from, read_error_document, request_id, server_wait
 from bruno_llm_base.exceptions import (
     InvalidResponseError,
     LLMError,
@@ -25,7 +25,6 @@ from bruno_llm_base.exceptions import (
     ServiceUnavailableError,
     StreamError,
 )
-from bruno_llm_base.failures import error_from, request_id, server_wait
 from bruno_llm_base.lenient import MISFITS
 from bruno_llm_base.limits import LimitState, RateLimit
 from bruno_llm_base.log import Observers

@@ -10,7 +10,6 @@ from typing import Any, Generic, Self, TypeVar, cast
 from bruno_llm_base.attempt import Attempt, Endpoint, Request
 from bruno_llm_base.deadline import Deadline
 from bruno_llm_base.exceptions import LLMError, LLMTimeoutError
-from bruno_llm_base.failures import answer_text
 from bruno_llm_base.limits import Slot
 from bruno_llm_base.observe import (
     AttemptFailed,
@@ -23,7 +22,7 @@ from bruno_llm_base.observe import (
 )
 from bruno_llm_base.parts import Text
 from bruno_llm_base.retry import next_wait
-from bruno_llm_base.stream import StreamState, TextStream
+from bruno_llm_base.stream import StreamState, TextStream, answer_text
 from bruno_llm_base.types import Attempt as AttemptRecord
 from bruno_llm_base.types import ModelResponse, Outcome
 
