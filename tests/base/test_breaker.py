@@ -2,7 +2,7 @@
 
 import pytest
 from bruno_llm_base import Breaker, ConfigurationError
-from bruno_llm_base.fallback.breaker import Circuit
+from bruno_llm_base.wrappers.breaker import Circuit
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 

@@ -383,24 +383,24 @@ def test_a_budget_without_a_tracker_records_in_memory():
 
 def test_all_that_its_tracker_records_counts():
     budget, tracker = Budget(1), CostTracker(clock=Clock())
-    budget.of(tracker)
+    budget.use(tracker)
     tracker.record(provider="p", model="m", cost=Decimal("0.25"))
     assert (budget.spent(), budget.left()) == (Decimal("0.25"), Decimal("0.75"))
 
 
 def test_a_budget_has_one_tracker():
     budget = Budget(1)
-    budget.of(CostTracker())
+    budget.use(CostTracker())
     with pytest.raises(ConfigurationError, match="same cost="):
-        budget.of(CostTracker())
+        budget.use(CostTracker())
 
 
 def test_two_trackers_on_one_file_are_one(tmp_path):
     budget = Budget(1)
-    budget.of(CostTracker(tmp_path / "costs.db"))
-    budget.of(CostTracker(tmp_path / "costs.db"))
+    budget.use(CostTracker(tmp_path / "costs.db"))
+    budget.use(CostTracker(tmp_path / "costs.db"))
     with pytest.raises(ConfigurationError):
-        budget.of(CostTracker(tmp_path / "other.db"))
+        budget.use(CostTracker(tmp_path / "other.db"))
 
 
 def test_a_copy_has_the_same_settings_and_the_same_file(tmp_path):
@@ -408,7 +408,7 @@ def test_a_copy_has_the_same_settings_and_the_same_file(tmp_path):
     opened(shared, 10).settle(answer(10))
     assert shared.budgets[0].spent() == dollars(10)  # it is in the file now
     tracker, budget = pickle.loads(pickle.dumps((shared.tracker, shared.budgets[0])))
-    budget.of(tracker)
+    budget.use(tracker)
     assert budget.tracker is tracker
     assert (budget.limit, budget.per) == (Decimal("1.5"), "month")
     assert budget.spent() == dollars(10)

@@ -265,11 +265,11 @@ def test_several_budgets_all_hold(path):
 
 def test_budgets_of_one_provider_share_a_tracker():
     new, used = Budget(1), Budget(2)
-    used.of(CostTracker())
+    used.use(CostTracker())
     tracker = paid_from(None, [new, used]).tracker
     assert tracker is used.tracker is new.tracker
     other = Budget(3)
-    other.of(CostTracker())
+    other.use(CostTracker())
     with pytest.raises(ConfigurationError, match="same cost="):
         paid_from(tracker, [new, other])
 

@@ -12,8 +12,8 @@ import bruno_llm_openai.messages
 import pytest
 from bruno_core.models import Message
 from bruno_llm_base import ConfigurationError, ContextPolicy, Conversation
-from bruno_llm_base.context import fitted
-from bruno_llm_base.policies import Strategy
+from bruno_llm_base.context.policy import Strategy
+from bruno_llm_base.context.trim import trim
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -52,7 +52,7 @@ def words(turns):
 def stays(strategy, conversation, room):
     """Return what stays where every turn takes 1 token; a call and its result show twice."""
     costs = [1] * len(conversation.turns)
-    return words(fitted(conversation, strategy, costs=costs, room=room).conversation.turns)
+    return words(trim(conversation, strategy, costs=costs, room=room).conversation.turns)
 
 
 # -- by example -----------------------------------------------------------------------------------
@@ -61,7 +61,7 @@ def stays(strategy, conversation, room):
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_what_fits_stays_as_it_is(strategy):
     conversation = said("u1 t1 a1 u2")
-    cut = fitted(conversation, strategy, costs=[5] * 5, room=25)
+    cut = trim(conversation, strategy, costs=[5] * 5, room=25)
     assert cut.conversation is conversation
     assert cut[1:] == ((), 25)
 
@@ -116,7 +116,7 @@ def test_a_summary_takes_the_place_of_the_oldest():
 @pytest.mark.parametrize("room", [-5, 0, 4])
 def test_the_question_and_what_came_of_it_last_stay_even_where_they_do_not_fit(strategy, room):
     conversation = said("a0 u1 t1 a1 u2 t2 t3")
-    cut = fitted(conversation, strategy, costs=[2] * 10, room=room)
+    cut = trim(conversation, strategy, costs=[2] * 10, room=room)
     assert words(cut.conversation.turns) == "u2 t3 t3"
     assert (words(cut.left_out), cut.tokens) == ("a0 u1 t1 t1 a1 t2 t2", 6)
 
@@ -141,7 +141,7 @@ def test_where_nobody_asks_the_last_round_of_calls_stays(strategy):
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_a_system_text_alone_is_left_alone(strategy):
     conversation = said("")
-    cut = fitted(conversation, strategy, costs=[], room=-1)
+    cut = trim(conversation, strategy, costs=[], room=-1)
     assert cut.conversation is conversation
 
 
@@ -218,7 +218,7 @@ def places(turns, kept):
 @given(cases())
 def test_what_stays_fits_if_that_can_be_and_nothing_that_matters_is_lost(strategy, case):
     conversation, costs, room = case
-    cut = fitted(conversation, strategy, costs=costs, room=room)
+    cut = trim(conversation, strategy, costs=costs, room=room)
     kept = places(conversation.turns, cut.conversation.turns)
     lost = places(conversation.turns, cut.left_out)
     assert kept == sorted(kept)
@@ -240,7 +240,7 @@ def test_what_stays_fits_if_that_can_be_and_nothing_that_matters_is_lost(strateg
 @given(cases())
 def test_what_stays_is_as_sound_as_it_was(strategy, case):
     conversation, costs, room = case
-    turns = fitted(conversation, strategy, costs=costs, room=room).conversation.turns
+    turns = trim(conversation, strategy, costs=costs, room=room).conversation.turns
     for before, after in pairwise([None, *turns, None]):
         asked = [call.id for call in before.tool_calls] if before else []
         given = [result.id for result in after.tool_results] if after else []
@@ -252,10 +252,10 @@ def test_what_stays_is_as_sound_as_it_was(strategy, case):
 @given(cases())
 def test_fitting_again_changes_nothing(strategy, case):
     conversation, costs, room = case
-    once = fitted(conversation, strategy, costs=costs, room=room)
+    once = trim(conversation, strategy, costs=costs, room=room)
     kept = places(conversation.turns, once.conversation.turns)
     costs = [costs[place] for place in kept]
-    again = fitted(once.conversation, strategy, costs=costs, room=room)
+    again = trim(once.conversation, strategy, costs=costs, room=room)
     assert again.conversation is once.conversation
     assert again.left_out == ()
 
@@ -263,7 +263,7 @@ def test_fitting_again_changes_nothing(strategy, case):
 @given(cases())
 def test_oldest_first_keeps_the_longest_end_that_fits(case):
     conversation, costs, room = case
-    cut = fitted(conversation, "oldest_first", costs=costs, room=room)
+    cut = trim(conversation, "oldest_first", costs=costs, room=room)
     kept = places(conversation.turns, cut.conversation.turns)
     begin = begin_of_last(conversation.turns)
     end = [place for place in kept if place != begin or kept[0] < begin]
@@ -276,7 +276,7 @@ def test_oldest_first_keeps_the_longest_end_that_fits(case):
 @given(cases())
 def test_a_sliding_window_keeps_the_longest_end_that_fits_and_begins_with_a_question(case):
     conversation, costs, room = case
-    cut = fitted(conversation, "sliding_window", costs=costs, room=room)
+    cut = trim(conversation, "sliding_window", costs=costs, room=room)
     kept = places(conversation.turns, cut.conversation.turns)
     if kept and kept[0] < begin_of_last(conversation.turns):
         assert kept == list(range(len(costs)))[-len(kept) :]
@@ -290,7 +290,7 @@ def test_a_sliding_window_keeps_the_longest_end_that_fits_and_begins_with_a_ques
 @given(cases())
 def test_middle_out_leaves_one_gap_and_the_beginning_goes_last(case):
     conversation, costs, room = case
-    cut = fitted(conversation, "middle_out", costs=costs, room=room)
+    cut = trim(conversation, "middle_out", costs=costs, room=room)
     begin = begin_of_last(conversation.turns)
     lost = [p for p in places(conversation.turns, cut.left_out) if p < begin]
     assert lost == list(range(len(costs)))[lost[0] : lost[-1] + 1] if lost else True
@@ -301,7 +301,7 @@ def test_middle_out_leaves_one_gap_and_the_beginning_goes_last(case):
 @given(cases())
 def test_smart_gives_up_the_task_only_when_nothing_else_is_left_to_give(case):
     conversation, costs, room = case
-    cut = fitted(conversation, "smart", costs=costs, room=room)
+    cut = trim(conversation, "smart", costs=costs, room=room)
     kept = places(conversation.turns, cut.conversation.turns)
     questions = [place for place, turn in enumerate(conversation.turns) if turn.role == "user"]
     if questions and questions[0] not in kept:
@@ -314,7 +314,7 @@ def test_smart_gives_up_the_task_only_when_nothing_else_is_left_to_give(case):
 @given(cases(), st.sampled_from(STRATEGIES))
 def test_every_vendor_is_sent_each_result_right_after_its_call(case, strategy):
     conversation, costs, room = case
-    conversation = fitted(conversation, strategy, costs=costs, room=room).conversation
+    conversation = trim(conversation, strategy, costs=costs, room=room).conversation
     if not conversation.turns:
         return  # nothing but a system text
     expected = [call.id for turn in conversation.turns for call in turn.tool_calls]
@@ -387,7 +387,7 @@ def test_a_long_conversation_is_looked_through_a_few_times_however_long(strategy
     conversation = said(" ".join(f"u{n} t{n} t{n}+ a{n}" for n in range(exchanges)))
     size = len(conversation.turns)
     turns, costs = Counted(conversation.turns), Counted([1] * size)
-    cut = fitted(Conversation(None, turns), strategy, costs=costs, room=int(size * share))
+    cut = trim(Conversation(None, turns), strategy, costs=costs, room=int(size * share))
     assert cut.left_out
     assert costs.looks <= 3 * size
     assert turns.looks <= 6 * size

@@ -29,7 +29,6 @@ from bruno_llm_base import (
     ToolCall,
     exceptions,
 )
-from bruno_llm_base.fallback.verdicts import _VERDICTS, verdict_on
 from bruno_llm_base.observe import ProviderAnswered, ProviderPassedOver
 from bruno_llm_openai import OpenAIProvider
 from bruno_llm_testing import FakeAnswer, FakeError, FakeOpenAI, Fault, ModelContract
@@ -230,16 +229,44 @@ async def test_an_answer_that_calls_tools_is_an_answer(llm, first, second):
     assert second.bodies == []
 
 
+DECIDED = {  # whether another is asked, and whether it counts as a failure of the provider
+    "AllProvidersFailedError": (True, False),
+    "AuthenticationError": (True, True),
+    "BudgetExceededError": (True, False),
+    "CircuitOpenError": (True, False),
+    "ConfigurationError": (False, False),
+    "ContentBlockedError": (False, False),
+    "ContextLengthExceededError": (True, False),
+    "InvalidRequestError": (False, False),
+    "InvalidResponseError": (True, True),
+    "LLMError": (True, True),
+    "LLMTimeoutError": (True, True),
+    "ModelNotFoundError": (True, True),
+    "OutputLimitError": (True, False),
+    "PermissionDeniedError": (True, True),
+    "ProviderNotFoundError": (False, False),
+    "QuotaExceededError": (True, True),
+    "RateLimitError": (True, True),
+    "ServiceUnavailableError": (True, True),
+    "StreamError": (True, True),
+}
+
+
 def test_every_kind_of_error_is_decided_on_purpose():
-    kinds = {getattr(exceptions, name) for name in exceptions.__all__}
-    assert kinds == set(_VERDICTS)
+    kinds = [getattr(exceptions, name) for name in exceptions.__all__]
+    assert {kind.__name__: (kind.another_may_answer, kind.is_failure) for kind in kinds} == DECIDED
 
 
-def test_errors_of_other_makes_are_judged_by_their_parents():
-    class ThrottledError(RateLimitError):
-        pass
-
-    assert verdict_on(ThrottledError("slow down")) == verdict_on(RateLimitError("slow down"))
+@pytest.mark.parametrize(("retryable", "asked"), [(True, 2), (False, 3)])
+async def test_our_own_rate_limit_is_no_failure_of_the_provider(second, retryable, asked):
+    limited = Bare(error=RateLimitError("slow down", retryable=retryable))
+    breaker = Breaker(failures=2)
+    async with FallbackLLM(
+        [limited, OpenAIProvider(**second.connection())], breaker=breaker
+    ) as llm:
+        for _ in range(3):
+            assert await llm.generate("hi") == TEXT
+    assert len(limited.calls) == asked
 
 
 async def test_a_bug_is_no_failure_of_the_provider(second):

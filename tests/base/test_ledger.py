@@ -102,7 +102,7 @@ def spend(tracker, cost, hold=None):
 
 def budget_of(tracker, limit, **settings):
     budget = Budget(limit, **settings)
-    budget.of(tracker)
+    budget.use(tracker)
     return budget
 
 
@@ -161,7 +161,7 @@ def test_a_killed_process_loses_nothing_it_recorded_and_soon_holds_nothing(tmp_p
     path = tmp_path / "costs.db"
     code = """
 budget = Budget(10)
-budget.of(tracker)
+budget.use(tracker)
 held = hold(budget, 1)
 hold(budget, 5)
 spend(tracker, "0.75", held)
@@ -184,7 +184,7 @@ def test_what_a_dead_process_held_is_forgotten_a_day_later(tmp_path):
     path = tmp_path / "costs.db"
     code = """
 budget = Budget(10)
-budget.of(tracker)
+budget.use(tracker)
 hold(budget, 8)
 os.kill(os.getpid(), 9)
 """
@@ -219,7 +219,7 @@ def test_a_tracker_that_is_closed_or_ends_leaves_only_its_file(tmp_path):
     spend(budget.tracker, 1, hold(budget, 2))
     budget.tracker.close()
     assert list(tmp_path.iterdir()) == [path]
-    output(path, "budget = Budget(9); budget.of(tracker); hold(budget, 1)")
+    output(path, "budget = Budget(9); budget.use(tracker); hold(budget, 1)")
     assert list(tmp_path.iterdir()) == [path]
     assert budget.left() == 9
 
@@ -231,7 +231,7 @@ def test_a_link_to_a_file_is_the_file(tmp_path):
     other = budget_of(CostTracker(link), 10)
     hold(one, 4)
     assert other.left() == 6
-    one.of(other.tracker)
+    one.use(other.tracker)
 
 
 # Together
@@ -242,7 +242,7 @@ def test_four_processes_lose_nothing_and_spend_no_more_than_their_budget(tmp_pat
     code = """
 import random
 budget = Budget(1)
-budget.of(tracker)
+budget.use(tracker)
 spent, refused = Decimal(0), 0
 for _ in range(60):
     try:
@@ -306,7 +306,7 @@ def test_a_forked_process_records_into_the_same_file_and_holds_for_itself(tmp_pa
     path = tmp_path / "costs.db"
     code = """
 budget = Budget(10)
-budget.of(tracker)
+budget.use(tracker)
 held = hold(budget, 4)
 children = []
 for _ in range(3):
@@ -328,7 +328,7 @@ for _ in range(3):
 assert [os.waitpid(child, 0)[1] for child in children] == [0, 0, 0]
 assert budget.left() == Decimal("5.37")
 other = Budget(10)
-other.of(CostTracker(tracker.path))
+other.use(CostTracker(tracker.path))
 assert other.left() == Decimal("5.37")
 spend(tracker, "0.01", held)
 print(tracker.total().cost, budget.left())
@@ -340,7 +340,7 @@ def test_a_forked_process_starts_an_empty_memory(tmp_path):
     code = """
 tracker = CostTracker()
 budget = Budget(10)
-budget.of(tracker)
+budget.use(tracker)
 hold(budget, 4)
 spend(tracker, 1)
 child = os.fork()

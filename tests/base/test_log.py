@@ -2,9 +2,10 @@
 
 import logging
 
-from bruno_llm_base import ModelResponse
-from bruno_llm_base.log import log_event
-from bruno_llm_base.observe import RequestFinished
+import pytest
+from bruno_llm_base import ConfigurationError, ModelResponse
+from bruno_llm_base.log import Observers, log_event
+from bruno_llm_base.observe import RequestFinished, RequestStarted
 
 
 def test_a_server_cannot_forge_a_record(caplog):
@@ -20,3 +21,27 @@ def test_a_server_cannot_forge_a_record(caplog):
     assert line.isprintable()
     assert len(line) < 400
     assert "finish_reason=stop" in line
+
+
+def test_events_that_nothing_hears_are_not_made(caplog):
+    caplog.set_level(logging.CRITICAL, "bruno_llm")
+    observers = Observers([])
+    assert not observers.hear(RequestFinished)
+    caplog.set_level(logging.INFO, "bruno_llm")
+    assert observers.hear(RequestFinished)
+    assert not observers.hear(RequestStarted)
+
+
+async def asynchronous(event):
+    raise AssertionError(event)
+
+
+class Asynchronous:
+    async def __call__(self, event):
+        raise AssertionError(event)
+
+
+@pytest.mark.parametrize("observer", [asynchronous, Asynchronous()], ids=["function", "object"])
+def test_asynchronous_observers_are_refused(observer):
+    with pytest.raises(ConfigurationError, match=r"asynchronous .* give a plain callable"):
+        Observers([observer])

@@ -21,6 +21,7 @@ from bruno_llm_base import (
 )
 from bruno_llm_base.cost import prices as prices_module
 from bruno_llm_base.cost.prices import Prices
+from bruno_llm_base.log import Observers
 from bruno_llm_base.observe import PriceUnknown
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -91,7 +92,7 @@ def warnings(caplog):
 
 def test_an_unknown_price_is_none_with_one_warning_per_model(caplog):
     heard = []
-    ours = Prices("acme", "acme", None, Listed(a=A), observers=[heard.append])
+    ours = Prices("acme", "acme", None, Listed(a=A), observers=Observers([heard.append]))
     for _ in range(3):
         assert ours.cost(answer("b-2026"), "b") is None
         assert ours.cost(answer(), "c") is None

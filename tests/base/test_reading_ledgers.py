@@ -60,7 +60,7 @@ def there(folder):
 def reported(path):
     tracker = CostTracker(path)
     budget = Budget(1, by="user")
-    budget.of(tracker)
+    budget.use(tracker)
     report = tracker.report(by="user")
     assert budget.left("ann") == 1 - budget.spent("ann")
     tracker.close()

@@ -9,7 +9,8 @@ from functools import partial
 import pytest
 from bruno_core.models import Message
 from bruno_llm_base import Conversation, InvalidRequestError, RateLimitError
-from bruno_llm_base.context import fitted, summarized
+from bruno_llm_base.context.summary import summarize as summarized
+from bruno_llm_base.context.trim import trim
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -206,7 +207,7 @@ def test_with_its_summary_it_fits_or_says_why_not(exchanges, cost, room, length)
         return "x" * length
 
     shortening = shortened(summarize, said=said, cost=cost, room=room)
-    kept = fitted(said, "summarize", costs=[cost] * len(said.turns), room=room - room // 4)
+    kept = trim(said, "summarize", costs=[cost] * len(said.turns), room=room - room // 4)
     if cost <= room < whole and kept.tokens + size > room:
         with pytest.raises(InvalidRequestError, match="return a shorter one"):
             asyncio.run(shortening)
@@ -217,5 +218,5 @@ def test_with_its_summary_it_fits_or_says_why_not(exchanges, cost, room, length)
     if asked:
         assert cut.tokens == cost * len(cut.conversation.turns) + size < whole
         costs = [cost] * len(cut.conversation.turns)
-        again = fitted(cut.conversation, "summarize", costs=costs, room=room)
+        again = trim(cut.conversation, "summarize", costs=costs, room=room)
         assert again.conversation is cut.conversation

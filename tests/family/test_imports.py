@@ -47,7 +47,7 @@ def test_importing_a_package_loads_little(package):
 def test_the_base_loads_what_providers_do_not_need_when_it_is_named():
     import bruno_llm_base
 
-    late = {"bruno_llm_base.cost.price", "bruno_llm_base.factory", "bruno_llm_base.fallback"}
+    late = {"bruno_llm_base.cost.price", "bruno_llm_base.factory", "bruno_llm_base.wrappers"}
     assert not late & loaded_by("import bruno_llm_openai")
     assert late <= loaded_by("from bruno_llm_base import FallbackLLM, LLMFactory, Price")
     assert set(bruno_llm_base.__all__) <= set(dir(bruno_llm_base))

@@ -150,7 +150,7 @@ async def test_an_answer_is_not_held_back_beyond_the_time_limit_of_a_call(
 async def test_who_is_cancelled_while_waiting_holds_nothing(patient, tmp_path):
     costs = CostTracker(tmp_path / "costs.db")
     budget = Budget(10)
-    budget.of(costs)
+    budget.use(costs)
     names = ("p", "m", "", "")
 
     async def hold(dollars):
@@ -251,7 +251,7 @@ def test_what_is_left_open_when_the_process_ends_is_booked(tmp_path):
         )
     assert (done.returncode, done.stderr) == (0, "")
     budget = Budget(100_000)
-    budget.of(costs)
+    budget.use(costs)
     assert costs.total().requests == 2
     assert budget.left() == 100_000 - budget.spent()
     assert list(tmp_path.iterdir()) == [costs.path]

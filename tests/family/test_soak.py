@@ -142,9 +142,12 @@ def llm(name, server):
 
 async def check_that_nothing_is_left(llm, server, sockets_before, until):
     assert asyncio.all_tasks() == {asyncio.current_task()}
-    permits = [await llm._connections.acquire(0) for _ in range(MAX_CONNECTIONS)]
-    for permit in permits:
-        permit.cancel()
+    line = llm._endpoint.transports.connections
+    for _ in range(MAX_CONNECTIONS):
+        assert not line.locked()
+        await line.acquire()
+    for _ in range(MAX_CONNECTIONS):
+        line.release()
     await llm.aclose()
     await until(lambda: server.open_connections == 0)
     await until(lambda: sockets() == sockets_before)

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from bruno_llm_base.access import Access
 from bruno_llm_base.adapter import ChatAdapter, EmbeddingAdapter, EmbeddingResponse
+from bruno_llm_base.context import ContextPolicy, Window
 from bruno_llm_base.conversation import Conversation, Messages, Turn
+from bruno_llm_base.error_mapping import ErrorFacts
 from bruno_llm_base.exceptions import (
     AllProvidersFailedError,
     AuthenticationError,
@@ -31,10 +33,9 @@ from bruno_llm_base.exceptions import (
     ServiceUnavailableError,
     StreamError,
 )
-from bruno_llm_base.failures import ErrorFacts
 from bruno_llm_base.limits import LimitState, RateLimit
 from bruno_llm_base.parts import Part, Reasoning, Text, ToolCall, ToolResult, VendorBlock
-from bruno_llm_base.policies import ContextPolicy, Retry, Timeouts
+from bruno_llm_base.policies import Retry, Timeouts
 from bruno_llm_base.provider import BaseProvider, Diagnosis, Vendor
 from bruno_llm_base.stream import TextStream
 from bruno_llm_base.tokens import TokenCount
@@ -47,7 +48,6 @@ from bruno_llm_base.types import (
     ModelResponse,
     Usage,
 )
-from bruno_llm_base.windows import Window
 
 if TYPE_CHECKING:
     from bruno_llm_base.cost.budget import Budget
@@ -57,8 +57,8 @@ if TYPE_CHECKING:
     from bruno_llm_base.embedding_factory import EmbeddingFactory
     from bruno_llm_base.embeddings import BaseEmbeddings
     from bruno_llm_base.factory import LLMFactory
-    from bruno_llm_base.fallback import Breaker, FallbackLLM
     from bruno_llm_base.installed import ProviderInfo
+    from bruno_llm_base.wrappers import Breaker, FallbackLLM
 
 __all__ = [
     "NOTHING",
@@ -129,11 +129,11 @@ __all__ = [
 # Loaded when first used: a provider by itself needs none of them.
 _LATE = {
     "BaseEmbeddings": "bruno_llm_base.embeddings",
-    "Breaker": "bruno_llm_base.fallback",
+    "Breaker": "bruno_llm_base.wrappers",
     "Budget": "bruno_llm_base.cost.budget",
     "CostTracker": "bruno_llm_base.cost.tracker",
     "EmbeddingFactory": "bruno_llm_base.embedding_factory",
-    "FallbackLLM": "bruno_llm_base.fallback",
+    "FallbackLLM": "bruno_llm_base.wrappers",
     "LLMFactory": "bruno_llm_base.factory",
     "GenaiPrices": "bruno_llm_base.cost.price_sources",
     "Overrides": "bruno_llm_base.cost.price_sources",

@@ -1,9 +1,10 @@
 """One attempt of a request: on the wire, within its time limits, with errors of ours only."""
 
 import json
+import os
 from codecs import BOM_UTF8
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
@@ -16,7 +17,7 @@ from bruno_llm_base.conversation import Conversation
 from bruno_llm_base.cost.prices import Prices
 from bruno_llm_base.deadline import Deadline
 from bruno_llm_base.error_documents import is_page, plain_text
-from bruno_llm_base.error_kinds import read_error_document
+from bruno_llm_base.error_mapping import error_from, read_error_document, request_id, server_wait
 from bruno_llm_base.exceptions import (
     InvalidResponseError,
     LLMError,
@@ -24,16 +25,15 @@ from bruno_llm_base.exceptions import (
     ServiceUnavailableError,
     StreamError,
 )
-from bruno_llm_base.failures import error_from, request_id, server_wait
 from bruno_llm_base.lenient import MISFITS
 from bruno_llm_base.limits import LimitState, RateLimit
-from bruno_llm_base.observe import Observer
+from bruno_llm_base.log import Observers
+from bruno_llm_base.observe import Event
 from bruno_llm_base.policies import Retry, Timeouts
 from bruno_llm_base.reader import AnswerReader, DocumentReader, NoAnswerError, Reader
 from bruno_llm_base.retry import RetryThrottle
 from bruno_llm_base.tokens import estimate_conversation, estimate_tokens
 from bruno_llm_base.transport import (
-    CONNECT_TIMEOUT,
     DROPPED,
     UNREACHABLE,
     Connection,
@@ -71,6 +71,7 @@ class Endpoint:
 
     Attributes:
         provider: The provider's name.
+        address: Where requests go, for people.
         adapter: How the API spells things.
         transports: The transports that are open.
         open_transport: Opens one.
@@ -79,13 +80,13 @@ class Endpoint:
         retry: When to send again.
         throttle: How many retries the provider has in hand.
         rate_limit: How much may be sent in a while, if that is limited.
-        connections: How much may be under way at once.
         account: Where costs are booked and budgets are kept, if anywhere.
         prices: What answers cost.
         observers: Hear every event.
     """
 
     provider: str
+    address: str
     adapter: Adapter
     transports: PerLoop
     open_transport: Callable[[], Transport]
@@ -94,14 +95,30 @@ class Endpoint:
     retry: Retry
     throttle: RetryThrottle
     rate_limit: RateLimit | None
-    connections: RateLimit
     spending: "Spending | None"
     prices: Prices
-    observers: Sequence[Observer]
+    observers: Observers
+
+    def facts(self, request: "Request[Any]") -> dict[str, Any]:
+        """Return what all events of *request* hold."""
+        return {
+            "provider": self.provider,
+            "model": request.model,
+            "operation": request.operation,
+            "id": request.id,
+            "address": self.address,
+            "streamed": request.stream,
+        }
+
+    def tell(self, request: "Request[Any]", kind: type[Event], /, **facts: Any) -> None:
+        """Tell of an event of *request*."""
+        if self.observers.hear(kind):
+            self.observers.tell(kind, **self.facts(request), **facts)
 
 
-async def _no_advice(error: LLMError) -> None:
+async def _no_advice(error: LLMError) -> list[str]:
     del error
+    return []
 
 
 @dataclass(slots=True, kw_only=True)
@@ -123,11 +140,12 @@ class Request(Generic[T]):
         conversation: What is asked; None for requests that are no part of one.
         texts: What is to be embedded; none for requests that do not embed.
         labels: What its cost is booked under.
-        unlisted: The field for which the vendor charges what no list of prices tells, if any.
+        unpriced_field: The field for which the vendor charges what no list of prices tells, if any.
         fit: Returns the request as it fits the context window, where that is in doubt.
         amend: Returns a body without what the server has just refused, or None.
-        explain: Has the last word on an error before it is raised.
+        advise: Returns what may be done about the error that it has failed with for good.
         learn: Is told what a request has really used.
+        id: Our own name for it, in all events.
     """
 
     operation: str
@@ -144,11 +162,16 @@ class Request(Generic[T]):
     conversation: Conversation | None = None
     texts: Sequence[str] = ()
     labels: "Labels | None" = None
-    unlisted: str | None = None
+    unpriced_field: str | None = None
     fit: "Callable[[Request[T], Tell], Awaitable[Request[T]]] | None" = None
     amend: "Callable[[Request[T], LLMError], Json | None] | None" = None
-    explain: Callable[[LLMError], Awaitable[None]] = _no_advice
+    advise: Callable[[LLMError], Awaitable[list[str]]] = _no_advice
     learn: "Callable[[Request[T], ModelResponse], None] | None" = None
+    id: str = ""
+
+    def __post_init__(self) -> None:
+        """Give it a name."""
+        self.id = self.id or os.urandom(8).hex()
 
     @property
     def is_billed(self) -> bool:
@@ -246,29 +269,42 @@ class Attempt(Generic[T]):
                 with suppress(Exception):  # the answer counts, not its connection
                     await self._reply.aclose()
             if self._request.is_billed and self.outcome not in _FREE:
-                with suppress(LLMTimeoutError), self._deadline:
-                    await self._endpoint.prices.load()
+                await self._endpoint.prices.load()
         finally:
             self._settle()
 
     async def send(self) -> None:
-        """Send the request and return when the server accepts it.
+        """Send the request and return when the server accepts it; an answer that comes whole is read.
 
         Raises:
             LLMError: The server cannot be reached, refuses, or takes too long.
         """
-        if self._request.is_billed and not self._request.stream:
-            self._endpoint.prices.start_loading()
-        self._deadline.arm(self._endpoint.timeouts.first_token, "first token")
-        reply = await self._bounded(self._fetch())
-        self.request_id = self._endpoint.redact(request_id(reply.headers))
-        if not 200 <= reply.status_code < 300:
-            raise self._refusal(_said(await self._bounded(reply.read())))
-        if self._request.stream and reply.headers.get("content-type", "").startswith(_NO_STREAM):
-            while (documents := await self._documents(reply)) is not None:  # it may be an error
-                if documents:
-                    self._ahead = self._parse(reply, documents)
-                    break
+        request, endpoint = self._request, self._endpoint
+        if not request.stream and request.is_billed:
+            endpoint.prices.start_loading()
+        self._deadline.arm(endpoint.timeouts.first_token, "first token")
+        body = None
+        try:
+            with self._deadline:
+                reply = self._reply = await self._fetch()
+                is_refused = not 200 <= reply.status_code < 300
+                if is_refused or not request.stream:
+                    body = (await reply.read()).removeprefix(BOM_UTF8)
+        except LLMError:
+            raise
+        except Exception as error:
+            raise transport_error(error, endpoint.timeouts.connect) from error
+        finally:
+            if self._reply is not None:
+                self.request_id = endpoint.redact(request_id(self._reply.headers))
+        if body is not None:
+            self._has_ended = True
+            if is_refused:
+                raise self._refusal(_json_or_text(body))
+            self._ahead = self._parse([body])
+        elif reply.headers.get("content-type", "").startswith(_NO_STREAM):  # it may be an error
+            while self._ahead is None and (documents := await self._documents()) is not None:
+                self._ahead = self._parse(documents) if documents else None
 
     async def read(self) -> list[T] | None:
         """Return what the next network read holds, or None at the end of the answer.
@@ -284,18 +320,19 @@ class Attempt(Generic[T]):
                 raise failure
             finally:
                 del failure  # its traceback holds this frame: together, a cycle
-        items, self._ahead = self._ahead, None
-        if items is not None:
+        if self._ahead is not None:
+            items, self._ahead = self._ahead, None
             return items
-        reply, reader = self._sent(), self._reader
+        reader, after_end = self._reader, list[bytes]()
         if not self._has_ended and not reader.is_over:
-            documents = await self._next(reply)
-            if documents is not None:
-                return self._parse(reply, documents)
+            if (documents := await self._documents()) is not None:
+                return self._parse(documents)
             self._has_ended = True
         if rest := reader.rest():
             return rest
-        self.result = reader.finished(await self._drain(reply))
+        if not self._has_ended:
+            after_end = await self._drain()
+        self.result = reader.finished(after_end)
         self.outcome = Outcome.ANSWERED
         return None
 
@@ -305,34 +342,29 @@ class Attempt(Generic[T]):
         reply = self._reply
         return None if reply is None else self._endpoint.adapter.read_limits(reply.headers)
 
-    async def _next(self, reply: Reply) -> list[bytes] | None:
+    async def _documents(self) -> list[bytes] | None:
         """Return the documents of the next network read, or None at the end of the body."""
         try:
-            return await self._documents(reply)
-        except LLMError:
-            if self._reader.is_settled:
-                return None  # only the connection is lost
-            raise
-
-    async def _documents(self, reply: Reply) -> list[bytes] | None:
-        try:
             with self._deadline:
-                if self._request.stream:
-                    return await anext(reply)
-                return [(await reply.read()).removeprefix(BOM_UTF8)]
+                return await anext(self._sent())
         except StopAsyncIteration:
             return None
-        except LLMError:
-            raise
         except Exception as error:
-            raise self._broken_off(error) from error
+            if self._reader.is_settled:
+                return None  # only the connection is lost
+            if isinstance(error, LLMError):
+                raise
+            ours = transport_error(error)
+            if isinstance(ours, ServiceUnavailableError):
+                ours = StreamError(ours.message, cause=error)
+            raise ours from error
 
-    def _parse(self, reply: Reply, documents: list[bytes]) -> list[T]:
+    def _parse(self, documents: list[bytes]) -> list[T]:
         """Return what *documents* say; an error among them waits for the next read."""
         items: list[T] = []
         reader, failure = self._reader, None
         try:
-            goes_on = reader.read(documents, items, whole=reply.whole)
+            goes_on = reader.read(documents, items, whole=self._sent().whole)
         except NoAnswerError as error:
             failure = self._refusal(error.said)
         except LLMError as error:
@@ -353,33 +385,23 @@ class Attempt(Generic[T]):
             del failure  # its traceback holds this frame: together, a cycle
         return items
 
-    async def _drain(self, reply: Reply) -> list[bytes]:
+    async def _drain(self) -> list[bytes]:
         """Return what follows the last word, so that the connection can be used again."""
-        rest: list[bytes] = []
-        if self._has_ended or not self._request.stream:
-            return rest
         self._deadline.arm(_DRAIN_SECONDS, "end of the body")
+        rest: list[bytes] = []
         with suppress(LLMError):  # the answer is complete; only the connection is lost
             for _ in range(_DRAIN_READS):
-                documents = await self._documents(reply)
+                documents = await self._documents()
                 if documents is None:
                     break
                 rest += documents
         return rest
 
-    async def _bounded(self, awaitable: Awaitable[Any]) -> Any:
-        try:
-            with self._deadline:
-                return await awaitable
-        except LLMError:
-            raise
-        except Exception as error:
-            raise self._failed(error) from error
-
     async def _fetch(self) -> Reply:
-        request, transport = self._request, self._transport
+        request, transport, endpoint = self._request, self._transport, self._endpoint
         self.outcome = Outcome.NO_ANSWER  # until we hear better
-        with Connection() as connection:
+        around = endpoint.observers.around and endpoint.observers.enter(**endpoint.facts(request))
+        with Connection() as connection, around or nullcontext():
             try:
                 reply = await transport.send(request.method, request.path, request.body)
             except BaseException as error:
@@ -387,7 +409,6 @@ class Attempt(Generic[T]):
                 raise
         if connection.is_reused is None:
             _has_answered.add(transport)
-        self._reply = reply
         return reply
 
     def _outcome_of(self, error: BaseException, connection: Connection) -> Outcome:
@@ -410,19 +431,6 @@ class Attempt(Generic[T]):
             return Outcome.NOT_SENT if is_reused else Outcome.NO_ANSWER
         is_told = isinstance(error, LLMError) and not isinstance(error, _UNANSWERED)
         return Outcome.REFUSED if is_told else Outcome.NO_ANSWER  # as a mock does
-
-    def _failed(self, error: Exception) -> LLMError:
-        ours = transport_error(error)
-        connect = self._endpoint.timeouts.connect
-        if ours.message == CONNECT_TIMEOUT and connect is not None:
-            ours.message = f"no connection within {connect} s"
-        return ours
-
-    def _broken_off(self, error: Exception) -> LLMError:
-        ours = self._failed(error)
-        if self._request.stream and isinstance(ours, ServiceUnavailableError):
-            return StreamError(ours.message, cause=error)
-        return ours
 
     def _sent(self) -> Reply:
         if self._reply is None:
@@ -471,9 +479,10 @@ class Attempt(Generic[T]):
         result, request, endpoint = self.result, self._request, self._endpoint
         response = result if isinstance(result, ModelResponse) else self._reader.partial()
         if request.is_billed:
-            _estimate_missing(response, request)
-            model, unlisted = request.model or "", request.unlisted
-            response.cost = endpoint.prices.cost(response, model, unlisted=unlisted)
+            if not response.usage.input_tokens or not response.usage.output_tokens:
+                _estimate_missing(response, request)
+            model, unpriced_field = request.model or "", request.unpriced_field
+            response.cost = endpoint.prices.cost(response, model, unpriced_field=unpriced_field)
         response.provider = endpoint.provider
         response.request_id = response.request_id or self.request_id
         self.response = response
@@ -486,8 +495,6 @@ def _estimate_missing(response: ModelResponse, request: Request[Any]) -> None:
     say 0 for that.
     """
     usage = response.usage
-    if usage.input_tokens and usage.output_tokens:
-        return
     calls = (text for call in response.tool_calls for text in (call.name or "", call.arguments))
     counted = replace(
         usage,
@@ -499,11 +506,10 @@ def _estimate_missing(response: ModelResponse, request: Request[Any]) -> None:
         response.usage, response.usage_estimated = counted, True
 
 
-def _said(body: bytes) -> object:
+def _json_or_text(body: bytes) -> object:
     """Return the JSON that *body* is, or else its text."""
-    bare = body.removeprefix(BOM_UTF8)
     try:
-        said: object = from_json(bare)
+        said: object = from_json(body)
     except ValueError:
-        said = bare.decode(errors="replace")
+        said = body.decode(errors="replace")
     return said

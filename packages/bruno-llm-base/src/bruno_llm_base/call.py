@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, nullcontext, suppress
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar, cast
@@ -10,8 +10,7 @@ from typing import Any, Generic, Self, TypeVar, cast
 from bruno_llm_base.attempt import Attempt, Endpoint, Request
 from bruno_llm_base.deadline import Deadline
 from bruno_llm_base.exceptions import LLMError, LLMTimeoutError
-from bruno_llm_base.failures import answer_text
-from bruno_llm_base.limits import RateLimit, Slot
+from bruno_llm_base.limits import Slot
 from bruno_llm_base.observe import (
     AttemptFailed,
     Event,
@@ -20,17 +19,17 @@ from bruno_llm_base.observe import (
     RequestFailed,
     RequestFinished,
     RequestStarted,
-    tell,
 )
 from bruno_llm_base.parts import Text
 from bruno_llm_base.retry import next_wait
-from bruno_llm_base.stream import StreamState, TextStream
+from bruno_llm_base.stream import StreamState, TextStream, answer_text
 from bruno_llm_base.types import Attempt as AttemptRecord
 from bruno_llm_base.types import ModelResponse, Outcome
 
 __all__ = ["Call", "documents", "result_of", "text_stream"]
 
 T = TypeVar("T")
+_THROTTLED = "not tried again, since too many requests have failed lately"
 
 
 async def result_of(endpoint: Endpoint, request: Request[T]) -> T:
@@ -103,6 +102,7 @@ class Call(Generic[T]):
         "_endpoint",
         "_is_cut_short",
         "_is_over",
+        "_is_throttled",
         "_open",
         "_request",
         "_sent_first",
@@ -120,7 +120,7 @@ class Call(Generic[T]):
         self._deadline: Deadline | None = None
         self._open: AsyncExitStack | None = None  # what the attempt holds
         self._is_cut_short = False  # by `Timeouts.call`, where it would have been sent again
-        self._is_over = False
+        self._is_over = self._is_throttled = False
         self.delivered = False
         self.result: T | None = None
 
@@ -137,7 +137,8 @@ class Call(Generic[T]):
     ) -> None:
         """Close what a caller has left, or was cancelled in."""
         try:
-            await self._close()
+            if self._open is not None:
+                await self._close()
         finally:
             if self._deadline is not None:
                 self._deadline.close()
@@ -175,7 +176,7 @@ class Call(Generic[T]):
         """Note that the caller now has some of the answer."""
         self.delivered = True
         self._endpoint.prices.start_loading()
-        self._tell(FirstToken, duration=self._elapsed())
+        self._tell(FirstToken, duration=time.monotonic() - self._began)
 
     async def _send(self) -> None:
         """Take what an attempt needs, in this order, and send it; `_close` gives all of it back."""
@@ -194,10 +195,10 @@ class Call(Generic[T]):
                 request.fit = None
                 request = self._request = await fit(request, self._tell)
             attempt = Attempt(endpoint, request, transport, deadline)
-            limits: Sequence[RateLimit] = (endpoint.connections,)
             if request.is_billed and endpoint.rate_limit is not None:
-                limits = (endpoint.rate_limit, endpoint.connections)
-            await stack.enter_async_context(Slot(limits, attempt, request.tokens))
+                slot = Slot([endpoint.rate_limit], attempt, request.tokens)
+                await stack.enter_async_context(slot)
+            await stack.enter_async_context(endpoint.transports.connections)
             if spending is not None:
                 hold = spending.hold(
                     attempt,
@@ -207,7 +208,7 @@ class Call(Generic[T]):
                     deadline=deadline,
                     tell=self._tell,
                     labels=request.labels,
-                    unlisted=request.unlisted,
+                    unpriced_field=request.unpriced_field,
                 )
                 await stack.enter_async_context(hold)
         self._attempt = attempt
@@ -243,7 +244,7 @@ class Call(Generic[T]):
             failed = len(self._attempts)
             wait = next_wait(endpoint.retry, error, failed=failed, elapsed=elapsed)
             if wait is not None and not endpoint.throttle.spend():
-                error.message += "; not tried again, since too many requests have failed lately"
+                self._is_throttled = True
                 return None
         if wait is None or (self._deadline is not None and not self._deadline.leaves(wait)):
             self._is_cut_short = wait is not None
@@ -261,8 +262,10 @@ class Call(Generic[T]):
         error.model = self._request.model
         if attempt is not None and attempt.outcome is Outcome.PARTIAL:
             error.partial = attempt.response
+        advice = [_THROTTLED] if self._is_throttled else []
         with suppress(LLMTimeoutError), deadline or nullcontext():
-            await self._request.explain(error)
+            advice += await self._request.advise(error)
+        error.advice = "; ".join(filter(None, advice))
         self._end(RequestFailed, error=error)
         return error
 
@@ -278,16 +281,9 @@ class Call(Generic[T]):
         if self._request.learn is not None:
             self._request.learn(self._request, response)
 
-    def _elapsed(self) -> float:
-        return time.monotonic() - self._began
-
     def _end(self, kind: type[Event], **facts: object) -> None:
         self._is_over = True
-        self._tell(kind, duration=self._elapsed(), **facts)
+        self._tell(kind, duration=time.monotonic() - self._began, **facts)
 
     def _tell(self, kind: type[Event], /, **facts: Any) -> None:
-        endpoint, request = self._endpoint, self._request
-        event = kind(
-            provider=endpoint.provider, model=request.model, operation=request.operation, **facts
-        )
-        tell(endpoint.observers, event)
+        self._endpoint.tell(self._request, kind, **facts)

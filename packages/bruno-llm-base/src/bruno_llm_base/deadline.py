@@ -51,16 +51,16 @@ class Deadline:
 
     def begin(self, total: float | None) -> None:
         """Begin an attempt, which may take *total* seconds."""
-        self.close()
         when = inf if total is None else self._loop.time() + total
         if when < self._when:
+            self._stop()  # the timer would go off too late
             self._when, self._total = when, (when, _ANSWER, total)
             self._bound = self._total
 
     def arm(self, seconds: float | None, missing: str) -> None:
         """Allow *seconds* from now; *missing* names in the error what did not come."""
         when = inf if seconds is None else self._loop.time() + seconds
-        if when < self._when:
+        if when < self._when and self._handle is not None:
             self._stop()  # the timer would go off too late
         total = self._total
         if when < total[0]:
@@ -115,7 +115,8 @@ class Deadline:
 
     def close(self) -> None:
         """End an attempt: only the request as a whole is bounded from now on."""
-        self._stop()
+        if self._handle is not None:
+            self._stop()
         self._total = self._bound = self._call
         self._when = self._call[0]
 

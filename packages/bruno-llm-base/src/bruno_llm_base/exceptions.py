@@ -67,6 +67,7 @@ class LLMError(core.LLMError):
 
     Attributes:
         message: What happened, for people.
+        advice: What may be done about it, or where the request went; "" for nothing.
         provider: The provider's name, such as "openai".
         model: The model that was asked.
         status_code: The HTTP status, where the server sent one.
@@ -83,11 +84,14 @@ class LLMError(core.LLMError):
     """
 
     is_retryable: ClassVar[bool] = False
+    is_failure: ClassVar[bool] = True  # of the provider, as circuit breakers count them
+    another_may_answer: ClassVar[bool] = True  # so `FallbackLLM` asks the next model
 
     def __init__(
         self,
         message: str,
         *,
+        advice: str = "",
         provider: str | None = None,
         model: str | None = None,
         status_code: int | None = None,
@@ -105,6 +109,7 @@ class LLMError(core.LLMError):
     ) -> None:
         super().__init__(message, cause=cause)
         self.__cause__ = cause
+        self.advice = advice
         self.provider = provider
         self.model = model
         self.status_code = status_code
@@ -119,8 +124,13 @@ class LLMError(core.LLMError):
         self.attempts = tuple(attempts)
         self.partial = partial
 
+    @property
+    def description(self) -> str:
+        """The message and the advice."""
+        return f"{self.message}; {self.advice}" if self.advice else self.message
+
     def __str__(self) -> str:
-        """Return the message and where it came from."""
+        """Return the description and where it came from."""
         facts = {
             "provider": self.provider,
             "model": self.model,
@@ -129,7 +139,7 @@ class LLMError(core.LLMError):
             "request": self.request_id,
         }
         known = ", ".join(f"{name} {value}" for name, value in facts.items() if value is not None)
-        return f"{self.message} ({known})" if known else self.message
+        return f"{self.description} ({known})" if known else self.description
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self)!r})"
@@ -146,6 +156,9 @@ def _rebuild(kind: type[LLMError], message: str) -> LLMError:
 
 class ConfigurationError(LLMError, core.ConfigError):
     """A provider cannot be set up as asked. Nothing was sent."""
+
+    is_failure = False
+    another_may_answer = False
 
 
 class ProviderNotFoundError(ConfigurationError):
@@ -185,21 +198,34 @@ class LLMTimeoutError(LLMError, TimeoutError):
 class InvalidRequestError(LLMError):
     """The request is wrong and would fail again."""
 
+    is_failure = False
+    another_may_answer = False
+
 
 class ModelNotFoundError(InvalidRequestError):
     """The server does not offer this model."""
+
+    is_failure = True
+    another_may_answer = True
 
 
 class ContextLengthExceededError(InvalidRequestError):
     """The conversation does not fit the model's context window: see `limit` and `actual`."""
 
+    another_may_answer = True
+
 
 class ContentBlockedError(LLMError):
     """The model refused, or a safety filter took the answer: see `reason`."""
 
+    is_failure = False
+    another_may_answer = False
+
 
 class OutputLimitError(LLMError):
     """The output budget was spent before any text: raise `max_tokens` or lower the effort."""
+
+    is_failure = False
 
 
 class InvalidResponseError(LLMError):
@@ -222,6 +248,8 @@ class BudgetExceededError(LLMError):
         account: Whose spending the budget counts, in words, such as "user 'ann'".
     """
 
+    is_failure = False
+
     def __init__(
         self,
         message: str,
@@ -243,6 +271,7 @@ class CircuitOpenError(LLMError):
     """The provider kept failing and is left alone for `retry_after` seconds. Nothing was sent."""
 
     is_retryable = True
+    is_failure = False
 
 
 class AllProvidersFailedError(LLMError):
@@ -253,6 +282,8 @@ class AllProvidersFailedError(LLMError):
     Attributes:
         errors: What each provider failed with, in the order in which they were asked.
     """
+
+    is_failure = False
 
     def __init__(self, message: str, *, errors: Sequence[LLMError] = (), **facts: Any) -> None:
         waits = [error.retry_after for error in errors if error.retry_after is not None]

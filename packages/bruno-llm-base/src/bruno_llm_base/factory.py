@@ -10,7 +10,6 @@ from bruno_core.models.config import BrunoConfig, LLMConfig
 from bruno_llm_base import sources
 from bruno_llm_base.config import keywords_of
 from bruno_llm_base.exceptions import ConfigurationError
-from bruno_llm_base.fallback import Breaker, Candidate, FallbackLLM, first_healthy
 from bruno_llm_base.installed import (
     ProviderInfo,
     aliases_of,
@@ -23,6 +22,7 @@ from bruno_llm_base.observe import Observer
 from bruno_llm_base.options import merged
 from bruno_llm_base.provider import BaseProvider
 from bruno_llm_base.values import shown
+from bruno_llm_base.wrappers import Breaker, Candidate, FallbackLLM, first_healthy
 
 __all__ = ["LLMFactory"]
 

@@ -1,13 +1,16 @@
-"""The log, which is an observer."""
+"""Who is told of events: the log first, then the observers of a provider."""
 
+import inspect
 import logging
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import fields
+from types import TracebackType
 from typing import Any
 
 import structlog
 
-from bruno_llm_base.exceptions import LLMError
+from bruno_llm_base.exceptions import ConfigurationError, LLMError
 from bruno_llm_base.observe import (
     AttemptFailed,
     BudgetNearlySpent,
@@ -17,6 +20,7 @@ from bruno_llm_base.observe import (
     Event,
     FinishReasonUnknown,
     FirstToken,
+    Observer,
     OptionDropped,
     PriceUnknown,
     PromptCut,
@@ -30,11 +34,13 @@ from bruno_llm_base.observe import (
 from bruno_llm_base.types import Attempt, ModelResponse
 from bruno_llm_base.values import shown
 
-__all__ = ["log_event"]
+__all__ = ["Observers", "log_event"]
 
 _OTEL = {
     "provider": "gen_ai.provider.name",
     "operation": "gen_ai.operation.name",
+    "streamed": "gen_ai.request.stream",
+    "address": "server.address",
     "model": "gen_ai.request.model",
     "response_model": "gen_ai.response.model",
     "response_id": "gen_ai.response.id",
@@ -101,6 +107,85 @@ _LEVELS: dict[type[Event], tuple[int, str]] = {
     ProviderPassedOver: (logging.WARNING, "provider passed over"),
     RequestFailed: (logging.ERROR, "request failed"),
 }
+
+
+class Observers:
+    """The log, and the observers of one provider.
+
+    Attributes:
+        given: The observers.
+        around: The methods `around` of those that have one.
+    """
+
+    __slots__ = ("around", "given")
+
+    def __init__(self, given: Sequence[Observer]) -> None:
+        """Take the observers.
+
+        Raises:
+            ConfigurationError: They are something else, or one is asynchronous.
+        """
+        if not isinstance(given, Sequence) or not all(map(callable, given)):
+            raise ConfigurationError(f"observers is {shown(given)}: give a list of callables")
+        for observer in given:
+            calls = (observer, getattr(observer, "__call__", None))  # noqa: B004 - the method
+            if any(map(inspect.iscoroutinefunction, calls)):
+                raise ConfigurationError(
+                    f"observers has the asynchronous {shown(observer)}: give a plain callable, which"
+                    " may start a task"
+                )
+        self.given = tuple(given)
+        self.around: tuple[Callable[[Event], Any], ...] = tuple(
+            [each.around for each in given if hasattr(each, "around")]
+        )
+
+    def hear(self, kind: type[Event]) -> bool:
+        """Whether events of *kind* reach anything: the log may be silent."""
+        return bool(self.given) or _stdlib.isEnabledFor(_LEVELS[kind][0])
+
+    def tell(self, kind: type[Event], /, **facts: Any) -> None:
+        """Tell the log and every observer of an event; one that fails is logged and stops nothing."""
+        event = kind(**facts)
+        for observer in (log_event, *self.given):
+            try:
+                observer(event)
+            except Exception:  # noqa: BLE001 - whatever it raises, the request goes on
+                _stdlib.exception("an observer failed")
+
+    def enter(self, **facts: Any) -> AbstractContextManager[None]:
+        """Return what an attempt is to be sent within."""
+        return _Around(self.around, RequestStarted(**facts))
+
+
+class _Around:
+    """The context managers of all observers; one that fails is logged and stops nothing."""
+
+    def __init__(self, around: Sequence[Callable[[Event], Any]], request: Event) -> None:
+        self._around = around
+        self._request = request
+        self._entered: list[Any] = []
+
+    def __enter__(self) -> None:
+        for around in self._around:
+            try:
+                manager = around(self._request)
+                manager.__enter__()
+            except Exception:  # noqa: BLE001 - as above
+                _stdlib.exception("an observer failed")
+            else:
+                self._entered.append(manager)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        while self._entered:
+            try:
+                self._entered.pop().__exit__(kind, error, traceback)
+            except Exception:  # noqa: BLE001 - as above
+                _stdlib.exception("an observer failed")
 
 
 def _facts(event: Event) -> dict[str, Any]:

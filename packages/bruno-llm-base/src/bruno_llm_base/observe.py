@@ -3,13 +3,11 @@
 Observers are plain callables that take an event. The log (`log.py`) is one of them.
 """
 
-import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, dataclass_transform
 
-from bruno_llm_base.exceptions import ConfigurationError, LLMError
+from bruno_llm_base.exceptions import LLMError
 from bruno_llm_base.types import Attempt, ModelResponse
-from bruno_llm_base.values import shown
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -34,11 +32,7 @@ __all__ = [
     "RequestFinished",
     "RequestStarted",
     "Tell",
-    "checked_observers",
-    "tell",
 ]
-
-_log = logging.getLogger("bruno_llm")
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True)
@@ -76,13 +70,21 @@ class Event(_Frozen):
     Attributes:
         provider: The provider's name.
         model: The model that was asked.
-        operation: What was asked of it: "chat", "stream", "embeddings", "models",
-            "count_tokens"; "pull" of a server that fetches a model; "select" of several providers.
+        operation: What was asked of it, by its name in OpenTelemetry's GenAI conventions where it
+            has one: "chat", "embeddings"; else "models", "count_tokens", "pull" of a server that
+            fetches a model, "select" of several providers.
+        id: Our own name for the request, the same in all of its events; None for what belongs to
+            no single request.
+        address: Where the request goes, without what may be secret in it.
+        streamed: Whether its answer is streamed.
     """
 
     provider: str
     model: str | None
     operation: str
+    id: str | None = None
+    address: str | None = None
+    streamed: bool = False
 
 
 class RequestStarted(Event):
@@ -193,6 +195,8 @@ class ProviderAnswered(Event):
 
 
 Observer = Callable[[Event], object]
+"""Takes every event. It may also have a method `around(request)`, given the `RequestStarted` of a
+request: each attempt is sent within the context manager that it returns."""
 
 
 class Tell(Protocol):
@@ -200,23 +204,3 @@ class Tell(Protocol):
 
     def __call__(self, kind: type[Event], /, **facts: Any) -> None:
         """Tell of an event of *kind*, with its own *facts*; what all events hold is known."""
-
-
-def checked_observers(observers: Sequence[Observer]) -> tuple[Observer, ...]:
-    """Return *observers*.
-
-    Raises:
-        ConfigurationError: They are something else.
-    """
-    if not isinstance(observers, Sequence) or not all(map(callable, observers)):
-        raise ConfigurationError(f"observers is {shown(observers)}: give a list of callables")
-    return tuple(observers)
-
-
-def tell(observers: Sequence[Observer], event: Event) -> None:
-    """Tell every observer; one that fails is logged and stops nobody."""
-    for observer in observers:
-        try:
-            observer(event)
-        except Exception:  # noqa: BLE001 - whatever it raises, the request goes on
-            _log.exception("an observer failed")

@@ -138,7 +138,9 @@ class AnswerReader:
     def waits_for_end(self) -> bool:
         return self._answer.is_settled and not self._goes_on
 
-    def read(self, documents: list[bytes], items: list[ModelResponse], *, whole: bool) -> bool:
+    def read(  # noqa: C901 - flat, and fast
+        self, documents: list[bytes], items: list[ModelResponse], *, whole: bool
+    ) -> bool:
         parse, answer = self._parse, self._answer
         says_something = False
         for document in documents:
@@ -148,7 +150,12 @@ class AnswerReader:
             if document == DONE:
                 self.is_over = True
                 continue
-            data = self._json(document)
+            try:
+                data = from_json(document)
+            except ValueError:
+                data, self._is_torn = _torn(document), True
+            if type(data) is not dict or data.get("error"):
+                data = _object(data, bare_list=not self._streams)
             try:
                 part = checked(parse(data))
             except MISFITS as error:
@@ -190,21 +197,12 @@ class AnswerReader:
         if answer.finish_reason == "error":
             word = answer.finish_detail
             raise StreamError(f"the answer broke off: the server says {word!r}", code=word)
-        answer.usage = answer.usage.updated(self._usage_of(self._after_end + after_end))
+        if self._after_end or after_end:
+            answer.usage = answer.usage.updated(self._usage_of(self._after_end + after_end))
         return answer
 
     def partial(self) -> ModelResponse:
         return self._answer.finished()
-
-    def _json(self, document: bytes) -> Json:
-        try:
-            data = from_json(document)
-        except ValueError:
-            data = _torn(document)
-            self._is_torn = True
-        if type(data) is dict and not data.get("error"):
-            return cast(Json, data)
-        return _object(data, bare_list=not self._streams)
 
     def _read_otherwise(self, error: Exception, data: Json, *, whole: bool) -> ModelResponse:
         """Read what the parser could not.
@@ -252,8 +250,8 @@ class AnswerReader:
         try:
             for document in documents:
                 if document != DONE:
-                    usage = usage.updated(_parsed(self._parse, self._json(document)).usage)
-        except (LLMError, NoAnswerError):
+                    usage = usage.updated(_parsed(self._parse, _object(from_json(document))).usage)
+        except (LLMError, NoAnswerError, ValueError):
             return usage  # the answer is complete: nothing that follows can undo it
         return usage
 
@@ -312,7 +310,7 @@ def _torn(document: bytes) -> object:
     return data
 
 
-def _object(data: object, *, bare_list: bool) -> Json:
+def _object(data: object, *, bare_list: bool = False) -> Json:
     """Return *data* if it is an object, or a list, as `data` of one, where that may be."""
     if isinstance(data, dict):
         if data.get("error"):
@@ -329,6 +327,8 @@ def _object(data: object, *, bare_list: bool) -> Json:
 def _parsed(parse: Callable[[Json], T], data: Json) -> T:
     try:
         item = parse(data)
+        if isinstance(item, ModelResponse):
+            checked(item)
     except MISFITS as error:
         if is_own_mistake(error):
             raise

@@ -311,10 +311,9 @@ class Answer:
         last = self._last
         if part.parts:
             self._parts += part.parts
-        if part.finish_reason is not None and _rank(part.finish_reason) >= _rank(
-            last.finish_reason
-        ):
-            last.finish_reason, last.finish_detail = part.finish_reason, part.finish_detail
+        reason = part.finish_reason
+        if reason is not None and _RANKS.get(reason, 0) >= _RANKS.get(last.finish_reason, 0):
+            last.finish_reason, last.finish_detail = reason, part.finish_detail
         if part.usage is not _NO_USAGE:
             last.usage = last.usage.updated(part.usage)
             last.usage_estimated = part.usage_estimated
@@ -355,10 +354,6 @@ class Answer:
         if calls and response.finish_reason == "stop":
             response.finish_reason = "tool_call"
         return response
-
-
-def _rank(reason: FinishReason | None) -> int:
-    return _RANKS.get(reason, 0)
 
 
 _Response = TypeVar("_Response", bound=ModelResponse)

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from bruno_core.models import Message, MessageRole
 from bruno_llm_base.exceptions import LLMError
-from bruno_llm_base.fallback.foreign import FullLLM
+from bruno_llm_base.wrappers import FullLLM
 
 from bruno_llm_cli.ask import warn_if_cut
 from bruno_llm_cli.input import read_lines

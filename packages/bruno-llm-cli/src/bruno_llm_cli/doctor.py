@@ -18,11 +18,11 @@ from bruno_llm_base.exceptions import (
     ServiceUnavailableError,
 )
 from bruno_llm_base.factory import LLMFactory
-from bruno_llm_base.fallback.foreign import FullLLM, in_full
 from bruno_llm_base.installed import ProviderInfo, canonical, installed, kind_of
 from bruno_llm_base.options import closest
 from bruno_llm_base.provider import BaseProvider, Diagnosis
 from bruno_llm_base.sources import from_config, from_file, provider_of
+from bruno_llm_base.wrappers import FullLLM, in_full
 
 from bruno_llm_cli.options import usable_providers
 from bruno_llm_cli.output import console, plain
@@ -97,7 +97,7 @@ async def _check(info: ProviderInfo, build: Callable[[], LLMInterface], *, named
     try:
         llm = in_full(build())
     except LLMError as error:
-        found.problem = error.message
+        found.problem = error.description
     except Exception as error:  # noqa: BLE001 - a third party's class may raise anything
         found.problem = f"it cannot be built: {type(error).__name__}"
     else:
@@ -120,7 +120,7 @@ async def _examine(found: Checkup, llm: FullLLM) -> None:
     # a server that answers with an error answers
     found.reachable = not isinstance(error, _NO_ANSWER) or error.status_code is not None
     if not diagnosis.ok:
-        found.problem = error.message if error else diagnosis.reason
+        found.problem = error.description if error else diagnosis.reason
     if isinstance(error, AuthenticationError):
         variables = " or ".join(getattr(llm, "api_key_env", ())) or "a key"
         found.advice.append(f"replace what is in {found.key}" if found.key else f"set {variables}")

@@ -7,10 +7,10 @@ from typing import Any
 
 from bruno_llm_base.exceptions import LLMError
 from bruno_llm_base.factory import LLMFactory
-from bruno_llm_base.fallback.foreign import FullLLM, in_full
 from bruno_llm_base.installed import ProviderInfo
 from bruno_llm_base.provider import BaseProvider
 from bruno_llm_base.types import Json
+from bruno_llm_base.wrappers import FullLLM, in_full
 
 from bruno_llm_cli.output import say, show_document, show_table
 
@@ -69,7 +69,7 @@ async def _offer(name: str) -> Offer:
     try:
         llm = in_full(LLMFactory.from_env(name))
     except LLMError as error:
-        return Offer(provider=name, error=error.message)
+        return Offer(provider=name, error=error.description)
     except Exception as error:  # noqa: BLE001 - somebody else's class may raise anything
         return Offer(provider=name, error=f"it cannot be built: {type(error).__name__}")
     try:

@@ -10,9 +10,9 @@ from typing import Annotated, Any, get_type_hints
 
 from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.factory import LLMFactory
-from bruno_llm_base.fallback.foreign import FullLLM, in_full
 from bruno_llm_base.installed import ProviderInfo, installed
 from bruno_llm_base.types import Json
+from bruno_llm_base.wrappers import FullLLM, in_full
 from typer import BadParameter, Option
 
 from bruno_llm_cli.output import set_verbosity

@@ -7,19 +7,20 @@ from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
-from bruno_llm_base.cost.export import (
+from bruno_llm_base.cost.ledger import Row
+from bruno_llm_base.cost.report import (
     Column,
+    Report,
     cell,
     columns,
     dollars,
+    known_cost,
     notes,
     origin,
     period,
     plain,
     requests,
 )
-from bruno_llm_base.cost.ledger import Row
-from bruno_llm_base.cost.report import Report, known_cost
 
 from bruno_llm_cli.charts import Chart, Series, by_day
 

@@ -93,21 +93,10 @@ class _Taped(Reply):
 
     def __init__(self, reply: Reply, note: Callable[..., None]) -> None:
         self._reply = reply
+        self.status_code, self.headers, self.whole = reply.status_code, reply.headers, False
         self._note = note
         self._noted = False
         self._batches: list[list[Any]] = []
-
-    @property
-    def status_code(self) -> int:
-        return self._reply.status_code
-
-    @property
-    def headers(self) -> Any:
-        return self._reply.headers
-
-    @property
-    def whole(self) -> bool:
-        return self._reply.whole
 
     async def read(self) -> bytes:
         body: bytes = await self._failing(self._reply.read())
@@ -120,6 +109,7 @@ class _Taped(Reply):
         except StopAsyncIteration:
             self._done(batches=self._batches)
             raise
+        self.whole = self._reply.whole
         self._batches.append([_document(data) for data in batch])
         return batch
 

@@ -1,6 +1,101 @@
-"""Making a conversation fit the model's context window."""
+"""Context windows: what is known of them, and how a conversation is made to fit."""
 
-from bruno_llm_base.context.strategies import Cut, fitted
-from bruno_llm_base.context.summaries import summarized
+import asyncio
+from collections.abc import Callable
 
-__all__ = ["Cut", "fitted", "summarized"]
+from bruno_llm_base.context.policy import ContextPolicy
+from bruno_llm_base.context.windows import Window, reserved
+from bruno_llm_base.conversation import Conversation
+from bruno_llm_base.exceptions import ContextLengthExceededError
+from bruno_llm_base.observe import ContextNearlyFull, ContextTrimmed, Tell
+from bruno_llm_base.tokens import TokenCount
+
+__all__ = ["ContextPolicy", "Window", "fit"]
+
+
+async def fit(
+    conversation: Conversation,
+    policy: ContextPolicy,
+    window: Window,
+    *,
+    max_output: int | None,
+    extra: int,
+    count: Callable[[Conversation], TokenCount],
+    tell: Tell,
+) -> Conversation:
+    """Return *conversation* as it fits *window*: itself, or without what the policy leaves out.
+
+    Args:
+        conversation: What has been said.
+        policy: What is left out, and how much is kept free.
+        window: The model's context window.
+        max_output: How many tokens the model may generate; None if that is not limited.
+        extra: Tokens of what goes with the conversation, such as tools.
+        count: Counts a conversation, in a thread: it may take a while, or load a vocabulary first.
+        tell: Tells observers.
+
+    Raises:
+        ContextLengthExceededError: It certainly does not fit, and nothing more can be left out.
+        InvalidRequestError: The policy's `summarize` failed.
+    """
+    counted = await asyncio.to_thread(count, conversation)
+    kept_free = reserved(window, policy, max_output)
+    needed = counted.tokens + extra + kept_free
+    if needed > policy.warn_at * window.tokens:
+        tell(ContextNearlyFull, tokens=counted.tokens + extra, window=window.tokens)
+    if policy.strategy is not None and needed > window.tokens:
+        # a guess may be too low: half of its error is allowed for, since all of it would waste much
+        room = int((window.tokens - kept_free) / (1 + counted.error / 2)) - extra
+        trimmed, left_out = await _trimmed(conversation, policy, room, count)
+        if left_out:
+            tell(ContextTrimmed, left_out=left_out, window=window.tokens)
+            conversation, counted = trimmed, await asyncio.to_thread(count, trimmed)
+    _check(counted, policy, window)
+    return conversation
+
+
+async def _trimmed(
+    conversation: Conversation,
+    policy: ContextPolicy,
+    room: int,
+    count: Callable[[Conversation], TokenCount],
+) -> tuple[Conversation, int]:
+    """Return what stays of *conversation*, and how many turns do not."""
+    from bruno_llm_base.context.summary import summarize  # most requests need neither
+    from bruno_llm_base.context.trim import trim
+
+    def costs() -> list[int]:
+        parts = [Conversation(None, (turn,)) for turn in conversation.turns]
+        return [count(part).tokens for part in (Conversation(conversation.system, ()), *parts)]
+
+    system, *turns = await asyncio.to_thread(costs)
+    if policy.summarize is None:
+        cut = trim(conversation, policy.strategy or "smart", costs=turns, room=room - system)
+    else:
+        cut = await summarize(
+            conversation,
+            policy.summarize,
+            costs=turns,
+            room=room - system,
+            count=lambda text: count(Conversation(text, ())).tokens,
+        )
+    return cut.conversation, len(cut.left_out)
+
+
+def _check(counted: TokenCount, policy: ContextPolicy, window: Window) -> None:
+    """Raise if a conversation certainly does not fit.
+
+    Raises:
+        ContextLengthExceededError: It does not.
+    """
+    if not window.certain or counted.least + (policy.reserve_output or 0) <= window.tokens:
+        return
+    about = "" if counted.exact else "about "
+    kept = f" and {policy.reserve_output} kept for the answer" if policy.reserve_output else ""
+    cure = "a ContextPolicy with a strategy" if policy.strategy is None else "a shorter question"
+    raise ContextLengthExceededError(
+        f"the conversation takes {about}{counted.tokens} tokens{kept}, and the context window is"
+        f" {window.tokens} tokens ({window.source}): shorten it, or use {cure} or another model",
+        limit=window.tokens,
+        actual=counted.tokens,
+    )

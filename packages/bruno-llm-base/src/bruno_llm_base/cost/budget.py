@@ -27,14 +27,13 @@ _Label = Literal["provider", "model", "tag", "user"]
 class Budget:
     """The most that may be spent, in USD.
 
-    Before a request is sent, the most that it can cost is held, and let go of when its real cost is
-    recorded; a request for which too little is left is refused. So requests at the same time, be it
-    in tasks, threads or, with a tracker on a file, processes, cannot spend more together. What they
+    Before a request is sent, the most that it can cost is held, and released when its real cost is
+    recorded; a request for which too little is left is refused. So requests at the same time, in
+    tasks, threads or, with a tracker on a file, processes, cannot spend more together. What they
     hold counts in every period: a request may begin on one day and be paid on the next.
 
-    Its memory is the tracker that a provider is given as `cost=`, and all that is recorded there
-    counts, whoever asked. Without one it records in memory. It has one tracker: providers that
-    share a budget share the tracker.
+    It counts all that its tracker records, the one that a provider is given as `cost=`; without
+    one it records in memory. Providers that share a budget share the tracker.
 
     With *by*, each user (or tag, model, provider) has an account with this limit, and all requests
     without such a label have one together. With *of*, only what has these labels counts, and other
@@ -43,13 +42,13 @@ class Budget:
     Args:
         limit: USD, as a Decimal, a number or a text; a float means what it is printed as.
         per: What the limit is for: "total", all that the tracker knows; "day" and "month", in UTC.
-        by: What each value has an account of its own: "user", "tag", "model" or "provider"; None
-            for one account.
+        by: "user", "tag", "model" or "provider", each value of which has an account of its own;
+            None for one account.
         of: What counts, such as `{"tag": "summaries"}`, by the same labels; None for everything.
         warn_at: From which part of the limit on observers are warned, above 0 to 1, once per period
             and account; what is held counts as spent.
-        on_unknown_price: What happens to a request of a model whose price nobody knows: "refuse"
-            it, or "allow" it as if it were free.
+        on_unknown_price: What happens to a request of a model whose price is unknown: "refuse" it,
+            or "allow" it as if it were free.
 
     Raises:
         ConfigurationError: A value is of the wrong type or out of range.
@@ -107,7 +106,7 @@ class Budget:
 
     @property
     def on_unknown_price(self) -> str:
-        """What happens to requests of models whose price nobody knows."""
+        """What happens to requests of models whose price is unknown."""
         return self._on_unknown_price
 
     @property
@@ -122,7 +121,7 @@ class Budget:
         """Whether it is settled whose records count."""
         return "_tracker" in vars(self)
 
-    def of(self, tracker: CostTracker) -> None:
+    def use(self, tracker: CostTracker) -> None:
         """Count what *tracker* records.
 
         Raises:
@@ -144,7 +143,7 @@ class Budget:
                 of requests without such a label.
 
         Raises:
-            InvalidRequestError: The budget has one account only, and a value is given.
+            InvalidRequestError: A value is given, and the budget has one account only.
             ConfigurationError: The tracker's file cannot be used.
         """
         return usd(self.tracker.ledger.balance(self._account(value)).spent)
@@ -152,12 +151,7 @@ class Budget:
     def left(self, value: str | None = None) -> Decimal:
         """Return what is neither spent in this period nor held by requests on their way, in USD.
 
-        Args:
-            value: Whose account it is, as for `spent`.
-
-        Raises:
-            InvalidRequestError: The budget has one account only, and a value is given.
-            ConfigurationError: The tracker's file cannot be used.
+        The argument and the errors are those of `spent`.
         """
         return self._left(self.tracker.ledger.balance(self._account(value)))
 
@@ -187,16 +181,16 @@ class Budget:
             account=account,
         )
 
-    def warn(self, claim: Claim, gone: int, tell: Tell) -> None:
-        """Tell observers, once per period and account, if much is *gone*, in picodollars."""
-        if gone < self._warn_from:
+    def warn(self, claim: Claim, used: int, tell: Tell) -> None:
+        """Tell observers, once per period and account, if much is *used*, in picodollars."""
+        if used < self._warn_from:
             return
         if self._warned_since != claim.since:
             self._warned_since, self._warned = claim.since, {}
         mine = object()
         if self._warned.setdefault(claim, mine) is mine:
             account = {"account": _account_of(claim)} if claim.selected else {}
-            tell(BudgetNearlySpent, spent=usd(gone), allowed=self._limit, **account)
+            tell(BudgetNearlySpent, spent=usd(used), allowed=self._limit, **account)
 
     def _left(self, balance: Balance) -> Decimal:
         return usd(max(0, self._most - balance.spent - balance.held))
@@ -282,5 +276,5 @@ def _account_of(claim: Claim) -> str:
 def _rebuild(limit: Decimal, settings: dict[str, Any], tracker: CostTracker | None) -> Budget:
     budget = Budget(limit, **settings)
     if tracker is not None:
-        budget.of(tracker)
+        budget.use(tracker)
     return budget

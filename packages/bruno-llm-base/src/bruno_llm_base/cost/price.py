@@ -17,6 +17,7 @@ __all__ = ["Price"]
 _EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
 _LEAST, _MOST = Decimal("1E-50"), Decimal("1E+9")
 _MILLION = 6  # as a power of ten
+_ZERO = Decimal(0)
 
 _NO_TIERS: "Mapping[int, Price]" = MappingProxyType({})
 
@@ -38,7 +39,7 @@ class Price:
         tiers: Prices for long requests: above so many input tokens, ALL tokens of the request cost
             that much.
         source: Whose price this is.
-        as_of: The day of the price; None if nobody says.
+        as_of: The day of the price; None if that is unknown.
     """
 
     input: Decimal
@@ -51,6 +52,7 @@ class Price:
     tiers: Mapping[int, "Price"] = field(hash=False)
     source: str
     as_of: date | None
+    _rates: Mapping[str, Decimal] = field(init=False, repr=False, compare=False)
 
     def __init__(
         self,
@@ -69,7 +71,7 @@ class Price:
         """Take the prices.
 
         Raises:
-            ConfigurationError: One of them is no price.
+            ConfigurationError: One of them is not a price.
         """
         parts = {
             "cache_read": cache_read,
@@ -85,6 +87,7 @@ class Price:
         object.__setattr__(self, "tiers", _checked_tiers(tiers))
         object.__setattr__(self, "source", _checked_source(source))
         object.__setattr__(self, "as_of", _checked_day(as_of))
+        object.__setattr__(self, "_rates", _rates(self))
 
     def cost(self, usage: Usage, *, estimated: bool = False) -> Cost | None:
         """Return what *usage* costs, exactly; None if tokens are unknown that are not free.
@@ -99,11 +102,13 @@ class Price:
             estimated: Whether some of them are a guess, which is noted in the cost.
         """
         known = usage.input_tokens is not None and usage.output_tokens is not None
-        if not known and (self.tiers or any(_rates(self).values())):
+        if not known and (self.tiers or any(self._rates.values())):
             return None
-        rates = _rates(self._for(usage.input_tokens or 0))
-        parts = {name: _times(tokens, rates[name]) for name, tokens in _parts(usage)}
-        return Cost(_sum(parts.values()), parts, self.source, self.as_of, estimated)
+        rates = self._for(usage.input_tokens or 0)._rates  # noqa: SLF001 - another of our own
+        parts = {
+            name: _times(tokens, rates[name]) if tokens else _ZERO for name, tokens in _parts(usage)
+        }
+        return Cost(_sum(filter(None, parts.values())), parts, self.source, self.as_of, estimated)
 
     def ceiling(self, input_tokens: int, output_tokens: int) -> Decimal:
         """Return the most that so much text, or less, can cost, in USD.
@@ -112,8 +117,8 @@ class Price:
             input_tokens: At most so many; whether they are cached is not yet known.
             output_tokens: At most so many.
         """
-        reachable = [self, *(tier for start, tier in self.tiers.items() if input_tokens > start)]
-        rates = [_rates(price) for price in reachable]
+        reached = (tier for start, tier in self.tiers.items() if input_tokens > start)
+        rates = [price._rates for price in (self, *reached)]  # noqa: SLF001
         dearest = max(rate[name] for rate in rates for name in _TEXT_INPUT)
         output = max(rate["output"] for rate in rates)
         return _sum((_times(input_tokens, dearest), _times(output_tokens, output)))
@@ -161,11 +166,11 @@ def _parts(usage: Usage) -> Iterator[tuple[str, int]]:
 
 
 def _times(tokens: int, rate: Decimal) -> Decimal:
-    return _EXACT.scaleb(_EXACT.multiply(rate, tokens), -_MILLION) if tokens else Decimal(0)
+    return _EXACT.scaleb(_EXACT.multiply(rate, tokens), -_MILLION)
 
 
 def _sum(parts: Iterable[Decimal]) -> Decimal:
-    total = Decimal(0)
+    total = _ZERO
     for part in parts:
         total = _EXACT.add(total, part)
     return total

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
 from bruno_llm_base.exceptions import ConfigurationError
-from bruno_llm_base.log import log_event
-from bruno_llm_base.observe import Observer, PriceUnknown, tell
+from bruno_llm_base.log import Observers
+from bruno_llm_base.observe import PriceUnknown
 from bruno_llm_base.types import Cost, ModelResponse
 from bruno_llm_base.values import is_loopback, is_whole, shown
 
@@ -87,7 +87,7 @@ class Prices:
         own: "PriceSource | None" = None,
         *,
         address: str = "",
-        observers: Sequence[Observer] = (),
+        observers: Observers | None = None,
     ) -> None:
         """Load nothing yet.
 
@@ -115,11 +115,11 @@ class Prices:
         self._host = urlsplit(address).hostname or ""
         self._address = address
         self._is_local = is_loopback(self._host)
-        self._observers = (log_event, *observers)
-        self._told: set[str] = set()
+        self._observers = observers or Observers(())
+        self._logged: set[str] = set()
 
     def price(
-        self, *models: str, at: datetime | None = None, unlisted: str | None = None
+        self, *models: str, at: datetime | None = None, unpriced_field: str | None = None
     ) -> "Price | None":
         """Return what the first of *models* whose price is known costs; None if none is.
 
@@ -129,9 +129,9 @@ class Prices:
         Args:
             models: The models, by the names that a list of prices may know.
             at: When they were asked; now if None.
-            unlisted: The field of the request for which lists of prices do not hold, if any.
+            unpriced_field: The field of the request for which lists of prices do not hold, if any.
         """
-        return self._find(models, at, unlisted, is_reported=False)
+        return self._find(models, at, unpriced_field, is_reported=False)
 
     def cost(
         self,
@@ -139,7 +139,7 @@ class Prices:
         model: str,
         at: datetime | None = None,
         *,
-        unlisted: str | None = None,
+        unpriced_field: str | None = None,
     ) -> Cost | None:
         """Return what an answer cost; None if that is unknown, with one warning per model.
 
@@ -148,16 +148,16 @@ class Prices:
                 is what the server has reported, if anything.
             model: The model that was asked, whose price holds where that of the version is unknown.
             at: When it was answered; now if None.
-            unlisted: The field of the request for which lists of prices do not hold, if any.
+            unpriced_field: The field of the request for which lists of prices do not hold, if any.
         """
         reported = response.cost
         models = (model,) if response.model in (None, "", model) else (response.model, model)
-        price = self._find(models, at, unlisted, is_reported=reported is not None)
+        price = self._find(models, at, unpriced_field, is_reported=reported is not None)
         if price is not None:
             return price.cost(response.usage, estimated=response.usage_estimated)
         if reported is not None:
             return replace(reported, source=f"reported by {self._host or self.provider}")
-        self._warn(model, unlisted)
+        self._warn(model, unpriced_field)
         return None
 
     async def window(self, model: str) -> int | None:
@@ -182,12 +182,19 @@ class Prices:
             await _loaded()
 
     def _find(
-        self, models: Sequence[str], at: datetime | None, unlisted: str | None, *, is_reported: bool
+        self,
+        models: Sequence[str],
+        at: datetime | None,
+        unpriced_field: str | None,
+        *,
+        is_reported: bool,
     ) -> "Price | None":
         from bruno_llm_base.cost.price import Price
 
         try:
-            price = self._ask(models, at or datetime.now(UTC), unlisted, is_reported=is_reported)
+            price = self._ask(
+                models, at or datetime.now(UTC), unpriced_field, is_reported=is_reported
+            )
             if isinstance(price, Price | None):
                 return price
             raise TypeError(f"{type(price).__name__} is not a Price")  # noqa: TRY301 - see below
@@ -196,7 +203,7 @@ class Prices:
             return None
 
     def _ask(
-        self, models: Sequence[str], at: datetime, unlisted: str | None, *, is_reported: bool
+        self, models: Sequence[str], at: datetime, unpriced_field: str | None, *, is_reported: bool
     ) -> "Price | None":
         if self._own is not None:
             for model in models:
@@ -208,7 +215,7 @@ class Prices:
             return None
         if self._is_local:
             return _free_price(f"{self._host} is this machine")
-        if unlisted is None:
+        if unpriced_field is None:
             for model in models:
                 if (price := self._listed(model, at)) is not None:
                     return price
@@ -225,23 +232,26 @@ class Prices:
 
     def _log_failure(self, model: str) -> None:
         """Log what is being handled, once per model."""
-        if (failed := f"{model}, failed") not in self._told:
-            self._told.add(failed)
+        if (failed := f"{model}, failed") not in self._logged:
+            self._logged.add(failed)
             _log.exception("a source of prices failed: what %s costs is unknown", model)
 
-    def _warn(self, model: str, unlisted: str | None) -> None:
-        if (told := f"{model}, {unlisted}") in self._told:
+    def _warn(self, model: str, unpriced_field: str | None) -> None:
+        if (unknown := f"{model}, {unpriced_field}") in self._logged:
             return
-        self._told.add(told)
+        self._logged.add(unknown)
         advice = _OVERRIDE if _is_installed() else _INSTALL
-        if unlisted is not None:
-            advice = f"lists of prices do not tell what {unlisted} costs: {_OVERRIDE}"
+        if unpriced_field is not None:
+            advice = f"lists of prices do not tell what {unpriced_field} costs: {_OVERRIDE}"
         elif self._address and _is_installed() and self._vendor() is None:
             advice = f"lists of prices do not know {self._address}: {_ELSEWHERE}"
-        event = PriceUnknown(
-            provider=self.provider, model=model, operation=self.operation, advice=advice
+        self._observers.tell(
+            PriceUnknown,
+            provider=self.provider,
+            model=model,
+            operation=self.operation,
+            advice=advice,
         )
-        tell(self._observers, event)
 
 
 class InputPrices(Prices):

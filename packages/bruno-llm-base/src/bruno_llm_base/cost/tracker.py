@@ -10,7 +10,7 @@ from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack, overload
 
 from bruno_llm_base.config import did_you_mean
 from bruno_llm_base.cost.ledger import (
@@ -71,6 +71,13 @@ class Labels:
 _labels: ContextVar[Mapping["CostTracker", Labels]] = ContextVar(
     "bruno_llm_labels", default=MappingProxyType({})
 )
+
+
+class _Selected(TypedDict, total=False):
+    provider: str | None
+    model: str | None
+    tag: str | None
+    user: str | None
 
 
 def _utc_now() -> datetime:
@@ -222,10 +229,7 @@ class CostTracker:
         *,
         since: date | None = None,
         until: date | None = None,
-        provider: str | None = None,
-        model: str | None = None,
-        tag: str | None = None,
-        user: str | None = None,
+        **labels: Unpack["_Selected"],
     ) -> Row: ...
 
     @overload
@@ -235,10 +239,7 @@ class CostTracker:
         *,
         since: date | None = None,
         until: date | None = None,
-        provider: str | None = None,
-        model: str | None = None,
-        tag: str | None = None,
-        user: str | None = None,
+        **labels: Unpack["_Selected"],
     ) -> list[Row]: ...
 
     def total(
@@ -247,42 +248,37 @@ class CostTracker:
         *,
         since: date | None = None,
         until: date | None = None,
-        provider: str | None = None,
-        model: str | None = None,
-        tag: str | None = None,
-        user: str | None = None,
+        **labels: Unpack["_Selected"],
     ) -> Row | list[Row]:
         """Return the sum of all that was recorded, or of what the arguments select.
 
         Args:
-            by: What sums are told apart by: "day", "provider", "model", "tag", "user", or several;
+            by: What there are sums by: "day", "provider", "model", "tag", "user", or several;
                 there is a row for each, in their order. None for one row about all.
             since: The first day, in UTC.
             until: The last day, in UTC.
-            provider: This one alone.
-            model: This one alone.
-            tag: What has this label.
-            user: What has this label.
+            labels: The `provider`, `model`, `tag` or `user` that counts; all count by default.
 
         Raises:
-            InvalidRequestError: A value is of the wrong type, or *by* names something else.
+            InvalidRequestError: A value is of the wrong type, or a name is unknown.
             ConfigurationError: The file cannot be used.
         """
         names = () if by is None else tuple(dict.fromkeys((by,) if isinstance(by, str) else by))
-        for name in names:
-            if name not in KEYS:
+        for name, known in [
+            *((name, KEYS) for name in names),
+            *((name, LABELS) for name in labels),
+        ]:
+            if name not in known:
                 raise InvalidRequestError(
-                    f"there are no totals by {shown(name)}{did_you_mean(str(name), KEYS)}"
+                    f"there are no totals by {shown(name)}{did_you_mean(str(name), known)}"
                 )
-        values = dict(zip(LABELS, (provider, model, tag, user), strict=True))
-        for name, value in values.items():
+        values: dict[str, str] = {}
+        for name, value in labels.items():
             if not isinstance(value, str | None):
                 raise InvalidRequestError(f"{name} is {shown(value)}: give a text")
-        selection = Selection(
-            _iso("since", since),
-            _iso("until", until),
-            {name: storable(value) for name, value in values.items() if value is not None},
-        )
+            if value is not None:
+                values[name] = storable(value)
+        selection = Selection(_iso("since", since), _iso("until", until), values)
         rows = self._ledger.sums(names, selection)
         return rows[0] if by is None else rows
 
@@ -298,7 +294,7 @@ class CostTracker:
         Args:
             since: The first day, in UTC.
             until: The last day, in UTC.
-            by: What its rows are told apart by: "day", "provider", "model", "tag", "user", or
+            by: What its rows are by: "day", "provider", "model", "tag", "user", or
                 several.
 
         Raises:
@@ -337,7 +333,7 @@ def _opened(path: Path | None, clock: Callable[[], datetime]) -> Ledger:
 
 
 def names_of(provider: str, model: str, labels: Labels) -> Names:
-    """Return what a request is told apart by, but for the day."""
+    """Return what a request is recorded under, beside the day."""
     return storable(provider), storable(model), labels.tag or "", labels.user or ""
 
 

@@ -71,11 +71,7 @@ class Queue:
         self._loops: dict[asyncio.AbstractEventLoop, _Loop] = {}
 
     def take(self, permit: QueuedPermit) -> bool:
-        """Take *permit*, or say that it has to `wait` in the queue.
-
-        Raises:
-            RateLimitError: It would have to wait longer than `max_wait`.
-        """
+        """Take *permit*, or say that it has to `wait` in the queue, unless that takes too long."""
         try:
             with self._lock:
                 now = self._clock()
@@ -88,11 +84,7 @@ class Queue:
                 self._empty_inbox()
 
     async def wait(self, permit: QueuedPermit) -> None:
-        """Wait until *permit* is taken.
-
-        Raises:
-            RateLimitError: It would take longer than `max_wait`.
-        """
+        """Wait until *permit* is taken, or it takes longer than `max_wait`."""
         try:
             error = await permit.future
         except BaseException:
@@ -170,11 +162,11 @@ class Queue:
 
     def _wake(self, permit: QueuedPermit, error: RateLimitError | None, now: float) -> None:
         loop = permit.home.loop
-        if loop is _running_loop():
-            _resolve(permit.future, error)
-            return
         try:
-            loop.call_soon_threadsafe(_resolve, permit.future, error)
+            if _runs_here(loop):
+                _resolve(permit.future, error)
+            else:
+                loop.call_soon_threadsafe(_resolve, permit.future, error)
         except RuntimeError:  # it was closed just now
             self.leave(permit, None, now)
 
@@ -192,7 +184,7 @@ class Queue:
         home.waiting -= 1
         if not home.waiting:
             del self._loops[home.loop]
-            if home.timer is not None and home.loop is _running_loop():
+            if home.timer is not None and _runs_here(home.loop):
                 home.timer.cancel()
 
     def _set_timers(self, due: float) -> None:
@@ -201,7 +193,7 @@ class Queue:
             if due >= home.due:
                 continue  # it looks earlier, and then sets its timer again
             home.due = due
-            if home.loop is _running_loop():
+            if _runs_here(home.loop):
                 self._set_timer(home)
             else:
                 with suppress(RuntimeError):  # it is closed, and so are those who wait there
@@ -233,11 +225,11 @@ def waits_too_long(wait: float, max_wait: float | None) -> RateLimitError:
     )
 
 
-def _running_loop() -> asyncio.AbstractEventLoop | None:
+def _runs_here(loop: asyncio.AbstractEventLoop) -> bool:
     try:
-        return asyncio.get_running_loop()
+        return asyncio.get_running_loop() is loop
     except RuntimeError:
-        return None
+        return False
 
 
 def _resolve(future: "asyncio.Future[RateLimitError | None]", error: RateLimitError | None) -> None:

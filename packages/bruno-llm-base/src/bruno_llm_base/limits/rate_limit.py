@@ -211,12 +211,7 @@ class Slot:
         self._permits: list[Permit] = []
 
     async def __aenter__(self) -> None:
-        """Wait for the places.
-
-        Raises:
-            InvalidRequestError: The request alone is more than a limit allows.
-            RateLimitError: The wait would be too long.
-        """
+        """Wait for the places; it raises what `RateLimit.acquire` does."""
         try:
             for limit in self._limits:
                 self._permits.append(await limit.acquire(self._tokens))

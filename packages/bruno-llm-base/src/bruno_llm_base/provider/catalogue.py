@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from bruno_llm_base.attempt import Endpoint, Request
 from bruno_llm_base.call import result_of
+from bruno_llm_base.context.windows import Window
 from bruno_llm_base.exceptions import (
     ContextLengthExceededError,
     LLMError,
@@ -17,7 +18,6 @@ from bruno_llm_base.options import closest
 from bruno_llm_base.policies import Retry, Timeouts
 from bruno_llm_base.provider.core import Core
 from bruno_llm_base.types import Json
-from bruno_llm_base.windows import Window
 
 if TYPE_CHECKING:
     from bruno_llm_base.cost.price import Price
@@ -26,7 +26,7 @@ __all__ = ["Catalogue", "Diagnosis"]
 
 _T = TypeVar("_T")
 _CHECK_SECONDS = 5.0
-_EXPLAIN_SECONDS = 2.0
+_ADVICE_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +102,7 @@ class Catalogue(Core):
             body=body,
             model=self._model,
             parse=parse,
-            explain=self._advise,
+            advise=self._advise,
         )
 
     async def _learn_windows(self, endpoint: Endpoint) -> None:
@@ -125,7 +125,7 @@ class Catalogue(Core):
             return None
         # elsewhere, a model of that name may be any other
         vendors_own = self._access.address.rstrip("/") == self.default_base_url.rstrip("/")
-        return Window(tokens=tokens, source="genai-prices", firm=vendors_own)
+        return Window(tokens=tokens, source="genai-prices", certain=vendors_own)
 
     def _parse_names(self, data: Json) -> list[str]:
         names = self._adapter.parse_models(data)
@@ -137,16 +137,14 @@ class Catalogue(Core):
     def _parse_windows(self, data: Json) -> None:
         self._windows.learn(self._adapter.parse_windows(data, self._model))
 
-    async def _explain(self, error: LLMError) -> None:
-        """Name the models that are closest to an unknown one, and what may be done."""
+    async def _advise_on_model(self, error: LLMError) -> list[str]:
+        """Name the models that are closest to an unknown one, and learn from a window that is too small."""
         if isinstance(error, ContextLengthExceededError) and error.status_code and error.limit:
             self._windows.learn({str(error.model): error.limit}, refused=True)
         if isinstance(error, ModelNotFoundError) and error.model is not None:
-            await self._name_closest(error, error.model)
-        await self._advise(error)
-
-    async def _name_closest(self, error: LLMError, model: str) -> None:
-        limits = Timeouts(total=_EXPLAIN_SECONDS)
-        offered = await self._offer.names(partial(self._list_models, Retry(attempts=1), limits))
-        if offered:
-            error.message += f"; closest on offer: {', '.join(closest(model, offered))}"
+            limits = Timeouts(total=_ADVICE_SECONDS)
+            ask = partial(self._list_models, Retry(attempts=1), limits)
+            if offered := await self._offer.names(ask):
+                names = ", ".join(closest(error.model, offered))
+                return [f"closest on offer: {names}", *await self._advise(error)]
+        return await self._advise(error)

@@ -10,11 +10,12 @@ from bruno_llm_base.adapter import ChatAdapter
 from bruno_llm_base.attempt import Request
 from bruno_llm_base.calibration import Calibrations
 from bruno_llm_base.config import Settings, check, keywords_of, refuse
+from bruno_llm_base.context import ContextPolicy
 from bruno_llm_base.exceptions import ConfigurationError, InvalidRequestError, LLMError
 from bruno_llm_base.fitting import Fitting
 from bruno_llm_base.limits import RateLimit
 from bruno_llm_base.observe import Observer, OptionDropped
-from bruno_llm_base.policies import ContextPolicy, Retry, Timeouts, policy
+from bruno_llm_base.policies import Retry, Timeouts, policy
 from bruno_llm_base.provider.catalogue import Catalogue
 from bruno_llm_base.types import Json
 from bruno_llm_base.values import is_json, shown
@@ -162,14 +163,11 @@ class Chat(Catalogue):
             raise InvalidRequestError(f"model is {shown(model)}: give its name")
         return self.plain_name(model)
 
-    def _warn(self, model: str, option: str) -> None:
-        self._tell(OptionDropped, model, "chat", option=option)
-
     def _amend(self, request: Request[Any], error: LLMError) -> Json | None:
         amended = self._fitting.amend(request, error)
         if amended is None:
             return None
         body, dropped = amended
         if dropped is not None:
-            self._warn(str(request.model), dropped)
+            self._endpoint.tell(request, OptionDropped, option=dropped)
         return body

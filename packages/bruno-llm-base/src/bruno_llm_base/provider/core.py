@@ -10,6 +10,7 @@ from bruno_llm_base.access import Access, Vendor, find_access
 from bruno_llm_base.adapter import Adapter
 from bruno_llm_base.attempt import Endpoint
 from bruno_llm_base.config import Basics
+from bruno_llm_base.context.windows import Windows
 from bruno_llm_base.cost.prices import Prices
 from bruno_llm_base.exceptions import (
     AuthenticationError,
@@ -22,15 +23,14 @@ from bruno_llm_base.exceptions import (
     StreamError,
 )
 from bruno_llm_base.limits import RateLimit
-from bruno_llm_base.log import log_event
-from bruno_llm_base.observe import Event, Observer, checked_observers, tell
+from bruno_llm_base.log import Observers
+from bruno_llm_base.observe import Observer
 from bruno_llm_base.policies import Retry, Timeouts, policy
 from bruno_llm_base.provider.offer import Offer
 from bruno_llm_base.retry import RetryThrottle
-from bruno_llm_base.transport import MAX_CONNECTIONS, PerLoop, Transport, proxy_for
+from bruno_llm_base.transport import PerLoop, Transport, proxy_for
 from bruno_llm_base.types import Json
 from bruno_llm_base.values import is_whole, shown
-from bruno_llm_base.windows import Windows
 
 if TYPE_CHECKING:
     from bruno_llm_base.cost.budget import Budget
@@ -103,11 +103,11 @@ class Core(Vendor, ABC):
         attempts = None if max_retries is None else max_retries + 1
         self._retry = policy(Retry, "retry", retry, attempts=attempts)
         self._rate_limit = _checked_limit(rate_limit)
-        self._windows = Windows(window, firm=self.fixed_windows)
+        self._windows = Windows(window, certain=self.fixed_windows)
         self._offer = Offer()
         self._access = find_access(type(self), settings, client)
         self._adapter = self.adapter_type.at(self._access)
-        self._observers = checked_observers(observers)
+        self._observers = Observers(observers)
         self._model = self.plain_name(settings.model or self.default_model)
         self._transports = PerLoop(needs=self.sdk)
         self._cost, self._budget = cost, budget
@@ -116,6 +116,7 @@ class Core(Vendor, ABC):
         self._prices = self._prices_by(None) if spending is None else spending.prices
         self._endpoint = Endpoint(
             provider=self.name,
+            address=self._access.address,
             adapter=self._adapter,
             transports=self._transports,
             open_transport=partial(self.open_transport, self._access, self._timeouts),
@@ -124,10 +125,9 @@ class Core(Vendor, ABC):
             retry=self._retry,
             throttle=RetryThrottle(),
             rate_limit=self._rate_limit,
-            connections=RateLimit(max_concurrent=MAX_CONNECTIONS),
             spending=spending,
             prices=self._prices,
-            observers=(log_event, *self._observers),
+            observers=self._observers,
         )
 
     @property
@@ -184,14 +184,9 @@ class Core(Vendor, ABC):
             "timeouts": self._timeouts,
             "cost": self._cost,
             "budget": self._budget,
-            "observers": self._observers,
+            "observers": self._observers.given,
         }
         return _rebuild, (type(self), keywords)
-
-    def _tell(self, kind: type[Event], model: str | None, operation: str, **facts: Any) -> None:
-        """Tell observers of what no single attempt of a request knows."""
-        event = kind(provider=self.name, model=model, operation=operation, **facts)
-        tell((log_event, *self._observers), event)
 
     def _find_spending(self) -> "Spending | None":
         """Return where costs are recorded, if anywhere."""
@@ -214,17 +209,18 @@ class Core(Vendor, ABC):
             observers=self._observers,
         )
 
-    async def _advise(self, error: LLMError) -> None:
+    async def _advise(self, error: LLMError) -> list[str]:
+        """Return what a user may want to know about an error that a request ended with."""
+        advice = []
         if isinstance(error, AuthenticationError) and self._access.key_source:
-            error.message += f"; the key came from {self._access.key_source}"
+            advice.append(f"the key came from {self._access.key_source}")
         elif isinstance(error, ServiceUnavailableError) and error.status_code is None:
-            error.message += f"; the address is {self._access.address}"
+            advice.append(f"the address is {self._access.address}")
         on_the_way = isinstance(error, _ON_THE_WAY) or error.status_code == _PROXY_LOGIN
         ours = on_the_way and self._access.client is None
         if ours and (proxy := proxy_for(self._access.address)):
-            error.message += f"; requests go through the proxy {proxy}"
-        if advice := self._adapter.advice(error):
-            error.message += f"; {advice}"
+            advice.append(f"requests go through the proxy {proxy}")
+        return [*advice, self._adapter.advice(error)]
 
 
 def _checked_limit(limit: RateLimit | None) -> RateLimit | None:

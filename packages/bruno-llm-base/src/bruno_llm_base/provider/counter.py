@@ -5,6 +5,7 @@ import json
 
 from bruno_llm_base.attempt import Request
 from bruno_llm_base.call import result_of
+from bruno_llm_base.context.windows import most_tokens
 from bruno_llm_base.conversation import Conversation
 from bruno_llm_base.exceptions import (
     InvalidRequestError,
@@ -21,7 +22,6 @@ from bruno_llm_base.provider.chat import Chat
 from bruno_llm_base.tokens import TokenCount, texts
 from bruno_llm_base.types import Json, ModelResponse
 from bruno_llm_base.values import is_whole, shown
-from bruno_llm_base.windows import most_tokens
 
 __all__ = ["Counter", "tool_list"]
 
@@ -99,14 +99,14 @@ class Counter(Chat):
             model=request.model,
             parse=self._parse_tokens,
             amend=self._amend,
-            explain=self._explain,
+            advise=self._advise_on_model,
         )
         try:
             tokens = await result_of(self._endpoint, question)
         except LLMError as error:
             if not _may_estimate(error):
                 raise
-            self._tell(CountEstimated, request.model, question.operation, error=error)
+            self._endpoint.tell(question, CountEstimated, error=error)
             return None
         await self._learn_window(str(request.model))
         exact = self._adapter.count_error == 0
@@ -143,8 +143,7 @@ class Counter(Chat):
         if self._adapter.cuts_prompts and _CUT < read < most_tokens(conversation, {}) / _PLAUSIBLE:
             sent = self.count_conversation(conversation, str(request.model))
             if sent.least > 2 * read:
-                facts = {"tokens": sent.tokens, "read": read}
-                self._tell(PromptCut, request.model, request.operation, **facts)
+                self._endpoint.tell(request, PromptCut, tokens=sent.tokens, read=read)
                 return
         calibration = self._calibrations.of(str(request.model))
         if calibration.due and not (request.body or {}).get("tools"):

@@ -9,17 +9,17 @@ from bruno_core.interfaces import LLMInterface
 
 from bruno_llm_base.attempt import Request
 from bruno_llm_base.call import result_of, text_stream
+from bruno_llm_base.context import Window, fit
+from bruno_llm_base.context.windows import most_tokens, surely_fits
 from bruno_llm_base.conversation import Conversation, Messages, question
 from bruno_llm_base.exceptions import InvalidRequestError
-from bruno_llm_base.failures import answer_text
 from bruno_llm_base.finish import is_known
-from bruno_llm_base.observe import FinishReasonUnknown, Tell
+from bruno_llm_base.observe import FinishReasonUnknown, OptionDropped, Tell
 from bruno_llm_base.provider.counter import Counter, tool_list
-from bruno_llm_base.stream import TextStream
+from bruno_llm_base.stream import TextStream, answer_text
 from bruno_llm_base.tokens import TokenCount, estimate_conversation, estimate_tokens
-from bruno_llm_base.types import Json, ModelResponse, checked
+from bruno_llm_base.types import Json, ModelResponse
 from bruno_llm_base.values import shown
-from bruno_llm_base.windows import Window, in_doubt, most_tokens
 
 __all__ = ["BaseProvider"]
 
@@ -146,29 +146,29 @@ class BaseProvider(Counter, LLMInterface):
         labels = None if self._spending is None else self._spending.tracker.labels()
         model = self._named(call.pop("model", None))
         options, dropped = self._fitting.options(model, call)
-        for name in dropped:
-            self._warn(model, name)
         body = self._body(conversation, options, stream=stream)
         request = Request(
-            operation="stream" if stream else "chat",
+            operation="chat",
             path=(stream and self._adapter.stream_path) or self._adapter.chat_path,
-            parse=self._adapter.parse_event if stream else self._parse_answer,
+            parse=self._adapter.parse_event if stream else self._adapter.parse,
             stream=stream,
-            parse_whole=self._parse_answer if stream else None,
+            parse_whole=self._adapter.parse if stream else None,
             think_tags=self._think_tags,
             body=self._fitting.recall(model, body),
             model=model,
             tokens=self._tokens(conversation, call),
             conversation=conversation,
             labels=labels,
-            unlisted=self._adapter.unpriced_field(body),
+            unpriced_field=self._adapter.unpriced_field(body),
             amend=self._amend,
-            explain=self._explain,
+            advise=self._advise_on_model,
             learn=self._heed,
         )
+        for name in dropped:
+            self._endpoint.tell(request, OptionDropped, option=name)
         most = most_tokens(conversation, options)
         window, most_output = self._window(request), self._adapter.max_output(request.body or {})
-        if in_doubt(most, window, self._context, most_output):
+        if not surely_fits(most, window, self._context, most_output):
             request.fit = partial(self._fit, options)
         return request
 
@@ -187,26 +187,22 @@ class BaseProvider(Counter, LLMInterface):
         self, options: Json, request: Request[ModelResponse], tell: Tell
     ) -> Request[ModelResponse]:
         """Return *request* as it fits the context window; see `ContextPolicy`."""
-        from bruno_llm_base.context.step import Doubt, resolved  # most requests do without
-
         model, conversation = str(request.model), request.conversation
         window = self._window(request) or await self._listed_window(model)
         if window is None or conversation is None:
             return request
-        most, most_output = most_tokens(conversation, options), self._adapter.max_output(
-            request.body or {}
-        )
-        if not in_doubt(most, window, self._context, most_output):
+        max_output = self._adapter.max_output(request.body or {})
+        if surely_fits(most_tokens(conversation, options), window, self._context, max_output):
             return request  # a list of prices knows a window that is large enough
-        doubt = Doubt(
-            conversation=conversation,
-            window=window,
-            most_output=most_output,
+        fits = await fit(
+            conversation,
+            self._context,
+            window,
+            max_output=max_output,
             extra=estimate_tokens(tool_list(options)),
             count=lambda part: self.count_conversation(part, model),
             tell=tell,
         )
-        fits = await resolved(doubt, self._context)
         if fits is conversation:
             return request
         body = self._body(fits, options, stream=request.stream)
@@ -235,10 +231,7 @@ class BaseProvider(Counter, LLMInterface):
             return
         if word not in self._unknown_words and not is_known(word, self._adapter.finish_reasons):
             self._unknown_words.add(word)
-            self._tell(FinishReasonUnknown, request.model, request.operation, word=word)
-
-    def _parse_answer(self, data: Json) -> ModelResponse:
-        return checked(self._adapter.parse(data))
+            self._endpoint.tell(request, FinishReasonUnknown, word=word)
 
 
 def _recounted(tokens: int, before: Conversation, after: Conversation) -> int:

@@ -17,7 +17,6 @@ __all__ = [
     "beginning",
     "decompressible",
     "refuses",
-    "whole",
 ]
 
 MAX_ANSWER = 64 * 2**20
@@ -39,19 +38,6 @@ _OF_THE_BODY = (b"content-encoding", b"content-length", b"transfer-encoding")
 def refuses(status: int) -> bool:
     """Whether an HTTP status stands for anything but an answer: a redirect is none either."""
     return not 200 <= status < 300
-
-
-async def whole(chunks: AsyncGenerator[bytes, None]) -> bytes:
-    """Return a body.
-
-    Raises:
-        InvalidResponseError: It is longer than `MAX_ANSWER`.
-    """
-    body = await beginning(chunks, MAX_ANSWER + 1)
-    if len(body) > MAX_ANSWER:
-        del body  # the error's traceback would keep it
-        raise InvalidResponseError(f"the answer is longer than {MAX_ANSWER:,} bytes")
-    return body
 
 
 async def beginning(chunks: AsyncGenerator[bytes, None], most: int) -> bytes:

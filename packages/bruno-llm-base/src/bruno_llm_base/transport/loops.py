@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 from bruno_llm_base.exceptions import ConfigurationError, LLMError
 from bruno_llm_base.transport.causes import transport_error
+from bruno_llm_base.transport.http import MAX_CONNECTIONS
 from bruno_llm_base.transport.reply import Transport
 
 __all__ = ["PerLoop"]
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 
 _Loop = asyncio.AbstractEventLoop
 _Keeper = AsyncGenerator[None, None]
+_NO_LOOP = (
+    "bruno-llm runs on asyncio, and no event loop of asyncio runs here: call it in a coroutine that"
+    " asyncio.run() runs (with trio: in a thread of its own, or by trio-asyncio)"
+)
 
 
 class _Entry(NamedTuple):
@@ -46,6 +51,7 @@ class PerLoop:
         self._needs = needs
         self._imported = not needs
         self._by_loop: dict[_Loop, _Entry] = {}
+        self._lines = weakref.WeakKeyDictionary[_Loop, asyncio.Semaphore]()
 
     async def get(self, open_transport: Callable[[], Transport]) -> Transport:
         """Return the running loop's transport.
@@ -56,7 +62,10 @@ class PerLoop:
         Raises:
             RuntimeError: No event loop of asyncio runs.
         """
-        loop = _running_loop()
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            raise RuntimeError(_NO_LOOP) from None
         entry = self._by_loop.get(loop)
         if entry is None:
             if not self._imported:  # `sys.modules` holds modules that are still being imported
@@ -65,9 +74,17 @@ class PerLoop:
             entry = self._by_loop.get(loop) or await self._add(loop, open_transport)
         return entry.transport
 
+    @property
+    def connections(self) -> asyncio.Semaphore:
+        """The line in which requests of the running loop wait while too many are under way."""
+        loop = asyncio.get_running_loop()
+        if (line := self._lines.get(loop)) is None:
+            line = self._lines[loop] = asyncio.Semaphore(MAX_CONNECTIONS)
+        return line
+
     async def aclose(self) -> None:
         """Close the running loop's transport; it is opened again when next needed."""
-        entry = self._by_loop.get(_running_loop())
+        entry = self._by_loop.get(asyncio.get_running_loop())
         if entry is not None:
             await entry.keeper.aclose()
 
@@ -91,16 +108,6 @@ class PerLoop:
     def _forget(self, loop: _Loop) -> None:
         if entry := self._by_loop.pop(loop, None):
             entry.finalizer.detach()
-
-
-def _running_loop() -> _Loop:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        raise RuntimeError(
-            "bruno-llm runs on asyncio, and no event loop of asyncio runs here: call it in a"
-            " coroutine that asyncio.run() runs (with trio: in a thread of its own, or by trio-asyncio)"
-        ) from None
 
 
 def _import(name: str) -> None:

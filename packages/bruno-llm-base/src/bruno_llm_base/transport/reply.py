@@ -11,7 +11,6 @@ from bruno_llm_base.transport.bounds import (
     MAX_STREAM,
     beginning,
     refuses,
-    whole,
 )
 from bruno_llm_base.types import Json
 
@@ -41,31 +40,33 @@ class Reply:
 
     It iterates over one list of documents per network read, so that a burst costs one await. It is
     a class of its own rather than a generator: nested generators are closed late.
+
+    Attributes:
+        status_code: The HTTP status.
+        headers: The headers; names are found in any case.
+        whole: Whether a body that was read in batches was one JSON text where a stream was expected.
     """
 
-    __slots__ = ("_bytes", "_ended", "_left", "_lines", "_response")
+    __slots__ = (
+        "_bytes",
+        "_ended",
+        "_framing",
+        "_left",
+        "_lines",
+        "_response",
+        "headers",
+        "status_code",
+        "whole",
+    )
 
     def __init__(self, response: HttpResponse, framing: Framing) -> None:
         self._response = response
-        self._lines = LineBuffer(framing, MAX_ANSWER)
+        self.status_code = response.status_code
+        self.headers = response.headers
+        self.whole = False
+        self._framing = framing
         self._ended = False
         self._bytes: AsyncGenerator[bytes, None] | None = None
-        self._left = MAX_STREAM
-
-    @property
-    def status_code(self) -> int:
-        """The HTTP status."""
-        return self._response.status_code
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """The headers; names are found in any case."""
-        return self._response.headers
-
-    @property
-    def whole(self) -> bool:
-        """Whether a body that was read in batches was one JSON text where a stream was expected."""
-        return self._lines.whole
 
     async def read(self) -> bytes:
         """Return the whole body, or the beginning of a refusal.
@@ -73,10 +74,12 @@ class Reply:
         Raises:
             InvalidResponseError: An answer is too long.
         """
-        chunks = self._response.aiter_bytes()
-        if refuses(self.status_code):
-            return await beginning(chunks, MAX_REFUSAL)
-        return await whole(chunks)
+        most = MAX_REFUSAL if refuses(self.status_code) else MAX_ANSWER + 1
+        body = await beginning(self._response.aiter_bytes(), most)
+        if len(body) > MAX_ANSWER:
+            del body  # the error's traceback would keep it
+            raise InvalidResponseError(f"the answer is longer than {MAX_ANSWER:,} bytes")
+        return body
 
     def __aiter__(self) -> Self:
         return self
@@ -90,12 +93,15 @@ class Reply:
         if self._ended:
             raise StopAsyncIteration
         if self._bytes is None:
-            self._bytes = self._response.aiter_bytes()
+            self._bytes, self._left = self._response.aiter_bytes(), MAX_STREAM
+            self._lines = LineBuffer(self._framing, MAX_ANSWER)
         try:
             data = await anext(self._bytes)
         except StopAsyncIteration:
             self._ended = True
-            return self._lines.flush()
+            documents = self._lines.flush()
+            self.whole = self._lines.whole
+            return documents
         self._left -= len(data)
         if self._left < 0:
             raise InvalidResponseError(f"the stream is longer than {MAX_STREAM:,} bytes")

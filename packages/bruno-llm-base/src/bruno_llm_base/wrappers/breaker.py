@@ -1,4 +1,4 @@
-"""Remember a provider that keeps failing, and leave it alone for a while.
+"""Leave a provider that keeps failing alone for a while.
 
 The states are those of M. Nygard's circuit breaker, "Release It!", chapter 5: closed, open, half-open
 (https://martinfowler.com/bliki/CircuitBreaker.html).
@@ -43,9 +43,9 @@ class Breaker:
 class Circuit:
     """What is remembered of one model of one provider. Threads may share it.
 
-    Ask `admit` before each call, and tell by the call's ticket how it ended, exactly once. What ends
-    after the circuit has opened, but began before, no longer counts: it is old news. A forked
-    process begins with a closed circuit.
+    Each call has a ticket from `admit`, and ends with exactly one of `succeeded`, `failed` and
+    `dropped`. A call that began before the circuit opened and ends after it no longer counts. A
+    forked process begins with a closed circuit.
     """
 
     def __init__(self, breaker: Breaker, clock: Callable[[], float]) -> None:
@@ -81,7 +81,7 @@ class Circuit:
             return self._period
 
     def begun(self, ticket: object) -> None:
-        """Note that the call is being answered, which will do for a probe; its end is still to come."""
+        """Note that the call is being answered, which closes the circuit; its end is still to come."""
         with self._lock:
             if self._probing and ticket is self._period:
                 self._close()
@@ -93,12 +93,7 @@ class Circuit:
                 self._close()
 
     def failed(self, ticket: object, retry_after: float | None = None) -> None:
-        """Note that the provider failed.
-
-        Args:
-            ticket: The call's ticket.
-            retry_after: How many seconds the server asks to wait.
-        """
+        """Note that the provider failed, whose server asks to wait *retry_after* seconds."""
         with self._lock:
             if ticket is not self._period:
                 return

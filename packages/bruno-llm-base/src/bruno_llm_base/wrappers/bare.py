@@ -1,8 +1,8 @@
-"""Somebody else's model behind the bare `LLMInterface`, with what ours have beyond it."""
+"""A model of another author behind the bare `LLMInterface`, with what ours have beyond it."""
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from typing import Any, Protocol, runtime_checkable
 
 from bruno_core.interfaces import LLMInterface
@@ -17,17 +17,16 @@ from bruno_llm_base.exceptions import (
     ServiceUnavailableError,
     StreamError,
 )
-from bruno_llm_base.failures import answer_text
 from bruno_llm_base.parts import Text
 from bruno_llm_base.provider import Diagnosis
-from bruno_llm_base.stream import StreamState, TextStream
+from bruno_llm_base.stream import StreamState, TextStream, answer_text
 from bruno_llm_base.tokens import TokenCount
 from bruno_llm_base.types import Json, ModelResponse
 
 __all__ = ["FullLLM", "in_full"]
 
 _CHECK_SECONDS = 5.0
-_COUNT_ERROR = 0.5  # nobody knows what it counts by, nor what stands around its messages
+_COUNT_ERROR = 0.5  # what it counts by is not known, nor what stands around its messages
 _CORE_ERRORS = (core.LLMError, core.StreamError)
 
 
@@ -57,11 +56,11 @@ class FullLLM(Protocol):
 
 def in_full(llm: LLMInterface) -> FullLLM:
     """Return *llm* with all that ours offer, itself if it is one of ours."""
-    return llm if isinstance(llm, FullLLM) else _Foreign(llm)
+    return llm if isinstance(llm, FullLLM) else _BareLLM(llm)
 
 
-class _Foreign:
-    """A bare `LLMInterface`; its errors become ours, and what nobody knows stays unsaid."""
+class _BareLLM:
+    """A bare `LLMInterface` with the methods of ours; bruno-core's errors become ours."""
 
     capabilities = frozenset({"chat", "streaming"})
 
@@ -70,34 +69,37 @@ class _Foreign:
         info = llm.get_model_info()
         self.name = str(info.get("provider") or type(llm).__name__)
         self.model = str(info.get("model") or "")
+        self.get_token_count = llm.get_token_count
+        self.get_system_prompt = llm.get_system_prompt
+        self.set_system_prompt = llm.set_system_prompt
 
     async def generate(self, messages: Messages | None = None, **kwargs: Any) -> str:
         return answer_text(await self.request(messages, **kwargs), self.name)
 
     async def request(self, messages: Messages | None = None, **kwargs: Any) -> ModelResponse:
-        asked = _arguments(messages, kwargs)
-        try:
-            text = await self._llm.generate(**asked)
-        except LLMError:
-            raise
-        except _CORE_ERRORS as error:
-            raise _translated(error, self.name) from error
+        text = await self._ask(self._llm.generate(**_arguments(messages, kwargs)))
         if not isinstance(text, str):
             raise InvalidResponseError(f"generate() returned a {type(text).__name__}")
-        return ModelResponse(parts=(Text(text),), model=self.model or None, provider=self.name)
+        return self.response(text)
 
     def stream(self, messages: Messages | None = None, **kwargs: Any) -> TextStream:
         state = StreamState()
-        asked = _arguments(messages, kwargs)
-        return TextStream(_Texts(self._llm, asked, self.name, self.model, state), state)
+        return TextStream(_BareTexts(self, self._llm, _arguments(messages, kwargs), state), state)
 
     async def list_models(self) -> list[str]:
+        return list(await self._ask(self._llm.list_models()))
+
+    async def _ask(self, call: Awaitable[Any]) -> Any:
         try:
-            return list(await self._llm.list_models())
+            return await call
         except LLMError:
             raise
         except _CORE_ERRORS as error:
             raise _translated(error, self.name) from error
+
+    def response(self, text: str) -> ModelResponse:
+        """Return *text* as an answer; more is not known of it."""
+        return ModelResponse(parts=(Text(text),), model=self.model or None, provider=self.name)
 
     async def diagnose(self) -> Diagnosis:
         try:
@@ -122,36 +124,26 @@ class _Foreign:
         source = f"{self.name}, get_token_count"
         return TokenCount(tokens=tokens, exact=False, source=source, error=_COUNT_ERROR)
 
-    def get_token_count(self, text: str) -> int:
-        return self._llm.get_token_count(text)
-
     def get_model_info(self) -> dict[str, Any]:
         # The rest of its own may be anything: objects, addresses with a login, keys.
         return {"provider": self.name, "model": self.model}
-
-    def set_system_prompt(self, prompt: str) -> None:
-        self._llm.set_system_prompt(prompt)
-
-    def get_system_prompt(self) -> str | None:
-        return self._llm.get_system_prompt()
 
     def __repr__(self) -> str:
         return f"{type(self._llm).__name__}(model={self.model!r})"
 
 
-class _Texts(AsyncIterator[str]):
-    """The pieces of an answer that an interface streams.
+class _BareTexts(AsyncIterator[str]):
+    """The pieces of an answer that a bare interface streams.
 
-    No generator, since most read one: when a loop ends, asyncio closes all of them at once.
+    A class, since most read a generator: when a loop ends, asyncio closes all of them at once.
     """
 
     def __init__(
-        self, llm: LLMInterface, asked: Json, name: str, model: str, state: StreamState
+        self, llm: _BareLLM, bare: LLMInterface, arguments: Json, state: StreamState
     ) -> None:
         self._llm = llm
-        self._asked = asked
-        self._name = name
-        self._model = model
+        self._bare = bare
+        self._arguments = arguments
         self._state = state
         self._texts: list[str] = []
         self._held = ""
@@ -166,22 +158,19 @@ class _Texts(AsyncIterator[str]):
             return await self._next()
         except StopAsyncIteration:
             await self.aclose()
-            text = Text("".join(self._texts))
-            self._state.response = ModelResponse(
-                parts=(text,), model=self._model or None, provider=self._name
-            )
-            answer_text(self._state.response, self._name)
+            self._state.response = self._llm.response("".join(self._texts))
+            answer_text(self._state.response, self._llm.name)
             raise
-        except LLMError as error:
-            error.partial = error.partial or _so_far(self._texts, self._model)
+        except BaseException as error:
             await self.aclose()
-            raise
-        except _CORE_ERRORS as error:
-            await self.aclose()
-            raise _translated(error, self._name, _so_far(self._texts, self._model)) from error
-        except BaseException:
-            await self.aclose()
-            raise
+            if not isinstance(error, _CORE_ERRORS):
+                raise
+            translated = _translated(error, self._llm.name)
+            if self._texts and translated.partial is None:
+                translated.partial = self._llm.response("".join(self._texts))
+            if translated is error:
+                raise
+            raise translated from error
 
     async def aclose(self) -> None:
         self._ended = True
@@ -191,7 +180,7 @@ class _Texts(AsyncIterator[str]):
 
     async def _next(self) -> str:
         if self._pieces is None:
-            self._source = self._llm.stream(**self._asked)
+            self._source = self._bare.stream(**self._arguments)
             if inspect.isawaitable(self._source):
                 # declared as bruno-core declares it, it returns an iterator
                 self._source = await self._source
@@ -208,16 +197,12 @@ class _Texts(AsyncIterator[str]):
         return piece
 
 
-def _so_far(texts: list[str], model: str) -> ModelResponse | None:
-    text = Text("".join(texts))
-    return ModelResponse(parts=(text,), model=model or None) if texts else None
-
-
-def _translated(error: Exception, name: str, partial: ModelResponse | None = None) -> LLMError:
-    # Its own text may quote a key or the answer, so it stays in the cause.
+def _translated(error: Exception, name: str) -> LLMError:
+    """Return *error* as one of ours; its own text may quote a key, so it stays in the cause."""
+    if isinstance(error, LLMError):
+        return error
     kind = StreamError if isinstance(error, core.StreamError) else LLMError
-    message = f"{type(error).__name__} was raised: see its cause"
-    return kind(message, provider=name, partial=partial, cause=error)
+    return kind(f"{type(error).__name__} was raised: see its cause", provider=name, cause=error)
 
 
 def _arguments(messages: Messages | None, given: Json) -> Json:

@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
-from types import TracebackType
 from typing import Any, ClassVar, Self
 
 from bruno_core.interfaces import LLMInterface
@@ -16,18 +15,23 @@ from bruno_llm_base.exceptions import (
     InvalidRequestError,
     LLMError,
 )
-from bruno_llm_base.fallback.breaker import Breaker, Circuit
-from bruno_llm_base.fallback.foreign import in_full
-from bruno_llm_base.fallback.relay import Member, Relay, all_failed
-from bruno_llm_base.fallback.verdicts import verdict_on
-from bruno_llm_base.log import log_event
-from bruno_llm_base.observe import Observer, checked_observers
+from bruno_llm_base.log import Observers
+from bruno_llm_base.observe import Observer
 from bruno_llm_base.policies import policy
 from bruno_llm_base.provider import Diagnosis
-from bruno_llm_base.stream import TextStream
+from bruno_llm_base.stream import StreamState, TextStream
 from bruno_llm_base.tokens import TokenCount
 from bruno_llm_base.types import Json, ModelResponse
 from bruno_llm_base.values import shown
+from bruno_llm_base.wrappers.bare import in_full
+from bruno_llm_base.wrappers.breaker import Breaker, Circuit
+from bruno_llm_base.wrappers.failover import (
+    Failover,
+    FallbackTexts,
+    Member,
+    all_failed,
+    another_may_answer,
+)
 
 __all__ = ["FallbackLLM"]
 
@@ -36,8 +40,8 @@ class FallbackLLM(LLMInterface):
     """Asks the first of several models, and the next one where that cannot answer.
 
     Each model keeps its own retries, timeouts and limits; a call moves on when those are spent. It
-    moves on where another model can help (`verdicts.py` says for each error), in a stream only
-    before the first character. A model that fails again and again is left alone for a while.
+    moves on where another model can help (the documentation has a table of errors), in a stream
+    only before the first character. A model that fails again and again is left alone for a while.
 
     Which one answered is told to observers, as `ProviderAnswered`.
     """
@@ -66,13 +70,11 @@ class FallbackLLM(LLMInterface):
         """
         self._given = _checked_members(members)
         self._breaker = policy(Breaker, "breaker", breaker)
-        self._observers = checked_observers(observers)
+        self._observers = Observers(observers)
         if not callable(clock):
             raise ConfigurationError(f"clock is {shown(clock)}: give a callable")
         self._clock = clock
         self._members = [Member(in_full(llm), Circuit(self._breaker, clock)) for llm in self._given]
-
-    # -- bruno-core's interface -------------------------------------------------------------------
 
     async def generate(
         self,
@@ -90,10 +92,10 @@ class FallbackLLM(LLMInterface):
 
         Raises:
             AllProvidersFailedError: No model could answer, or all are being left alone.
-            LLMError: An error that another model cannot help with; see `verdicts.py`.
+            LLMError: An error that another model cannot help with.
         """
-        asked = _arguments(messages, temperature, max_tokens, prompt, kwargs)
-        return await self._relay("chat").ask(lambda llm: llm.generate(**asked))
+        given = _arguments(messages, temperature, max_tokens, prompt, kwargs)
+        return await self._failover("chat").ask(lambda llm: llm.generate(**given))
 
     def stream(
         self,
@@ -106,14 +108,15 @@ class FallbackLLM(LLMInterface):
     ) -> TextStream:
         """Return the answer of the first model that begins one, piece by piece.
 
-        The arguments are those of `generate`. After the first character nobody else is asked: an
-        error then holds what had arrived, as `partial`.
+        The arguments are those of `generate`. After the first character no other model is asked:
+        an error then holds what had arrived, as `partial`.
 
         Raises:
             InvalidRequestError: `model` is given. All other errors are raised while reading.
         """
-        asked = _arguments(messages, temperature, max_tokens, prompt, kwargs)
-        return self._relay("stream").stream(asked)
+        given = _arguments(messages, temperature, max_tokens, prompt, kwargs)
+        state = StreamState()
+        return TextStream(FallbackTexts(self._failover("stream"), given, state), state)
 
     async def request(
         self,
@@ -126,35 +129,27 @@ class FallbackLLM(LLMInterface):
     ) -> ModelResponse:
         """Return the answer of the first model that has one, whatever its finish reason.
 
-        The arguments are those of `generate`. Of a model that offers no more than `LLMInterface`,
-        only the text is known.
-
-        Raises:
-            AllProvidersFailedError: No model could answer, or all are being left alone.
-            LLMError: An error that another model cannot help with; see `verdicts.py`.
+        Arguments and errors are those of `generate`. Of a model that offers no more than
+        `LLMInterface`, only the text is known.
         """
-        asked = _arguments(messages, temperature, max_tokens, prompt, kwargs)
-        return await self._relay("chat").ask(lambda llm: llm.request(**asked))
+        given = _arguments(messages, temperature, max_tokens, prompt, kwargs)
+        return await self._failover("chat").ask(lambda llm: llm.request(**given))
 
     async def count_tokens(
         self, messages: Messages | None = None, *, prompt: str | None = None, **kwargs: Any
     ) -> TokenCount:
         """Count the input tokens of a request as the first model does that can.
 
-        The arguments are those of `generate`. No circuit breaker is asked or told: an estimate
-        does not show that a model is well.
-
-        Raises:
-            AllProvidersFailedError: No model can.
-            LLMError: An error that another model cannot help with; see `verdicts.py`.
+        Arguments and errors are those of `generate`. Circuit breakers have no part in it: an
+        estimate does not show that a model is well.
         """
-        asked = _arguments(messages, None, None, prompt, kwargs)
+        given = _arguments(messages, None, None, prompt, kwargs)
         errors: list[LLMError] = []
         for member in self._members:
             try:
-                return await member.llm.count_tokens(**asked)
+                return await member.llm.count_tokens(**given)
             except LLMError as error:
-                if not verdict_on(error).switches:
+                if not another_may_answer(error):
                     raise
                 errors.append(error)
         raise all_failed(self._members, errors)
@@ -168,18 +163,17 @@ class FallbackLLM(LLMInterface):
         return (await self.diagnose()).ok
 
     async def list_models(self) -> list[str]:
-        """Return the names of the models on offer anywhere; who does not tell is left out.
+        """Return the names of the models on offer anywhere; providers that fail are left out.
 
         Raises:
-            AllProvidersFailedError: Nobody tells.
+            AllProvidersFailedError: All of them fail.
         """
-        lists = await asyncio.gather(*(_offered(member) for member in self._members))
-        errors = [offer for offer in lists if isinstance(offer, LLMError)]
+        lists = await asyncio.gather(*(_models_of(member) for member in self._members))
+        errors = [found for found in lists if isinstance(found, LLMError)]
         if len(errors) == len(lists):
             raise all_failed(self._members, errors)
-        return list(
-            dict.fromkeys(name for offer in lists if isinstance(offer, list) for name in offer)
-        )
+        names = (name for found in lists if isinstance(found, list) for name in found)
+        return list(dict.fromkeys(names))
 
     def get_model_info(self) -> dict[str, Any]:
         """Describe the models, under "members": plain JSON, no secrets, no network."""
@@ -199,8 +193,6 @@ class FallbackLLM(LLMInterface):
         """Return the system prompt of the first model."""
         return self._members[0].llm.get_system_prompt()
 
-    # -- beyond it --------------------------------------------------------------------------------
-
     @property
     def members(self) -> tuple[LLMInterface, ...]:
         """The models, the preferred one first."""
@@ -219,23 +211,14 @@ class FallbackLLM(LLMInterface):
     async def diagnose(self) -> Diagnosis:
         """Find out whether any model can be used; all are checked at once, without cost."""
         found = await asyncio.gather(*(member.llm.diagnose() for member in self._members))
-        models = dict.fromkeys(name for diagnosis in found for name in diagnosis.models)
+        models = tuple(dict.fromkeys(name for diagnosis in found for name in diagnosis.models))
         if any(diagnosis.ok for diagnosis in found):
-            return Diagnosis(ok=True, models=tuple(models))
-        errors = [
-            diagnosis.error or LLMError(diagnosis.reason or "it cannot be used")
-            for diagnosis in found
-        ]
-        reasons = [
-            f"{member.llm.name}: {diagnosis.reason}"
-            for member, diagnosis in zip(self._members, found, strict=True)
-        ]
-        return Diagnosis(
-            ok=False,
-            reason="; ".join(reasons),
-            error=all_failed(self._members, errors),
-            models=tuple(models),
-        )
+            return Diagnosis(ok=True, models=models)
+        errors = [one.error or LLMError(one.reason or "it cannot be used") for one in found]
+        pairs = zip(self._members, found, strict=True)
+        reason = "; ".join(f"{member.llm.name}: {one.reason}" for member, one in pairs)
+        error = all_failed(self._members, errors)
+        return Diagnosis(ok=False, reason=reason, error=error, models=models)
 
     async def aclose(self) -> None:
         """Close the connections of all models; they are opened again when needed."""
@@ -246,12 +229,7 @@ class FallbackLLM(LLMInterface):
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
     def __repr__(self) -> str:
@@ -263,18 +241,16 @@ class FallbackLLM(LLMInterface):
             type(self),
             self._given,
             breaker=self._breaker,
-            observers=self._observers,
+            observers=self._observers.given,
             clock=self._clock,
         )
         return rebuild, ()
 
-    # -- inside -----------------------------------------------------------------------------------
-
-    def _relay(self, operation: str) -> Relay:
-        return Relay(self._members, operation, (log_event, *self._observers))
+    def _failover(self, operation: str) -> Failover:
+        return Failover(self._members, operation, self._observers)
 
 
-async def _offered(member: Member) -> list[str] | LLMError:
+async def _models_of(member: Member) -> list[str] | LLMError:
     try:
         return await member.llm.list_models()
     except LLMError as error:
@@ -289,14 +265,13 @@ def _arguments(
     options: Json,
 ) -> Json:
     """Return what every model is called with."""
-    model = options.pop("model", None)
-    if model is not None:
+    if (model := options.pop("model", None)) is not None:
         raise InvalidRequestError(
             f"model is {shown(model)}, but several providers may answer, and none knows another's models:"
             " name each one's model when you build it"
         )
-    given = {"temperature": temperature, "max_tokens": max_tokens, "prompt": prompt}
-    return {"messages": messages, **given, **options}
+    named = {"temperature": temperature, "max_tokens": max_tokens, "prompt": prompt}
+    return {"messages": messages, **named, **options}
 
 
 def _checked_members(members: Sequence[LLMInterface]) -> tuple[LLMInterface, ...]:

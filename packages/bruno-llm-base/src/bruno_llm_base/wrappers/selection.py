@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from bruno_core.interfaces import LLMInterface
 
 from bruno_llm_base.exceptions import AllProvidersFailedError, ConfigurationError, LLMError
-from bruno_llm_base.fallback.foreign import in_full
 from bruno_llm_base.log import log_event
 from bruno_llm_base.observe import ProviderPassedOver
+from bruno_llm_base.wrappers.bare import in_full
 
 __all__ = ["Candidate", "first_healthy"]
 
@@ -35,7 +35,7 @@ class Candidate:
 async def first_healthy(candidates: Sequence[Candidate]) -> LLMInterface:
     """Return the first of *candidates* that can be used; all are checked at once.
 
-    Those that come after it are not waited for. Who was passed over, and why, is logged.
+    Those that come after it are not waited for. Those before it are logged, with their errors.
 
     Raises:
         ConfigurationError: None can be built.
@@ -45,7 +45,7 @@ async def first_healthy(candidates: Sequence[Candidate]) -> LLMInterface:
     chosen: LLMInterface | None = None
     try:
         async with asyncio.TaskGroup() as group:
-            checks = [group.create_task(_trouble(candidate)) for candidate in candidates]
+            checks = [group.create_task(_error_of(candidate)) for candidate in candidates]
             for candidate, check in zip(candidates, checks, strict=True):
                 error = await check
                 if error is None:
@@ -60,13 +60,22 @@ async def first_healthy(candidates: Sequence[Candidate]) -> LLMInterface:
                 if candidate.llm is not None and candidate.ours and candidate.llm is not chosen:
                     stack.push_async_callback(in_full(candidate.llm).aclose)
     if chosen is None:
-        raise _none(candidates, errors)
+        pairs = zip(candidates, errors, strict=True)
+        reasons = "; ".join(f"{candidate.label}: {error}" for candidate, error in pairs)
+        message = f"no provider can be used: {reasons}"
+        if all(candidate.llm is None for candidate in candidates):
+            raise ConfigurationError(message)
+        raise AllProvidersFailedError(message, errors=errors)
     for candidate, error in zip(candidates, errors, strict=False):
-        log_event(_passed_over(candidate, error))
+        log_event(
+            ProviderPassedOver(
+                provider=candidate.label, model=error.model, operation="select", error=error
+            )
+        )
     return chosen
 
 
-async def _trouble(candidate: Candidate) -> LLMError | None:
+async def _error_of(candidate: Candidate) -> LLMError | None:
     """Return why *candidate* cannot be used."""
     if candidate.llm is None:
         return candidate.error
@@ -74,19 +83,3 @@ async def _trouble(candidate: Candidate) -> LLMError | None:
     if diagnosis.ok:
         return None
     return diagnosis.error or LLMError(diagnosis.reason or "it cannot be used")
-
-
-def _none(candidates: Sequence[Candidate], errors: Sequence[LLMError]) -> LLMError:
-    reasons = [
-        f"{candidate.label}: {error}" for candidate, error in zip(candidates, errors, strict=True)
-    ]
-    message = f"no provider can be used: {'; '.join(reasons)}"
-    if all(candidate.llm is None for candidate in candidates):
-        return ConfigurationError(message)
-    return AllProvidersFailedError(message, errors=errors)
-
-
-def _passed_over(candidate: Candidate, error: LLMError) -> ProviderPassedOver:
-    return ProviderPassedOver(
-        provider=candidate.label, model=error.model, operation="select", error=error
-    )

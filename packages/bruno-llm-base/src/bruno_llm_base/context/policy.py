@@ -1,0 +1,83 @@
+"""What a user wants done about a conversation that does not fit."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from bruno_llm_base.exceptions import ConfigurationError
+from bruno_llm_base.values import is_whole, shown
+
+__all__ = ["ContextPolicy", "Strategy"]
+
+Strategy = Literal["oldest_first", "sliding_window", "middle_out", "smart", "summarize"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContextPolicy:
+    """What is done about a conversation that does not fit the model's context window.
+
+    By default nothing is left out: a request that certainly cannot fit is refused before it is
+    sent, any other is sent. With a strategy, parts of the conversation are left out until it fits.
+    No strategy ever leaves out the system text, the user's last turn or what follows it, or half
+    of a tool call, or changes the order.
+
+    Attributes:
+        strategy: What is left out: "oldest_first" (the oldest turns, no more than needed),
+            "sliding_window" (the oldest exchanges, so that what is left begins with a question),
+            "middle_out" (exchanges, from the middle outwards), "smart" (old tool calls, then what
+            lies between the first task and the recent exchanges), "summarize" (the oldest turns,
+            replaced by what `summarize` makes of them).
+        window: The context window in tokens, where the provider's own word is not to be trusted.
+        reserve_output: Tokens of the window that are kept free for the answer; `max_tokens` of the
+            request if None.
+        warn_at: From which part of the window on observers are warned, above 0 to 1.
+        summarize: For the strategy of that name: is given the text of what is left out, and
+            returns a summary of it, which may take a quarter of the room; may be async. Nothing
+            is remembered: each request that does not fit asks for a new one.
+    """
+
+    strategy: Strategy | None = None
+    window: int | None = None
+    reserve_output: int | None = None
+    warn_at: float = 0.9
+    summarize: Callable[[str], str | Awaitable[str]] | None = None
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        strategies, part = (*get_args(Strategy), None), self.warn_at
+        if self.strategy not in strategies:
+            names = ", ".join(map(repr, strategies))
+            raise _wrong("strategy", self.strategy, f"give one of {names}")
+        if self.window is not None and not is_whole(self.window, least=1):
+            raise _wrong("window", self.window, "give a whole number of tokens, 1 or more, or None")
+        if not isinstance(part, int | float) or isinstance(part, bool) or not 0 < part <= 1:
+            raise _wrong("warn_at", part, "give a number above 0, up to 1")
+        self._check_reserve()
+        self._check_summarize()
+
+    def _check_reserve(self) -> None:
+        reserve, window = self.reserve_output, self.window
+        if reserve is not None and not is_whole(reserve, least=0):
+            cure = "give a whole number of tokens, 0 or more, or None"
+            raise _wrong("reserve_output", reserve, cure)
+        if reserve is not None and window is not None and reserve >= window:
+            cure = f"give less than the window of {window}, or nothing can be asked"
+            raise _wrong("reserve_output", reserve, cure)
+
+    def _check_summarize(self) -> None:
+        wanted, given = self.strategy == "summarize", self.summarize
+        if given is not None and not callable(given):
+            raise _wrong("summarize", given, "give a function that takes a text and returns one")
+        if wanted and given is None:
+            cure = "give a function that takes a text and returns a summary of it"
+            raise _wrong("summarize", given, f"the strategy of that name needs it, so {cure}")
+        if given is not None and not wanted:
+            # not shown: it may hold anything, such as a partial's keyword with a key
+            raise ConfigurationError(
+                f"ContextPolicy.summarize is given, and strategy={self.strategy!r} makes no use of"
+                " it: give strategy='summarize' too, or leave it out"
+            )
+
+
+def _wrong(field: str, value: object, cure: str) -> ConfigurationError:
+    return ConfigurationError(f"ContextPolicy.{field} is {shown(value)}: {cure}")

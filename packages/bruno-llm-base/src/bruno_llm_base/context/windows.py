@@ -1,0 +1,104 @@
+"""How much a model reads at once: what is known of it, and whether a conversation surely fits."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bruno_llm_base.context.policy import ContextPolicy
+from bruno_llm_base.conversation import Conversation
+from bruno_llm_base.tokens import texts, utf8_size
+from bruno_llm_base.types import Json
+from bruno_llm_base.values import is_whole
+
+__all__ = ["Window", "Windows", "most_tokens", "reserved", "surely_fits"]
+
+_PER_PART = 16  # what marks where a part begins and ends, and who speaks: templates need less
+_MOST_REMEMBERED = 1000  # models; lists of them are a server's
+_ANSWER = 4_096  # tokens: most answers are shorter
+_SMALLEST = 8_000  # tokens: what is shorter fits every model that lists of prices know
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """A model's context window.
+
+    Attributes:
+        tokens: How many tokens it takes, input and output together.
+        source: Who says so.
+        certain: Whether a request that does not fit may be refused for it; a window that the
+            server may change only warns and trims.
+    """
+
+    tokens: int
+    source: str
+    certain: bool = True
+
+
+class Windows:
+    """What is known of the windows of one provider's models; no server is asked for it."""
+
+    def __init__(self, given: int | None, *, certain: bool) -> None:
+        """Start with the window that the user gives for every model, if any.
+
+        Args:
+            given: The user's own.
+            certain: Whether what a server says stays true.
+        """
+        self._given = None if given is None else Window(tokens=given, source="ContextPolicy.window")
+        self._certain = certain
+        self._learned: dict[str, Window] = {}
+        self._asked: set[str] = set()
+
+    def of(self, model: str) -> Window | None:
+        """Return the window of *model*: the user's own, else the server's."""
+        return self._given or self._learned.get(model)
+
+    def asks_for(self, model: str) -> bool:
+        """Whether the window of *model* is worth a question: once, if it is not known."""
+        new = self.of(model) is None and model not in self._asked
+        if new and len(self._asked) < _MOST_REMEMBERED:
+            self._asked.add(model)
+        return new
+
+    def learn(self, found: Mapping[str, int | None], *, refused: bool = False) -> None:
+        """Remember what a server says of its models, in tokens; what makes no sense is left out.
+
+        A window that a refusal tells (*refused*) may be that of one of several servers at an
+        address, or be misread, so it is never certain.
+        """
+        certain = self._certain and not refused
+        for model, tokens in found.items():
+            room = model in self._learned or len(self._learned) < _MOST_REMEMBERED
+            if room and tokens is not None and is_whole(tokens, least=1):
+                self._learned[model] = Window(tokens=tokens, source="the server", certain=certain)
+
+
+def reserved(window: Window, policy: ContextPolicy, max_output: int | None) -> int:
+    """Return how much of *window* is kept free for the answer, in tokens.
+
+    Where the policy does not say, it is what the model may generate, or 4,096 where that is not
+    limited, but a quarter of the window at most.
+    """
+    if policy.reserve_output is not None:
+        return policy.reserve_output
+    return min(_ANSWER if max_output is None else max_output, window.tokens // 4)
+
+
+def surely_fits(
+    most: int, window: Window | None, policy: ContextPolicy, max_output: int | None
+) -> bool:
+    """Whether a conversation of *most* tokens or fewer need not be counted before it is sent."""
+    if window is None:
+        return most <= _SMALLEST
+    return most + reserved(window, policy, max_output) <= policy.warn_at * window.tokens
+
+
+def most_tokens(conversation: Conversation, options: Json) -> int:
+    """Return more tokens than any model makes of *conversation* and *options*, without counting.
+
+    A byte tokenizer, as all of today's are or fall back to, makes at most one token of a byte. Of
+    the options, tools and the like are read by the model too.
+    """
+    parts = [utf8_size(text) for text in texts(conversation)]
+    read = [len(json.dumps(value)) for value in options.values() if isinstance(value, dict | list)]
+    return _PER_PART * (len(parts) + 1) + sum(parts) + sum(read)

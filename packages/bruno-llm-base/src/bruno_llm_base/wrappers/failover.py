@@ -1,0 +1,227 @@
+"""One call on its way through several models, until one of them answers."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import suppress
+from contextvars import copy_context
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from bruno_llm_base.exceptions import (
+    AllProvidersFailedError,
+    CircuitOpenError,
+    InvalidResponseError,
+    LLMError,
+    RateLimitError,
+    StreamError,
+)
+from bruno_llm_base.log import Observers
+from bruno_llm_base.observe import Event, ProviderAnswered, ProviderPassedOver
+from bruno_llm_base.stream import StreamState, TextStream
+from bruno_llm_base.types import Json
+from bruno_llm_base.wrappers.bare import FullLLM
+from bruno_llm_base.wrappers.breaker import Circuit
+
+__all__ = ["Failover", "FallbackTexts", "Member", "all_failed", "another_may_answer"]
+
+_T = TypeVar("_T")
+
+
+def another_may_answer(error: LLMError) -> bool:
+    """Return whether the next model is asked after *error*."""
+    calls_tools = (
+        isinstance(error, InvalidResponseError) and error.partial and error.partial.tool_calls
+    )
+    return error.another_may_answer and not calls_tools  # a good answer that was asked for as text
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One of several models, and what is remembered of it."""
+
+    llm: FullLLM
+    circuit: Circuit
+
+    def error_of_open_circuit(self) -> CircuitOpenError:
+        """Return the error of a call that is not let through."""
+        wait = self.circuit.wait
+        when = "one call is trying it now" if wait is None else f"it is tried again in {wait:.3g} s"
+        message = f"it failed again and again and is left alone: {when}"
+        return CircuitOpenError(
+            message, provider=self.llm.name, model=self.llm.model, retry_after=wait
+        )
+
+
+class Failover:
+    """One call, the model that is asked now, and the errors of those before it."""
+
+    def __init__(self, members: Sequence[Member], operation: str, observers: Observers) -> None:
+        self._members = members
+        self._rest = iter(members)
+        self._operation = operation
+        self._observers = observers
+        self._errors: list[LLMError] = []
+        self._asked: tuple[Member, object] | None = None  # and its circuit's ticket
+        self._delivered = False
+
+    async def ask(self, question: Callable[[FullLLM], Awaitable[_T]]) -> _T:
+        """Return what *question* gets from the first model that answers it.
+
+        Raises:
+            LLMError: No model can answer, or an error that another model cannot help with.
+        """
+        while True:
+            llm = self.next_llm()
+            try:
+                answer = await question(llm)
+            except BaseException as error:
+                if not self.end(error):
+                    raise
+            else:
+                self.end(None)
+                return answer
+
+    def next_llm(self) -> FullLLM:
+        """Return the next model that may be asked; `end` must follow.
+
+        Raises:
+            AllProvidersFailedError: There is none left.
+        """
+        for member in self._rest:
+            ticket = member.circuit.admit()
+            if ticket is not None:
+                self._asked = member, ticket
+                return member.llm
+            self._pass_over(member, member.error_of_open_circuit())
+        raise all_failed(self._members, self._errors)
+
+    def deliver(self) -> None:
+        """Note that the caller has some of the answer: no other model is asked any more."""
+        if not self._delivered and self._asked is not None:
+            self._delivered = True
+            member, ticket = self._asked
+            member.circuit.begun(ticket)
+
+    def end(self, error: BaseException | None) -> bool:
+        """Remember how the model did; return whether the next one is to be asked."""
+        if self._asked is None:
+            return False
+        (member, ticket), self._asked = self._asked, None
+        if not isinstance(error, LLMError):
+            if error is None or self._delivered:  # who leaves an answer had been answered
+                member.circuit.succeeded(ticket)
+                self._tell(ProviderAnswered, member, passed_over=len(self._errors))
+            else:
+                member.circuit.dropped(ticket)
+            return False
+        moves_on = another_may_answer(error)
+        # a rate limit that no wait mends is one of our own, or the request is too large for it
+        is_too_much = isinstance(error, RateLimitError) and not error.retryable
+        if moves_on and error.is_failure and not is_too_much:
+            member.circuit.failed(ticket, error.retry_after)
+        else:
+            member.circuit.dropped(ticket)
+        if self._delivered or not moves_on:
+            return False
+        self._pass_over(member, error)
+        return True
+
+    def _pass_over(self, member: Member, error: LLMError) -> None:
+        error.provider = error.provider or member.llm.name
+        _forget_frames(error)
+        self._errors.append(error)
+        if len(self._errors) < len(self._members):
+            self._tell(ProviderPassedOver, member, error=error)
+
+    def _tell(self, kind: type[Event], member: Member, **facts: Any) -> None:
+        llm = member.llm
+        self._observers.tell(
+            kind, provider=llm.name, model=llm.model or None, operation=self._operation, **facts
+        )
+
+
+class FallbackTexts(AsyncIterator[str]):
+    """The pieces of the first answer that begins.
+
+    A class, since it reads a generator: when a loop ends, asyncio closes all of them at once. Each
+    model is asked in the context of the call, whose labels hold wherever the stream is read.
+    """
+
+    def __init__(self, failover: Failover, arguments: Json, state: StreamState) -> None:
+        self._failover = failover
+        self._arguments = arguments
+        self._context = copy_context()
+        self._state = state
+        self._stream: TextStream | None = None
+        self._pieces: AsyncIterator[str] | None = None
+        self._ended = False
+
+    async def __anext__(self) -> str:
+        while not self._ended:
+            try:
+                if self._pieces is None:
+                    self._pieces = await self._open()
+                    if self._state.announce:
+                        self._state.announce = False
+                        return ""
+                text = await anext(self._pieces)
+            except StopAsyncIteration:
+                await self._end(None)
+            except BaseException as error:
+                if not await self._end(error):
+                    raise
+            else:
+                self._failover.deliver()
+                return text
+        raise StopAsyncIteration
+
+    async def aclose(self) -> None:
+        await self._end(GeneratorExit())
+
+    def __del__(self) -> None:
+        self._failover.end(GeneratorExit())
+
+    async def _open(self) -> AsyncIterator[str]:
+        llm = self._failover.next_llm()
+        self._stream = self._context.run(llm.stream, **self._arguments)
+        await self._stream
+        return aiter(self._stream)
+
+    async def _end(self, error: BaseException | None) -> bool:
+        """Close the answer that is read, if any; return whether the next model is to be asked."""
+        self._ended = True
+        stream, self._stream, self._pieces = self._stream, None, None
+        if stream is not None:
+            await stream.aclose()
+            self._state.response = None
+            with suppress(StreamError):  # it is not complete
+                self._state.response = stream.response
+        goes_on = self._failover.end(error)
+        self._ended = not goes_on
+        return goes_on
+
+
+def all_failed(members: Sequence[Member], errors: Sequence[LLMError]) -> AllProvidersFailedError:
+    """Return the error of *members* that failed with *errors*, one each."""
+    reasons = [
+        f"{f'{member.llm.name} {member.llm.model}'.rstrip()} ({type(error).__name__})"
+        for member, error in zip(members, errors, strict=True)
+    ]
+    wait = min((each.retry_after for each in errors if each.retry_after is not None), default=None)
+    return AllProvidersFailedError(
+        f"none of {len(reasons)} could answer: {', '.join(reasons)}",
+        errors=errors,
+        advice="" if wait is None else f"try again in {wait:.3g} s",
+    )
+
+
+def _forget_frames(error: BaseException) -> None:
+    """Drop the frames behind *error*: they hold the call, and that the error, so none would go.
+
+    Its causes stay. What else was being handled goes unchanged: it may be the caller's own.
+    """
+    known: set[int] = set()
+    link: BaseException | None = error
+    while link is not None and id(link) not in known:
+        known.add(id(link))
+        link.__traceback__ = link.__context__ = None
+        link = link.__cause__
