@@ -17,7 +17,7 @@ async def ask(name: str, question: str) -> str:
         async with LLMFactory.create(name, max_tokens=2_000) as llm:
             answer = await llm.request(question)
     except ConfigurationError as error:
-        return f"not set up: {error.message}"
+        return f"not set up: {error.description}"
     except LLMError as error:
         return f"{type(error).__name__}: {error}"
     tokens = f"{answer.usage.input_tokens} tokens in, {answer.usage.output_tokens} out"

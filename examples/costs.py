@@ -24,7 +24,7 @@ async def main(path: str | None) -> None:
                     try:
                         answer = await llm.request(question)
                     except BudgetExceededError as error:
-                        print(f"{tag} for {user}: not sent: {error.message}")
+                        print(f"{tag} for {user}: not sent: {error.description}")
                     else:
                         price = "of unknown cost" if answer.cost is None else answer.cost.total
                         print(f"{tag} for {user}: {price} USD")

@@ -25,7 +25,7 @@ def usable(names: list[str]) -> list[str]:
         try:
             LLMFactory.create(name)
         except ConfigurationError as error:
-            print(f"[{name} is left out: {error.message}]")
+            print(f"[{name} is left out: {error.description}]")
         else:
             good.append(name)
     return good

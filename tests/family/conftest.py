@@ -55,61 +55,75 @@ STREAMS = {"ollama": "application/x-ndjson"}
 
 
 class RawServer:
-    """Answers requests with the documents that it is told, in the vendor's framing, one reply each.
+    """A server of the provider's protocol that says what the test says, each to one request.
 
     The last reply is repeated. It is no fake: what a document means is for the test to know.
+
+    Attributes:
+        asked: How often it was asked for an answer.
+        bodies: What it was sent.
     """
 
     def __init__(self, name):
         self.name = name
+        self.asked = 0
         self.bodies = []
+        self.serving = set()
         self._replies = []
 
     def say(self, *replies):
         """Say *replies* next: a document, or a list of the documents of a stream."""
-        self._replies += replies
+        for reply in replies:
+            streamed = isinstance(reply, list)
+            kind = STREAMS.get(self.name, "text/event-stream") if streamed else "application/json"
+            body = list(map(self.framed, reply)) if streamed else json.dumps(reply).encode()
+            self._replies.append((200, {"content-type": kind}, body))
+
+    def send(self, status, body, **headers):
+        """Say *status* and *body*, bytes or several packets of them, from now on."""
+        headers = {name.replace("_", "-"): value for name, value in headers.items()}
+        self._replies = [(status, headers, body)]
 
     def connection(self):
         path = "/v1" if self.name == "openai" else ""
-        return {"base_url": f"http://127.0.0.1:{self.port}{path}", "api_key": "a-test-key"}
+        return {"base_url": f"http://127.0.0.1:{self.port}{path}", "api_key": "a-key-for-tests"}
 
     def framed(self, document):
         line = json.dumps(document).encode() if not isinstance(document, bytes) else document
         return line + b"\n" if self.name == "ollama" else b"data: " + line + b"\n\n"
 
-    async def answer(self, reader, writer):
-        try:
+    async def serve(self, reader, writer):
+        self.serving.add(asyncio.current_task())
+        with suppress(ConnectionError, asyncio.IncompleteReadError):  # the client has left
             await self._answer(reader, writer)
-        except (ConnectionError, asyncio.IncompleteReadError):
-            pass  # the client has left
-        finally:
-            writer.close()
-            await asyncio.wait([asyncio.ensure_future(writer.wait_closed())])
+        writer.close()
+        await asyncio.wait([asyncio.ensure_future(writer.wait_closed())])
 
     async def _answer(self, reader, writer):
-        head = await reader.readuntil(b"\r\n\r\n")
-        fields = dict(line.split(b": ", 1) for line in head.lower().split(b"\r\n")[1:-2])
-        body = await reader.readexactly(int(fields.get(b"content-length", 0)))
+        head = (await reader.readuntil(b"\r\n\r\n")).lower()
+        length = re.search(rb"content-length: (\d+)", head)
+        body = await reader.readexactly(int(length[1])) if length else b""
         self.bodies.append(json.loads(body) if body else None)
+        self.asked += head.startswith(b"post")
         reply = self._replies[0] if len(self._replies) == 1 else self._replies.pop(0)
-        streamed = isinstance(reply, list)
-        kind = STREAMS.get(self.name, "text/event-stream") if streamed else "application/json"
-        writer.write(
-            f"HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\nconnection: close\r\n\r\n".encode()
-        )
-        for piece in map(self.framed, reply) if streamed else [json.dumps(reply).encode()]:
-            writer.write(piece)
+        status, headers, packets = reply
+        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        writer.write(f"HTTP/1.1 {status} X\r\nconnection: close\r\n{lines}\r\n".encode())
+        for packet in [packets] if isinstance(packets, bytes) else packets:
+            writer.write(packet)
             await writer.drain()
+            await asyncio.sleep(0.001 if len(packets) > 1 else 0)
 
 
 @pytest.fixture
 async def raw(name):
-    """A server of the provider's protocol that says what the test says."""
     raw = RawServer(name)
-    server = await asyncio.start_server(raw.answer, "127.0.0.1", 0)
+    server = await asyncio.start_server(raw.serve, "127.0.0.1", 0)
     raw.port = server.sockets[0].getsockname()[1]
-    async with server:
-        yield raw
+    yield raw
+    server.close()
+    if raw.serving:
+        await asyncio.wait(raw.serving)
 
 
 @pytest.fixture
@@ -117,68 +131,3 @@ async def client(kind, raw):
     """The provider, talking to `raw`, once."""
     async with kind(retry=Retry(attempts=1), **raw.connection()) as llm:
         yield llm
-
-
-class Wire:
-    """A server that says exactly the bytes it is told, to one request after another.
-
-    Attributes:
-        address: Where it is.
-        asked: How often it was asked for an answer.
-        listed: How often it was asked for its models.
-    """
-
-    def __init__(self, name):
-        self.name = name
-        self.asked = self.listed = 0
-        self.serving = set()
-        self._replies = [(200, {}, [b""])]
-
-    def say(self, status, body, **headers):
-        """Answer with *status* and *body*, bytes or several packets of them, from now on."""
-        self.say_each((status, body, headers))
-
-    def say_each(self, *replies):
-        """Answer with one of *replies* after the other, and then with the last."""
-        self._replies = [
-            (status, headers, [body] if isinstance(body, bytes) else body)
-            for status, body, headers in replies
-        ]
-
-    def connection(self):
-        version = "/v1" if self.name == "openai" else ""
-        return {"base_url": self.address + version, "api_key": "a-key-for-tests"}
-
-    async def serve(self, reader, writer):
-        self.serving.add(asyncio.current_task())
-        with suppress(ConnectionError, asyncio.IncompleteReadError):
-            await self._answer(reader, writer)
-        writer.close()
-        await asyncio.wait([asyncio.ensure_future(writer.wait_closed())])
-
-    async def _answer(self, reader, writer):
-        head = (await reader.readuntil(b"\r\n\r\n")).lower()
-        if found := re.search(rb"content-length: (\d+)", head):
-            await reader.readexactly(int(found[1]))
-        if head.startswith(b"get"):
-            self.listed += 1
-        else:
-            self.asked += 1
-        status, headers, packets = self._replies[min(max(self.asked, 1), len(self._replies)) - 1]
-        lines = [f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items()]
-        writer.write(f"HTTP/1.1 {status} X\r\nconnection: close\r\n{''.join(lines)}\r\n".encode())
-        for packet in packets:
-            writer.write(packet)
-            await writer.drain()
-            await asyncio.sleep(0.001 if len(packets) > 1 else 0)
-
-
-@pytest.fixture
-async def wire(name):
-    wire = Wire(name)
-    server = await asyncio.start_server(wire.serve, "127.0.0.1", 0)
-    wire.address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    yield wire
-    server.close()
-    if wire.serving:
-        await asyncio.wait(wire.serving)

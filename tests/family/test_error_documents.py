@@ -40,31 +40,31 @@ async def call(llm, *, streamed):
     return (await llm.request("hi")).text
 
 
-async def error_of(llm, wire, streamed, status, said, **headers):
+async def error_of(llm, raw, streamed, status, said, **headers):
     """Return the error that a call ends with where the server says *said*."""
     body = said if isinstance(said, bytes) else json.dumps(said).encode()
-    wire.say(status, body, **(JSON | headers))
-    wire.asked = 0
+    raw.send(status, body, **(JSON | headers))
+    raw.asked = 0
     with pytest.raises(LLMError) as caught:
         await call(llm, streamed=streamed)
     return caught.value
 
 
 @pytest.fixture
-async def fail(kind, wire, streamed):
+async def fail(kind, raw, streamed):
     """Return the error of one attempt."""
-    async with kind(**wire.connection(), max_retries=0) as llm:
-        yield partial(error_of, llm, wire, streamed)
+    async with kind(**raw.connection(), max_retries=0) as llm:
+        yield partial(error_of, llm, raw, streamed)
 
 
 @pytest.fixture
-def try_again(kind, wire, streamed):
+def try_again(kind, raw, streamed):
     """Return the error of a call that may be sent three times, and how often it was sent."""
 
     async def try_again(*said, **headers):
-        async with kind(**wire.connection(), retry=AGAIN) as llm:
-            error = await error_of(llm, wire, streamed, *said, **headers)
-        return error, wire.asked
+        async with kind(**raw.connection(), retry=AGAIN) as llm:
+            error = await error_of(llm, raw, streamed, *said, **headers)
+        return error, raw.asked
 
     return try_again
 
@@ -395,14 +395,14 @@ async def test_the_server_says_whether_to_ask_again(fail, try_again, again):
     assert times == (3 if again else 1)
 
 
-async def test_another_model_is_asked_where_this_one_may_not_be_used(kind, wire, streamed):
+async def test_another_model_is_asked_where_this_one_may_not_be_used(kind, raw, streamed):
     message = "User location is not supported for the API use."
     error = {"code": 400, "message": message, "status": "FAILED_PRECONDITION"}
-    wire.say(400, json.dumps({"error": error}).encode(), **JSON)
-    async with kind(**wire.connection(), retry=AGAIN) as llm:
+    raw.send(400, json.dumps({"error": error}).encode(), **JSON)
+    async with kind(**raw.connection(), retry=AGAIN) as llm:
         chain = FallbackLLM([llm, MockLLM("from the other")])
         assert await call(chain, streamed=streamed) == "from the other"
-    assert wire.asked == 1
+    assert raw.asked == 1
 
 
 async def test_a_refused_key_is_told_in_the_servers_words_without_the_key(fail):

@@ -51,12 +51,12 @@ def whole(fake, asked):
 
 
 @pytest.fixture
-def read(kind, wire):
+def read(kind, raw):
     """Return the pieces of a stream, and the answer or the error that ended it."""
 
     async def read(*, retry=None):
         pieces = []
-        async with kind(**wire.connection(), retry=retry or Retry(attempts=1)) as llm:
+        async with kind(**raw.connection(), retry=retry or Retry(attempts=1)) as llm:
             stream = llm.stream("hi")
             try:
                 async for piece in stream:
@@ -75,9 +75,9 @@ def cut(body, size):
 # -- labels -----------------------------------------------------------------------------------------
 
 
-async def test_a_stream_under_any_label(wire, read, events):
+async def test_a_stream_under_any_label(raw, read, events):
     for label in (EVENTS, LINES, f"{JSON}; charset=utf-8", "text/html", "text/plain", "x/y"):
-        wire.say(200, events, content_type=label)
+        raw.send(200, events, content_type=label)
         pieces, response = await read()
         assert "".join(pieces) == response.text == ANSWER.text, label
         assert len(pieces) > 1, label
@@ -85,73 +85,73 @@ async def test_a_stream_under_any_label(wire, read, events):
         assert response.finish_reason == "stop", label
 
 
-async def test_a_stream_under_a_wrong_label_is_read_as_it_comes(kind, wire, events):
-    wire.say(200, [*events[:-2], b"", *events[-2:]], content_type=JSON)
-    async with kind(**wire.connection()) as llm, llm.stream("hi") as stream:
+async def test_a_stream_under_a_wrong_label_is_read_as_it_comes(kind, raw, events):
+    raw.send(200, [*events[:-2], b"", *events[-2:]], content_type=JSON)
+    async with kind(**raw.connection()) as llm, llm.stream("hi") as stream:
         pieces = [piece async for piece in stream]
     assert "".join(pieces) == ANSWER.text
 
 
-async def test_a_stream_without_a_label(wire, read, events):
-    wire.say(200, events)
+async def test_a_stream_without_a_label(raw, read, events):
+    raw.send(200, events)
     assert "".join((await read())[0]) == ANSWER.text
 
 
-async def test_a_whole_answer_is_one_piece(wire, read, whole):
+async def test_a_whole_answer_is_one_piece(raw, read, whole):
     compact, indented = json.dumps(whole).encode(), json.dumps(whole, indent=2).encode()
     for body in (compact, compact + b"\n", indented, BOM + compact, b"\n" + indented + b"\n\n"):
         for label in (JSON, EVENTS, LINES):
-            wire.say(200, body, content_type=label)
+            raw.send(200, body, content_type=label)
             pieces, response = await read()
             assert pieces == [ANSWER.text], (label, body)
             assert response.finish_reason == "stop"
             assert response.usage.output_tokens == ANSWER.usage.output_tokens
 
 
-async def test_a_list_of_events(wire, read, documents):
+async def test_a_list_of_events(raw, read, documents):
     for body in (json.dumps(documents), json.dumps(documents, indent=2)):
         for packets in ([body.encode()], cut(body.encode(), 100)):
-            wire.say(200, packets, content_type=JSON)
+            raw.send(200, packets, content_type=JSON)
             pieces, response = await read()
             assert "".join(pieces) == response.text == ANSWER.text
 
 
-async def test_events_on_lines_of_their_own(wire, read, documents):
-    wire.say(200, [json.dumps(row).encode() + b"\n" for row in documents], content_type=JSON)
+async def test_events_on_lines_of_their_own(raw, read, documents):
+    raw.send(200, [json.dumps(row).encode() + b"\n" for row in documents], content_type=JSON)
     pieces, response = await read()
     assert "".join(pieces) == response.text == ANSWER.text
 
 
 @pytest.mark.parametrize("label", [JSON, EVENTS])
-async def test_what_is_no_answer_is_told_when_the_stream_is_opened(kind, wire, label):
-    wire.say(200, json.dumps({"error": {"message": SAID}}).encode(), content_type=JSON)
-    async with kind(**wire.connection(), max_retries=0) as llm:
+async def test_what_is_no_answer_is_told_when_the_stream_is_opened(kind, raw, label):
+    raw.send(200, json.dumps({"error": {"message": SAID}}).encode(), content_type=JSON)
+    async with kind(**raw.connection(), max_retries=0) as llm:
         with pytest.raises(ServiceUnavailableError, match=SAID):
             await llm.stream("hi")
 
 
 @pytest.mark.parametrize("name", ["openai", "claude", "gemini"])  # Ollama's may be cut short
-async def test_a_document_that_is_no_answer_is_asked_for_once(wire, read):
-    wire.say(200, b'{"unheard": "of"}', content_type=JSON)
+async def test_a_document_that_is_no_answer_is_asked_for_once(raw, read):
+    raw.send(200, b'{"unheard": "of"}', content_type=JSON)
     _, error = await read(retry=Retry(attempts=3, wait_initial=0))
     assert type(error) is InvalidResponseError
-    assert wire.asked == 1
+    assert raw.asked == 1
 
 
-async def test_a_page_in_the_place_of_a_stream(wire, read):
+async def test_a_page_in_the_place_of_a_stream(raw, read):
     page = b"<!doctype html><html><title>Sign in</title><body>\n<p>Sign in</p>\n</body></html>"
     for label in ("text/html", EVENTS):
-        wire.say(200, cut(page, 20), content_type=label)
+        raw.send(200, cut(page, 20), content_type=label)
         _, error = await read()
         assert type(error) is InvalidResponseError
         assert "a web page, not with JSON: 'Sign in'; check base_url" in error.message
 
 
-async def test_a_bare_list_of_models(kind, wire, fake):
+async def test_a_bare_list_of_models(kind, raw, fake):
     name = fake.models[0]
     row = {"id": name, "name": name, "supportedGenerationMethods": ["generateContent"]}
-    wire.say(200, json.dumps([row]).encode(), content_type=JSON)
-    async with kind(**wire.connection()) as llm:
+    raw.send(200, json.dumps([row]).encode(), content_type=JSON)
+    async with kind(**raw.connection()) as llm:
         assert await llm.list_models() == [name]
 
 
@@ -179,10 +179,10 @@ def spelled(documents, name):
     )
 
 
-async def test_every_spelling_of_events_in_any_packets(name, wire, read, documents):
+async def test_every_spelling_of_events_in_any_packets(name, raw, read, documents):
     for place, body in enumerate(spelled(documents, name)):
         for packets in ([body], body.splitlines(keepends=True), [body[:1], body[1:2], body[2:]]):
-            wire.say(200, packets, content_type=EVENTS)
+            raw.send(200, packets, content_type=EVENTS)
             pieces, response = await read()
             assert "".join(pieces) == ANSWER.text, (place, response)
 
@@ -226,44 +226,44 @@ def failures(name):
     yield b"Internal error: " + words + b"\n"
 
 
-async def test_an_error_in_any_spelling_ends_a_stream(name, wire, read, events):
+async def test_an_error_in_any_spelling_ends_a_stream(name, raw, read, events):
     begun = events[: next(i for i, event in enumerate(events) if b" two" in event)]
     for failure in failures(name):
         for packets in ([*begun, failure], [b"".join(begun) + failure], [*begun, *cut(failure, 9)]):
-            wire.say(200, packets, content_type=EVENTS)
+            raw.send(200, packets, content_type=EVENTS)
             pieces, error = await read()
             assert type(error) is ContextLengthExceededError, failure
             assert (error.limit, error.actual) == (16384, 19185), failure
             assert pieces == [error.partial.text] == ["one"], failure
 
 
-async def test_an_error_in_any_spelling_in_the_place_of_a_stream(name, wire, read):
+async def test_an_error_in_any_spelling_in_the_place_of_a_stream(name, raw, read):
     again = Retry(attempts=3, wait_initial=0)
     for failure in failures(name):
-        wire.say(200, failure, content_type=EVENTS)
-        wire.asked = 0
+        raw.send(200, failure, content_type=EVENTS)
+        raw.asked = 0
         pieces, error = await read(retry=again)
         assert type(error) is ContextLengthExceededError, failure
-        assert (pieces, wire.asked) == ([], 1), failure
+        assert (pieces, raw.asked) == ([], 1), failure
 
 
-async def test_what_went_wrong_behind_a_gateway_is_quoted(name, wire, read, events):
+async def test_what_went_wrong_behind_a_gateway_is_quoted(name, raw, read, events):
     begun = events[: next(i for i, event in enumerate(events) if b" two" in event)]
     words = "upstream error: read ECONNRESET"
     said = {
         "ollama": json.dumps({"error": words}).encode() + b"\n",
     }.get(name, b"event: error\ndata: " + words.encode() + b"\n\n")
-    wire.say(200, [*begun, said], content_type=EVENTS)
+    raw.send(200, [*begun, said], content_type=EVENTS)
     pieces, error = await read()
     assert isinstance(error, ServiceUnavailableError | StreamError)
     assert words in error.message
     assert pieces == [error.partial.text] == ["one"]
 
 
-async def test_an_answer_that_speaks_of_errors_is_none(fake, asked, wire, read):
+async def test_an_answer_that_speaks_of_errors_is_none(fake, asked, raw, read):
     text = 'error: {"error": "data: event: error"} [DONE] <html>'
     answer = FakeAnswer(text=text)
-    wire.say(200, fake().render_stream(answer, asked), content_type=EVENTS)
+    raw.send(200, fake().render_stream(answer, asked), content_type=EVENTS)
     assert "".join((await read())[0]) == text
-    wire.say(200, json.dumps(fake().render_answer(answer, asked)).encode(), content_type=JSON)
+    raw.send(200, json.dumps(fake().render_answer(answer, asked)).encode(), content_type=JSON)
     assert (await read())[0] == [text]

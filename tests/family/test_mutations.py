@@ -24,7 +24,7 @@ from bruno_llm_base import (
     Usage,
 )
 from bruno_llm_base.conversation import Conversation
-from bruno_llm_base.failures import server_wait
+from bruno_llm_base.error_mapping import server_wait
 from bruno_llm_base.framing import ndjson, sse
 from bruno_llm_base.limits import read_durations, read_times
 from bruno_llm_base.transport import Reply

@@ -31,7 +31,7 @@ async def until_asked(listed):
 async def failure(llm):
     with pytest.raises(ModelNotFoundError) as caught:
         await llm.generate("hi")
-    return caught.value.message
+    return caught.value.description
 
 
 async def test_one_failure_after_the_other_asks_once(llm, listed):

@@ -78,7 +78,7 @@ async def test_figures_and_sentence_of_llama_server(server, llm):
 async def test_an_unknown_model_is_to_be_pulled(llm):
     with pytest.raises(ModelNotFoundError, match=r"`ollama pull llama3\.9`") as caught:
         await llm.generate("hello", model="llama3.9")
-    assert "llama3.2:latest" in caught.value.message
+    assert "llama3.2:latest" in caught.value.description
 
 
 async def test_a_path_that_is_not_there_is_not_a_missing_model(server):

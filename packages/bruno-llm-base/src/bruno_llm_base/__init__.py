@@ -11,6 +11,7 @@ from bruno_llm_base.access import Access
 from bruno_llm_base.adapter import ChatAdapter, EmbeddingAdapter, EmbeddingResponse
 from bruno_llm_base.context import ContextPolicy, Window
 from bruno_llm_base.conversation import Conversation, Messages, Turn
+from bruno_llm_base.error_mapping import ErrorFacts
 from bruno_llm_base.exceptions import (
     AllProvidersFailedError,
     AuthenticationError,
@@ -32,7 +33,6 @@ from bruno_llm_base.exceptions import (
     ServiceUnavailableError,
     StreamError,
 )
-from bruno_llm_base.failures import ErrorFacts
 from bruno_llm_base.limits import LimitState, RateLimit
 from bruno_llm_base.parts import Part, Reasoning, Text, ToolCall, ToolResult, VendorBlock
 from bruno_llm_base.policies import Retry, Timeouts

@@ -11,9 +11,8 @@ from typing import ClassVar, Self
 
 from bruno_llm_base.access import Access
 from bruno_llm_base.conversation import Conversation
-from bruno_llm_base.error_kinds import read_error_document
+from bruno_llm_base.error_mapping import ErrorFacts, read_error_document
 from bruno_llm_base.exceptions import LLMError
-from bruno_llm_base.failures import ErrorFacts
 from bruno_llm_base.lenient import read_models
 from bruno_llm_base.limits import LimitState
 from bruno_llm_base.tokens import TokenCount
@@ -68,7 +67,7 @@ class Adapter(ABC):
         return None
 
     def advice(self, error: LLMError) -> str:
-        """Return what the user may do about *error*, to be added to its message; "" for nothing."""
+        """Return what the user may do about *error*, its `advice`; "" for nothing."""
         del error
         return ""
 

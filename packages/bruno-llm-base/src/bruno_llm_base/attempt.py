@@ -17,7 +17,7 @@ from bruno_llm_base.conversation import Conversation
 from bruno_llm_base.cost.prices import Prices
 from bruno_llm_base.deadline import Deadline
 from bruno_llm_base.error_documents import is_page, plain_text
-from bruno_llm_base.error_kinds import read_error_document
+from bruno_llm_base.error_mapping import error_from, read_error_document, request_id, server_wait
 from bruno_llm_base.exceptions import (
     InvalidResponseError,
     LLMError,
@@ -25,7 +25,6 @@ from bruno_llm_base.exceptions import (
     ServiceUnavailableError,
     StreamError,
 )
-from bruno_llm_base.failures import error_from, request_id, server_wait
 from bruno_llm_base.lenient import PARSE_ERRORS
 from bruno_llm_base.limits import LimitState, RateLimit
 from bruno_llm_base.log import Observers
@@ -35,7 +34,6 @@ from bruno_llm_base.reader import AnswerReader, DocumentReader, NoAnswerError, R
 from bruno_llm_base.retry import RetryThrottle
 from bruno_llm_base.tokens import estimate_conversation, estimate_tokens
 from bruno_llm_base.transport import (
-    CONNECT_TIMEOUT,
     DROPPED,
     UNREACHABLE,
     Connection,
@@ -118,8 +116,9 @@ class Endpoint:
             self.observers.tell(kind, **self.facts(request), **facts)
 
 
-async def _no_advice(error: LLMError) -> None:
+async def _no_advice(error: LLMError) -> list[str]:
     del error
+    return []
 
 
 @dataclass(slots=True, kw_only=True)
@@ -144,7 +143,7 @@ class Request(Generic[T]):
         unpriced_field: The field for which the vendor charges what no list of prices tells, if any.
         fit: Returns the request as it fits the context window, where that is in doubt.
         amend: Returns a body without what the server has just refused, or None.
-        explain: Has the last word on an error before it is raised.
+        advise: Returns what may be done about the error that it has failed with for good.
         learn: Is told what a request has really used.
         id: Our own name for it, in all events.
     """
@@ -166,7 +165,7 @@ class Request(Generic[T]):
     unpriced_field: str | None = None
     fit: "Callable[[Request[T], Tell], Awaitable[Request[T]]] | None" = None
     amend: "Callable[[Request[T], LLMError], Json | None] | None" = None
-    explain: Callable[[LLMError], Awaitable[None]] = _no_advice
+    advise: Callable[[LLMError], Awaitable[list[str]]] = _no_advice
     learn: "Callable[[Request[T], ModelResponse], None] | None" = None
     id: str = ""
 
@@ -294,7 +293,7 @@ class Attempt(Generic[T]):
         except LLMError:
             raise
         except Exception as error:
-            raise self._failed(error) from error
+            raise transport_error(error, endpoint.timeouts.connect) from error
         finally:
             if self._reply is not None:
                 self.request_id = endpoint.redact(request_id(self._reply.headers))
@@ -355,7 +354,7 @@ class Attempt(Generic[T]):
                 return None  # only the connection is lost
             if isinstance(error, LLMError):
                 raise
-            ours = self._failed(error)
+            ours = transport_error(error)
             if isinstance(ours, ServiceUnavailableError):
                 ours = StreamError(ours.message, cause=error)
             raise ours from error
@@ -432,13 +431,6 @@ class Attempt(Generic[T]):
             return Outcome.NOT_SENT if is_reused else Outcome.NO_ANSWER
         is_told = isinstance(error, LLMError) and not isinstance(error, _UNANSWERED)
         return Outcome.REFUSED if is_told else Outcome.NO_ANSWER  # as a mock does
-
-    def _failed(self, error: Exception) -> LLMError:
-        ours = transport_error(error)
-        connect = self._endpoint.timeouts.connect
-        if ours.message == CONNECT_TIMEOUT and connect is not None:
-            ours.message = f"no connection within {connect} s"
-        return ours
 
     def _sent(self) -> Reply:
         if self._reply is None:

@@ -10,7 +10,6 @@ from typing import Any, Generic, Self, TypeVar, cast
 from bruno_llm_base.attempt import Attempt, Endpoint, Request
 from bruno_llm_base.deadline import Deadline
 from bruno_llm_base.exceptions import LLMError, LLMTimeoutError
-from bruno_llm_base.failures import answer_text
 from bruno_llm_base.limits import Slot
 from bruno_llm_base.observe import (
     AttemptFailed,
@@ -23,13 +22,14 @@ from bruno_llm_base.observe import (
 )
 from bruno_llm_base.parts import Text
 from bruno_llm_base.retry import next_wait
-from bruno_llm_base.stream import StreamState, TextStream
+from bruno_llm_base.stream import StreamState, TextStream, answer_text
 from bruno_llm_base.types import Attempt as AttemptRecord
 from bruno_llm_base.types import ModelResponse, Outcome
 
 __all__ = ["Call", "documents", "result_of", "text_stream"]
 
 T = TypeVar("T")
+_THROTTLED = "not tried again, since too many requests have failed lately"
 
 
 async def result_of(endpoint: Endpoint, request: Request[T]) -> T:
@@ -102,6 +102,7 @@ class Call(Generic[T]):
         "_endpoint",
         "_is_cut_short",
         "_is_over",
+        "_is_throttled",
         "_open",
         "_request",
         "_sent_first",
@@ -119,7 +120,7 @@ class Call(Generic[T]):
         self._deadline: Deadline | None = None
         self._open: AsyncExitStack | None = None  # what the attempt holds
         self._is_cut_short = False  # by `Timeouts.call`, where it would have been sent again
-        self._is_over = False
+        self._is_over = self._is_throttled = False
         self.delivered = False
         self.result: T | None = None
 
@@ -243,7 +244,7 @@ class Call(Generic[T]):
             failed = len(self._attempts)
             wait = next_wait(endpoint.retry, error, failed=failed, elapsed=elapsed)
             if wait is not None and not endpoint.throttle.spend():
-                error.message += "; not tried again, since too many requests have failed lately"
+                self._is_throttled = True
                 return None
         if wait is None or (self._deadline is not None and not self._deadline.leaves(wait)):
             self._is_cut_short = wait is not None
@@ -261,8 +262,10 @@ class Call(Generic[T]):
         error.model = self._request.model
         if attempt is not None and attempt.outcome is Outcome.PARTIAL:
             error.partial = attempt.response
+        advice = [_THROTTLED] if self._is_throttled else []
         with suppress(LLMTimeoutError), deadline or nullcontext():
-            await self._request.explain(error)
+            advice += await self._request.advise(error)
+        error.advice = "; ".join(filter(None, advice))
         self._end(RequestFailed, error=error)
         return error
 

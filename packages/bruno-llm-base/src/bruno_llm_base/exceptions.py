@@ -67,6 +67,7 @@ class LLMError(core.LLMError):
 
     Attributes:
         message: What happened, for people.
+        advice: What may be done about it, or where the request went; "" for nothing.
         provider: The provider's name, such as "openai".
         model: The model that was asked.
         status_code: The HTTP status, where the server sent one.
@@ -90,6 +91,7 @@ class LLMError(core.LLMError):
         self,
         message: str,
         *,
+        advice: str = "",
         provider: str | None = None,
         model: str | None = None,
         status_code: int | None = None,
@@ -107,6 +109,7 @@ class LLMError(core.LLMError):
     ) -> None:
         super().__init__(message, cause=cause)
         self.__cause__ = cause
+        self.advice = advice
         self.provider = provider
         self.model = model
         self.status_code = status_code
@@ -121,8 +124,13 @@ class LLMError(core.LLMError):
         self.attempts = tuple(attempts)
         self.partial = partial
 
+    @property
+    def description(self) -> str:
+        """The message and the advice."""
+        return f"{self.message}; {self.advice}" if self.advice else self.message
+
     def __str__(self) -> str:
-        """Return the message and where it came from."""
+        """Return the description and where it came from."""
         facts = {
             "provider": self.provider,
             "model": self.model,
@@ -131,7 +139,7 @@ class LLMError(core.LLMError):
             "request": self.request_id,
         }
         known = ", ".join(f"{name} {value}" for name, value in facts.items() if value is not None)
-        return f"{self.message} ({known})" if known else self.message
+        return f"{self.description} ({known})" if known else self.description
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self)!r})"

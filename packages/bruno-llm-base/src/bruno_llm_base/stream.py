@@ -4,11 +4,19 @@ from collections.abc import AsyncIterator, Coroutine, Generator
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from bruno_llm_base.exceptions import StreamError
+from bruno_llm_base.exceptions import (
+    ContentBlockedError,
+    ContextLengthExceededError,
+    InvalidResponseError,
+    LLMError,
+    OutputLimitError,
+    StreamError,
+)
+from bruno_llm_base.finish import is_full_window
 from bruno_llm_base.speech import MAX_CHARS, Pieces, SentenceCutter, WordCutter
 from bruno_llm_base.types import ModelResponse
 
-__all__ = ["StreamState", "TextStream"]
+__all__ = ["StreamState", "TextStream", "answer_text"]
 
 
 class Texts(Protocol):
@@ -166,3 +174,51 @@ class TextStream(AsyncIterator[str], Coroutine[Any, Any, "TextStream"]):
         except StopIteration:
             self._opening = None
             raise StopIteration(self) from None
+
+
+def answer_text(response: ModelResponse, provider: str) -> str:
+    """Return the text of an answer of *provider*.
+
+    Raises:
+        ContentBlockedError: The model refused, or a filter took the answer.
+        OutputLimitError: The output budget was spent before any text.
+        InvalidResponseError: It only calls tools, or says nothing.
+    """
+    blocked = response.finish_reason == "content_filter"
+    if response.text.strip() and not blocked:
+        return response.text
+    kind, message = _instead_of_text(response)
+    raise kind(
+        message,
+        provider=provider,
+        model=response.model,
+        request_id=response.request_id,
+        reason=response.finish_detail if blocked else None,
+        attempts=response.attempts,
+        partial=response,
+    )
+
+
+def _instead_of_text(response: ModelResponse) -> tuple[type[LLMError], str]:
+    """Return what an answer has in place of text."""
+    detail = response.finish_detail
+    if response.finish_reason == "content_filter":
+        return ContentBlockedError, f"the answer was blocked: {detail}"
+    if response.finish_reason == "length" and is_full_window(detail):
+        return ContextLengthExceededError, (
+            "the context window was full before any text: shorten the conversation, or see"
+            " ContextPolicy"
+        )
+    if response.finish_reason == "length":
+        return OutputLimitError, (
+            "the output limit was reached before any text (reasoning counts as output): raise"
+            " max_tokens or lower the reasoning effort"
+        )
+    if response.finish_reason == "pause":
+        return InvalidResponseError, (
+            f"the model paused before any text ({detail}): use request(), and send its to_message()"
+            " back to let it go on"
+        )
+    if response.tool_calls:
+        return InvalidResponseError, "the answer only calls tools: use request() to read them"
+    return InvalidResponseError, "the answer holds no text"

@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
-from bruno_llm_base.failures import answer_text
+from bruno_llm_base.stream import answer_text
 from bruno_llm_base.types import ModelResponse
 from bruno_llm_base.wrappers import FullLLM
 

@@ -143,7 +143,7 @@ async def _checkup(patient: Patient) -> Checkup:
     try:
         llm = in_full(patient.build())
     except LLMError as error:
-        found.problem = error.message
+        found.problem = error.description
     except Exception as error:  # noqa: BLE001 - somebody else's class may raise anything
         found.problem = f"it cannot be built: {type(error).__name__}"
     else:
@@ -164,7 +164,7 @@ async def _examine(found: Checkup, llm: FullLLM) -> None:
     diagnosis = await llm.diagnose()
     found.reachable = _was_answered(diagnosis.error)
     if not diagnosis.ok:
-        found.problem = diagnosis.error.message if diagnosis.error else diagnosis.reason
+        found.problem = diagnosis.error.description if diagnosis.error else diagnosis.reason
         if isinstance(diagnosis.error, AuthenticationError):
             found.advice.append(_cure(found.key, llm))
     if diagnosis.error is None:

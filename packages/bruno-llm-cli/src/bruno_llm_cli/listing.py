@@ -69,7 +69,7 @@ async def _offer(name: str) -> Offer:
     try:
         llm = in_full(LLMFactory.from_env(name))
     except LLMError as error:
-        return Offer(provider=name, error=error.message)
+        return Offer(provider=name, error=error.description)
     except Exception as error:  # noqa: BLE001 - somebody else's class may raise anything
         return Offer(provider=name, error=f"it cannot be built: {type(error).__name__}")
     try:

@@ -7,7 +7,7 @@ import re
 from dataclasses import replace
 
 from bruno_llm_base import ErrorFacts, Json, ModelNotFoundError
-from bruno_llm_base.error_kinds import read_error_document
+from bruno_llm_base.error_mapping import read_error_document
 
 __all__ = ["read"]
 

@@ -136,14 +136,13 @@ class OllamaProvider(OllamaVendor, BaseProvider):
             stream=True,
             parse=pulling.read,
             is_last=pulling.is_last,
-            explain=self._explain_pull,
+            advise=self._advise_on_pull,
         )
         # a server that checks what it has fetched is silent for minutes
         timeouts = replace(self.timeouts, first_token=None, between_tokens=None)
         return documents(replace(self._endpoint, timeouts=timeouts), request)
 
-    async def _explain_pull(self, error: LLMError) -> None:
+    async def _advise_on_pull(self, error: LLMError) -> list[str]:
         if isinstance(error, ModelNotFoundError):
-            error.message += "; https://ollama.com/library lists what there is"
-        else:
-            await self._advise(error)
+            return ["https://ollama.com/library lists what there is"]
+        return await self._advise(error)

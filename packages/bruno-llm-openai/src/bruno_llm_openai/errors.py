@@ -13,7 +13,7 @@ from bruno_llm_base import (
     RateLimitError,
     ServiceUnavailableError,
 )
-from bruno_llm_base.error_kinds import read_error_document
+from bruno_llm_base.error_mapping import read_error_document
 
 __all__ = ["read"]
 

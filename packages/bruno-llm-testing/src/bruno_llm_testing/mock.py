@@ -8,8 +8,8 @@ from typing import Any
 from bruno_llm_base.access import Access
 from bruno_llm_base.adapter import ChatAdapter
 from bruno_llm_base.conversation import Conversation
+from bruno_llm_base.error_mapping import ErrorFacts
 from bruno_llm_base.exceptions import ConfigurationError
-from bruno_llm_base.failures import ErrorFacts
 from bruno_llm_base.policies import Retry, Timeouts
 from bruno_llm_base.provider import BaseProvider
 from bruno_llm_base.tokens import TokenCount
@@ -133,7 +133,7 @@ class MockLLM(BaseProvider):
         """Say *replies* next, each once, after what is still to be said.
 
         Raises:
-            ConfigurationError: One is no reply.
+            ConfigurationError: One is not a reply.
         """
         self._script.say(replies)
 

@@ -27,9 +27,9 @@ _Label = Literal["provider", "model", "tag", "user"]
 class Budget:
     """The most that may be spent, in USD.
 
-    Before a request is sent, the most that it can cost is held, and let go of when its real cost is
-    recorded; a request for which too little is left is refused. So requests at the same time, be it
-    in tasks, threads or, with a tracker on a file, processes, cannot spend more together. What they
+    Before a request is sent, the most that it can cost is held, and released when its real cost is
+    recorded; a request for which too little is left is refused. So requests at the same time, in
+    tasks, threads or, with a tracker on a file, processes, cannot spend more together. What they
     hold counts in every period: a request may begin on one day and be paid on the next.
 
     It counts all that its tracker records, the one that a provider is given as `cost=`; without
@@ -181,16 +181,16 @@ class Budget:
             account=account,
         )
 
-    def warn(self, claim: Claim, gone: int, tell: Tell) -> None:
-        """Tell observers, once per period and account, if much is *gone*, in picodollars."""
-        if gone < self._warn_from:
+    def warn(self, claim: Claim, used: int, tell: Tell) -> None:
+        """Tell observers, once per period and account, if much is *used*, in picodollars."""
+        if used < self._warn_from:
             return
         if self._warned_since != claim.since:
             self._warned_since, self._warned = claim.since, {}
         mine = object()
         if self._warned.setdefault(claim, mine) is mine:
             account = {"account": _account_of(claim)} if claim.selected else {}
-            tell(BudgetNearlySpent, spent=usd(gone), allowed=self._limit, **account)
+            tell(BudgetNearlySpent, spent=usd(used), allowed=self._limit, **account)
 
     def _left(self, balance: Balance) -> Decimal:
         return usd(max(0, self._most - balance.spent - balance.held))

@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from bruno_llm_base.cost.ledger import COUNTS
 from bruno_llm_base.exceptions import ConfigurationError
@@ -24,7 +24,7 @@ _READINGS = 10  # so often a file is read that others change meanwhile, before t
 _OURS = 0x42724C6C  # "BrLl", https://www.sqlite.org/pragma.html#pragma_application_id
 _VERSION = 2  # of the tables: change it with them
 _TABLES = (
-    # What was asked for, summed up: it grows with what is told apart, not with the requests.
+    # Sums: they grow with the days and names, not with the requests.
     f"""CREATE TABLE entries (
         day TEXT, provider TEXT, model TEXT, tag TEXT, user TEXT,
         {', '.join(f'{name} INTEGER' for name in COUNTS)},
@@ -42,16 +42,6 @@ _TABLES = (
         expires REAL
     ) WITHOUT ROWID""",
 )
-
-
-class _State(NamedTuple):
-    """What can be seen of a file from outside."""
-
-    device: int
-    number: int
-    size: int
-    changed: int
-    journal: bool
 
 
 class Database:
@@ -72,7 +62,7 @@ class Database:
         if path.exists():
             self.read(lambda _: None)
         else:
-            with self._told():
+            with self._named():
                 self._open(make=True)
             self.close()  # a server that forks its workers from C then has nothing open
 
@@ -88,7 +78,7 @@ class Database:
         Raises:
             ConfigurationError: The file cannot be used, or has become something else.
         """
-        with self._told():
+        with self._named():
             connection = self.connection()
             try:
                 connection.execute("BEGIN IMMEDIATE")
@@ -106,7 +96,7 @@ class Database:
         Raises:
             ConfigurationError: The file cannot be used, or has become something else.
         """
-        with self._told():
+        with self._named():
             if self._connection is None:
                 return self._read_only(query)
             connection = self.connection()
@@ -118,7 +108,7 @@ class Database:
                     connection.execute("ROLLBACK")
 
     def connection(self) -> sqlite3.Connection:
-        """Return the connection, opened if need be; anew if the file was replaced."""
+        """Return the connection, opened if need be, and again if the file was replaced."""
         if self._connection is not None and self._seen() != self._place:
             self.close()
         return self._connection or self._open(make=False)
@@ -130,7 +120,7 @@ class Database:
             finalizer()
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _named(self) -> Iterator[None]:
         """Turn what goes wrong within into a `ConfigurationError`."""
         try:
             yield
@@ -182,8 +172,8 @@ class Database:
         """
         path = self.path
         for reading in range(_READINGS):
-            state = _state(path)
-            alone = not state.journal and reading < _READINGS - 1
+            *_, has_journal = state = _state(path)
+            alone = not has_journal and reading < _READINGS - 1
             mode = "mode=ro&immutable=1" if alone else "mode=ro"
             try:
                 with closing(_connect(path, mode, self._patience)) as connection:
@@ -208,11 +198,12 @@ def _connect(path: Path | None, mode: str, patience: float) -> sqlite3.Connectio
     )
 
 
-def _state(path: Path) -> _State:
+def _state(path: Path) -> tuple[int, int, int, int, bool]:
+    """Return what can be seen of a file from outside: whether it has a journal is the last."""
     found = path.stat()
     journals = (path.with_name(path.name + suffix) for suffix in ("-wal", "-journal"))
     journal = any(each.exists() and each.stat().st_size for each in journals)
-    return _State(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, journal)
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, journal
 
 
 def _found(connection: sqlite3.Connection, path: Path, query: Query[_T]) -> _T:

@@ -32,6 +32,7 @@ __all__ = [
     "Row",
     "Selection",
     "amount",
+    "fits",
     "pico",
     "row",
     "usd",
@@ -75,7 +76,7 @@ def usd(picodollars: int) -> Decimal:
 
 
 KEYS = ("day", "provider", "model", "tag", "user")
-"""What entries are told apart by."""
+"""What entries are distinguished by."""
 
 LABELS = KEYS[1:]
 """What a budget can select by."""
@@ -179,6 +180,14 @@ class Balance(NamedTuple):
     held: int
 
 
+def fits(amount: int, claims: Sequence[Claim], balances: Sequence[Balance]) -> bool:
+    """Return whether *amount* is too much for none of *claims*, whose accounts stand like that."""
+    return all(
+        balance.spent + balance.held + amount <= claim.most
+        for claim, balance in zip(claims, balances, strict=True)
+    )
+
+
 class Selection(NamedTuple):
     """Which entries are asked for.
 
@@ -202,7 +211,7 @@ class Ledger(Protocol):
 
     @property
     def address(self) -> str | None:
-        """Where it is, so that two trackers can be told to share it; None in memory."""
+        """Where it is; two ledgers of one address are the same. None in memory."""
 
     async def hold(
         self, names: Names, amount: int, claims: Sequence[Claim]
@@ -282,9 +291,8 @@ class MemoryLedger:
         """Hold *amount*, if it is too much for no claim; see `Ledger`."""
         with self._lock:
             balances = [self.balance(claim) for claim in claims]
-            for claim, balance in zip(claims, balances, strict=True):
-                if balance.spent + balance.held + amount > claim.most:
-                    return None, balances
+            if not fits(amount, claims, balances):
+                return None, balances
             hold = uuid4().hex
             self._held[hold] = names, amount
             return hold, balances

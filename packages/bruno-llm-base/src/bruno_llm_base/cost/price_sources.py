@@ -1,4 +1,4 @@
-"""Who knows what models cost."""
+"""Sources of prices: the package genai-prices, and the user."""
 
 import re
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ FREE = Price(input=0, output=0, source="free of charge")
 
 
 class PriceSource(Protocol):
-    """Whoever knows prices."""
+    """What knows prices."""
 
     def price(self, provider: str, model: str, at: datetime) -> Price | None:
         """Return what *model* cost at a time; None if that is unknown.
@@ -43,7 +43,7 @@ class GenaiPrices:
     See https://github.com/pydantic/genai-prices. It is imported at the first question; where it is
     not installed, every price is unknown. A model is unknown too if the data price something that
     `Usage` does not count (a flat price per request, audio by the hour), or list no price for it:
-    they do not tell what is free from what nobody has looked up. Images are priced as text.
+    they do not tell what is free from what was not looked up. Images are priced as text.
 
     The costs name the package's version as their source, which pins the data; these have no date
     of their own. If the application updates them (`genai_prices.UpdatePrices`), it is the day of
@@ -58,8 +58,7 @@ class GenaiPrices:
     def price(self, provider: str, model: str, at: datetime) -> Price | None:
         """Return what *model* cost at a time, by the day and the hour; None if that is unknown."""
         book = self._opened()
-        entry = None if book is None else book.find(provider, model)
-        return None if entry is None else entry.price(at)
+        return None if book is None else book.price(provider, model, at)
 
     def input_price(self, provider: str, model: str, at: datetime) -> Price | None:
         """Return what *model* cost at a time where it is used to read only, as for embeddings.
@@ -68,8 +67,7 @@ class GenaiPrices:
         model that answers it would be unknown.
         """
         book = self._opened()
-        entry = None if book is None else book.find(provider, model)
-        return None if entry is None else entry.price(at, unlisted_output=Decimal(0))
+        return None if book is None else book.price(provider, model, at, Decimal(0))
 
     def vendor_at(self, address: str) -> str | None:
         """Return the vendor whose API is at *address*, a URL; None if that is unknown."""
@@ -79,8 +77,9 @@ class GenaiPrices:
     def window(self, provider: str, model: str) -> int | None:
         """Return the context window of *model*, in tokens; None if that is unknown."""
         book = self._opened()
-        entry = None if book is None else book.find(provider, model)
-        return None if entry is None else entry.window
+        info = None if book is None else book.find(provider, model)
+        window = None if info is None else info.context_window
+        return window if is_whole(window, least=1) else None
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, GenaiPrices)
@@ -159,8 +158,22 @@ class _Book:
         self._source = source
         updated = snapshot.timestamp.astimezone(UTC).date()
         self._as_of = updated if snapshot.from_auto_update else None
+        self._read: dict[tuple[int, Decimal | None], Price | None] = {}
         self.find = lru_cache(_REMEMBERED)(self._find)
         self.vendor_at = lru_cache(_REMEMBERED)(self._vendor_at)
+
+    def price(
+        self, provider: str, model: str, at: datetime, output: Decimal | None = None
+    ) -> Price | None:
+        """Return a price, which may differ by the day and the hour; *output* is that of what has none."""
+        info = self.find(provider, model)
+        if info is None or not info.prices:
+            return None
+        listed = info.get_prices(at)
+        key = id(listed), output  # the snapshot keeps the prices alive
+        if key not in self._read:
+            self._read[key] = _read(listed, output, self._source, self._as_of)
+        return self._read[key]
 
     def _vendor_at(self, address: str) -> str | None:
         try:
@@ -169,37 +182,12 @@ class _Book:
             return None
         return found
 
-    def _find(self, provider: str, model: str) -> "_Entry | None":
+    def _find(self, provider: str, model: str) -> "ModelInfo | None":
         try:
             vendor = self.snapshot.find_provider(None, provider, None)
         except LookupError:
             return None
-        found = vendor.find_model(model, all_providers=self.snapshot.providers)
-        return None if found is None else _Entry(found, self._source, self._as_of)
-
-
-class _Entry:
-    """One model, and its prices so far asked for: they may differ by the day and the hour."""
-
-    def __init__(self, info: "ModelInfo", source: str, as_of: date | None) -> None:
-        self._info = info
-        self._source = source
-        self._as_of = as_of
-        self._read: dict[tuple[int, Decimal | None], Price | None] = {}
-
-    @property
-    def window(self) -> int | None:
-        window = self._info.context_window
-        return window if is_whole(window, least=1) else None
-
-    def price(self, at: datetime, unlisted_output: Decimal | None = None) -> Price | None:
-        if not self._info.prices:
-            return None
-        listed = self._info.get_prices(at)
-        key = id(listed), unlisted_output  # `_info` keeps the prices alive
-        if key not in self._read:
-            self._read[key] = _read(listed, unlisted_output, self._source, self._as_of)
-        return self._read[key]
+        return vendor.find_model(model, all_providers=self.snapshot.providers)
 
 
 _NAMES = {
@@ -219,11 +207,11 @@ _UNCOUNTED = (
 
 
 def _read(
-    listed: "ModelPrice", unlisted_output: Decimal | None, source: str, as_of: date | None
+    listed: "ModelPrice", output: Decimal | None, source: str, as_of: date | None
 ) -> Price | None:
     said = {ours: getattr(listed, theirs, None) for ours, theirs in _NAMES.items()}
     if said["output"] is None:
-        said["output"] = unlisted_output
+        said["output"] = output
     if said["input"] is None or said["output"] is None:
         return None
     if any(getattr(listed, name, None) is not None for name in _UNCOUNTED):

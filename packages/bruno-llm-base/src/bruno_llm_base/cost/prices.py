@@ -116,7 +116,7 @@ class Prices:
         self._address = address
         self._is_local = is_loopback(self._host)
         self._observers = observers or Observers(())
-        self._told: set[str] = set()
+        self._logged: set[str] = set()
 
     def price(
         self, *models: str, at: datetime | None = None, unpriced_field: str | None = None
@@ -232,14 +232,14 @@ class Prices:
 
     def _log_failure(self, model: str) -> None:
         """Log what is being handled, once per model."""
-        if (failed := f"{model}, failed") not in self._told:
-            self._told.add(failed)
+        if (failed := f"{model}, failed") not in self._logged:
+            self._logged.add(failed)
             _log.exception("a source of prices failed: what %s costs is unknown", model)
 
     def _warn(self, model: str, unpriced_field: str | None) -> None:
-        if (told := f"{model}, {unpriced_field}") in self._told:
+        if (unknown := f"{model}, {unpriced_field}") in self._logged:
             return
-        self._told.add(told)
+        self._logged.add(unknown)
         advice = _OVERRIDE if _is_installed() else _INSTALL
         if unpriced_field is not None:
             advice = f"lists of prices do not tell what {unpriced_field} costs: {_OVERRIDE}"

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from decimal import Decimal
-from types import TracebackType
 from typing import Protocol
 
 from bruno_llm_base.cost.budget import Budget
@@ -85,45 +84,41 @@ class Spending:
             tell: Tells its observers.
             labels: What it is for; None for the labels in effect.
             unpriced_field: The field of the request for which lists of prices do not hold, if any.
+
+        Raises:
+            ConfigurationError: A budget counts it, and what it might cost is unknown.
         """
         names = names_of(self.prices.provider, model, labels or self.tracker.labels())
         claims = [(each, claim) for each in self.budgets if (claim := each.claim(names))]
+        needed = Decimal(0)
+        if claims:
+            price = self.prices.price(model, unpriced_field=unpriced_field)
+            if price is None:
+                self._check_unpriced([each for each, _ in claims], model, unpriced_field)
+            elif price.ceiling(INT64, INT64):
+                if most_output is None:
+                    raise ConfigurationError(
+                        f"a budget needs to know how long the answer of {model} can be: give"
+                        " max_tokens",
+                        model=model,
+                    )
+                needed = price.ceiling(most_input(), most_output)
+        return Hold(
+            self.tracker, attempt, names, claims, needed=needed, deadline=deadline, tell=tell
+        )
 
-        def most() -> Decimal:
-            budgets = [each for each, _ in claims]
-            return self._most(budgets, model, unpriced_field, most_input, most_output)
-
-        return Hold(self.tracker, attempt, names, deadline, claims=claims, most=most, tell=tell)
-
-    def _most(
-        self,
-        budgets: Sequence[Budget],
-        model: str,
-        unpriced_field: str | None,
-        most_input: Callable[[], int],
-        most_output: int | None,
-    ) -> Decimal:
-        """Return the most that a request can cost."""
-        price = self.prices.price(model, unpriced_field=unpriced_field)
-        if price is None:
-            strict = [each for each in budgets if each.on_unknown_price == "refuse"]
-            if not strict:
-                return Decimal(0)
-            what = model if unpriced_field is None else f"{model} with {unpriced_field}"
-            raise ConfigurationError(
-                f"the price of {what} is unknown, so {strict[0]} cannot hold: give its price,"
-                f" CostTracker(prices={{{model!r}: Price(input=..., output=...)}}), or let it pass"
-                ' uncounted, Budget(on_unknown_price="allow")',
-                model=model,
-            )
-        if not price.ceiling(INT64, INT64):
-            return Decimal(0)
-        if most_output is None:
-            raise ConfigurationError(
-                f"a budget needs to know how long the answer of {model} can be: give max_tokens",
-                model=model,
-            )
-        return price.ceiling(most_input(), most_output)
+    def _check_unpriced(
+        self, budgets: Sequence[Budget], model: str, unpriced_field: str | None
+    ) -> None:
+        for budget in budgets:
+            if budget.on_unknown_price == "refuse":
+                what = model if unpriced_field is None else f"{model} with {unpriced_field}"
+                raise ConfigurationError(
+                    f"the price of {what} is unknown, so {budget} cannot hold: give its price,"
+                    f" CostTracker(prices={{{model!r}: Price(input=..., output=...)}}), or let it"
+                    ' pass uncounted, Budget(on_unknown_price="allow")',
+                    model=model,
+                )
 
 
 class Hold:
@@ -134,71 +129,47 @@ class Hold:
     happens.
     """
 
-    __slots__ = (
-        "_attempt",
-        "_claims",
-        "_deadline",
-        "_hold",
-        "_loop",
-        "_most",
-        "_names",
-        "_needed",
-        "_process",
-        "_tell",
-        "_tracker",
-    )
-
     def __init__(
         self,
         tracker: CostTracker,
         attempt: Attempted,
         names: Names,
-        deadline: Deadline,
-        *,
         claims: Sequence[tuple[Budget, Claim]],
-        most: Callable[[], Decimal],
+        *,
+        needed: Decimal,
+        deadline: Deadline,
         tell: Tell,
     ) -> None:
         self._tracker = tracker
         self._attempt = attempt
         self._names = names
-        self._deadline = deadline
         self._claims = claims
-        self._most = most
+        self._needed = needed
+        self._deadline = deadline
         self._tell = tell
-        self._needed = Decimal(0)
         self._hold: str | None = None
         self._process = os.getpid()
         self._loop = asyncio.get_running_loop()
 
     async def __aenter__(self) -> None:
-        """Hold the most that the attempt can cost, if a budget counts it.
+        """Hold what is needed, if a budget counts it and it costs anything.
 
         Raises:
             BudgetExceededError: It might cost more than is left.
-            ConfigurationError: It is unknown what it might cost, or the ledger cannot be used.
+            ConfigurationError: The ledger cannot be used.
         """
-        if not self._claims:
-            return
-        self._needed = self._most()
         if not self._needed:
-            return  # what costs nothing may be sent even when all is spent
-        size = pico(self._needed)
-        ledger, claims = self._tracker.ledger, [claim for _, claim in self._claims]
-        self._hold, balances = await ledger.hold(self._names, size, claims)
+            return
+        size, claims = pico(self._needed), [claim for _, claim in self._claims]
+        self._hold, balances = await self._tracker.ledger.hold(self._names, size, claims)
         for (budget, claim), balance in zip(self._claims, balances, strict=True):
-            gone = balance.spent + balance.held + size
+            used = balance.spent + balance.held + size
             if self._hold is not None:
-                budget.warn(claim, gone, self._tell)
-            elif gone > claim.most:
+                budget.warn(claim, used, self._tell)
+            elif used > claim.most:
                 raise budget.refusal(self._needed, claim, balance)
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         """Record the attempt, and wait until that is written; it is not lost if this is cancelled."""
         writing = self._settle()
         if writing is not None and not self._loop.is_closed():

@@ -34,6 +34,7 @@ from bruno_llm_base.cost.ledger import (
     Names,
     Row,
     Selection,
+    fits,
     row,
 )
 from bruno_llm_base.exceptions import ConfigurationError
@@ -286,9 +287,8 @@ class SqliteLedger:
     ) -> tuple[str | None, list[Balance]]:
         now = self._now()
         balances = [_balance(connection, claim, now) for claim in claims]
-        for claim, balance in zip(claims, balances, strict=True):
-            if balance.spent + balance.held + amount > claim.most:
-                return None, balances
+        if not fits(amount, claims, balances):
+            return None, balances
         hold = uuid4().hex
         if not self._held:
             connection.execute("DELETE FROM held WHERE expires < ?", (now - _DAY,))

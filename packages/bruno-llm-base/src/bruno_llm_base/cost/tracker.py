@@ -253,7 +253,7 @@ class CostTracker:
         """Return the sum of all that was recorded, or of what the arguments select.
 
         Args:
-            by: What sums are told apart by: "day", "provider", "model", "tag", "user", or several;
+            by: What there are sums by: "day", "provider", "model", "tag", "user", or several;
                 there is a row for each, in their order. None for one row about all.
             since: The first day, in UTC.
             until: The last day, in UTC.
@@ -294,7 +294,7 @@ class CostTracker:
         Args:
             since: The first day, in UTC.
             until: The last day, in UTC.
-            by: What its rows are told apart by: "day", "provider", "model", "tag", "user", or
+            by: What its rows are by: "day", "provider", "model", "tag", "user", or
                 several.
 
         Raises:
@@ -333,7 +333,7 @@ def _opened(path: Path | None, clock: Callable[[], datetime]) -> Ledger:
 
 
 def names_of(provider: str, model: str, labels: Labels) -> Names:
-    """Return what a request is told apart by, but for the day."""
+    """Return what a request is recorded under, beside the day."""
     return storable(provider), storable(model), labels.tag or "", labels.user or ""
 
 

@@ -115,7 +115,7 @@ class BaseEmbeddings(Setup, EmbeddingInterface):
             operation="embeddings",
             path=self._adapter.embeddings_path,
             parse=partial(self._parse, len(texts)),
-            explain=self._explain,
+            advise=self._advise_on_model,
             body=self._adapter.build(texts, options, None if asked == own else asked),
             model=self._model,
             texts=texts,
@@ -140,10 +140,11 @@ class BaseEmbeddings(Setup, EmbeddingInterface):
         self._seen_dimension = expected
         return response
 
-    async def _advise(self, error: LLMError) -> None:
+    async def _advise(self, error: LLMError) -> list[str]:
+        advice = await super()._advise(error)
         if isinstance(error, ContextLengthExceededError):
-            error.message += "; cut the text into shorter ones and embed each"
-        await super()._advise(error)
+            return ["cut the text into shorter ones and embed each", *advice]
+        return advice
 
 
 def _check_text(name: str, text: str) -> None:

@@ -26,7 +26,7 @@ __all__ = ["Catalogue", "Diagnosis"]
 
 _T = TypeVar("_T")
 _CHECK_SECONDS = 5.0
-_EXPLAIN_SECONDS = 2.0
+_ADVICE_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +102,7 @@ class Catalogue(Core):
             body=body,
             model=self._model,
             parse=parse,
-            explain=self._advise,
+            advise=self._advise,
         )
 
     async def _learn_windows(self, endpoint: Endpoint) -> None:
@@ -137,16 +137,14 @@ class Catalogue(Core):
     def _parse_windows(self, data: Json) -> None:
         self._windows.learn(self._adapter.parse_windows(data, self._model))
 
-    async def _explain(self, error: LLMError) -> None:
-        """Name the models that are closest to an unknown one, and what may be done."""
+    async def _advise_on_model(self, error: LLMError) -> list[str]:
+        """Name the models that are closest to an unknown one, and learn from a window that is too small."""
         if isinstance(error, ContextLengthExceededError) and error.status_code and error.limit:
             self._windows.learn({str(error.model): error.limit}, refused=True)
         if isinstance(error, ModelNotFoundError) and error.model is not None:
-            await self._name_closest(error, error.model)
-        await self._advise(error)
-
-    async def _name_closest(self, error: LLMError, model: str) -> None:
-        limits = Timeouts(total=_EXPLAIN_SECONDS)
-        offered = await self._offer.names(partial(self._list_models, Retry(attempts=1), limits))
-        if offered:
-            error.message += f"; closest on offer: {', '.join(closest(model, offered))}"
+            limits = Timeouts(total=_ADVICE_SECONDS)
+            ask = partial(self._list_models, Retry(attempts=1), limits)
+            if offered := await self._offer.names(ask):
+                names = ", ".join(closest(error.model, offered))
+                return [f"closest on offer: {names}", *await self._advise(error)]
+        return await self._advise(error)

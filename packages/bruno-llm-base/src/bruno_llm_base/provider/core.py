@@ -209,17 +209,18 @@ class Core(Vendor, ABC):
             observers=self._observers,
         )
 
-    async def _advise(self, error: LLMError) -> None:
+    async def _advise(self, error: LLMError) -> list[str]:
+        """Return what a user may want to know about an error that a request ended with."""
+        advice = []
         if isinstance(error, AuthenticationError) and self._access.key_source:
-            error.message += f"; the key came from {self._access.key_source}"
+            advice.append(f"the key came from {self._access.key_source}")
         elif isinstance(error, ServiceUnavailableError) and error.status_code is None:
-            error.message += f"; the address is {self._access.address}"
+            advice.append(f"the address is {self._access.address}")
         on_the_way = isinstance(error, _ON_THE_WAY) or error.status_code == _PROXY_LOGIN
         ours = on_the_way and self._access.client is None
         if ours and (proxy := proxy_for(self._access.address)):
-            error.message += f"; requests go through the proxy {proxy}"
-        if advice := self._adapter.advice(error):
-            error.message += f"; {advice}"
+            advice.append(f"requests go through the proxy {proxy}")
+        return [*advice, self._adapter.advice(error)]
 
 
 def _checked_limit(limit: RateLimit | None) -> RateLimit | None:

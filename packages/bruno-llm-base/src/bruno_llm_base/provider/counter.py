@@ -99,7 +99,7 @@ class Counter(Chat):
             model=request.model,
             parse=self._parse_tokens,
             amend=self._amend,
-            explain=self._explain,
+            advise=self._advise_on_model,
         )
         try:
             tokens = await result_of(self._endpoint, question)

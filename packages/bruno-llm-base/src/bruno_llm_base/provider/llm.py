@@ -13,11 +13,10 @@ from bruno_llm_base.context import Window, fit
 from bruno_llm_base.context.windows import most_tokens, surely_fits
 from bruno_llm_base.conversation import Conversation, Messages, question
 from bruno_llm_base.exceptions import InvalidRequestError
-from bruno_llm_base.failures import answer_text
 from bruno_llm_base.finish import is_known
 from bruno_llm_base.observe import FinishReasonUnknown, OptionDropped, Tell
 from bruno_llm_base.provider.counter import Counter, tool_list
-from bruno_llm_base.stream import TextStream
+from bruno_llm_base.stream import TextStream, answer_text
 from bruno_llm_base.tokens import TokenCount, estimate_conversation, estimate_tokens
 from bruno_llm_base.types import Json, ModelResponse
 from bruno_llm_base.values import shown
@@ -162,7 +161,7 @@ class BaseProvider(Counter, LLMInterface):
             labels=labels,
             unpriced_field=self._adapter.unpriced_field(body),
             amend=self._amend,
-            explain=self._explain,
+            advise=self._advise_on_model,
             learn=self._heed,
         )
         for name in dropped:

@@ -1,7 +1,6 @@
 """Carrying requests to a server. An HTTP library or SDK is imported here, at the first request."""
 
 from bruno_llm_base.transport.causes import (
-    CONNECT_TIMEOUT,
     DROPPED,
     UNREACHABLE,
     transport_error,
@@ -14,7 +13,6 @@ from bruno_llm_base.transport.reply import Reply, Transport
 from bruno_llm_base.transport.sdk import SdkTransport
 
 __all__ = [
-    "CONNECT_TIMEOUT",
     "DROPPED",
     "MAX_CONNECTIONS",
     "UNREACHABLE",

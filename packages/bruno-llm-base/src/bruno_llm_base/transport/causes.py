@@ -10,7 +10,7 @@ from bruno_llm_base.exceptions import (
     ServiceUnavailableError,
 )
 
-__all__ = ["CONNECT_TIMEOUT", "DROPPED", "UNREACHABLE", "transport_error"]
+__all__ = ["DROPPED", "UNREACHABLE", "transport_error"]
 
 DROPPED = "connection_dropped"
 """The code of an error that ended a connection before there was an answer."""
@@ -18,16 +18,14 @@ DROPPED = "connection_dropped"
 UNREACHABLE = "unreachable"
 """The code of an error before anything was sent."""
 
-CONNECT_TIMEOUT = "no connection within the time allowed"
-"""What is said of a server that takes too long to be reached."""
-
+_CONNECT_TIMEOUT = "no connection within the time allowed"
 _UNREACHABLE = "the server cannot be reached"
 _DROPPED = "the connection broke off"
 _TLS = "the server's certificate was refused"
 _POOL_TIMEOUT = "no free connection within the time allowed"
 _NO_PROXY, _PROXY_REFUSED = "the proxy cannot be reached", "the proxy refused"
 _CODES = {_DROPPED: DROPPED} | dict.fromkeys(
-    (_UNREACHABLE, _TLS, CONNECT_TIMEOUT, _POOL_TIMEOUT, _NO_PROXY, _PROXY_REFUSED), UNREACHABLE
+    (_UNREACHABLE, _TLS, _CONNECT_TIMEOUT, _POOL_TIMEOUT, _NO_PROXY, _PROXY_REFUSED), UNREACHABLE
 )
 
 # By class name, so that no HTTP library is imported to ask. Wrappers are not listed: httpx-aiohttp
@@ -45,8 +43,8 @@ _CAUSES: dict[str, tuple[type[LLMError], str]] = {
     "gaierror": (ServiceUnavailableError, _UNREACHABLE),
     "ConnectionRefusedError": (ServiceUnavailableError, _UNREACHABLE),
     "ConnectError": (ServiceUnavailableError, _UNREACHABLE),
-    "ConnectionTimeoutError": (LLMTimeoutError, CONNECT_TIMEOUT),
-    "ConnectTimeout": (LLMTimeoutError, CONNECT_TIMEOUT),
+    "ConnectionTimeoutError": (LLMTimeoutError, _CONNECT_TIMEOUT),
+    "ConnectTimeout": (LLMTimeoutError, _CONNECT_TIMEOUT),
     "PoolTimeout": (LLMTimeoutError, _POOL_TIMEOUT),
     "SocketTimeoutError": (LLMTimeoutError, "no data within the time allowed"),
     "ServerTimeoutError": (LLMTimeoutError, "no data within the time allowed"),
@@ -81,11 +79,15 @@ _LIBRARIES = frozenset(
 )
 
 
-def transport_error(error: Exception) -> LLMError:
+def transport_error(error: Exception, connect: float | None = None) -> LLMError:
     """Return ours for what a transport raised: the innermost cause that is known decides.
 
     An error of ours that an SDK has wrapped is returned as it was. One of the libraries' of no known
     kind is not retried: it may as well be a defect.
+
+    Args:
+        error: What was raised.
+        connect: How many seconds reaching the server may take.
 
     Raises:
         Exception: It is no failure of the network but a mistake, in a client of the user's, say.
@@ -102,7 +104,10 @@ def transport_error(error: Exception) -> LLMError:
             raise innermost
         found = LLMError, f"unexpected {type(error).__name__}"
     kind, message = found
-    return kind(message, code=_CODES.get(message), cause=error)
+    code = _CODES.get(message)
+    if message == _CONNECT_TIMEOUT and connect is not None:
+        message = f"no connection within {connect} s"
+    return kind(message, code=code, cause=error)
 
 
 def _causes(error: Exception) -> Iterator[Exception]:

@@ -17,10 +17,9 @@ from bruno_llm_base.exceptions import (
     ServiceUnavailableError,
     StreamError,
 )
-from bruno_llm_base.failures import answer_text
 from bruno_llm_base.parts import Text
 from bruno_llm_base.provider import Diagnosis
-from bruno_llm_base.stream import StreamState, TextStream
+from bruno_llm_base.stream import StreamState, TextStream, answer_text
 from bruno_llm_base.tokens import TokenCount
 from bruno_llm_base.types import Json, ModelResponse
 

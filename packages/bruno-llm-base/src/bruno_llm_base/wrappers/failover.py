@@ -206,12 +206,12 @@ def all_failed(members: Sequence[Member], errors: Sequence[LLMError]) -> AllProv
         f"{f'{member.llm.name} {member.llm.model}'.rstrip()} ({type(error).__name__})"
         for member, error in zip(members, errors, strict=True)
     ]
-    failure = AllProvidersFailedError(
-        f"none of {len(reasons)} could answer: {', '.join(reasons)}", errors=errors
+    wait = min((each.retry_after for each in errors if each.retry_after is not None), default=None)
+    return AllProvidersFailedError(
+        f"none of {len(reasons)} could answer: {', '.join(reasons)}",
+        errors=errors,
+        advice="" if wait is None else f"try again in {wait:.3g} s",
     )
-    if failure.retry_after is not None:
-        failure.message += f"; try again in {failure.retry_after:.3g} s"
-    return failure
 
 
 def _forget_frames(error: BaseException) -> None:

@@ -304,7 +304,7 @@ class ProviderContract(ModelContract):
             FakeError(kind="rate_limit"),
             RawReply(status=404, body=b"no such page"),
             RawReply(body=b"<html>"),
-            None,  # nobody is there at all
+            None,  # no server at all
         ]
         for cause in causes:
             dead = {"base_url": "http://127.0.0.1:9"} if cause is None else {}
@@ -410,7 +410,7 @@ class ProviderContract(ModelContract):
         llm = self.make(keywords, model=known[:-1] + "~")
         with pytest.raises(ModelNotFoundError, match="closest on offer") as caught:
             self.run(llm, lambda llm: llm.generate(HELLO))
-        assert known in caught.value.message
+        assert known in caught.value.description
 
     def test_a_wrong_key_is_told_and_not_shown(
         self, server: FakeServer, keywords: dict[str, Any], caplog: pytest.LogCaptureFixture

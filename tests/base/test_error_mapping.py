@@ -5,7 +5,7 @@ import time
 import bruno_core.utils.exceptions as core
 import pytest
 from bruno_llm_base import exceptions as ours
-from bruno_llm_base.failures import ErrorFacts, error_from, server_wait
+from bruno_llm_base.error_mapping import ErrorFacts, error_from, server_wait
 from bruno_llm_base.parts import Text
 from bruno_llm_base.types import Attempt, ModelResponse
 
