@@ -125,7 +125,7 @@ def llm_env(
     """
     import os
 
-    from bruno_llm_base.installed import kind_of
+    from bruno_llm_base.discovery import kind_of
 
     for name in [name for name in os.environ if name.startswith("BRUNO_LLM_")]:
         monkeypatch.delenv(name)
@@ -177,7 +177,7 @@ def _file_name(test: str) -> str:
 def _stand_in_for_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     import os
 
-    from bruno_llm_base.installed import installed, kind_of
+    from bruno_llm_base.discovery import installed, kind_of
 
     for info in installed():
         kind = None if info.error else kind_of(info.name)
