@@ -161,7 +161,7 @@ class ProviderContract(ModelContract):
             ([image], {}, r"messages\[0\] is of type image"),
             ([*HELLO, empty], {}, r"messages\[1\].content is empty"),
             ([], {}, "messages is empty"),
-            ([{"role": "user"}], {}, r"messages\[0\] is a dict"),
+            ([{"role": "user"}], {}, r"messages\[0\].content is a NoneType"),
             (HELLO, {"temperature": 3}, "temperature is 3"),
             (HELLO, {"max_tokens": 0}, "max_tokens is 0"),
             (HELLO, {"stop": 5}, "stop is 5"),
