@@ -18,7 +18,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from bruno_llm_base.installed import kind_of
+from bruno_llm_base.discovery import kind_of
 from bruno_llm_testing.fakes import FAKES, fake_of
 from sybil import Document, Example, Region, Sybil
 from sybil.evaluators.python import PythonEvaluator

@@ -4,7 +4,7 @@ import httpx
 import openai
 import pytest
 from bruno_llm_base import ConfigurationError
-from bruno_llm_base.config import checked_url
+from bruno_llm_base.access import checked_url
 from bruno_llm_ollama import OllamaProvider
 from bruno_llm_openai import OpenAIProvider
 

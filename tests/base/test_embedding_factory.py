@@ -63,7 +63,7 @@ def test_anthropic_has_none_and_the_error_says_what_to_use(name):
 
 
 def test_one_that_is_not_installed_names_the_cure(monkeypatch):
-    monkeypatch.setattr("bruno_llm_base.installed._points", lambda _: [])
+    monkeypatch.setattr("bruno_llm_base.discovery._points", lambda _: [])
     with pytest.raises(ProviderNotFoundError, match="pip install bruno-llm-ollama"):
         EmbeddingFactory.create("ollama")
     with pytest.raises(ProviderNotFoundError, match="did you mean 'openai'"):

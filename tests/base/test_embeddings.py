@@ -8,6 +8,7 @@ import pickle
 import random
 import weakref
 from collections import deque
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -29,12 +30,12 @@ from bruno_llm_base import (
     ServiceUnavailableError,
     Usage,
 )
-from bruno_llm_base.embeddings import similarity
-from bruno_llm_base.embeddings.batches import split
+from bruno_llm_base.embeddings import _split as split
 from bruno_llm_base.framing import sse
 from bruno_llm_base.observe import AttemptFailed, RequestFinished
 from bruno_llm_base.tokens import estimate_tokens, utf8_size
 from bruno_llm_base.transport import Reply
+from bruno_llm_base.vectors import similarity
 from bruno_llm_testing import vector_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -135,7 +136,7 @@ def test_order_survives_any_delays_and_failures(leap, texts, batch_size, seed):
     chance = random.Random(seed)  # noqa: S311
     server = Server(late=lambda: chance.random() * 9, fails=lambda: chance.random() < 0.3)
     embeddings = make(server, batch_size=batch_size, retry=PATIENT)
-    embeddings._retry_throttle = Generous()
+    embeddings._endpoint = replace(embeddings._endpoint, throttle=Generous())
     vectors = leap(embeddings.embed_texts(texts))
     assert vectors == [vector_of(text, 4) for text in texts]
 

@@ -65,7 +65,7 @@ def test_installed_providers_are_listed():
 
 @pytest.mark.parametrize("name", ["claude", "anthropic"])
 def test_one_that_is_not_installed_names_the_cure(monkeypatch, name):
-    monkeypatch.setattr("bruno_llm_base.installed._points", lambda _: [])
+    monkeypatch.setattr("bruno_llm_base.discovery._points", lambda _: [])
     with pytest.raises(ProviderNotFoundError, match="pip install bruno-llm-claude"):
         LLMFactory.create(name)
 
@@ -131,7 +131,7 @@ def test_only_what_was_set_in_bruno_cores_config_counts():
     config = LLMConfig(provider="openai", model="gpt-4.1", timeout=9)
     llm = LLMFactory.from_config(config)
     assert "temperature" not in llm.get_model_info()
-    assert llm._timeouts.call == 9
+    assert llm.timeouts.call == 9
     whole = BrunoConfig(llm=config, memory=MemoryConfig(backend="b", connection_string="c"))
     assert LLMFactory.from_config(whole).model == "gpt-4.1"
     assert LLMFactory.create("openai", config).model == "gpt-4.1"
@@ -143,7 +143,7 @@ def test_additional_params_go_where_they_belong():
     )
     llm = LLMFactory.from_config(config)
     assert llm.get_model_info()["top_p"] == 0.5
-    assert llm._settings.options == {"reasoning_effort": "low"}
+    assert llm._settings["options"] == {"reasoning_effort": "low"}
 
 
 def test_a_mapping_may_be_nested():
@@ -208,7 +208,7 @@ def test_the_environment_in_order_of_precedence(monkeypatch):
     monkeypatch.setenv("BRUNO_LLM_OPENAI_TIMEOUT", "2.5")
     monkeypatch.setenv("BRUNO_LLM_OPENAI_MAX_RETRIES", "4")
     llm = LLMFactory.from_env("openai")
-    assert (llm._timeouts.call, llm._retry.attempts) == (2.5, 5)
+    assert (llm.timeouts.call, llm._endpoint.retry.attempts) == (2.5, 5)
     monkeypatch.setenv("BRUNO_LLM_OPENAI_TIMEOUT", "soon")
     with pytest.raises(ConfigurationError, match="BRUNO_LLM_OPENAI_TIMEOUT is 'soon'"):
         LLMFactory.from_env("openai")
@@ -316,7 +316,7 @@ def test_options_of_all_sources_join():
         "options": {"min_p": 3, "num_keep": 3},
     }
     llm = LLMFactory.create("openai", config, options={"num_keep": 4})
-    assert llm._settings.options == {"num_ctx": 1, "top_k": 2, "min_p": 3, "num_keep": 4}
+    assert llm._settings["options"] == {"num_ctx": 1, "top_k": 2, "min_p": 3, "num_keep": 4}
 
 
 GONE = {"provider": "openai", "base_url": "http://127.0.0.1:9", "max_retries": 0}

@@ -112,7 +112,7 @@ def test_a_provider_goes_to_a_worker_without_its_key(monkeypatch):
     assert copy.access.key == CANARY
     assert copy.get_model_info() == llm.get_model_info()
     assert copy.get_system_prompt() == "Be brief."
-    assert (copy._retry, copy._timeouts) == (Retry(attempts=1), Timeouts(call=5))
+    assert (copy._endpoint.retry, copy.timeouts) == (Retry(attempts=1), Timeouts(call=5))
     with pytest.raises(ConfigurationError, match="set OPENAI_API_KEY in the worker"):
         pickle.dumps(OpenAIProvider(api_key=CANARY))
 

@@ -20,9 +20,10 @@ from bruno_llm_base import (
     ToolCall,
     VendorBlock,
 )
-from bruno_llm_base.config import Options, Settings
 from bruno_llm_base.conversation import Conversation
 from bruno_llm_base.limits import RateLimit
+from bruno_llm_base.options import PORTABLE
+from bruno_llm_base.provider import ProviderKeywords
 from bruno_llm_testing import FakeAnswer
 
 KEY = "sk-canary-7Hq2xW4v"
@@ -293,9 +294,7 @@ async def test_an_option_that_cannot_be_sent_is_not(llm, server, field):
 
 
 async def test_what_a_provider_is_built_with_is_no_option_of_a_call(llm, server, kind):
-    for name in Settings.model_fields.keys() - Options.model_fields.keys() - {"model", "options"}:
-        await refused(llm, server, f"{name!r} is no option", prompt="hi", **{name: KEY})
-    for name in ("client", "retry", "timeouts", "timeout", "max_retries", "observers"):
+    for name in ProviderKeywords.__annotations__.keys() - PORTABLE.keys() - {"options"}:
         await refused(llm, server, f"{name!r} is no option", prompt="hi", **{name: KEY})
 
 

@@ -223,7 +223,7 @@ def test_whatever_a_server_sends_is_vectors_or_an_error_of_ours(document, name):
 
 
 def test_chat_loads_nothing_of_embeddings_and_embeddings_no_sdk(name):
-    late = {"bruno_llm_base.embeddings", "bruno_llm_base.embedding_factory"}
+    late = {"bruno_llm_base.embeddings", "bruno_llm_base.vectors"}
     chat = loaded_by(f"from bruno_llm_{name} import {NAMES[name]}Provider")
     assert not (late | {f"bruno_llm_{name}.embeddings"}) & chat
     program = "from bruno_llm_base import EmbeddingFactory\n"

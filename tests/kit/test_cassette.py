@@ -287,8 +287,8 @@ async def test_nothing_is_logged_of_what_is_scrubbed(path, caplog):
     ("content", "complaint"),
     [
         (None, "there is no recording"),
-        ("{", "is no recording"),
-        ('{"format": 1, "exchanges": [{}]}', "is no recording"),
+        ("{", "is not a recording"),
+        ('{"format": 1, "exchanges": [{}]}', "is not a recording"),
         ('{"format": 99, "exchanges": []}', "is of format 99, not 1"),
     ],
 )
@@ -305,8 +305,8 @@ def test_a_file_that_is_no_recording_is_refused(path, content, complaint):
     [
         ({"path": 5}, "path is 5"),
         ({"path": "x", "mode": "record"}, "mode is 'record': give one of 'replay', 'missing'"),
-        ({"path": "x", "secrets": "abc"}, "secrets is no list of texts"),
-        ({"path": "x", "secrets": [""]}, "secrets is no list of texts"),
+        ({"path": "x", "secrets": "abc"}, "secrets is not a list of texts"),
+        ({"path": "x", "secrets": [""]}, "secrets is not a list of texts"),
     ],
 )
 def test_what_makes_no_sense_is_refused(keywords, complaint):

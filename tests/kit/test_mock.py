@@ -65,7 +65,7 @@ async def test_a_list_is_said_in_order_and_then_the_test_hears_of_it():
     llm = MockLLM(["first reply", "second"])
     assert await llm.generate("a") == "first reply"
     assert await llm.generate("b") == "second"
-    with pytest.raises(NoReplyError, match="was given 2 replies, and all are said"):
+    with pytest.raises(NoReplyError, match="was given 2 replies, and all of them were used"):
         await llm.generate("c")
     llm.say("third")
     assert await llm.generate("d") == "third"
@@ -367,8 +367,8 @@ async def test_it_is_a_member_of_a_fallback():
         ({"replies": ["a", None]}, r"replies\[1\] is None: give a text"),
         ({"replies": [["a", 3]]}, r"replies\[0\]\[1\] is 3: give a text"),
         ({"replies": [RateLimitError]}, r"replies\[0\] is <class"),
-        ({"replies": {"(": "a"}}, "'\\(' is no pattern of `re`"),
-        ({"replies": {3: "a"}}, "the pattern 3 is no text"),
+        ({"replies": {"(": "a"}}, "'\\(' is not a pattern of `re`"),
+        ({"replies": {3: "a"}}, "the pattern 3 is not a text"),
         ({"replies": {"a": 3}}, r"replies\['a'\] is 3"),
         ({"delay": -1}, "delay is -1: give seconds"),
         ({"models": "a"}, "models is 'a': give a list"),

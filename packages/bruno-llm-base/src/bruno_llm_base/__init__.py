@@ -7,8 +7,9 @@ Users need `LLMFactory`, the policies, the types and the errors; authors of prov
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from bruno_llm_base.access import Access
+from bruno_llm_base.access import Access, Vendor
 from bruno_llm_base.adapter import ChatAdapter, EmbeddingAdapter, EmbeddingResponse
+from bruno_llm_base.client import Diagnosis
 from bruno_llm_base.context import ContextPolicy, Window
 from bruno_llm_base.conversation import Conversation, Messages, Turn
 from bruno_llm_base.error_mapping import ErrorFacts
@@ -36,7 +37,7 @@ from bruno_llm_base.exceptions import (
 from bruno_llm_base.limits import LimitState, RateLimit
 from bruno_llm_base.parts import Part, Reasoning, Text, ToolCall, ToolResult, VendorBlock
 from bruno_llm_base.policies import Retry, Timeouts
-from bruno_llm_base.provider import BaseProvider, Diagnosis, Vendor
+from bruno_llm_base.provider import BaseProvider, ProviderKeywords
 from bruno_llm_base.stream import TextStream
 from bruno_llm_base.tokens import TokenCount
 from bruno_llm_base.types import (
@@ -54,10 +55,9 @@ if TYPE_CHECKING:
     from bruno_llm_base.cost.price import Price
     from bruno_llm_base.cost.price_sources import GenaiPrices, Overrides, PriceSource
     from bruno_llm_base.cost.tracker import CostTracker
-    from bruno_llm_base.embedding_factory import EmbeddingFactory
+    from bruno_llm_base.discovery import ProviderInfo
     from bruno_llm_base.embeddings import BaseEmbeddings
-    from bruno_llm_base.factory import LLMFactory
-    from bruno_llm_base.installed import ProviderInfo
+    from bruno_llm_base.factory import EmbeddingFactory, LLMFactory
     from bruno_llm_base.wrappers import Breaker, FallbackLLM
 
 __all__ = [
@@ -105,6 +105,7 @@ __all__ = [
     "Price",
     "PriceSource",
     "ProviderInfo",
+    "ProviderKeywords",
     "ProviderNotFoundError",
     "QuotaExceededError",
     "RateLimit",
@@ -132,14 +133,14 @@ _LATE = {
     "Breaker": "bruno_llm_base.wrappers",
     "Budget": "bruno_llm_base.cost.budget",
     "CostTracker": "bruno_llm_base.cost.tracker",
-    "EmbeddingFactory": "bruno_llm_base.embedding_factory",
+    "EmbeddingFactory": "bruno_llm_base.factory",
     "FallbackLLM": "bruno_llm_base.wrappers",
     "LLMFactory": "bruno_llm_base.factory",
     "GenaiPrices": "bruno_llm_base.cost.price_sources",
     "Overrides": "bruno_llm_base.cost.price_sources",
     "Price": "bruno_llm_base.cost.price",
     "PriceSource": "bruno_llm_base.cost.price_sources",
-    "ProviderInfo": "bruno_llm_base.installed",
+    "ProviderInfo": "bruno_llm_base.discovery",
 }
 
 

@@ -11,15 +11,17 @@ from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from pydantic import SecretStr
 
-from bruno_llm_base.config import Basics, checked_key, checked_url, public_url, unquoted
 from bruno_llm_base.exceptions import ConfigurationError
+from bruno_llm_base.options import SharedSettings
+from bruno_llm_base.values import shown
 
-__all__ = ["Access", "Vendor", "find_access"]
+__all__ = ["Access", "Vendor", "checked_url", "find_access", "public_url", "unquoted"]
 
 _SECRET_HEADER = re.compile(r"auth|cookie|key|secret|token", re.IGNORECASE)
 _SHORTEST_SECRET = 8  # a stand-in such as "none" is a word of its own, and no secret
 _BLOT = "***"
 _PORTS = {"http": 80, "https": 443}
+_PLACE = re.compile(r"(\w+://)?[\w.-]*(:\d+)?(/.*)?")
 _DOUBLED = re.compile(r"(/v\d\w*)\1+$")
 
 
@@ -117,14 +119,14 @@ class Access:
         return str(getattr(self.client, "base_url", ""))
 
 
-def find_access(vendor: type[Vendor], settings: Basics, client: Any) -> Access:
+def find_access(vendor: type[Vendor], settings: SharedSettings, client: Any) -> Access:
     """Return the access that the arguments and the environment give.
 
     Raises:
         ConfigurationError: Something is wrong, contradictory or missing.
     """
     for name in ("api_key", "base_url"):
-        if client is not None and getattr(settings, name) is not None:
+        if client is not None and settings.get(name) is not None:
             raise ConfigurationError(f"client= brings its own {name}: give one of the two")
     if client is not None:
         _check_client(vendor, client)
@@ -212,13 +214,13 @@ def _check_client(vendor: type[Vendor], client: Any) -> None:
         )
 
 
-def _base_url(vendor: type[Vendor], settings: Basics) -> tuple[str | None, str]:
+def _base_url(vendor: type[Vendor], settings: SharedSettings) -> tuple[str | None, str]:
     """Return the address of a server of one's own, and what was left off its end.
 
     None is the vendor's, however it is spelled.
     """
-    if settings.base_url is not None:
-        origin, value = "base_url", unquoted(settings.base_url)
+    if (own_url := settings.get("base_url")) is not None:
+        origin, value = "base_url", unquoted(own_url)
     else:
         origin = str(vendor.base_url_env)
         value = unquoted(os.environ.get(origin, ""))
@@ -249,10 +251,81 @@ def _place(url: str) -> SplitResult:
     return parts._replace(netloc=f"{login}@{host}:{port}")
 
 
-def _key(vendor: type[Vendor], settings: Basics) -> tuple[SecretStr | None, str | None]:
-    if settings.api_key is not None:
-        return checked_key("api_key", settings.api_key.get_secret_value()), "api_key"
+def _key(vendor: type[Vendor], settings: SharedSettings) -> tuple[SecretStr | None, str | None]:
+    if (key := settings.get("api_key")) is not None:
+        clear = key if isinstance(key, str) else key.get_secret_value()
+        return checked_key("api_key", clear), "api_key"
     for variable in vendor.api_key_env:
         if value := unquoted(os.environ.get(variable, "")):
             return checked_key(variable, value), variable
     return None, None
+
+
+def checked_url(origin: str, url: str) -> str:
+    """Return *url*, which came from *origin*, if it is one.
+
+    Paths are added to it, so it has no query and no fragment. An "@" in its path would most likely be
+    that of a login with a "/" in its password, which everybody would read as a port and a path.
+
+    Raises:
+        ConfigurationError: It is not; the message holds nothing that may be secret.
+    """
+    try:
+        parts = urlsplit(url)
+        sound = parts.scheme in ("http", "https") and parts.port != 0 and "@" not in parts.path
+        sound = sound and _is_host(parts.hostname or "") and url.isprintable() and " " not in url
+    except ValueError:
+        sound = False
+    if not sound:
+        raise ConfigurationError(
+            f"{origin} is {_without_secrets(url)}: give an address like http://host:port/path"
+        )
+    if "?" in url or "#" in url:
+        raise ConfigurationError(
+            f"{origin} has a query or a fragment: give an address like http://host:port/path, with"
+            " %3F and %23 for ? and # in a login"
+        )
+    return url
+
+
+def _is_host(name: str) -> bool:
+    """Whether *name* may be that of a host (RFC 1035, 2.3.4); whether there is one, nobody knows."""
+    if ":" in name:  # IPv6
+        return True
+    return len(name) < 254 and all(0 < len(part) < 64 for part in name.removesuffix(".").split("."))
+
+
+def _without_secrets(url: str) -> str:
+    login, _, place = url.rpartition("@")
+    place = place.partition("?")[0].partition("#")[0]
+    found = _PLACE.fullmatch(place)
+    if found is not None and (login or any(found.groups())):
+        return shown(place)
+    return "no address"  # it may as well be a key, in the wrong place
+
+
+def unquoted(value: str) -> str:
+    """Return *value* without white space and quotes around it, as files of variables leave them."""
+    value = value.strip()
+    if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
+        value = value[1:-1].strip()
+    return value
+
+
+def checked_key(origin: str, key: str) -> SecretStr:
+    """Return *key*, which came from *origin*, without white space and quotes around it.
+
+    Raises:
+        ConfigurationError: No header can hold it; the message does not show it.
+    """
+    key = unquoted(key)
+    if not key or not key.isascii() or not key.isprintable():
+        raise ConfigurationError(f"{origin} holds characters that no key has: copy it again")
+    return SecretStr(key)
+
+
+def public_url(url: str) -> str:
+    """Return *url* without what may be secret in it: user, password, query and fragment."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return f"{parts.scheme}://{host}{parts.path}"

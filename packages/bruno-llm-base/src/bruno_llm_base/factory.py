@@ -1,16 +1,18 @@
-"""Providers by name and configuration."""
+"""Providers by name and configuration: language models and embeddings."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 
 from bruno_core.interfaces import LLMInterface
 from bruno_core.models.config import BrunoConfig, LLMConfig
+from typing_extensions import Unpack
 
 from bruno_llm_base import sources
-from bruno_llm_base.config import keywords_of
-from bruno_llm_base.exceptions import ConfigurationError
-from bruno_llm_base.installed import (
+from bruno_llm_base.discovery import (
+    EMBEDDINGS,
+    LANGUAGE_MODELS,
+    Group,
     ProviderInfo,
     aliases_of,
     canonical,
@@ -18,46 +20,51 @@ from bruno_llm_base.installed import (
     kind_of,
     known_names,
 )
+from bruno_llm_base.exceptions import ConfigurationError, ProviderNotFoundError
 from bruno_llm_base.observe import Observer
-from bruno_llm_base.options import merged
-from bruno_llm_base.provider import BaseProvider
+from bruno_llm_base.options import keywords_of, merged
+from bruno_llm_base.provider import BaseProvider, ProviderKeywords
+from bruno_llm_base.types import Json
 from bruno_llm_base.values import shown
 from bruno_llm_base.wrappers import Breaker, Candidate, FallbackLLM, first_healthy
 
-__all__ = ["LLMFactory"]
+if TYPE_CHECKING:  # programs that only chat do without
+    from bruno_llm_base.embeddings import BaseEmbeddings, EmbeddingKeywords
+
+__all__ = ["EmbeddingFactory", "LLMFactory"]
+
+_P = TypeVar("_P")
+Config = LLMConfig | BrunoConfig | Mapping[str, Any]
+Member = str | LLMConfig | Mapping[str, Any] | LLMInterface
+"""A provider: its name, its configuration, or a ready one."""
 
 _ONES_OWN = ("api_key", "base_url", "client", "model", "options")
 """Keywords that mean something else, or nothing, to another provider."""
 
+_OFFER_NONE = {"claude": "Anthropic"}
+"""Vendors that people ask for embeddings, and that have none, for advice only."""
 
-class LLMFactory:
-    """Build providers by name, so that a program is free to change its model."""
 
-    @staticmethod
-    def providers() -> list[ProviderInfo]:
-        """Return the installed providers by name; no SDK is imported."""
-        return installed()
+class _Factory(Generic[_P]):
+    """What both factories do."""
+
+    group: ClassVar[Group]
+    section: ClassVar[str]
+    variables: ClassVar[sources.Variables]
 
     @classmethod
-    def create(
-        cls, name: str, config: LLMConfig | Mapping[str, Any] | None = None, **keywords: Any
-    ) -> BaseProvider:
-        """Return a provider.
+    def providers(cls) -> list[ProviderInfo]:
+        """Return the installed providers by name; no SDK is imported."""
+        return installed(cls.group)
 
-        A class of somebody else's that implements no more than bruno-core's `LLMInterface` is
-        returned as it is, whatever the annotation says.
+    @classmethod
+    def _kind_of(cls, name: str) -> type[_P]:
+        return kind_of(name, cls.group)
 
-        Args:
-            name: The provider: "openai", "claude", "gemini", "ollama" or any that is installed.
-            config: Its keywords as a mapping, or bruno-core's `LLMConfig`.
-            **keywords: Its keywords; they win over *config*. See `BaseProvider`.
-
-        Raises:
-            ProviderNotFoundError: It is not installed; the message says what to install.
-            ConfigurationError: A keyword is unknown or its value wrong.
-        """
+    @classmethod
+    def _build(cls, name: str, config: Config | None, keywords: Mapping[str, Any]) -> _P:
         kind = cls._kind_of(name)
-        given = sources.from_config(config) if config is not None else {}
+        given = {} if config is None else sources.from_config(config, cls.section)
         named = given.pop("provider", name)
         if canonical(named) != canonical(name):
             raise ConfigurationError(
@@ -66,41 +73,103 @@ class LLMFactory:
         return kind(**_sorted_out(kind, given, keywords))
 
     @classmethod
+    def _from_config(cls, config: Config, keywords: Mapping[str, Any]) -> _P:
+        given = sources.from_config(config, cls.section)
+        return cls._build(sources.provider_of(given), given, keywords)
+
+    @classmethod
+    def _from_file(cls, path: str | Path, keywords: Mapping[str, Any]) -> _P:
+        if not isinstance(path, str | Path):
+            raise ConfigurationError(f"path is {shown(path)}: give a text or a pathlib.Path")
+        return cls._from_config(sources.from_file(Path(path)), keywords)
+
+    @classmethod
+    def _from_env(cls, name: str | None, keywords: Mapping[str, Any]) -> _P:
+        chosen = canonical(name or cls.variables.provider())
+        given = cls.variables.of(chosen, aliases_of(chosen), known_names())
+        return cls._build(chosen, given, keywords)
+
+
+class LLMFactory(_Factory[BaseProvider]):
+    """Build providers by name, so that a program is free to change its model.
+
+    Keywords are those that all providers share. What one provider alone takes is given by *config*,
+    or to the provider's class.
+    """
+
+    group = LANGUAGE_MODELS
+    section = "llm"
+    variables = sources.CHAT
+
+    @classmethod
+    def create(
+        cls,
+        name: str,
+        config: LLMConfig | Mapping[str, Any] | None = None,
+        *,
+        model: str | None = None,
+        **keywords: Unpack[ProviderKeywords],
+    ) -> BaseProvider:
+        """Return a provider.
+
+        A class of another author that implements no more than bruno-core's `LLMInterface` is returned
+        as it is, whatever the annotation says.
+
+        Args:
+            name: The provider: "openai", "claude", "gemini", "ollama" or any that is installed.
+            config: Its keywords as a mapping, or bruno-core's `LLMConfig`.
+            model: The model; the provider's own if None.
+            **keywords: Its keywords; they win over *config*. See `BaseProvider`.
+
+        Raises:
+            ProviderNotFoundError: It is not installed; the message says what to install.
+            ConfigurationError: A keyword is unknown or its value wrong.
+        """
+        return cls._build(name, config, _with_model(model, keywords))
+
+    @classmethod
     def from_config(
-        cls, config: LLMConfig | BrunoConfig | Mapping[str, Any], **keywords: Any
+        cls, config: Config, *, model: str | None = None, **keywords: Unpack[ProviderKeywords]
     ) -> BaseProvider:
         """Return the provider that *config* describes.
 
-        Of bruno-core's models only fields that were set count: their defaults are nobody's choice.
+        Of bruno-core's models only fields that were set count: their defaults are no choice of yours.
 
         Args:
             config: bruno-core's `LLMConfig` or `BrunoConfig`, or a mapping with "provider", alone
                 or under "llm".
+            model: The model.
             **keywords: Keywords that win over it.
 
         Raises:
             ConfigurationError: It names no provider, or something in it is wrong.
         """
-        given = sources.from_config(config)
-        return cls.create(sources.provider_of(given), given, **keywords)
+        return cls._from_config(config, _with_model(model, keywords))
 
     @classmethod
-    def from_file(cls, path: str | Path, **keywords: Any) -> BaseProvider:
+    def from_file(
+        cls, path: str | Path, *, model: str | None = None, **keywords: Unpack[ProviderKeywords]
+    ) -> BaseProvider:
         """Return the provider that a YAML, JSON or TOML file describes.
 
         Args:
             path: The file; it holds what `from_config` takes as a mapping.
+            model: The model.
             **keywords: Keywords that win over it.
 
         Raises:
             ConfigurationError: It cannot be read, names no provider, or something in it is wrong.
         """
-        if not isinstance(path, str | Path):
-            raise ConfigurationError(f"path is {shown(path)}: give a text or a pathlib.Path")
-        return cls.from_config(sources.from_file(Path(path)), **keywords)
+        return cls._from_file(path, _with_model(model, keywords))
 
     @classmethod
-    def from_env(cls, name: str | None = None, **keywords: Any) -> BaseProvider:
+    def from_env(
+        cls,
+        name: str | None = None,
+        *,
+        model: str | None = None,
+        **keywords: Unpack[ProviderKeywords],
+    ) -> BaseProvider:
         """Return the provider that the environment describes.
 
         An argument wins over `BRUNO_LLM_<PROVIDER>_<FIELD>`, that over `BRUNO_LLM_<FIELD>` (unless
@@ -108,19 +177,18 @@ class LLMFactory:
 
         Args:
             name: The provider; from `BRUNO_LLM_PROVIDER` if None.
+            model: The model.
             **keywords: Keywords that win over the environment.
 
         Raises:
             ConfigurationError: No provider is named, or a value is wrong.
         """
-        chosen = canonical(name or sources.CHAT.provider())
-        given = sources.CHAT.of(chosen, aliases_of(chosen), known_names())
-        return cls.create(chosen, given, **keywords)
+        return cls._from_env(name, _with_model(model, keywords))
 
     @classmethod
     def fallback(
         cls,
-        members: Sequence[str | LLMConfig | Mapping[str, Any] | LLMInterface],
+        members: Sequence[Member],
         *,
         breaker: Breaker | None = None,
         observers: Sequence[Observer] = (),
@@ -148,9 +216,7 @@ class LLMFactory:
 
     @classmethod
     async def select(
-        cls,
-        members: Sequence[str | LLMConfig | Mapping[str, Any] | LLMInterface],
-        **keywords: Any,
+        cls, members: Sequence[Member], **keywords: Unpack[ProviderKeywords]
     ) -> BaseProvider:
         """Return the first of several providers that is installed, configured and healthy.
 
@@ -175,23 +241,126 @@ class LLMFactory:
         return cast("BaseProvider", await first_healthy(candidates))
 
     @classmethod
-    def _kind_of(cls, name: str) -> type[BaseProvider]:
-        """Return the class called *name*; a subclass may have one of its own for it."""
-        kind: type[BaseProvider] = kind_of(name)
-        return kind
-
-    @classmethod
-    def _candidate(cls, member: Any, keywords: dict[str, Any]) -> Candidate:
+    def _candidate(cls, member: Any, keywords: Mapping[str, Any]) -> Candidate:
         if isinstance(member, LLMInterface):
             return Candidate(label=repr(type(member).__name__), llm=member)
         label = type(member).__name__
         try:
-            given = {"provider": member} if isinstance(member, str) else sources.from_config(member)
+            given = {"provider": member} if isinstance(member, str) else member
+            given = sources.from_config(given, cls.section)
             label = repr(sources.provider_of(given))
-            llm = cls.from_config(given, **keywords)
+            llm = cls._from_config(given, keywords)
         except ConfigurationError as error:
             return Candidate(label=label, error=error)
         return Candidate(label=label, llm=llm, ours=True)
+
+
+class EmbeddingFactory(_Factory["BaseEmbeddings"]):
+    """Build providers of embeddings by name, so that a program is free to change its model."""
+
+    group = EMBEDDINGS
+    section = "embeddings"
+    variables = sources.EMBEDDINGS
+
+    @classmethod
+    def create(
+        cls,
+        name: str,
+        config: Mapping[str, Any] | None = None,
+        *,
+        model: str | None = None,
+        **keywords: "Unpack[EmbeddingKeywords]",
+    ) -> "BaseEmbeddings":
+        """Return a provider, as `LLMFactory.create` does.
+
+        Args:
+            name: The provider: "openai", "gemini", "ollama" or any that is installed.
+            config: Its keywords as a mapping.
+            model: The model; the provider's own if None.
+            **keywords: Its keywords; they win over *config*. See `BaseEmbeddings`.
+
+        Raises:
+            ProviderNotFoundError: It is not installed, and the message says what to install, or its
+                vendor has no embeddings.
+            ConfigurationError: A keyword is unknown or its value wrong.
+        """
+        return cls._build(name, config, _with_model(model, keywords))
+
+    @classmethod
+    def from_config(
+        cls,
+        config: Mapping[str, Any],
+        *,
+        model: str | None = None,
+        **keywords: "Unpack[EmbeddingKeywords]",
+    ) -> "BaseEmbeddings":
+        """Return the provider that *config* describes.
+
+        Args:
+            config: A mapping with "provider", alone or under "embeddings".
+            model: The model.
+            **keywords: Keywords that win over it.
+
+        Raises:
+            ConfigurationError: It names no provider, or something in it is wrong.
+        """
+        return cls._from_config(config, _with_model(model, keywords))
+
+    @classmethod
+    def from_file(
+        cls, path: str | Path, *, model: str | None = None, **keywords: "Unpack[EmbeddingKeywords]"
+    ) -> "BaseEmbeddings":
+        """Return the provider that a YAML, JSON or TOML file describes.
+
+        Args:
+            path: The file; it holds what `from_config` takes.
+            model: The model.
+            **keywords: Keywords that win over it.
+
+        Raises:
+            ConfigurationError: It cannot be read, names no provider, or something in it is wrong.
+        """
+        return cls._from_file(path, _with_model(model, keywords))
+
+    @classmethod
+    def from_env(
+        cls,
+        name: str | None = None,
+        *,
+        model: str | None = None,
+        **keywords: "Unpack[EmbeddingKeywords]",
+    ) -> "BaseEmbeddings":
+        """Return the provider that the environment describes.
+
+        An argument wins over `BRUNO_LLM_<PROVIDER>_EMBEDDING_<FIELD>`, that over
+        `BRUNO_LLM_EMBEDDING_<FIELD>` (unless `BRUNO_LLM_EMBEDDING_PROVIDER` names another
+        provider), and that over the vendor's own variables.
+
+        Args:
+            name: The provider; from `BRUNO_LLM_EMBEDDING_PROVIDER` if None.
+            model: The model.
+            **keywords: Keywords that win over the environment.
+
+        Raises:
+            ConfigurationError: No provider is named, or a value is wrong.
+        """
+        return cls._from_env(name, _with_model(model, keywords))
+
+    @classmethod
+    def _kind_of(cls, name: str) -> "type[BaseEmbeddings]":
+        try:
+            return super()._kind_of(name)
+        except ProviderNotFoundError as error:
+            vendor = _OFFER_NONE.get(canonical(name))
+            if vendor is None:
+                raise
+            others = ", ".join(repr(info.name) for info in cls.providers()) or "none installed"
+            message = f"{vendor} offers no embeddings: use those of another provider ({others})"
+            raise ProviderNotFoundError(message, cause=error) from error
+
+
+def _with_model(model: str | None, keywords: Mapping[str, Any]) -> Json:
+    return dict(keywords) if model is None else {"model": model, **keywords}
 
 
 def _listed(members: Any) -> list[Any]:
@@ -202,9 +371,7 @@ def _listed(members: Any) -> list[Any]:
     return list(members)
 
 
-def _sorted_out(
-    kind: type[BaseProvider], given: dict[str, Any], keywords: dict[str, Any]
-) -> dict[str, Any]:
+def _sorted_out(kind: type[Any], given: Json, keywords: Mapping[str, Any]) -> Json:
     """Put bruno-core's `additional_params` where they belong: keywords, else vendor options.
 
     *keywords* win over what else is *given*, and that over `additional_params`; options join.
@@ -212,15 +379,15 @@ def _sorted_out(
     extra = _mapping("additional_params", given.pop("additional_params", None))
     known = keywords_of(kind)
     unknown = {name: value for name, value in extra.items() if name not in known}
-    layers = [{name: extra[name] for name in extra.keys() & known}, given, keywords]
+    layers = [{name: extra[name] for name in extra.keys() & known}, given, dict(keywords)]
     options = merged(
         unknown, *(_mapping("options", layer.pop("options", None)) for layer in layers)
     )
-    whole = layers[0] | given | keywords
+    whole = layers[0] | layers[1] | layers[2]
     return whole | {"options": options} if options else whole
 
 
-def _mapping(name: str, value: object) -> dict[str, Any]:
+def _mapping(name: str, value: object) -> Json:
     if not isinstance(value, Mapping | None):
         raise ConfigurationError(f"{name} is a {type(value).__name__}: give a mapping")
     return dict(value or {})

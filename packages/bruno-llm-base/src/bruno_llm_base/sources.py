@@ -10,8 +10,9 @@ from typing import Any
 import yaml
 from bruno_core.models.config import BrunoConfig, LLMConfig
 
-from bruno_llm_base.config import unquoted
+from bruno_llm_base.access import unquoted
 from bruno_llm_base.exceptions import ConfigurationError
+from bruno_llm_base.options import PORTABLE
 from bruno_llm_base.types import Json
 from bruno_llm_base.values import shown
 
@@ -21,7 +22,6 @@ __all__ = [
     "Variables",
     "from_config",
     "from_file",
-    "from_mapping",
     "provider_of",
 ]
 
@@ -35,31 +35,23 @@ _PREFIX = "BRUNO_LLM_"
 _TEXTS = ("stop", "system_prompt")  # in which quotes and spaces may be meant
 
 
-def from_config(config: LLMConfig | BrunoConfig | Mapping[str, Any]) -> Json:
+def from_config(config: LLMConfig | BrunoConfig | Mapping[str, Any], section: str = "llm") -> Json:
     """Return the keywords in *config*, "provider" among them.
 
+    Args:
+        config: bruno-core's models, or a mapping.
+        section: Where the keywords stand in a mapping, if not alone.
+
     Raises:
-        ConfigurationError: It is of no known kind.
+        ConfigurationError: It is of another kind.
     """
-    if isinstance(config, BrunoConfig):
+    if section == "llm" and isinstance(config, BrunoConfig):
         config = config.llm
-    if isinstance(config, LLMConfig):
+    if section == "llm" and isinstance(config, LLMConfig):
         return {name: getattr(config, name) for name in config.model_fields_set}
     if not isinstance(config, Mapping):
-        raise ConfigurationError(
-            f"config is a {type(config).__name__}: give a mapping or LLMConfig"
-        )
-    return from_mapping(config, "llm")
-
-
-def from_mapping(config: Mapping[str, Any], section: str) -> Json:
-    """Return the keywords in *config*, which stand alone or in a *section*.
-
-    Raises:
-        ConfigurationError: It is no mapping of names.
-    """
-    if not isinstance(config, Mapping):
-        raise ConfigurationError(f"config is a {type(config).__name__}: give a mapping")
+        cure = "give a mapping or LLMConfig" if section == "llm" else "give a mapping"
+        raise ConfigurationError(f"config is a {type(config).__name__}: {cure}")
     inner = config.get(section)
     given = dict(inner if isinstance(inner, Mapping) else config)
     for name in given:
@@ -165,9 +157,7 @@ class Variables:
 _ANY = (
     *("api_key", "base_url", "free", "max_retries", "model", "price_name", "provider", "timeout"),
 )
-CHAT = Variables(
-    (*_ANY, "max_tokens", "seed", "stop", "strict", "system_prompt", "temperature", "top_p")
-)
+CHAT = Variables((*_ANY, *PORTABLE, "strict", "system_prompt"))
 EMBEDDINGS = Variables((*_ANY, "batch_size", "dimensions"), "EMBEDDING_")
 
 

@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal
 
 import structlog
 import typer
+from bruno_llm_base.discovery import installed
 from bruno_llm_base.exceptions import LLMError
-from bruno_llm_base.installed import installed
 from typer import Argument, BadParameter, Exit, Option
 from typer.core import TyperGroup
 

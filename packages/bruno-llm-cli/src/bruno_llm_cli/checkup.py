@@ -10,6 +10,8 @@ from typing import Any, Literal
 
 from bruno_core.interfaces import LLMInterface
 from bruno_llm_base.adapter import Adapter
+from bruno_llm_base.client import Diagnosis
+from bruno_llm_base.discovery import ProviderInfo, canonical, installed, kind_of
 from bruno_llm_base.exceptions import (
     AuthenticationError,
     ConfigurationError,
@@ -19,9 +21,8 @@ from bruno_llm_base.exceptions import (
     ServiceUnavailableError,
 )
 from bruno_llm_base.factory import LLMFactory
-from bruno_llm_base.installed import ProviderInfo, canonical, installed, kind_of
 from bruno_llm_base.options import closest
-from bruno_llm_base.provider import BaseProvider, Diagnosis
+from bruno_llm_base.provider import BaseProvider
 from bruno_llm_base.sources import from_config, from_file, provider_of
 from bruno_llm_base.wrappers import FullLLM, in_full
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
+from bruno_llm_base.discovery import ProviderInfo, installed
 from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.factory import LLMFactory
-from bruno_llm_base.installed import ProviderInfo, installed
 from bruno_llm_base.types import Json
 from bruno_llm_base.wrappers import FullLLM, in_full
 from typer import BadParameter, Option

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bruno_llm_base.discovery import ProviderInfo
 from bruno_llm_base.exceptions import LLMError
 from bruno_llm_base.factory import LLMFactory
-from bruno_llm_base.installed import ProviderInfo
 from bruno_llm_base.provider import BaseProvider
 from bruno_llm_base.types import Json
 from bruno_llm_base.wrappers import FullLLM, in_full

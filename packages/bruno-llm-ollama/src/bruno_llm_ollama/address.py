@@ -4,7 +4,7 @@ import re
 from ipaddress import IPv6Address
 
 from bruno_llm_base import ConfigurationError
-from bruno_llm_base.config import unquoted
+from bruno_llm_base.access import unquoted
 
 __all__ = ["read"]
 

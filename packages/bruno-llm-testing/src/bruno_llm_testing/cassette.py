@@ -33,7 +33,7 @@ class Cassette:
 
     The file holds no request headers and, of the response headers, only those that providers read.
     The provider's own key, values of the environment's variables for keys, tokens, secrets and
-    passwords, `secrets`, and whatever looks like a vendor's key are blotted out of everything else.
+    passwords, `secrets`, and whatever looks like a vendor's key are removed from everything else.
     Connections that fail are not recorded; script them with a fake server.
     """
 
@@ -45,8 +45,8 @@ class Cassette:
         Args:
             path: The file, JSON.
             mode: "replay" only replays; "missing" records if there is no file, else replays;
-                "rewrite" records anew. Recording needs a key and the network.
-            secrets: Texts to be blotted out as well.
+                "rewrite" always records. Recording needs a key and the network.
+            secrets: Further texts to remove.
 
         Raises:
             ConfigurationError: A value is wrong.
@@ -104,7 +104,7 @@ class Cassette:
         """Let connections through again, and write what was recorded.
 
         Raises:
-            CassetteError: A request was not on file, and nobody has said so.
+            CassetteError: A request was not on file, and the code under test has hidden that error.
         """
         self._patch.stop()
         self._patch = None

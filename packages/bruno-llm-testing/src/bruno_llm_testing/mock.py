@@ -133,7 +133,7 @@ class MockLLM(BaseProvider):
         """Say *replies* next, each once, after what is still to be said.
 
         Raises:
-            ConfigurationError: One is no reply.
+            ConfigurationError: One is not a reply.
         """
         self._script.say(replies)
 

@@ -67,7 +67,7 @@ class Script:
         """Take what `MockLLM` was given.
 
         Raises:
-            ConfigurationError: Something in it is no reply.
+            ConfigurationError: Something in it is not a reply.
         """
         self._queue: deque[Any] = deque()
         self._scripted = 0
@@ -86,7 +86,7 @@ class Script:
         """Say *replies* next, each once.
 
         Raises:
-            ConfigurationError: One is no reply.
+            ConfigurationError: One is not a reply.
         """
         for place, reply in enumerate(replies):
             _check(f"replies[{place}]", reply)
@@ -99,7 +99,7 @@ class Script:
 
         Raises:
             NoReplyError: There is nothing left to say.
-            ConfigurationError: What a callable returned is no reply.
+            ConfigurationError: What a callable returned is not a reply.
         """
         reply = self._next(conversation)
         if callable(reply):
@@ -124,8 +124,8 @@ class Script:
         if not self._bounded:
             return DEFAULT
         raise NoReplyError(
-            f"the mock was given {self._scripted} replies, and all are said: give it more, or a"
-            " single one outside of a list, which is said to every request"
+            f"the mock was given {self._scripted} replies, and all of them were used: give it"
+            " more, or a single one outside of a list, which answers every request"
         )
 
     def _matching(self, text: str) -> Any:
@@ -138,12 +138,14 @@ class Script:
 
 def _rule(pattern: object, reply: object) -> tuple[re.Pattern[str], object]:
     if not isinstance(pattern, str):
-        raise ConfigurationError(f"the pattern {shown(pattern)} is no text: give a pattern of `re`")
+        raise ConfigurationError(
+            f"the pattern {shown(pattern)} is not a text: give a pattern of `re`"
+        )
     _check(f"replies[{pattern!r}]", reply)
     try:
         return re.compile(pattern, re.IGNORECASE), reply
     except re.error as error:
-        raise ConfigurationError(f"{pattern!r} is no pattern of `re`: {error}") from None
+        raise ConfigurationError(f"{pattern!r} is not a pattern of `re`: {error}") from None
 
 
 def _check(name: str, reply: object) -> None:
@@ -161,7 +163,7 @@ def _check(name: str, reply: object) -> None:
 
 
 def parts_of(reply: Any) -> list[Part]:
-    """Return *reply*, which is no callable, in the parts in which it is streamed."""
+    """Return *reply*, which is not a callable, in the parts in which it is streamed."""
     if isinstance(reply, Exception):
         return [reply]
     if isinstance(reply, str):

@@ -86,7 +86,7 @@ class MemoryTransport:
             Exception: The script says so.
         """
         if body is None:
-            return Reply(_Said([{"models": list(self._models)}], 0), ndjson)
+            return Reply(_HttpReply([{"models": list(self._models)}], 0), ndjson)
         options = {name: value for name, value in body.items() if name not in _NO_OPTIONS}
         conversation = _read_conversation(body["conversation"])
         call = Call(
@@ -99,13 +99,13 @@ class MemoryTransport:
         parts = await self._script.reply(conversation)
         errors = [part for part in parts if isinstance(part, Exception)]
         if errors and (not call.streamed or parts[0] is errors[0]):
-            raise _anew(errors[0])
+            raise _copy_of(errors[0])
         if not errors:
             parts = [*parts, self._end(parts, call)]
         if not call.streamed:
             parts = [ModelResponse.join(part for part in parts if isinstance(part, ModelResponse))]
-        said = [part if isinstance(part, Exception) else _write_answer(part) for part in parts]
-        return Reply(_Said(said, self._delay), ndjson)
+        documents = [part if isinstance(part, Exception) else _write_answer(part) for part in parts]
+        return Reply(_HttpReply(documents, self._delay), ndjson)
 
     async def aclose(self) -> None:
         """Do nothing: nothing is open."""
@@ -126,22 +126,22 @@ class MemoryTransport:
         )
 
 
-class _Said:
+class _HttpReply:
     """An HTTP response, as far as a `Reply` wants one."""
 
     status_code = 200
     headers: ClassVar[Mapping[str, str]] = {"content-type": "application/x-ndjson"}
 
-    def __init__(self, said: list[Json | Exception], delay: float) -> None:
-        self._said = said
+    def __init__(self, documents: list[Json | Exception], delay: float) -> None:
+        self._documents = documents
         self._delay = delay
 
     async def aiter_bytes(self) -> AsyncGenerator[bytes, None]:
-        for document in self._said:
+        for document in self._documents:
             if self._delay:
                 await asyncio.sleep(self._delay)
             if isinstance(document, Exception):
-                raise _anew(document)
+                raise _copy_of(document)
             yield json.dumps(document).encode() + b"\n"
 
     async def aclose(self) -> None:
@@ -151,7 +151,7 @@ class _Said:
 _NO_OPTIONS = ("conversation", "model", "stream")
 
 
-def _anew(error: Exception) -> Exception:
+def _copy_of(error: Exception) -> Exception:
     """Return *error* for one request: the request's own story is written on errors of ours."""
     return copy.copy(error) if isinstance(error, LLMError) else error
 

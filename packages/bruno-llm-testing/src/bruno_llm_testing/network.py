@@ -76,7 +76,7 @@ def _reached(event: str, facts: tuple[Any, ...]) -> str | None:
     if event == "socket.getnameinfo":
         return _text(facts[0][0])
     if event == "socket.gethostbyaddr":
-        return _text(facts[0])  # even an address: who has it is asked of a name server
+        return _text(facts[0])  # even an address: its name is asked of a name server
     if event in ("socket.getaddrinfo", "socket.gethostbyname"):
         name = _text(facts[0])
         return None if _address(name) else name  # an address is not looked up anywhere

@@ -22,7 +22,7 @@ import pytest
 
 from bruno_llm_testing.fakes import FAKES, fake_of
 
-# The rest is imported when it is used: pytest loads this in every run of who has it installed.
+# The rest is imported when it is used: pytest loads this in every run where it is installed.
 if TYPE_CHECKING:
     from bruno_llm_testing.cassette import Cassette, Mode
     from bruno_llm_testing.mock import MockLLM
@@ -125,7 +125,7 @@ def llm_env(
     """
     import os
 
-    from bruno_llm_base.installed import kind_of
+    from bruno_llm_base.discovery import kind_of
 
     for name in [name for name in os.environ if name.startswith("BRUNO_LLM_")]:
         monkeypatch.delenv(name)
@@ -152,7 +152,7 @@ def llm_cassette(
     """Open a `Cassette` in `cassettes/<test file>/<test>.json`, beside the test's file.
 
     It replays, unless `--llm-record` says otherwise. Where it replays, providers that find no key
-    are given one that is none.
+    are given a made-up one.
     """
     from bruno_llm_testing.cassette import Cassette
 
@@ -177,7 +177,7 @@ def _file_name(test: str) -> str:
 def _stand_in_for_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     import os
 
-    from bruno_llm_base.installed import installed, kind_of
+    from bruno_llm_base.discovery import installed, kind_of
 
     for info in installed():
         kind = None if info.error else kind_of(info.name)

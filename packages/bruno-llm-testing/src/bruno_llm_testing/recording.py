@@ -13,7 +13,7 @@ from bruno_llm_testing.scrub import Scrubber
 __all__ = ["HOW_TO_RECORD", "CassetteError", "Recording"]
 
 FORMAT = 1
-HOW_TO_RECORD = "mode='rewrite', or pytest's --llm-record=rewrite, records anew"
+HOW_TO_RECORD = "mode='rewrite', or pytest's --llm-record=rewrite, records it"
 _MOST_LINES = 40
 
 
@@ -50,7 +50,7 @@ class Recording:
         """Return what *path* holds.
 
         Raises:
-            CassetteError: It is not there, or is no recording.
+            CassetteError: It is not there, or not a recording.
         """
         try:
             data = json.loads(path.read_text(encoding="utf-8"))
@@ -62,7 +62,7 @@ class Recording:
                 f"there is no recording {path}: {HOW_TO_RECORD}, which needs a key and the network"
             ) from None
         except (LookupError, TypeError, ValueError) as error:
-            raise CassetteError(f"{path} is no recording ({error}): {HOW_TO_RECORD}") from error
+            raise CassetteError(f"{path} is not a recording ({error}): {HOW_TO_RECORD}") from error
         if version != FORMAT:
             raise CassetteError(f"{path} is of format {version}, not {FORMAT}: {HOW_TO_RECORD}")
         return cls(exchanges, scrubber)
@@ -82,7 +82,7 @@ class Recording:
         on_file: Json = self._scrubber.scrub(json.loads(json.dumps(request)), access.secrets)
         return on_file
 
-    def told(self, access: Access, response: Json) -> Json:
+    def answered(self, access: Access, response: Json) -> Json:
         """Return a response as it stands on file."""
         secrets = access.secrets
         if "batches" in response:

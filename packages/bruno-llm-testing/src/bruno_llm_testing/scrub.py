@@ -9,7 +9,7 @@ from bruno_llm_base import ConfigurationError
 
 __all__ = ["Scrubber", "safe_headers"]
 
-BLOT = "***"
+MASK = "***"
 
 _HEADERS = re.compile(r"content-type|retry-after(-ms)?|.*ratelimit.*|(x-|anthropic-)?request-id")
 """The response headers that the providers read. Only they are kept: others name accounts, set
@@ -28,19 +28,19 @@ _SHAPES = (
 
 
 class Scrubber:
-    """Blots out what nobody may see: secrets that are known, and what looks like a key."""
+    """Removes secrets: those that are known, and what looks like a key."""
 
     def __init__(self, secrets: Sequence[str] = ()) -> None:
         """Take the user's own secrets, and those of the environment.
 
         Args:
-            secrets: What is blotted out wherever it stands.
+            secrets: What is removed wherever it stands.
 
         Raises:
-            ConfigurationError: One is no text, or empty.
+            ConfigurationError: One is not a text, or empty.
         """
         if isinstance(secrets, str) or not all(isinstance(s, str) and s for s in secrets):
-            raise ConfigurationError("secrets is no list of texts: give those to be blotted out")
+            raise ConfigurationError("secrets is not a list of texts: give those to remove")
         known = [
             value.strip()
             for name, value in os.environ.items()
@@ -68,7 +68,7 @@ class Scrubber:
             for path, owner, key in _texts(document):
                 places.setdefault(path, []).append((owner, key))
         for found in places.values():
-            pieces = _blotted([owner[key] for owner, key in found], pattern)
+            pieces = _masked([owner[key] for owner, key in found], pattern)
             for (owner, key), piece in zip(found, pieces, strict=True):
                 owner[key] = piece
         return [_scrubbed(batch, pattern) for batch in batches]
@@ -76,7 +76,7 @@ class Scrubber:
 
 def _scrubbed(value: Any, pattern: re.Pattern[str]) -> Any:
     if isinstance(value, str):
-        return pattern.sub(BLOT, value)
+        return pattern.sub(MASK, value)
     if isinstance(value, dict):
         return {_scrubbed(k, pattern): _scrubbed(item, pattern) for k, item in value.items()}
     return [_scrubbed(item, pattern) for item in value] if isinstance(value, list) else value
@@ -92,8 +92,8 @@ def _texts(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, 
             yield from _texts(item, (*path, key))
 
 
-def _blotted(pieces: list[str], pattern: re.Pattern[str]) -> list[str]:
-    """Return the *pieces* of one text without what *pattern* finds in it, its blot where it began."""
+def _masked(pieces: list[str], pattern: re.Pattern[str]) -> list[str]:
+    """Return the *pieces* of one text without what *pattern* finds in it, with a mask where it began."""
     whole = "".join(pieces)
     spans = [match.span() for match in pattern.finditer(whole)]
     result, begin = [], 0
@@ -101,7 +101,7 @@ def _blotted(pieces: list[str], pattern: re.Pattern[str]) -> list[str]:
         end, text, place = begin + len(piece), "", begin
         for first, last in spans:
             if first < end and last > begin:
-                text += whole[place : max(first, place)] + (BLOT if first >= begin else "")
+                text += whole[place : max(first, place)] + (MASK if first >= begin else "")
                 place = min(max(last, place), end)
         result.append(text + whole[place:end])
         begin = end

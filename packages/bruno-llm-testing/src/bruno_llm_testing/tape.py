@@ -78,7 +78,7 @@ class Recorder:
         def note(**said: Any) -> None:
             headers = safe_headers(reply.headers)
             response = {"status": reply.status_code, "headers": headers, **said}
-            exchange["response"] = recording.told(access, response)
+            exchange["response"] = recording.answered(access, response)
 
         return _Taped(reply, note)
 
@@ -123,7 +123,7 @@ class _Taped(Reply):
         except StopAsyncIteration:
             raise
         except BaseException:
-            self._noted = True  # a connection that failed is no answer
+            self._noted = True  # a connection that failed is not an answer
             raise
 
     def _done(self, **said: Any) -> None:

@@ -6,7 +6,6 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Literal, get_args
 
-from bruno_llm_base.config import did_you_mean
 from bruno_llm_base.cost.ledger import LABELS, MOST, Balance, Claim, Names, amount, pico, usd
 from bruno_llm_base.cost.tracker import CostTracker, storable
 from bruno_llm_base.exceptions import (
@@ -15,6 +14,7 @@ from bruno_llm_base.exceptions import (
     InvalidRequestError,
 )
 from bruno_llm_base.observe import BudgetNearlySpent, Tell
+from bruno_llm_base.options import did_you_mean
 from bruno_llm_base.values import shown
 
 __all__ = ["Budget"]

@@ -12,7 +12,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack, overload
 
-from bruno_llm_base.config import did_you_mean
 from bruno_llm_base.cost.ledger import (
     COUNTS,
     KEYS,
@@ -28,6 +27,7 @@ from bruno_llm_base.cost.ledger import (
 from bruno_llm_base.cost.price import Price
 from bruno_llm_base.cost.price_sources import Overrides, PriceSource
 from bruno_llm_base.exceptions import ConfigurationError, InvalidRequestError
+from bruno_llm_base.options import did_you_mean
 from bruno_llm_base.types import Cost, Usage
 from bruno_llm_base.values import is_json, shown
 

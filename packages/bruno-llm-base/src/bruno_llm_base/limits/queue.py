@@ -113,7 +113,7 @@ class Queue:
             self._empty_inbox()
 
     def _empty_inbox(self) -> None:
-        # Whoever finds the lock taken leaves: its holder looks into the inbox after letting go.
+        # If the lock is taken, its holder looks into the inbox after letting go.
         while self._inbox and self._lock.acquire(blocking=False):
             try:
                 now = self._clock()

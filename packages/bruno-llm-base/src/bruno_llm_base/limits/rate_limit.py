@@ -123,7 +123,7 @@ class RateLimit:
 
     def start_fresh(self) -> None:
         """Free all places, and empty the queue."""
-        # Where a store counts, the queue has one place: whoever has it may ask the store.
+        # Where a store counts, the queue has one place: the turn to ask the store.
         limits = self._limits if self._store is None else Limits(max_concurrent=1)
         self._queue = Queue(limits, self._clock, self._max_wait)
 

@@ -14,7 +14,7 @@ from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from bruno_llm_base.config import checked_url, public_url, unquoted
+from bruno_llm_base.access import checked_url, public_url, unquoted
 from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.values import is_loopback, shown
 

@@ -9,7 +9,7 @@ from bruno_core.interfaces import LLMInterface
 from bruno_core.models import Message, MessageRole
 from bruno_core.utils import exceptions as core
 
-from bruno_llm_base.config import check_options
+from bruno_llm_base.client import Diagnosis
 from bruno_llm_base.conversation import Conversation, Messages, question
 from bruno_llm_base.exceptions import (
     InvalidResponseError,
@@ -17,8 +17,8 @@ from bruno_llm_base.exceptions import (
     ServiceUnavailableError,
     StreamError,
 )
+from bruno_llm_base.options import check_options
 from bruno_llm_base.parts import Text
-from bruno_llm_base.provider import Diagnosis
 from bruno_llm_base.stream import StreamState, TextStream, answer_text
 from bruno_llm_base.tokens import TokenCount
 from bruno_llm_base.types import Json, ModelResponse

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self
 
 from bruno_core.interfaces import LLMInterface
 
+from bruno_llm_base.client import Diagnosis
 from bruno_llm_base.conversation import Messages
 from bruno_llm_base.exceptions import (
     ConfigurationError,
@@ -18,7 +19,6 @@ from bruno_llm_base.exceptions import (
 from bruno_llm_base.log import Observers
 from bruno_llm_base.observe import Observer
 from bruno_llm_base.policies import policy
-from bruno_llm_base.provider import Diagnosis
 from bruno_llm_base.stream import StreamState, TextStream
 from bruno_llm_base.tokens import TokenCount
 from bruno_llm_base.types import Json, ModelResponse

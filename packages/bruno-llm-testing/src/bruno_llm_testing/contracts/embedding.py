@@ -116,7 +116,7 @@ class EmbeddingContract:
         own = self.provider(**keywords).get_dimension()
         assert self.provider(**keywords, dimensions=8).get_dimension() == 8
         with pytest.raises(ConfigurationError, match="give dimensions"):
-            self.provider(**keywords, model="nobodys-own").get_dimension()
+            self.provider(**keywords, model="an-unknown-one").get_dimension()
         for wrong in (0, -1, 1.5, "many", True):
             with pytest.raises(ConfigurationError, match="dimensions"):
                 self.provider(**keywords, dimensions=wrong)  # type: ignore[arg-type]

@@ -304,7 +304,7 @@ class ProviderContract(ModelContract):
             FakeError(kind="rate_limit"),
             RawReply(status=404, body=b"no such page"),
             RawReply(body=b"<html>"),
-            None,  # nobody is there at all
+            None,  # no server at all
         ]
         for cause in causes:
             dead = {"base_url": "http://127.0.0.1:9"} if cause is None else {}

@@ -5,15 +5,15 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from bruno_llm_base.exceptions import LLMError
 
-__all__ = ["Offer"]
+__all__ = ["ModelNames"]
 
 _KEPT_SECONDS = 60.0
 
 
-class Offer:
+class ModelNames:
     """What a provider offers, asked for at most once a minute.
 
-    It does not hold the provider: whoever wants to know brings the request. Who comes while it is on
+    It does not hold the provider: the caller brings the request. Who comes while it is on
     its way waits for the same answer; it is given up when nobody waits any more.
     """
 

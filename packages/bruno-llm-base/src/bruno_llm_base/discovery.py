@@ -97,7 +97,7 @@ def kind_of(name: str, group: Group = LANGUAGE_MODELS) -> type[Any]:
     return _load(_point(name, group), group)
 
 
-def canonical(name: str) -> str:
+def canonical(name: Any) -> str:
     """Return what the provider *name* is called everywhere.
 
     Raises:

@@ -1,12 +1,13 @@
-"""How alike two vectors are."""
+"""Vectors: what a server may send as one, and how alike two are."""
 
 import math
 from collections.abc import Sequence
 from operator import mul
+from typing import Any
 
 from bruno_llm_base.exceptions import InvalidRequestError
 
-__all__ = ["similarity"]
+__all__ = ["checked_vector", "similarity"]
 
 
 def similarity(first: Sequence[float], second: Sequence[float]) -> float:
@@ -51,3 +52,25 @@ def _direction(vector: Sequence[float]) -> list[float]:
     scaled = [number / largest for number in vector]
     length = math.hypot(*scaled)
     return [number / length for number in scaled]
+
+
+_NUMBERS = {float, int}
+
+
+def checked_vector(said: Any) -> list[float]:
+    """Return what a server has sent as a vector, if it is one.
+
+    Raises:
+        TypeError: It is something else, is empty, or holds what is no finite number.
+    """
+    kinds = set(map(type, said)) if type(said) is list else set()
+    if not kinds or not kinds <= _NUMBERS:
+        raise TypeError("a vector")
+    try:
+        vector = list(map(float, said)) if int in kinds else said
+        sound = math.isfinite(sum(vector))  # much faster than to look at each
+    except OverflowError:
+        sound = False
+    if not sound:
+        raise TypeError("a vector")
+    return vector

@@ -1,58 +1,39 @@
-"""Options, made to fit a model: spelled as its vendor does, without what it refuses."""
+"""The options of one provider's requests: spelled as its vendor does, without what a model refuses."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from bruno_llm_base.adapter import ChatAdapter
 from bruno_llm_base.attempt import Request
-from bruno_llm_base.config import PORTABLE, Settings, check_options
 from bruno_llm_base.exceptions import ConfigurationError, InvalidRequestError, LLMError
-from bruno_llm_base.options import merged, spelled
+from bruno_llm_base.options import PORTABLE, ChatSettings, check_options, merged, spelled
 from bruno_llm_base.types import Json
 from bruno_llm_base.values import is_json, shown
 
-__all__ = ["Fitting"]
-
-_NO_OPTIONS = frozenset(
-    [
-        "api_key",
-        "base_url",
-        "budget",
-        "client",
-        "context",
-        "cost",
-        "free",
-        "max_retries",
-        "observers",
-        "price_name",
-        "rate_limit",
-        "retry",
-        "strict",
-        "system_prompt",
-        "think_tags",
-        "timeout",
-        "timeouts",
-    ]
-)
-"""What a provider is built with: taken for fields of a call's body, they would reach the server."""
+__all__ = ["RequestOptions"]
 
 _DEEPEST = 10  # dots in the name of an option
 
 
-class Fitting:
+class RequestOptions:
     """What one provider knows of the options that its models take."""
 
-    def __init__(self, settings: Settings, adapter: ChatAdapter) -> None:
+    def __init__(
+        self, settings: ChatSettings, adapter: ChatAdapter, keywords: frozenset[str]
+    ) -> None:
         """Start with the options of every request.
 
         Args:
             settings: What the user has set.
             adapter: How the vendor spells options, and which it refuses.
+            keywords: What a provider is built with: taken for fields of a call's body, they would
+                reach the server.
         """
         self._adapter = adapter
-        self._always = settings.options
-        self._strict = settings.strict
-        given = ((name, getattr(settings, name)) for name in PORTABLE)
+        self._keywords = keywords
+        self._always: Json = settings.get("options") or {}
+        self._strict = settings.get("strict", False)
+        given = ((name, settings.get(name)) for name in PORTABLE)
         self.defaults: Json = {name: value for name, value in given if value is not None}
         self._dropped: set[tuple[str, str]] = set()
         self._learned: dict[str, dict[tuple[str, str], None]] = {}
@@ -72,8 +53,8 @@ class Fitting:
         """
         portable = check_options(call)
         own = {name: value for name, value in call.items() if name not in PORTABLE}
-        if not _NO_OPTIONS.isdisjoint(own):
-            name = min(_NO_OPTIONS & own.keys())
+        if not self._keywords.isdisjoint(own):
+            name = min(self._keywords & own.keys())
             raise InvalidRequestError(
                 f"{name!r} is no option of a call: give it when the provider is built"
             )

@@ -1,0 +1,406 @@
+"""What providers of chat and of embeddings have in common: how they are built, their models, their end."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from functools import partial
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, cast
+
+from typing_extensions import TypedDict
+
+from bruno_llm_base.access import Access, Vendor, find_access
+from bruno_llm_base.adapter import Adapter
+from bruno_llm_base.attempt import Endpoint, Request
+from bruno_llm_base.call import result_of
+from bruno_llm_base.context.windows import Window, Windows
+from bruno_llm_base.cost.prices import Prices
+from bruno_llm_base.exceptions import (
+    AuthenticationError,
+    ConfigurationError,
+    ContextLengthExceededError,
+    InvalidRequestError,
+    InvalidResponseError,
+    LLMError,
+    LLMTimeoutError,
+    ModelNotFoundError,
+    PermissionDeniedError,
+    ServiceUnavailableError,
+    StreamError,
+)
+from bruno_llm_base.limits import RateLimit
+from bruno_llm_base.log import Observers
+from bruno_llm_base.model_names import ModelNames
+from bruno_llm_base.observe import Observer
+from bruno_llm_base.options import SharedSettings, check, closest, keywords_of, refuse
+from bruno_llm_base.policies import Retry, Timeouts, policy
+from bruno_llm_base.retry import RetryThrottle
+from bruno_llm_base.transport import PerLoop, Transport, proxy_for
+from bruno_llm_base.types import Json
+from bruno_llm_base.values import is_json, is_whole, shown
+
+if TYPE_CHECKING:
+    from bruno_llm_base.cost.budget import Budget
+    from bruno_llm_base.cost.price import Price
+    from bruno_llm_base.cost.price_sources import PriceSource
+    from bruno_llm_base.cost.spending import Spending
+    from bruno_llm_base.cost.tracker import CostTracker
+
+__all__ = ["Client", "Diagnosis", "Policies"]
+
+_T = TypeVar("_T")
+_CHECK_SECONDS = 5.0
+_ADVICE_SECONDS = 2.0
+_POLICIES = ("retry", "rate_limit", "timeouts", "cost", "budget", "observers")
+
+# What a proxy may be to blame for.
+_ON_THE_WAY = (
+    InvalidResponseError,
+    LLMTimeoutError,
+    PermissionDeniedError,
+    ServiceUnavailableError,
+    StreamError,
+)
+_PROXY_LOGIN = 407
+
+
+class Policies(TypedDict, total=False):
+    """How the requests of any provider are carried out.
+
+    Attributes:
+        client: A ready client of the vendor's SDK (Ollama: an httpx client), used as it is and never
+            closed.
+        retry: When to send a failed request again.
+        rate_limit: How much may be sent in a while; providers that are given the same one share it.
+        timeouts: How long the request, and each step of it, may take.
+        cost: Where costs are booked; providers that are given the same one share it.
+        budget: The most that may be spent, as `cost` has booked it; a list of budgets keeps to each
+            of them.
+        observers: Callables that hear of every request.
+        timeout: Short for `timeouts=Timeouts(call=timeout)`: seconds for a request, with its retries
+            and waits.
+        max_retries: Short for `retry=Retry(attempts=max_retries + 1)`.
+    """
+
+    client: Any
+    retry: Retry | None
+    rate_limit: RateLimit | None
+    timeouts: Timeouts | None
+    cost: "CostTracker | None"
+    budget: "Budget | Sequence[Budget] | None"
+    observers: Sequence[Observer]
+    timeout: float | None
+    max_retries: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnosis:
+    """Whether a provider can be used, and if not, why.
+
+    Attributes:
+        ok: Whether it answers, takes the key and, where that can be told, has the model.
+        reason: What is wrong, for people; None if nothing is.
+        error: The error behind it.
+        models: The models on offer.
+    """
+
+    ok: bool
+    reason: str | None = None
+    error: LLMError | None = None
+    models: tuple[str, ...] = ()
+
+
+class Client(Vendor, ABC):
+    """A provider of any kind.
+
+    Attributes:
+        adapter_type: How the API spells things.
+        default_model: The model where none is named.
+        capabilities: What it can do, for the factories' `providers()`.
+        settings_type: What it can be set to.
+        prices_type: What its answers cost.
+    """
+
+    adapter_type: ClassVar[type[Adapter]]
+    default_model: ClassVar[str]
+    capabilities: ClassVar[frozenset[str]] = frozenset()
+    settings_type: ClassVar[Any] = SharedSettings
+    prices_type: ClassVar[type[Prices]] = Prices
+
+    @staticmethod
+    @abstractmethod
+    def open_transport(access: Access, timeouts: Timeouts) -> Transport:
+        """Return a transport for the running event loop; the SDK is imported here."""
+
+    def __init__(self, model: str | None, keywords: Mapping[str, Any], window: int | None) -> None:
+        """Set up what all kinds of providers have. Nothing is sent, and no SDK is imported.
+
+        Args:
+            model: The model; `default_model` if None.
+            keywords: What the user has given, of `Policies` and of `settings_type`.
+            window: What the user says of context windows.
+
+        Raises:
+            ConfigurationError: A keyword is unknown, a value is wrong, or the key is missing.
+        """
+        refuse(keywords, keywords_of(type(self)), type(self).__name__)
+        settings = check(self.settings_type, keywords, ConfigurationError)
+        self._settings = cast(Any, _Settings(settings))
+        self._settings["options"] = deepcopy(self._settings.get("options") or {})
+        self._policies: Json = {name: keywords.get(name) for name in _POLICIES}
+        self._observers = Observers(keywords.get("observers", ()))
+        self._policies["observers"] = self._observers.given
+        self._model = self.plain_name(_checked_name(model, self.default_model, ConfigurationError))
+        self._windows = Windows(window, certain=self.fixed_windows)
+        self._offer = ModelNames()
+        self._access = find_access(type(self), self._settings, keywords.get("client"))
+        self._adapter = self.adapter_type.at(self._access)
+        self._transports = PerLoop(needs=self.sdk)
+        self._endpoint = self._make_endpoint(keywords)
+
+    def _make_endpoint(self, keywords: Mapping[str, Any]) -> Endpoint:
+        timeouts = policy(
+            Timeouts, "timeouts", keywords.get("timeouts"), call=keywords.get("timeout")
+        )
+        retry = policy(
+            Retry, "retry", keywords.get("retry"), attempts=_attempts(keywords.get("max_retries"))
+        )
+        rate_limit = keywords.get("rate_limit")
+        if not isinstance(rate_limit, RateLimit | None):
+            raise ConfigurationError(f"rate_limit is {shown(rate_limit)}: give a RateLimit")
+        self._policies |= {"timeouts": timeouts, "retry": retry}
+        spending = self._find_spending()
+        return Endpoint(
+            provider=self.name,
+            address=self._access.address,
+            adapter=self._adapter,
+            transports=self._transports,
+            open_transport=partial(self.open_transport, self._access, timeouts),
+            redact=self._access.blot,
+            timeouts=timeouts,
+            retry=retry,
+            throttle=RetryThrottle(),
+            rate_limit=rate_limit,
+            spending=spending,
+            prices=self._prices_by(None) if spending is None else spending.prices,
+            observers=self._observers,
+        )
+
+    def _find_spending(self) -> "Spending | None":
+        """Return where costs are recorded, if anywhere."""
+        cost, budget = self._policies["cost"], self._policies["budget"]
+        if cost is None and budget is None:
+            return None
+        from bruno_llm_base.cost.spending import Spending  # most providers do without
+
+        return Spending(cost, budget, lambda cost: self._prices_by(cost.prices))
+
+    def _prices_by(self, own: "PriceSource | None") -> Prices:
+        """Return what answers cost, by the user's *own* prices first."""
+        given = self._settings.get("price_name")
+        return self.prices_type(
+            self.name,
+            given or self.price_name or self.name,
+            "declared free of charge" if self._settings.get("free") else self.free,
+            own,
+            address="" if given or self._is_vendors_own() else self._access.address,
+            observers=self._observers,
+        )
+
+    def _is_vendors_own(self) -> bool:
+        return self._access.address.rstrip("/") == self.default_base_url.rstrip("/")
+
+    @property
+    def model(self) -> str:
+        """The model that is asked."""
+        return self._model
+
+    @property
+    def adapter(self) -> Adapter:
+        """How the API spells things."""
+        return self._adapter
+
+    @property
+    def access(self) -> Access:
+        """Where the API is, and the key."""
+        return self._access
+
+    @property
+    def timeouts(self) -> Timeouts:
+        """How long each step of an attempt may take."""
+        return self._endpoint.timeouts
+
+    async def check_connection(self) -> bool:
+        """Say whether the provider can be used; `diagnose` says why not. Never raises."""
+        return (await self.diagnose()).ok
+
+    async def diagnose(self) -> Diagnosis:
+        """Find out whether the provider can be used, within 5 seconds and without cost."""
+        try:
+            models = await self._list_models(Retry(attempts=1), Timeouts(total=_CHECK_SECONDS))
+        except LLMError as error:
+            return Diagnosis(ok=False, reason=str(error), error=error)
+        reason = self._adapter.missing_model(self._model, models) or None
+        return Diagnosis(ok=reason is None, reason=reason, models=tuple(models))
+
+    async def list_models(self) -> list[str]:
+        """Return the names of the models on offer.
+
+        Raises:
+            LLMError: The API does not tell.
+        """
+        return await self._list_models(self._endpoint.retry, self._endpoint.timeouts)
+
+    async def context_window(self, model: str | None = None) -> Window | None:
+        """Return what is known of the context window of *model*; nothing is asked for it.
+
+        The user's word counts first, then the server's, as far as `list_models` or `diagnose` have
+        heard it, then that of a list of prices; None if it is not known.
+        """
+        model = model or self._model
+        return self._windows.of(model) or await self._listed_window(model)
+
+    async def price(self, model: str | None = None) -> "Price | None":
+        """Return what *model* costs now, in USD per million tokens; None if it is not known."""
+        await self._endpoint.prices.load()
+        return self._endpoint.prices.price(model or self._model)
+
+    async def aclose(self) -> None:
+        """Close the running loop's connections; they are opened again when needed."""
+        await self._transports.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        own = self._access.base_url or self._access.client_address
+        where = f", base_url={self._access.address!r}" if own else ""
+        return f"{type(self).__name__}(model={self._model!r}{where})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the settings and where the key is, never a key or a client."""
+        settings = self._settings
+        login = "@" in (settings.get("base_url") or "")
+        if settings.get("api_key") is not None or self._access.client is not None or login:
+            raise ConfigurationError(
+                f"a {type(self).__name__} with a literal api_key, a login or a client cannot be"
+                f" pickled: set {' or '.join(self.api_key_env)} in the worker's environment"
+            )
+        return _rebuild, (type(self), {"model": self._model, **settings, **self._policies})
+
+    def _named(self, model: str | None) -> str:
+        """Return *model*, or the provider's own if None."""
+        if model is None:
+            return self._model
+        return self.plain_name(_checked_name(model, "", InvalidRequestError))
+
+    async def _list_models(self, retry: Retry, timeouts: Timeouts) -> list[str]:
+        endpoint = replace(self._endpoint, retry=retry, timeouts=timeouts)
+        request = self._listing("GET", self._adapter.models_path, None, self._parse_names)
+        names = await result_of(endpoint, request)
+        if not self._adapter.missing_model(self._model, names):
+            for method, path, body in self._adapter.window_requests(self._model):
+                with suppress(LLMError):  # it has been logged, and is not what was asked for
+                    windows = self._listing(method, path, body, self._parse_windows)
+                    await result_of(endpoint, windows)
+        return names
+
+    def _listing(
+        self, method: str, path: str, body: Json | None, parse: Callable[[Json], _T]
+    ) -> Request[_T]:
+        return Request(
+            operation="models",
+            method=method,
+            path=path,
+            body=body,
+            model=self._model,
+            parse=parse,
+            advise=self._advise,
+        )
+
+    async def _learn_window(self, model: str) -> None:
+        """Ask for the window of *model*, unless it is known or has been asked for."""
+        if self._windows.asks_for(model):
+            with suppress(LLMError):  # it has been logged, and is not what was asked for
+                await self._list_models(Retry(attempts=1), self._endpoint.timeouts)
+
+    async def _listed_window(self, model: str) -> Window | None:
+        tokens = await self._endpoint.prices.window(model)
+        if tokens is None:
+            return None
+        # elsewhere, a model of that name may be any other
+        return Window(tokens=tokens, source="genai-prices", certain=self._is_vendors_own())
+
+    def _parse_names(self, data: Json) -> list[str]:
+        names = self._adapter.parse_models(data)
+        if not all(isinstance(name, str) for name in names):
+            raise TypeError("the name of a model")
+        self._parse_windows(data)
+        return names
+
+    def _parse_windows(self, data: Json) -> None:
+        self._windows.learn(self._adapter.parse_windows(data, self._model))
+
+    async def _advise_on_model(self, error: LLMError) -> list[str]:
+        """Name the models that are closest to an unknown one, and learn from a window that is too small."""
+        if isinstance(error, ContextLengthExceededError) and error.status_code and error.limit:
+            self._windows.learn({str(error.model): error.limit}, refused=True)
+        if isinstance(error, ModelNotFoundError) and error.model is not None:
+            limits = Timeouts(total=_ADVICE_SECONDS)
+            ask = partial(self._list_models, Retry(attempts=1), limits)
+            if offered := await self._offer.names(ask):
+                names = ", ".join(closest(error.model, offered))
+                return [f"closest on offer: {names}", *await self._advise(error)]
+        return await self._advise(error)
+
+    async def _advise(self, error: LLMError) -> list[str]:
+        """Return what a user may want to know about an error that a request ended with."""
+        advice = []
+        if isinstance(error, AuthenticationError) and self._access.key_source:
+            advice.append(f"the key came from {self._access.key_source}")
+        elif isinstance(error, ServiceUnavailableError) and error.status_code is None:
+            advice.append(f"the address is {self._access.address}")
+        on_the_way = isinstance(error, _ON_THE_WAY) or error.status_code == _PROXY_LOGIN
+        ours = on_the_way and self._access.client is None
+        if ours and (proxy := proxy_for(self._access.address)):
+            advice.append(f"requests go through the proxy {proxy}")
+        return [*advice, self._adapter.advice(error)]
+
+
+class _Settings(dict[str, Any]):
+    """What the user has set; it does not show values, some of which are secret."""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(self)})"
+
+
+def _checked_name(model: Any, default: str, kind: type[LLMError]) -> str:
+    if model is None and default:
+        return default
+    if not isinstance(model, str) or not model.strip() or not is_json(model):
+        raise kind(f"model is {shown(model)}: give its name")
+    return model
+
+
+def _attempts(max_retries: int | None) -> int | None:
+    if max_retries is None:
+        return None
+    if not is_whole(max_retries, least=0):
+        raise ConfigurationError(
+            f"max_retries is {shown(max_retries)}: give a whole number, 0 or more"
+        )
+    return max_retries + 1
+
+
+def _rebuild(kind: Callable[..., Client], keywords: Json) -> Client:
+    return kind(**keywords)

@@ -1,0 +1,291 @@
+"""One embedding model behind bruno-core's `EmbeddingInterface`: what all providers share."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+from bruno_core.interfaces import EmbeddingInterface
+from bruno_core.models import Message
+from typing_extensions import Unpack
+
+from bruno_llm_base.adapter import EmbeddingAdapter, EmbeddingResponse
+from bruno_llm_base.attempt import Request
+from bruno_llm_base.call import result_of
+from bruno_llm_base.client import Client, Policies
+from bruno_llm_base.conversation import check_message, check_text
+from bruno_llm_base.cost.prices import InputPrices, Prices
+from bruno_llm_base.exceptions import (
+    ConfigurationError,
+    ContextLengthExceededError,
+    InvalidRequestError,
+    InvalidResponseError,
+    LLMError,
+)
+from bruno_llm_base.options import EmbeddingSettings
+from bruno_llm_base.tokens import estimate_tokens, utf8_size
+from bruno_llm_base.types import Json, checked
+from bruno_llm_base.values import is_json
+from bruno_llm_base.vectors import checked_vector, similarity
+
+if TYPE_CHECKING:
+    from bruno_llm_base.cost.tracker import Labels
+
+__all__ = ["BaseEmbeddings", "EmbeddingKeywords"]
+
+_T = TypeVar("_T")
+_R = TypeVar("_R")
+_AT_ONCE = 8  # requests: vendors answer the next ones while they compute
+_USUAL_BATCH = 256  # texts: the vectors of more take so long to read that others would notice
+
+_Limit = tuple[Callable[[str], int], int]
+"""What is counted of each text, and how much of it one request may have."""
+
+
+class EmbeddingKeywords(EmbeddingSettings, Policies, total=False):
+    """What every provider of embeddings is built with, beside its model."""
+
+
+class BaseEmbeddings(Client, EmbeddingInterface):
+    """Everything that providers of embeddings share; an adapter says how the API spells things.
+
+    Requests take the path of all others: they are tried again, wait for a place in `rate_limit`,
+    are booked in `cost`, kept within `budget`, and told to observers.
+    """
+
+    adapter_type: ClassVar[type[EmbeddingAdapter]]
+    capabilities: ClassVar[frozenset[str]] = frozenset({"embeddings"})
+    settings_type: ClassVar[Any] = EmbeddingSettings
+    prices_type: ClassVar[type[Prices]] = InputPrices
+    _adapter: EmbeddingAdapter
+
+    def __init__(self, model: str | None = None, **keywords: Unpack[EmbeddingKeywords]) -> None:
+        """Set up a provider. Nothing is sent, and no SDK is imported.
+
+        Args:
+            model: The model; the provider's `default_model` if None.
+            **keywords: Those of `EmbeddingSettings` and `Policies`.
+
+        Raises:
+            ConfigurationError: A keyword is unknown, a value is wrong, or the key is missing.
+        """
+        super().__init__(model, keywords, None)
+        self._asked_dimension: int | None = self._settings.get("dimensions")
+        self._batch_size: int | None = self._settings.get("batch_size")
+        self._seen_dimension: int | None = None
+        self._check_settings()
+
+    @property
+    def adapter(self) -> EmbeddingAdapter:
+        """How the API spells things."""
+        return self._adapter
+
+    async def embed_text(self, text: str) -> list[float]:
+        """Return the vector of *text*.
+
+        Raises:
+            InvalidRequestError: It is empty, or no text.
+            ContextLengthExceededError: It is longer than the model reads.
+            LLMError: Any other failure; see `bruno_llm_base.exceptions`.
+        """
+        _check_text("text", text)
+        return (await self._embed([text]))[0]
+
+    async def embed_texts(self, texts: Sequence[str]) -> list[list[float]]:
+        """Return the vectors of *texts*, in their order.
+
+        They are sent in batches, several at once. If one fails for good, nothing is returned.
+
+        Raises:
+            InvalidRequestError: One of them is empty, or no text; nothing has been sent.
+            ContextLengthExceededError: One is longer than the model reads.
+            LLMError: Any other failure; see `bruno_llm_base.exceptions`.
+        """
+        if isinstance(texts, str) or not isinstance(texts, Sequence):
+            raise InvalidRequestError(f"texts is a {type(texts).__name__}: give a list of texts")
+        for place, text in enumerate(texts):
+            _check_text(f"texts[{place}]", text)
+        return await self._embed(texts)
+
+    async def embed_batch(self, texts: Sequence[str]) -> list[list[float]]:
+        """Return the vectors of *texts*: another name of `embed_texts`, which bruno-memory uses."""
+        return await self.embed_texts(texts)
+
+    async def embed_message(self, message: Message) -> list[float]:
+        """Return the vector of what *message* says.
+
+        Raises:
+            InvalidRequestError: It is no message, says nothing, or holds an image or a file.
+            LLMError: As for `embed_text`.
+        """
+        check_message("message", message)
+        return (await self._embed([message.content]))[0]
+
+    def calculate_similarity(
+        self, embedding1: Sequence[float], embedding2: Sequence[float]
+    ) -> float:
+        """Return how alike two vectors are, 0 to 1: their cosine, and 0 where that is negative.
+
+        Raises:
+            InvalidRequestError: They are no vectors of one length.
+        """
+        return similarity(embedding1, embedding2)
+
+    def get_dimension(self) -> int:
+        """Return how many numbers a vector has; nothing is asked for it.
+
+        Raises:
+            ConfigurationError: It was not set, the model is not known, and nothing has been embedded.
+        """
+        known = self._dimension()
+        if known is None:
+            raise ConfigurationError(
+                f"nobody knows how many dimensions the vectors of {self._model} have: give"
+                " dimensions, or embed a text first",
+                model=self._model,
+            )
+        return known
+
+    def get_model_name(self) -> str:
+        """Return the model's name."""
+        return self._model
+
+    def supports_batch(self) -> bool:
+        """Say whether several texts go into one request."""
+        return self.get_max_batch_size() > 1
+
+    def get_max_batch_size(self) -> int:
+        """Return the most texts that one request has; `embed_texts` takes any number."""
+        return self._batch_size or min(_USUAL_BATCH, self._adapter.max_batch or _USUAL_BATCH)
+
+    def _dimension(self) -> int | None:
+        own = self._adapter.own_dimension(self._model)
+        return self._asked_dimension or own or self._seen_dimension
+
+    def _check_settings(self) -> None:
+        asked, own = self._asked_dimension, self._adapter.own_dimension(self._model)
+        if asked is not None and own is not None and asked > own and self._access.base_url is None:
+            raise ConfigurationError(
+                f"dimensions is {asked}, and {self._model} has {own}: give that or fewer"
+            )
+        most = self._adapter.max_batch
+        if most is not None and (self._batch_size or 0) > most:
+            raise ConfigurationError(
+                f"batch_size is {self._batch_size}, and {self.name} takes {most} texts at most:"
+                " give that or fewer"
+            )
+        for name, value in self._settings["options"].items():
+            if name in self._adapter.reserved_fields:
+                raise ConfigurationError(
+                    f"{name!r} is no option: it belongs to the request itself, leave it out"
+                )
+            if not is_json({name: value}):
+                raise ConfigurationError(
+                    f"the option {name!r} is no JSON, but a {type(value).__name__}"
+                )
+
+    async def _embed(self, texts: Sequence[str]) -> list[list[float]]:
+        spending = self._endpoint.spending
+        labels = None if spending is None else spending.tracker.labels()
+
+        async def send(batch: Sequence[str]) -> list[list[float]]:
+            return (await result_of(self._endpoint, self._request(batch, labels))).vectors
+
+        return await _in_order(_split(texts, self._limits()), send)
+
+    def _limits(self) -> list[_Limit]:
+        limits: list[_Limit] = [(lambda _: 1, self.get_max_batch_size())]
+        if self._adapter.max_request_tokens is not None:
+            limits.append((utf8_size, self._adapter.max_request_tokens))
+        rate_limit = self._endpoint.rate_limit
+        if rate_limit is not None and rate_limit.tokens_per_minute is not None:
+            limits.append((estimate_tokens, rate_limit.tokens_per_minute))
+        return limits
+
+    def _request(self, texts: Sequence[str], labels: "Labels | None") -> Request[EmbeddingResponse]:
+        asked, own = self._asked_dimension, self._adapter.own_dimension(self._model)
+        options = self._settings["options"] | {"model": self._model}
+        request = Request(
+            operation="embeddings",
+            path=self._adapter.embeddings_path,
+            body=self._adapter.build(texts, options, None if asked == own else asked),
+            model=self._model,
+            texts=texts,
+            labels=labels,
+            parse=partial(self._parse, len(texts)),
+            advise=self._advise_on_model,
+        )
+        rate_limit = self._endpoint.rate_limit
+        if rate_limit is not None and rate_limit.tokens_per_minute:
+            request.tokens = request.estimated_input
+        return request
+
+    def _parse(self, count: int, data: Json) -> EmbeddingResponse:
+        response = checked(self._adapter.parse(data))
+        vectors = response.vectors = [checked_vector(said) for said in response.vectors]
+        if len(vectors) != count:
+            raise InvalidResponseError(f"the server sent {len(vectors)} vectors for {count} texts")
+        expected = self._dimension() or len(vectors[0])
+        for vector in vectors:
+            if len(vector) != expected:
+                raise InvalidResponseError(
+                    f"the vectors of {self._model} have {len(vector)} dimensions, and {expected}"
+                    f" are expected: give dimensions={len(vector)} if that is right"
+                )
+        self._seen_dimension = expected
+        return response
+
+    async def _advise(self, error: LLMError) -> list[str]:
+        advice = await super()._advise(error)
+        if isinstance(error, ContextLengthExceededError):
+            return ["cut the text into shorter ones and embed each", *advice]
+        return advice
+
+
+def _check_text(name: str, text: str) -> None:
+    check_text(name, text)
+    if not text.strip():
+        raise InvalidRequestError(f"{name} is empty: leave it out, there is nothing to embed")
+
+
+def _split(texts: Sequence[str], limits: Sequence[_Limit]) -> list[list[str]]:
+    """Return *texts* in batches, in order, each as long as the *limits* let it be.
+
+    A text that alone is more than they allow is a batch by itself: the server decides.
+    """
+    batches: list[list[str]] = []
+    sums = [0] * len(limits)
+    for text in texts:
+        sizes = [measure(text) for measure, _ in limits]
+        after = [total + more for total, more in zip(sums, sizes, strict=True)]
+        fits = all(total <= most for total, (_, most) in zip(after, limits, strict=True))
+        if batches and fits:
+            batches[-1].append(text)
+            sums = after
+        else:
+            batches.append([text])
+            sums = sizes
+    return batches
+
+
+async def _in_order(batches: Sequence[_T], send: Callable[[_T], Awaitable[list[_R]]]) -> list[_R]:
+    """Return what *send* makes of all *batches*, in their order; the first error stops the others."""
+    results: list[list[_R]] = [[] for _ in batches]
+    waiting = iter(enumerate(batches))
+    worker: asyncio.Task[None] | None
+
+    async def work() -> None:
+        for place, batch in waiting:
+            results[place] = await send(batch)
+
+    workers = [asyncio.create_task(work()) for _ in range(min(_AT_ONCE, len(batches)))]
+    try:
+        await asyncio.gather(*workers)
+    finally:
+        for worker in workers:
+            worker.cancel()
+        await asyncio.gather(*workers, return_exceptions=True)
+        # a worker holds its error, whose traceback holds this frame: together, a cycle
+        workers.clear()
+        worker = None
+    return [result for batch in results for result in batch]
