@@ -100,7 +100,8 @@ class Endpoint:
     observers: Observers
 
     def facts(self, request: "Request[Any]") -> dict[str, Any]:
-        """Return what all events of *request* hold."""
+        """Return what all events of *request* hold; the first one gives it its id."""
+        request.id = request.id or os.urandom(8).hex()
         return {
             "provider": self.provider,
             "model": request.model,
@@ -145,7 +146,7 @@ class Request(Generic[T]):
         amend: Returns a body without what the server has just refused, or None.
         advise: Returns what may be done about the error that it has failed with for good.
         learn: Is told what a request has really used.
-        id: Our own name for it, in all events.
+        id: Our own name for it, once there was an event.
         is_billed: Whether the answer costs anything: lists of models and counts of tokens do not.
     """
 
@@ -172,8 +173,7 @@ class Request(Generic[T]):
     is_billed: bool = field(init=False)
 
     def __post_init__(self) -> None:
-        """Give it a name."""
-        self.id = self.id or os.urandom(8).hex()
+        """See what follows from the rest."""
         self.is_billed = self.conversation is not None or bool(self.texts)
 
     @property
