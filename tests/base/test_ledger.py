@@ -10,18 +10,23 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from bruno_llm_base.cost.budget import Budget
 from bruno_llm_base.cost.database import _share
-from bruno_llm_base.cost.ledger import pico
+from bruno_llm_base.cost.ledger import KEYS, Claim, Entry, MemoryLedger, Selection, pico
+from bruno_llm_base.cost.sqlite import SqliteLedger
 from bruno_llm_base.cost.tracker import CostTracker
 from bruno_llm_base.exceptions import BudgetExceededError, ConfigurationError
 from bruno_llm_base.types import Usage
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 PRELUDE = """
@@ -588,3 +593,56 @@ def test_sixteen_threads_lose_nothing(tmp_path):
             thread.join()
         assert tracker.total().cost == Decimal("0.4")
         assert tracker.total().requests == 400
+
+
+# In memory and in a file alike
+
+some_names = st.tuples(
+    st.sampled_from("pq"), st.sampled_from("mn"), st.sampled_from(("", "t")), st.sampled_from("ab")
+)
+steps = st.lists(
+    st.tuples(
+        some_names,
+        st.integers(1, 400),
+        st.sampled_from(("hold", "release", "settle", "add")),
+        st.integers(0, 2),
+    ),
+    max_size=15,
+)
+CLAIMS = [
+    Claim((), "", 1000),
+    Claim((("user", "a"),), "2026-11-25", 600),
+    Claim((("tag", "t"), ("user", "b")), "", 500),
+]
+
+
+@settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.too_slow])
+@given(steps)
+def test_a_ledger_in_memory_and_one_in_a_file_say_the_same(steps):
+    with tempfile.TemporaryDirectory() as folder:
+        pair = [MemoryLedger(), SqliteLedger(Path(folder) / "costs.db", noon)]
+        on_their_way = []
+        for names, number, step, day in steps:
+            entry = Entry(f"2026-11-2{4 + day}", names, (1, number, 2, 0, 0, 1, number, 0, day % 2))
+            if step == "hold":
+                (one, before), (other, same) = (
+                    asyncio.run(ledger.hold(names, number, CLAIMS)) for ledger in pair
+                )
+                assert before == same
+                assert (one is None) == (other is None)
+                if one is not None:
+                    on_their_way.append((one, other))
+            else:
+                done = step != "add" and on_their_way and on_their_way.pop()
+                for ledger, hold in zip(pair, done or (None, None), strict=True):
+                    ledger.note(hold, None if step == "release" else entry)
+                    ledger.write()
+            for claim in CLAIMS:
+                assert pair[0].balance(claim) == pair[1].balance(claim)
+        for by in ((), ("day",), ("user", "model"), KEYS):
+            for selection in (
+                Selection("", "", {}),
+                Selection("2026-11-25", "2026-11-25", {"user": "a"}),
+            ):
+                assert pair[0].sums(by, selection) == pair[1].sums(by, selection)
+        pair[1].end()

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 from bruno_llm_base import ConfigurationError, RateLimitError
-from bruno_llm_base.limits import LimitState, RateLimit, Slot
+from bruno_llm_base.limits import LimitState, RateLimit
 from bruno_llm_base.limits.windows import Place, Places
 from bruno_llm_base.types import Outcome
 
@@ -82,7 +82,7 @@ def test_all_processes_together_keep_to_the_limit_each_in_its_order(leap, server
         limits, sent = processes(server, requests_per_minute=5), []
 
         async def one(process, number):
-            async with Slot([limits[process]], Tried(), 0):
+            async with limits[process].slot(Tried(), 0):
                 sent.append((now(), process, number))
 
         await asyncio.gather(*(one(p, n) for n in range(6) for p in range(3)))
@@ -103,7 +103,7 @@ def test_a_process_asks_one_question_at_a_time(leap, server):
 
         async def one():
             nonlocal most
-            async with Slot([limit], Tried(), 0):
+            async with limit.slot(Tried(), 0):
                 most = max(most, server.asking)
                 await asyncio.sleep(1)
 
@@ -124,7 +124,7 @@ def test_tokens_are_settled_and_servers_heard_across_processes(leap, server):
         permit.settle(40)
         await waiting
         assert now() < 2
-        async with Slot([one], Tried(says=LimitState(tokens_remaining=0, tokens_reset=30.0)), 5):
+        async with one.slot(Tried(says=LimitState(tokens_remaining=0, tokens_reset=30.0)), 5):
             pass
         await other.acquire(5)
         assert now() > 30

@@ -11,7 +11,7 @@ from bruno_llm_base.exceptions import (
     RateLimitError,
 )
 from bruno_llm_base.limits.headers import LimitState
-from bruno_llm_base.limits.rate_limit import RateLimit, Slot
+from bruno_llm_base.limits.rate_limit import RateLimit
 from bruno_llm_base.types import ModelResponse, Outcome, Usage
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -483,13 +483,13 @@ class Tried:
 )
 def test_a_slot_settles_itself_by_the_outcome(leap, attempt, left):
     async def test():
-        limit, other = limited(tokens_per_minute=100), limited(max_concurrent=1)
-        async with Slot((limit, other), attempt, 90):
+        limit = limited(tokens_per_minute=100, max_concurrent=2)
+        async with limit.slot(attempt, 90):
             assert not await is_free(limit, 11)
-            assert not await is_free(other)
+            async with limit.slot(Tried(Outcome.NOT_SENT), 0):
+                assert not await is_free(limit, 0)
         assert await is_free(limit, left)
         assert left == 100 or not await is_free(limit, left + 1)
-        assert await is_free(other)
 
     leap(test())
 
@@ -497,28 +497,11 @@ def test_a_slot_settles_itself_by_the_outcome(leap, attempt, left):
 def test_an_attempt_that_was_sent_counts_as_a_request(leap):
     async def test():
         limit = limited(requests_per_minute=1)
-        async with Slot((limit,), Tried(Outcome.NOT_SENT), 0):
+        async with limit.slot(Tried(Outcome.NOT_SENT), 0):
             pass
-        async with Slot((limit,), Tried(Outcome.REFUSED), 0):
+        async with limit.slot(Tried(Outcome.REFUSED), 0):
             pass
         assert not await is_free(limit)
-
-    leap(test())
-
-
-def test_who_leaves_while_waiting_for_a_second_place_gives_the_first_back(leap):
-    async def test():
-        first, second = limited(max_concurrent=1), limited(max_concurrent=1)
-        permit = await second.acquire(0)
-        slot = Slot((first, second), Tried(Outcome.NOT_SENT), 0)
-        task = asyncio.create_task(slot.__aenter__())
-        await turn()
-        assert not await is_free(first)
-        task.cancel()
-        await turn()
-        assert await is_free(first)
-        permit.settle()
-        assert await is_free(second)
 
     leap(test())
 

@@ -10,7 +10,6 @@ from typing import Any, Generic, Self, TypeVar, cast
 from bruno_llm_base.attempt import Attempt, Endpoint, Request
 from bruno_llm_base.deadline import Deadline
 from bruno_llm_base.exceptions import LLMError, LLMTimeoutError
-from bruno_llm_base.limits import Slot
 from bruno_llm_base.observe import (
     AttemptFailed,
     Event,
@@ -196,7 +195,7 @@ class Call(Generic[T]):
                 request = self._request = await fit(request, self._tell)
             attempt = Attempt(endpoint, request, transport, deadline)
             if request.is_billed and endpoint.rate_limit is not None:
-                slot = Slot([endpoint.rate_limit], attempt, request.tokens)
+                slot = endpoint.rate_limit.slot(attempt, request.tokens)
                 await stack.enter_async_context(slot)
             await stack.enter_async_context(endpoint.transports.connections)
             if spending is not None:

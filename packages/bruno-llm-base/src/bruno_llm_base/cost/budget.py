@@ -54,8 +54,6 @@ class Budget:
         ConfigurationError: A value is of the wrong type or out of range.
     """
 
-    _tracker: CostTracker  # there once it is settled which
-
     def __init__(
         self,
         limit: Decimal | float | str,
@@ -91,6 +89,7 @@ class Budget:
         self._most = pico(dollars)
         self._warn_from = self._most * Fraction(part)
         self._on_unknown_price = on_unknown_price
+        self._tracker: CostTracker | None = None
         self._warned: dict[Claim, object] = {}
         self._warned_since = ""
 
@@ -112,14 +111,14 @@ class Budget:
     @property
     def tracker(self) -> CostTracker:
         """The tracker whose records count; one in memory if none was given."""
-        if not self.has_tracker:
-            vars(self).setdefault("_tracker", CostTracker())
+        if self._tracker is None:
+            self._tracker = CostTracker()
         return self._tracker
 
     @property
     def has_tracker(self) -> bool:
         """Whether it is settled whose records count."""
-        return "_tracker" in vars(self)
+        return self._tracker is not None
 
     def use(self, tracker: CostTracker) -> None:
         """Count what *tracker* records.
@@ -127,9 +126,9 @@ class Budget:
         Raises:
             ConfigurationError: Another one counts already.
         """
-        ours = vars(self).setdefault("_tracker", tracker)  # the first of all threads
-        theirs, address = tracker.ledger.address, ours.ledger.address
-        if tracker is not ours and (address is None or address != theirs):
+        ours = self._tracker = self._tracker or tracker
+        address = ours.ledger.address
+        if tracker is not ours and (address is None or address != tracker.ledger.address):
             raise ConfigurationError(
                 f"{self} counts what {ours} records, and is given with {tracker}: give every"
                 " provider that shares the budget the same cost=, or each its own Budget"
@@ -240,7 +239,7 @@ class Budget:
             "warn_at": self._warn_at,
             "on_unknown_price": self._on_unknown_price,
         }
-        return _rebuild, (self._limit, settings, self._tracker if self.has_tracker else None)
+        return _rebuild, (self._limit, settings, self._tracker)
 
 
 def _checked_selection(of: object, by: str | None) -> tuple[tuple[str, str], ...]:

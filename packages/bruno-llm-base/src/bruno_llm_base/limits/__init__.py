@@ -1,7 +1,7 @@
 """How much may be sent in a while, and a queue for what has to wait."""
 
 from bruno_llm_base.limits.headers import LimitState, read_durations, read_times
-from bruno_llm_base.limits.rate_limit import LimitStore, Permit, RateLimit, Slot
+from bruno_llm_base.limits.rate_limit import LimitStore, Permit, RateLimit
 from bruno_llm_base.limits.windows import Limits
 
 __all__ = [
@@ -10,7 +10,6 @@ __all__ = [
     "Limits",
     "Permit",
     "RateLimit",
-    "Slot",
     "read_durations",
     "read_times",
 ]

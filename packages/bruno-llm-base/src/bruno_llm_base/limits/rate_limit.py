@@ -2,21 +2,21 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from math import inf
 from typing import Any, Protocol
 
 from bruno_llm_base.exceptions import ConfigurationError, InvalidRequestError
-from bruno_llm_base.forking import start_fresh_in_children
+from bruno_llm_base.forks import start_fresh_in_children
 from bruno_llm_base.limits.headers import LimitState
 from bruno_llm_base.limits.queue import Queue, QueuedPermit, waits_too_long
 from bruno_llm_base.limits.windows import Limits
 from bruno_llm_base.types import ModelResponse, Outcome
 from bruno_llm_base.values import LONGEST, is_seconds, is_whole, shown
 
-__all__ = ["LimitStore", "Permit", "RateLimit", "Slot"]
+__all__ = ["LimitStore", "Permit", "RateLimit"]
 
 _SHORTEST = 0.001  # seconds between two questions to a store
 
@@ -166,6 +166,10 @@ class RateLimit:
         finally:
             turn.settle()
 
+    def slot(self, attempt: "Attempt", tokens: int) -> "Slot":
+        """Return *attempt*'s place, a block to enter around it."""
+        return Slot(self, attempt, tokens)
+
     def lower(self, state: LimitState | None) -> None:
         """Believe a server that allows less than we do; what is not limited here stays unlimited."""
         if state is not None:
@@ -196,41 +200,30 @@ class Attempt(Protocol):
 
 
 class Slot:
-    """An attempt's place in every limit: `async with Slot(limits, attempt, tokens)` around it.
+    """An attempt's place in a limit, `async with limit.slot(attempt, tokens)` around the attempt.
 
-    It waits in line for each, and settles itself by the attempt's outcome: an attempt that was not
-    sent has its places back, any other pays the tokens of its response.
+    It waits in line, and settles itself by the attempt's outcome: an attempt that was not sent gives
+    its place back, any other pays the tokens of its response.
     """
 
-    __slots__ = ("_attempt", "_limits", "_permits", "_tokens")
+    __slots__ = ("_attempt", "_limit", "_permit", "_tokens")
 
-    def __init__(self, limits: Sequence[RateLimit], attempt: Attempt, tokens: int) -> None:
-        self._limits = limits
+    def __init__(self, limit: RateLimit, attempt: Attempt, tokens: int) -> None:
+        self._limit = limit
         self._attempt = attempt
         self._tokens = tokens
-        self._permits: list[Permit] = []
+        self._permit: Permit
 
     async def __aenter__(self) -> None:
-        """Wait for the places; it raises what `RateLimit.acquire` does."""
-        try:
-            for limit in self._limits:
-                self._permits.append(await limit.acquire(self._tokens))
-        except BaseException:
-            self._give_back()
-            raise
+        """Wait for the place; it raises what `RateLimit.acquire` does."""
+        self._permit = await self._limit.acquire(self._tokens)
 
     async def __aexit__(self, *_: object) -> None:
-        """Give the places back, and believe what the server says of its limits."""
-        self._give_back()
-        for limit in self._limits:
-            if limit.counts_time:
-                limit.lower(self._attempt.limits_of_server)
-
-    def _give_back(self) -> None:
-        outcome, response = self._attempt.outcome, self._attempt.response
-        tokens = 0 if response is None else response.usage.total_tokens
-        for permit in self._permits:
-            if outcome is Outcome.NOT_SENT:
-                permit.cancel()
-            else:
-                permit.settle(tokens)
+        """Give the place back, and believe what the server says of its limits."""
+        attempt, response = self._attempt, self._attempt.response
+        if attempt.outcome is Outcome.NOT_SENT:
+            self._permit.cancel()
+        else:
+            self._permit.settle(0 if response is None else response.usage.total_tokens)
+        if self._limit.counts_time:
+            self._limit.lower(attempt.limits_of_server)
