@@ -25,7 +25,7 @@ from bruno_llm_base.exceptions import (
     ServiceUnavailableError,
     StreamError,
 )
-from bruno_llm_base.lenient import MISFITS
+from bruno_llm_base.lenient import PARSE_ERRORS
 from bruno_llm_base.limits import LimitState, RateLimit
 from bruno_llm_base.log import Observers
 from bruno_llm_base.observe import Event
@@ -449,7 +449,7 @@ class Attempt(Generic[T]):
         data = endpoint.redact(data)  # some servers repeat what they were sent, the key as well
         try:
             facts = endpoint.adapter.read_error(status, headers, data)
-        except MISFITS:
+        except PARSE_ERRORS:
             facts = read_error_document(status, data)  # no document that the vendor knows
         if facts.retry_after is None and status == _TOO_MANY and server_wait(headers) is None:
             limits = endpoint.adapter.read_limits(headers)

@@ -6,55 +6,39 @@ from bruno_llm_base.types import FinishReason
 
 __all__ = ["finish_reason", "is_full_window", "is_known"]
 
-# Servers of one protocol use each other's words, in any case, so one table serves all.
-_WORDS: dict[str, FinishReason] = {
-    **dict.fromkeys(
-        ("stop", "stop_sequence", "end_turn", "end", "eos", "eos_token", "complete", "completed"),
-        "stop",
+# Servers of one protocol use each other's words, in any case, so one table serves all. "error": the
+# answer was interrupted, since the server, the network or the model's own words failed.
+_REASONS: dict[FinishReason, tuple[str, ...]] = {
+    "stop": (
+        *("stop", "stop_sequence", "end_turn", "end", "eos", "eos_token", "complete", "completed"),
     ),
-    **dict.fromkeys(
-        (
-            *("length", "max_length", "max_new_tokens", "max_output_tokens", "max_tokens"),
-            *("model_length", "token_limit", "tokens_limit", "truncated"),
-        ),
-        "length",
+    "length": (
+        *("length", "max_length", "max_new_tokens", "max_output_tokens", "max_tokens"),
+        *("model_length", "token_limit", "tokens_limit", "truncated"),
+        *("context_length_exceeded", "context_window_exceeded", "model_context_window_exceeded"),
     ),
-    **dict.fromkeys(
-        ("context_length_exceeded", "context_window_exceeded", "model_context_window_exceeded"),
-        "length",
+    "content_filter": (
+        *("content_filter", "content_filtered", "guardrail_intervened", "refusal", "safety"),
     ),
-    **dict.fromkeys(
-        ("content_filter", "content_filtered", "guardrail_intervened", "refusal", "safety"),
-        "content_filter",
-    ),
-    **dict.fromkeys(
-        ("function_call", "function_calls", "tool_call", "tool_calls", "tool_use"), "tool_call"
-    ),
-    **dict.fromkeys(("pause", "pause_turn"), "pause"),
-    # The answer was interrupted: the server, the network or the model's own words failed.
-    **dict.fromkeys(
-        (
-            *("abort", "aborted", "cancel", "cancelled", "canceled", "error", "failed"),
-            *("insufficient_system_resource", "malformed_function_call", "network_error"),
-            *("server_error", "timeout"),
-        ),
-        "error",
+    "tool_call": ("function_call", "function_calls", "tool_call", "tool_calls", "tool_use"),
+    "pause": ("pause", "pause_turn"),
+    "error": (
+        *("abort", "aborted", "cancel", "cancelled", "canceled", "error", "failed"),
+        *("insufficient_system_resource", "malformed_function_call", "network_error"),
+        *("server_error", "timeout"),
     ),
 }
-_FULL_WINDOW = ("context_length", "context_window")
+_WORDS = {word: reason for reason, words in _REASONS.items() for word in words}
 
 
 def finish_reason(
     word: str | None, own: "Mapping[str, FinishReason] | None" = None
 ) -> FinishReason | None:
-    """Return why a model stopped.
+    """Return why a model stopped: "stop" for a word that we do not know, None where there is none.
 
     Args:
         word: The vendor's word; None if it said none.
         own: What words mean that this vendor alone uses.
-
-    Returns:
-        The reason, "stop" for a word that we do not know, or None where there is no word.
     """
     if not word:
         return None
@@ -68,4 +52,5 @@ def is_known(word: str, own: "Mapping[str, FinishReason]") -> bool:
 
 def is_full_window(word: str | None) -> bool:
     """Whether *word* says that the context window was full, which no higher output limit mends."""
-    return any(mark in (word or "").lower() for mark in _FULL_WINDOW)
+    word = (word or "").lower()
+    return "context_length" in word or "context_window" in word

@@ -9,12 +9,12 @@ from bruno_llm_base.parts import Json
 from bruno_llm_base.values import shown
 
 __all__ = [
-    "MISFITS",
+    "PARSE_ERRORS",
     "UnreadableFieldError",
+    "describe_parse_error",
     "forgiving",
     "inner",
-    "is_own_mistake",
-    "misfit",
+    "is_programming_error",
     "read_arguments",
     "read_models",
     "read_text",
@@ -23,12 +23,10 @@ __all__ = [
 
 _Usage = TypeVar("_Usage")
 _Rest = ParamSpec("_Rest")
-_MODELS, _NAMES = ("data", "models", "result", "results"), ("id", "name", "model")
-_WORDS = ("modality", "type")  # what tells counts apart
+_LISTS, _NAMES = ("data", "models", "result", "results"), ("id", "name", "model")
+_TEXTS = ("text", "content", "thinking", "parts", "summary")
+_LABELS = ("modality", "type")  # of counts
 _MOST_NAMES = 5
-_INNER = ("text", "content", "thinking", "parts", "summary")
-
-
 _SHAPES: dict[type, str] = {
     bool: "true or false",
     int: "a number",
@@ -38,24 +36,10 @@ _SHAPES: dict[type, str] = {
     list: "a list",
     type(None): "missing",
 }
-
-
-MISFITS = (LookupError, TypeError, ValueError, AttributeError)
-"""What parsers raise, which read foreign documents without a check at every step."""
-
 _WRONG_CALL = re.compile(r"\(\) (?:got|missing|takes) ")
 
-
-def is_own_mistake(error: Exception) -> bool:
-    """Whether *error*, which a parser raised, says nothing of the document that it was reading.
-
-    No document makes a parser call a function with the wrong arguments, or ask for an attribute
-    that no value of JSON has.
-    """
-    if isinstance(error, AttributeError):
-        name = str(error.name)
-        return type(error.obj) not in _SHAPES or not any(hasattr(kind, name) for kind in _SHAPES)
-    return isinstance(error, TypeError) and _WRONG_CALL.search(str(error)) is not None
+PARSE_ERRORS = (LookupError, TypeError, ValueError, AttributeError)
+"""What parsers raise, which read foreign documents without a check at every step."""
 
 
 class UnreadableFieldError(ValueError):
@@ -68,7 +52,19 @@ class UnreadableFieldError(ValueError):
         super().__init__(f"{name} is {_SHAPES.get(type(value), 'something else')}")
 
 
-def misfit(error: Exception, data: Json) -> str:
+def is_programming_error(error: Exception) -> bool:
+    """Whether *error*, which a parser raised, says nothing of the document that it was reading.
+
+    No document makes a parser call a function with the wrong arguments, or ask for an attribute
+    that no value of JSON has.
+    """
+    if isinstance(error, AttributeError):
+        name = str(error.name)
+        return type(error.obj) not in _SHAPES or not any(hasattr(kind, name) for kind in _SHAPES)
+    return isinstance(error, TypeError) and _WRONG_CALL.search(str(error)) is not None
+
+
+def describe_parse_error(error: Exception, data: Json) -> str:
     """Return why a parser failed with *error* on *data*, in words that quote nothing of the answer."""
     if isinstance(error, UnreadableFieldError):
         return str(error)
@@ -79,11 +75,7 @@ def misfit(error: Exception, data: Json) -> str:
 
 
 def read_text(value: object, name: str) -> str:
-    """Return the text in *value*: a text, a list of texts, an object that holds one, or nothing.
-
-    Args:
-        value: The field.
-        name: What the field is called, for errors.
+    """Return the text in the field *name*: a text, a list of texts, an object with one, or nothing.
 
     Raises:
         UnreadableFieldError: It is something else.
@@ -95,8 +87,7 @@ def read_text(value: object, name: str) -> str:
     if isinstance(value, list):
         return "".join([read_text(item, name) for item in value])
     if isinstance(value, dict):
-        inner = next((value[key] for key in _INNER if value.get(key) is not None), None)
-        return read_text(inner, name)
+        return read_text(next((value[n] for n in _TEXTS if value.get(n) is not None), None), name)
     raise UnreadableFieldError(name, value)
 
 
@@ -104,8 +95,7 @@ def read_word(value: object) -> str | None:
     """Return *value* as a name or an id; some servers count their ids. None where there is none."""
     if isinstance(value, str):
         return value or None
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return str(value) if is_number else None
+    return str(value) if _is_number(value) else None
 
 
 def read_arguments(value: object) -> str:
@@ -121,19 +111,18 @@ def read_models(data: Json) -> list[Json]:
     Raises:
         UnreadableFieldError: There is no list, or a row has no name.
     """
-    lists = [data[name] for name in _MODELS if isinstance(data.get(name), list)]
-    if not lists:
+    rows = next((data[name] for name in _LISTS if isinstance(data.get(name), list)), None)
+    if rows is None:
         raise UnreadableFieldError("the list of models", data)
-    return [_model(row) for row in lists[0]]
+    return [_model(row) for row in rows]
 
 
 def _model(row: object) -> Json:
-    if isinstance(row, str):
-        return {"id": row}
-    names = [row[name] for name in _NAMES if row.get(name)] if isinstance(row, dict) else []
-    if not isinstance(row, dict) or not names or not isinstance(names[0], str):
-        raise UnreadableFieldError("the name of a model", names[0] if names else None)
-    return row | {"id": names[0]}
+    row = row if isinstance(row, dict) else {"id": row}
+    name = next((row[name] for name in _NAMES if row.get(name)), None)
+    if not isinstance(name, str):
+        raise UnreadableFieldError("the name of a model", name)
+    return row | {"id": name}
 
 
 def forgiving(
@@ -144,7 +133,7 @@ def forgiving(
     def reading(counts: Any, /, *rest: _Rest.args, **more: _Rest.kwargs) -> _Usage:
         try:
             return read(counts, *rest, **more)  # tried first: nearly all are sound
-        except (AttributeError, LookupError, TypeError, ValueError):
+        except PARSE_ERRORS:
             sound = _sound(counts) if isinstance(counts, dict) else {}
             return read(sound, *rest, **more)
 
@@ -157,13 +146,17 @@ def inner(counts: Json, name: str) -> Json:
     return value if isinstance(value, dict) else {}
 
 
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def _sound(value: Any) -> Any:
     """Return *value* without what is not a number."""
     if isinstance(value, dict):
-        kept = {n: item if n in _WORDS else _sound(item) for n, item in value.items()}
+        kept = {n: item if n in _LABELS else _sound(item) for n, item in value.items()}
         return {name: item for name, item in kept.items() if item is not None}
     if isinstance(value, list):
         return [_sound(item) for item in value if isinstance(item, dict)]
     if isinstance(value, str):
         return int(value) if value.isdecimal() else None
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+    return value if _is_number(value) else None

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
 
 from jiter import from_json
@@ -10,12 +9,11 @@ from jiter import from_json
 from bruno_llm_base.error_documents import is_error
 from bruno_llm_base.exceptions import InvalidResponseError, LLMError, StreamError
 from bruno_llm_base.framing import DONE
-from bruno_llm_base.lenient import MISFITS, is_own_mistake, misfit
-from bruno_llm_base.parts import Text
+from bruno_llm_base.lenient import PARSE_ERRORS, describe_parse_error, is_programming_error
 from bruno_llm_base.types import NOTHING, Answer, Json, ModelResponse, Usage, checked
 
 if TYPE_CHECKING:
-    from bruno_llm_base.surrogates import Halves
+    from bruno_llm_base.text_filters import SurrogateJoiner
 
 __all__ = ["AnswerReader", "DocumentReader", "NoAnswerError", "Reader"]
 
@@ -86,8 +84,8 @@ class AnswerReader:
         "_after_end",
         "_answer",
         "_goes_on",
-        "_halves",
         "_is_torn",
+        "_joiner",
         "_parse",
         "_parse_whole",
         "_streams",
@@ -118,10 +116,10 @@ class AnswerReader:
         self._after_end: list[bytes] = []
         self._goes_on = False
         self._is_torn = False
-        self._halves: Halves | None = None
+        self._joiner: SurrogateJoiner | None = None
         self._think_tags = None
         if think_tags:
-            from bruno_llm_base.think_tags import ThinkTags  # most providers do without
+            from bruno_llm_base.text_filters import ThinkTags  # most providers do without
 
             self._think_tags = ThinkTags()
         self.is_over = False
@@ -158,7 +156,7 @@ class AnswerReader:
                 data = _object(data, bare_list=not self._streams)
             try:
                 part = checked(parse(data))
-            except MISFITS as error:
+            except PARSE_ERRORS as error:
                 part = self._read_otherwise(error, data, whole=whole)
             if not part.parts:
                 part = self._read_again(part, data, whole=whole)
@@ -180,8 +178,8 @@ class AnswerReader:
         parts = [] if self._think_tags is None else self._think_tags.rest()
         held = ModelResponse(parts=tuple(parts))
         self._answer.add(held)
-        if self._halves is not None and (half := self._halves.rest()):
-            held = ModelResponse(parts=(*parts, Text(half)))
+        if self._joiner is not None:
+            held = ModelResponse(parts=(*parts, *self._joiner.rest()))
         return [held] if held.parts else []
 
     def finished(self, after_end: list[bytes]) -> ModelResponse:
@@ -211,7 +209,7 @@ class AnswerReader:
             NoAnswerError: It is an error in a spelling of its own.
             LLMError: Nothing can be made of it.
         """
-        if is_own_mistake(error):
+        if is_programming_error(error):
             raise error
         part = self._whole_answer(data) if whole else None
         if part is None:
@@ -238,11 +236,12 @@ class AnswerReader:
 
     def _untorn(self, part: ModelResponse) -> ModelResponse:
         """Return *part* with whole characters; halves wait for each other."""
-        if self._halves is None:
-            from bruno_llm_base.surrogates import Halves, mended  # most answers do without
+        if self._joiner is None:
+            from bruno_llm_base import text_filters  # most answers do without
 
-            self._halves, self._answer.mend = Halves(), mended
-        return replace(part, parts=tuple(map(Text, self._halves.whole(part))))
+            self._joiner = text_filters.SurrogateJoiner()
+            self._answer.mend = text_filters.with_whole_characters
+        return self._joiner.split(part)
 
     def _usage_of(self, documents: list[bytes]) -> Usage:
         """Return what is said of the tokens behind the last word: some servers count once more."""
@@ -329,8 +328,8 @@ def _parsed(parse: Callable[[Json], T], data: Json) -> T:
         item = parse(data)
         if isinstance(item, ModelResponse):
             checked(item)
-    except MISFITS as error:
-        if is_own_mistake(error):
+    except PARSE_ERRORS as error:
+        if is_programming_error(error):
             raise
         raise _unreadable(error, data) from error
     if (
@@ -346,5 +345,5 @@ def _unreadable(error: Exception, data: Json) -> Exception:
     """Return what stands for *error*, which a parser raised on *data*."""
     if is_error(data, readable=False):
         return NoAnswerError(data)
-    message = f"the server's answer is not as documented: {misfit(error, data)}"
+    message = f"the server's answer is not as documented: {describe_parse_error(error, data)}"
     return InvalidResponseError(message, cause=error)

@@ -39,6 +39,7 @@ __all__ = [
     "Json",
     "ModelResponse",
     "Outcome",
+    "Progress",
     "Usage",
     "checked",
 ]
@@ -416,3 +417,20 @@ def _check_part(part: Part) -> None:
     index_is_sound = part.index is None or type(part.index) is int
     if not index_is_sound or not all(isinstance(word, str) for word in words):
         raise TypeError(type(part).__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """One report of work that a server does, such as fetching a model.
+
+    Attributes:
+        step: What it is doing, in its own words.
+        part: What of several things the numbers are about; None where there is but one.
+        done: How much of it is done, in bytes; None where that is not said.
+        total: How much there is to do, in bytes; None where that is not said.
+    """
+
+    step: str
+    part: str | None = None
+    done: int | None = None
+    total: int | None = None

@@ -15,7 +15,7 @@ from threading import RLock
 from typing import Any, NamedTuple, Protocol
 from uuid import uuid4
 
-from bruno_llm_base.forking import start_fresh_in_children
+from bruno_llm_base.forks import start_fresh_in_children
 
 __all__ = [
     "COUNTS",

@@ -9,7 +9,7 @@ from math import inf
 from typing import Any, Protocol
 
 from bruno_llm_base.exceptions import ConfigurationError, InvalidRequestError
-from bruno_llm_base.forking import start_fresh_in_children
+from bruno_llm_base.forks import start_fresh_in_children
 from bruno_llm_base.limits.headers import LimitState
 from bruno_llm_base.limits.queue import Queue, QueuedPermit, waits_too_long
 from bruno_llm_base.limits.windows import Limits

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bruno_llm_base.exceptions import ConfigurationError
-from bruno_llm_base.forking import start_fresh_in_children
+from bruno_llm_base.forks import start_fresh_in_children
 from bruno_llm_base.values import LONGEST, is_seconds, is_whole, shown
 
 __all__ = ["Breaker", "Circuit"]
