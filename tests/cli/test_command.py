@@ -40,10 +40,8 @@ def test_help_loads_no_provider_and_no_sdk(process):
 
 def test_bruno_core_logs_nothing_on_stdout(process, openai):
     talk = "import structlog; structlog.get_logger().info('from somewhere'); "
-    sources = "import bruno_llm_cli.asking as a; ask = a.as_stream\n"
-    wrapped = (
-        f"{sources}async def loud(*x):\n    {talk}\n    await ask(*x)\na.as_stream = loud\n{MAIN}"
-    )
+    sources = "import bruno_llm_cli.ask as a; ask = a.ask\n"
+    wrapped = f"{sources}async def loud(*x, **y):\n    {talk}\n    await ask(*x, **y)\na.ask = loud\n{MAIN}"
     done = process("ask", "-p", "openai", "hi", main=wrapped, stdin=subprocess.DEVNULL)
     assert done.stdout == b"Hello from the fake server.\n"
     assert b"from somewhere" in done.stderr

@@ -2,31 +2,33 @@
 
 import asyncio
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import structlog
 import typer
 from bruno_llm_base.discovery import installed
-from bruno_llm_base.exceptions import LLMError
+from bruno_llm_base.exceptions import ConfigurationError, LLMError
 from typer import Argument, BadParameter, Exit, Option
 from typer.core import TyperGroup
 
 from bruno_llm_cli import streams
-from bruno_llm_cli.choice import (
-    Choice,
+from bruno_llm_cli.options import (
     Config,
     Model,
+    ModelOptions,
     Provider,
     Verbose,
-    choosing,
-    chosen,
-    real,
+    build_llm,
+    taking_model_options,
+    usable_providers,
 )
-from bruno_llm_cli.logs import listen, logged
-from bruno_llm_cli.output import say, show_document, write
+from bruno_llm_cli.output import log_to_stderr, say, set_verbosity, show_document, write
+
+if TYPE_CHECKING:
+    from bruno_llm_base.cost.report import Report
 
 __all__ = ["app", "run"]
 
@@ -40,7 +42,7 @@ class _Commands(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Run a command."""
-        with logged():
+        with log_to_stderr():
             try:
                 return super().invoke(ctx)
             except LLMError as error:
@@ -87,26 +89,26 @@ def bruno_llm(
 
 
 @app.command()
-@choosing
+@taking_model_options
 def chat(
-    choice: Choice,
+    options: ModelOptions,
     named: Annotated[str | None, Argument(metavar="MODEL", help="The same as --model.")] = None,
 ) -> None:
     """Talk with a model. Ctrl-C stops an answer, Ctrl-D leaves.
 
     Where the questions come from a file or a pipe, the exit code is 1 if one of them failed.
     """
-    from bruno_llm_cli.chatting import chat as talk
+    from bruno_llm_cli.chat import chat as talk
 
-    all_answered = talk(replace(choice, model=named or choice.model).llm())
+    all_answered = talk(replace(options, model=named or options.model).llm())
     if not (all_answered or sys.stdin.isatty()):
         raise Exit(1)
 
 
 @app.command()
-@choosing
+@taking_model_options
 def ask(
-    choice: Choice,
+    options: ModelOptions,
     prompt: Annotated[
         list[str] | None, Argument(help="The question; stdin goes before it.")
     ] = None,
@@ -117,19 +119,18 @@ def ask(
     ] = False,
 ) -> None:
     """Ask one question. Nothing but the answer goes to stdout."""
-    from bruno_llm_cli import asking
-    from bruno_llm_cli.given import given_text
+    from bruno_llm_cli.ask import ask as answer
+    from bruno_llm_cli.input import read_text
 
-    llm = choice.llm()
-    question = given_text(prompt or [], timeout=choice.timeout)
-    how = asking.as_document if as_json else asking.as_text if no_stream else asking.as_stream
-    asyncio.run(how(llm, question))
+    llm = options.llm()
+    question = read_text(prompt or [], timeout=options.timeout)
+    asyncio.run(answer(llm, question, as_json=as_json, streamed=not no_stream))
 
 
 @app.command()
 def providers(*, as_json: AsJson = False) -> None:
     """List what is installed, and what it can do."""
-    from bruno_llm_cli.listing import show_providers
+    from bruno_llm_cli.models import show_providers
 
     show_providers(installed(), as_json=as_json)
 
@@ -142,10 +143,10 @@ def models(
     verbose: Verbose = 0,
 ) -> None:
     """List the models on offer. The exit code is 1 if none could be listed."""
-    from bruno_llm_cli.listing import offers, show_offers
+    from bruno_llm_cli.models import offers, show_offers
 
-    listen(verbose)
-    names = [info.name for info in real()] if provider is None else [provider]
+    set_verbosity(verbose)
+    names = [info.name for info in usable_providers()] if provider is None else [provider]
     found = asyncio.run(offers(names))
     show_offers(found, as_json=as_json)
     if all(offer.error is not None for offer in found):
@@ -167,14 +168,13 @@ def doctor(
 
     The exit code is 0 if at least one works and none that is set up, named or broken fails; else 1.
     """
-    from bruno_llm_cli import checkup
-    from bruno_llm_cli.doctor import show
+    from bruno_llm_cli.doctor import check_providers, show, works
 
-    listen(verbose)
-    found = asyncio.run(checkup.checkups(checkup.patients(provider or [], config)))
-    fine = checkup.works(found)
+    set_verbosity(verbose)
+    found = asyncio.run(check_providers(provider or [], config))
+    fine = works(found)
     if as_json:
-        show_document({"ok": fine, "providers": [each.document() for each in found]})
+        show_document({"ok": fine, "providers": [asdict(each) for each in found]})
     else:
         show(found)
     if not fine:
@@ -196,14 +196,14 @@ def count(
     verbose: Verbose = 0,
 ) -> None:
     """Count the tokens of a text."""
-    from bruno_llm_cli import counting
-    from bruno_llm_cli.given import given_text
+    from bruno_llm_cli.ask import count as count_tokens
+    from bruno_llm_cli.input import read_text
 
-    listen(verbose)
-    given = given_text(text or [], file)
-    llm = chosen(provider, model, config) if exact else counting.offline(provider, model, config)
-    counted = asyncio.run(counting.by_vendor(llm, given)) if exact else counting.here(llm, given)
-    counting.show_count(llm, counted, as_json=as_json)
+    set_verbosity(verbose)
+    given = read_text(text or [], file)
+    keywords = {} if exact else {"api_key": "none"}  # nothing is sent, so it needs no key
+    llm = build_llm(provider, model, config, **keywords)
+    asyncio.run(count_tokens(llm, given, exact=exact, as_json=as_json))
 
 
 @app.command()
@@ -223,22 +223,51 @@ def costs(  # noqa: PLR0917 - typer passes them by name
     ] = None,
 ) -> None:
     """Report what was spent."""
-    from bruno_llm_cli import spending
+    from bruno_llm_base.cost.tracker import CostTracker
 
     if form is not None and output is not None:
         raise BadParameter("the suffix of --output says the format: leave --format out")
     if since is not None and until is not None and since > until:
         raise BadParameter("--since is after --until: no day is in between")
-    report = spending.report(
-        ledger,
-        since=None if since is None else since.date(),
-        until=None if until is None else until.date(),
-        by=by or ["day", "provider", "model"],
-    )
+    if not ledger.is_file():
+        raise ConfigurationError(
+            f"{ledger} does not exist, or is not a file: give a ledger that --ledger has written"
+        )
+    tracker = CostTracker(ledger)
+    try:
+        report = tracker.report(
+            since=None if since is None else since.date(),
+            until=None if until is None else until.date(),
+            by=by or ["day", "provider", "model"],
+        )
+    finally:
+        tracker.close()
     if output is None:
-        write(spending.written(report, form or "table"))
-    else:
-        spending.save(report, output)
+        text = _formatted(report, form or "table")
+        write(text if text.endswith("\n") else f"{text}\n")
+        return
+    try:
+        _save(report, output)
+    except OSError as error:
+        raise ConfigurationError(f"{output} cannot be written: {error.strerror}") from error
+
+
+def _formatted(report: "Report", form: Format) -> str:
+    if form == "html":
+        from bruno_llm_cli.report import to_html
+
+        return to_html(report)
+    forms = {"table": report.table, "csv": report.to_csv, "json": report.to_json}
+    return (forms | {"markdown": report.to_markdown})[form]()
+
+
+def _save(report: "Report", path: Path) -> None:
+    if path.suffix.lower() != ".html":
+        report.save(path)
+        return
+    from bruno_llm_cli.report import write_html
+
+    write_html(report, path)
 
 
 @app.command()
@@ -249,7 +278,8 @@ def pull(
     verbose: Verbose = 0,
 ) -> None:
     """Let a server fetch a model, where it can, as Ollama does."""
-    from bruno_llm_cli import pulling
+    from bruno_llm_cli.pull import pull as fetch
+    from bruno_llm_cli.pull import puller
 
-    listen(verbose)
-    asyncio.run(pulling.pull(pulling.puller(provider), model))
+    set_verbosity(verbose)
+    asyncio.run(fetch(puller(provider), model))

@@ -1,13 +1,197 @@
-"""Checkups for people."""
+"""Whether a provider works, and if not, why: found out without cost, within seconds."""
 
-from collections.abc import Iterator, Sequence
+import asyncio
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Literal
 
-from bruno_llm_cli.checkup import Checkup
+from bruno_core.interfaces import LLMInterface
+from bruno_llm_base.adapter import Adapter
+from bruno_llm_base.client import Diagnosis
+from bruno_llm_base.discovery import ProviderInfo, canonical, installed, kind_of
+from bruno_llm_base.exceptions import (
+    AuthenticationError,
+    ConfigurationError,
+    LLMError,
+    LLMTimeoutError,
+    ServiceUnavailableError,
+)
+from bruno_llm_base.factory import LLMFactory
+from bruno_llm_base.options import closest
+from bruno_llm_base.provider import BaseProvider
+from bruno_llm_base.sources import from_config, from_file, provider_of
+from bruno_llm_base.wrappers import FullLLM, in_full
+
+from bruno_llm_cli.options import usable_providers
 from bruno_llm_cli.output import console, plain
 
-__all__ = ["show"]
+__all__ = ["Checkup", "check_providers", "show", "works"]
 
+Status = Literal["ok", "failed", "not set up"]
 _STYLES = {"ok": "green", "failed": "red", "not set up": "yellow"}
+_NO_ANSWER = (ConfigurationError, LLMTimeoutError, ServiceUnavailableError)
+
+
+@dataclass(slots=True, kw_only=True)
+class Checkup:
+    """What was found out about one provider; docs/cli.md explains the fields. None is unknown."""
+
+    provider: str
+    distribution: str
+    version: str
+    status: Status = "ok"
+    problem: str | None = None
+    advice: list[str]
+    key: str | None = None
+    address: str | None = None
+    reachable: bool | None = None
+    model: str | None = None
+    model_offered: bool | None = None
+    window: int | None = None
+    window_source: str | None = None
+    input_price: str | None = None
+    output_price: str | None = None
+    price_source: str | None = None
+
+
+async def check_providers(names: Sequence[str], config: Path | None) -> list[Checkup]:
+    """Check the named providers and that of a file, or else all that talk to a model, all at once.
+
+    Raises:
+        ProviderNotFoundError: One of them is not installed.
+        ConfigurationError: The file cannot be used.
+    """
+    asked = [
+        (info, partial(LLMFactory.from_env, info.name))
+        for info in (map(_installed, names) if names or config else usable_providers())
+    ]
+    if config is not None:
+        owner = _installed(provider_of(from_config(from_file(config))))
+        asked.insert(0, (owner, partial(LLMFactory.from_file, config)))
+    named = bool(names or config)
+    return await asyncio.gather(*(_check(info, build, named=named) for info, build in asked))
+
+
+def _installed(name: str) -> ProviderInfo:
+    known = {info.name.lower(): info for info in installed()}
+    if canonical(name) not in known:
+        kind_of(name)  # says what to install
+    return known[canonical(name)]
+
+
+def works(found: Iterable[Checkup]) -> bool:
+    """Say whether all that are set up can be used, and at least one is."""
+    states = {checkup.status for checkup in found}
+    return "ok" in states and "failed" not in states
+
+
+async def _check(info: ProviderInfo, build: Callable[[], LLMInterface], *, named: bool) -> Checkup:
+    found = Checkup(
+        provider=info.name, distribution=info.distribution, version=info.version, advice=[]
+    )
+    if info.error is not None:
+        found.status, found.problem = "failed", info.error
+        return found
+    try:
+        llm = in_full(build())
+    except LLMError as error:
+        found.problem = error.description
+    except Exception as error:  # noqa: BLE001 - a third party's class may raise anything
+        found.problem = f"it cannot be built: {type(error).__name__}"
+    else:
+        try:
+            await _examine(found, llm)
+        finally:
+            await llm.aclose()
+    if found.problem is not None:
+        found.status = "failed" if named or _is_set_up(info.name) else "not set up"
+    return found
+
+
+async def _examine(found: Checkup, llm: FullLLM) -> None:
+    found.model = llm.model or None
+    if isinstance(llm, BaseProvider):
+        found.address = llm.access.address
+        found.key = _origin(found.provider, llm.access.key_source)
+    diagnosis = await llm.diagnose()
+    error = diagnosis.error
+    # a server that answers with an error answers
+    found.reachable = not isinstance(error, _NO_ANSWER) or error.status_code is not None
+    if not diagnosis.ok:
+        found.problem = error.description if error else diagnosis.reason
+    if isinstance(error, AuthenticationError):
+        variables = " or ".join(getattr(llm, "api_key_env", ())) or "a key"
+        found.advice.append(f"replace what is in {found.key}" if found.key else f"set {variables}")
+    if error is None:
+        _look_for_model(found, llm, diagnosis)
+    if isinstance(llm, BaseProvider):
+        await _look_up(found, llm)
+
+
+def _look_for_model(found: Checkup, llm: FullLLM, diagnosis: Diagnosis) -> None:
+    """Note whether the model is on offer, if that can be told."""
+    if not diagnosis.ok:
+        found.model_offered = False
+    elif (
+        isinstance(llm, BaseProvider)
+        and type(llm.adapter).missing_model is not Adapter.missing_model
+    ):
+        found.model_offered = True  # the provider has looked itself, and knows its names better
+    elif diagnosis.models:
+        found.model_offered = any(_is(llm.model, name) for name in diagnosis.models)
+        if not found.model_offered:
+            found.problem = f"the server does not offer the model {llm.model!r}"
+            names = ", ".join(closest(llm.model, diagnosis.models))
+            found.advice.append(f"closest on offer: {names}")
+
+
+def _is(model: str, name: str) -> bool:
+    """Say whether *name* is *model*, or a dated version of it."""
+    return name == model or (name.startswith(f"{model}-") and name[len(model) + 1 :][:1].isdigit())
+
+
+async def _look_up(found: Checkup, llm: BaseProvider) -> None:
+    window, price = await llm.context_window(), await llm.price()
+    if window is not None:
+        found.window, found.window_source = window.tokens, window.source
+    elif found.reachable:
+        found.advice.append("context window unknown: give ContextPolicy(window=...)")
+    if price is not None:
+        found.input_price, found.output_price = f"{price.input:f}", f"{price.output:f}"
+        found.price_source = price.source
+    else:
+        cures = "CostTracker(prices={...}), price_name= or free=True"
+        found.advice.append(f"price unknown: give it by {cures}")
+
+
+def _origin(provider: str, source: str | None) -> str | None:
+    """Return where a key is from; the factory passes those on that it finds itself."""
+    if source != "api_key":
+        return source
+    for variable in (f"{_prefix(provider)}API_KEY", "BRUNO_LLM_API_KEY"):
+        if os.environ.get(variable, "").strip():
+            return variable
+    return "config"
+
+
+def _is_set_up(provider: str) -> bool:
+    """Say whether the environment has anything to say of *provider*."""
+    chosen = os.environ.get("BRUNO_LLM_PROVIDER", "").strip()
+    if chosen and canonical(chosen) == canonical(provider):
+        return True
+    kind = kind_of(provider)
+    own = {*getattr(kind, "api_key_env", ()), getattr(kind, "base_url_env", None)}
+    return any(
+        value.strip() and (name in own or name.startswith(_prefix(provider)))
+        for name, value in os.environ.items()
+    )
+
+
+def _prefix(provider: str) -> str:
+    return f"BRUNO_LLM_{provider.upper().replace('-', '_')}_"
 
 
 def show(found: Sequence[Checkup]) -> None:
@@ -19,14 +203,9 @@ def show(found: Sequence[Checkup]) -> None:
     for place, checkup in enumerate(found):
         if place:
             out.print()
-        out.print(
-            Text.assemble(
-                (plain(checkup.provider), "bold"),
-                ": ",
-                (checkup.status, _STYLES[checkup.status]),
-                f" ({plain(checkup.distribution)} {plain(checkup.version)})",
-            )
-        )
+        name, brought_by = plain(checkup.provider), f"{checkup.distribution} {checkup.version}"
+        status = (checkup.status, _STYLES[checkup.status])
+        out.print(Text.assemble((name, "bold"), ": ", status, f" ({plain(brought_by)})"))
         table = Table.grid(padding=(0, 1))
         table.add_column(min_width=9)
         table.add_column(overflow="fold")
@@ -45,12 +224,11 @@ def _facts(found: Checkup) -> Iterator[tuple[str, str]]:
         yield "model", f"{found.model or 'unknown'}{offered[found.model_offered]}"
     if found.window is not None:
         yield "window", f"{found.window:,} tokens (says {found.window_source})"
-    if found.input_price is not None:
+    if found.input_price == found.output_price == "0":
+        yield "price", f"none: {found.price_source}"
+    elif found.input_price is not None:
         prices = f"${found.input_price} in, ${found.output_price} out per million tokens"
-        free = found.input_price == found.output_price == "0"
-        yield "price", (
-            f"none: {found.price_source}" if free else f"{prices} (says {found.price_source})"
-        )
+        yield "price", f"{prices} (says {found.price_source})"
     if found.problem is not None:
         yield "problem", found.problem
     for advice in found.advice:

@@ -1,20 +1,32 @@
 """What people and programs see: answers on stdout, all else on stderr."""
 
 import json
+import logging
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["console", "plain", "say", "show_document", "show_table", "write"]
+__all__ = [
+    "console",
+    "log_to_stderr",
+    "plain",
+    "say",
+    "set_verbosity",
+    "show_document",
+    "show_table",
+    "write",
+]
 
 # What a terminal may take for a command: C0 but for tab and line feed, DEL, C1.
 _CONTROLS = dict.fromkeys(
     (*range(9), *range(11, 32), 127, *range(128, 160)), "\N{REPLACEMENT CHARACTER}"
 )
 _WIDE = 200  # columns: what is no terminal cuts no lines
+_LOGGER = logging.getLogger("bruno_llm")
 
 
 def say(message: str) -> None:
@@ -43,13 +55,7 @@ def show_document(document: object) -> None:
 def show_table(
     titles: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[str] = ()
 ) -> None:
-    """Print a table for people.
-
-    Args:
-        titles: The columns' titles.
-        rows: The cells, one for each title.
-        right: The titles of the columns whose cells are flush right.
-    """
+    """Print a table for people; the cells of the columns in *right* are flush right."""
     from rich import box  # slow to load
     from rich.table import Table
     from rich.text import Text
@@ -67,3 +73,29 @@ def console() -> "Console":
     from rich.console import Console  # slow to load
 
     return Console(width=None if sys.stdout.isatty() else _WIDE, highlight=False)
+
+
+@contextmanager
+def log_to_stderr() -> Iterator[None]:
+    """Show what the library logs within a `with` block."""
+    handler, level = _Handler(), _LOGGER.level
+    _LOGGER.addHandler(handler)
+    try:
+        yield
+    finally:
+        _LOGGER.removeHandler(handler)
+        _LOGGER.setLevel(level)
+
+
+def set_verbosity(verbosity: int) -> None:
+    """Choose what is logged: 0 for warnings, 1 for how each request ended, 2 for all."""
+    _LOGGER.setLevel((logging.WARNING, logging.INFO, logging.DEBUG)[min(verbosity, 2)])
+
+
+class _Handler(logging.Handler):
+    """Says what is logged; of errors, which commands print themselves, only with -v."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Say it."""
+        if record.levelno < logging.ERROR or _LOGGER.level < logging.WARNING:
+            say(record.getMessage())

@@ -189,36 +189,37 @@ class Prices:
         *,
         is_reported: bool,
     ) -> "Price | None":
-        from bruno_llm_base.cost.price import Price
-
+        at = at or datetime.now(UTC)
         try:
-            price = self._ask(
-                models, at or datetime.now(UTC), unpriced_field, is_reported=is_reported
-            )
-            if isinstance(price, Price | None):
+            price = None if self._own is None else self._own_price(models, at)
+            if price is not None:
                 return price
-            raise TypeError(f"{type(price).__name__} is not a Price")  # noqa: TRY301 - see below
+            if self._free is not None:
+                return _free_price(self._free)
+            if is_reported:
+                return None
+            if self._is_local:
+                return _free_price(f"{self._host} is this machine")
+            listed = () if unpriced_field else (self._listed(model, at) for model in models)
+            return next(filter(None, listed), None)
         except Exception:  # noqa: BLE001 - a user's source, or a package that is half installed
             self._log_failure(models[-1])
             return None
 
-    def _ask(
-        self, models: Sequence[str], at: datetime, unpriced_field: str | None, *, is_reported: bool
-    ) -> "Price | None":
-        if self._own is not None:
-            for model in models:
-                if (price := self._own.price(self.provider, model, at)) is not None:
-                    return price
-        if self._free is not None:
-            return _free_price(self._free)
-        if is_reported:
-            return None
-        if self._is_local:
-            return _free_price(f"{self._host} is this machine")
-        if unpriced_field is None:
-            for model in models:
-                if (price := self._listed(model, at)) is not None:
-                    return price
+    def _own_price(self, models: Sequence[str], at: datetime) -> "Price | None":
+        """Return the user's price of the first model that has one.
+
+        Raises:
+            TypeError: It is not a price.
+        """
+        from bruno_llm_base.cost.price import Price
+
+        for model in models:
+            price = None if self._own is None else self._own.price(self.provider, model, at)
+            if not isinstance(price, Price | None):
+                raise TypeError(f"a source of prices gave a {type(price).__name__}")
+            if price is not None:
+                return price
         return None
 
     def _listed(self, model: str, at: datetime) -> "Price | None":
@@ -231,7 +232,7 @@ class Prices:
         return _genai_prices().vendor_at(self._address) if self._address else self._price_name
 
     def _log_failure(self, model: str) -> None:
-        """Log what is being handled, once per model."""
+        """Log the error that is being handled, once per model."""
         if (failed := f"{model}, failed") not in self._logged:
             self._logged.add(failed)
             _log.exception("a source of prices failed: what %s costs is unknown", model)

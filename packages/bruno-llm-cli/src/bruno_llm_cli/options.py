@@ -15,9 +15,18 @@ from bruno_llm_base.types import Json
 from bruno_llm_base.wrappers import FullLLM, in_full
 from typer import BadParameter, Option
 
-from bruno_llm_cli.logs import listen
+from bruno_llm_cli.output import set_verbosity
 
-__all__ = ["Choice", "Config", "Model", "Provider", "Verbose", "choosing", "chosen", "real"]
+__all__ = [
+    "Config",
+    "Model",
+    "ModelOptions",
+    "Provider",
+    "Verbose",
+    "build_llm",
+    "taking_model_options",
+    "usable_providers",
+]
 
 Provider = Annotated[
     str | None, Option("--provider", "-p", help="The provider, such as ollama; see `providers`.")
@@ -41,7 +50,7 @@ Verbose = Annotated[
 
 
 @dataclass(frozen=True, kw_only=True)
-class Choice:
+class ModelOptions:
     """Which model is asked, and how: the options that `ask` and `chat` share."""
 
     provider: Provider = None
@@ -86,12 +95,12 @@ class Choice:
             from bruno_llm_base.cost.tracker import CostTracker
 
             keywords["cost"] = CostTracker(self.ledger)
-        return chosen(self.provider, self.model, self.config, **keywords)
+        return build_llm(self.provider, self.model, self.config, **keywords)
 
 
-def choosing(command: Callable[..., None]) -> Callable[..., None]:
-    """Let *command* take the options of `Choice`, and give them as its first argument."""
-    hints = get_type_hints(Choice, include_extras=True)
+def taking_model_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Let *command* take the options of `ModelOptions`, and give them as its first argument."""
+    hints = get_type_hints(ModelOptions, include_extras=True)
     shared = [
         inspect.Parameter(
             item.name,
@@ -99,13 +108,13 @@ def choosing(command: Callable[..., None]) -> Callable[..., None]:
             default=item.default,
             annotation=hints[item.name],
         )
-        for item in fields(Choice)
+        for item in fields(ModelOptions)
     ]
     own = list(inspect.signature(command).parameters.values())[1:]
 
     def called(**given: Any) -> None:
-        choice = Choice(**{parameter.name: given.pop(parameter.name) for parameter in shared})
-        listen(choice.verbose)
+        choice = ModelOptions(**{parameter.name: given.pop(parameter.name) for parameter in shared})
+        set_verbosity(choice.verbose)
         command(choice, **given)
 
     called.__name__, called.__doc__ = command.__name__, command.__doc__
@@ -114,7 +123,7 @@ def choosing(command: Callable[..., None]) -> Callable[..., None]:
     return called
 
 
-def chosen(
+def build_llm(
     provider: str | None, model: str | None, config: Path | None, **keywords: Any
 ) -> FullLLM:
     """Return a model: the file's, else the named provider's, else the environment's.
@@ -135,7 +144,7 @@ def chosen(
     return in_full(LLMFactory.from_file(config, **given))
 
 
-def real() -> list[ProviderInfo]:
+def usable_providers() -> list[ProviderInfo]:
     """Return what is installed, but for mocks: those answer always, and are asked by name only."""
     return [info for info in installed() if "mock" not in info.capabilities]
 
@@ -143,7 +152,7 @@ def real() -> list[ProviderInfo]:
 def _named(provider: str | None) -> str | None:
     if provider is not None or os.environ.get("BRUNO_LLM_PROVIDER", "").strip():
         return provider
-    names = [info.name for info in real()]
+    names = [info.name for info in usable_providers()]
     if len(names) == 1:
         return names[0]
     if not names:

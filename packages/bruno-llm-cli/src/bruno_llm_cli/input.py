@@ -10,12 +10,12 @@ from bruno_llm_base.exceptions import InvalidRequestError
 
 from bruno_llm_cli.output import say
 
-__all__ = ["given_lines", "given_text"]
+__all__ = ["read_lines", "read_text"]
 
 _PATIENCE = 3.0  # seconds until the user is told what is waited for
 
 
-def given_text(
+def read_text(
     arguments: list[str], file: Path | None = None, *, timeout: float | None = None
 ) -> str:
     """Return the text to be worked on: what is piped or in *file*, then what the *arguments* say.
@@ -41,7 +41,7 @@ def given_text(
     return text
 
 
-def given_lines() -> Iterator[str]:
+def read_lines() -> Iterator[str]:
     """Yield the lines of stdin as they come.
 
     Raises:

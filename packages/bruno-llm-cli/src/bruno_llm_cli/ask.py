@@ -1,38 +1,37 @@
-"""One question and its answer."""
+"""One question and its answer, and how many tokens a text takes."""
 
 from dataclasses import asdict
 from typing import Any
 
+from bruno_llm_base.provider import BaseProvider
 from bruno_llm_base.stream import answer_text
 from bruno_llm_base.types import ModelResponse
 from bruno_llm_base.wrappers import FullLLM
 
 from bruno_llm_cli.output import say, show_document, write
 
-__all__ = ["as_document", "as_stream", "as_text", "warn"]
+__all__ = ["ask", "count", "warn_if_cut"]
 
 
-async def as_document(llm: FullLLM, question: str) -> None:
-    """Print the answer to *question*, whatever it is, and all that is known of it, as JSON."""
+async def ask(llm: FullLLM, question: str, *, as_json: bool, streamed: bool) -> None:
+    """Print the answer to *question*, as it comes if it is *streamed*."""
     try:
-        response = await llm.request(question)
+        if streamed and not as_json:
+            response = await _stream(llm, question)
+        else:
+            response = await llm.request(question)
     finally:
         await llm.aclose()
-    show_document(_document(response))
+    if as_json:
+        show_document(_document(response))
+        return
+    if not streamed:
+        text = answer_text(response, llm.name)
+        write(text if text.endswith("\n") else f"{text}\n")
+    warn_if_cut(response)
 
 
-async def as_text(llm: FullLLM, question: str) -> None:
-    """Print the answer to *question* when it is complete."""
-    try:
-        response = await llm.request(question)
-    finally:
-        await llm.aclose()
-    write(_line(answer_text(response, llm.name)))
-    warn(response)
-
-
-async def as_stream(llm: FullLLM, question: str) -> None:
-    """Print the answer to *question* as it comes."""
+async def _stream(llm: FullLLM, question: str) -> ModelResponse:
     last = "\n"
     stream = llm.stream(question)
     try:
@@ -41,20 +40,31 @@ async def as_stream(llm: FullLLM, question: str) -> None:
                 write(text)
                 last = text or last
     finally:
-        await llm.aclose()
         if not last.endswith("\n"):
             write("\n")
-    warn(stream.response)
+    return stream.response
 
 
-def warn(response: ModelResponse) -> None:
+def warn_if_cut(response: ModelResponse) -> None:
     """Tell the user of an answer that is not complete."""
     if response.finish_reason == "length":
         say("the answer breaks off here: it has as many tokens as it may have (--max-tokens)")
 
 
-def _line(text: str) -> str:
-    return text if text.endswith("\n") else f"{text}\n"
+async def count(llm: FullLLM, text: str, *, exact: bool, as_json: bool) -> None:
+    """Print how many tokens *text* takes; where it is to be *exact*, the vendor is asked."""
+    try:
+        if isinstance(llm, BaseProvider) and not exact:
+            counted = llm.count_text(text)
+        else:
+            counted = await llm.count_tokens(prompt=text)
+    finally:
+        await llm.aclose()
+    if as_json:
+        show_document(asdict(counted) | {"provider": llm.name, "model": llm.model})
+        return
+    accuracy = "exact" if counted.exact else f"estimated, to within {counted.error:.0%}"
+    write(f"{counted.tokens} tokens ({accuracy}; {counted.source})\n")
 
 
 def _document(response: ModelResponse) -> dict[str, Any]:

@@ -9,8 +9,8 @@ from bruno_core.models import Message, MessageRole
 from bruno_llm_base.exceptions import LLMError
 from bruno_llm_base.wrappers import FullLLM
 
-from bruno_llm_cli.asking import warn
-from bruno_llm_cli.given import given_lines
+from bruno_llm_cli.ask import warn_if_cut
+from bruno_llm_cli.input import read_lines
 from bruno_llm_cli.output import plain, say, write
 
 __all__ = ["chat"]
@@ -88,7 +88,7 @@ class _Session:
                 self._pieces.append(text)
                 write(text)
         write("\n")
-        warn(stream.response)
+        warn_if_cut(stream.response)
         return stream.response.to_message()
 
     def command(self, line: str) -> None:
@@ -113,7 +113,7 @@ class _Session:
 def _lines(who: str) -> Iterator[str]:
     """Yield what the user enters; at a terminal, after a prompt."""
     if not sys.stdin.isatty():
-        yield from given_lines()
+        yield from read_lines()
         return
     with suppress(ImportError):  # there is none on Windows
         import readline  # noqa: F401 - lines can be edited, and called back
