@@ -237,8 +237,8 @@ class BaseProvider(Client, LLMInterface):
         )
         for name in dropped:
             self._endpoint.tell(request, OptionDropped, option=name)
-        most, window = most_tokens(conversation, options), self._window(request)
-        if not surely_fits(most, window, self._context, adapter.max_output(body)):
+        window, max_output = self._window(request), adapter.max_output(body)
+        if not surely_fits(conversation, options, window, self._context, max_output):
             request.fit = partial(self._fit, options)
         return request
 
@@ -262,7 +262,7 @@ class BaseProvider(Client, LLMInterface):
         if window is None or conversation is None:
             return request
         max_output = self._adapter.max_output(request.body or {})
-        if surely_fits(most_tokens(conversation, options), window, self._context, max_output):
+        if surely_fits(conversation, options, window, self._context, max_output):
             return request  # a list of prices knows a window that is large enough
         fits = await fit(
             conversation,

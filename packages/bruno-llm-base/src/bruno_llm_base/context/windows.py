@@ -85,9 +85,14 @@ def reserved(window: Window, policy: ContextPolicy, max_output: int | None) -> i
 
 
 def surely_fits(
-    most: int, window: Window | None, policy: ContextPolicy, max_output: int | None
+    conversation: Conversation,
+    options: Json,
+    window: Window | None,
+    policy: ContextPolicy,
+    max_output: int | None,
 ) -> bool:
-    """Whether a conversation of *most* tokens or fewer need not be counted before it is sent."""
+    """Whether a request need not be counted before it is sent, however many tokens it takes."""
+    most = most_tokens(conversation, options)
     if window is None:
         return most <= _SMALLEST
     return most + reserved(window, policy, max_output) <= policy.warn_at * window.tokens

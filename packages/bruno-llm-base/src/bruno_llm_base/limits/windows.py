@@ -103,9 +103,8 @@ class SlidingWindow:
     ) -> None:
         """Believe a server that allows less.
 
-        What it has counted and we have not (other processes, another way to count) is an entry like
-        any other, until the reset and never longer than the span, so a wrong header is soon
-        forgotten. Without a reset it does not count, since nothing tells how long.
+        What it has counted and we have not is an entry like any other, until the reset and at most
+        for the span, so a wrong header is soon forgotten. Without a reset it does not count.
         """
         if limit is not None and 0 < limit < self.limit:
             self.limit = limit

@@ -41,15 +41,6 @@ class Member:
     llm: FullLLM
     circuit: Circuit
 
-    def error_of_open_circuit(self) -> CircuitOpenError:
-        """Return the error of a call that is not let through."""
-        wait = self.circuit.wait
-        when = "one call is trying it now" if wait is None else f"it is tried again in {wait:.3g} s"
-        message = f"it failed again and again and is left alone: {when}"
-        return CircuitOpenError(
-            message, provider=self.llm.name, model=self.llm.model, retry_after=wait
-        )
-
 
 class Failover:
     """One call, the model that is asked now, and the errors of those before it."""
@@ -91,7 +82,7 @@ class Failover:
             if ticket is not None:
                 self._asked = member, ticket
                 return member.llm
-            self._pass_over(member, member.error_of_open_circuit())
+            self._pass_over(member, _circuit_is_open(member))
         raise all_failed(self._members, self._errors)
 
     def deliver(self) -> None:
@@ -198,6 +189,15 @@ class FallbackTexts(AsyncIterator[str]):
         goes_on = self._failover.end(error)
         self._ended = not goes_on
         return goes_on
+
+
+def _circuit_is_open(member: Member) -> CircuitOpenError:
+    wait = member.circuit.wait
+    when = "one call is trying it now" if wait is None else f"it is tried again in {wait:.3g} s"
+    message = f"it failed again and again and is left alone: {when}"
+    return CircuitOpenError(
+        message, provider=member.llm.name, model=member.llm.model, retry_after=wait
+    )
 
 
 def all_failed(members: Sequence[Member], errors: Sequence[LLMError]) -> AllProvidersFailedError:
