@@ -8,7 +8,7 @@ import pytest
 from bruno_llm_base import InvalidResponseError
 from bruno_llm_base.framing import LineBuffer, ndjson, sse
 from bruno_llm_base.transport import Reply
-from bruno_llm_base.transport.bounds import MAX_ANSWER, MAX_REFUSAL, MAX_STREAM, beginning
+from bruno_llm_base.transport.response import MAX_ANSWER, MAX_REFUSAL, MAX_STREAM, beginning
 from hypothesis import given
 from hypothesis import strategies as st
 

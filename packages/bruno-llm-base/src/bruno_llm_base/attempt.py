@@ -5,7 +5,7 @@ import os
 from codecs import BOM_UTF8
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 from weakref import WeakSet
@@ -100,7 +100,8 @@ class Endpoint:
     observers: Observers
 
     def facts(self, request: "Request[Any]") -> dict[str, Any]:
-        """Return what all events of *request* hold."""
+        """Return what all events of *request* hold; the first one gives it its id."""
+        request.id = request.id or os.urandom(8).hex()
         return {
             "provider": self.provider,
             "model": request.model,
@@ -145,7 +146,8 @@ class Request(Generic[T]):
         amend: Returns a body without what the server has just refused, or None.
         advise: Returns what may be done about the error that it has failed with for good.
         learn: Is told what a request has really used.
-        id: Our own name for it, in all events.
+        id: Our own name for it, once there was an event.
+        is_billed: Whether the answer costs anything: lists of models and counts of tokens do not.
     """
 
     operation: str
@@ -168,15 +170,11 @@ class Request(Generic[T]):
     advise: Callable[[LLMError], Awaitable[list[str]]] = _no_advice
     learn: "Callable[[Request[T], ModelResponse], None] | None" = None
     id: str = ""
+    is_billed: bool = field(init=False)
 
     def __post_init__(self) -> None:
-        """Give it a name."""
-        self.id = self.id or os.urandom(8).hex()
-
-    @property
-    def is_billed(self) -> bool:
-        """Whether the answer costs anything: lists of models and counts of tokens do not."""
-        return self.conversation is not None or bool(self.texts)
+        """See what follows from the rest."""
+        self.is_billed = self.conversation is not None or bool(self.texts)
 
     @property
     def estimated_input(self) -> int:
@@ -300,11 +298,11 @@ class Attempt(Generic[T]):
         if body is not None:
             self._has_ended = True
             if is_refused:
-                raise self._refusal(_json_or_text(body))
-            self._ahead = self._parse([body])
+                raise self._refusal(reply, _json_or_text(body))
+            self._ahead = self._parse(reply, [body])
         elif reply.headers.get("content-type", "").startswith(_NO_STREAM):  # it may be an error
-            while self._ahead is None and (documents := await self._documents()) is not None:
-                self._ahead = self._parse(documents) if documents else None
+            while self._ahead is None and (documents := await self._documents(reply)) is not None:
+                self._ahead = self._parse(reply, documents) if documents else None
 
     async def read(self) -> list[T] | None:
         """Return what the next network read holds, or None at the end of the answer.
@@ -323,15 +321,17 @@ class Attempt(Generic[T]):
         if self._ahead is not None:
             items, self._ahead = self._ahead, None
             return items
-        reader, after_end = self._reader, list[bytes]()
+        reply, reader, after_end = self._reply, self._reader, list[bytes]()
+        if reply is None:
+            raise RuntimeError("send() comes first")
         if not self._has_ended and not reader.is_over:
-            if (documents := await self._documents()) is not None:
-                return self._parse(documents)
+            if (documents := await self._documents(reply)) is not None:
+                return self._parse(reply, documents)
             self._has_ended = True
         if rest := reader.rest():
             return rest
         if not self._has_ended:
-            after_end = await self._drain()
+            after_end = await self._drain(reply)
         self.result = reader.finished(after_end)
         self.outcome = Outcome.ANSWERED
         return None
@@ -342,11 +342,11 @@ class Attempt(Generic[T]):
         reply = self._reply
         return None if reply is None else self._endpoint.adapter.read_limits(reply.headers)
 
-    async def _documents(self) -> list[bytes] | None:
+    async def _documents(self, reply: Reply) -> list[bytes] | None:
         """Return the documents of the next network read, or None at the end of the body."""
         try:
             with self._deadline:
-                return await anext(self._sent())
+                return await anext(reply)
         except StopAsyncIteration:
             return None
         except Exception as error:
@@ -359,14 +359,14 @@ class Attempt(Generic[T]):
                 ours = StreamError(ours.message, cause=error)
             raise ours from error
 
-    def _parse(self, documents: list[bytes]) -> list[T]:
+    def _parse(self, reply: Reply, documents: list[bytes]) -> list[T]:
         """Return what *documents* say; an error among them waits for the next read."""
         items: list[T] = []
         reader, failure = self._reader, None
         try:
-            goes_on = reader.read(documents, items, whole=self._sent().whole)
+            goes_on = reader.read(documents, items, whole=reply.whole)
         except NoAnswerError as error:
-            failure = self._refusal(error.said)
+            failure = self._refusal(reply, error.said)
         except LLMError as error:
             failure = error
         if reader.begun:
@@ -385,13 +385,13 @@ class Attempt(Generic[T]):
             del failure  # its traceback holds this frame: together, a cycle
         return items
 
-    async def _drain(self) -> list[bytes]:
+    async def _drain(self, reply: Reply) -> list[bytes]:
         """Return what follows the last word, so that the connection can be used again."""
         self._deadline.arm(_DRAIN_SECONDS, "end of the body")
         rest: list[bytes] = []
         with suppress(LLMError):  # the answer is complete; only the connection is lost
             for _ in range(_DRAIN_READS):
-                documents = await self._documents()
+                documents = await self._documents(reply)
                 if documents is None:
                     break
                 rest += documents
@@ -432,18 +432,13 @@ class Attempt(Generic[T]):
         is_told = isinstance(error, LLMError) and not isinstance(error, _UNANSWERED)
         return Outcome.REFUSED if is_told else Outcome.NO_ANSWER  # as a mock does
 
-    def _sent(self) -> Reply:
-        if self._reply is None:
-            raise RuntimeError("send() comes first")
-        return self._reply
-
-    def _refusal(self, said: object) -> LLMError:
+    def _refusal(self, reply: Reply, said: object) -> LLMError:
         """Return the error that *said* stands for: any JSON or text, or the bytes of neither."""
         if isinstance(said, bytes):
-            return self._no_json(said)
+            return self._no_json(reply, said)
         if not self._reader.begun:
             self.outcome = Outcome.REFUSED
-        reply, endpoint = self._sent(), self._endpoint
+        endpoint = self._endpoint
         status, headers = reply.status_code, reply.headers
         data = said if isinstance(said, dict) else {"error": said}
         data = endpoint.redact(data)  # some servers repeat what they were sent, the key as well
@@ -457,7 +452,7 @@ class Attempt(Generic[T]):
         facts = replace(facts, request_id=facts.request_id or self.request_id)
         return error_from(facts, status, headers)
 
-    def _no_json(self, document: bytes) -> LLMError:
+    def _no_json(self, reply: Reply, document: bytes) -> LLMError:
         """Return the error for *document*, which is no JSON: a page, or words for what is wrong."""
         text = document.decode(errors="replace")
         words = self._endpoint.redact(plain_text(text))[:_LONGEST_QUOTE]
@@ -468,8 +463,8 @@ class Attempt(Generic[T]):
             )
         if not words or text.lstrip()[:1] in ("{", "[", '"'):
             return InvalidResponseError("the server's answer is not a JSON object")
-        if read_error_document(self._sent().status_code, text).kind is not None:
-            return self._refusal(text)
+        if read_error_document(reply.status_code, text).kind is not None:
+            return self._refusal(reply, text)
         return InvalidResponseError(f"the server's answer is not JSON: {words!r}")
 
     def _settle(self) -> None:

@@ -88,7 +88,7 @@ def is_error(data: Json, *, readable: bool) -> bool:
     if not _is_fine(object_in(data.get("base_resp")).get("status_code")):
         return True
     words = {name: data[name] for name in ("detail", *_SENTENCES) if name in data}
-    if not _read(words, _DEEPEST)[0]:
+    if not words or not _read(words, _DEEPEST)[0]:
         return False
     kinds = (data.get(name) for name in ("type", "object", "status", "event"))
     return (

@@ -175,6 +175,8 @@ class AnswerReader:
         return says_something and answer.begun
 
     def rest(self) -> list[ModelResponse]:
+        if self._think_tags is None and self._joiner is None:
+            return []
         parts = [] if self._think_tags is None else self._think_tags.rest()
         held = ModelResponse(parts=tuple(parts))
         self._answer.add(held)

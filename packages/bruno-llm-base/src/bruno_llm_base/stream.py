@@ -185,8 +185,9 @@ def answer_text(response: ModelResponse, provider: str) -> str:
         InvalidResponseError: It only calls tools, or says nothing.
     """
     blocked = response.finish_reason == "content_filter"
-    if response.text.strip() and not blocked:
-        return response.text
+    text = response.text
+    if text.strip() and not blocked:
+        return text
     kind, message = _instead_of_text(response)
     raise kind(
         message,

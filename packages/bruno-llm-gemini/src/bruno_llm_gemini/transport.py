@@ -157,7 +157,7 @@ def _composing_client(options: Json) -> Any:
 
 def _open_http_client(options: Json, *, aiohttp: bool) -> Any:
     import httpx2
-    from bruno_llm_base.transport.cookies import cookie_jar
+    from bruno_llm_base.transport.http import cookie_jar
 
     kind = httpx2.AsyncClient
     if aiohttp:

@@ -1,15 +1,15 @@
 """Carrying requests to a server. An HTTP library or SDK is imported here, at the first request."""
 
-from bruno_llm_base.transport.causes import (
+from bruno_llm_base.transport.connection import Connection, watched
+from bruno_llm_base.transport.environment import client_options, over_aiohttp, proxy_for
+from bruno_llm_base.transport.errors import (
     DROPPED,
     UNREACHABLE,
     transport_error,
 )
-from bruno_llm_base.transport.connection import Connection, watched
-from bruno_llm_base.transport.environment import client_options, over_aiohttp, proxy_for
 from bruno_llm_base.transport.http import MAX_CONNECTIONS, HttpTransport, open_http_client
-from bruno_llm_base.transport.loops import PerLoop
-from bruno_llm_base.transport.reply import Reply, Transport
+from bruno_llm_base.transport.per_loop import PerLoop
+from bruno_llm_base.transport.response import Reply, Transport
 from bruno_llm_base.transport.sdk import SdkTransport
 
 __all__ = [

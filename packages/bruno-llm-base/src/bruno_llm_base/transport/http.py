@@ -9,7 +9,6 @@ from bruno_llm_base.access import Access
 from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.framing import Framing
 from bruno_llm_base.policies import Timeouts
-from bruno_llm_base.transport.bounds import ENCODINGS, decompressible
 from bruno_llm_base.transport.connection import watched
 from bruno_llm_base.transport.environment import (
     basic_login,
@@ -17,12 +16,13 @@ from bruno_llm_base.transport.environment import (
     over_aiohttp,
     proxy_for,
 )
-from bruno_llm_base.transport.reply import Reply
+from bruno_llm_base.transport.response import ENCODINGS, Reply, decompressible
 from bruno_llm_base.types import Json
 
 __all__ = [
     "MAX_CONNECTIONS",
     "HttpTransport",
+    "cookie_jar",
     "open_http_client",
     "refuse_login",
 ]
@@ -113,8 +113,6 @@ def open_http_client(base_url: str, *, headers: Mapping[str, str]) -> Any:
     """
     import httpx
 
-    from bruno_llm_base.transport.cookies import cookie_jar  # it loads all of http.client
-
     kind = httpx.AsyncClient
     proxy = proxy_for(base_url)
     if aiohttp := find_spec("httpx_aiohttp") is not None and over_aiohttp(proxy):
@@ -149,3 +147,19 @@ def refuse_login(url: str) -> None:
     """
     if urlsplit(url).username is not None:
         raise ConfigurationError("base_url holds a login: pass client= with a client that has it")
+
+
+def cookie_jar() -> Any:
+    """Return a jar without cookies that no header can hold.
+
+    httpx keeps any, sends them with every later request, and aiohttp refuses to: one bad answer
+    would spoil a client for good.
+    """
+    from http.cookiejar import Cookie, CookieJar, DefaultCookiePolicy  # loads all of http.client
+
+    class SoundOnly(DefaultCookiePolicy):
+        def set_ok(self, cookie: Cookie, request: Any) -> bool:
+            said = f"{cookie.name}{cookie.value or ''}{cookie.path}"
+            return said.isascii() and said.isprintable() and super().set_ok(cookie, request)
+
+    return CookieJar(SoundOnly())

@@ -16,8 +16,8 @@ from bruno_llm_base.policies import Timeouts
 from bruno_llm_base.transport.composed import ComposedTransport, composing_client
 from bruno_llm_base.transport.connection import watched
 from bruno_llm_base.transport.environment import client_options, over_aiohttp, proxy_for
-from bruno_llm_base.transport.http import refuse_login
-from bruno_llm_base.transport.reply import HttpResponse, Reply, Transport
+from bruno_llm_base.transport.http import cookie_jar, refuse_login
+from bruno_llm_base.transport.response import HttpResponse, Reply, Transport
 from bruno_llm_base.types import Json
 
 __all__ = ["SdkTransport"]
@@ -73,8 +73,6 @@ class SdkTransport:
                 status_error=sdk.APIStatusError,
                 headers=headers,
             )
-        from bruno_llm_base.transport.cookies import cookie_jar  # it loads all of http.client
-
         refuse_login(access.base_url or "")
         proxy = proxy_for(access.address)
         aiohttp = over_aiohttp(proxy)

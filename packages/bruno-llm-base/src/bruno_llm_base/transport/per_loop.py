@@ -8,9 +8,9 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from bruno_llm_base.exceptions import ConfigurationError, LLMError
-from bruno_llm_base.transport.causes import transport_error
+from bruno_llm_base.transport.errors import transport_error
 from bruno_llm_base.transport.http import MAX_CONNECTIONS
-from bruno_llm_base.transport.reply import Transport
+from bruno_llm_base.transport.response import Transport
 
 __all__ = ["PerLoop"]
 
