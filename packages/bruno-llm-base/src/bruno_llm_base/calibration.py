@@ -77,7 +77,7 @@ class Calibration:
         """Count *text* alone, without what a server puts around it.
 
         Raises:
-            InvalidRequestError: It is no text.
+            InvalidRequestError: It is not a text.
         """
         return self._count(whole(self._weighed(text_shares(text)), text))
 
