@@ -1,7 +1,17 @@
-"""The pages of docs/providers in the site's navigation, so that a new one needs no list."""
+"""What the site has from the code and the folders, so that nothing is listed twice."""
 
 from pathlib import Path
 from typing import Any
+
+from bruno_llm_base.options import PORTABLE
+
+OPTIONS = "<!-- the table of options -->"
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Put the rows of the options that all providers share in their place."""
+    rows = (f"| `{name}` | {row.help} |" for name, (_kind, row) in PORTABLE.items())
+    return markdown.replace(OPTIONS, "\n".join(["| Option | |", "|---|---|", *rows]))
 
 
 def on_config(config: Any) -> None:

@@ -223,3 +223,43 @@ def test_an_answer_that_said_nothing_is_no_turn():
 def test_a_system_prompt_that_cannot_be_encoded_is_named():
     with pytest.raises(InvalidRequestError, match="the system prompt holds half"):
         Conversation.of("hi", "\ud800")
+
+
+def test_plain_dicts_are_messages():
+    plain = [
+        {"role": "developer", "content": "Be brief."},
+        {"role": "user", "content": [{"type": "text", "text": "Rain "}, {"text": "in Rome?"}]},
+        {
+            "role": "assistant",
+            "content": None,
+            "tool_calls": [
+                {"id": "c1", "type": "function", "function": {"name": "rain", "arguments": "{}"}}
+            ],
+        },
+        {"role": "tool", "tool_call_id": "c1", "content": "no"},
+    ]
+    conversation = Conversation.of(plain)
+    assert conversation.system == "Be brief."
+    asked, called, answered = conversation.turns
+    assert asked.text == "Rain in Rome?"
+    assert called.tool_calls == [ToolCall(id="c1", name="rain", arguments="{}")]
+    assert answered.tool_results == [ToolResult("c1", "rain", "no")]
+    assert Conversation.of(plain[1]) == Conversation.of("Rain in Rome?")
+    assert Conversation.of([message("user", "a"), {"role": "assistant", "content": "b"}]).turns
+
+
+@pytest.mark.parametrize(
+    ("plain", "complaint"),
+    [
+        ({"content": "x"}, r"messages\[0\].role is None: give system, user"),
+        ({"role": "robot", "content": "x"}, "role is 'robot'"),
+        ({"role": "user"}, "content is a NoneType"),
+        ({"role": "user", "content": 5}, "content is a int"),
+        ({"role": "user", "content": [{"type": "image_url"}]}, "something but texts"),
+        ({"role": "user", "content": "x", "contents": 1}, "has 'contents', which is not known"),
+        ({"role": "user", "content": "x", "metadata": 1}, "metadata is a int"),
+    ],
+)
+def test_a_wrong_dict_says_what_is_wrong(plain, complaint):
+    with pytest.raises(InvalidRequestError, match=complaint):
+        Conversation.of([plain])

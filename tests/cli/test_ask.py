@@ -151,13 +151,13 @@ def test_where_nothing_chooses_the_providers_are_named(bruno_llm):
 
 
 def test_where_one_provider_is_installed_it_is_that_one(bruno_llm, ollama, monkeypatch):
-    from bruno_llm_base import installed
+    from bruno_llm_base import discovery
 
-    points = installed._points(installed.LANGUAGE_MODELS)
+    points = discovery._points(discovery.LANGUAGE_MODELS)
     alone = [point for point in points if point.name in ("mock", "ollama")]
-    monkeypatch.setattr(installed, "_points", lambda _: alone)
+    monkeypatch.setattr(discovery, "_points", lambda _: alone)
     assert bruno_llm("ask", "hi").stdout == HELLO
-    monkeypatch.setattr(installed, "_points", lambda _: [])
+    monkeypatch.setattr(discovery, "_points", lambda _: [])
     assert "pip install bruno-llm" in bruno_llm("ask", "hi").stderr
 
 

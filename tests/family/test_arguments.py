@@ -230,7 +230,7 @@ CONVERSATIONS = {
         [5],
         ["hi"],
     ],
-    "messages[0]": [[{"role": "user", "content": "hi"}], [None], [Shy()]],
+    "messages[0]": [[{"role": "user", "contents": "hi"}], [None], [Shy()]],
     "content": [[message(content=value)] for value in (None, 5, b"x", "", " ", [], HALF)],
     "role": [[message(role=value)] for value in (None, 5, "assistant", "nobody", [])],
     "message_type": [[message(message_type=value)] for value in (None, 5, "image", "text")],

@@ -59,10 +59,18 @@ asyncio.run(main())
 """
 
 WRONG = """
-from bruno_llm import OpenAIEmbeddings, OpenAIProvider
+from bruno_llm import ClaudeProvider, EmbeddingFactory, GeminiProvider, LLMFactory
+from bruno_llm import OllamaProvider, OpenAIEmbeddings, OpenAIProvider
 
 OpenAIProvider(modle="x")
+ClaudeProvider(max_token=5)
+GeminiProvider(temprature=0.5)
+OllamaProvider(timeuot=5)
 OpenAIEmbeddings(dimension=8)
+LLMFactory.create("openai", retires=3)
+LLMFactory.from_env("openai", obervers=[])
+EmbeddingFactory.create("openai", batchsize=3)
+LLMFactory.create("openai", temperature="warm")
 """
 
 
@@ -92,5 +100,8 @@ def test_the_whole_api_is_typed(check):
 def test_a_misspelt_keyword_is_a_type_error(check):
     out, status = check(WRONG)
     assert status == 1
-    assert "modle" in out
-    assert '"dimension"' in out
+    wrong = ("modle", "max_token", "temprature", "timeuot", "dimension", "retires", "obervers")
+    for name in (*wrong, "batchsize"):
+        assert f'"{name}"' in out, name
+    assert "warm" in WRONG
+    assert out.count("error:") == len(WRONG.strip().splitlines()) - 3

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
@@ -20,13 +20,18 @@ __all__ = [
     "check_message",
     "check_text",
     "question",
+    "read_messages",
 ]
 
-Messages = Sequence[Message] | str
-"""What a user may ask with: a conversation, or one question."""
+Messages = str | Message | Mapping[str, Any] | Sequence[Message | Mapping[str, Any]]
+"""What a user may ask with: a question, a message, or a conversation. A message may be a plain dict, such
+as `{"role": "user", "content": "Hello"}`; "tool_calls", "tool_call_id" and "name" are those of OpenAI's."""
 
 _MEDIA = (MessageType.IMAGE, MessageType.AUDIO, MessageType.FILE)
 _RESULT_ROLES = (MessageRole.TOOL, MessageRole.FUNCTION)
+_ROLES = tuple(role.value for role in MessageRole)
+_OF_METADATA = ("tool_calls", "tool_call_id", "name")
+_KEYS = ("role", "content", *_OF_METADATA, "metadata")
 _PLACEHOLDERS = (TOOL_CALL_PLACEHOLDER, NO_TEXT_PLACEHOLDER)
 _OPENING = "(The conversation goes on.)"
 _NO_RESULT = "(no result)"
@@ -67,7 +72,7 @@ class Conversation(NamedTuple):
 
     @classmethod
     def of(cls, messages: Messages, system_prompt: str | None = None) -> "Conversation":
-        """Read bruno-core's *messages*; the caller's list is not changed.
+        """Read *messages*; the caller's list is not changed.
 
         The system prompt comes first, then every SYSTEM message in order, exact duplicates once.
 
@@ -81,7 +86,7 @@ class Conversation(NamedTuple):
         check_text("the system prompt", system_prompt or "")
         if isinstance(messages, str):
             return cls(system_prompt, (Turn("user", (Text(_checked_question(messages)),)),))
-        asked = _checked(messages)
+        asked = read_messages(messages)
         system = [system_prompt] if system_prompt else []
         system += [message.content for message in asked if message.role is MessageRole.SYSTEM]
         spoken = [message for message in asked if message.role is not MessageRole.SYSTEM]
@@ -155,14 +160,59 @@ def _checked_question(text: str) -> str:
     return text
 
 
-def _checked(messages: Sequence[Message]) -> list[Message]:
-    if not isinstance(messages, Sequence):
+def read_messages(messages: Messages) -> list[Message]:
+    """Return *messages* as bruno-core's, plain dicts included.
+
+    Raises:
+        InvalidRequestError: There is none, or one cannot be sent.
+    """
+    if isinstance(messages, Message | Mapping):
+        messages = [messages]
+    if not isinstance(messages, Sequence) or isinstance(messages, str):
         raise InvalidRequestError(f"messages is a {type(messages).__name__}: give a list")
     if not messages:
         raise InvalidRequestError("messages is empty: give at least one message")
-    for place, message in enumerate(messages):
-        check_message(f"messages[{place}]", message)
-    return list(messages)
+    read: list[Message] = []
+    for place, given in enumerate(messages):
+        name = f"messages[{place}]"
+        message = _message(name, given) if isinstance(given, Mapping) else given
+        check_message(name, message)
+        read.append(message)
+    return read
+
+
+def _message(name: str, given: Mapping[str, Any]) -> Message:
+    """Return the message that a plain dict stands for."""
+    if unknown := [key for key in given if key not in _KEYS]:
+        raise InvalidRequestError(
+            f"{name} has {shown(unknown[0])}, which is not known: give {', '.join(_KEYS)}"
+        )
+    role, content = given.get("role"), given.get("content")
+    role = "system" if role == "developer" else role
+    if role not in _ROLES:
+        raise InvalidRequestError(f"{name}.role is {shown(role)}: give {', '.join(_ROLES)}")
+    metadata = given.get("metadata") or {}
+    if not isinstance(metadata, Mapping):
+        raise InvalidRequestError(f"{name}.metadata is a {type(metadata).__name__}: give a mapping")
+    own = {key: given[key] for key in _OF_METADATA if given.get(key) is not None}
+    if isinstance(content, list | tuple):
+        content = "".join(_text_of(f"{name}.content", part) for part in content)
+    if not content and own.get("tool_calls"):
+        content = TOOL_CALL_PLACEHOLDER
+    if not isinstance(content, str):
+        raise InvalidRequestError(f"{name}.content is a {type(content).__name__}: give a text")
+    if not content:
+        raise InvalidRequestError(f"{name}.content is empty: give some text")
+    return Message(role=MessageRole(role), content=content, metadata={**metadata, **own})
+
+
+def _text_of(name: str, part: Any) -> str:
+    if not isinstance(part, Mapping) or not isinstance(text := part.get("text"), str):
+        raise InvalidRequestError(
+            f"{name} holds something but texts, which this version sends alone:"
+            ' give parts like {"type": "text", "text": "..."}'
+        )
+    return text
 
 
 def check_message(name: str, message: Message) -> None:
@@ -177,7 +227,8 @@ def check_message(name: str, message: Message) -> None:
     """
     if not isinstance(message, Message):
         raise InvalidRequestError(
-            f"{name} is a {type(message).__name__}: give bruno_core.models.Message"
+            f"{name} is a {type(message).__name__}: give a dict with role and content, or"
+            " bruno_core.models.Message"
         )
     # bruno-core checks a message when it is built, but not what is assigned to it afterwards
     for field, kind in (("role", MessageRole), ("message_type", MessageType), ("metadata", dict)):

@@ -4,13 +4,14 @@ import inspect
 import json
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
 from bruno_llm_base.discovery import ProviderInfo, installed
 from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.factory import LLMFactory
+from bruno_llm_base.options import PORTABLE
 from bruno_llm_base.types import Json
 from bruno_llm_base.wrappers import FullLLM, in_full
 from typer import BadParameter, Option
@@ -28,6 +29,7 @@ __all__ = [
     "usable_providers",
 ]
 
+_TABLE = PORTABLE.items()
 Provider = Annotated[
     str | None, Option("--provider", "-p", help="The provider, such as ollama; see `providers`.")
 ]
@@ -51,7 +53,11 @@ Verbose = Annotated[
 
 @dataclass(frozen=True, kw_only=True)
 class ModelOptions:
-    """Which model is asked, and how: the options that `ask` and `chat` share."""
+    """Which model is asked, and how: the options that `ask` and `chat` share.
+
+    Attributes:
+        portable: The options of bruno-llm-base's table, each of which has a flag.
+    """
 
     provider: Provider = None
     model: Model = None
@@ -59,10 +65,6 @@ class ModelOptions:
     system: Annotated[
         str | None, Option("--system", "-s", help="What the conversation begins with.")
     ] = None
-    max_tokens: Annotated[
-        int | None, Option(help="The most tokens of an answer, reasoning included.")
-    ] = None
-    temperature: Annotated[float | None, Option(help="Sampling temperature, 0 to 2.")] = None
     option: Annotated[
         list[str] | None,
         Option("--option", "-o", metavar="KEY=VALUE", help="A request field of the vendor's own."),
@@ -75,6 +77,7 @@ class ModelOptions:
         Option(help="The longest that a request may take, retries included, in seconds."),
     ] = None
     verbose: Verbose = 0
+    portable: Json = field(default_factory=dict)
 
     def llm(self) -> FullLLM:
         """Return the model.
@@ -84,9 +87,8 @@ class ModelOptions:
             BadParameter: An option is no `KEY=VALUE`.
         """
         keywords: Json = {
+            **self.portable,
             "system_prompt": self.system,
-            "max_tokens": self.max_tokens,
-            "temperature": self.temperature,
             "timeout": self.timeout,
         }
         if self.option:
@@ -101,19 +103,20 @@ class ModelOptions:
 def taking_model_options(command: Callable[..., None]) -> Callable[..., None]:
     """Let *command* take the options of `ModelOptions`, and give them as its first argument."""
     hints = get_type_hints(ModelOptions, include_extras=True)
+    flags = {name: Annotated[kind | None, Option(help=row.help)] for name, (kind, row) in _TABLE}
     shared = [
-        inspect.Parameter(
-            item.name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=item.default,
-            annotation=hints[item.name],
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hint)
+        for name, default, hint in (
+            *((f.name, f.default, hints[f.name]) for f in fields(ModelOptions)[:-1]),
+            *((name, None, hint) for name, hint in flags.items()),
         )
-        for item in fields(ModelOptions)
     ]
     own = list(inspect.signature(command).parameters.values())[1:]
 
     def called(**given: Any) -> None:
-        choice = ModelOptions(**{parameter.name: given.pop(parameter.name) for parameter in shared})
+        taken = {parameter.name: given.pop(parameter.name) for parameter in shared}
+        portable = {name: taken.pop(name) for name in flags}
+        choice = ModelOptions(**taken, portable=portable)
         set_verbosity(choice.verbose)
         command(choice, **given)
 

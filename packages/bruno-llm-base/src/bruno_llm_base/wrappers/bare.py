@@ -10,7 +10,7 @@ from bruno_core.models import Message, MessageRole
 from bruno_core.utils import exceptions as core
 
 from bruno_llm_base.client import Diagnosis
-from bruno_llm_base.conversation import Conversation, Messages, question
+from bruno_llm_base.conversation import Conversation, Messages, question, read_messages
 from bruno_llm_base.exceptions import (
     InvalidResponseError,
     LLMError,
@@ -213,6 +213,6 @@ def _arguments(messages: Messages | None, given: Json) -> Json:
         said = [Message(role=MessageRole.USER, content=said)]
     options = given | check_options(given)
     return {
-        "messages": list(said),
+        "messages": read_messages(said),
         **{name: value for name, value in options.items() if value is not None},
     }

@@ -27,6 +27,7 @@ from bruno_llm_base.exceptions import (
     ServiceUnavailableError,
     StreamError,
 )
+from bruno_llm_base.options import PORTABLE
 from bruno_llm_base.parts import Json, ToolCall
 from bruno_llm_base.policies import Retry, Timeouts
 from bruno_llm_base.provider import BaseProvider
@@ -109,13 +110,7 @@ class ProviderContract(ModelContract):
 
     def test_options_reach_the_wire(self, server: FakeServer, keywords: dict[str, Any]) -> None:
         llm = self.make(keywords)
-        options: Json = {
-            "temperature": 0.5,
-            "max_tokens": 99,
-            "top_p": 0.5,
-            "stop": ["END"],
-            "seed": 7,
-        }
+        options: Json = {name: row.sample for name, (_, row) in PORTABLE.items()}
         refused = llm.adapter.refused_options(llm.model, options)
 
         async def test(llm: BaseProvider) -> None:
@@ -166,7 +161,7 @@ class ProviderContract(ModelContract):
             ([image], {}, r"messages\[0\] is of type image"),
             ([*HELLO, empty], {}, r"messages\[1\].content is empty"),
             ([], {}, "messages is empty"),
-            ([{"role": "user"}], {}, r"messages\[0\] is a dict"),
+            ([{"role": "user"}], {}, r"messages\[0\].content is a NoneType"),
             (HELLO, {"temperature": 3}, "temperature is 3"),
             (HELLO, {"max_tokens": 0}, "max_tokens is 0"),
             (HELLO, {"stop": 5}, "stop is 5"),
