@@ -51,7 +51,7 @@ class RequestOptions:
         Raises:
             InvalidRequestError: A value is wrong, or the model refuses an option of a strict user.
         """
-        portable = check_options(call)
+        portable = check_options(call, self._adapter.own_options)
         own = {name: value for name, value in call.items() if name not in PORTABLE}
         if not self._keywords.isdisjoint(own):
             name = min(self._keywords & own.keys())
