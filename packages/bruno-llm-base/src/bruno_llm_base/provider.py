@@ -10,7 +10,6 @@ from bruno_core.interfaces import LLMInterface
 from typing_extensions import Unpack
 
 from bruno_llm_base.adapter import ChatAdapter
-from bruno_llm_base.attempt import Request
 from bruno_llm_base.call import result_of, text_stream
 from bruno_llm_base.client import Client, Policies
 from bruno_llm_base.context import ContextPolicy, Window, fit
@@ -37,6 +36,7 @@ from bruno_llm_base.observe import (
 )
 from bruno_llm_base.options import PORTABLE, ChatSettings
 from bruno_llm_base.policies import policy
+from bruno_llm_base.request import Request
 from bruno_llm_base.request_options import RequestOptions
 from bruno_llm_base.stream import TextStream, answer_text
 from bruno_llm_base.tokens import TokenCount, estimate_conversation, estimate_tokens
