@@ -492,11 +492,14 @@ async def test_money_is_no_option_of_a_call(kind, server):
     assert not server.bodies
 
 
-def test_pickled_providers_share_a_ledger(kind, tmp_path, monkeypatch):
-    monkeypatch.setenv(kind.api_key_env[0], "k")
+async def test_pickled_providers_share_a_ledger(kind, server, tmp_path, monkeypatch):
+    connection = server.connection()
+    monkeypatch.setenv(kind.api_key_env[0], connection.pop("api_key", "k"))
     costs = CostTracker(tmp_path / "costs.db")
-    llm = pickle.loads(pickle.dumps(kind(cost=costs, budget=Budget(5))))
-    assert llm._spending.tracker.path == costs.path
+    llm = kind(**connection, cost=costs, budget=Budget(5))
+    async with pickle.loads(pickle.dumps(llm)) as copy:
+        assert await copy.generate("hi", max_tokens=5)
+    assert costs.total().requests == 1
 
 
 def test_the_events_are_exported():

@@ -112,6 +112,7 @@ class ChatAdapter(Adapter):
         count_error: How far its count may be from what the request will take, as a fraction of
             it; 0 where the vendor documents it as exact.
         option_names: The portable names of options in the vendor's spelling, dots for nesting.
+        own_options: Its own fields that are spelled nearly like a portable option.
         finish_reasons: What the vendor's words for the end of an answer mean, where they are its
             own; see `finish.py` for those that all vendors use.
         cuts_prompts: Whether a server may read a part of the conversation only, and not say so.
@@ -124,6 +125,7 @@ class ChatAdapter(Adapter):
     count_path: ClassVar[str | None] = None
     count_error: ClassVar[float] = 0.0
     option_names: ClassVar[Mapping[str, str]] = {}
+    own_options: ClassVar[frozenset[str]] = frozenset()
     reserved_fields: ClassVar[frozenset[str]] = frozenset({"messages", "model", "stream"})
     finish_reasons: ClassVar[Mapping[str, FinishReason]] = {}
     cuts_prompts: ClassVar[bool] = False

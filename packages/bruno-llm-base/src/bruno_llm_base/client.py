@@ -14,7 +14,6 @@ from typing_extensions import TypedDict
 
 from bruno_llm_base.access import Access, Vendor, find_access
 from bruno_llm_base.adapter import Adapter
-from bruno_llm_base.attempt import Endpoint, Request
 from bruno_llm_base.call import result_of
 from bruno_llm_base.context.windows import Window, Windows
 from bruno_llm_base.cost.prices import Prices
@@ -37,6 +36,7 @@ from bruno_llm_base.model_names import ModelNames
 from bruno_llm_base.observe import Observer
 from bruno_llm_base.options import SharedSettings, check, closest, keywords_of, refuse
 from bruno_llm_base.policies import Retry, Timeouts, policy
+from bruno_llm_base.request import Endpoint, Request
 from bruno_llm_base.retry import RetryThrottle
 from bruno_llm_base.transport import PerLoop, Transport, proxy_for
 from bruno_llm_base.types import Json

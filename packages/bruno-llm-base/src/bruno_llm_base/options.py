@@ -7,7 +7,7 @@ the environment variable `BRUNO_LLM_<NAME>`, the flag `--<name>` of the command,
 """
 
 import inspect
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Container, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice
@@ -193,8 +193,12 @@ def _rule(item: ErrorDetails) -> str:
     return f"{'.'.join(path)}{value}: {item['msg'].removeprefix('Value error, ')}"
 
 
-def check_options(call: Mapping[str, Any]) -> Json:
+def check_options(call: Mapping[str, Any], own: Container[str] = ()) -> Json:
     """Return the portable options of one call, checked and without those that are None.
+
+    Args:
+        call: All options of the call.
+        own: Fields of the vendor that are spelled nearly like an option.
 
     Raises:
         InvalidRequestError: A value is of the wrong type or out of range, or a name is nearly that
@@ -202,7 +206,7 @@ def check_options(call: Mapping[str, Any]) -> Json:
     """
     given = {name: value for name, value in call.items() if value is not None}
     for name in given.keys() - PORTABLE.keys():
-        if meant := _near_miss(name):
+        if name not in own and (meant := _near_miss(name)):
             raise InvalidRequestError(f"{name!r} is not known: did you mean {meant!r}?")
     portable = {name: given[name] for name in PORTABLE if name in given}
     return dict(check(CallOptions, portable, InvalidRequestError)) if portable else portable

@@ -48,6 +48,7 @@ class Messages(ChatAdapter):
     count_path = "/v1/messages/count_tokens"
     count_error = 0.05
     option_names: ClassVar[Mapping[str, str]] = {"stop": "stop_sequences"}
+    own_options = frozenset({"speed"})
 
     def build(self, conversation: Conversation, options: Json, *, stream: bool) -> Json:
         body: Json = {"max_tokens": _MAX_TOKENS, "messages": messages.build(conversation)}
