@@ -22,14 +22,13 @@ from bruno_llm_base.tokens import (
 )
 from bruno_llm_base.values import is_whole
 
-__all__ = ["Calibration", "Calibrations"]
+__all__ = ["Calibration"]
 
 _TOGETHER = 0.4  # how far all factors of a model may be from 1 together: one standard deviation
 _LEAST = 1 / 8  # of what the general estimate says
 _MOST_AROUND = 300.0  # tokens of a server's own system prompt
 _NOISE = 0.08  # what no factor explains, as a fraction of the tokens
 
-_MOST_MODELS = 100  # of one provider
 _FIRST, _EVERY = 32, 16  # learn from each of the first answers, then from one in so many
 _LONGEST = 65_536  # characters
 _UNCALIBRATED, _LEAST_ERROR = 0.5, 0.1
@@ -78,7 +77,7 @@ class Calibration:
         """Count *text* alone, without what a server puts around it.
 
         Raises:
-            InvalidRequestError: It is no text.
+            InvalidRequestError: It is not a text.
         """
         return self._count(whole(self._weighed(text_shares(text)), text))
 
@@ -109,22 +108,6 @@ class Calibration:
         return TokenCount(
             tokens=tokens, exact=False, source=f"estimate{by}", error=min(error, _UNCALIBRATED)
         )
-
-
-class Calibrations:
-    """What one provider has learned of its models' tokens."""
-
-    def __init__(self) -> None:
-        self._models: dict[str, Calibration] = {}
-
-    def of(self, model: str) -> Calibration:
-        """Return what is known of *model*; of too many, the one that came first is forgotten."""
-        known = self._models.get(model)
-        if known is None:
-            if len(self._models) >= _MOST_MODELS:
-                self._models.pop(next(iter(self._models)), None)
-            known = self._models[model] = Calibration()
-        return known
 
 
 def _learned(known: _Knowledge, shares: Shares, reported: int) -> _Knowledge:

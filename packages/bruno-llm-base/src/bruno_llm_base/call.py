@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, nullcontext, suppress
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar, cast
 
-from bruno_llm_base.attempt import Attempt, Endpoint, Request
+from bruno_llm_base.attempt import Attempt
 from bruno_llm_base.deadline import Deadline
 from bruno_llm_base.exceptions import LLMError, LLMTimeoutError
 from bruno_llm_base.observe import (
@@ -20,6 +20,7 @@ from bruno_llm_base.observe import (
     RequestStarted,
 )
 from bruno_llm_base.parts import Text
+from bruno_llm_base.request import Endpoint, Request
 from bruno_llm_base.retry import next_wait
 from bruno_llm_base.stream import StreamState, TextStream, answer_text
 from bruno_llm_base.types import Attempt as AttemptRecord

@@ -10,7 +10,6 @@ from bruno_core.models import Message
 from typing_extensions import Unpack
 
 from bruno_llm_base.adapter import EmbeddingAdapter, EmbeddingResponse
-from bruno_llm_base.attempt import Request
 from bruno_llm_base.call import result_of
 from bruno_llm_base.client import Client, Policies
 from bruno_llm_base.conversation import check_message, check_text
@@ -23,6 +22,7 @@ from bruno_llm_base.exceptions import (
     LLMError,
 )
 from bruno_llm_base.options import EmbeddingSettings
+from bruno_llm_base.request import Request
 from bruno_llm_base.tokens import estimate_tokens, utf8_size
 from bruno_llm_base.types import Json, checked
 from bruno_llm_base.values import is_json

@@ -1,7 +1,6 @@
 """One language model behind bruno-core's `LLMInterface`: what all providers share."""
 
 import asyncio
-import json
 from copy import deepcopy
 from dataclasses import replace
 from functools import partial
@@ -11,13 +10,12 @@ from bruno_core.interfaces import LLMInterface
 from typing_extensions import Unpack
 
 from bruno_llm_base.adapter import ChatAdapter
-from bruno_llm_base.attempt import Request
-from bruno_llm_base.calibration import Calibrations
 from bruno_llm_base.call import result_of, text_stream
 from bruno_llm_base.client import Client, Policies
 from bruno_llm_base.context import ContextPolicy, Window, fit
-from bruno_llm_base.context.windows import most_tokens, surely_fits
+from bruno_llm_base.context.windows import surely_fits
 from bruno_llm_base.conversation import Conversation, Messages, question
+from bruno_llm_base.counting import TokenCounter, tool_list
 from bruno_llm_base.exceptions import (
     InvalidRequestError,
     InvalidResponseError,
@@ -38,18 +36,15 @@ from bruno_llm_base.observe import (
 )
 from bruno_llm_base.options import PORTABLE, ChatSettings
 from bruno_llm_base.policies import policy
+from bruno_llm_base.request import Request
 from bruno_llm_base.request_options import RequestOptions
 from bruno_llm_base.stream import TextStream, answer_text
-from bruno_llm_base.tokens import TokenCount, estimate_conversation, estimate_tokens, texts
+from bruno_llm_base.tokens import TokenCount, estimate_conversation, estimate_tokens
 from bruno_llm_base.types import Json, ModelResponse
 from bruno_llm_base.values import is_whole, shown
 
 __all__ = ["BaseProvider", "ProviderKeywords"]
 
-_PLAUSIBLE = 8  # bytes that a token may stand for; where it were more, somebody has to count
-_LARGE = 50_000  # characters, which take some milliseconds to count
-_TOOLS_ERROR = 0.5  # vendors rewrite tools in words of their own before the model sees them
-_CUT = 256  # tokens: what is left of a prompt that was cut still fills half a window
 _CANNOT_TELL = (
     InvalidResponseError,
     LLMTimeoutError,
@@ -96,7 +91,7 @@ class BaseProvider(Client, LLMInterface):
         super().__init__(model, keywords, self._context.window)
         self._system_prompt: str | None = self._settings.get("system_prompt")
         self._options = RequestOptions(self._settings, self._adapter, _NO_OPTIONS)
-        self._calibrations = Calibrations()
+        self._counter = TokenCounter(self._adapter)
         self._unknown_words: set[str] = set()
 
     @property
@@ -269,8 +264,8 @@ class BaseProvider(Client, LLMInterface):
             self._context,
             window,
             max_output=max_output,
-            extra=estimate_tokens(_tool_list(options)),
-            count=lambda part: self.count_conversation(part, model),
+            extra=estimate_tokens(tool_list(options)),
+            count=lambda part: self._counter.count_conversation(part, model),
             tell=tell,
         )
         if fits is conversation:
@@ -318,17 +313,9 @@ class BaseProvider(Client, LLMInterface):
         conversation, read = request.conversation, response.usage.input_tokens
         if conversation is None or read is None or response.usage_estimated:
             return
-        model = str(request.model)
-        if (
-            self._adapter.cuts_prompts
-            and _CUT < read < most_tokens(conversation, {}) / _PLAUSIBLE
-            and (sent := self.count_conversation(conversation, model)).least > 2 * read
-        ):
+        sent = self._counter.learn(conversation, request.body or {}, str(request.model), read)
+        if sent is not None:
             self._endpoint.tell(request, PromptCut, tokens=sent.tokens, read=read)
-            return
-        calibration = self._calibrations.of(model)
-        if calibration.due and not (request.body or {}).get("tools"):
-            calibration.learn(conversation, read)
 
     # -- counting -----------------------------------------------------------------------------------
 
@@ -355,11 +342,10 @@ class BaseProvider(Client, LLMInterface):
         counted = await self._count_there(conversation, request)
         if counted is not None:
             return counted
-        count = partial(self._count_here, conversation, request)
-        is_large = sum(map(len, texts(conversation))) > _LARGE
-        if is_large or not self._adapter.counts_at_once(str(request.model)):
-            return await asyncio.to_thread(count)
-        return count()
+        model = str(request.model)
+        count = partial(self._counter.count_request, conversation, request.body or {}, model)
+        takes_long = self._counter.takes_long(conversation, model)
+        return await asyncio.to_thread(count) if takes_long else count()
 
     def get_token_count(self, text: str) -> int:
         """Count the tokens of *text* for the provider's model, without asking a server.
@@ -379,12 +365,7 @@ class BaseProvider(Client, LLMInterface):
         Raises:
             InvalidRequestError: It is no text, or the model has no name.
         """
-        if not isinstance(text, str):
-            raise InvalidRequestError(f"text is {shown(text)}: give a text")
-        model = self._named(model)
-        return self._adapter.text_tokens(text, model) or self._calibrations.of(model).count_text(
-            text
-        )
+        return self._counter.count_text(text, self._named(model))
 
     def count_conversation(
         self, conversation: Conversation, model: str | None = None
@@ -398,9 +379,7 @@ class BaseProvider(Client, LLMInterface):
         Raises:
             InvalidRequestError: The model has no name.
         """
-        model = self._named(model)
-        counted = self._adapter.conversation_tokens(conversation, model)
-        return counted or self._calibrations.of(model).count_conversation(conversation)
+        return self._counter.count_conversation(conversation, self._named(model))
 
     async def _count_there(
         self, conversation: Conversation, request: Request[ModelResponse]
@@ -434,17 +413,6 @@ class BaseProvider(Client, LLMInterface):
             error=adapter.count_error,
         )
 
-    def _count_here(
-        self, conversation: Conversation, request: Request[ModelResponse]
-    ) -> TokenCount:
-        model, tools = str(request.model), _tool_list(request.body or {})
-        count = self.count_conversation(conversation, model)
-        if not tools:
-            return count
-        tokens = count.tokens + self.count_text(tools, model).tokens
-        error = max(count.error, _TOOLS_ERROR)
-        return TokenCount(tokens=tokens, exact=False, source=count.source, error=error)
-
     def _parse_count(self, data: Json) -> int:
         tokens = self._adapter.parse_count(data)
         if not is_whole(tokens, least=0):
@@ -460,12 +428,6 @@ def _printed(value: object) -> str:
         return "" if value is None else str(value)
     except Exception:  # noqa: BLE001 - bruno-core's get_token_count never raises
         return ""
-
-
-def _tool_list(body: Json) -> str:
-    """Return the tools that a request offers to the model, as text; "" for none."""
-    tools = body.get("tools")
-    return json.dumps(tools, ensure_ascii=False) if tools else ""
 
 
 def _recounted(tokens: int, before: Conversation, after: Conversation) -> int:

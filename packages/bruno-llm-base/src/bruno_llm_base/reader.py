@@ -1,8 +1,9 @@
 """From the documents of an answer to its parts: what one attempt has read so far."""
 
 import json
+from abc import abstractmethod
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from jiter import from_json
 
@@ -28,25 +29,24 @@ class NoAnswerError(Exception):
         self.said = said
 
 
-class Reader(Protocol[T]):
-    """What one attempt reads, and the sum of what it has read."""
+class Reader(Generic[T]):
+    """What one attempt reads, and the sum of what it has read.
 
-    @property
-    def begun(self) -> bool:
-        """Whether some of an answer has come."""
+    Attributes:
+        begun: Whether some of an answer has come.
+        is_settled: Whether the answer is complete but for the vendor's last word.
+        waits_for_end: Whether no more is expected than the end of the body.
+        is_over: Whether the vendor's last word was read.
+    """
 
-    @property
-    def is_settled(self) -> bool:
-        """Whether the answer is complete but for the vendor's last word."""
+    __slots__ = ("is_over",)
 
-    @property
-    def is_over(self) -> bool:
-        """Whether the vendor's last word was read."""
+    def __init__(self) -> None:
+        self.is_over = False
 
-    @property
-    def waits_for_end(self) -> bool:
-        """Whether no more is expected than the end of the body."""
+    begun = is_settled = waits_for_end = property(lambda _: False)
 
+    @abstractmethod
     def read(self, documents: list[bytes], items: list[T], *, whole: bool) -> bool:
         """Add to *items* what *documents* say; what precedes an error counts.
 
@@ -65,7 +65,9 @@ class Reader(Protocol[T]):
 
     def rest(self) -> list[T]:
         """Return what was held back, now that no more follows."""
+        return []
 
+    @abstractmethod
     def finished(self, after_end: list[bytes]) -> T:
         """Return the whole, given what came behind the vendor's last word.
 
@@ -75,9 +77,10 @@ class Reader(Protocol[T]):
 
     def partial(self) -> ModelResponse:
         """Return what has arrived."""
+        return ModelResponse()
 
 
-class AnswerReader:
+class AnswerReader(Reader[ModelResponse]):
     """Reads a model's answer, streamed or not."""
 
     __slots__ = (
@@ -90,7 +93,6 @@ class AnswerReader:
         "_parse_whole",
         "_streams",
         "_think_tags",
-        "is_over",
     )
 
     def __init__(
@@ -109,6 +111,7 @@ class AnswerReader:
             parse_whole: Reads an answer that comes as a whole, for servers that do not stream.
             think_tags: Whether thoughts stand in the text, between tags.
         """
+        super().__init__()
         self._parse = parse
         self._streams = stream
         self._parse_whole = parse_whole
@@ -122,7 +125,6 @@ class AnswerReader:
             from bruno_llm_base.text_filters import ThinkTags  # most providers do without
 
             self._think_tags = ThinkTags()
-        self.is_over = False
 
     @property
     def begun(self) -> bool:
@@ -257,10 +259,8 @@ class AnswerReader:
         return usage
 
 
-class DocumentReader(Generic[T]):
+class DocumentReader(Reader[T]):
     """Reads documents that are no model's answer, such as a list of models."""
-
-    begun = is_settled = waits_for_end = False
 
     def __init__(self, parse: Callable[[Json], T], is_last: Callable[[T], bool] | None) -> None:
         """Start before the first document.
@@ -269,10 +269,10 @@ class DocumentReader(Generic[T]):
             parse: Reads one.
             is_last: Says whether something is the end of the answer; None if one document is all.
         """
+        super().__init__()
         self._parse = parse
         self._is_last = is_last
         self._last: Any = None
-        self.is_over = False
 
     def read(self, documents: list[bytes], items: list[T], *, whole: bool) -> bool:
         del whole
@@ -289,17 +289,11 @@ class DocumentReader(Generic[T]):
             self.is_over = self._is_last is None or self._is_last(item)
         return True
 
-    def rest(self) -> list[T]:
-        return []
-
     def finished(self, after_end: list[bytes]) -> T:
         del after_end
         if not self.is_over:
             raise StreamError("the stream ended before the answer was complete")
         return cast(T, self._last)
-
-    def partial(self) -> ModelResponse:
-        return ModelResponse()
 
 
 def _torn(document: bytes) -> object:

@@ -136,7 +136,7 @@ class TextStream(AsyncIterator[str], Coroutine[Any, Any, "TextStream"]):
             max_chars: The longest piece of a text without an end in sight, in characters.
 
         Raises:
-            ConfigurationError: `max_chars` is no whole number above 0.
+            ConfigurationError: `max_chars` is not a whole number above 0.
             RuntimeError: The stream is being read already, or closed.
         """
         return Pieces(aiter(self), SentenceCutter(max_chars))

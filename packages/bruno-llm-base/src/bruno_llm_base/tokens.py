@@ -136,7 +136,7 @@ def estimate_tokens(text: str) -> int:
     """Estimate the tokens of *text*: at least 1 for any, at most its UTF-8 bytes.
 
     Raises:
-        InvalidRequestError: It is no text.
+        InvalidRequestError: It is not a text.
     """
     return whole(sum(text_shares(text)), text)
 
@@ -163,7 +163,7 @@ def text_shares(text: str) -> Shares:
     """Return how many tokens each kind of writing in *text* takes, in time linear in it.
 
     Raises:
-        InvalidRequestError: It is no text.
+        InvalidRequestError: It is not a text.
     """
     if not isinstance(text, str):
         raise InvalidRequestError(f"text is {shown(text)}: give a text")

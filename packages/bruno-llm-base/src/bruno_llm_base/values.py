@@ -18,7 +18,7 @@ def shown(value: object) -> str:
     """Return *value* for an error's message: at most 80 characters, whatever its `repr` does."""
     try:
         text = repr(value)
-    except Exception:  # noqa: BLE001 - somebody's own, or an int of more digits than Python prints
+    except Exception:  # noqa: BLE001 - a user's own, or an int of more digits than Python prints
         return f"a {type(value).__name__}"
     return text if len(text) <= _MOST_SHOWN else f"{text[: _MOST_SHOWN - 3]}..."
 

@@ -6,11 +6,10 @@ So text keeps its size on a phone, where the drawing shrinks, and all of it is s
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 from math import ceil
-from typing import Any
+from typing import Any, NamedTuple
 
 __all__ = ["Chart", "Series", "by_day", "ticks"]
 
@@ -24,37 +23,20 @@ _SIDES = ("x", "y", "width", "height")
 _MARGIN = 1.04  # pygal keeps this much of an axis free, which is cut off below
 
 
-@dataclass(frozen=True, slots=True)
-class Series:
-    """Amounts of one kind, one color in the chart.
-
-    Attributes:
-        name: What they are amounts of.
-        total: The sum of all, as it is written in the legend.
-        amounts: The amount of each day that has one.
-    """
+class Series(NamedTuple):
+    """Amounts of one kind, in one color, by their day; *total* is what the legend says."""
 
     name: str
     total: str
     amounts: Mapping[date, Decimal]
 
 
-@dataclass(frozen=True, slots=True)
-class Chart:
-    """A chart of stacked bars, as the page's template needs it.
-
-    Attributes:
-        kind: The class of its element on the page.
-        legend: Name and sum of each series, in the order of their colors.
-        drawing: The bars and the grid, as SVG, escaped.
-        marks: Where the lines of the grid are, in percent of the height, and what they stand for.
-        dates: Where some days are, in percent of the width, and their dates.
-        days: How many days it shows.
-    """
+class Chart(NamedTuple):
+    """Stacked bars, as the page's template needs them; places are in percent of height or width."""
 
     kind: str
-    legend: Sequence[tuple[str, str]]
-    drawing: str
+    legend: Sequence[tuple[str, str]]  # name and total of each series
+    drawing: str  # SVG, escaped
     marks: Sequence[tuple[float, str]]
     dates: Sequence[tuple[float, str]]
     days: int
@@ -99,7 +81,7 @@ def by_day(
         [(some.name, some.total) for some in series],
         _drawn(text, shares, told, lines),
         [(100 * line, mark(at)) for line, at in zip(lines, grid, strict=True)],
-        list(_dates(first, len(days))),
+        _dates(days),
         len(days),
     )
 
@@ -182,14 +164,12 @@ def _bare(svg: Any, text: str) -> Any:
     return svg
 
 
-def _dates(first: date, days: int) -> list[tuple[float, str]]:
-    """Return a few days, evenly spread: where they are, in percent, and how they are written."""
-    steps = min(_DATES, days) - 1
-    places = sorted({round(n * (days - 1) / (steps or 1)) for n in range(steps + 1)})
-    return [(100 * (place + 0.5) / days, _date(first, place, days)) for place in places]
-
-
-def _date(first: date, place: int, days: int) -> str:
-    day = first + timedelta(days=place)
-    month = _MONTHS[day.month - 1]
-    return f"{month} {day.year}" if days > _YEAR else f"{day.day} {month}"
+def _dates(days: Sequence[date]) -> list[tuple[float, str]]:
+    """Return a few of *days*, evenly spread: where they are, in percent, and how they are written."""
+    last = len(days) - 1
+    found = []
+    for place in sorted({round(n * last / (_DATES - 1)) for n in range(_DATES)}):
+        day, month = days[place], _MONTHS[days[place].month - 1]
+        name = f"{month} {day.year}" if last >= _YEAR else f"{day.day} {month}"
+        found.append((100 * (place + 0.5) / len(days), name))
+    return found

@@ -79,24 +79,16 @@ def _colors(report: Report) -> dict[str | None, int]:
 
 
 def _figures(total: Row) -> list[tuple[str, str, str]]:
+    """Return title and value of the largest figures, and what belongs to them in small letters."""
     unpriced, cached, reasoning = total.unpriced, total.cache_read_tokens, total.reasoning_tokens
+    without = f"without {requests(unpriced)} of unknown price" if unpriced else ""
+    from_cache = f"{compact(cached)} from a cache" if cached else ""
+    of_reasoning = f"{compact(reasoning)} of reasoning" if reasoning else ""
     return [
-        (
-            "Cost",
-            dollars(known_cost(total), 2),
-            f"without {requests(unpriced)} of unknown price" if unpriced else "",
-        ),
+        ("Cost", dollars(known_cost(total), 2), without),
         ("Requests", f"{total.requests:,}", ""),
-        (
-            "Input tokens",
-            compact(total.input_tokens),
-            f"{compact(cached)} from a cache" if cached else "",
-        ),
-        (
-            "Output tokens",
-            compact(total.output_tokens),
-            f"{compact(reasoning)} of reasoning" if reasoning else "",
-        ),
+        ("Input tokens", compact(total.input_tokens), from_cache),
+        ("Output tokens", compact(total.output_tokens), of_reasoning),
     ]
 
 

@@ -16,11 +16,11 @@ from bruno_llm_base import (
     ModelResponse,
     Text,
 )
-from bruno_llm_base.attempt import Request
 from bruno_llm_base.call import documents
 from bruno_llm_base.finish import finish_reason
 from bruno_llm_base.lenient import read_word
 from bruno_llm_base.options import merged
+from bruno_llm_base.request import Request
 from bruno_llm_base.values import is_whole
 
 from bruno_llm_ollama import messages

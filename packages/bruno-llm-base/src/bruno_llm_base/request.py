@@ -1,0 +1,172 @@
+"""What is to be sent, where it goes, and by which rules."""
+
+import json
+import os
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+
+from bruno_llm_base.adapter import Adapter
+from bruno_llm_base.conversation import Conversation
+from bruno_llm_base.cost.prices import Prices
+from bruno_llm_base.exceptions import LLMError
+from bruno_llm_base.limits import RateLimit
+from bruno_llm_base.log import Observers
+from bruno_llm_base.observe import Event
+from bruno_llm_base.policies import Retry, Timeouts
+from bruno_llm_base.reader import AnswerReader, DocumentReader, Reader
+from bruno_llm_base.retry import RetryThrottle
+from bruno_llm_base.tokens import estimate_conversation, estimate_tokens
+from bruno_llm_base.transport import PerLoop, Transport
+from bruno_llm_base.types import Json, ModelResponse
+
+if TYPE_CHECKING:
+    from bruno_llm_base.cost.spending import Spending
+    from bruno_llm_base.cost.tracker import Labels
+    from bruno_llm_base.observe import Tell
+
+__all__ = ["Endpoint", "Request"]
+
+T = TypeVar("T")
+_TOOL_TOKENS = 2_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """Where the requests of one provider go, and by which rules; it holds no provider.
+
+    Attributes:
+        provider: The provider's name.
+        address: Where requests go, for people.
+        adapter: How the API spells things.
+        transports: The transports that are open.
+        open_transport: Opens one.
+        redact: Returns what a server said without our secrets.
+        timeouts: How long each step may take.
+        retry: When to send again.
+        throttle: How many retries the provider has in hand.
+        rate_limit: How much may be sent in a while, if that is limited.
+        spending: Where costs are recorded and budgets are kept, if anywhere.
+        prices: What answers cost.
+        observers: Hear every event.
+    """
+
+    provider: str
+    address: str
+    adapter: Adapter
+    transports: PerLoop
+    open_transport: Callable[[], Transport]
+    redact: Callable[[Any], Any]
+    timeouts: Timeouts
+    retry: Retry
+    throttle: RetryThrottle
+    rate_limit: RateLimit | None
+    spending: "Spending | None"
+    prices: Prices
+    observers: Observers
+
+    def facts(self, request: "Request[Any]") -> dict[str, Any]:
+        """Return what all events of *request* hold; the first one gives it its id."""
+        request.id = request.id or os.urandom(8).hex()
+        return {
+            "provider": self.provider,
+            "model": request.model,
+            "operation": request.operation,
+            "id": request.id,
+            "address": self.address,
+            "streamed": request.stream,
+        }
+
+    def tell(self, request: "Request[Any]", kind: type[Event], /, **facts: Any) -> None:
+        """Tell of an event of *request*."""
+        if self.observers.hear(kind):
+            self.observers.tell(kind, **self.facts(request), **facts)
+
+
+async def _no_advice(error: LLMError) -> list[str]:
+    del error
+    return []
+
+
+@dataclass(slots=True, kw_only=True)
+class Request(Generic[T]):
+    """What is to be sent, and how its answer is read.
+
+    Attributes:
+        operation: What it is called in events.
+        path: The endpoint, as the vendor's documentation spells it.
+        parse: Reads one document of the answer.
+        method: The HTTP method.
+        body: The JSON to send.
+        model: The model it is for.
+        stream: Whether the answer is read piece by piece.
+        parse_whole: Reads an answer that comes as a whole, for servers that do not stream.
+        is_last: Says whether a document is the end of a stream that is no model's answer.
+        think_tags: Whether thoughts stand in the text, between tags.
+        tokens: About how many tokens it takes, input and output; 0 where no limit counts them.
+        conversation: What is asked; None for requests that are no part of one.
+        texts: What is to be embedded; none for requests that do not embed.
+        labels: What its cost is booked under.
+        unpriced_field: The field for which the vendor charges what no list of prices tells, if any.
+        fit: Returns the request as it fits the context window, where that is in doubt.
+        amend: Returns a body without what the server has just refused, or None.
+        advise: Returns what may be done about the error that it has failed with for good.
+        learn: Is told what a request has really used.
+        id: Our own name for it, once there was an event.
+        is_billed: Whether the answer costs anything: lists of models and counts of tokens do not.
+    """
+
+    operation: str
+    path: str
+    parse: Callable[[Json], T]
+    method: str = "POST"
+    body: Json | None = None
+    model: str | None = None
+    stream: bool = False
+    parse_whole: Callable[[Json], ModelResponse] | None = None
+    is_last: Callable[[T], bool] | None = None
+    think_tags: bool = False
+    tokens: int = 0
+    conversation: Conversation | None = None
+    texts: Sequence[str] = ()
+    labels: "Labels | None" = None
+    unpriced_field: str | None = None
+    fit: "Callable[[Request[T], Tell], Awaitable[Request[T]]] | None" = None
+    amend: "Callable[[Request[T], LLMError], Json | None] | None" = None
+    advise: Callable[[LLMError], Awaitable[list[str]]] = _no_advice
+    learn: "Callable[[Request[T], ModelResponse], None] | None" = None
+    id: str = ""
+    is_billed: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        """See what follows from the rest."""
+        self.is_billed = self.conversation is not None or bool(self.texts)
+
+    @property
+    def estimated_input(self) -> int:
+        """About how many tokens its input takes, without what frames it."""
+        if self.conversation is not None:
+            return estimate_conversation(self.conversation)
+        return sum(map(estimate_tokens, self.texts))
+
+    @property
+    def most_input(self) -> int:
+        """More tokens than its input can take: one per byte, and the vendor's own words for tools.
+
+        Those are some hundreds at Anthropic, who publishes them (Tool use, "Pricing").
+        """
+        size = len(json.dumps(self.body, ensure_ascii=False).encode())
+        return size + (_TOOL_TOKENS if self.body and self.body.get("tools") else 0)
+
+    def reader(self) -> Reader[T]:
+        """Return what reads the answer to one attempt."""
+        if self.conversation is None:
+            return DocumentReader(self.parse, self.is_last)
+        parse = cast(Callable[[Json], ModelResponse], self.parse)
+        reader = AnswerReader(
+            parse,
+            stream=self.stream,
+            parse_whole=self.parse_whole,
+            think_tags=self.think_tags,
+        )
+        return cast(Reader[T], reader)
