@@ -1,5 +1,6 @@
 """What providers of chat and of embeddings have in common: how they are built, their models, their end."""
 
+import gc
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -244,6 +245,28 @@ class Client(Vendor, ABC):
             return Diagnosis(ok=False, reason=str(error), error=error)
         reason = self._adapter.missing_model(self._model, models) or None
         return Diagnosis(ok=reason is None, reason=reason, models=tuple(models))
+
+    async def warm_up(self) -> None:
+        """Load the SDK and open a connection, so that the first request waits for neither.
+
+        For servers, before they take requests. The SDK is loaded in a thread, and the event loop goes
+        on. Meanwhile Python's garbage collector is paused, which would stop the loop for a tenth of a
+        second, and what has been loaded is left out of its later collections (`gc.freeze`). Then the
+        list of models is asked for, which costs nothing.
+
+        Raises:
+            ConfigurationError: The SDK cannot be loaded. An error of the server's is not raised: see
+                `diagnose`.
+        """
+        collects = gc.isenabled()
+        gc.disable()
+        try:
+            await self._transports.get(self._endpoint.open_transport)
+        finally:
+            gc.freeze()
+            if collects:
+                gc.enable()
+        await self.diagnose()
 
     async def list_models(self) -> list[str]:
         """Return the names of the models on offer.

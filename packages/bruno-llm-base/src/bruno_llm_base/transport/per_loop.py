@@ -45,12 +45,13 @@ class PerLoop:
         """Start without any.
 
         Args:
-            needs: The module that opening one imports. It may be large, so it is imported in a
-                thread beforehand, and the loop goes on turning. "" if it imports none.
+            needs: The module that opening one imports. It may be large, so both are done in a
+                thread, and the loop goes on turning. "" if it imports none.
         """
         self._needs = needs
         self._imported = not needs
         self._by_loop: dict[_Loop, _Entry] = {}
+        self._opening = weakref.WeakKeyDictionary[_Loop, asyncio.Lock]()
         self._lines = weakref.WeakKeyDictionary[_Loop, asyncio.Semaphore]()
 
     async def get(self, open_transport: Callable[[], Transport]) -> Transport:
@@ -62,16 +63,14 @@ class PerLoop:
         Raises:
             RuntimeError: No event loop of asyncio runs.
         """
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            raise RuntimeError(_NO_LOOP) from None
+        loop = _running_loop()
         entry = self._by_loop.get(loop)
         if entry is None:
-            if not self._imported:  # `sys.modules` holds modules that are still being imported
-                await asyncio.to_thread(_import, self._needs)
-                self._imported = True
-            entry = self._by_loop.get(loop) or await self._add(loop, open_transport)
+            async with self._opening.setdefault(loop, asyncio.Lock()):
+                if not self._imported:  # `sys.modules` holds modules that are still being imported
+                    await asyncio.to_thread(_import, self._needs)
+                    self._imported = True
+                entry = self._by_loop.get(loop) or await self._add(loop, open_transport)
         return entry.transport
 
     @property
@@ -84,7 +83,7 @@ class PerLoop:
 
     async def aclose(self) -> None:
         """Close the running loop's transport; it is opened again when next needed."""
-        entry = self._by_loop.get(asyncio.get_running_loop())
+        entry = self._by_loop.get(_running_loop())
         if entry is not None:
             await entry.keeper.aclose()
 
@@ -93,7 +92,9 @@ class PerLoop:
             if old.is_closed():
                 self._forget(old)
         try:
-            transport = open_transport()
+            # certificates and an SDK's client take up to 0.2 s
+            opening = asyncio.to_thread(open_transport) if self._needs else None
+            transport = open_transport() if opening is None else await opening
         except LLMError:
             raise
         except Exception as error:
@@ -108,6 +109,13 @@ class PerLoop:
     def _forget(self, loop: _Loop) -> None:
         if entry := self._by_loop.pop(loop, None):
             entry.finalizer.detach()
+
+
+def _running_loop() -> _Loop:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        raise RuntimeError(_NO_LOOP) from None
 
 
 def _import(name: str) -> None:
