@@ -140,7 +140,7 @@ class BaseEmbeddings(Client, EmbeddingInterface):
         known = self._dimension()
         if known is None:
             raise ConfigurationError(
-                f"nobody knows how many dimensions the vectors of {self._model} have: give"
+                f"it is not known how many dimensions the vectors of {self._model} have: give"
                 " dimensions, or embed a text first",
                 model=self._model,
             )

@@ -13,8 +13,8 @@ _KEPT_SECONDS = 60.0
 class ModelNames:
     """What a provider offers, asked for at most once a minute.
 
-    It does not hold the provider: the caller brings the request. Who comes while it is on
-    its way waits for the same answer; it is given up when nobody waits any more.
+    It does not hold the provider: the caller brings the request. Callers that come while it is on
+    its way wait for the same answer; it is given up when no caller waits any more.
     """
 
     __slots__ = ("_asked", "_asking", "_names", "_waiting")
