@@ -118,13 +118,6 @@ def _running_loop() -> _Loop:
         raise RuntimeError(_NO_LOOP) from None
 
 
-def _running_loop() -> _Loop:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        raise RuntimeError(_NO_LOOP) from None
-
-
 def _import(name: str) -> None:
     try:
         importlib.import_module(name)
