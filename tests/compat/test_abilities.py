@@ -11,7 +11,7 @@ async def test_an_ability_runs_beside_a_model_of_ours():
     assert {"alarm", "notes", "reminder", "timer", "todo"} <= set(abilities)
     registry = LLMProviderRegistry()
     registry.discover_plugins()
-    assert sorted(registry.list_plugins()) == ["claude", "gemini", "ollama", "openai"]
+    assert set(registry.list_plugins()) >= {"claude", "gemini", "ollama", "openai"}
     notes = abilities["notes"]()
     context = AbilityContext(user_id="u")
     with FakeOllama() as server:
