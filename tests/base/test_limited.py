@@ -215,7 +215,7 @@ def test_a_limit_goes_along_to_other_processes(server, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "k")
     llm = OpenAIProvider(rate_limit=RateLimit(requests_per_minute=7))
     again = pickle.loads(pickle.dumps(llm))
-    assert repr(again._rate_limit) == "RateLimit(requests_per_minute=7)"
+    assert repr(again._endpoint.rate_limit) == "RateLimit(requests_per_minute=7)"
 
 
 def test_a_limit_of_another_kind_is_refused():
