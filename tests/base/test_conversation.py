@@ -211,7 +211,7 @@ def test_arguments_that_are_no_json_object_are_named(arguments):
 
 
 def test_an_id_that_is_no_text_is_named():
-    with pytest.raises(InvalidRequestError, match="id is no text"):
+    with pytest.raises(InvalidRequestError, match="id is not text"):
         Conversation.of([message("assistant", tool_calls=[{"name": "f", "id": 5}])])
 
 

@@ -445,9 +445,9 @@ def test_similarity_of_known_angles():
         ([], [], "first vector is empty"),
         ([1.0], "a", "second vector is a str"),
         ([1.0], None, "second vector is a NoneType"),
-        ([1.0], ["a"], "second vector holds something that is no number"),
-        ([math.nan], [1.0], "first vector holds something that is no number"),
-        ([10**400], [1.0], "first vector holds something that is no number"),
+        ([1.0], ["a"], "second vector holds something that is not a number"),
+        ([math.nan], [1.0], "first vector holds something that is not a number"),
+        ([10**400], [1.0], "first vector holds something that is not a number"),
     ],
 )
 def test_what_is_no_vector_is_refused(first, second, complaint):

@@ -293,7 +293,7 @@ def test_what_is_said_outright_wins_over_additional_params():
 @pytest.mark.parametrize(
     ("config", "complaint"),
     [
-        ({"provider": "openai", 5: 1}, "5 is no name of a field"),
+        ({"provider": "openai", 5: 1}, "5 is not the name of a field"),
         ({"provider": "openai", "additional_params": ["x"]}, "additional_params is a list"),
         ({"provider": "openai", "options": "x"}, "options is a str"),
     ],

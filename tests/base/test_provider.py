@@ -32,10 +32,10 @@ CANARY = "sk-canary-42"
         ({"base_url": "http://a:b:c"}, "base_url is"),
         ({"base_url": "http://a b"}, "base_url is"),
         ({"base_url": "http://a\nb"}, "base_url is"),
-        ({"options": {"x": object()}}, "the option 'x' is no JSON, but a object"),
-        ({"options": {"x": "\ud800"}}, "the option 'x' is no JSON, but a str"),
-        ({"options": {"stream": True}}, "'stream' is no option"),
-        ({"options": {"model": "x"}}, "'model' is no option"),
+        ({"options": {"x": object()}}, "the option 'x' is not JSON, but a object"),
+        ({"options": {"x": "\ud800"}}, "the option 'x' is not JSON, but a str"),
+        ({"options": {"stream": True}}, "'stream' is not an option"),
+        ({"options": {"model": "x"}}, "'model' is not an option"),
         ({"client": object()}, "client= brings its own api_key"),
         ({"observers": None}, "observers is None: give a list of callables"),
         ({"observers": [3]}, "observers is"),
@@ -229,5 +229,5 @@ def test_the_callers_options_are_neither_changed_nor_kept():
 async def test_an_option_that_is_no_json_is_named():
     llm = OpenAIProvider(base_url="http://127.0.0.1:9")
     for value in (object(), float("nan")):
-        with pytest.raises(InvalidRequestError, match="the option 'logit_bias' is no JSON"):
+        with pytest.raises(InvalidRequestError, match="the option 'logit_bias' is not JSON"):
             await llm.generate("hi", logit_bias=value)

@@ -185,20 +185,20 @@ def test_what_is_no_text_is_refused(bruno_llm, openai, tmp_path):
     for command in ("ask -p openai", "ask -p openai hi", "chat -p openai", "count -p openai"):
         done = bruno_llm(*command.split(), text=b"caf\xe9\n")
         assert (done.exit_code, done.stdout) == (1, ""), command
-        assert done.stderr == "bruno-llm: stdin is no text in UTF-8: convert it first\n"
+        assert done.stderr == "bruno-llm: stdin is not text in UTF-8: convert it first\n"
     done = bruno_llm("count", "-p", "openai", "--file", file)
-    assert done.stderr == f"bruno-llm: {file} is no text in UTF-8: convert it first\n"
+    assert done.stderr == f"bruno-llm: {file} is not text in UTF-8: convert it first\n"
     for command in ("ask", "count"):
         done = bruno_llm(command, "-p", "openai", os.fsdecode(b"caf\xe9"))
         assert (done.exit_code, done.stdout) == (1, "")
-        assert "the argument is no text" in done.stderr
+        assert "the argument is not text" in done.stderr
     assert not openai.received
 
 
 def test_a_conversation_goes_on_until_a_line_that_is_no_text(bruno_llm, openai):
     done = bruno_llm("chat", "-p", "openai", text=b"hi\ncaf\xe9\nbye\n")
     assert (done.exit_code, done.stdout) == (1, "Hello from the fake server.\n")
-    assert "stdin is no text in UTF-8" in done.stderr
+    assert "stdin is not text in UTF-8" in done.stderr
     assert len(openai.bodies) == 1
 
 

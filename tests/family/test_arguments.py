@@ -190,7 +190,7 @@ def test_a_provider_names_what_is_wrong(kind, field):
 def test_fields_of_the_request_are_no_options(kind):
     for name in kind.adapter_type.reserved_fields:
         for option in (name, f"{name}.x"):
-            with complains(ConfigurationError, f"{option!r} is no option"):
+            with complains(ConfigurationError, f"{option!r} is not an option"):
                 kind(api_key=KEY, options={option: 1})
 
 
@@ -295,15 +295,15 @@ async def test_an_option_that_cannot_be_sent_is_not(llm, server, field):
 
 async def test_what_a_provider_is_built_with_is_no_option_of_a_call(llm, server, kind):
     for name in ProviderKeywords.__annotations__.keys() - PORTABLE.keys() - {"options"}:
-        await refused(llm, server, f"{name!r} is no option", prompt="hi", **{name: KEY})
+        await refused(llm, server, f"{name!r} is not an option", prompt="hi", **{name: KEY})
 
 
 async def test_a_name_that_cannot_be_sent_is_not(llm, server):
     for name in (HALF, "." * 5000):
-        await refused(llm, server, "is no name of an option", messages="hi", **{name: 1})
+        await refused(llm, server, "is not the name of an option", messages="hi", **{name: 1})
     for name in llm.adapter.reserved_fields - {"messages", "model"}:
-        await refused(llm, server, f"{name!r} is no option", prompt="hi", **{name: 1})
-        await refused(llm, server, "is no option", prompt="hi", **{f"{name}.x": 1})
+        await refused(llm, server, f"{name!r} is not an option", prompt="hi", **{name: 1})
+        await refused(llm, server, "is not an option", prompt="hi", **{f"{name}.x": 1})
 
 
 async def test_one_way_to_ask_is_enough(llm, server):

@@ -487,7 +487,7 @@ def test_something_else_than_a_tracker_is_named(kind, keywords, complaint):
 async def test_money_is_no_option_of_a_call(kind, server):
     async with kind(**server.connection()) as llm:
         for name in ("cost", "budget", "context"):
-            with pytest.raises(InvalidRequestError, match=f"'{name}' is no option of a call"):
+            with pytest.raises(InvalidRequestError, match=f"'{name}' is not an option of a call"):
                 await llm.generate("hi", **{name: 1})
     assert not server.bodies
 

@@ -196,7 +196,7 @@ TABLE = {
     "closed after some text": Row(
         Fault(ANSWER, after=SPOKEN, then="close"),          breaks(Down, 3),   breaks(Broken, 1, "one two")),
 
-    # The body ends too early, or is no JSON. To HTTP nothing is wrong, so the connection is kept
+    # The body ends too early, or is not JSON. To HTTP nothing is wrong, so the connection is kept
     "no body": Row(
         RawReply(),                                         fails(Unread),     fails(Broken, 3)),
     "an end before the first text": Row(

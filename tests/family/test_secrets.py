@@ -351,7 +351,9 @@ async def test_a_secret_among_the_options_reaches_the_server_alone(kind, server,
 async def test_a_key_is_no_option_of_a_call(kind, server, audience):
     llm = build(kind, server, audience)
     for name in ("api_key", "base_url", "client"):
-        with pytest.raises(InvalidRequestError, match=f"'{name}' is no option of a call") as caught:
+        with pytest.raises(
+            InvalidRequestError, match=f"'{name}' is not an option of a call"
+        ) as caught:
             await llm.generate("hi", **{name: KEY})
         audience.catch(caught.value)
     assert server.received == []

@@ -83,7 +83,7 @@ class Access:
         endpoint: What was left off the end of the given address, such as "/v1/models".
         api_key: The key.
         key_source: Where the key was found: "api_key", or an environment variable.
-        secrets: What nobody may see, in every form in which it may come back.
+        secrets: What must never be shown, in every form in which it may come back.
         address: Where requests go, without what may be secret in it; for people.
     """
 
@@ -289,7 +289,7 @@ def checked_url(origin: str, url: str) -> str:
 
 
 def _is_host(name: str) -> bool:
-    """Whether *name* may be that of a host (RFC 1035, 2.3.4); whether there is one, nobody knows."""
+    """Whether *name* may be that of a host (RFC 1035, 2.3.4); it need not exist."""
     if ":" in name:  # IPv6
         return True
     return len(name) < 254 and all(0 < len(part) < 64 for part in name.removesuffix(".").split("."))

@@ -296,7 +296,7 @@ class Attempt(Generic[T]):
         return error_from(facts, status, headers)
 
     def _no_json(self, reply: Reply, document: bytes) -> LLMError:
-        """Return the error for *document*, which is no JSON: a page, or words for what is wrong."""
+        """Return the error for *document*, which is not JSON: a page, or words for what is wrong."""
         text = document.decode(errors="replace")
         words = self._endpoint.redact(plain_text(text))[:_LONGEST_QUOTE]
         if is_page(text):

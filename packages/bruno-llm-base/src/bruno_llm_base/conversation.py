@@ -142,7 +142,7 @@ def question(messages: Messages | None, prompt: str | None) -> Messages:
     """Return what a call asks with, which is given in one of two ways.
 
     Raises:
-        InvalidRequestError: Both are given, or neither, or the prompt is no text.
+        InvalidRequestError: Both are given, or neither, or the prompt is not text.
     """
     if (messages is None) == (prompt is None):
         raise InvalidRequestError("give either messages or prompt")
@@ -223,7 +223,7 @@ def check_message(name: str, message: Message) -> None:
         message: The message.
 
     Raises:
-        InvalidRequestError: It is of another kind, says nothing, or holds something that is no text.
+        InvalidRequestError: It is of another kind, says nothing, or holds something that is not text.
     """
     if not isinstance(message, Message):
         raise InvalidRequestError(
@@ -354,7 +354,7 @@ def _call(place: int, data: object) -> ToolCall:
     if not isinstance(inner, dict) or not isinstance(inner.get("name"), str):
         raise InvalidRequestError(f"metadata['tool_calls'][{place}] has no name: give the tool's")
     if not isinstance(data.get("id"), str | None):
-        raise InvalidRequestError(f"metadata['tool_calls'][{place}].id is no text: give text")
+        raise InvalidRequestError(f"metadata['tool_calls'][{place}].id is not text: give text")
     for name, text in (("name", inner["name"]), ("id", data.get("id") or "")):
         check_text(f"metadata['tool_calls'][{place}].{name}", text)
     arguments = inner.get("arguments") or "{}"

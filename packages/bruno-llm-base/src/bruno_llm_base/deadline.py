@@ -16,7 +16,7 @@ class Deadline:
     """Bound the waits of one request, cheaply enough for every network read.
 
     Wait inside `with deadline:`. Setting a new limit moves a float. A single timer looks at it when
-    it goes off and, if the limit has moved on, sets itself anew. It cancels only while *we* wait, so
+    it goes off and, if the limit has moved on, sets itself again. It cancels only while *we* wait, so
     a consumer that takes its time between two chunks never times out, and no task is cancelled
     outside our own await.
     """

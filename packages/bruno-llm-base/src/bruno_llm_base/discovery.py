@@ -101,7 +101,7 @@ def canonical(name: Any) -> str:
     """Return what the provider *name* is called everywhere.
 
     Raises:
-        ConfigurationError: It is no name.
+        ConfigurationError: It is not a name.
     """
     if not isinstance(name, str) or not name.strip():
         raise ConfigurationError(f"provider is {shown(name)}: give a name, such as 'openai'")

@@ -115,7 +115,7 @@ class BaseEmbeddings(Client, EmbeddingInterface):
         """Return the vector of what *message* says.
 
         Raises:
-            InvalidRequestError: It is no message, says nothing, or holds an image or a file.
+            InvalidRequestError: It is not a message, says nothing, or holds an image or a file.
             LLMError: As for `embed_text`.
         """
         check_message("message", message)
@@ -177,11 +177,11 @@ class BaseEmbeddings(Client, EmbeddingInterface):
         for name, value in self._settings["options"].items():
             if name in self._adapter.reserved_fields:
                 raise ConfigurationError(
-                    f"{name!r} is no option: it belongs to the request itself, leave it out"
+                    f"{name!r} is not an option: it belongs to the request itself, leave it out"
                 )
             if not is_json({name: value}):
                 raise ConfigurationError(
-                    f"the option {name!r} is no JSON, but a {type(value).__name__}"
+                    f"the option {name!r} is not JSON, but a {type(value).__name__}"
                 )
 
     async def _embed(self, texts: Sequence[str]) -> list[list[float]]:

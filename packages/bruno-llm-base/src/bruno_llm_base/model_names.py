@@ -49,7 +49,7 @@ class ModelNames:
             if not self._waiting:
                 asking.cancel()
         if not asking.cancelled():
-            asking.result()  # raises what is no error of the server's
+            asking.result()  # raises what is not an error of the server's
 
     async def _ask(self, ask: Callable[[], Awaitable[Sequence[str]]]) -> None:
         try:

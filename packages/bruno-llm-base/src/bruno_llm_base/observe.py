@@ -1,4 +1,4 @@
-"""What happens to a request, told to whoever wants to know.
+"""What happens to a request, told to its observers.
 
 Observers are plain callables that take an event. The log (`log.py`) is one of them.
 """

@@ -189,7 +189,7 @@ class BaseProvider(Client, LLMInterface):
         """Begin every conversation with *prompt*; an empty one removes it.
 
         Raises:
-            InvalidRequestError: It is no text.
+            InvalidRequestError: It is not text.
         """
         if not isinstance(prompt, str | None):
             raise InvalidRequestError(f"the system prompt is {shown(prompt)}: give a text")
@@ -350,7 +350,7 @@ class BaseProvider(Client, LLMInterface):
     def get_token_count(self, text: str) -> int:
         """Count the tokens of *text* for the provider's model, without asking a server.
 
-        Never raises: what is no text is counted as it is printed, None as nothing. `count_text`
+        Never raises: what is not text is counted as it is printed, None as nothing. `count_text`
         says how far to trust the number.
         """
         return self.count_text(_printed(text)).tokens
@@ -363,7 +363,7 @@ class BaseProvider(Client, LLMInterface):
             model: The model that counts; the provider's own if None.
 
         Raises:
-            InvalidRequestError: It is no text, or the model has no name.
+            InvalidRequestError: It is not text, or the model has no name.
         """
         return self._counter.count_text(text, self._named(model))
 

@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 class NoAnswerError(Exception):
-    """The server sent no answer: `said` is its error, as JSON, or the bytes of what is no JSON."""
+    """The server sent no answer: `said` is its error, as JSON, or the bytes of what is not JSON."""
 
     def __init__(self, said: object) -> None:
         super().__init__()

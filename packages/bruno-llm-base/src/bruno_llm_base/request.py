@@ -101,7 +101,7 @@ class Request(Generic[T]):
         model: The model it is for.
         stream: Whether the answer is read piece by piece.
         parse_whole: Reads an answer that comes as a whole, for servers that do not stream.
-        is_last: Says whether a document is the end of a stream that is no model's answer.
+        is_last: Says whether a document is the end of a stream that is not a model's answer.
         think_tags: Whether thoughts stand in the text, between tags.
         tokens: About how many tokens it takes, input and output; 0 where no limit counts them.
         conversation: What is asked; None for requests that are no part of one.

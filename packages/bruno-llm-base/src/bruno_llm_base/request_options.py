@@ -56,7 +56,7 @@ class RequestOptions:
         if not self._keywords.isdisjoint(own):
             name = min(self._keywords & own.keys())
             raise InvalidRequestError(
-                f"{name!r} is no option of a call: give it when the provider is built"
+                f"{name!r} is not an option of a call: give it when the provider is built"
             )
         self._check_sendable(own, InvalidRequestError)
         everything = self.defaults | portable | self._always | own
@@ -114,7 +114,7 @@ class RequestOptions:
         return new
 
     def _check_sendable(self, options: Mapping[str, Any], kind: type[LLMError]) -> None:
-        """Raise if an option of the vendor's is no option, or no JSON.
+        """Raise if an option of the vendor's is not an option, or no JSON.
 
         Raises:
             LLMError: Of that *kind*; names the option.
@@ -122,8 +122,10 @@ class RequestOptions:
         for name, value in options.items():
             # dots lead into nested objects
             if name.partition(".")[0] in self._adapter.reserved_fields:
-                raise kind(f"{name!r} is no option: it belongs to the request itself, leave it out")
+                raise kind(
+                    f"{name!r} is not an option: it belongs to the request itself, leave it out"
+                )
             if not is_json(name) or name.count(".") > _DEEPEST:
-                raise kind(f"{shown(name)} is no name of an option: leave it out")
+                raise kind(f"{shown(name)} is not the name of an option: leave it out")
             if not is_json(value):
-                raise kind(f"the option {name!r} is no JSON, but a {type(value).__name__}")
+                raise kind(f"the option {name!r} is not JSON, but a {type(value).__name__}")

@@ -56,7 +56,7 @@ def from_config(config: LLMConfig | BrunoConfig | Mapping[str, Any], section: st
     given = dict(inner if isinstance(inner, Mapping) else config)
     for name in given:
         if not isinstance(name, str):
-            raise ConfigurationError(f"{shown(name)} is no name of a field: give text")
+            raise ConfigurationError(f"{shown(name)} is not the name of a field: give text")
     return given
 
 
@@ -133,7 +133,7 @@ class Variables:
             names: What other providers are called, whose variables are left alone.
 
         Raises:
-            ConfigurationError: A value is no number where it has to be one, or a name is misspelt.
+            ConfigurationError: A value is not a number where it has to be one, or a name is misspelt.
         """
         _refuse_misspelt(provider, names)
         generic = self._read(_PREFIX + self.kind)

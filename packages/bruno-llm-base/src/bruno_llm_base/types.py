@@ -109,7 +109,7 @@ class Usage:
             if not new and our is not None and (our or new is None):
                 break
         else:
-            return later  # it reports all that we do: some vendors count anew with every chunk
+            return later  # it reports all that we do: some vendors repeat the count in every chunk
         kept = [new if new or our is None else our for our, new in zip(ours, news, strict=True)]
         both = replace(self, **dict(zip(_COUNTS, kept, strict=True)))
         lacks_cache = (self.cache_read_tokens and later.cache_read_tokens is None) or (

@@ -17,7 +17,7 @@ def similarity(first: Sequence[float], second: Sequence[float]) -> float:
     that of a vector of zeros, which has no direction.
 
     Raises:
-        InvalidRequestError: They differ in length, are empty, or hold something that is no number.
+        InvalidRequestError: They differ in length, are empty, or hold something that is not a number.
     """
     for name, vector in (("first", first), ("second", second)):
         _check(name, vector)
@@ -41,7 +41,7 @@ def _check(name: str, vector: Sequence[float]) -> None:
     except (TypeError, OverflowError):
         sound = False
     if not sound:
-        raise InvalidRequestError(f"the {name} vector holds something that is no number")
+        raise InvalidRequestError(f"the {name} vector holds something that is not a number")
 
 
 def _direction(vector: Sequence[float]) -> list[float]:
@@ -61,7 +61,7 @@ def checked_vector(said: Any) -> list[float]:
     """Return what a server has sent as a vector, if it is one.
 
     Raises:
-        TypeError: It is something else, is empty, or holds what is no finite number.
+        TypeError: It is something else, is empty, or holds what is not a finite number.
     """
     kinds = set(map(type, said)) if type(said) is list else set()
     if not kinds or not kinds <= _NUMBERS:

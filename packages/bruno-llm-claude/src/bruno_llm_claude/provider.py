@@ -118,7 +118,7 @@ class Messages(ChatAdapter):
 
 
 def _is_the_users(tool: object) -> bool:
-    """Whether a tool is run by whoever asks."""
+    """Whether a tool is run by the user."""
     return isinstance(tool, dict) and tool.get("type") in (None, "custom")
 
 

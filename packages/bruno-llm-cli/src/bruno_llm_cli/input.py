@@ -30,7 +30,7 @@ def read_text(
     """
     words = " ".join(arguments)
     if any("\udc80" <= character <= "\udcff" for character in words):  # bytes that are no text
-        raise InvalidRequestError(f"the argument is no text in {sys.getfilesystemencoding()}")
+        raise InvalidRequestError(f"the argument is not text in {sys.getfilesystemencoding()}")
     if file is not None:
         material = _whole(file.read_bytes, str(file), timeout)
     else:
@@ -86,4 +86,4 @@ def _decoded(data: bytes, origin: str) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise InvalidRequestError(f"{origin} is no text in UTF-8: convert it first") from None
+        raise InvalidRequestError(f"{origin} is not text in UTF-8: convert it first") from None

@@ -51,7 +51,7 @@ class Offer:
 
     Attributes:
         provider: Its name.
-        models: Their names and context windows in tokens, None where nobody knows.
+        models: Their names and context windows in tokens, None where they are unknown.
         error: Why there are none.
     """
 
@@ -70,7 +70,7 @@ async def _offer(name: str) -> Offer:
         llm = in_full(LLMFactory.from_env(name))
     except LLMError as error:
         return Offer(provider=name, error=error.description)
-    except Exception as error:  # noqa: BLE001 - somebody else's class may raise anything
+    except Exception as error:  # noqa: BLE001 - a third party's class may raise anything
         return Offer(provider=name, error=f"it cannot be built: {type(error).__name__}")
     try:
         models = [(model, await _window(llm, model)) for model in await llm.list_models()]

@@ -25,7 +25,7 @@ __all__ = [
 _CONTROLS = dict.fromkeys(
     (*range(9), *range(11, 32), 127, *range(128, 160)), "\N{REPLACEMENT CHARACTER}"
 )
-_WIDE = 200  # columns: what is no terminal cuts no lines
+_WIDE = 200  # columns: what is not a terminal cuts no lines
 _LOGGER = logging.getLogger("bruno_llm")
 
 

@@ -65,7 +65,7 @@ def prepare() -> None:
     if sys.platform != "win32":  # another program may have told its end of a pipe not to wait
         for stream in (stdin, stdout, stderr):
             os.set_blocking(stream.fileno(), True)
-    # what a terminal cannot show, or what was mistyped there, is no reason to fail
+    # what a terminal cannot show, or what was mistyped there, is not a reason to fail
     stdin.reconfigure(errors="replace")
     sys.stdout = _over(_Stdout, stdout, "replace")
     sys.stderr = _over(_Stream, stderr, "backslashreplace")

@@ -109,7 +109,7 @@ class GenerateContent(GeminiAdapter, ChatAdapter):
 
 
 def _is_the_users(tool: object) -> bool:
-    """Whether a tool is run by whoever asks."""
+    """Whether a tool is run by the user."""
     return isinstance(tool, dict) and tool.keys() <= {"functionDeclarations"}
 
 

@@ -107,7 +107,7 @@ class ComposedTransport:
                 await anext(await models.generate_content_stream(**arguments({"model": model})))
         except _Composed as composed:
             request = composed.request
-            # the SDK's retries keep the error, and its frames, those of whoever has called us
+            # the SDK's retries keep the error, and its frames, those of our caller
             composed.__traceback__ = None
         for name in ("content-length", "content-type"):  # of a body that is not sent
             request.headers.pop(name, None)

@@ -108,7 +108,7 @@ class _Pump:
     """A streamed answer, read by a task of its own.
 
     Closing the SDK's generator does not close those inside it, and the connection stays open.
-    Cancelling whoever waits in the innermost one does, so somebody has to wait there all the time.
+    Cancelling the task that waits in the innermost one does, so a task has to wait there all the time.
     """
 
     def __init__(self, stream: AsyncIterator[Any], api_error: type[Exception]) -> None:
@@ -148,7 +148,7 @@ class _Pump:
 
 
 class _Chunks:
-    """What has come and nobody has taken yet; an error or None stands at the end.
+    """What has come and was not taken yet; an error or None stands at the end.
 
     Attributes:
         waiting: How many bytes that are.
@@ -178,7 +178,7 @@ async def _read(stream: AsyncIterator[Any], chunks: _Chunks) -> None:
                 chunks.put(InvalidResponseError(f"more than {MAX_ANSWER:,} bytes wait to be read"))
                 # at its next wait, which closes the connection
                 cast("asyncio.Task[None]", asyncio.current_task()).cancel()
-    except Exception as error:  # noqa: BLE001 - whoever reads the chunks deals with it
+    except Exception as error:  # noqa: BLE001 - the reader of the chunks deals with it
         chunks.put(error)
     chunks.put(None)
 

@@ -22,7 +22,7 @@ def read(value: str) -> str:
     The server listens where the variable says, clients connect to it, and both read it alike
     (https://github.com/ollama/ollama/blob/main/envconfig/config.go): "host", "host:port", ":port",
     an IPv6 address with or without brackets, or a URL, all of them in quotes as well. The port is
-    11434, but a URL's is that of its scheme; one that is no port is left out. A server that listens
+    11434, but a URL's is that of its scheme; one that is not a port is left out. A server that listens
     everywhere ("0.0.0.0") is reached on this machine.
 
     Raises:

@@ -37,7 +37,7 @@ class OllamaVendor(Vendor):
     client_type = "httpx.AsyncClient"
     client_call = "send"
     free = "Ollama runs on your own machines"
-    fixed_windows = False  # allocated anew whenever the model is loaded
+    fixed_windows = False  # allocated each time the model is loaded
 
     @staticmethod
     def open_transport(access: Access, timeouts: Timeouts) -> Transport:

@@ -16,7 +16,7 @@ _FINE = 1024  # so many entries are kept apart; beyond that, those of 1/1024 of 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What a `RateLimit` allows; None is no limit."""
+    """What a `RateLimit` allows; None means no limit."""
 
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None

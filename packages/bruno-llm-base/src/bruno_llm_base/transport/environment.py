@@ -112,7 +112,7 @@ def tls_context(library: Any) -> "ssl.SSLContext":
     file, folders = (os.environ.get(name) for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"))
     if folders and not file and not any(map(os.path.isdir, folders.split(os.pathsep))):
         raise ConfigurationError(
-            f"SSL_CERT_DIR is {shown(folders)}, which is no directory: give one with certificates,"
+            f"SSL_CERT_DIR is {shown(folders)}, which is not a directory: give one with certificates,"
             " or unset it"
         )
     try:

@@ -90,7 +90,7 @@ def transport_error(error: Exception, connect: float | None = None) -> LLMError:
         connect: How many seconds reaching the server may take.
 
     Raises:
-        Exception: It is no failure of the network but a mistake, in a client of the user's, say.
+        Exception: It is not a failure of the network but a mistake, in a client of the user's, say.
     """
     found: tuple[type[LLMError], str] | None = None
     innermost = error

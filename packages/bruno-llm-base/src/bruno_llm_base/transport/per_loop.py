@@ -103,7 +103,7 @@ class PerLoop:
         finalizer = weakref.finalize(self, _close_soon, loop, keeper)
         finalizer.atexit = False
         entry = self._by_loop[loop] = _Entry(transport, keeper, finalizer)
-        await anext(keeper)  # does not suspend, so nobody adds a second one meanwhile
+        await anext(keeper)  # does not suspend, so no second one is added meanwhile
         return entry
 
     def _forget(self, loop: _Loop) -> None:
@@ -121,7 +121,7 @@ def _running_loop() -> _Loop:
 def _import(name: str) -> None:
     try:
         importlib.import_module(name)
-        if find_spec("aiohttp"):  # it carries the requests, whoever composes them
+        if find_spec("aiohttp"):  # it carries the requests, whichever client composes them
             importlib.import_module("aiohttp")
     except ImportError as error:
         raise ConfigurationError(f"{name} cannot be imported: {error}", cause=error) from error

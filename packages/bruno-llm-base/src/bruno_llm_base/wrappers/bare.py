@@ -208,7 +208,7 @@ def _translated(error: Exception, name: str) -> LLMError:
 def _arguments(messages: Messages | None, given: Json) -> Json:
     """Return what to call a bare interface with: what is set, and messages even for a question."""
     said = question(messages, given.pop("prompt", None))
-    Conversation.of(said)  # what ours would refuse, whoever is asked
+    Conversation.of(said)  # what ours would refuse, whichever provider is asked
     if isinstance(said, str):
         said = [Message(role=MessageRole.USER, content=said)]
     options = given | check_options(given)
