@@ -104,11 +104,13 @@ async def test_an_error_does_not_keep_what_was_too_long(streamed):
 
 
 async def test_a_stream_ends_somewhere():
+    line = b'{"text": "' + b"x" * 1000 + b'"}\n'
+
     class Endless(Response):
         async def aiter_bytes(self):
             while True:
                 self.read += MIB
-                yield b"{}\n" * (MIB // 3)
+                yield line * (MIB // len(line))
 
     response = Endless(0)
     reply = Reply(response, ndjson)

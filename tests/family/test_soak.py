@@ -20,7 +20,7 @@ from bruno_llm_base.transport import MAX_CONNECTIONS
 from bruno_llm_testing import FakeAnswer, FakeError, Fault, RawReply
 
 NAMES = {"openai": "OpenAI", "claude": "Claude", "gemini": "Gemini", "ollama": "Ollama"}
-CALLS = {"openai": 1_000, "claude": 1_000, "gemini": 1_000, "ollama": 5_000}
+CALLS = {"openai": 1_000, "claude": 1_000, "gemini": 1_000, "ollama": 2_000}
 FAULTY, LEAVING = 0.2, 0.05
 AN_HOUR = 3600.0
 LIMITS = Timeouts(connect=None, first_token=None, between_tokens=AN_HOUR)
