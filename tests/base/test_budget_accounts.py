@@ -8,8 +8,7 @@ from decimal import Decimal
 
 import pytest
 from bruno_llm_base.cost.budget import Budget
-from bruno_llm_base.cost.price import Price
-from bruno_llm_base.cost.price_sources import Overrides
+from bruno_llm_base.cost.price import Overrides, Price
 from bruno_llm_base.cost.prices import Prices
 from bruno_llm_base.cost.spending import Spending
 from bruno_llm_base.cost.tracker import CostTracker, Labels

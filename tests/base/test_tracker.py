@@ -6,9 +6,9 @@ from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal, localcontext
 
 import pytest
-from bruno_llm_base.cost.ledger import Row, amount, pico, usd
-from bruno_llm_base.cost.price import Price
-from bruno_llm_base.cost.price_sources import GenaiPrices
+from bruno_llm_base.cost.ledger import Row, pico, usd
+from bruno_llm_base.cost.price import Price, amount
+from bruno_llm_base.cost.prices import GenaiPrices
 from bruno_llm_base.cost.tracker import CostTracker
 from bruno_llm_base.exceptions import ConfigurationError, InvalidRequestError
 from bruno_llm_base.types import Cost, Usage
@@ -332,7 +332,14 @@ def test_what_selects_nothing_sensible_is_refused(field, value):
         tracked().total("model", **{field: value})
 
 
-@pytest.mark.parametrize(("field", "value"), [("prices", 7), ("clock", NOON), ("prices", {"m": 3})])
+class NoSource:
+    price = 3
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("prices", 7), ("prices", NoSource()), ("clock", NOON), ("prices", {"m": 3})],
+)
 def test_a_tracker_of_nonsense_is_refused(field, value):
     with pytest.raises(ConfigurationError, match=r"prices|clock"):
         CostTracker(**{field: value})

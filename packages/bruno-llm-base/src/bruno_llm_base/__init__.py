@@ -52,8 +52,8 @@ from bruno_llm_base.types import (
 
 if TYPE_CHECKING:
     from bruno_llm_base.cost.budget import Budget
-    from bruno_llm_base.cost.price import Price
-    from bruno_llm_base.cost.price_sources import GenaiPrices, Overrides, PriceSource
+    from bruno_llm_base.cost.price import Overrides, Price, PriceSource
+    from bruno_llm_base.cost.prices import GenaiPrices
     from bruno_llm_base.cost.tracker import CostTracker
     from bruno_llm_base.discovery import ProviderInfo
     from bruno_llm_base.embeddings import BaseEmbeddings
@@ -136,10 +136,10 @@ _LATE = {
     "EmbeddingFactory": "bruno_llm_base.factory",
     "FallbackLLM": "bruno_llm_base.wrappers",
     "LLMFactory": "bruno_llm_base.factory",
-    "GenaiPrices": "bruno_llm_base.cost.price_sources",
-    "Overrides": "bruno_llm_base.cost.price_sources",
+    "GenaiPrices": "bruno_llm_base.cost.prices",
+    "Overrides": "bruno_llm_base.cost.price",
     "Price": "bruno_llm_base.cost.price",
-    "PriceSource": "bruno_llm_base.cost.price_sources",
+    "PriceSource": "bruno_llm_base.cost.price",
     "ProviderInfo": "bruno_llm_base.discovery",
 }
 

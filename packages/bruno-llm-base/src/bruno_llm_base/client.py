@@ -44,8 +44,7 @@ from bruno_llm_base.values import is_json, is_whole, shown
 
 if TYPE_CHECKING:
     from bruno_llm_base.cost.budget import Budget
-    from bruno_llm_base.cost.price import Price
-    from bruno_llm_base.cost.price_sources import PriceSource
+    from bruno_llm_base.cost.price import Price, PriceSource
     from bruno_llm_base.cost.spending import Spending
     from bruno_llm_base.cost.tracker import CostTracker
 

@@ -6,7 +6,8 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Literal, get_args
 
-from bruno_llm_base.cost.ledger import LABELS, MOST, Balance, Claim, Names, amount, pico, usd
+from bruno_llm_base.cost.ledger import LABELS, MOST, Balance, Claim, Names, pico, usd
+from bruno_llm_base.cost.price import amount
 from bruno_llm_base.cost.tracker import CostTracker, storable
 from bruno_llm_base.exceptions import (
     BudgetExceededError,

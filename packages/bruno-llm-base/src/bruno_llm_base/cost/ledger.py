@@ -10,7 +10,6 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import date
 from decimal import ROUND_CEILING, Context, Decimal
-from numbers import Integral
 from threading import RLock
 from typing import Any, NamedTuple, Protocol
 from uuid import uuid4
@@ -31,7 +30,6 @@ __all__ = [
     "Names",
     "Row",
     "Selection",
-    "amount",
     "fits",
     "pico",
     "row",
@@ -46,20 +44,6 @@ MOST = Decimal("1E+12")
 
 _DIGITS = 12
 _EXACT = Context(prec=100, rounding=ROUND_CEILING)  # the application's own may hold fewer digits
-
-
-def amount(value: object) -> Decimal | None:
-    """Return *value*, a number or the text of one, as a finite Decimal; None if it is neither.
-
-    A float is taken as it is printed: 0.1 is a tenth.
-    """
-    if isinstance(value, bool) or not isinstance(value, Integral | float | str | Decimal):
-        return None
-    try:
-        number = Decimal(str(value))
-    except ArithmeticError:
-        return None
-    return number if number.is_finite() else None
 
 
 def pico(cost: Decimal) -> int:

@@ -15,7 +15,8 @@ from typing import Any, NamedTuple, Self
 from unicodedata import combining, east_asian_width
 
 from bruno_llm_base.cost.ledger import COUNTS, KEYS, LABELS, Row, pico, usd
-from bruno_llm_base.cost.price_sources import GenaiPrices, Overrides, PriceSource
+from bruno_llm_base.cost.price import Overrides, PriceSource
+from bruno_llm_base.cost.prices import GenaiPrices
 from bruno_llm_base.exceptions import InvalidRequestError
 from bruno_llm_base.values import shown
 

@@ -24,8 +24,7 @@ from bruno_llm_base.cost.ledger import (
     Selection,
     pico,
 )
-from bruno_llm_base.cost.price import Price
-from bruno_llm_base.cost.price_sources import Overrides, PriceSource
+from bruno_llm_base.cost.price import Overrides, Price, PriceSource
 from bruno_llm_base.exceptions import ConfigurationError, InvalidRequestError
 from bruno_llm_base.options import did_you_mean
 from bruno_llm_base.types import Cost, Usage
@@ -124,14 +123,15 @@ class CostTracker:
             raise ConfigurationError(
                 f"CostTracker.path is {shown(path)}: give a file's path, or nothing to record in memory"
             )
-        if prices is not None and not isinstance(prices, Mapping) and not hasattr(prices, "price"):
+        source = Overrides(prices) if isinstance(prices, Mapping) else prices
+        if source is not None and not callable(getattr(source, "price", None)):
             raise ConfigurationError(
-                f"CostTracker.prices is {shown(prices)}: give a dict of models and their Price"
+                f"CostTracker.prices is {shown(prices)}: give a dict of models and their Price, or a source of prices"
             )
         if not callable(clock):
             raise ConfigurationError(f"CostTracker.clock is {shown(clock)}: give a callable")
         self._path = None if path is None else Path(path).resolve()
-        self._prices = Overrides(prices) if isinstance(prices, Mapping) else prices
+        self._prices = source
         self._clock = clock
         self._ledger = _opened(self._path, clock)
 
