@@ -19,7 +19,7 @@ from bruno_llm_base.exceptions import (
     InvalidRequestError,
 )
 from bruno_llm_base.observe import BudgetNearlySpent
-from bruno_llm_base.types import ModelResponse, Usage
+from bruno_llm_base.response import ModelResponse, Usage
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

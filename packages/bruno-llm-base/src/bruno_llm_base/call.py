@@ -21,10 +21,10 @@ from bruno_llm_base.observe import (
 )
 from bruno_llm_base.parts import Text
 from bruno_llm_base.request import Endpoint, Request
+from bruno_llm_base.response import Attempt as AttemptRecord
+from bruno_llm_base.response import ModelResponse, Outcome
 from bruno_llm_base.retry import next_wait
 from bruno_llm_base.stream import StreamState, TextStream, answer_text
-from bruno_llm_base.types import Attempt as AttemptRecord
-from bruno_llm_base.types import ModelResponse, Outcome
 
 __all__ = ["Call", "documents", "result_of", "text_stream"]
 

@@ -37,9 +37,9 @@ from bruno_llm_base.observe import Observer
 from bruno_llm_base.options import SharedSettings, check, closest, keywords_of, refuse
 from bruno_llm_base.policies import Retry, Timeouts, policy
 from bruno_llm_base.request import Endpoint, Request
+from bruno_llm_base.response import Json
 from bruno_llm_base.retry import RetryThrottle
 from bruno_llm_base.transport import PerLoop, Transport, proxy_for
-from bruno_llm_base.types import Json
 from bruno_llm_base.values import is_json, is_whole, shown
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from bruno_llm_base.types import FinishReason
+from bruno_llm_base.response import FinishReason
 
 __all__ = ["finish_reason", "is_full_window", "is_known"]
 

@@ -31,7 +31,7 @@ from bruno_llm_base.observe import (
     RequestFinished,
     RequestStarted,
 )
-from bruno_llm_base.types import Attempt, ModelResponse
+from bruno_llm_base.response import Attempt, ModelResponse
 from bruno_llm_base.values import shown
 
 __all__ = ["Observers", "log_event"]

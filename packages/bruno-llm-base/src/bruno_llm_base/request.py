@@ -7,18 +7,18 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from bruno_llm_base.adapter import Adapter
-from bruno_llm_base.conversation import Conversation
 from bruno_llm_base.cost.prices import Prices
 from bruno_llm_base.exceptions import LLMError
 from bruno_llm_base.limits import RateLimit
 from bruno_llm_base.log import Observers
+from bruno_llm_base.messages import Conversation
 from bruno_llm_base.observe import Event
 from bruno_llm_base.policies import Retry, Timeouts
 from bruno_llm_base.reader import AnswerReader, DocumentReader, Reader
+from bruno_llm_base.response import Json, ModelResponse
 from bruno_llm_base.retry import RetryThrottle
 from bruno_llm_base.tokens import estimate_conversation, estimate_tokens
 from bruno_llm_base.transport import PerLoop, Transport
-from bruno_llm_base.types import Json, ModelResponse
 
 if TYPE_CHECKING:
     from bruno_llm_base.cost.spending import Spending

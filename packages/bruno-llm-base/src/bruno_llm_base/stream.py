@@ -13,8 +13,8 @@ from bruno_llm_base.exceptions import (
     StreamError,
 )
 from bruno_llm_base.finish import is_full_window
+from bruno_llm_base.response import ModelResponse
 from bruno_llm_base.speech import MAX_CHARS, Pieces, SentenceCutter, WordCutter
-from bruno_llm_base.types import ModelResponse
 
 __all__ = ["StreamState", "TextStream", "answer_text"]
 

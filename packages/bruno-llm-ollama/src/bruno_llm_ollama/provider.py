@@ -27,7 +27,7 @@ from bruno_llm_ollama import messages
 from bruno_llm_ollama.vendor import OllamaAdapter, OllamaVendor
 
 if TYPE_CHECKING:
-    from bruno_llm_base.types import Progress
+    from bruno_llm_base.response import Progress
 
 __all__ = ["OllamaChat", "OllamaProvider"]
 

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from bruno_llm_base.log import Observers
 from bruno_llm_base.observe import PriceUnknown
-from bruno_llm_base.types import Cost, ModelResponse
+from bruno_llm_base.response import Cost, ModelResponse
 from bruno_llm_base.values import is_loopback, is_whole
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from bruno_llm_base.exceptions import (
 )
 from bruno_llm_base.log import Observers
 from bruno_llm_base.observe import Event, ProviderAnswered, ProviderPassedOver
+from bruno_llm_base.response import Json
 from bruno_llm_base.stream import StreamState, TextStream
-from bruno_llm_base.types import Json
 from bruno_llm_base.wrappers.bare import FullLLM
 from bruno_llm_base.wrappers.breaker import Circuit
 

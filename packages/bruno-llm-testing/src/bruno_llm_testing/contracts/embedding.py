@@ -26,7 +26,7 @@ from bruno_llm_base.exceptions import (
 )
 from bruno_llm_base.observe import Event, RequestFinished
 from bruno_llm_base.policies import Retry, Timeouts
-from bruno_llm_base.types import Usage
+from bruno_llm_base.response import Usage
 
 from bruno_llm_testing.script import ErrorKind, FakeAnswer, FakeError, Fault, RawReply, Received
 from bruno_llm_testing.server import FakeServer
