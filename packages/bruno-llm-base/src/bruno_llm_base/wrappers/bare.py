@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Awaitable
 from typing import Any, Protocol, runtime_checkable
 
 from bruno_core.interfaces import LLMInterface
-from bruno_core.models import Message, MessageRole
 from bruno_core.utils import exceptions as core
 
 from bruno_llm_base.client import Diagnosis
@@ -209,8 +208,6 @@ def _arguments(messages: Messages | None, given: Json) -> Json:
     """Return what to call a bare interface with: what is set, and messages even for a question."""
     said = question(messages, given.pop("prompt", None))
     Conversation.of(said)  # what ours would refuse, whichever provider is asked
-    if isinstance(said, str):
-        said = [Message(role=MessageRole.USER, content=said)]
     options = given | check_options(given)
     return {
         "messages": read_messages(said),
