@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Self
 from bruno_core.interfaces import LLMInterface
 
 from bruno_llm_base.client import Diagnosis
+from bruno_llm_base.events import Observer
 from bruno_llm_base.exceptions import (
     ConfigurationError,
     InvalidRequestError,
@@ -17,7 +18,6 @@ from bruno_llm_base.exceptions import (
 )
 from bruno_llm_base.log import Observers
 from bruno_llm_base.messages import Messages
-from bruno_llm_base.observe import Observer
 from bruno_llm_base.policies import policy
 from bruno_llm_base.response import Json, ModelResponse
 from bruno_llm_base.stream import StreamState, TextStream
