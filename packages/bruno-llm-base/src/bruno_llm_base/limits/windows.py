@@ -159,8 +159,9 @@ class Counts:
                 return None
         self.free -= 1
         entries = []
-        for window in self.windows:  # a comprehension would cost more than the windows
-            entries.append((window, window.add(tokens if window.of_tokens else 1, now)))
+        for window in self.windows:
+            entry = window.add(tokens if window.of_tokens else 1, now)
+            entries.append((window, entry))
         return entries
 
     def wait(self, tokens: int, now: float, ahead: tuple[int, int] = (0, 0)) -> float:
