@@ -18,13 +18,13 @@ from bruno_llm_base.cost.ledger import (
     LABELS,
     Entry,
     Ledger,
-    MemoryLedger,
     Names,
     Row,
-    Selection,
+    checked_keys,
     pico,
 )
 from bruno_llm_base.cost.price import Overrides, Price, PriceSource
+from bruno_llm_base.cost.sqlite import SqliteLedger
 from bruno_llm_base.exceptions import ConfigurationError, InvalidRequestError
 from bruno_llm_base.options import did_you_mean
 from bruno_llm_base.types import Cost, Usage
@@ -133,7 +133,7 @@ class CostTracker:
         self._path = None if path is None else Path(path).resolve()
         self._prices = source
         self._clock = clock
-        self._ledger = _opened(self._path, clock)
+        self._ledger: Ledger = SqliteLedger(self._path, clock)
 
     @property
     def path(self) -> Path | None:
@@ -263,14 +263,11 @@ class CostTracker:
             InvalidRequestError: A value is of the wrong type, or a name is unknown.
             ConfigurationError: The file cannot be used.
         """
-        names = () if by is None else tuple(dict.fromkeys((by,) if isinstance(by, str) else by))
-        for name, known in [
-            *((name, KEYS) for name in names),
-            *((name, LABELS) for name in labels),
-        ]:
-            if name not in known:
+        keys = () if by is None else checked_keys(by)
+        for name in labels:
+            if name not in LABELS:
                 raise InvalidRequestError(
-                    f"there are no totals by {shown(name)}{did_you_mean(str(name), known)}"
+                    f"there are no totals by {shown(name)}{did_you_mean(name, LABELS)}"
                 )
         values: dict[str, str] = {}
         for name, value in labels.items():
@@ -278,8 +275,7 @@ class CostTracker:
                 raise InvalidRequestError(f"{name} is {shown(value)}: give a text")
             if value is not None:
                 values[name] = storable(value)
-        selection = Selection(_iso("since", since), _iso("until", until), values)
-        rows = self._ledger.sums(names, selection)
+        rows = self._ledger.sums(keys, _iso("since", since), _iso("until", until), values)
         return rows[0] if by is None else rows
 
     def report(
@@ -301,10 +297,10 @@ class CostTracker:
             InvalidRequestError: A value is of the wrong type, or *by* names something else.
             ConfigurationError: The file cannot be used.
         """
-        from bruno_llm_base.cost.report import Report
+        from bruno_llm_base.cost.report import Report, source_of
 
-        entries = self.total(KEYS, since=since, until=until)
-        return Report.of(entries, by=by, since=since, until=until, prices=self._prices)
+        entries = tuple(self.total(KEYS, since=since, until=until))
+        return Report(entries, checked_keys(by), since, until, source_of(self._prices))
 
     def close(self) -> None:
         """Close the file; it is opened again when needed. What is in memory stays there.
@@ -322,14 +318,6 @@ class CostTracker:
 
 
 _NO_LABELS = Labels()
-
-
-def _opened(path: Path | None, clock: Callable[[], datetime]) -> Ledger:
-    if path is None:
-        return MemoryLedger()
-    from bruno_llm_base.cost.sqlite import SqliteLedger
-
-    return SqliteLedger(path, clock)
 
 
 def names_of(provider: str, model: str, labels: Labels) -> Names:
