@@ -23,7 +23,7 @@ from bruno_llm_base.cost.ledger import KEYS, Claim, Entry, pico
 from bruno_llm_base.cost.sqlite import SqliteLedger
 from bruno_llm_base.cost.tracker import CostTracker
 from bruno_llm_base.exceptions import BudgetExceededError, ConfigurationError
-from bruno_llm_base.types import Usage
+from bruno_llm_base.response import Usage
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -44,7 +44,7 @@ def hold(budget, needed):
 def spend(tracker, cost, hold=None):
     tracker.ledger.note(hold, tracker.entry(("p", "m", "", ""), USAGE, Decimal(cost), estimated=False))
     tracker.ledger.write()
-from bruno_llm_base.types import Usage
+from bruno_llm_base.response import Usage
 USAGE = Usage(input_tokens=1, output_tokens=1)
 if sys.argv[2:]:
     print("ready", flush=True)

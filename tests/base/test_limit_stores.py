@@ -6,7 +6,7 @@ import pytest
 from bruno_llm_base import ConfigurationError, RateLimitError
 from bruno_llm_base.limits import LimitState, RateLimit
 from bruno_llm_base.limits.windows import Place, Places
-from bruno_llm_base.types import Outcome
+from bruno_llm_base.response import Outcome
 
 
 def now():

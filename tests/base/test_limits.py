@@ -12,7 +12,7 @@ from bruno_llm_base.exceptions import (
 )
 from bruno_llm_base.limits.headers import LimitState
 from bruno_llm_base.limits.rate_limit import RateLimit
-from bruno_llm_base.types import ModelResponse, Outcome, Usage
+from bruno_llm_base.response import ModelResponse, Outcome, Usage
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 

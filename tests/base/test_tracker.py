@@ -11,7 +11,7 @@ from bruno_llm_base.cost.price import Price, amount
 from bruno_llm_base.cost.prices import GenaiPrices
 from bruno_llm_base.cost.tracker import CostTracker
 from bruno_llm_base.exceptions import ConfigurationError, InvalidRequestError
-from bruno_llm_base.types import Cost, Usage
+from bruno_llm_base.response import Cost, Usage
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -9,7 +9,7 @@ from math import sqrt
 from operator import mul
 from typing import NamedTuple
 
-from bruno_llm_base.conversation import Conversation
+from bruno_llm_base.messages import Conversation
 from bruno_llm_base.tokens import (
     DEVIATIONS,
     KINDS,

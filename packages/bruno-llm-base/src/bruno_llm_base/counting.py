@@ -5,10 +5,10 @@ import json
 from bruno_llm_base.adapter import ChatAdapter
 from bruno_llm_base.calibration import Calibration
 from bruno_llm_base.context.windows import most_tokens
-from bruno_llm_base.conversation import Conversation
 from bruno_llm_base.exceptions import InvalidRequestError
+from bruno_llm_base.messages import Conversation
+from bruno_llm_base.response import Json
 from bruno_llm_base.tokens import TokenCount, texts
-from bruno_llm_base.types import Json
 from bruno_llm_base.values import shown
 
 __all__ = ["TokenCounter", "tool_list"]

@@ -20,11 +20,11 @@ from bruno_llm_base.discovery import (
     kind_of,
     known_names,
 )
+from bruno_llm_base.events import Observer
 from bruno_llm_base.exceptions import ConfigurationError, ProviderNotFoundError
-from bruno_llm_base.observe import Observer
 from bruno_llm_base.options import keywords_of, merged
 from bruno_llm_base.provider import BaseProvider, ProviderKeywords
-from bruno_llm_base.types import Json
+from bruno_llm_base.response import Json
 from bruno_llm_base.values import shown
 from bruno_llm_base.wrappers import Breaker, Candidate, FallbackLLM, first_healthy
 

@@ -10,8 +10,7 @@ from typing import Any
 
 import structlog
 
-from bruno_llm_base.exceptions import ConfigurationError, LLMError
-from bruno_llm_base.observe import (
+from bruno_llm_base.events import (
     AttemptFailed,
     BudgetNearlySpent,
     ContextNearlyFull,
@@ -31,7 +30,8 @@ from bruno_llm_base.observe import (
     RequestFinished,
     RequestStarted,
 )
-from bruno_llm_base.types import Attempt, ModelResponse
+from bruno_llm_base.exceptions import ConfigurationError, LLMError
+from bruno_llm_base.response import Attempt, ModelResponse
 from bruno_llm_base.values import shown
 
 __all__ = ["Observers", "log_event"]

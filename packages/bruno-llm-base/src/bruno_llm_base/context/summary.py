@@ -5,8 +5,8 @@ import inspect
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 
 from bruno_llm_base.context.trim import Trimmed, trim
-from bruno_llm_base.conversation import Conversation, Turn
 from bruno_llm_base.exceptions import InvalidRequestError
+from bruno_llm_base.messages import Conversation, Turn
 from bruno_llm_base.parts import Text, ToolCall, ToolResult
 from bruno_llm_base.values import is_json
 

@@ -14,7 +14,7 @@ from itertools import chain, pairwise
 from typing import NamedTuple
 
 from bruno_llm_base.context.policy import Strategy
-from bruno_llm_base.conversation import Conversation, Turn
+from bruno_llm_base.messages import Conversation, Turn
 
 __all__ = ["Trimmed", "trim"]
 

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bruno_llm_base.context.policy import ContextPolicy
-from bruno_llm_base.conversation import Conversation
+from bruno_llm_base.messages import Conversation
+from bruno_llm_base.response import Json
 from bruno_llm_base.tokens import texts, utf8_size
-from bruno_llm_base.types import Json
 from bruno_llm_base.values import is_whole
 
 __all__ = ["Window", "Windows", "most_tokens", "reserved", "surely_fits"]

@@ -9,12 +9,12 @@ from typing import Any, Literal, get_args
 from bruno_llm_base.cost.ledger import LABELS, MOST, Balance, Claim, Names, pico, usd
 from bruno_llm_base.cost.price import amount
 from bruno_llm_base.cost.tracker import CostTracker, storable
+from bruno_llm_base.events import BudgetNearlySpent, Tell
 from bruno_llm_base.exceptions import (
     BudgetExceededError,
     ConfigurationError,
     InvalidRequestError,
 )
-from bruno_llm_base.observe import BudgetNearlySpent, Tell
 from bruno_llm_base.options import did_you_mean
 from bruno_llm_base.values import shown
 

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any, Protocol
 
 from bruno_llm_base.exceptions import ConfigurationError
-from bruno_llm_base.types import Cost, Usage
+from bruno_llm_base.response import Cost, Usage
 from bruno_llm_base.values import is_whole, shown
 
 __all__ = ["Overrides", "Price", "PriceSource", "amount"]

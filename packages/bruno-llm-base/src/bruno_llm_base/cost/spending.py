@@ -13,9 +13,9 @@ from bruno_llm_base.cost.ledger import Claim, Names, pico
 from bruno_llm_base.cost.prices import Prices
 from bruno_llm_base.cost.tracker import CostTracker, Labels, names_of
 from bruno_llm_base.deadline import Deadline
+from bruno_llm_base.events import Tell
 from bruno_llm_base.exceptions import ConfigurationError, LLMTimeoutError
-from bruno_llm_base.observe import Tell
-from bruno_llm_base.types import ModelResponse
+from bruno_llm_base.response import ModelResponse
 from bruno_llm_base.values import INT64, shown
 
 __all__ = ["Attempted", "Hold", "Spending"]

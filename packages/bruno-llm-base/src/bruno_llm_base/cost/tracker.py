@@ -27,7 +27,7 @@ from bruno_llm_base.cost.price import Overrides, Price, PriceSource
 from bruno_llm_base.cost.sqlite import SqliteLedger
 from bruno_llm_base.exceptions import ConfigurationError, InvalidRequestError
 from bruno_llm_base.options import did_you_mean
-from bruno_llm_base.types import Cost, Usage
+from bruno_llm_base.response import Cost, Usage
 from bruno_llm_base.values import is_json, shown
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from bruno_llm_base.forks import start_fresh_in_children
 from bruno_llm_base.limits.headers import LimitState
 from bruno_llm_base.limits.queue import Queue, QueuedPermit, waits_too_long
 from bruno_llm_base.limits.windows import Limits
-from bruno_llm_base.types import ModelResponse, Outcome
+from bruno_llm_base.response import ModelResponse, Outcome
 from bruno_llm_base.values import LONGEST, is_seconds, is_whole, shown
 
 __all__ = ["LimitStore", "Permit", "RateLimit"]

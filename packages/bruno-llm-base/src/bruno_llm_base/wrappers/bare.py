@@ -10,18 +10,18 @@ from bruno_core.models import Message, MessageRole
 from bruno_core.utils import exceptions as core
 
 from bruno_llm_base.client import Diagnosis
-from bruno_llm_base.conversation import Conversation, Messages, question, read_messages
 from bruno_llm_base.exceptions import (
     InvalidResponseError,
     LLMError,
     ServiceUnavailableError,
     StreamError,
 )
+from bruno_llm_base.messages import Conversation, Messages, question, read_messages
 from bruno_llm_base.options import check_options
 from bruno_llm_base.parts import Text
+from bruno_llm_base.response import Json, ModelResponse
 from bruno_llm_base.stream import StreamState, TextStream, answer_text
 from bruno_llm_base.tokens import TokenCount
-from bruno_llm_base.types import Json, ModelResponse
 
 __all__ = ["FullLLM", "in_full"]
 

@@ -6,6 +6,7 @@ from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from bruno_llm_base.events import Event, ProviderAnswered, ProviderPassedOver
 from bruno_llm_base.exceptions import (
     AllProvidersFailedError,
     CircuitOpenError,
@@ -15,9 +16,8 @@ from bruno_llm_base.exceptions import (
     StreamError,
 )
 from bruno_llm_base.log import Observers
-from bruno_llm_base.observe import Event, ProviderAnswered, ProviderPassedOver
+from bruno_llm_base.response import Json
 from bruno_llm_base.stream import StreamState, TextStream
-from bruno_llm_base.types import Json
 from bruno_llm_base.wrappers.bare import FullLLM
 from bruno_llm_base.wrappers.breaker import Circuit
 

@@ -10,18 +10,18 @@ from typing import Any, ClassVar, Self
 from bruno_core.interfaces import LLMInterface
 
 from bruno_llm_base.client import Diagnosis
-from bruno_llm_base.conversation import Messages
+from bruno_llm_base.events import Observer
 from bruno_llm_base.exceptions import (
     ConfigurationError,
     InvalidRequestError,
     LLMError,
 )
 from bruno_llm_base.log import Observers
-from bruno_llm_base.observe import Observer
+from bruno_llm_base.messages import Messages
 from bruno_llm_base.policies import policy
+from bruno_llm_base.response import Json, ModelResponse
 from bruno_llm_base.stream import StreamState, TextStream
 from bruno_llm_base.tokens import TokenCount
-from bruno_llm_base.types import Json, ModelResponse
 from bruno_llm_base.values import shown
 from bruno_llm_base.wrappers.bare import in_full
 from bruno_llm_base.wrappers.breaker import Breaker, Circuit

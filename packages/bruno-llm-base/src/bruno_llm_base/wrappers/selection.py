@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from bruno_core.interfaces import LLMInterface
 
+from bruno_llm_base.events import ProviderPassedOver
 from bruno_llm_base.exceptions import AllProvidersFailedError, ConfigurationError, LLMError
 from bruno_llm_base.log import log_event
-from bruno_llm_base.observe import ProviderPassedOver
 from bruno_llm_base.wrappers.bare import in_full
 
 __all__ = ["Candidate", "first_healthy"]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, dataclass_transform
 
 from bruno_llm_base.exceptions import LLMError
-from bruno_llm_base.types import Attempt, ModelResponse
+from bruno_llm_base.response import Attempt, ModelResponse
 
 if TYPE_CHECKING:
     from decimal import Decimal
