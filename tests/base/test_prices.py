@@ -20,8 +20,8 @@ from bruno_llm_base import (
 )
 from bruno_llm_base.cost import prices as prices_module
 from bruno_llm_base.cost.prices import Prices
+from bruno_llm_base.events import PriceUnknown
 from bruno_llm_base.log import Observers
-from bruno_llm_base.observe import PriceUnknown
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 USAGE = Usage(input_tokens=1_000_000, output_tokens=1_000_000)

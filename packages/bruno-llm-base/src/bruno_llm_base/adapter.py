@@ -114,7 +114,7 @@ class ChatAdapter(Adapter):
         option_names: The portable names of options in the vendor's spelling, dots for nesting.
         own_options: Its own fields that are spelled nearly like a portable option.
         finish_reasons: What the vendor's words for the end of an answer mean, where they are its
-            own; see `finish.py` for those that all vendors use.
+            own; see `lenient.py` for those that all vendors use.
         cuts_prompts: Whether a server may read a part of the conversation only, and not say so.
     """
 

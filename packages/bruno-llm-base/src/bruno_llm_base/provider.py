@@ -15,6 +15,13 @@ from bruno_llm_base.client import Client, Policies
 from bruno_llm_base.context import ContextPolicy, Window, fit
 from bruno_llm_base.context.windows import surely_fits
 from bruno_llm_base.counting import TokenCounter, tool_list
+from bruno_llm_base.events import (
+    CountEstimated,
+    FinishReasonUnknown,
+    OptionDropped,
+    PromptCut,
+    Tell,
+)
 from bruno_llm_base.exceptions import (
     InvalidRequestError,
     InvalidResponseError,
@@ -25,15 +32,8 @@ from bruno_llm_base.exceptions import (
     RateLimitError,
     ServiceUnavailableError,
 )
-from bruno_llm_base.finish import is_known
+from bruno_llm_base.lenient import is_known
 from bruno_llm_base.messages import Conversation, Messages, question
-from bruno_llm_base.observe import (
-    CountEstimated,
-    FinishReasonUnknown,
-    OptionDropped,
-    PromptCut,
-    Tell,
-)
 from bruno_llm_base.options import PORTABLE, ChatSettings
 from bruno_llm_base.policies import policy
 from bruno_llm_base.request import Request

@@ -17,8 +17,7 @@ from bruno_llm_base import (
     Text,
 )
 from bruno_llm_base.call import documents
-from bruno_llm_base.finish import finish_reason
-from bruno_llm_base.lenient import read_word
+from bruno_llm_base.lenient import finish_reason, read_word
 from bruno_llm_base.options import merged
 from bruno_llm_base.request import Request
 from bruno_llm_base.values import is_whole

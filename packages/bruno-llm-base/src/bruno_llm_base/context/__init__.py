@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 from bruno_llm_base.context.policy import ContextPolicy
 from bruno_llm_base.context.windows import Window, reserved
+from bruno_llm_base.events import ContextNearlyFull, ContextTrimmed, Tell
 from bruno_llm_base.exceptions import ContextLengthExceededError
 from bruno_llm_base.messages import Conversation
-from bruno_llm_base.observe import ContextNearlyFull, ContextTrimmed, Tell
 from bruno_llm_base.tokens import TokenCount
 
 __all__ = ["ContextPolicy", "Window", "fit"]

@@ -15,8 +15,8 @@ from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Optional
 from urllib.parse import urlsplit
 
+from bruno_llm_base.events import PriceUnknown
 from bruno_llm_base.log import Observers
-from bruno_llm_base.observe import PriceUnknown
 from bruno_llm_base.response import Cost, ModelResponse
 from bruno_llm_base.values import is_loopback, is_whole
 

@@ -10,6 +10,7 @@ import pytest
 from bruno_core.interfaces import EmbeddingInterface
 from bruno_core.models import Message, MessageRole, MessageType
 from bruno_llm_base.embeddings import BaseEmbeddings
+from bruno_llm_base.events import Event, RequestFinished
 from bruno_llm_base.exceptions import (
     AuthenticationError,
     ConfigurationError,
@@ -24,7 +25,6 @@ from bruno_llm_base.exceptions import (
     RateLimitError,
     ServiceUnavailableError,
 )
-from bruno_llm_base.observe import Event, RequestFinished
 from bruno_llm_base.policies import Retry, Timeouts
 from bruno_llm_base.response import Usage
 
