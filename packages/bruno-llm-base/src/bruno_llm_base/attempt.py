@@ -83,6 +83,8 @@ class Attempt(Generic[T]):
         """
         request, timeouts = self.request, self.endpoint.timeouts
         self._reader = request.reader()
+        if request.is_billed and not request.stream:
+            self.endpoint.prices.start_loading()
         self.deadline.begin(timeouts.total)
         self.deadline.arm(timeouts.first_token, "first token")
         try:

@@ -113,7 +113,8 @@ def error_from(facts: ErrorFacts, status: int, headers: Mapping[str, str]) -> LL
 
 def request_id(headers: Mapping[str, str]) -> str | None:
     """Return the vendor's name for a request."""
-    return _word(headers.get("x-request-id") or headers.get("request-id"))
+    name = headers.get("x-request-id") or headers.get("request-id")
+    return name[:_LONGEST_WORD] if name else None
 
 
 def server_wait(headers: Mapping[str, str]) -> float | None:

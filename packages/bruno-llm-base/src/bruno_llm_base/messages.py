@@ -83,9 +83,13 @@ class Conversation(NamedTuple):
         Raises:
             InvalidRequestError: It is empty, or holds something that cannot be sent.
         """
-        check_text("the system prompt", system_prompt or "")
+        if system_prompt:
+            check_text("the system prompt", system_prompt)
         if isinstance(messages, str):
-            return cls(system_prompt, (Turn("user", (Text(_checked_question(messages)),)),))
+            if not messages.strip():
+                raise InvalidRequestError("the prompt is empty: give some text")
+            check_text("the prompt", messages)
+            return cls(system_prompt, (Turn("user", (Text(messages),)),))
         asked = read_messages(messages)
         system = [system_prompt] if system_prompt else []
         system += [message.content for message in asked if message.role is MessageRole.SYSTEM]
@@ -101,7 +105,9 @@ class Conversation(NamedTuple):
             refused: What an id may not hold; it becomes "_".
             longest: How many characters an id may have.
         """
-        ids = {str(call.id) for turn in self.turns for call in turn.tool_calls}
+        ids = {
+            str(part.id) for turn in self.turns for part in turn.parts if isinstance(part, ToolCall)
+        }
         new: dict[str | None, str] = {}
         for name in sorted(ids):
             if refused.search(name) or len(name) > longest:
@@ -151,13 +157,6 @@ def question(messages: Messages | None, prompt: str | None) -> Messages:
     if not isinstance(prompt, str):
         raise InvalidRequestError(f"prompt is {shown(prompt)}: give a text")
     return prompt
-
-
-def _checked_question(text: str) -> str:
-    if not text.strip():
-        raise InvalidRequestError("the prompt is empty: give some text")
-    check_text("the prompt", text)
-    return text
 
 
 def read_messages(messages: Messages) -> list[Message]:

@@ -175,9 +175,12 @@ def join_parts(fragments: Iterable[Part]) -> tuple[Part, ...]:
         if group and kind is type(group[0]) and index == group[0].index and kind in _NEIGHBOURS:
             group.append(part)  # nearly all fragments are of this sort
             continue
-        if _says_nothing(part):
+        if isinstance(part, _NEIGHBOURS) and not part.text and not getattr(part, "state", None):
             continue
-        known = _unindexed(groups, part) if index is None else indexed.get(index)
+        if index is None:
+            known = _unindexed(groups[-1], part) if groups else None
+        else:
+            known = indexed.get(index)
         if known is None or _is_another_call(known, part):
             known = []
             groups.append(known)
@@ -185,21 +188,21 @@ def join_parts(fragments: Iterable[Part]) -> tuple[Part, ...]:
                 indexed[index] = known
         known.append(part)
         group = known
-    joined = map(_joined, groups)
-    return tuple([part for part in joined if part is not None])
+    parts: list[Part] = []
+    for group in groups:
+        first = group[0]
+        joined = first if len(group) == 1 and type(first) is Text else _joined(group)
+        if joined is not None:
+            parts.append(joined)
+    return tuple(parts)
 
 
 _NEIGHBOURS = (Text, Reasoning)
 
 
-def _says_nothing(part: Part) -> bool:
-    return isinstance(part, Text | Reasoning) and not part.text and not getattr(part, "state", None)
-
-
-def _unindexed(groups: list[list[Part]], part: Part) -> list[Part] | None:
-    """Return the neighbour that *part*, which has no index, goes on with, if there is one."""
-    last = groups[-1] if groups else []
-    if not last or type(last[0]) is not type(part) or isinstance(part, VendorBlock | ToolResult):
+def _unindexed(last: list[Part], part: Part) -> list[Part] | None:
+    """Return the neighbour *last* if *part*, which has no index, goes on with it."""
+    if type(last[0]) is not type(part) or isinstance(part, VendorBlock | ToolResult):
         return None
     if not isinstance(part, ToolCall) or not isinstance(last[0], ToolCall):
         return last if last[0].index is None else None
