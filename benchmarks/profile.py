@@ -20,9 +20,8 @@ __all__ = ["CONCERNS", "profile"]
 _BY_FILE = (
     ("bruno_llm_base/framing", "cutting the bytes into documents"),
     ("bruno_llm_base/exchange.py:_object", "JSON (jiter)"),
-    ("bruno_llm_base/types.py:checked", "reading and checking a document"),
-    ("bruno_llm_base/types.py:_are_words", "reading and checking a document"),
-    ("bruno_llm_base/types.py:Answer", "collecting the answer"),
+    ("bruno_llm_base/response.py:checked", "reading and checking a document"),
+    ("bruno_llm_base/response.py:Answer", "collecting the answer"),
     ("bruno_llm_base", "our request path"),
     ("bruno_llm_", "reading and checking a document"),
     ("aiohttp", "aiohttp, httpx, the SDK"),

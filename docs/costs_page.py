@@ -13,7 +13,7 @@ from pathlib import Path
 
 from browser import browser
 from bruno_llm_base.cost.tracker import CostTracker
-from bruno_llm_base.types import Usage
+from bruno_llm_base.response import Usage
 from bruno_llm_cli.report import write_html
 
 IMAGES = Path(__file__).parent / "images"

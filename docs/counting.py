@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import mean
 
 from bruno_llm_base.calibration import Calibration
-from bruno_llm_base.conversation import Conversation
+from bruno_llm_base.messages import Conversation
 from bruno_llm_base.tokens import estimate_tokens
 from bruno_llm_openai import OpenAIProvider
 from real_model import MODEL, RealModel

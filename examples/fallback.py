@@ -9,7 +9,7 @@ import asyncio
 import sys
 
 from bruno_llm_base import AllProvidersFailedError, Breaker, ConfigurationError, LLMFactory
-from bruno_llm_base.observe import Event, ProviderPassedOver
+from bruno_llm_base.events import Event, ProviderPassedOver
 
 
 def tell(event: Event) -> None:

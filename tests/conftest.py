@@ -17,6 +17,7 @@ settings.load_profile("bruno")
 
 PATIENCE = 120.0  # seconds until a test gives up; no verdict depends on it
 KEYS = ("OPENAI", "ANTHROPIC", "GEMINI", "GOOGLE", "OLLAMA", "BRUNO_LLM")
+COVERAGE = "COVERAGE_PROCESS"  # programs that a test starts run as a user's, and a third faster
 
 
 @pytest.fixture(autouse=True)
@@ -25,7 +26,7 @@ def _bare_environment(monkeypatch):
     import os
 
     for name in list(os.environ):
-        if name.startswith(KEYS) or name.lower().endswith("_proxy"):
+        if name.startswith((*KEYS, COVERAGE)) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
 
 

@@ -8,19 +8,18 @@ from decimal import Decimal
 
 import pytest
 from bruno_llm_base.cost.budget import Budget
-from bruno_llm_base.cost.price import Price
-from bruno_llm_base.cost.price_sources import Overrides
+from bruno_llm_base.cost.price import Overrides, Price
 from bruno_llm_base.cost.prices import Prices
 from bruno_llm_base.cost.spending import Spending
 from bruno_llm_base.cost.tracker import CostTracker, Labels
 from bruno_llm_base.deadline import Deadline
+from bruno_llm_base.events import BudgetNearlySpent
 from bruno_llm_base.exceptions import (
     BudgetExceededError,
     ConfigurationError,
     InvalidRequestError,
 )
-from bruno_llm_base.observe import BudgetNearlySpent
-from bruno_llm_base.types import ModelResponse, Usage
+from bruno_llm_base.response import ModelResponse, Usage
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -5,7 +5,7 @@ from statistics import mean
 
 import pytest
 from bruno_llm_base.calibration import Calibration, Calibrations
-from bruno_llm_base.conversation import Conversation
+from bruno_llm_base.messages import Conversation
 from bruno_llm_base.tokens import estimate_conversation, estimate_tokens
 from counting import corpus
 from hypothesis import given

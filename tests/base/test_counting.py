@@ -17,7 +17,7 @@ from bruno_llm_base import (
     Retry,
     ServiceUnavailableError,
 )
-from bruno_llm_base.observe import AttemptFailed, CountEstimated, RequestFinished, RequestStarted
+from bruno_llm_base.events import AttemptFailed, CountEstimated, RequestFinished, RequestStarted
 from bruno_llm_claude import ClaudeProvider
 from bruno_llm_ollama import OllamaProvider
 from bruno_llm_testing import FakeAnswer, FakeClaude, FakeError, Fault

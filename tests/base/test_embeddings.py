@@ -31,8 +31,8 @@ from bruno_llm_base import (
     Usage,
 )
 from bruno_llm_base.embeddings import _split as split
+from bruno_llm_base.events import AttemptFailed, RequestFinished
 from bruno_llm_base.framing import sse
-from bruno_llm_base.observe import AttemptFailed, RequestFinished
 from bruno_llm_base.tokens import estimate_tokens, utf8_size
 from bruno_llm_base.transport import Reply
 from bruno_llm_base.vectors import similarity

@@ -7,7 +7,7 @@ import pytest
 from bruno_llm_base import exceptions as ours
 from bruno_llm_base.error_mapping import ErrorFacts, error_from, server_wait
 from bruno_llm_base.parts import Text
-from bruno_llm_base.types import Attempt, ModelResponse
+from bruno_llm_base.response import Attempt, ModelResponse
 
 
 @pytest.mark.parametrize(

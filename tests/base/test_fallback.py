@@ -29,7 +29,7 @@ from bruno_llm_base import (
     ToolCall,
     exceptions,
 )
-from bruno_llm_base.observe import ProviderAnswered, ProviderPassedOver
+from bruno_llm_base.events import ProviderAnswered, ProviderPassedOver
 from bruno_llm_openai import OpenAIProvider
 from bruno_llm_testing import FakeAnswer, FakeError, FakeOpenAI, Fault, ModelContract
 

@@ -133,7 +133,7 @@ def test_what_its_parent_has_begun_is_not_booked_by_a_child(tmp_path, named):
 from bruno_llm_base.cost.prices import Prices
 from bruno_llm_base.cost.spending import Spending
 from bruno_llm_base.deadline import Deadline
-from bruno_llm_base.types import ModelResponse
+from bruno_llm_base.response import ModelResponse
 
 class Attempt:
     response = None

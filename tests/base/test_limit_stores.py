@@ -5,8 +5,8 @@ import asyncio
 import pytest
 from bruno_llm_base import ConfigurationError, RateLimitError
 from bruno_llm_base.limits import LimitState, RateLimit
-from bruno_llm_base.limits.windows import Place, Places
-from bruno_llm_base.types import Outcome
+from bruno_llm_base.limits.windows import Counts
+from bruno_llm_base.response import Outcome
 
 
 def now():
@@ -17,7 +17,7 @@ class Server:
     """Counts for all; each question takes a hundredth of a second on its way there and back."""
 
     def __init__(self):
-        self.places = None
+        self.counts = None
         self.asked = 0
         self.asking = 0
 
@@ -27,35 +27,36 @@ class Server:
     async def take(self, tokens, limits):
         self.asked += 1
         self.asking += 1
-        place = Place()
-        place.tokens, place.taken = tokens, False
+        ticket = None
         try:
             await asyncio.sleep(0.01)
-            self.places = self.places or Places(limits)
-            if not self.places.take(place, now()):
-                return min(self.places.wait(tokens, now()), 0.25) or 0.25
+            self.counts = self.counts or Counts(limits)
+            entries = self.counts.take(tokens, now())
+            if entries is None:
+                return min(self.counts.wait(tokens, now()), 0.25) or 0.25
+            ticket = Ticket(self.counts, entries, tokens)
             await asyncio.sleep(0.01)
         except asyncio.CancelledError:
-            if place.taken:
-                self.places.undo(place, now())
+            if ticket is not None:
+                ticket.cancel()
             raise
         finally:
             self.asking -= 1
-        return Ticket(self.places, place)
+        return ticket
 
     def lower(self, state):
-        self.places.lower(state, now())
+        self.counts.lower(state, now())
 
 
 class Ticket:
-    def __init__(self, places, place):
-        self.places, self.place = places, place
+    def __init__(self, counts, entries, tokens):
+        self.counts, self.entries, self.tokens = counts, entries, tokens
 
     def settle(self, tokens=None):
-        self.places.settle(self.place, tokens, now())
+        self.counts.settle(self.entries, self.tokens, 1, tokens or 0, now())
 
     def cancel(self):
-        self.places.undo(self.place, now())
+        self.counts.settle(self.entries, self.tokens, 0, 0, now())
 
 
 class Tried:

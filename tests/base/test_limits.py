@@ -12,7 +12,7 @@ from bruno_llm_base.exceptions import (
 )
 from bruno_llm_base.limits.headers import LimitState
 from bruno_llm_base.limits.rate_limit import RateLimit
-from bruno_llm_base.types import ModelResponse, Outcome, Usage
+from bruno_llm_base.response import ModelResponse, Outcome, Usage
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -429,9 +429,8 @@ def test_no_schedule_of_cancellations_loses_or_invents_a_place(leap, steps):
             permit.cancel()
         queue = limit._queue
         assert not queue._waiting
-        assert not queue._loops
         assert queue._tokens == 0
-        assert queue.places._minute.used == queue.places._tokens.used == 0
+        assert [window.used for window in queue.counts.windows] == [0, 0]
 
     leap(test())
 
@@ -522,7 +521,7 @@ def test_one_limit_serves_one_event_loop_after_another():
 
     for _ in range(3):
         asyncio.run(work())
-    assert limit._queue.places._minute.used == 9
+    assert limit._queue.counts.windows[0].used == 9
 
 
 def test_threads_share_a_limit():
@@ -549,7 +548,7 @@ def test_threads_share_a_limit():
         thread.join(60)
     assert not any(thread.is_alive() for thread in threads)
     assert most == 2
-    assert limit._queue.places._free == 2
+    assert limit._queue.counts.free == 2
 
 
 def test_threads_that_cancel_lose_nothing():
@@ -576,7 +575,7 @@ def test_threads_that_cancel_lose_nothing():
     for thread in threads:
         thread.join(60)
     assert not any(thread.is_alive() for thread in threads)
-    assert limit._queue.places._free == 2
+    assert limit._queue.counts.free == 2
     assert not limit._queue._waiting
 
 
@@ -605,7 +604,7 @@ def test_who_waits_in_a_closed_loop_does_not_hold_up_the_others(leap, before):
         assert now() == pytest.approx(60, abs=0.1)
         abandoned.clear()
         gc.collect()
-        assert limit._queue.places._minute.used == 1
+        assert limit._queue.counts.windows[0].used == 1
 
     leap(test())
 

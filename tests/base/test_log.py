@@ -4,8 +4,8 @@ import logging
 
 import pytest
 from bruno_llm_base import ConfigurationError, ModelResponse
+from bruno_llm_base.events import RequestFinished, RequestStarted
 from bruno_llm_base.log import Observers, log_event
-from bruno_llm_base.observe import RequestFinished, RequestStarted
 
 
 def test_a_server_cannot_forge_a_record(caplog):

@@ -15,7 +15,8 @@ from bruno_llm_base import (
     StreamError,
     Timeouts,
 )
-from bruno_llm_base.observe import (
+from bruno_llm_base.call import next_wait
+from bruno_llm_base.events import (
     AttemptFailed,
     FirstToken,
     OptionDropped,
@@ -24,7 +25,6 @@ from bruno_llm_base.observe import (
     RequestFinished,
     RequestStarted,
 )
-from bruno_llm_base.retry import next_wait
 from bruno_llm_openai import OpenAIProvider
 from bruno_llm_testing import FakeAnswer, FakeError, FakeOpenAI, Fault
 from hypothesis import given

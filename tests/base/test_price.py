@@ -6,9 +6,10 @@ from fractions import Fraction
 
 import pytest
 from bruno_llm_base import ConfigurationError, Cost, Price, Usage
-from bruno_llm_base.cost.price_sources import FREE
 from hypothesis import given
 from hypothesis import strategies as st
+
+FREE = Price(input=0, output=0)
 
 usd = st.decimals(0, 1000, allow_nan=False, places=4)
 maybe_usd = st.none() | usd

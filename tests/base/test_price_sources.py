@@ -7,7 +7,8 @@ from decimal import Decimal
 import genai_prices
 import pytest
 from bruno_llm_base import ConfigurationError, Price, Usage
-from bruno_llm_base.cost.price_sources import FREE, GenaiPrices, Overrides
+from bruno_llm_base.cost.price import Overrides
+from bruno_llm_base.cost.prices import GenaiPrices, _Data
 from genai_prices import data_snapshot
 from genai_prices.types import (
     ClauseEquals,
@@ -269,7 +270,7 @@ def test_any_number_of_names_takes_little_room(prices):
     for number in range(2000):
         assert prices.price("acme", f"plain-{number}", NOW).input == 1
         assert prices.price("acme", f"nobody-{number}", NOW) is None
-    assert prices._book.find.cache_info().currsize < 1000
+    assert _Data.now().find.cache_info().currsize < 1000
     assert len(pickle.dumps(snapshot)) < before + 1000
 
 
@@ -296,6 +297,7 @@ def test_several_threads_may_ask_first():
 
 
 MINE, OTHER = Price(input=1, output=2), Price(input=3, output=4)
+FREE = Price(input=0, output=0)
 
 
 @pytest.mark.parametrize(

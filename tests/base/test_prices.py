@@ -12,7 +12,6 @@ from functools import cache
 
 import pytest
 from bruno_llm_base import (
-    ConfigurationError,
     Cost,
     GenaiPrices,
     ModelResponse,
@@ -21,8 +20,8 @@ from bruno_llm_base import (
 )
 from bruno_llm_base.cost import prices as prices_module
 from bruno_llm_base.cost.prices import Prices
+from bruno_llm_base.events import PriceUnknown
 from bruno_llm_base.log import Observers
-from bruno_llm_base.observe import PriceUnknown
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 USAGE = Usage(input_tokens=1_000_000, output_tokens=1_000_000)
@@ -152,11 +151,6 @@ async def test_half_installed_price_data_stop_nobody(caplog, monkeypatch):
 def test_an_unknown_usage_costs_nobody_knows_what(caplog):
     assert Prices("acme", "acme", None, Listed(a=A)).cost(ModelResponse(), "a") is None
     assert not caplog.records
-
-
-def test_what_is_no_source_of_prices_is_refused():
-    with pytest.raises(ConfigurationError, match=r"prices is .*: give a source of prices"):
-        Prices("acme", "acme", None, {"a": 1})
 
 
 def test_what_the_server_reports_goes_before_lists_and_after_the_users_prices():

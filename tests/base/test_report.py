@@ -12,7 +12,7 @@ from bruno_llm_base.cost.price import Price
 from bruno_llm_base.cost.report import Report, dollars
 from bruno_llm_base.cost.tracker import CostTracker
 from bruno_llm_base.exceptions import InvalidRequestError
-from bruno_llm_base.types import Usage
+from bruno_llm_base.response import Usage
 from hypothesis import given
 from hypothesis import strategies as st
 

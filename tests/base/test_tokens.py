@@ -5,7 +5,7 @@ from time import process_time
 import pytest
 from bruno_core.models import Message
 from bruno_llm_base import InvalidRequestError
-from bruno_llm_base.conversation import Conversation
+from bruno_llm_base.messages import Conversation
 from bruno_llm_base.tokens import (
     KINDS,
     TokenCount,

@@ -1,8 +1,8 @@
 import pytest
 from bruno_core.models import Message
 from bruno_llm_base import Attempt, ModelResponse, Reasoning, Text, ToolCall, Usage, VendorBlock
-from bruno_llm_base.conversation import Conversation
-from bruno_llm_base.types import checked
+from bruno_llm_base.messages import Conversation
+from bruno_llm_base.response import checked
 from hypothesis import given
 from hypothesis import strategies as st
 

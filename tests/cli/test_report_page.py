@@ -9,7 +9,7 @@ import pytest
 from bruno_llm_base.cost.ledger import COUNTS, Row
 from bruno_llm_base.cost.report import Report
 from bruno_llm_base.cost.tracker import CostTracker
-from bruno_llm_base.types import Usage
+from bruno_llm_base.response import Usage
 from bruno_llm_cli.charts import ticks
 from bruno_llm_cli.report import compact, to_html, write_html
 from hypothesis import given

@@ -20,8 +20,8 @@ from bruno_llm_base import (
     ToolCall,
     VendorBlock,
 )
-from bruno_llm_base.conversation import Conversation
 from bruno_llm_base.limits import RateLimit
+from bruno_llm_base.messages import Conversation
 from bruno_llm_base.options import PORTABLE
 from bruno_llm_base.provider import ProviderKeywords
 from bruno_llm_testing import FakeAnswer

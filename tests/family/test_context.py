@@ -15,7 +15,7 @@ from bruno_llm_base import (
     RateLimit,
     Usage,
 )
-from bruno_llm_base.observe import ContextNearlyFull, ContextTrimmed, PromptCut
+from bruno_llm_base.events import ContextNearlyFull, ContextTrimmed, PromptCut
 from bruno_llm_base.tokens import estimate_tokens
 from bruno_llm_claude import ClaudeProvider
 from bruno_llm_gemini import GeminiProvider

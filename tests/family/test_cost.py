@@ -22,7 +22,7 @@ from bruno_llm_base import (
     Timeouts,
     Usage,
 )
-from bruno_llm_base.observe import BudgetNearlySpent, PriceUnknown, RequestAbandoned
+from bruno_llm_base.events import BudgetNearlySpent, PriceUnknown, RequestAbandoned
 from bruno_llm_claude import ClaudeProvider
 from bruno_llm_gemini import GeminiProvider
 from bruno_llm_ollama import OllamaProvider

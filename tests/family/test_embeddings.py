@@ -22,7 +22,7 @@ from bruno_llm_base import (
     Retry,
     Usage,
 )
-from bruno_llm_base.observe import PriceUnknown, RequestAbandoned
+from bruno_llm_base.events import PriceUnknown, RequestAbandoned
 from bruno_llm_testing import FakeAnswer, FakeError, Fault
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st

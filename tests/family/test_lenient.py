@@ -12,7 +12,7 @@ from bruno_llm_base import (
     Retry,
     StreamError,
 )
-from bruno_llm_base.observe import FinishReasonUnknown
+from bruno_llm_base.events import FinishReasonUnknown
 from bruno_llm_testing import MockLLM
 
 HOW = pytest.mark.parametrize("how", ["request", "stream"])

@@ -23,10 +23,10 @@ from bruno_llm_base import (
     ToolCall,
     Usage,
 )
-from bruno_llm_base.conversation import Conversation
 from bruno_llm_base.error_mapping import server_wait
 from bruno_llm_base.framing import ndjson, sse
 from bruno_llm_base.limits import read_durations, read_times
+from bruno_llm_base.messages import Conversation
 from bruno_llm_base.transport import Reply
 from bruno_llm_testing import FakeAnswer, FakeError, Received
 from hypothesis import HealthCheck, example, given, settings

@@ -14,7 +14,7 @@ from bruno_llm_base import (
     ToolCall,
     Usage,
 )
-from bruno_llm_base.observe import PriceUnknown
+from bruno_llm_base.events import PriceUnknown
 from bruno_llm_claude import ClaudeProvider
 from bruno_llm_gemini import GeminiProvider
 from bruno_llm_ollama import OllamaProvider

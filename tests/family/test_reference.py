@@ -29,10 +29,10 @@ def test_every_public_name_is_described(module):
 
 
 def test_every_event_is_described():
-    from bruno_llm_base import observe
+    from bruno_llm_base import events
 
-    events = [observe.Event, *observe.Event.__subclasses__()]
-    names = {f"bruno_llm_base.observe.{kind.__name__}" for kind in events}
+    kinds = [events.Event, *events.Event.__subclasses__()]
+    names = {f"bruno_llm_base.events.{kind.__name__}" for kind in kinds}
     assert names <= set(described())
 
 

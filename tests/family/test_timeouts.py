@@ -2,7 +2,7 @@
 
 import pytest
 from bruno_llm_base import LLMTimeoutError, ModelNotFoundError, RateLimit, Retry, Timeouts
-from bruno_llm_base.observe import AttemptFailed
+from bruno_llm_base.events import AttemptFailed
 from bruno_llm_testing import FakeAnswer, FakeError, Fault
 
 pytestmark = pytest.mark.usefixtures("few_certificates")

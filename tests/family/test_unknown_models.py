@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 from bruno_llm_base import LLMError, ModelNotFoundError
-from bruno_llm_base.observe import RequestStarted
+from bruno_llm_base.events import RequestStarted
 from bruno_llm_testing import FakeError, Fault, MockLLM, RawReply
 
 pytestmark = pytest.mark.usefixtures("few_certificates")

@@ -11,7 +11,7 @@ from bruno_llm_base import (
     ServiceUnavailableError,
     Usage,
 )
-from bruno_llm_base.observe import Event, RequestFinished
+from bruno_llm_base.events import Event, RequestFinished
 from bruno_llm_gemini import GeminiEmbeddings
 from bruno_llm_gemini.typed import _embedding
 from bruno_llm_testing import FakeAnswer, FakeError, FakeGemini, vector_of

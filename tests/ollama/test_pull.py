@@ -10,7 +10,7 @@ from bruno_llm_base import (
     ServiceUnavailableError,
     StreamError,
 )
-from bruno_llm_base.types import Progress
+from bruno_llm_base.response import Progress
 from bruno_llm_ollama import OllamaProvider
 from bruno_llm_testing import FakeError, FakeOllama, Fault, RawReply
 from ollama import AsyncClient, ResponseError

@@ -20,7 +20,7 @@ from bruno_llm_base import (
     ModelNotFoundError,
     Retry,
 )
-from bruno_llm_base.observe import CountEstimated
+from bruno_llm_base.events import CountEstimated
 from bruno_llm_openai import OpenAIProvider, counting
 from bruno_llm_testing import FakeAnswer, FakeError, RawReply
 from hypothesis import given, settings

@@ -11,7 +11,6 @@ from bruno_llm_base.access import Access, Vendor
 from bruno_llm_base.adapter import ChatAdapter, EmbeddingAdapter, EmbeddingResponse
 from bruno_llm_base.client import Diagnosis
 from bruno_llm_base.context import ContextPolicy, Window
-from bruno_llm_base.conversation import Conversation, Messages, Turn
 from bruno_llm_base.error_mapping import ErrorFacts
 from bruno_llm_base.exceptions import (
     AllProvidersFailedError,
@@ -35,12 +34,11 @@ from bruno_llm_base.exceptions import (
     StreamError,
 )
 from bruno_llm_base.limits import LimitState, RateLimit
+from bruno_llm_base.messages import Conversation, Messages, Turn
 from bruno_llm_base.parts import Part, Reasoning, Text, ToolCall, ToolResult, VendorBlock
 from bruno_llm_base.policies import Retry, Timeouts
 from bruno_llm_base.provider import BaseProvider, ProviderKeywords
-from bruno_llm_base.stream import TextStream
-from bruno_llm_base.tokens import TokenCount
-from bruno_llm_base.types import (
+from bruno_llm_base.response import (
     NOTHING,
     Attempt,
     Cost,
@@ -49,11 +47,13 @@ from bruno_llm_base.types import (
     ModelResponse,
     Usage,
 )
+from bruno_llm_base.stream import TextStream
+from bruno_llm_base.tokens import TokenCount
 
 if TYPE_CHECKING:
     from bruno_llm_base.cost.budget import Budget
-    from bruno_llm_base.cost.price import Price
-    from bruno_llm_base.cost.price_sources import GenaiPrices, Overrides, PriceSource
+    from bruno_llm_base.cost.price import Overrides, Price, PriceSource
+    from bruno_llm_base.cost.prices import GenaiPrices
     from bruno_llm_base.cost.tracker import CostTracker
     from bruno_llm_base.discovery import ProviderInfo
     from bruno_llm_base.embeddings import BaseEmbeddings
@@ -136,10 +136,10 @@ _LATE = {
     "EmbeddingFactory": "bruno_llm_base.factory",
     "FallbackLLM": "bruno_llm_base.wrappers",
     "LLMFactory": "bruno_llm_base.factory",
-    "GenaiPrices": "bruno_llm_base.cost.price_sources",
-    "Overrides": "bruno_llm_base.cost.price_sources",
+    "GenaiPrices": "bruno_llm_base.cost.prices",
+    "Overrides": "bruno_llm_base.cost.price",
     "Price": "bruno_llm_base.cost.price",
-    "PriceSource": "bruno_llm_base.cost.price_sources",
+    "PriceSource": "bruno_llm_base.cost.price",
     "ProviderInfo": "bruno_llm_base.discovery",
 }
 

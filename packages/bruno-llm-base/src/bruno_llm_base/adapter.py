@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
 from bruno_llm_base.access import Access
-from bruno_llm_base.conversation import Conversation
 from bruno_llm_base.error_mapping import ErrorFacts, read_error_document
 from bruno_llm_base.exceptions import LLMError
 from bruno_llm_base.lenient import read_models
 from bruno_llm_base.limits import LimitState
+from bruno_llm_base.messages import Conversation
+from bruno_llm_base.response import FinishReason, Json, ModelResponse
 from bruno_llm_base.tokens import TokenCount
-from bruno_llm_base.types import FinishReason, Json, ModelResponse
 from bruno_llm_base.values import is_whole
 
 __all__ = ["Adapter", "ChatAdapter", "EmbeddingAdapter", "EmbeddingResponse"]
@@ -114,7 +114,7 @@ class ChatAdapter(Adapter):
         option_names: The portable names of options in the vendor's spelling, dots for nesting.
         own_options: Its own fields that are spelled nearly like a portable option.
         finish_reasons: What the vendor's words for the end of an answer mean, where they are its
-            own; see `finish.py` for those that all vendors use.
+            own; see `lenient.py` for those that all vendors use.
         window_option: The option that asks for a context window, where that can be asked.
         cuts_prompts: Whether a server may read a part of the conversation only, and not say so.
     """

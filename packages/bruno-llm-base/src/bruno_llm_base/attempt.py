@@ -23,6 +23,7 @@ from bruno_llm_base.lenient import PARSE_ERRORS
 from bruno_llm_base.limits import LimitState
 from bruno_llm_base.reader import NoAnswerError
 from bruno_llm_base.request import Endpoint, Request
+from bruno_llm_base.response import ModelResponse, Outcome
 from bruno_llm_base.tokens import estimate_tokens
 from bruno_llm_base.transport import (
     DROPPED,
@@ -32,7 +33,6 @@ from bruno_llm_base.transport import (
     Transport,
     transport_error,
 )
-from bruno_llm_base.types import ModelResponse, Outcome
 
 __all__ = ["Attempt"]
 

@@ -11,7 +11,7 @@ from math import sqrt
 from operator import add, mul, sub
 from typing import NamedTuple
 
-from bruno_llm_base.conversation import Conversation
+from bruno_llm_base.messages import Conversation
 from bruno_llm_base.tokens import (
     DEVIATIONS,
     KINDS,

@@ -1,6 +1,7 @@
 """One request over all its attempts: the one retry loop."""
 
 import asyncio
+import random
 import time
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, nullcontext, suppress
@@ -9,8 +10,7 @@ from typing import Any, Generic, Self, TypeVar, cast
 
 from bruno_llm_base.attempt import Attempt
 from bruno_llm_base.deadline import Deadline
-from bruno_llm_base.exceptions import LLMError, LLMTimeoutError
-from bruno_llm_base.observe import (
+from bruno_llm_base.events import (
     AttemptFailed,
     Event,
     FirstToken,
@@ -19,12 +19,14 @@ from bruno_llm_base.observe import (
     RequestFinished,
     RequestStarted,
 )
+from bruno_llm_base.exceptions import LLMError, LLMTimeoutError
 from bruno_llm_base.parts import Text
+from bruno_llm_base.policies import Retry
 from bruno_llm_base.request import Endpoint, Request
-from bruno_llm_base.retry import next_wait
+from bruno_llm_base.response import Attempt as AttemptRecord
+from bruno_llm_base.response import ModelResponse, Outcome
 from bruno_llm_base.stream import StreamState, TextStream, answer_text
-from bruno_llm_base.types import Attempt as AttemptRecord
-from bruno_llm_base.types import ModelResponse, Outcome
+from bruno_llm_base.transport import DROPPED
 
 __all__ = ["Call", "documents", "result_of", "text_stream"]
 
@@ -287,3 +289,21 @@ class Call(Generic[T]):
 
     def _tell(self, kind: type[Event], /, **facts: Any) -> None:
         self._endpoint.tell(self._request, kind, **facts)
+
+
+def next_wait(retry: Retry, error: LLMError, *, failed: int, elapsed: float) -> float | None:
+    """Return how many seconds to wait before the next attempt, or None to give up.
+
+    Args:
+        retry: The policy.
+        error: What ended the latest attempt.
+        failed: How many attempts have failed.
+        elapsed: Seconds since the first attempt began.
+    """
+    if not error.retryable or failed >= retry.attempts:
+        return None
+    if failed == 1 and error.code == DROPPED:
+        return 0.0  # most often an idle connection that the server had closed: a new one will do
+    longest = min(retry.wait_max, retry.wait_initial * 2.0 ** min(failed - 1, 64))
+    wait = (error.retry_after or 0.0) + random.uniform(0, longest)  # noqa: S311 - not a secret
+    return None if elapsed + wait > retry.deadline else wait

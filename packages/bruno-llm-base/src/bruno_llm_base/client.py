@@ -15,6 +15,7 @@ from bruno_llm_base.adapter import Adapter
 from bruno_llm_base.call import result_of
 from bruno_llm_base.context.windows import Window, Windows
 from bruno_llm_base.cost.prices import Prices
+from bruno_llm_base.events import Observer
 from bruno_llm_base.exceptions import (
     AuthenticationError,
     ConfigurationError,
@@ -31,13 +32,11 @@ from bruno_llm_base.exceptions import (
 from bruno_llm_base.limits import RateLimit
 from bruno_llm_base.log import Observers
 from bruno_llm_base.model_names import ModelNames
-from bruno_llm_base.observe import Observer
 from bruno_llm_base.options import SharedSettings, check, closest, keywords_of, refuse
 from bruno_llm_base.policies import Retry, Timeouts, policy
-from bruno_llm_base.request import Endpoint, Request
-from bruno_llm_base.retry import RetryThrottle
+from bruno_llm_base.request import Endpoint, Request, RetryThrottle
+from bruno_llm_base.response import Json
 from bruno_llm_base.transport import PerLoop, Transport, proxy_for
-from bruno_llm_base.types import Json
 from bruno_llm_base.values import is_json, is_whole, shown
 
 if TYPE_CHECKING:

@@ -12,7 +12,6 @@ from typing_extensions import Unpack
 from bruno_llm_base.adapter import EmbeddingAdapter, EmbeddingResponse
 from bruno_llm_base.call import result_of
 from bruno_llm_base.client import Client, Policies
-from bruno_llm_base.conversation import check_message, check_text
 from bruno_llm_base.cost.prices import InputPrices, Prices
 from bruno_llm_base.exceptions import (
     ConfigurationError,
@@ -21,10 +20,11 @@ from bruno_llm_base.exceptions import (
     InvalidResponseError,
     LLMError,
 )
+from bruno_llm_base.messages import check_message, check_text
 from bruno_llm_base.options import EmbeddingSettings
 from bruno_llm_base.request import Request
+from bruno_llm_base.response import Json, checked
 from bruno_llm_base.tokens import estimate_tokens, utf8_size
-from bruno_llm_base.types import Json, checked
 from bruno_llm_base.values import is_json
 from bruno_llm_base.vectors import checked_vector, similarity
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from jiter import from_json
 
-from bruno_llm_base.types import Json
+from bruno_llm_base.response import Json
 
 __all__ = ["error_fields", "is_error", "is_page", "object_in", "plain_text"]
 

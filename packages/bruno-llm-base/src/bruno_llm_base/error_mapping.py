@@ -24,7 +24,7 @@ from bruno_llm_base.exceptions import (
     RateLimitError,
     ServiceUnavailableError,
 )
-from bruno_llm_base.types import Json
+from bruno_llm_base.response import Json
 from bruno_llm_base.values import LONGEST, is_whole
 
 __all__ = ["ErrorFacts", "error_from", "read_error_document", "request_id", "server_wait"]

@@ -37,7 +37,7 @@ from bruno_core.utils import exceptions as core
 if TYPE_CHECKING:
     from decimal import Decimal
 
-    from bruno_llm_base.types import Attempt, ModelResponse
+    from bruno_llm_base.response import Attempt, ModelResponse
 
 __all__ = [
     "AllProvidersFailedError",

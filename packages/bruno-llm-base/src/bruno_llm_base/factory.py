@@ -20,11 +20,11 @@ from bruno_llm_base.discovery import (
     kind_of,
     known_names,
 )
+from bruno_llm_base.events import Observer
 from bruno_llm_base.exceptions import ConfigurationError, ProviderNotFoundError
-from bruno_llm_base.observe import Observer
 from bruno_llm_base.options import keywords_of, merged
 from bruno_llm_base.provider import BaseProvider, ProviderKeywords
-from bruno_llm_base.types import Json
+from bruno_llm_base.response import Json
 from bruno_llm_base.values import shown
 from bruno_llm_base.wrappers import Breaker, Candidate, FallbackLLM, first_healthy
 
@@ -204,14 +204,12 @@ class LLMFactory(_Factory[BaseProvider]):
         Raises:
             ConfigurationError: One of them cannot be built; the message says which and why.
         """
-        candidates = [cls._candidate(member, {}) for member in _listed(members)]
-        for place, candidate in enumerate(candidates):
-            if candidate.error is not None:
-                raise ConfigurationError(
-                    f"members[{place}], {candidate.label}: {candidate.error.message}",
-                    cause=candidate.error,
-                )
-        built = [candidate.llm for candidate in candidates if candidate.llm is not None]
+        built: list[LLMInterface] = []
+        for place, member in enumerate(_listed(members)):
+            label, llm, _ = cls._candidate(member, {})
+            if isinstance(llm, ConfigurationError):
+                raise ConfigurationError(f"members[{place}], {label}: {llm.message}", cause=llm)
+            built.append(llm)
         return FallbackLLM(built, breaker=breaker, observers=observers)
 
     @classmethod
@@ -243,7 +241,7 @@ class LLMFactory(_Factory[BaseProvider]):
     @classmethod
     def _candidate(cls, member: Any, keywords: Mapping[str, Any]) -> Candidate:
         if isinstance(member, LLMInterface):
-            return Candidate(label=repr(type(member).__name__), llm=member)
+            return Candidate(repr(type(member).__name__), member)
         label = type(member).__name__
         try:
             given = {"provider": member} if isinstance(member, str) else member
@@ -251,12 +249,12 @@ class LLMFactory(_Factory[BaseProvider]):
             label = repr(sources.provider_of(given))
             llm = cls._from_config(given, keywords)
         except ConfigurationError as error:
-            return Candidate(label=label, error=error)
-        return Candidate(label=label, llm=llm, ours=True)
+            return Candidate(label, error)
+        return Candidate(label, llm, ours=True)
 
 
 class EmbeddingFactory(_Factory["BaseEmbeddings"]):
-    """Build providers of embeddings by name, so that a program is free to change its model."""
+    """Build providers of embeddings by name, with the methods and the errors of `LLMFactory`."""
 
     group = EMBEDDINGS
     section = "embeddings"
@@ -271,19 +269,7 @@ class EmbeddingFactory(_Factory["BaseEmbeddings"]):
         model: str | None = None,
         **keywords: "Unpack[EmbeddingKeywords]",
     ) -> "BaseEmbeddings":
-        """Return a provider, as `LLMFactory.create` does.
-
-        Args:
-            name: The provider: "openai", "gemini", "ollama" or any that is installed.
-            config: Its keywords as a mapping.
-            model: The model; the provider's own if None.
-            **keywords: Its keywords; they win over *config*. See `BaseEmbeddings`.
-
-        Raises:
-            ProviderNotFoundError: It is not installed, and the message says what to install, or its
-                vendor has no embeddings.
-            ConfigurationError: A keyword is unknown or its value wrong.
-        """
+        """Return a provider, as `LLMFactory.create` does; a vendor without embeddings is not found."""
         return cls._build(name, config, _with_model(model, keywords))
 
     @classmethod
@@ -294,32 +280,14 @@ class EmbeddingFactory(_Factory["BaseEmbeddings"]):
         model: str | None = None,
         **keywords: "Unpack[EmbeddingKeywords]",
     ) -> "BaseEmbeddings":
-        """Return the provider that *config* describes.
-
-        Args:
-            config: A mapping with "provider", alone or under "embeddings".
-            model: The model.
-            **keywords: Keywords that win over it.
-
-        Raises:
-            ConfigurationError: It names no provider, or something in it is wrong.
-        """
+        """Return the provider that a mapping describes, alone or under "embeddings"."""
         return cls._from_config(config, _with_model(model, keywords))
 
     @classmethod
     def from_file(
         cls, path: str | Path, *, model: str | None = None, **keywords: "Unpack[EmbeddingKeywords]"
     ) -> "BaseEmbeddings":
-        """Return the provider that a YAML, JSON or TOML file describes.
-
-        Args:
-            path: The file; it holds what `from_config` takes.
-            model: The model.
-            **keywords: Keywords that win over it.
-
-        Raises:
-            ConfigurationError: It cannot be read, names no provider, or something in it is wrong.
-        """
+        """Return the provider that a file describes, as `LLMFactory.from_file` does."""
         return cls._from_file(path, _with_model(model, keywords))
 
     @classmethod
@@ -330,19 +298,9 @@ class EmbeddingFactory(_Factory["BaseEmbeddings"]):
         model: str | None = None,
         **keywords: "Unpack[EmbeddingKeywords]",
     ) -> "BaseEmbeddings":
-        """Return the provider that the environment describes.
+        """Return the provider that the environment describes, as `LLMFactory.from_env` does.
 
-        An argument wins over `BRUNO_LLM_<PROVIDER>_EMBEDDING_<FIELD>`, that over
-        `BRUNO_LLM_EMBEDDING_<FIELD>` (unless `BRUNO_LLM_EMBEDDING_PROVIDER` names another
-        provider), and that over the vendor's own variables.
-
-        Args:
-            name: The provider; from `BRUNO_LLM_EMBEDDING_PROVIDER` if None.
-            model: The model.
-            **keywords: Keywords that win over the environment.
-
-        Raises:
-            ConfigurationError: No provider is named, or a value is wrong.
+        The variables are `BRUNO_LLM_<PROVIDER>_EMBEDDING_<FIELD>` and `BRUNO_LLM_EMBEDDING_<FIELD>`.
         """
         return cls._from_env(name, _with_model(model, keywords))
 

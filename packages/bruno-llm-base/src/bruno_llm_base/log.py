@@ -10,28 +10,9 @@ from typing import Any
 
 import structlog
 
+from bruno_llm_base.events import Event, Observer, RequestStarted
 from bruno_llm_base.exceptions import ConfigurationError, LLMError
-from bruno_llm_base.observe import (
-    AttemptFailed,
-    BudgetNearlySpent,
-    ContextNearlyFull,
-    ContextTrimmed,
-    CountEstimated,
-    Event,
-    FinishReasonUnknown,
-    FirstToken,
-    Observer,
-    OptionDropped,
-    PriceUnknown,
-    PromptCut,
-    ProviderAnswered,
-    ProviderPassedOver,
-    RequestAbandoned,
-    RequestFailed,
-    RequestFinished,
-    RequestStarted,
-)
-from bruno_llm_base.types import Attempt, ModelResponse
+from bruno_llm_base.response import Attempt, ModelResponse
 from bruno_llm_base.values import shown
 
 __all__ = ["Observers", "log_event"]
@@ -84,29 +65,8 @@ _log = structlog.wrap_logger(
 
 def log_event(event: Event) -> None:
     """Log *event* on the logger "bruno_llm": how long, how many tokens, never what was said."""
-    level, words = _LEVELS[type(event)]
-    if _stdlib.isEnabledFor(level):
-        _log.log(level, words, **_facts(event))
-
-
-_LEVELS: dict[type[Event], tuple[int, str]] = {
-    RequestStarted: (logging.DEBUG, "request started"),
-    FirstToken: (logging.DEBUG, "first token"),
-    ProviderAnswered: (logging.DEBUG, "provider answered"),
-    RequestFinished: (logging.INFO, "request finished"),
-    RequestAbandoned: (logging.INFO, "request abandoned"),
-    AttemptFailed: (logging.WARNING, "attempt failed"),
-    OptionDropped: (logging.WARNING, "option dropped: the model refuses it"),
-    FinishReasonUnknown: (logging.WARNING, "finish reason unknown: it counts as a stop"),
-    CountEstimated: (logging.WARNING, "tokens estimated: the server cannot be asked"),
-    ContextNearlyFull: (logging.WARNING, "context window nearly full"),
-    ContextTrimmed: (logging.WARNING, "context trimmed"),
-    PromptCut: (logging.WARNING, "prompt cut by the server"),
-    PriceUnknown: (logging.WARNING, "price unknown"),
-    BudgetNearlySpent: (logging.WARNING, "budget nearly spent"),
-    ProviderPassedOver: (logging.WARNING, "provider passed over"),
-    RequestFailed: (logging.ERROR, "request failed"),
-}
+    if _stdlib.isEnabledFor(event.level):
+        _log.log(event.level, event.words, **_facts(event))
 
 
 class Observers:
@@ -141,7 +101,7 @@ class Observers:
 
     def hear(self, kind: type[Event]) -> bool:
         """Whether events of *kind* reach anything: the log may be silent."""
-        return bool(self.given) or _stdlib.isEnabledFor(_LEVELS[kind][0])
+        return bool(self.given) or _stdlib.isEnabledFor(kind.level)
 
     def tell(self, kind: type[Event], /, **facts: Any) -> None:
         """Tell the log and every observer of an event; one that fails is logged and stops nothing."""

@@ -25,7 +25,7 @@ from pydantic_core import ErrorDetails
 from typing_extensions import TypedDict, Unpack
 
 from bruno_llm_base.exceptions import ConfigurationError, InvalidRequestError, LLMError
-from bruno_llm_base.types import Json
+from bruno_llm_base.response import Json
 from bruno_llm_base.values import INT64, shown
 
 __all__ = [

@@ -17,7 +17,13 @@ from bruno_llm_base.call import result_of, text_stream
 from bruno_llm_base.client import Client, Policies
 from bruno_llm_base.context import ContextPolicy, Window, fit
 from bruno_llm_base.context.windows import most_tokens, reserved
-from bruno_llm_base.conversation import Conversation, Messages, question
+from bruno_llm_base.events import (
+    CountEstimated,
+    FinishReasonUnknown,
+    OptionDropped,
+    PromptCut,
+    Tell,
+)
 from bruno_llm_base.exceptions import (
     InvalidRequestError,
     InvalidResponseError,
@@ -28,21 +34,15 @@ from bruno_llm_base.exceptions import (
     RateLimitError,
     ServiceUnavailableError,
 )
-from bruno_llm_base.finish import is_known
-from bruno_llm_base.observe import (
-    CountEstimated,
-    FinishReasonUnknown,
-    OptionDropped,
-    PromptCut,
-    Tell,
-)
+from bruno_llm_base.lenient import is_known
+from bruno_llm_base.messages import Conversation, Messages, question
 from bruno_llm_base.options import PORTABLE, ChatSettings
 from bruno_llm_base.policies import Retry, policy
 from bruno_llm_base.request import Request
 from bruno_llm_base.request_options import RequestOptions
+from bruno_llm_base.response import Json, ModelResponse
 from bruno_llm_base.stream import TextStream, answer_text
 from bruno_llm_base.tokens import TokenCount, estimate_conversation, estimate_tokens, texts
-from bruno_llm_base.types import Json, ModelResponse
 from bruno_llm_base.values import is_whole, shown
 
 __all__ = ["BaseProvider", "ProviderKeywords"]

@@ -7,28 +7,53 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from bruno_llm_base.adapter import Adapter
-from bruno_llm_base.conversation import Conversation
 from bruno_llm_base.cost.prices import Prices
+from bruno_llm_base.events import Event
 from bruno_llm_base.exceptions import LLMError
 from bruno_llm_base.limits import RateLimit
 from bruno_llm_base.log import Observers
-from bruno_llm_base.observe import Event
+from bruno_llm_base.messages import Conversation
 from bruno_llm_base.policies import Retry, Timeouts
 from bruno_llm_base.reader import AnswerReader, DocumentReader, Reader
-from bruno_llm_base.retry import RetryThrottle
+from bruno_llm_base.response import Json, ModelResponse
 from bruno_llm_base.tokens import estimate_conversation, estimate_tokens
 from bruno_llm_base.transport import PerLoop, Transport
-from bruno_llm_base.types import Json, ModelResponse
 
 if TYPE_CHECKING:
     from bruno_llm_base.cost.spending import Spending
     from bruno_llm_base.cost.tracker import Labels
-    from bruno_llm_base.observe import Tell
+    from bruno_llm_base.events import Tell
 
-__all__ = ["Endpoint", "Request"]
+__all__ = ["Endpoint", "Request", "RetryThrottle"]
 
 T = TypeVar("T")
 _TOOL_TOKENS = 2_000
+_MOST_IN_HAND, _PER_ANSWER = 20.0, 0.2
+
+
+class RetryThrottle:
+    """Keeps an outage from becoming a storm: a provider that keeps failing is asked once per request.
+
+    Twenty retries are in hand; each one sent takes one away, and five answered requests bring one
+    back. The idea is that of gRPC's retry throttling
+    (https://github.com/grpc/proposal/blob/master/A6-client-retries.md#throttling-retry-attempts-and-hedged-rpcs).
+    """
+
+    __slots__ = ("_in_hand",)
+
+    def __init__(self) -> None:
+        self._in_hand = _MOST_IN_HAND
+
+    def spend(self) -> bool:
+        """Say whether a retry may be sent, and count it."""
+        if self._in_hand < 1:
+            return False
+        self._in_hand -= 1
+        return True
+
+    def earn(self) -> None:
+        """Count a request that was answered."""
+        self._in_hand = min(_MOST_IN_HAND, self._in_hand + _PER_ANSWER)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

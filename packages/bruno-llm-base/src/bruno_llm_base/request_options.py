@@ -7,7 +7,7 @@ from bruno_llm_base.adapter import ChatAdapter
 from bruno_llm_base.exceptions import ConfigurationError, InvalidRequestError, LLMError
 from bruno_llm_base.options import PORTABLE, ChatSettings, check_options, merged, spelled
 from bruno_llm_base.request import Request
-from bruno_llm_base.types import Json
+from bruno_llm_base.response import Json
 from bruno_llm_base.values import is_json, shown
 
 __all__ = ["RequestOptions"]

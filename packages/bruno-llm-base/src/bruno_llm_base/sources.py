@@ -13,7 +13,7 @@ from bruno_core.models.config import BrunoConfig, LLMConfig
 from bruno_llm_base.access import unquoted
 from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.options import PORTABLE
-from bruno_llm_base.types import Json
+from bruno_llm_base.response import Json
 from bruno_llm_base.values import shown
 
 __all__ = [

@@ -12,9 +12,8 @@ from bruno_llm_base.exceptions import (
     OutputLimitError,
     StreamError,
 )
-from bruno_llm_base.finish import is_full_window
+from bruno_llm_base.response import ModelResponse
 from bruno_llm_base.speech import MAX_CHARS, Pieces, SentenceCutter, WordCutter
-from bruno_llm_base.types import ModelResponse
 
 __all__ = ["StreamState", "TextStream", "answer_text"]
 
@@ -205,7 +204,7 @@ def _instead_of_text(response: ModelResponse) -> tuple[type[LLMError], str]:
     detail = response.finish_detail
     if response.finish_reason == "content_filter":
         return ContentBlockedError, f"the answer was blocked: {detail}"
-    if response.finish_reason == "length" and is_full_window(detail):
+    if response.finish_reason == "length" and _is_full_window(detail):
         return ContextLengthExceededError, (
             "the context window was full before any text: shorten the conversation, or see"
             " ContextPolicy"
@@ -223,3 +222,9 @@ def _instead_of_text(response: ModelResponse) -> tuple[type[LLMError], str]:
     if response.tool_calls:
         return InvalidResponseError, "the answer only calls tools: use request() to read them"
     return InvalidResponseError, "the answer holds no text"
+
+
+def _is_full_window(word: str | None) -> bool:
+    """Whether *word* says that the context window was full, which no higher output limit mends."""
+    word = (word or "").lower()
+    return "context_length" in word or "context_window" in word

@@ -9,7 +9,7 @@ import json
 from dataclasses import replace
 
 from bruno_llm_base.parts import Part, Reasoning, Text, part_from_json, part_to_json
-from bruno_llm_base.types import ModelResponse
+from bruno_llm_base.response import ModelResponse
 
 __all__ = ["SurrogateJoiner", "ThinkTags", "with_whole_characters"]
 

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-from bruno_llm_base.conversation import Conversation
 from bruno_llm_base.exceptions import InvalidRequestError
+from bruno_llm_base.messages import Conversation
 from bruno_llm_base.parts import Text, ToolCall, ToolResult
 from bruno_llm_base.values import shown
 

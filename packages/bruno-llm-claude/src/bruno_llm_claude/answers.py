@@ -16,8 +16,14 @@ from bruno_llm_base import (
     VendorBlock,
 )
 from bruno_llm_base.cost.prices import reported_cost
-from bruno_llm_base.finish import finish_reason
-from bruno_llm_base.lenient import forgiving, inner, read_arguments, read_text, read_word
+from bruno_llm_base.lenient import (
+    finish_reason,
+    forgiving,
+    inner,
+    read_arguments,
+    read_text,
+    read_word,
+)
 
 __all__ = ["API", "CITATIONS", "block", "delta", "end", "start"]
 

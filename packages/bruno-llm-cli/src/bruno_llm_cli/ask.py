@@ -4,8 +4,8 @@ from dataclasses import asdict
 from typing import Any
 
 from bruno_llm_base.provider import BaseProvider
+from bruno_llm_base.response import ModelResponse
 from bruno_llm_base.stream import answer_text
-from bruno_llm_base.types import ModelResponse
 from bruno_llm_base.wrappers import FullLLM
 
 from bruno_llm_cli.output import say, show_document, write

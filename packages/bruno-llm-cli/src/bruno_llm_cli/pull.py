@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 from bruno_llm_base.discovery import canonical, installed
 from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.factory import LLMFactory
-from bruno_llm_base.types import Progress
+from bruno_llm_base.response import Progress
 
 from bruno_llm_cli.output import plain, say
 

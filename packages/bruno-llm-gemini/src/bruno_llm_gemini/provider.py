@@ -12,8 +12,7 @@ from bruno_llm_base import (
     Json,
     ModelResponse,
 )
-from bruno_llm_base.finish import finish_reason
-from bruno_llm_base.lenient import read_word
+from bruno_llm_base.lenient import finish_reason, read_word
 from bruno_llm_base.values import is_whole
 
 from bruno_llm_gemini import answers, messages

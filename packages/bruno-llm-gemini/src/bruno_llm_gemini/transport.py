@@ -13,9 +13,9 @@ from threading import get_ident
 from typing import Any, NoReturn
 
 from bruno_llm_base.framing import sse
+from bruno_llm_base.response import Json
 from bruno_llm_base.transport import Reply, client_options, over_aiohttp, proxy_for, watched
 from bruno_llm_base.transport.http import MAX_CONNECTIONS, refuse_login
-from bruno_llm_base.types import Json
 
 __all__ = [
     "CHAT",

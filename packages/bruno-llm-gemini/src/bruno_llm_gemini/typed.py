@@ -11,9 +11,9 @@ from typing import Any, Self, cast
 
 from bruno_llm_base.exceptions import InvalidResponseError
 from bruno_llm_base.framing import sse
+from bruno_llm_base.response import Json
 from bruno_llm_base.transport import Reply
 from bruno_llm_base.transport.response import MAX_ANSWER
-from bruno_llm_base.types import Json
 
 from bruno_llm_gemini.transport import COUNT, EMBED, MODELS, PAGE_SIZE, STREAM, arguments
 

@@ -17,8 +17,7 @@ from bruno_llm_base import (
     Text,
 )
 from bruno_llm_base.call import documents
-from bruno_llm_base.finish import finish_reason
-from bruno_llm_base.lenient import read_word
+from bruno_llm_base.lenient import finish_reason, read_word
 from bruno_llm_base.request import Request
 from bruno_llm_base.values import is_whole
 
@@ -26,7 +25,7 @@ from bruno_llm_ollama import messages
 from bruno_llm_ollama.vendor import OllamaAdapter, OllamaVendor
 
 if TYPE_CHECKING:
-    from bruno_llm_base.types import Progress
+    from bruno_llm_base.response import Progress
 
 __all__ = ["OllamaChat", "OllamaProvider"]
 

@@ -1,7 +1,7 @@
 """What Ollama reports while it pulls a model (https://docs.ollama.com/api/pull)."""
 
 from bruno_llm_base import Json
-from bruno_llm_base.types import Progress
+from bruno_llm_base.response import Progress
 from bruno_llm_base.values import is_whole
 
 __all__ = ["is_last", "read"]

@@ -13,8 +13,14 @@ from bruno_llm_base import (
     Usage,
     VendorBlock,
 )
-from bruno_llm_base.finish import finish_reason
-from bruno_llm_base.lenient import forgiving, inner, read_arguments, read_text, read_word
+from bruno_llm_base.lenient import (
+    finish_reason,
+    forgiving,
+    inner,
+    read_arguments,
+    read_text,
+    read_word,
+)
 from bruno_llm_base.values import is_whole
 
 __all__ = [

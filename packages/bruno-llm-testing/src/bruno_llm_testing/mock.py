@@ -7,14 +7,14 @@ from typing import Any
 
 from bruno_llm_base.access import Access
 from bruno_llm_base.adapter import ChatAdapter
-from bruno_llm_base.conversation import Conversation
 from bruno_llm_base.error_mapping import ErrorFacts
 from bruno_llm_base.exceptions import ConfigurationError
+from bruno_llm_base.messages import Conversation
 from bruno_llm_base.policies import Retry, Timeouts
 from bruno_llm_base.provider import BaseProvider
+from bruno_llm_base.response import Json, ModelResponse
 from bruno_llm_base.tokens import TokenCount
 from bruno_llm_base.transport import Transport
-from bruno_llm_base.types import Json, ModelResponse
 from bruno_llm_base.values import is_seconds, shown
 
 from bruno_llm_testing.mock_replies import MockReply, Script, words

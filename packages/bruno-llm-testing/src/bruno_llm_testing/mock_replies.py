@@ -7,11 +7,11 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from bruno_llm_base.conversation import Conversation
 from bruno_llm_base.exceptions import ConfigurationError
+from bruno_llm_base.messages import Conversation
 from bruno_llm_base.parts import Part as AnswerPart
 from bruno_llm_base.parts import Reasoning, Text
-from bruno_llm_base.types import ModelResponse
+from bruno_llm_base.response import ModelResponse
 from bruno_llm_base.values import shown
 
 __all__ = ["DEFAULT", "MockReply", "NoReplyError", "Part", "Script", "parts_of", "words"]

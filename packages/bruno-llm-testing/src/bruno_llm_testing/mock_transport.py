@@ -7,12 +7,12 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar
 
-from bruno_llm_base.conversation import Conversation, Turn
 from bruno_llm_base.exceptions import LLMError
 from bruno_llm_base.framing import ndjson
+from bruno_llm_base.messages import Conversation, Turn
 from bruno_llm_base.parts import Json, part_from_json, part_to_json
+from bruno_llm_base.response import ModelResponse, Usage
 from bruno_llm_base.transport import Reply
-from bruno_llm_base.types import ModelResponse, Usage
 
 from bruno_llm_testing.mock_replies import Part, Script
 

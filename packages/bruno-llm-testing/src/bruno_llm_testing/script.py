@@ -9,7 +9,7 @@ from typing import Literal, get_args
 
 from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.parts import ToolCall
-from bruno_llm_base.types import FinishReason, Json, Usage
+from bruno_llm_base.response import FinishReason, Json, Usage
 
 __all__ = [
     "ErrorKind",

@@ -1,13 +1,13 @@
-"""How much a model reads at once: what is known of it, and whether a conversation surely fits."""
+"""How much a model reads at once, and how much a conversation takes at most."""
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bruno_llm_base.context.policy import ContextPolicy
-from bruno_llm_base.conversation import Conversation
+from bruno_llm_base.messages import Conversation
+from bruno_llm_base.response import Json
 from bruno_llm_base.tokens import texts, utf8_size
-from bruno_llm_base.types import Json
 from bruno_llm_base.values import is_whole
 
 __all__ = ["Window", "Windows", "most_tokens", "reserved"]
@@ -86,8 +86,8 @@ def reserved(window: Window, policy: ContextPolicy, max_output: int | None) -> i
 def most_tokens(conversation: Conversation | None, options: Json) -> int:
     """Return more tokens than any model makes of *conversation* and *options*, without counting.
 
-    A byte tokenizer, as all of today's are or fall back to, makes at most one token of a byte. Of
-    the options, tools and the like are read by the model too.
+    A tokenizer of bytes, as all of today's are or fall back to, makes at most one token of a byte.
+    Of the options, tools and the like are read by the model too.
     """
     most = _PER_PART
     for text in texts(conversation) if conversation else ():

@@ -1,11 +1,9 @@
-"""The SQLite file of a ledger: made where it is new, recognized, read, written."""
+"""The SQLite database of a ledger: made where it is new, recognized, read, written."""
 
 import os
 import sqlite3
-import time
-import weakref
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,8 +17,7 @@ Query = Callable[[sqlite3.Connection], _T]
 
 _PATIENCE = 5.0  # seconds that one process waits for another's transaction
 _IMPATIENCE = 0.05  # once that was in vain: until it is free again, the next ones wait no longer
-_MOMENT = 0.01
-_READINGS = 10  # so often a file is read that others change meanwhile, before they have to wait
+_READINGS = 9  # so often a file is read that others change meanwhile, before they have to wait
 _OURS = 0x42724C6C  # "BrLl", https://www.sqlite.org/pragma.html#pragma_application_id
 _VERSION = 2  # of the tables: change it with them
 _TABLES = (
@@ -45,31 +42,26 @@ _TABLES = (
 
 
 class Database:
-    """The file, and the connection by which it is written.
+    """A file, or memory, and the connection by which it is written.
 
-    Threads may share it, one at a time. A transaction that was committed survives the end of the
-    process, however it ends; only a power cut may undo the last ones
+    Threads may share it, one at a time. A transaction that was committed to a file survives the end
+    of the process, however it ends; only a power cut may undo the last ones
     (https://www.sqlite.org/pragma.html#pragma_synchronous, NORMAL). Until something is written, a
     file is only read, and nothing is made beside it.
     """
 
-    def __init__(self, path: Path) -> None:
+    _connection: sqlite3.Connection | None = None
+
+    def __init__(self, path: Path | None) -> None:
         self.path = path
-        self._connection: sqlite3.Connection | None = None
-        self._closing: weakref.finalize[..., Database] | None = None
         self._place: tuple[int, int] | None = None
         self._patience = _PATIENCE
-        if path.exists():
+        if path is not None and path.exists():
             self.read(lambda _: None)
-        else:
-            with self._named():
-                self._open(make=True)
+        elif path is not None:
+            with self._errors_named():
+                self._open(path, "mode=rwc")
             self.close()  # a server that forks its workers from C then has nothing open
-
-    @property
-    def is_busy(self) -> bool:
-        """Whether a transaction is going on."""
-        return self._connection is not None and self._connection.in_transaction
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -78,17 +70,13 @@ class Database:
         Raises:
             ConfigurationError: The file cannot be used, or has become something else.
         """
-        with self._named():
+        with self._errors_named():
             connection = self.connection()
-            try:
+            connection.execute(f"PRAGMA busy_timeout = {int(self._patience * 1000)}")
+            with connection:
                 connection.execute("BEGIN IMMEDIATE")
                 yield connection
-                connection.execute("COMMIT")
-            except BaseException:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                raise
-            self._wait_for(_PATIENCE)
+            self._patience = _PATIENCE
 
     def read(self, query: Query[_T]) -> _T:
         """Return what *query* finds, in one moment of the ledger.
@@ -96,37 +84,36 @@ class Database:
         Raises:
             ConfigurationError: The file cannot be used, or has become something else.
         """
-        with self._named():
-            if self._connection is None:
-                return self._read_only(query)
+        with self._errors_named():
+            if self.path is not None and self._connection is None:
+                return self._read_only(self.path, query)
             connection = self.connection()
-            try:
+            with connection:
                 connection.execute("BEGIN")
                 return query(connection)
-            finally:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
 
     def connection(self) -> sqlite3.Connection:
         """Return the connection, opened if need be, and again if the file was replaced."""
-        if self._connection is not None and self._seen() != self._place:
+        if self._connection is not None and self.path and _place(self.path) != self._place:
             self.close()
-        return self._connection or self._open(make=False)
+        return self._connection or self._open(self.path, "mode=rw")
 
     def close(self) -> None:
-        """Close the file; it is opened again when needed."""
-        finalizer, self._closing, self._connection = self._closing, None, None
-        if finalizer is not None:
-            finalizer()
+        """Close the file, which is opened again when needed; memory is empty then."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    __del__ = close
 
     @contextmanager
-    def _named(self) -> Iterator[None]:
+    def _errors_named(self) -> Iterator[None]:
         """Turn what goes wrong within into a `ConfigurationError`."""
         try:
             yield
         except (sqlite3.Error, OSError) as error:
             if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
-                self._wait_for(min(_IMPATIENCE, _PATIENCE))
+                self._patience = min(_IMPATIENCE, _PATIENCE)
             raise ConfigurationError(
                 f"the ledger {self.path} cannot be used ({error}): see that the file is there, that"
                 " it and its folder can be written, and that the disk is not full; or give another"
@@ -134,58 +121,56 @@ class Database:
                 cause=error,
             ) from error
 
-    def _wait_for(self, seconds: float) -> None:
-        """Wait so long for other processes from now on."""
-        if seconds != self._patience:
-            self._patience = seconds
-            if self._connection is not None:
-                self._connection.execute(f"PRAGMA busy_timeout = {int(seconds * 1000)}")
-
-    def _open(self, *, make: bool) -> sqlite3.Connection:
-        connection = _connect(self.path, "mode=rwc" if make else "mode=rw", self._patience)
+    def _open(self, path: Path | None, mode: str) -> sqlite3.Connection:
+        connection = _connect(path, mode, self._patience)
         try:
             with connection:
                 connection.execute("BEGIN IMMEDIATE")
-                if not _is_ledger(connection, self.path):
-                    _make_tables(connection)
-            _share(connection, self._patience)
-            self._place = self._seen()
+                if not _is_ledger(connection, path):
+                    for table in _TABLES:
+                        connection.execute(table)
+                    connection.execute(f"PRAGMA application_id = {_OURS}")
+                    connection.execute(f"PRAGMA user_version = {_VERSION}")
+            if path is not None:
+                # Others may read while one writes (https://www.sqlite.org/wal.html), where the disk
+                # can. If another process says so at this moment, SQLite fails, and it is said.
+                with suppress(sqlite3.OperationalError):
+                    connection.execute("PRAGMA journal_mode = WAL")
+                connection.execute("PRAGMA synchronous = NORMAL")
+                self._place = _place(path)
         except BaseException:
             connection.close()
             raise
-        self._closing = weakref.finalize(self, connection.close)
-        self._closing.atexit = False  # the ledger has something to write then
         self._connection = connection
         return connection
 
-    def _seen(self) -> tuple[int, int]:
-        """Return which file it is now: one that was deleted can still be written, in vain."""
-        found = os.stat(self.path)  # noqa: PTH116 - with every transaction, and much faster
-        return found.st_dev, found.st_ino
-
-    def _read_only(self, query: Query[_T]) -> _T:
+    def _read_only(self, path: Path, query: Query[_T]) -> _T:
         """Return what *query* finds in a file that we do not write; nothing is made beside it.
 
         A file without a journal is complete in itself, and read without locks, for which SQLite
         would make files (https://www.sqlite.org/wal.html, "Read-Only Databases"); should it change
         meanwhile, it is read again. Where there is a journal, there are the files for locks too.
         """
-        path = self.path
-        for reading in range(_READINGS):
+        for _ in range(_READINGS):
             *_, has_journal = state = _state(path)
-            alone = not has_journal and reading < _READINGS - 1
-            mode = "mode=ro&immutable=1" if alone else "mode=ro"
+            if has_journal:
+                break
             try:
-                with closing(_connect(path, mode, self._patience)) as connection:
-                    connection.execute("BEGIN")
-                    found = _found(connection, path, query)
-            except sqlite3.DatabaseError:  # it may have changed while it was read
-                if not alone or _state(path) == state:
+                found = self._found(path, "mode=ro&immutable=1", query)
+            except sqlite3.DatabaseError:
+                if _state(path) == state:
                     raise
             else:
-                if not alone or _state(path) == state:
-                    break
-        return found
+                if _state(path) == state:
+                    return found
+        return self._found(path, "mode=ro", query)
+
+    def _found(self, path: Path, mode: str, query: Query[_T]) -> _T:
+        with closing(_connect(path, mode, self._patience)) as connection:
+            connection.execute("BEGIN")
+            if _is_ledger(connection, path):
+                return query(connection)
+        return Database(None).read(query)  # it is empty
 
 
 def _connect(path: Path | None, mode: str, patience: float) -> sqlite3.Connection:
@@ -198,6 +183,12 @@ def _connect(path: Path | None, mode: str, patience: float) -> sqlite3.Connectio
     )
 
 
+def _place(path: Path) -> tuple[int, int]:
+    """Return which file it is now: one that was deleted can still be written, in vain."""
+    found = os.stat(path)  # noqa: PTH116 - with every transaction, and much faster
+    return found.st_dev, found.st_ino
+
+
 def _state(path: Path) -> tuple[int, int, int, int, bool]:
     """Return what can be seen of a file from outside: whether it has a journal is the last."""
     found = path.stat()
@@ -206,15 +197,7 @@ def _state(path: Path) -> tuple[int, int, int, int, bool]:
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, journal
 
 
-def _found(connection: sqlite3.Connection, path: Path, query: Query[_T]) -> _T:
-    if _is_ledger(connection, path):
-        return query(connection)
-    with closing(_connect(None, "", 0)) as empty:
-        _make_tables(empty)
-        return query(empty)
-
-
-def _is_ledger(connection: sqlite3.Connection, path: Path) -> bool:
+def _is_ledger(connection: sqlite3.Connection, path: Path | None) -> bool:
     """Say whether the database is a ledger; if not, it is empty.
 
     Raises:
@@ -236,25 +219,3 @@ def _is_ledger(connection: sqlite3.Connection, path: Path) -> bool:
             f" {_VERSION}: {cure} another path"
         )
     return True
-
-
-def _make_tables(connection: sqlite3.Connection) -> None:
-    for table in _TABLES:
-        connection.execute(table)
-    connection.execute(f"PRAGMA application_id = {_OURS}")
-    connection.execute(f"PRAGMA user_version = {_VERSION}")
-
-
-def _share(connection: sqlite3.Connection, patience: float) -> None:
-    """Let others read while one writes (https://www.sqlite.org/wal.html), where the disk can."""
-    deadline = time.monotonic() + patience
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError:  # another process does the same: SQLite does not wait here
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(_MOMENT)
-        else:
-            break
-    connection.execute("PRAGMA synchronous = NORMAL")

@@ -1,21 +1,18 @@
-"""Where costs are kept: what a ledger is, and one in memory.
+"""What a ledger is, which keeps what requests cost.
 
 Amounts are whole numbers of picodollars. A picodollar is 1e-12 USD, so a price per million tokens
 with up to six decimals is a whole number of them per token, and sums of such costs are exact.
 """
 
-from collections import deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import date
 from decimal import ROUND_CEILING, Context, Decimal
-from numbers import Integral
-from threading import RLock
 from typing import Any, NamedTuple, Protocol
-from uuid import uuid4
 
-from bruno_llm_base.forks import start_fresh_in_children
+from bruno_llm_base.exceptions import InvalidRequestError
+from bruno_llm_base.values import shown
 
 __all__ = [
     "COUNTS",
@@ -27,12 +24,9 @@ __all__ = [
     "Claim",
     "Entry",
     "Ledger",
-    "MemoryLedger",
     "Names",
     "Row",
-    "Selection",
-    "amount",
-    "fits",
+    "checked_keys",
     "pico",
     "row",
     "usd",
@@ -46,20 +40,6 @@ MOST = Decimal("1E+12")
 
 _DIGITS = 12
 _EXACT = Context(prec=100, rounding=ROUND_CEILING)  # the application's own may hold fewer digits
-
-
-def amount(value: object) -> Decimal | None:
-    """Return *value*, a number or the text of one, as a finite Decimal; None if it is neither.
-
-    A float is taken as it is printed: 0.1 is a tenth.
-    """
-    if isinstance(value, bool) or not isinstance(value, Integral | float | str | Decimal):
-        return None
-    try:
-        number = Decimal(str(value))
-    except ArithmeticError:
-        return None
-    return number if number.is_finite() else None
 
 
 def pico(cost: Decimal) -> int:
@@ -93,6 +73,19 @@ COUNTS = (
     "estimated",
 )
 """What is summed up of them."""
+
+
+def checked_keys(by: object) -> tuple[str, ...]:
+    """Return the `KEYS` in *by*, one or several, each once.
+
+    Raises:
+        InvalidRequestError: There is something else.
+    """
+    names = (by,) if isinstance(by, str) else by
+    if not isinstance(names, Sequence) or not all(name in KEYS for name in names):
+        raise InvalidRequestError(f"by is {shown(by)}: give some of {', '.join(KEYS)}")
+    return tuple(dict.fromkeys(names))
+
 
 Names = tuple[str, str, str, str]
 """A value for each of `LABELS`; "" for none."""
@@ -180,33 +173,12 @@ class Balance(NamedTuple):
     held: int
 
 
-def fits(amount: int, claims: Sequence[Claim], balances: Sequence[Balance]) -> bool:
-    """Return whether *amount* is too much for none of *claims*, whose accounts stand like that."""
-    return all(
-        balance.spent + balance.held + amount <= claim.most
-        for claim, balance in zip(claims, balances, strict=True)
-    )
-
-
-class Selection(NamedTuple):
-    """Which entries are asked for.
-
-    Attributes:
-        since: The first day, in ISO format; "" for all.
-        until: The last day; "" for all.
-        values: Labels and the values that they must have.
-    """
-
-    since: str
-    until: str
-    values: Mapping[str, str]
-
-
 class Ledger(Protocol):
     """Keeps what requests took and cost, and what is held for those on their way.
 
     Threads share it. What a process held that ended or was killed is free soon after; in a forked
-    process, its parent's holds are not its own.
+    process, its parent's holds are not its own. What can raise raises a `ConfigurationError`, if the
+    ledger cannot be read or written.
     """
 
     @property
@@ -219,10 +191,8 @@ class Ledger(Protocol):
         """Hold *amount*, if with all that is spent and held it is too much for no claim.
 
         Returns:
-            The name of the hold, or None if it would be too much, and how each claim's account stood before it.
-
-        Raises:
-            ConfigurationError: The ledger cannot be read or written.
+            The name of the hold, or None if it would be too much, and how each claim's account stood
+            before it.
         """
 
     def note(self, hold: str | None, entry: Entry | None = None) -> None:
@@ -239,130 +209,22 @@ class Ledger(Protocol):
         """
 
     def write(self) -> None:
-        """Write what was noted, which may take a while.
-
-        Never raises: what cannot be written is logged, kept and tried again.
-        """
-
-    def balance(self, claim: Claim) -> Balance:
-        """Return what the claim's account has spent, and what is held of it.
-
-        Raises:
-            ConfigurationError: The ledger cannot be read or written.
-        """
-
-    def sums(self, by: Sequence[str], selection: Selection) -> list[Row]:
-        """Return the sums of the entries, in the order of *by*, some of `KEYS`.
-
-        Raises:
-            ConfigurationError: The ledger cannot be read or written.
-        """
-
-    def close(self) -> None:
-        """Write what is left, and give back what is open; it is opened again when needed.
-
-        Raises:
-            ConfigurationError: Something is left that could not be written.
-        """
-
-
-class MemoryLedger:
-    """A ledger in memory; a forked process begins with an empty one."""
-
-    address = None
-
-    def __init__(self) -> None:
-        self.start_fresh()
-        start_fresh_in_children(self)
-
-    def start_fresh(self) -> None:
-        """Begin without entries and holds."""
-        self._lock = RLock()
-        self._notes: deque[tuple[str | None, Entry | None]] = deque()
-        self._is_writing = False
-        self._entries: dict[tuple[str, ...], list[int]] = {}
-        # the costs again, by label, value and day: budgets ask all the time
-        self._spent: dict[tuple[str, str], dict[str, int]] = {}
-        self._held: dict[str, tuple[Names, int]] = {}
-
-    async def hold(
-        self, names: Names, amount: int, claims: Sequence[Claim]
-    ) -> tuple[str | None, list[Balance]]:
-        """Hold *amount*, if it is too much for no claim; see `Ledger`."""
-        with self._lock:
-            balances = [self.balance(claim) for claim in claims]
-            if not fits(amount, claims, balances):
-                return None, balances
-            hold = uuid4().hex
-            self._held[hold] = names, amount
-            return hold, balances
-
-    def note(self, hold: str | None, entry: Entry | None = None) -> None:
-        """Release *hold* and add *entry* with what is written next; never blocks or raises."""
-        self._notes.append((hold, entry))
-
-    def write_soon(self) -> None:
-        """Write what was noted, at once."""
-        self.write()
-
-    def write(self) -> None:
-        """Write what was noted."""
-        with self._lock:
-            if self._is_writing:
-                return  # a finalizer has interrupted what goes on to write it
-            self._is_writing = True
-            while self._notes:
-                hold, entry = self._notes.popleft()
-                if hold is not None:
-                    self._held.pop(hold, None)
-                if entry is not None:
-                    self._add(entry)
-            self._is_writing = False
+        """Write what was noted, which may take a while; what fails is logged and tried again."""
 
     def balance(self, claim: Claim) -> Balance:
         """Return what the claim's account has spent, and what is held of it."""
-        with self._lock:
-            self.write()
-            if len(claim.selected) > 1:
-                (total,) = self.sums((), Selection(claim.since, "", dict(claim.selected)))
-                spent = pico(total.cost)
-            else:
-                days = self._spent.get(claim.selected[0] if claim.selected else ("", ""), {})
-                spent = sum(cost for day, cost in days.items() if day >= claim.since)
-            wanted = [(LABELS.index(label), value) for label, value in claim.selected]
-            held = sum(
-                amount
-                for names, amount in self._held.values()
-                if all(names[place] == value for place, value in wanted)
-            )
-            return Balance(spent, held)
 
-    def sums(self, by: Sequence[str], selection: Selection) -> list[Row]:
-        """Return the sums of the entries, in the order of *by*."""
-        with self._lock:
-            self.write()
-            places = [KEYS.index(name) for name in by]
-            wanted = [(KEYS.index(name), value) for name, value in selection.values.items()]
-            groups: dict[tuple[str, ...], list[list[int]]] = {} if by else {(): []}
-            for key, counts in self._entries.items():
-                in_time = selection.since <= key[0] and key[0] <= (selection.until or key[0])
-                if in_time and all(key[place] == value for place, value in wanted):
-                    groups.setdefault(tuple(key[place] for place in places), []).append(counts)
-        none = [0] * len(COUNTS)
-        return [
-            row(by, values, [sum(each) for each in zip(none, *found, strict=True)])
-            for values, found in sorted(groups.items())
-        ]
+    def sums(
+        self, by: Sequence[str], since: str, until: str, values: Mapping[str, str]
+    ) -> list[Row]:
+        """Return the sums of entries, in the order of *by*, some of `KEYS`.
+
+        Args:
+            by: What there are sums by.
+            since: The first day, in ISO format; "" for all.
+            until: The last day; "" for all.
+            values: Labels and the values that they must have.
+        """
 
     def close(self) -> None:
-        """Write what is left; it stays in memory."""
-        self.write()
-
-    def _add(self, entry: Entry) -> None:
-        key = (entry.day, *entry.names)
-        known = self._entries.get(key, [0] * len(COUNTS))
-        self._entries[key] = [a + b for a, b in zip(known, entry.counts, strict=True)]
-        cost = entry.counts[COUNTS.index("cost")]
-        for account in (("", ""), *zip(LABELS, entry.names, strict=True)):
-            days = self._spent.setdefault(account, {})
-            days[entry.day] = days.get(entry.day, 0) + cost
+        """Write what is left, and give back what is open; it is opened again when needed."""

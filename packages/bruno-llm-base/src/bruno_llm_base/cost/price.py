@@ -1,16 +1,19 @@
-"""What tokens cost: exact arithmetic in USD, nothing rounded."""
+"""What tokens cost, exactly, and the user's own prices."""
 
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal, InvalidOperation
+from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal
+from numbers import Integral
 from types import MappingProxyType
+from typing import Any, Protocol
 
 from bruno_llm_base.exceptions import ConfigurationError
-from bruno_llm_base.types import Cost, Usage
+from bruno_llm_base.response import Cost, Usage
 from bruno_llm_base.values import is_whole, shown
 
-__all__ = ["Price"]
+__all__ = ["Overrides", "Price", "PriceSource", "amount"]
 
 # Exact, as the decimal FAQ has it (https://docs.python.org/3/library/decimal.html#decimal-faq).
 # The bounds of a price keep sums short.
@@ -18,8 +21,24 @@ _EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
 _LEAST, _MOST = Decimal("1E-50"), Decimal("1E+9")
 _MILLION = 6  # as a power of ten
 _ZERO = Decimal(0)
-
+_PARTS = ("cache_read", "cache_write", "cache_write_1h", "input_audio", "output_audio")
 _NO_TIERS: "Mapping[int, Price]" = MappingProxyType({})
+_DATED = re.compile(r"-(\d{4}-\d{2}-\d{2}|\d{8}|00\d)$")
+"""How vendors mark a version of a model: "-2026-04-01", "-20260401", "-001"."""
+
+
+def amount(value: object) -> Decimal | None:
+    """Return *value*, a number or the text of one, as a finite Decimal; None if it is neither.
+
+    A float is taken as it is printed: 0.1 is a tenth.
+    """
+    if isinstance(value, bool) or not isinstance(value, Integral | float | str | Decimal):
+        return None
+    try:
+        number = Decimal(str(value))
+    except (ArithmeticError, ValueError):  # the latter for a whole number of too many digits
+        return None
+    return number if number.is_finite() else None
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -40,6 +59,9 @@ class Price:
             that much.
         source: Whose price this is.
         as_of: The day of the price; None if that is unknown.
+
+    Raises:
+        ConfigurationError: One of them is not a price.
     """
 
     input: Decimal
@@ -68,26 +90,19 @@ class Price:
         source: str = "the user",
         as_of: date | None = None,
     ) -> None:
-        """Take the prices.
-
-        Raises:
-            ConfigurationError: One of them is not a price.
-        """
-        parts = {
-            "cache_read": cache_read,
-            "cache_write": cache_write,
-            "cache_write_1h": cache_write_1h,
-            "input_audio": input_audio,
-            "output_audio": output_audio,
-        }
-        given = {"input": _usd("input", input), "output": _usd("output", output)}
-        given |= {name: _usd(name, usd) for name, usd in parts.items() if usd is not None}
-        for name in ("input", "output", *parts):
-            object.__setattr__(self, name, given.get(name))
-        object.__setattr__(self, "tiers", _checked_tiers(tiers))
-        object.__setattr__(self, "source", _checked_source(source))
-        object.__setattr__(self, "as_of", _checked_day(as_of))
-        object.__setattr__(self, "_rates", _rates(self))
+        parts = (cache_read, cache_write, cache_write_1h, input_audio, output_audio)
+        facts: dict[str, Any] = {"input": _usd("input", input), "output": _usd("output", output)}
+        for name, part in zip(_PARTS, parts, strict=True):
+            facts[name] = None if part is None else _usd(name, part)
+        facts["_rates"] = _rates(facts)
+        facts["tiers"] = _checked_tiers(tiers)
+        if not isinstance(source, str) or not source.strip():
+            raise _wrong("source", source, "words that say whose price it is")
+        if isinstance(as_of, datetime) or not isinstance(as_of, date | None):
+            raise _wrong("as_of", as_of, "a datetime.date, or None")
+        facts |= {"source": source, "as_of": as_of}
+        for name, value in facts.items():
+            object.__setattr__(self, name, value)
 
     def cost(self, usage: Usage, *, estimated: bool = False) -> Cost | None:
         """Return what *usage* costs, exactly; None if tokens are unknown that are not free.
@@ -104,117 +119,131 @@ class Price:
         known = usage.input_tokens is not None and usage.output_tokens is not None
         if not known and (self.tiers or any(self._rates.values())):
             return None
-        rates = self._for(usage.input_tokens or 0)._rates  # noqa: SLF001 - another of our own
-        parts = {
-            name: _times(tokens, rates[name]) if tokens else _ZERO for name, tokens in _parts(usage)
-        }
-        return Cost(_sum(filter(None, parts.values())), parts, self.source, self.as_of, estimated)
+        rates = self._rates
+        parts: dict[str, Decimal] = {}
+        total = _ZERO
+        for start, tier in self.tiers.items():
+            if (usage.input_tokens or 0) > start:
+                rates = tier._rates  # noqa: SLF001 - another of our own
+        for name, tokens in _parts(usage).items():
+            parts[name] = _EXACT.multiply(rates[name], tokens) if tokens else _ZERO
+            total = _EXACT.add(total, parts[name])
+        return Cost(total, parts, self.source, self.as_of, estimated)
 
     def ceiling(self, input_tokens: int, output_tokens: int) -> Decimal:
-        """Return the most that so much text, or less, can cost, in USD.
-
-        Args:
-            input_tokens: At most so many; whether they are cached is not yet known.
-            output_tokens: At most so many.
-        """
+        """Return the most that so much text, or less, can cost, in USD, cached or not."""
         reached = (tier for start, tier in self.tiers.items() if input_tokens > start)
         rates = [price._rates for price in (self, *reached)]  # noqa: SLF001
-        dearest = max(rate[name] for rate in rates for name in _TEXT_INPUT)
+        dearest = max(
+            rate[name]
+            for rate in rates
+            for name in ("input", "cache_read", "cache_write", "cache_write_1h")
+        )
         output = max(rate["output"] for rate in rates)
-        return _sum((_times(input_tokens, dearest), _times(output_tokens, output)))
-
-    def _for(self, input_tokens: int) -> "Price":
-        reached = [start for start in self.tiers if input_tokens > start]
-        return self.tiers[max(reached)] if reached else self
+        return _EXACT.fma(dearest, input_tokens, _EXACT.multiply(output, output_tokens))
 
 
-_TEXT_INPUT = ("input", "cache_read", "cache_write", "cache_write_1h")
-
-
-def _rates(price: Price) -> dict[str, Decimal]:
-    """Return the price of every part: what has none of its own costs as the part that it is of."""
-    write = price.input if price.cache_write is None else price.cache_write
-    return {
-        "input": price.input,
-        "cache_read": price.input if price.cache_read is None else price.cache_read,
-        "cache_write": write,
-        "cache_write_1h": write if price.cache_write_1h is None else price.cache_write_1h,
-        "input_audio": price.input if price.input_audio is None else price.input_audio,
-        "output": price.output,
-        "output_audio": price.output if price.output_audio is None else price.output_audio,
-    }
-
-
-def _parts(usage: Usage) -> Iterator[tuple[str, int]]:
-    """Yield the tokens of each part of *usage*: no token is in two parts."""
-    hour = usage.cache_write_1h_tokens or 0
-    left = usage.input_tokens or 0
-    for name, tokens in (
-        ("cache_read", usage.cache_read_tokens or 0),
-        ("cache_write", max(0, (usage.cache_write_tokens or 0) - hour)),
-        ("cache_write_1h", hour),
-        ("input_audio", usage.input_audio_tokens or 0),
+def _rates(usd: Mapping[str, Decimal | None]) -> dict[str, Decimal]:
+    """Return what a token of every part costs: one without a price, as what it is a part of."""
+    rates: dict[str, Decimal] = {}
+    for name, whole in (
+        ("input", "input"),
+        ("output", "output"),
+        ("cache_read", "input"),
+        ("cache_write", "input"),
+        ("cache_write_1h", "cache_write"),
+        ("input_audio", "input"),
+        ("output_audio", "output"),
     ):
-        taken = min(tokens, left)
-        left -= taken
-        yield name, taken
-    yield "input", left
+        price = usd[name]
+        rates[name] = rates[whole] if price is None else _EXACT.scaleb(price, -_MILLION)
+    return rates
+
+
+def _parts(usage: Usage) -> dict[str, int]:
+    """Return the tokens of each part of *usage*: no token is in two parts."""
+    hour, left = usage.cache_write_1h_tokens or 0, usage.input_tokens or 0
+    parts = {
+        "cache_read": usage.cache_read_tokens or 0,
+        "cache_write": max(0, (usage.cache_write_tokens or 0) - hour),
+        "cache_write_1h": hour,
+        "input_audio": usage.input_audio_tokens or 0,
+    }
+    for name, tokens in parts.items():
+        parts[name] = min(tokens, left)
+        left -= parts[name]
     output = usage.output_tokens or 0
     audio = min(usage.output_audio_tokens or 0, output)
-    yield "output_audio", audio
-    yield "output", output - audio
-
-
-def _times(tokens: int, rate: Decimal) -> Decimal:
-    return _EXACT.scaleb(_EXACT.multiply(rate, tokens), -_MILLION)
-
-
-def _sum(parts: Iterable[Decimal]) -> Decimal:
-    total = _ZERO
-    for part in parts:
-        total = _EXACT.add(total, part)
-    return total
+    return parts | {"input": left, "output_audio": audio, "output": output - audio}
 
 
 def _usd(name: str, given: object) -> Decimal:
-    try:
-        usd = Decimal(repr(given) if isinstance(given, float) else given)  # type: ignore[arg-type]
-    except (InvalidOperation, TypeError, ValueError):
-        usd = Decimal("NaN")
-    sound = not isinstance(given, bool | tuple | list) and usd.is_finite()
-    if sound and (not usd or _LEAST <= usd <= _MOST):
-        return usd.copy_abs()  # there is no -0 USD
-    raise ConfigurationError(
-        f"Price.{name} is {shown(given)}: give USD per million tokens, 0 to {_MOST:f}"
-    )
+    usd = amount(given)
+    if usd is None or (usd and not _LEAST <= usd <= _MOST):
+        raise _wrong(name, given, f"USD per million tokens, 0 to {_MOST:f}")
+    return usd.copy_abs()  # there is no -0 USD
 
 
 def _checked_tiers(tiers: Mapping[int, Price]) -> dict[int, Price]:
-    if not isinstance(tiers, Mapping):
-        raise ConfigurationError(
-            f"Price.tiers is {shown(tiers)}: give a dict of input tokens and the Price above them"
-        )
-    for start, price in tiers.items():
-        if not is_whole(start, least=0):
+    if not isinstance(tiers, Mapping) or not all(
+        is_whole(start, least=0) and isinstance(price, Price) and not price.tiers
+        for start, price in tiers.items()
+    ):
+        cure = "a dict of input tokens, whole numbers, and the Price above them, without tiers"
+        raise _wrong("tiers", tiers, cure)
+    return dict(sorted(tiers.items()))
+
+
+def _wrong(name: str, value: object, cure: str) -> ConfigurationError:
+    return ConfigurationError(f"Price.{name} is {shown(value)}: give {cure}")
+
+
+class PriceSource(Protocol):
+    """What knows prices."""
+
+    def price(self, provider: str, model: str, at: datetime) -> Price | None:
+        """Return what *model* cost at a time; None if that is unknown.
+
+        Args:
+            provider: The provider, such as "claude"; `GenaiPrices` is given its own word for the
+                vendor.
+            model: The model, which may be a dated version of one.
+            at: When it was asked, with a time zone.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Overrides:
+    """Prices that the user knows better than any list of prices.
+
+    Attributes:
+        prices: By model, such as "gpt-5.5", or by provider and model, such as "openai/gpt-5.5",
+            which goes first. Each holds for dated versions of its model too ("gpt-5.5-2026-04-01"),
+            unless they have prices of their own here.
+
+    Raises:
+        ConfigurationError: They are something else.
+    """
+
+    prices: Mapping[str, Price] = field(hash=False)
+
+    def __post_init__(self) -> None:
+        prices = self.prices
+        if not isinstance(prices, Mapping):
             raise ConfigurationError(
-                f"Price.tiers has a tier above {shown(start)}: give a whole number of input tokens"
+                f"Overrides.prices is {shown(prices)}: give a dict of models and their Price"
             )
-        if not isinstance(price, Price) or price.tiers:
-            raise ConfigurationError(
-                f"Price.tiers[{start}] is {shown(price)}: give a Price without tiers"
-            )
-    return dict(tiers)
+        for model, price in prices.items():
+            if not isinstance(model, str) or not isinstance(price, Price):
+                raise ConfigurationError(
+                    f"Overrides.prices[{shown(model)}] is {shown(price)}: give a Price to the name"
+                    " of a model"
+                )
 
-
-def _checked_source(source: str) -> str:
-    if not isinstance(source, str) or not source.strip():
-        raise ConfigurationError(
-            f"Price.source is {shown(source)}: give words that say whose price it is"
-        )
-    return source
-
-
-def _checked_day(day: date | None) -> date | None:
-    if isinstance(day, datetime) or not isinstance(day, date | None):
-        raise ConfigurationError(f"Price.as_of is {shown(day)}: give a datetime.date, or None")
-    return day
+    def price(self, provider: str, model: str, at: datetime) -> Price | None:
+        """Return the user's price of *model*; None if there is none."""
+        del at
+        undated = _DATED.sub("", model)
+        keys = (f"{provider}/{model}", model, f"{provider}/{undated}", undated)
+        return next((self.prices[key] for key in keys if key in self.prices), None)

@@ -8,26 +8,27 @@ import logging
 import os
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
 from decimal import Decimal
-from functools import cache
-from typing import TYPE_CHECKING, Any, ClassVar
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, Any, ClassVar, Optional
 from urllib.parse import urlsplit
 
-from bruno_llm_base.exceptions import ConfigurationError
+from bruno_llm_base.events import PriceUnknown
 from bruno_llm_base.log import Observers
-from bruno_llm_base.observe import PriceUnknown
-from bruno_llm_base.types import Cost, ModelResponse
-from bruno_llm_base.values import is_loopback, is_whole, shown
+from bruno_llm_base.response import Cost, ModelResponse
+from bruno_llm_base.values import is_loopback, is_whole
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    from bruno_llm_base.cost.price import Price
-    from bruno_llm_base.cost.price_sources import GenaiPrices, PriceSource
+    from genai_prices.data_snapshot import DataSnapshot
+    from genai_prices.types import ModelInfo, ModelPrice, TieredPrices
 
-__all__ = ["InputPrices", "Prices", "reported_cost"]
+    from bruno_llm_base.cost.price import Price, PriceSource
+
+__all__ = ["GenaiPrices", "InputPrices", "Prices", "reported_cost"]
 
 _log = logging.getLogger("bruno_llm")
 
@@ -73,11 +74,23 @@ class Prices:
     The user's prices go first, then what is free of charge, then what the server says that an
     answer cost, then that this machine charges nothing, then the package `genai-prices`.
 
+    Args:
+        provider: The provider's name.
+        price_name: What lists of prices call the vendor.
+        free: Why its answers cost nothing, such as "Ollama runs on your own machine"; None if
+            they do.
+        own: The user's source of prices.
+        address: Where the answers come from, if it is not the vendor's own address: lists of
+            prices are asked for the vendor at that address, and this machine charges nothing.
+        observers: Hear of models whose price is unknown; the log does anyway.
+
     Attributes:
         operation: What the models are asked for, in events.
+        output_price: What output costs where a list does not say.
     """
 
     operation: ClassVar[str] = "chat"
+    output_price: ClassVar[Decimal | None] = None
 
     def __init__(
         self,
@@ -89,32 +102,14 @@ class Prices:
         address: str = "",
         observers: Observers | None = None,
     ) -> None:
-        """Load nothing yet.
-
-        Args:
-            provider: The provider's name.
-            price_name: What lists of prices call the vendor.
-            free: Why its answers cost nothing, such as "Ollama runs on your own machine"; None if
-                they do.
-            own: The user's source of prices.
-            address: Where the answers come from, if it is not the vendor's own address: lists of
-                prices are asked for the vendor at that address, and this machine charges nothing.
-            observers: Hear of models whose price is unknown; the log does anyway.
-
-        Raises:
-            ConfigurationError: *own* is not a source of prices.
-        """
-        if own is not None and not callable(getattr(own, "price", None)):
-            raise ConfigurationError(
-                f"prices is {shown(own)}: give a source of prices, such as Overrides"
-            )
         self.provider = provider
         self._price_name = price_name
         self._free = free
         self._own = own
-        self._host = urlsplit(address).hostname or ""
         self._address = address
+        self._host = urlsplit(address).hostname or ""
         self._is_local = is_loopback(self._host)
+        self._needs_lists = free is None and not self._is_local
         self._observers = observers or Observers(())
         self._logged: set[str] = set()
 
@@ -166,20 +161,21 @@ class Prices:
             return None
         await _loaded()
         try:
-            return _genai_prices().window(self._vendor() or self._price_name, model)
+            return GenaiPrices().window(self._vendor() or self._price_name, model)
         except Exception:  # noqa: BLE001 - a package that is half installed, or a newer one
             self._log_failure(model)
             return None
 
     def start_loading(self) -> None:
         """Begin to load the price data in a thread, if need be."""
-        if self._free is None and not self._is_local:
+        if self._needs_lists:
             _loading()
 
     async def load(self) -> None:
         """Load the price data, if need be, without stopping the event loop (some 0.1 s)."""
-        if self._free is None and not self._is_local:
+        if self._needs_lists:
             await _loaded()
+            self._needs_lists = False
 
     def _find(
         self,
@@ -191,8 +187,7 @@ class Prices:
     ) -> "Price | None":
         at = at or datetime.now(UTC)
         try:
-            price = None if self._own is None else self._own_price(models, at)
-            if price is not None:
+            if self._own is not None and (price := self._own_price(self._own, models, at)):
                 return price
             if self._free is not None:
                 return _free_price(self._free)
@@ -200,36 +195,34 @@ class Prices:
                 return None
             if self._is_local:
                 return _free_price(f"{self._host} is this machine")
-            listed = () if unpriced_field else (self._listed(model, at) for model in models)
-            return next(filter(None, listed), None)
+            vendor = None if unpriced_field else self._vendor()
+            if vendor is not None:
+                for model in models:
+                    if price := _listed_price(vendor, model, at, self.output_price):
+                        return price
         except Exception:  # noqa: BLE001 - a user's source, or a package that is half installed
             self._log_failure(models[-1])
-            return None
+        return None
 
-    def _own_price(self, models: Sequence[str], at: datetime) -> "Price | None":
-        """Return the user's price of the first model that has one.
-
-        Raises:
-            TypeError: It is not a price.
-        """
+    def _own_price(
+        self, source: "PriceSource", models: Sequence[str], at: datetime
+    ) -> "Price | None":
         from bruno_llm_base.cost.price import Price
 
         for model in models:
-            price = None if self._own is None else self._own.price(self.provider, model, at)
-            if not isinstance(price, Price | None):
-                raise TypeError(f"a source of prices gave a {type(price).__name__}")
-            if price is not None:
+            price = source.price(self.provider, model, at)
+            if isinstance(price, Price):
                 return price
+            if price is not None:
+                raise TypeError(f"a source of prices gave a {type(price).__name__}")
         return None
-
-    def _listed(self, model: str, at: datetime) -> "Price | None":
-        """Return what `genai-prices` knows of *model*."""
-        vendor = self._vendor()
-        return None if vendor is None else _genai_prices().price(vendor, model, at)
 
     def _vendor(self) -> str | None:
         """Return what lists call the vendor that answers; None if they do not know the address."""
-        return _genai_prices().vendor_at(self._address) if self._address else self._price_name
+        if not self._address:
+            return self._price_name
+        data = _Data.now()
+        return None if data is None else data.vendor_at(self._address)
 
     def _log_failure(self, model: str) -> None:
         """Log the error that is being handled, once per model."""
@@ -256,44 +249,170 @@ class Prices:
 
 
 class InputPrices(Prices):
-    """What the answers of models that write nothing cost, such as embeddings.
-
-    Lists of prices give them none for output.
-    """
+    """What the answers of models that write nothing cost, such as embeddings."""
 
     operation = "embeddings"
-
-    def _listed(self, model: str, at: datetime) -> "Price | None":
-        vendor = self._vendor()
-        return None if vendor is None else _genai_prices().input_price(vendor, model, at)
+    output_price = Decimal(0)
 
 
 @cache
 def _free_price(reason: str) -> "Price":
-    from bruno_llm_base.cost.price_sources import FREE
+    from bruno_llm_base.cost.price import Price
 
-    return replace(FREE, source=reason)
+    return Price(input=0, output=0, source=reason)
+
+
+@dataclass(frozen=True)
+class GenaiPrices:
+    """The prices that the package `genai-prices` holds, which need no network.
+
+    See https://github.com/pydantic/genai-prices. It is imported at the first question; where it is
+    not installed, every price is unknown. A model is unknown too if the data price something that
+    `Usage` does not count (a flat price per request, audio by the hour), or list no price for it:
+    they do not tell what is free from what was not looked up. Images are priced as text.
+
+    The costs name the package's version as their source, which pins the data; these have no date
+    of their own. If the application updates them (`genai_prices.UpdatePrices`), it is the day of
+    the update.
+    """
+
+    def price(self, provider: str, model: str, at: datetime) -> "Price | None":
+        """Return what *model* cost at a time, by the day and the hour; None if that is unknown."""
+        return _listed_price(provider, model, at, None)
+
+    def window(self, provider: str, model: str) -> int | None:
+        """Return the context window of *model*, in tokens; None if that is unknown."""
+        data = _Data.now()
+        info = None if data is None else data.find(provider, model)
+        window = None if info is None else info.context_window
+        return window if is_whole(window, least=1) else None
+
+
+def _listed_price(vendor: str, model: str, at: datetime, output: Decimal | None) -> "Price | None":
+    """Return what *model* cost at a time; *output* is the price of output where none is listed."""
+    data = _Data.now()
+    info = None if data is None else data.find(vendor, model)
+    if data is None or info is None or not info.prices:
+        return None
+    listed = info.get_prices(at)
+    key = id(listed), output  # the snapshot keeps the prices alive
+    if key not in data.prices:
+        data.prices[key] = _read(listed, output, data.source, data.as_of)
+    return data.prices[key]
 
 
 def _is_installed() -> bool:
-    from importlib.util import find_spec
-
     try:
-        return find_spec("genai_prices") is not None
-    except ValueError:  # something stands in its place
+        import genai_prices  # noqa: F401
+    except ImportError:
         return False
+    return True
 
 
-@cache
-def _genai_prices() -> "GenaiPrices":
-    from bruno_llm_base.cost.price_sources import GenaiPrices
+# What follows knows genai-prices 0.2.3, by names that have no underscore: `get_snapshot()` (a new
+# object after each update) and its `providers`, `from_auto_update` and `timestamp`,
+# `find_provider()` by id or address, `Provider.find_model()`, `ModelInfo.get_prices()` and `context_window`, prices
+# per million tokens that are a Decimal or `base` and `tiers`. `calc_price()` and
+# `find_provider_model()` do the same, and keep every model name that they ever heard.
 
-    return GenaiPrices()
+_REMEMBERED = 256
+"""Models and addresses: names also come from servers, so that they may be any number."""
+
+
+class _Data:
+    """The data as they are until the next update."""
+
+    _now: ClassVar[Optional["_Data"]] = None
+
+    @classmethod
+    def now(cls) -> Optional["_Data"]:
+        """Return them; None where the package is not installed."""
+        try:
+            from genai_prices import __version__, data_snapshot
+        except ImportError:
+            return None
+        snapshot, data = data_snapshot.get_snapshot(), cls._now
+        if data is None or data.snapshot is not snapshot:
+            data = cls._now = cls(snapshot, f"genai-prices {__version__}")
+        return data
+
+    def __init__(self, snapshot: "DataSnapshot", source: str) -> None:
+        self.snapshot = snapshot
+        self.source = source
+        updated = snapshot.timestamp.astimezone(UTC).date()
+        self.as_of = updated if snapshot.from_auto_update else None
+        self.prices: dict[tuple[int, Decimal | None], Price | None] = {}
+        self.find = lru_cache(_REMEMBERED)(self._find)
+        self.vendor_at = lru_cache(_REMEMBERED)(self._vendor_at)
+
+    def _vendor_at(self, address: str) -> str | None:
+        try:
+            found: str = self.snapshot.find_provider(None, None, address).id
+        except LookupError:
+            return None
+        return found
+
+    def _find(self, provider: str, model: str) -> "ModelInfo | None":
+        try:
+            vendor = self.snapshot.find_provider(None, provider, None)
+        except LookupError:
+            return None
+        return vendor.find_model(model, all_providers=self.snapshot.providers)
+
+
+_NAMES = (
+    "input",
+    "output",
+    "cache_read",
+    "cache_write",
+    "cache_write_1h",
+    "input_audio",
+    "output_audio",
+)
+_UNCOUNTED = (
+    *("requests_kcount", "output_reasoning_mtok", "output_citation_mtok"),
+    *("audio_hours", "input_audio_hours"),
+)
+"""What every answer may be charged for, and `Price` has no word for."""
+
+
+def _read(
+    listed: "ModelPrice", output: Decimal | None, source: str, as_of: date | None
+) -> "Price | None":
+    from bruno_llm_base.cost.price import Price
+
+    said = {name: getattr(listed, f"{name}_mtok", None) for name in _NAMES}
+    if said["output"] is None:
+        said["output"] = output
+    uncounted = any(getattr(listed, name, None) is not None for name in _UNCOUNTED)
+    if said["input"] is None or said["output"] is None or uncounted:
+        return None
+    tiered = [
+        value for value in said.values() if value is not None and not isinstance(value, Decimal)
+    ]
+    starts = {tier.start for value in tiered for tier in value.tiers}
+
+    def above(start: int, **facts: Any) -> Price:
+        prices: dict[str, Any] = {name: _above(value, start) for name, value in said.items()}
+        return Price(**prices, source=source, as_of=as_of, **facts)
+
+    return above(-1, tiers={start: above(start) for start in starts})
+
+
+def _above(value: "Decimal | TieredPrices | None", start: int) -> Decimal | None:
+    """Return the price of requests that are just longer than *start* tokens."""
+    if value is None or isinstance(value, Decimal):
+        return value
+    reached = [tier.price for tier in value.tiers if tier.start <= start]
+    return reached[-1] if reached else value.base  # `tiers` are sorted
+
+
+# -- Loading, once per process
 
 
 @cache
 def _loading() -> "Future[Any]":
-    """Start to load, once per process; a second thread at the same moment only waits."""
+    """Start to load; a second thread at the same moment only waits."""
     from concurrent.futures import ThreadPoolExecutor
 
     executor = ThreadPoolExecutor(1, "bruno-llm-prices")
@@ -312,4 +431,4 @@ async def _loaded() -> None:
 
 def _load() -> None:
     with suppress(Exception):  # half installed, say: the first question for a price logs it
-        _genai_prices().window("", "")
+        GenaiPrices().window("", "")

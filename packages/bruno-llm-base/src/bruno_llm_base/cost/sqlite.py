@@ -1,4 +1,4 @@
-"""A ledger in an SQLite file that threads and processes share; a thread of its own waits for it."""
+"""A ledger in an SQLite file that threads and processes share, or in memory."""
 
 # ruff: noqa: S608 - all names in the statements are ours
 
@@ -6,13 +6,14 @@ import asyncio
 import atexit
 import copy
 import logging
+import math
 import os
 import sqlite3
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -33,8 +34,6 @@ from bruno_llm_base.cost.ledger import (
     Entry,
     Names,
     Row,
-    Selection,
-    fits,
     row,
 )
 from bruno_llm_base.exceptions import ConfigurationError
@@ -45,58 +44,37 @@ __all__ = ["SqliteLedger"]
 _T = TypeVar("_T")
 _log = logging.getLogger("bruno_llm")
 _Job = tuple[Future[Any], Query[Any]]
+_Held = tuple[str | None, list[Balance]]
 
 _IDLE = 1.0  # seconds after which a thread without work ends
 _RENEWAL = 30.0  # seconds after which a thread renews the holds of this process
-_LEASE = 4 * _RENEWAL  # seconds that a hold counts, unless it is renewed
+_LEASE = 4 * _RENEWAL  # seconds that a hold in a file counts, unless it is renewed
 _DAY = 86_400
 
 
-def _sum(column: str) -> str:
-    """Return a sum in two columns: one of picodollars may be too large for SQLite."""
-    return f"sum({column} / {PICO}), sum({column} % {PICO})"
-
-
-def _added(column: str) -> str:
-    """Return how a column is added up: past 64 bits SQLite would go on in floating point."""
-    return f"{column} = min({column} + excluded.{column}, {INT64})"
-
-
-_ADD = (
-    f"INSERT INTO entries VALUES ({', '.join('?' * (len(KEYS) + len(COUNTS)))})"
-    f" ON CONFLICT ({', '.join(KEYS)}) DO UPDATE SET {', '.join(map(_added, COUNTS))}"
-)
-_ADD_SPENT = (
-    "INSERT INTO spent VALUES (?, ?, ?, ?)"
-    f" ON CONFLICT (label, value, day) DO UPDATE SET {_added('cost')}"
-)
-_SPENT = f"SELECT {_sum('cost')} FROM spent WHERE label = ? AND value = ? AND day >= ?"
-_SPENT_BY_SEVERAL = f"SELECT {_sum('cost')} FROM entries WHERE day >= ?"
-_HELD = f"SELECT {_sum('amount')} FROM held WHERE expires > ?"
-_COST = COUNTS.index("cost")
-
-
 class SqliteLedger:
-    """A ledger in a file.
+    """A ledger in a file, or in memory.
 
-    What is noted is first kept in memory and then written, all that is there in one transaction.
+    What is noted is first kept aside and then written, all that is there in one transaction.
     So if it cannot be written, it is not lost: the next transaction has it too, and none succeeds
     without it. And a finalizer that runs in the middle of our own work can note something as well.
 
-    The path of a request writes in a worker's thread, so event loops never wait for the file; all
+    The path of a request writes a file in a worker's thread, so event loops never wait for it; all
     else is done where it is called.
 
     Args:
-        path: The file, absolute; it is made if it is missing.
+        path: The file, absolute; it is made if it is missing. None for memory, which is empty in a
+            forked process.
         clock: Tells the time, with a time zone.
 
     Raises:
         ConfigurationError: The file is something else, of another version, or cannot be used.
     """
 
-    def __init__(self, path: Path, clock: Callable[[], datetime]) -> None:
+    def __init__(self, path: Path | None, clock: Callable[[], datetime]) -> None:
         self._database = Database(path)
         self._clock = clock
+        self._lease = math.inf if path is None else _LEASE
         self.start_fresh()
         with _all_lock:
             _all.add(self)
@@ -105,6 +83,7 @@ class SqliteLedger:
         """Begin without notes and holds."""
         self._database.close()
         self._lock = RLock()
+        self._is_writing = False
         self._notes: deque[tuple[str | None, Entry | None]] = deque()
         self._unwritten: dict[tuple[str, Names], list[int]] = {}
         self._released: list[str] = []
@@ -114,17 +93,20 @@ class SqliteLedger:
         self._no_thread = Lock()  # is free while there is no thread
 
     @property
-    def address(self) -> str:
-        """The file."""
-        return str(self._database.path)
+    def address(self) -> str | None:
+        """The file; None in memory."""
+        return None if self._database.path is None else str(self._database.path)
 
-    async def hold(
-        self, names: Names, amount: int, claims: Sequence[Claim]
-    ) -> tuple[str | None, list[Balance]]:
+    async def hold(self, names: Names, amount: int, claims: Sequence[Claim]) -> _Held:
         """Hold *amount*, if it is too much for no claim; see `Ledger`."""
-        job = self._ask(partial(self._hold, names=names, amount=amount, claims=claims))
+        found: _Held
+        query = partial(self._hold, names=names, amount=amount, claims=claims)
+        if self.address is None:
+            (found,) = self._carry_out(query)
+            return found
+        job = self._ask(query)
         try:
-            found: tuple[str | None, list[Balance]] = await asyncio.wrap_future(job)
+            found = await asyncio.wrap_future(job)
         except BaseException:
             job.add_done_callback(self._give_back)  # what is held all the same
             raise
@@ -137,23 +119,28 @@ class SqliteLedger:
         """Release *hold* and add *entry* with the next transaction; never blocks or raises."""
         self._notes.append((hold, entry))
 
-    def write_soon(self) -> "Future[None]":
+    def write_soon(self) -> "Future[None] | None":
         """Let the worker write what was noted; never blocks or raises."""
-        return self._ask(_nothing)
+        if self.address is not None:
+            return self._ask(_nothing)
+        self.write()
+        return None
 
     def write(self) -> None:
         """Write what was noted; what cannot be written is logged, kept and tried again."""
         with self._lock, suppress(ConfigurationError):
-            if not self._database.is_busy:  # if so, we have interrupted what goes on to write it
-                self._carry_out([])
+            if not self._is_writing:  # if so, we have interrupted it
+                self._carry_out()
 
     def balance(self, claim: Claim) -> Balance:
         """Return what the claim's account has spent, and what is held of it."""
         return self._read(partial(_balance, claim=claim, now=self._now()))
 
-    def sums(self, by: Sequence[str], selection: Selection) -> list[Row]:
-        """Return the sums of the entries, in the order of *by*."""
-        return self._read(partial(_sums, by=by, selection=selection))
+    def sums(
+        self, by: Sequence[str], since: str, until: str, values: Mapping[str, str]
+    ) -> list[Row]:
+        """Return the sums of entries, in the order of *by*; see `Ledger`."""
+        return self._read(partial(_sums, by=by, since=since, until=until, values=values))
 
     def close(self) -> None:
         """Write what is left, and close the file; it is opened again when needed."""
@@ -161,7 +148,7 @@ class SqliteLedger:
             try:
                 self._write_rest()
             finally:
-                self._database.close()
+                self._close_file()
 
     def end(self) -> None:
         """Write what is left, and hold nothing any more: the process ends."""
@@ -185,8 +172,9 @@ class SqliteLedger:
 
     def _work(self) -> None:
         while True:
-            jobs = self._next_jobs(_RENEWAL if self._is_waiting else _IDLE)
-            if jobs or self._is_waiting:
+            is_waiting = bool(self._held or self._unwritten or self._released)
+            jobs = self._next_jobs(_RENEWAL if is_waiting else _IDLE)
+            if jobs or is_waiting:
                 self._do(jobs)
                 del jobs  # it holds what was asked and answered
                 continue
@@ -194,11 +182,6 @@ class SqliteLedger:
             # one that has asked before that has found a thread, and relies on it
             if self._jobs.empty() or not self._no_thread.acquire(blocking=False):
                 return
-
-    @property
-    def _is_waiting(self) -> bool:
-        """Whether there is something to write even if nothing is asked."""
-        return bool(self._held or self._unwritten or self._released)
 
     def _next_jobs(self, patience: float) -> list[_Job]:
         """Return all that is asked, once something is; nothing, if there is nothing for a while."""
@@ -212,7 +195,7 @@ class SqliteLedger:
     def _do(self, jobs: list[_Job]) -> None:
         jobs = [job for job in jobs if job[0].set_running_or_notify_cancel()]
         try:
-            results = self._carry_out([query for _, query in jobs])
+            results = self._carry_out(*(query for _, query in jobs))
         except Exception as error:  # noqa: BLE001 - it belongs to those who asked
             for future, _ in jobs:
                 future.set_exception(copy.copy(error))  # each request adds its own facts to it
@@ -220,45 +203,35 @@ class SqliteLedger:
             for (future, _), result in zip(jobs, results, strict=True):
                 future.set_result(result)
 
-    def _give_back(self, job: "Future[tuple[str | None, list[Balance]]]") -> None:
+    def _give_back(self, job: "Future[_Held]") -> None:
         if not job.cancelled() and job.exception() is None:
             self.note(job.result()[0])
             self.write_soon()
 
     # -- What follows happens under the lock.
 
-    def _carry_out(self, queries: Sequence[Query[Any]]) -> list[Any]:
+    def _carry_out(self, *queries: Query[Any]) -> list[Any]:
         """Write what was noted, and carry out *queries*, in one transaction."""
         with self._lock:
-            is_new = bool(self._notes)
-            held = set(self._held)
+            if self._is_writing:
+                raise RuntimeError("a ledger cannot be asked by what has interrupted it")
+            self._is_writing = True
+            is_new, held = bool(self._notes), set(self._held)
             try:
-                with self._transaction() as connection:
-                    return [query(connection) for query in queries]
+                self._take_in()
+                with self._database.transaction() as connection:
+                    self._write_down(connection)
+                    results = [query(connection) for query in queries]
+                self._unwritten.clear()
+                self._released.clear()
             except ConfigurationError as error:
                 self._held &= held  # what was held meanwhile was not written
                 if is_new:
                     _log.error("not written yet, but kept: %s", error)
                 raise
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """Write what was noted, and what else is done with the connection, in one transaction."""
-        with self._lock:
-            if self._database.is_busy:
-                raise RuntimeError("a ledger cannot be asked by what has interrupted it")
-            self._take_in()
-            with self._database.transaction() as connection:
-                for (day, names), counts in self._unwritten.items():
-                    _add(connection, day, names, counts)
-                if self._released:
-                    _delete(connection, self._released)
-                if self._held and time.monotonic() > self._renewed + _RENEWAL:
-                    _renew(connection, self._held, self._now() + _LEASE)
-                    self._renewed = time.monotonic()
-                yield connection
-            self._unwritten.clear()
-            self._released.clear()
+            finally:
+                self._is_writing = False
+            return results
 
     def _read(self, query: Query[_T]) -> _T:
         with self._lock:
@@ -267,8 +240,7 @@ class SqliteLedger:
 
     def _write_rest(self) -> None:
         if self._notes or self._unwritten or self._released:
-            with self._transaction():
-                pass
+            self._carry_out()
 
     def _take_in(self) -> None:
         while self._notes:
@@ -278,21 +250,31 @@ class SqliteLedger:
                 self._released.append(hold)
             if entry is not None:
                 key = entry.day, entry.names
-                known = self._unwritten.get(key)
-                both = [entry.counts] if known is None else [known, entry.counts]
-                self._unwritten[key] = [sum(counts) for counts in zip(*both, strict=True)]
+                known = self._unwritten.get(key, [0] * len(COUNTS))
+                self._unwritten[key] = [a + b for a, b in zip(known, entry.counts, strict=True)]
+
+    def _write_down(self, connection: sqlite3.Connection) -> None:
+        for (day, names), counts in self._unwritten.items():
+            _add(connection, day, names, [min(count, INT64) for count in counts])
+        released = [(hold,) for hold in self._released]
+        connection.executemany("DELETE FROM held WHERE id = ?", released)
+        if self._held and time.monotonic() > self._renewed + _RENEWAL:
+            holds = [(self._now() + self._lease, hold) for hold in self._held]
+            connection.executemany("UPDATE held SET expires = ? WHERE id = ?", holds)
+            self._renewed = time.monotonic()
 
     def _hold(
         self, connection: sqlite3.Connection, names: Names, amount: int, claims: Sequence[Claim]
-    ) -> tuple[str | None, list[Balance]]:
+    ) -> _Held:
         now = self._now()
         balances = [_balance(connection, claim, now) for claim in claims]
-        if not fits(amount, claims, balances):
-            return None, balances
-        hold = uuid4().hex
+        for claim, balance in zip(claims, balances, strict=True):
+            if balance.spent + balance.held + amount > claim.most:
+                return None, balances
         if not self._held:
             connection.execute("DELETE FROM held WHERE expires < ?", (now - _DAY,))
-        values = (hold, *names, min(amount, INT64), now + _LEASE)
+        hold = uuid4().hex
+        values = (hold, *names, min(amount, INT64), now + self._lease)
         connection.execute("INSERT INTO held VALUES (?, ?, ?, ?, ?, ?, ?)", values)
         self._held.add(hold)
         return hold, balances
@@ -307,11 +289,15 @@ class SqliteLedger:
     def rest(self) -> None:
         """Come to rest, the file closed, and stay so."""
         self._lock.acquire()
-        self._database.close()
+        self._close_file()
 
     def go_on(self) -> None:
         """Go on after a rest."""
         self._lock.release()
+
+    def _close_file(self) -> None:
+        if self.address is not None:
+            self._database.close()
 
 
 def _nothing(_: sqlite3.Connection) -> None:
@@ -321,56 +307,71 @@ def _nothing(_: sqlite3.Connection) -> None:
 # -- The statements
 
 
-def _add(connection: sqlite3.Connection, day: str, names: Names, numbers: Sequence[int]) -> None:
-    counts = [min(number, INT64) for number in numbers]
+def _sum(column: str) -> str:
+    """Return a sum in two columns: one of picodollars may be too large for SQLite."""
+    return f"sum({column} / {PICO}), sum({column} % {PICO})"
+
+
+def _added(column: str) -> str:
+    """Return how a column is added up: past 64 bits SQLite would go on in floating point."""
+    return f"{column} = min({column} + excluded.{column}, {INT64})"
+
+
+_ADD = (
+    f"INSERT INTO entries VALUES ({', '.join('?' * (len(KEYS) + len(COUNTS)))})"
+    f" ON CONFLICT ({', '.join(KEYS)}) DO UPDATE SET {', '.join(map(_added, COUNTS))}"
+)
+_ADD_SPENT = (
+    "INSERT INTO spent VALUES (?, ?, ?, ?)"
+    f" ON CONFLICT (label, value, day) DO UPDATE SET {_added('cost')}"
+)
+
+
+def _add(connection: sqlite3.Connection, day: str, names: Names, counts: Sequence[int]) -> None:
     connection.execute(_ADD, (day, *names, *counts))
-    if cost := counts[_COST]:
-        for label, value in (("", ""), *zip(LABELS, names, strict=True)):
-            connection.execute(_ADD_SPENT, (label, value, day, cost))
-
-
-def _delete(connection: sqlite3.Connection, holds: Sequence[str]) -> None:
-    connection.executemany("DELETE FROM held WHERE id = ?", [(hold,) for hold in holds])
-
-
-def _renew(connection: sqlite3.Connection, holds: set[str], expires: float) -> None:
-    values = [(expires, hold) for hold in holds]
-    connection.executemany("UPDATE held SET expires = ? WHERE id = ?", values)
+    if cost := counts[COUNTS.index("cost")]:
+        accounts = (("", ""), *zip(LABELS, names, strict=True))
+        connection.executemany(_ADD_SPENT, [(*account, day, cost) for account in accounts])
 
 
 def _balance(connection: sqlite3.Connection, claim: Claim, now: float) -> Balance:
     where = "".join(f" AND {label} = ?" for label, _ in claim.selected)
     values = [value for _, value in claim.selected]
     if len(values) > 1:
-        spent = connection.execute(_SPENT_BY_SEVERAL + where, (claim.since, *values))
+        spent = f"SELECT {_sum('cost')} FROM entries WHERE day >= ?{where}"
+        found = connection.execute(spent, (claim.since, *values))
     else:
-        account = claim.selected[0] if values else ("", "")
-        spent = connection.execute(_SPENT, (*account, claim.since))
-    held = connection.execute(_HELD + where, (now, *values))
-    return Balance(_whole(*spent.fetchone()), _whole(*held.fetchone()))
+        (account,) = claim.selected or (("", ""),)
+        spent = f"SELECT {_sum('cost')} FROM spent WHERE day >= ? AND label = ? AND value = ?"
+        found = connection.execute(spent, (claim.since, *account))
+    held = f"SELECT {_sum('amount')} FROM held WHERE expires > ?{where}"
+    return Balance(
+        _whole(*found.fetchone()), _whole(*connection.execute(held, (now, *values)).fetchone())
+    )
 
 
-def _sums(connection: sqlite3.Connection, by: Sequence[str], selection: Selection) -> list[Row]:
-    conditions, values = ["day >= ?"], [selection.since]
-    if selection.until:
-        conditions.append("day <= ?")
-        values.append(selection.until)
-    for name, value in selection.values.items():
-        conditions.append(f"{name} = ?")
-        values.append(value)
-    columns = [*by, *(f"sum({name})" for name in COUNTS if name != "cost"), _sum("cost")]
+def _sums(
+    connection: sqlite3.Connection,
+    by: Sequence[str],
+    since: str,
+    until: str,
+    values: Mapping[str, str],
+) -> list[Row]:
+    where = "".join(f" AND {label} = ?" for label in values)
     order = f" GROUP BY {', '.join(by)} ORDER BY {', '.join(by)}" if by else ""
-    query = f"SELECT {', '.join(columns)} FROM entries WHERE {' AND '.join(conditions)}{order}"
-    rows = []
-    for found in connection.execute(query, values):
-        counts = [number or 0 for number in found[len(by) : -2]]
-        counts.insert(_COST, _whole(*found[-2:]))
-        rows.append(row(by, found[: len(by)], counts))
-    return rows
+    query = (
+        f"SELECT {', '.join((*by, *map(_sum, COUNTS)))} FROM entries"
+        f" WHERE day >= ? AND day <= ?{where}{order}"
+    )
+    size = len(by)
+    return [
+        row(by, found[:size], list(map(_whole, found[size::2], found[size + 1 :: 2])))
+        for found in connection.execute(query, (since, until or "~", *values.values()))
+    ]
 
 
-def _whole(dollars: int | None, rest: int | None) -> int:
-    return (dollars or 0) * PICO + (rest or 0)
+def _whole(trillions: int | None, rest: int | None) -> int:
+    return (trillions or 0) * PICO + (rest or 0)
 
 
 # -- All ledgers of this process

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import partial
 
 __all__ = ["LimitState", "read_durations", "read_times"]
 
@@ -37,8 +38,8 @@ class LimitState:
         return max((wait for wait in (requests, tokens) if wait is not None), default=None)
 
 
-_Part = tuple[int | None, int | None, float | None]  # limit, remaining, reset
-_SILENT: _Part = (None, None, None)
+_Told = tuple[int | None, int | None, float | None]  # limit, remaining, reset
+_SILENT: _Told = (None, None, None)
 
 _COUNT = r"[0-9]{1,15}"
 _DURATION = r"(?:[0-9]{1,15}(?:\.[0-9]*)?(?:ns|us|µs|ms|s|m|h|d))+"
@@ -55,11 +56,8 @@ def read_durations(headers: Mapping[str, str]) -> LimitState | None:
     (https://platform.openai.com/docs/guides/rate-limits#rate-limits-in-headers). Malformed values,
     and the -1 and 0 that some servers send for a limit they do not have, are left out.
     """
-
-    def part(unit: str) -> _Part:
-        return _part(lambda what: headers.get(f"x-ratelimit-{what}-{unit}"), _duration)
-
-    return _state(part("requests"), part("tokens"))
+    requests = _read(headers, "x-ratelimit-{}-requests", _duration)
+    return _state(requests, _read(headers, "x-ratelimit-{}-tokens", _duration))
 
 
 def read_times(headers: Mapping[str, str], prefix: str) -> LimitState | None:
@@ -73,32 +71,31 @@ def read_times(headers: Mapping[str, str], prefix: str) -> LimitState | None:
         headers: The headers of an answer.
         prefix: What all their names begin with.
     """
-    now = _server_time(headers)
-
-    def part(unit: str) -> _Part:
-        return _part(
-            lambda what: headers.get(f"{prefix}{unit}-{what}"), lambda value: _until(value, now)
-        )
-
-    tokens = part("tokens")
+    until = partial(_until, _server_time(headers))
+    requests = _read(headers, prefix + "requests-{}", until)
+    tokens = _read(headers, prefix + "tokens-{}", until)
     if tokens == _SILENT:
-        tokens = _sum(part("input-tokens"), part("output-tokens"))
-    return _state(part("requests"), tokens)
+        tokens = _sum(
+            _read(headers, prefix + "input-tokens-{}", until),
+            _read(headers, prefix + "output-tokens-{}", until),
+        )
+    return _state(requests, tokens)
 
 
-def _state(requests: _Part, tokens: _Part) -> LimitState | None:
+def _state(requests: _Told, tokens: _Told) -> LimitState | None:
     return None if requests == tokens == _SILENT else LimitState(*requests, *tokens)
 
 
-def _part(look_up: Callable[[str], str | None], reset: Callable[[str], float | None]) -> _Part:
-    limit, remaining, wait = look_up("limit"), look_up("remaining"), look_up("reset")
+def _read(headers: Mapping[str, str], name: str, reset: Callable[[str], float | None]) -> _Told:
+    values = (headers.get(name.format(what), "") for what in ("limit", "remaining", "reset"))
+    limit, remaining, wait = (value.strip() for value in values)
     counted = _count(limit)
-    if limit is not None and not counted:
+    if limit and not counted:
         return _SILENT  # a limit that is none: what is left of it says nothing either
-    return counted, _count(remaining), reset(wait or "")
+    return counted, _count(remaining), reset(wait)
 
 
-def _sum(one: _Part, other: _Part) -> _Part:
+def _sum(one: _Told, other: _Told) -> _Told:
     """Return the limits of input and output as one."""
     if one[1] is None or other[1] is None:
         return _SILENT
@@ -107,13 +104,11 @@ def _sum(one: _Part, other: _Part) -> _Part:
     return limit, one[1] + other[1], max(resets, default=None)
 
 
-def _count(value: str | None) -> int | None:
-    value = (value or "").strip()
+def _count(value: str) -> int | None:
     return int(value) if re.fullmatch(_COUNT, value) else None
 
 
 def _duration(value: str) -> float | None:
-    value = value.strip()
     if re.fullmatch(_COUNT, value):
         return float(value)  # compatible servers send bare seconds
     if not re.fullmatch(_DURATION, value):
@@ -121,9 +116,9 @@ def _duration(value: str) -> float | None:
     return sum(float(number) * _SECONDS[unit] for number, unit in re.findall(_STEP, value))
 
 
-def _until(value: str, now: datetime) -> float | None:
+def _until(now: datetime, value: str) -> float | None:
     try:
-        time = datetime.fromisoformat(value.strip())
+        time = datetime.fromisoformat(value)
     except ValueError:
         return None
     time = time if time.tzinfo else time.replace(tzinfo=UTC)

@@ -9,106 +9,91 @@ from threading import Lock
 from typing import Any
 
 from bruno_llm_base.exceptions import RateLimitError
-from bruno_llm_base.limits.headers import LimitState
-from bruno_llm_base.limits.windows import Limits, Place, Places
+from bruno_llm_base.limits.windows import Counts, Entries, Limits
 
 __all__ = ["Queue", "QueuedPermit", "waits_too_long"]
 
 _TICK = 0.001  # seconds; no timer is finer
-_Change = Callable[..., None]
+_Loop = asyncio.AbstractEventLoop
+_Answer = asyncio.Future[RateLimitError | None]
 
 
-class _Loop:
-    """An event loop in which some wait, and its one timer that serves the queue from there."""
-
-    __slots__ = ("due", "loop", "timer", "waiting")
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.loop = loop
-        self.timer: asyncio.TimerHandle | None = None
-        self.due = inf
-        self.waiting = 0
-
-
-class QueuedPermit(Place):
+class QueuedPermit:
     """A `Permit` that a queue gives."""
 
-    __slots__ = ("_queue", "deadline", "future", "home")
+    __slots__ = ("answer", "deadline", "entries", "queue", "tokens")
 
     # set while it waits
+    answer: _Answer
     deadline: float
-    future: "asyncio.Future[RateLimitError | None]"
-    home: _Loop
 
     def __init__(self, tokens: int, queue: "Queue") -> None:
         self.tokens = tokens
-        self.taken = False
-        self._queue = queue
+        self.queue = queue
+        self.entries: Entries | None = None  # where it is counted, while it is taken
 
     def settle(self, tokens: int | None = None) -> None:
-        self._queue.change(self._queue.places.settle, self, tokens)
+        self.queue.change(self.queue.settle, self, 1, self.tokens if tokens is None else tokens)
 
     def cancel(self) -> None:
-        self._queue.change(self._queue.leave, self)
+        self.queue.change(self.queue.settle, self, 0, 0)
 
 
 class Queue:
     """Hands out places strictly in the order in which they were asked for.
 
-    The lock guards the places and the queue. Only `take` ever waits for it: a change that finds the
+    The lock guards the counts and the queue. Only `take` ever waits for it: a change that finds the
     lock taken stays in an inbox, which the lock's holder empties. So a place can be given back from
     anywhere, a finalizer that runs in the middle of our own work included.
     """
 
     def __init__(self, limits: Limits, clock: Callable[[], float], max_wait: float | None) -> None:
-        self.places = Places(limits)
+        self.counts = Counts(limits)
         self._clock = clock
         self._max_wait = max_wait
         self._lock = Lock()
-        self._inbox: deque[tuple[_Change, Any, int | None]] = deque()
+        self._inbox: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
         self._waiting: OrderedDict[QueuedPermit, None] = OrderedDict()
         self._tokens = 0  # that those in the queue ask for
-        self._loops: dict[asyncio.AbstractEventLoop, _Loop] = {}
+        self._next_looks: dict[_Loop, float] = {}  # when the queue is served from each loop
 
-    def take(self, permit: QueuedPermit) -> bool:
-        """Take *permit*, or say that it has to `wait` in the queue, unless that takes too long."""
+    def take(self, tokens: int) -> QueuedPermit:
+        """Return a permit, which has to `wait` if it has no place yet."""
+        permit = QueuedPermit(tokens, self)
         try:
             with self._lock:
                 now = self._clock()
-                if not self._waiting and self.places.take(permit, now):
-                    return True
-                self._join(permit, now)
-                return False
+                if not self._waiting:
+                    permit.entries = self.counts.take(tokens, now)
+                if permit.entries is None:
+                    self._join(permit, now)
         finally:
             if self._inbox:
                 self._empty_inbox()
+        return permit
 
     async def wait(self, permit: QueuedPermit) -> None:
-        """Wait until *permit* is taken, or it takes longer than `max_wait`."""
+        """Wait until *permit* has its place, at most `max_wait`."""
         try:
-            error = await permit.future
+            error = await permit.answer
         except BaseException:
-            self.change(self.leave, permit)
+            permit.cancel()
             raise
         if error is not None:
             raise error
 
-    def lower(self, state: LimitState) -> None:
-        """Believe a server that allows less."""
-        self.change(self._lower, state)
-
-    def change(self, change: _Change, subject: Any, tokens: int | None = None) -> None:
-        """Call *change* with *subject*, *tokens* and the time, now or as soon as the lock is free."""
+    def change(self, change: Callable[..., None], *subject: Any) -> None:
+        """Call *change* with *subject* and the time, now or as soon as the lock is free."""
         if self._lock.acquire(False):  # noqa: FBT003 - the keyword costs more than the lock
             try:
                 now = self._clock()
-                change(subject, tokens, now)
+                change(*subject, now)
                 if self._waiting:
                     self._serve(now)
             finally:
                 self._lock.release()
         else:
-            self._inbox.append((change, subject, tokens))
+            self._inbox.append((change, subject))
         if self._inbox:
             self._empty_inbox()
 
@@ -118,100 +103,84 @@ class Queue:
             try:
                 now = self._clock()
                 while self._inbox:
-                    change, subject, tokens = self._inbox.popleft()
-                    change(subject, tokens, now)
+                    change, subject = self._inbox.popleft()
+                    change(*subject, now)
                 self._serve(now)
             finally:
                 self._lock.release()
 
     # What follows happens under the lock.
 
+    def settle(self, permit: QueuedPermit, requests: int, tokens: int, now: float) -> None:
+        """Give *permit* back, which really took so much, or take it out of the queue. Twice is once."""
+        entries, permit.entries = permit.entries, None
+        if entries is None:
+            self._remove(permit)
+        else:
+            self.counts.settle(entries, permit.tokens, requests, tokens, now)
+
     def _join(self, permit: QueuedPermit, now: float) -> None:
         loop, longest = asyncio.get_running_loop(), self._max_wait
         if longest is not None:
-            wait = self.places.wait(permit.tokens, now, (len(self._waiting), self._tokens))
+            wait = self.counts.wait(permit.tokens, now, (len(self._waiting), self._tokens))
             if wait > longest or not longest:
                 raise waits_too_long(wait, longest)
-        permit.home = home = self._loops.setdefault(loop, _Loop(loop))
-        permit.future = loop.create_future()
+        permit.answer = loop.create_future()
         permit.deadline = inf if longest is None else now + longest
         self._waiting[permit] = None
         self._tokens += permit.tokens
-        home.waiting += 1
-        if home.waiting == 1:  # if not, the timer of this loop is set already
+        if len(self._waiting) == 1 or loop not in self._next_looks:
+            self._next_looks.setdefault(loop, inf)
             self._serve(now)
+
+    def _remove(self, permit: QueuedPermit) -> None:
+        if permit in self._waiting:
+            del self._waiting[permit]
+            self._tokens -= permit.tokens
 
     def _serve(self, now: float) -> None:
         """Give places to the head of the queue until there is none left, then set the timers."""
         while self._waiting:
             permit = next(iter(self._waiting))
-            if permit.future.done() or permit.home.loop.is_closed():
+            loop, error = permit.answer.get_loop(), None
+            if permit.answer.done() or loop.is_closed():
                 self._remove(permit)
                 continue
-            error = None
-            if not self.places.take(permit, now):
+            permit.entries = self.counts.take(permit.tokens, now)
+            if permit.entries is None:
                 # Without a wait it is a running request that must end first, whenever that is.
-                wait = self.places.wait(permit.tokens, now)
+                wait = self.counts.wait(permit.tokens, now)
                 due = now + wait if wait else permit.deadline
                 if due <= permit.deadline + _TICK if wait else now < due:
-                    self._set_timers(due)
+                    self._look_again(due)
                     return
                 error = waits_too_long(wait, self._max_wait)
             self._remove(permit)
-            self._wake(permit, error, now)
+            try:
+                loop.call_soon_threadsafe(_resolve, permit.answer, error)
+            except RuntimeError:  # it was closed just now
+                self.settle(permit, 0, 0, now)
 
-    def _wake(self, permit: QueuedPermit, error: RateLimitError | None, now: float) -> None:
-        loop = permit.home.loop
-        try:
-            if _runs_here(loop):
-                _resolve(permit.future, error)
-            else:
-                loop.call_soon_threadsafe(_resolve, permit.future, error)
-        except RuntimeError:  # it was closed just now
-            self.leave(permit, None, now)
-
-    def leave(self, permit: QueuedPermit, _: None, now: float) -> None:
-        """Take *permit* back as if it had never been asked for."""
-        self._remove(permit)
-        self.places.undo(permit, now)
-
-    def _remove(self, permit: QueuedPermit) -> None:
-        if permit not in self._waiting:
-            return
-        del self._waiting[permit]
-        self._tokens -= permit.tokens
-        home = permit.home
-        home.waiting -= 1
-        if not home.waiting:
-            del self._loops[home.loop]
-            if home.timer is not None and _runs_here(home.loop):
-                home.timer.cancel()
-
-    def _set_timers(self, due: float) -> None:
+    def _look_again(self, due: float) -> None:
         """Serve the queue at *due*, from every loop in which some wait: any may be closed by then."""
-        for home in self._loops.values():
-            if due >= home.due:
-                continue  # it looks earlier, and then sets its timer again
-            home.due = due
-            if _runs_here(home.loop):
-                self._set_timer(home)
+        for loop, earlier in list(self._next_looks.items()):
+            if loop.is_closed():
+                del self._next_looks[loop]
+            elif due < earlier:
+                self._next_looks[loop] = due
+                with suppress(RuntimeError):  # it was closed just now
+                    loop.call_soon_threadsafe(self._set_timer, loop, due)
+
+    def _set_timer(self, loop: _Loop, due: float) -> None:
+        wait = max(due - self._clock(), _TICK)
+        loop.call_later(wait, self.change, self._timer_rang, loop, due)
+
+    def _timer_rang(self, loop: _Loop, due: float, _now: float) -> None:
+        if self._next_looks.get(loop) == due:  # if not, another one was set, to an earlier time
+            if self._waiting:
+                self._next_looks[loop] = inf
             else:
-                with suppress(RuntimeError):  # it is closed, and so are those who wait there
-                    home.loop.call_soon_threadsafe(self._set_timer, home)
-
-    def _set_timer(self, home: _Loop) -> None:
-        if home.timer is not None:
-            home.timer.cancel()
-        if home.due < inf:  # another thread may have looked in between
-            wait = max(home.due - self._clock(), _TICK)
-            home.timer = home.loop.call_later(wait, self.change, self._timer_rang, home)
-
-    def _timer_rang(self, home: _Loop, _: None, now: float) -> None:
-        home.timer = None
-        home.due = inf
-
-    def _lower(self, state: LimitState, _: None, now: float) -> None:
-        self.places.lower(state, now)
+                del self._next_looks[loop]
 
 
 def waits_too_long(wait: float, max_wait: float | None) -> RateLimitError:
@@ -225,13 +194,6 @@ def waits_too_long(wait: float, max_wait: float | None) -> RateLimitError:
     )
 
 
-def _runs_here(loop: asyncio.AbstractEventLoop) -> bool:
-    try:
-        return asyncio.get_running_loop() is loop
-    except RuntimeError:
-        return False
-
-
-def _resolve(future: "asyncio.Future[RateLimitError | None]", error: RateLimitError | None) -> None:
-    if not future.done():
-        future.set_result(error)
+def _resolve(answer: _Answer, error: RateLimitError | None) -> None:
+    if not answer.done():
+        answer.set_result(error)

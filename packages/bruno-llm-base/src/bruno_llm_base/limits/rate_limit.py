@@ -5,15 +5,14 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
-from math import inf
 from typing import Any, Protocol
 
 from bruno_llm_base.exceptions import ConfigurationError, InvalidRequestError
 from bruno_llm_base.forks import start_fresh_in_children
 from bruno_llm_base.limits.headers import LimitState
-from bruno_llm_base.limits.queue import Queue, QueuedPermit, waits_too_long
+from bruno_llm_base.limits.queue import Queue, waits_too_long
 from bruno_llm_base.limits.windows import Limits
-from bruno_llm_base.types import ModelResponse, Outcome
+from bruno_llm_base.response import ModelResponse, Outcome
 from bruno_llm_base.values import LONGEST, is_seconds, is_whole, shown
 
 __all__ = ["LimitStore", "Permit", "RateLimit"]
@@ -55,17 +54,29 @@ class LimitStore(Protocol):
         """Believe a server that allows less; return at once."""
 
 
+class Attempt(Protocol):
+    """What a `Slot` reads of the attempt that has it, once that is over."""
+
+    outcome: Outcome
+    response: ModelResponse | None
+    """What has arrived, with the tokens that it took; None if it took none."""
+
+    @property
+    def limits_of_server(self) -> LimitState | None:
+        """What the server says of its own limits."""
+
+
 class RateLimit:
     """Keeps requests within limits, in any minute and any day, and lets the rest wait in a queue.
 
-    Pass the same object to several providers and they share the limits; it works across event loops
-    and threads. Without a *store* each process counts for itself: a copy that was sent to another
-    process, or came with a fork, has the same settings and all its places free.
+    Providers that are given the same object share the limits, across event loops and threads.
+    Without a *store* each process counts for itself: a copy that was sent to another process, or
+    came with a fork, has the same settings and all its places free.
 
     The windows slide and are exact: no 60 seconds ever hold more than allowed, the first ones
-    included. The queue is strictly first come, first served: a small request does not overtake a
-    large one. Servers that report their own limits can only lower these; a request larger than what
-    a server says waits for an empty window, and the server decides.
+    included. The queue is strictly first come, first served. Servers that report their own limits
+    can only lower these; a request larger than what a server says waits for an empty window, and the
+    server decides.
 
     Args:
         requests_per_minute: The most requests in any 60 seconds.
@@ -147,33 +158,35 @@ class RateLimit:
             )
         if self._store is not None:
             return await self._acquire_shared(self._store, tokens)
-        permit = QueuedPermit(tokens, self._queue)
-        if not self._queue.take(permit):
+        permit = self._queue.take(tokens)
+        if permit.entries is None:
             await self._queue.wait(permit)
         return permit
 
     async def _acquire_shared(self, store: LimitStore, tokens: int) -> Permit:
-        deadline = inf if self._max_wait is None else self._clock() + self._max_wait
-        turn = QueuedPermit(0, self._queue)
-        if not self._queue.take(turn):
+        asked_at, longest = self._clock(), self._max_wait
+        turn = self._queue.take(0)
+        if turn.entries is None:
             await self._queue.wait(turn)
         try:
             while isinstance(found := await store.take(tokens, self._limits), int | float):
-                if self._clock() + found > deadline:
-                    raise waits_too_long(found, self._max_wait)
+                if longest is not None and self._clock() + found - asked_at > longest:
+                    raise waits_too_long(found, longest)
                 await asyncio.sleep(max(found, _SHORTEST))
             return found
         finally:
             turn.settle()
 
-    def slot(self, attempt: "Attempt", tokens: int) -> "Slot":
+    def slot(self, attempt: Attempt, tokens: int) -> "Slot":
         """Return *attempt*'s place, a block to enter around it."""
         return Slot(self, attempt, tokens)
 
     def lower(self, state: LimitState | None) -> None:
         """Believe a server that allows less than we do; what is not limited here stays unlimited."""
-        if state is not None:
-            (self._store or self._queue).lower(state)
+        if state is not None and self._store is not None:
+            self._store.lower(state)
+        elif state is not None:
+            self._queue.change(self._queue.counts.lower, state)
 
     def __repr__(self) -> str:
         settings = ", ".join(f"{name}={value}" for name, value in self._settings.items())
@@ -181,22 +194,6 @@ class RateLimit:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return partial(type(self), **self._settings, clock=self._clock), ()
-
-
-def _wrong(name: str, value: object, cure: str) -> ConfigurationError:
-    return ConfigurationError(f"RateLimit.{name} is {shown(value)}: give {cure}")
-
-
-class Attempt(Protocol):
-    """What a `Slot` reads of the attempt that has it, once that is over."""
-
-    outcome: Outcome
-    response: ModelResponse | None
-    """What has arrived, with the tokens that it took; None if it took none."""
-
-    @property
-    def limits_of_server(self) -> LimitState | None:
-        """What the server says of its own limits."""
 
 
 class Slot:
@@ -227,3 +224,7 @@ class Slot:
             self._permit.settle(0 if response is None else response.usage.total_tokens)
         if self._limit.counts_time:
             self._limit.lower(attempt.limits_of_server)
+
+
+def _wrong(name: str, value: object, cure: str) -> ConfigurationError:
+    return ConfigurationError(f"RateLimit.{name} is {shown(value)}: give {cure}")

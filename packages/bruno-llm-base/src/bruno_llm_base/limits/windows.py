@@ -8,7 +8,7 @@ from operator import attrgetter
 
 from bruno_llm_base.limits.headers import LimitState
 
-__all__ = ["Limits", "Place", "Places", "SlidingWindow"]
+__all__ = ["Counts", "Entries", "Limits", "SlidingWindow"]
 
 _MINUTE, _DAY = 60.0, 86_400.0
 _FINE = 1024  # so many entries are kept apart; beyond that, those of 1/1024 of the span are one
@@ -42,11 +42,12 @@ class SlidingWindow:
     and a place comes back late (by a thousandth of the span) but never early.
     """
 
-    __slots__ = ("_entries", "_grain", "_joined", "limit", "span", "used")
+    __slots__ = ("_entries", "_grain", "_joined", "limit", "of_tokens", "span", "used")
 
-    def __init__(self, limit: int, span: float) -> None:
+    def __init__(self, limit: int, span: float, *, of_tokens: bool = False) -> None:
         self.limit = limit
         self.span = span
+        self.of_tokens = of_tokens  # or else of requests
         self.used = 0
         self._entries: deque[_Entry] = deque()
         self._grain = span / _FINE
@@ -80,7 +81,7 @@ class SlidingWindow:
             entry.amount -= amount
             self.used -= amount
 
-    def wait(self, amount: int, now: float, ahead: int) -> float:
+    def wait(self, amount: int, now: float, ahead: int = 0) -> float:
         """Return in how many seconds *amount* fits, if *ahead* comes first and nothing comes back.
 
         For single requests that is exact; large amounts may leave gaps, so it is a lower bound.
@@ -128,85 +129,68 @@ class SlidingWindow:
             self.used -= entries.popleft().amount
 
 
-class Place:
-    """What an attempt asks for, and where it is counted (minute, day, tokens) while it is taken."""
-
-    __slots__ = ("entries", "taken", "tokens")
-
-    tokens: int
-    taken: bool
-    entries: tuple[_Entry | None, _Entry | None, _Entry | None]
+Entries = list[tuple[SlidingWindow, _Entry]]
 
 
-class Places:
-    """Counts the places of one process."""
+class Counts:
+    """What is taken of some limits, in one process."""
 
-    __slots__ = ("_day", "_free", "_minute", "_tokens")
+    __slots__ = ("free", "windows")
 
     def __init__(self, limits: Limits) -> None:
-        self._minute = _window(limits.requests_per_minute, _MINUTE)
-        self._day = _window(limits.requests_per_day, _DAY)
-        self._tokens = _window(limits.tokens_per_minute, _MINUTE)
-        self._free = limits.max_concurrent or inf
-
-    def take(self, place: Place, now: float) -> bool:
-        """Take *place* if it is free, and say whether it was."""
-        # One by one and not in a loop: every request comes through here.
-        minute, day, tokens = self._minute, self._day, self._tokens
-        if (
-            not self._free
-            or (minute and not minute.fits(1, now))
-            or (tokens and not tokens.fits(place.tokens, now))
-            or (day and not day.fits(1, now))
-        ):
-            return False
-        self._free -= 1
-        place.taken = True
-        place.entries = (
-            minute.add(1, now) if minute else None,
-            day.add(1, now) if day else None,
-            tokens.add(place.tokens, now) if tokens else None,
+        windows = (
+            (limits.requests_per_minute, _MINUTE, False),
+            (limits.requests_per_day, _DAY, False),
+            (limits.tokens_per_minute, _MINUTE, True),
         )
-        return True
+        self.windows = [
+            SlidingWindow(limit, span, of_tokens=of_tokens)
+            for limit, span, of_tokens in windows
+            if limit is not None
+        ]
+        self.free = limits.max_concurrent or inf
+
+    def take(self, tokens: int, now: float) -> Entries | None:
+        """Take a place and return where it is counted, or None if none is free."""
+        if not self.free:
+            return None
+        for window in self.windows:
+            if not window.fits(tokens if window.of_tokens else 1, now):
+                return None
+        self.free -= 1
+        entries = []
+        for window in self.windows:
+            entry = window.add(tokens if window.of_tokens else 1, now)
+            entries.append((window, entry))
+        return entries
 
     def wait(self, tokens: int, now: float, ahead: tuple[int, int] = (0, 0)) -> float:
         """Return in how many seconds the windows have room, after requests and tokens *ahead*."""
-        waits = [window.wait(1, now, ahead[0]) for window in (self._minute, self._day) if window]
-        if self._tokens:
-            waits.append(self._tokens.wait(tokens, now, ahead[1]))
+        waits = [
+            window.wait(*((tokens, now, ahead[1]) if window.of_tokens else (1, now, ahead[0])))
+            for window in self.windows
+        ]
         return max(waits, default=0.0)
 
-    def settle(self, place: Place, tokens: int | None, now: float) -> None:
-        """Free *place*; *tokens* were really used, None for as many as reserved. Twice is once."""
-        if not place.taken:
-            return
-        place.taken = False
-        self._free += 1
-        entry = place.entries[2]
-        if self._tokens and entry and tokens is not None:
-            more = max(tokens, 0) - place.tokens
-            if more > 0:
-                self._tokens.add(more, now)  # a debt that later requests pay
-            elif more:
-                self._tokens.give_back(entry, -more, now)
+    def settle(
+        self, entries: Entries, reserved: int, requests: int, tokens: int, now: float
+    ) -> None:
+        """Give a place back that had *reserved* tokens, and count what it really took.
 
-    def undo(self, place: Place, now: float) -> None:
-        """Free *place* as if it had never been taken. Twice is once."""
-        if place.taken:
-            self.settle(place, 0, now)
-            for window, entry in zip((self._minute, self._day), place.entries, strict=False):
-                if window and entry:
-                    window.give_back(entry, 1, now)
+        What it took beyond is a debt that later requests pay.
+        """
+        self.free += 1
+        for window, entry in entries:
+            more = tokens - reserved if window.of_tokens else requests - 1
+            if more > 0:
+                window.add(more, now)
+            elif more:
+                window.give_back(entry, -more, now)
 
     def lower(self, state: LimitState, now: float) -> None:
-        """Believe a server that allows less."""
-        if self._minute:
-            self._minute.lower(
-                state.requests_limit, state.requests_remaining, state.requests_reset, now
-            )
-        if self._tokens:
-            self._tokens.lower(state.tokens_limit, state.tokens_remaining, state.tokens_reset, now)
-
-
-def _window(limit: int | None, span: float) -> SlidingWindow | None:
-    return None if limit is None else SlidingWindow(limit, span)
+        """Believe a server that allows less in a minute."""
+        requests = state.requests_limit, state.requests_remaining, state.requests_reset
+        tokens = state.tokens_limit, state.tokens_remaining, state.tokens_reset
+        for window in self.windows:
+            if window.span == _MINUTE:
+                window.lower(*(tokens if window.of_tokens else requests), now)

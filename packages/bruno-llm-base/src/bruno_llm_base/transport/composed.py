@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from bruno_llm_base.framing import sse
+from bruno_llm_base.response import Json
 from bruno_llm_base.transport.response import ENCODINGS, Reply, decompressible
-from bruno_llm_base.types import Json
 
 __all__ = ["ComposedTransport", "composing_client"]
 

@@ -9,6 +9,7 @@ from bruno_llm_base.access import Access
 from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.framing import Framing
 from bruno_llm_base.policies import Timeouts
+from bruno_llm_base.response import Json
 from bruno_llm_base.transport.connection import watched
 from bruno_llm_base.transport.environment import (
     basic_login,
@@ -17,7 +18,6 @@ from bruno_llm_base.transport.environment import (
     proxy_for,
 )
 from bruno_llm_base.transport.response import ENCODINGS, Reply, decompressible
-from bruno_llm_base.types import Json
 
 __all__ = [
     "MAX_CONNECTIONS",

@@ -9,7 +9,7 @@ from typing import Any, Protocol, Self
 
 from bruno_llm_base.exceptions import InvalidResponseError
 from bruno_llm_base.framing import Framing, LineBuffer
-from bruno_llm_base.types import Json
+from bruno_llm_base.response import Json
 
 __all__ = [
     "ENCODINGS",

@@ -13,12 +13,12 @@ from typing import Any
 from bruno_llm_base.access import Access
 from bruno_llm_base.framing import sse
 from bruno_llm_base.policies import Timeouts
+from bruno_llm_base.response import Json
 from bruno_llm_base.transport.composed import ComposedTransport, composing_client
 from bruno_llm_base.transport.connection import watched
 from bruno_llm_base.transport.environment import client_options, over_aiohttp, proxy_for
 from bruno_llm_base.transport.http import cookie_jar, refuse_login
 from bruno_llm_base.transport.response import HttpResponse, Reply, Transport
-from bruno_llm_base.types import Json
 
 __all__ = ["SdkTransport"]
 

@@ -6,6 +6,7 @@ from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from bruno_llm_base.events import Event, ProviderAnswered, ProviderPassedOver
 from bruno_llm_base.exceptions import (
     AllProvidersFailedError,
     CircuitOpenError,
@@ -15,23 +16,13 @@ from bruno_llm_base.exceptions import (
     StreamError,
 )
 from bruno_llm_base.log import Observers
-from bruno_llm_base.observe import Event, ProviderAnswered, ProviderPassedOver
 from bruno_llm_base.stream import StreamState, TextStream
-from bruno_llm_base.types import Json
 from bruno_llm_base.wrappers.bare import FullLLM
 from bruno_llm_base.wrappers.breaker import Circuit
 
-__all__ = ["Failover", "FallbackTexts", "Member", "all_failed", "another_may_answer"]
+__all__ = ["Failover", "FallbackTexts", "Member", "all_failed"]
 
 _T = TypeVar("_T")
-
-
-def another_may_answer(error: LLMError) -> bool:
-    """Return whether the next model is asked after *error*."""
-    calls_tools = (
-        isinstance(error, InvalidResponseError) and error.partial and error.partial.tool_calls
-    )
-    return error.another_may_answer and not calls_tools  # a good answer that was asked for as text
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,24 +88,24 @@ class Failover:
         if self._asked is None:
             return False
         (member, ticket), self._asked = self._asked, None
-        if not isinstance(error, LLMError):
-            if error is None or self._delivered:  # who leaves an answer had been answered
-                member.circuit.succeeded(ticket)
-                self._tell(ProviderAnswered, member, passed_over=len(self._errors))
+        circuit = member.circuit
+        if isinstance(error, LLMError):
+            moves_on = _another_may_answer(error)
+            # a rate limit that no wait mends is one of our own, or the request is too large for it
+            is_too_much = isinstance(error, RateLimitError) and not error.retryable
+            if moves_on and error.is_failure and not is_too_much:
+                circuit.failed(ticket, error.retry_after)
             else:
-                member.circuit.dropped(ticket)
-            return False
-        moves_on = another_may_answer(error)
-        # a rate limit that no wait mends is one of our own, or the request is too large for it
-        is_too_much = isinstance(error, RateLimitError) and not error.retryable
-        if moves_on and error.is_failure and not is_too_much:
-            member.circuit.failed(ticket, error.retry_after)
+                circuit.dropped(ticket)
+            if moves_on and not self._delivered:
+                self._pass_over(member, error)
+                return True
+        elif error is None or self._delivered:  # who leaves an answer had been answered
+            circuit.succeeded(ticket)
+            self._tell(ProviderAnswered, member, passed_over=len(self._errors))
         else:
-            member.circuit.dropped(ticket)
-        if self._delivered or not moves_on:
-            return False
-        self._pass_over(member, error)
-        return True
+            circuit.dropped(ticket)
+        return False
 
     def _pass_over(self, member: Member, error: LLMError) -> None:
         error.provider = error.provider or member.llm.name
@@ -131,15 +122,16 @@ class Failover:
 
 
 class FallbackTexts(AsyncIterator[str]):
-    """The pieces of the first answer that begins.
+    """The pieces of the first answer that begins; a class for `_BareTexts`' reason.
 
-    A class, since it reads a generator: when a loop ends, asyncio closes all of them at once. Each
-    model is asked in the context of the call, whose labels hold wherever the stream is read.
+    Each model is asked in the context of the call, whose labels hold wherever the stream is read.
     """
 
-    def __init__(self, failover: Failover, arguments: Json, state: StreamState) -> None:
+    def __init__(
+        self, failover: Failover, question: Callable[[FullLLM], TextStream], state: StreamState
+    ) -> None:
         self._failover = failover
-        self._arguments = arguments
+        self._question = question
         self._context = copy_context()
         self._state = state
         self._stream: TextStream | None = None
@@ -172,8 +164,7 @@ class FallbackTexts(AsyncIterator[str]):
         self._failover.end(GeneratorExit())
 
     async def _open(self) -> AsyncIterator[str]:
-        llm = self._failover.next_llm()
-        self._stream = self._context.run(llm.stream, **self._arguments)
+        self._stream = self._context.run(self._question, self._failover.next_llm())
         await self._stream
         return aiter(self._stream)
 
@@ -191,12 +182,20 @@ class FallbackTexts(AsyncIterator[str]):
         return goes_on
 
 
+def _another_may_answer(error: LLMError) -> bool:
+    if isinstance(error, InvalidResponseError) and error.partial and error.partial.tool_calls:
+        return False  # a good answer that was asked for as text
+    return error.another_may_answer
+
+
 def _circuit_is_open(member: Member) -> CircuitOpenError:
     wait = member.circuit.wait
     when = "one call is trying it now" if wait is None else f"it is tried again in {wait:.3g} s"
-    message = f"it failed again and again and is left alone: {when}"
     return CircuitOpenError(
-        message, provider=member.llm.name, model=member.llm.model, retry_after=wait
+        f"it failed again and again and is left alone: {when}",
+        provider=member.llm.name,
+        model=member.llm.model,
+        retry_after=wait,
     )
 
 

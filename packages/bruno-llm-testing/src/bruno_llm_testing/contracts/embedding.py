@@ -10,6 +10,7 @@ import pytest
 from bruno_core.interfaces import EmbeddingInterface
 from bruno_core.models import Message, MessageRole, MessageType
 from bruno_llm_base.embeddings import BaseEmbeddings
+from bruno_llm_base.events import Event, RequestFinished
 from bruno_llm_base.exceptions import (
     AuthenticationError,
     ConfigurationError,
@@ -24,9 +25,8 @@ from bruno_llm_base.exceptions import (
     RateLimitError,
     ServiceUnavailableError,
 )
-from bruno_llm_base.observe import Event, RequestFinished
 from bruno_llm_base.policies import Retry, Timeouts
-from bruno_llm_base.types import Usage
+from bruno_llm_base.response import Usage
 
 from bruno_llm_testing.script import ErrorKind, FakeAnswer, FakeError, Fault, RawReply, Received
 from bruno_llm_testing.server import FakeServer

@@ -31,7 +31,7 @@ from bruno_llm_base.options import PORTABLE
 from bruno_llm_base.parts import Json, ToolCall
 from bruno_llm_base.policies import Retry, Timeouts
 from bruno_llm_base.provider import BaseProvider
-from bruno_llm_base.types import Usage
+from bruno_llm_base.response import Usage
 
 from bruno_llm_testing.contracts.model import HELLO, ModelContract
 from bruno_llm_testing.script import ErrorKind, FakeAnswer, FakeError, Fault, RawReply, Step

@@ -10,7 +10,7 @@ from bruno_core.models import Message, MessageRole, MessageType
 
 from bruno_llm_base.exceptions import InvalidRequestError
 from bruno_llm_base.parts import Part, Text, ToolCall, ToolResult, part_from_json, text_of
-from bruno_llm_base.types import NO_TEXT_PLACEHOLDER, TOOL_CALL_PLACEHOLDER
+from bruno_llm_base.response import NO_TEXT_PLACEHOLDER, TOOL_CALL_PLACEHOLDER
 from bruno_llm_base.values import is_json, shown
 
 __all__ = [

@@ -4,10 +4,11 @@ Observers are plain callables that take an event. The log (`log.py`) is one of t
 """
 
 from collections.abc import Callable
+from logging import DEBUG, ERROR, INFO, WARNING
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, dataclass_transform
 
 from bruno_llm_base.exceptions import LLMError
-from bruno_llm_base.types import Attempt, ModelResponse
+from bruno_llm_base.response import Attempt, ModelResponse
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -44,9 +45,13 @@ class _Frozen:
     """
 
     holds: ClassVar[tuple[str, ...]] = ()
+    words: ClassVar[str]
+    level: ClassVar[int]
 
-    def __init_subclass__(cls) -> None:
+    def __init_subclass__(cls, words: str = "", level: int = INFO) -> None:
         cls.holds = (*cls.holds, *cls.__annotations__)
+        cls.words = words or cls.__name__
+        cls.level = level
 
     def __init__(self, **facts: Any) -> None:
         for name in self.holds:
@@ -77,6 +82,8 @@ class Event(_Frozen):
             no single request.
         address: Where the request goes, without what may be secret in it.
         streamed: Whether its answer is streamed.
+        words: What the log calls it.
+        level: Its level in the log.
     """
 
     provider: str
@@ -87,11 +94,11 @@ class Event(_Frozen):
     streamed: bool = False
 
 
-class RequestStarted(Event):
+class RequestStarted(Event, words="request started", level=DEBUG):
     """A request is about to be sent."""
 
 
-class AttemptFailed(Event):
+class AttemptFailed(Event, words="attempt failed", level=WARNING):
     """An attempt failed, and another follows after `wait` seconds."""
 
     attempt: Attempt
@@ -99,79 +106,79 @@ class AttemptFailed(Event):
     wait: float
 
 
-class FirstToken(Event):
+class FirstToken(Event, words="first token", level=DEBUG):
     """The first text of a stream is here, `duration` seconds after the request started."""
 
     duration: float
 
 
-class RequestFinished(Event):
+class RequestFinished(Event, words="request finished"):
     """A request was answered, after `duration` seconds."""
 
     response: ModelResponse
     duration: float
 
 
-class RequestFailed(Event):
+class RequestFailed(Event, words="request failed", level=ERROR):
     """A request failed for good, after `duration` seconds."""
 
     error: LLMError
     duration: float
 
 
-class RequestAbandoned(Event):
+class RequestAbandoned(Event, words="request abandoned"):
     """The caller left a stream, or was cancelled; `response` holds what had arrived."""
 
     response: ModelResponse
     duration: float
 
 
-class OptionDropped(Event):
+class OptionDropped(Event, words="option dropped: the model refuses it", level=WARNING):
     """An option was left out because the model refuses it."""
 
     option: str
 
 
-class FinishReasonUnknown(Event):
+class FinishReasonUnknown(Event, words="finish reason unknown: it counts as a stop", level=WARNING):
     """The vendor's word for why an answer ended is new to us, and counts as a stop: told once per word."""
 
     word: str
 
 
-class CountEstimated(Event):
+class CountEstimated(Event, words="tokens estimated: the server cannot be asked", level=WARNING):
     """The server could not say how many tokens a request takes, so they are estimated."""
 
     error: LLMError
 
 
-class ContextNearlyFull(Event):
+class ContextNearlyFull(Event, words="context window nearly full", level=WARNING):
     """The conversation takes about `tokens` of a context window of `window` tokens."""
 
     tokens: int
     window: int
 
 
-class ContextTrimmed(Event):
+class ContextTrimmed(Event, words="context trimmed", level=WARNING):
     """To fit the window, `left_out` turns of the conversation were left out, or summarized."""
 
     left_out: int
     window: int
 
 
-class PromptCut(Event):
+class PromptCut(Event, words="prompt cut by the server", level=WARNING):
     """The server read far fewer tokens than were sent: it cut the conversation by itself."""
 
     tokens: int
     read: int
 
 
-class PriceUnknown(Event):
+class PriceUnknown(Event, words="price unknown", level=WARNING):
     """Nobody knows what the model costs: told once per model, with `advice` what to do about it."""
 
     advice: str | None = None
 
 
-class BudgetNearlySpent(Event):
+class BudgetNearlySpent(Event, words="budget nearly spent", level=WARNING):
     """Of a budget of `allowed` USD, `spent` are gone: told once per period and account.
 
     `account` says whose it is, such as "user 'ann'", where the budget has a selection.
@@ -182,13 +189,13 @@ class BudgetNearlySpent(Event):
     account: str | None = None
 
 
-class ProviderPassedOver(Event):
+class ProviderPassedOver(Event, words="provider passed over", level=WARNING):
     """One of several providers could not answer, or was left alone, and the next one is asked."""
 
     error: LLMError
 
 
-class ProviderAnswered(Event):
+class ProviderAnswered(Event, words="provider answered", level=DEBUG):
     """One of several providers answered, after `passed_over` others could not."""
 
     passed_over: int
