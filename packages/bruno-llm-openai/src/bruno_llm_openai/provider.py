@@ -117,8 +117,8 @@ class ChatCompletions(OpenAIAdapter, ChatAdapter):
     def conversation_tokens(self, conversation: Conversation, model: str) -> TokenCount | None:
         return counting.conversation_tokens(conversation, model)
 
-    def counts_at_once(self, model: str) -> bool:
-        return counting.is_loaded(model)
+    def has_vocabulary(self, model: str) -> bool:
+        return counting.encoding_of(model) is not None
 
     def refused_options(self, model: str, options: Json) -> frozenset[str]:
         effort = options.get("reasoning_effort")

@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 from bruno_core.interfaces import LLMInterface
-from bruno_core.models import Message, MessageRole
 from bruno_core.utils import exceptions as core
 
 from bruno_llm_base.client import Diagnosis
@@ -197,7 +196,5 @@ def _arguments(messages: Messages | None, given: Json) -> Json:
     """Return what to call a bare interface with: what is set, and messages even for a question."""
     said = question(messages, given.pop("prompt", None))
     Conversation.of(said)  # what ours would refuse, whichever provider is asked
-    if isinstance(said, str):
-        said = [Message(role=MessageRole.USER, content=said)]
     options = {name: value for name, value in given.items() if value is not None}
     return {"messages": read_messages(said), **options, **check_options(given)}
