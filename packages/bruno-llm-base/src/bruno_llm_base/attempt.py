@@ -10,7 +10,7 @@ from jiter import from_json
 
 from bruno_llm_base.deadline import Deadline
 from bruno_llm_base.error_documents import is_page, plain_text
-from bruno_llm_base.error_mapping import error_from, read_error_document, request_id, server_wait
+from bruno_llm_base.error_mapping import error_from, read_error_document, server_wait
 from bruno_llm_base.exceptions import (
     InvalidResponseError,
     LLMError,
@@ -162,7 +162,7 @@ class Attempt(Generic[T]):
                 raise
         if connection.is_reused is None:
             _has_answered.add(self.transport)
-        self.request_id = endpoint.redact(request_id(reply.headers))
+        self.request_id = endpoint.redact(reply.request_id)
         return reply
 
     def _outcome_of(self, error: BaseException, connection: Connection) -> Outcome:

@@ -48,8 +48,8 @@ class Deadline:
         if self._handle is not None and self._bound[0] < self._handle.when():
             self._handle.cancel()  # it would go off too late
             self._handle = None
-        if self._task is not None:
-            self._set_timer()
+        if self._task is not None and self._handle is None and self._bound[0] < inf:
+            self._handle = self._loop.call_at(self._bound[0], self._tick)
 
     def leaves(self, seconds: float) -> bool:
         """Whether the request has more than *seconds* left."""
@@ -71,7 +71,7 @@ class Deadline:
             raise RuntimeError("bruno-llm needs an asyncio task to run in")
         self._before = task.cancelling()
         if self._handle is None and self._bound[0] < inf:
-            self._set_timer()
+            self._handle = self._loop.call_at(self._bound[0], self._tick)
 
     def __exit__(
         self,
@@ -102,10 +102,6 @@ class Deadline:
             self._handle.cancel()
             self._handle = None
 
-    def _set_timer(self) -> None:
-        if self._handle is None and self._bound[0] < inf:
-            self._handle = self._loop.call_at(self._bound[0], self._tick)
-
     def _tick(self) -> None:
         self._handle = None
         if self._task is None:
@@ -114,4 +110,4 @@ class Deadline:
             self._fired = True
             self._task.cancel()
         else:
-            self._set_timer()
+            self._handle = self._loop.call_at(self._bound[0], self._tick)

@@ -11,7 +11,7 @@ from bruno_llm_base.cost.prices import Prices
 from bruno_llm_base.events import Event
 from bruno_llm_base.exceptions import LLMError
 from bruno_llm_base.limits import RateLimit
-from bruno_llm_base.log import Observers
+from bruno_llm_base.log import LOGGER, Observers
 from bruno_llm_base.messages import Conversation
 from bruno_llm_base.policies import Retry, Timeouts
 from bruno_llm_base.reader import AnswerReader, Reader
@@ -103,8 +103,8 @@ class Endpoint:
         }
 
     def tell(self, request: "Request[Any]", kind: type[Event], /, **facts: Any) -> None:
-        """Tell of an event of *request*."""
-        if self.observers.hear(kind):
+        """Tell of an event of *request*, which is not made where nothing hears it."""
+        if self.observers.given or LOGGER.isEnabledFor(kind.level):
             self.observers.tell(kind, **self.facts(request), **facts)
 
 

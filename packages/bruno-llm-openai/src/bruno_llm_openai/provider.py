@@ -86,7 +86,9 @@ class ChatCompletions(OpenAIAdapter, ChatAdapter):
         part = answers.read(choice, message, self.api)
         if counts := data.get("usage") or answers.counts(data):
             part.usage, part.cost = answers.usage(counts), reported_cost(counts)
-        part.model, part.id = read_word(data.get("model")), read_word(data.get("id"))
+        model, name = data.get("model"), data.get("id")
+        part.model = model if model and type(model) is str else read_word(model)
+        part.id = name if name and type(name) is str else read_word(name)
         return part
 
     def unpriced_field(self, body: Json) -> str | None:
