@@ -21,11 +21,10 @@ from bruno_llm_base.exceptions import (
     LLMError,
 )
 from bruno_llm_base.messages import check_message, check_text
-from bruno_llm_base.options import EmbeddingSettings
+from bruno_llm_base.options import EmbeddingSettings, check_sendable
 from bruno_llm_base.request import Request
 from bruno_llm_base.response import Json, checked
 from bruno_llm_base.tokens import estimate_tokens, utf8_size
-from bruno_llm_base.values import is_json
 from bruno_llm_base.vectors import checked_vector, similarity
 
 if TYPE_CHECKING:
@@ -174,15 +173,8 @@ class BaseEmbeddings(Client, EmbeddingInterface):
                 f"batch_size is {self._batch_size}, and {self.name} takes {most} texts at most:"
                 " give that or fewer"
             )
-        for name, value in self._settings["options"].items():
-            if name in self._adapter.reserved_fields:
-                raise ConfigurationError(
-                    f"{name!r} is not an option: it belongs to the request itself, leave it out"
-                )
-            if not is_json({name: value}):
-                raise ConfigurationError(
-                    f"the option {name!r} is not JSON, but a {type(value).__name__}"
-                )
+        reserved = self._adapter.reserved_fields
+        check_sendable(self._settings["options"], reserved, ConfigurationError)
 
     async def _embed(self, texts: Sequence[str]) -> list[list[float]]:
         spending = self._endpoint.spending
