@@ -109,8 +109,9 @@ class Attempt(Generic[T]):
             if self._reply is not None:
                 with suppress(Exception):  # the answer counts, not its connection
                     await self._reply.aclose()
-            if self._request.is_billed and self.outcome not in _FREE:
-                await self._endpoint.prices.load()
+            prices = self._endpoint.prices
+            if self._request.is_billed and self.outcome not in _FREE and not prices.are_loaded:
+                await prices.load()
         finally:
             self._settle()
 
@@ -121,7 +122,7 @@ class Attempt(Generic[T]):
             LLMError: The server cannot be reached, refuses, or takes too long.
         """
         request, endpoint = self._request, self._endpoint
-        if not request.stream and request.is_billed:
+        if not request.stream and request.is_billed and not endpoint.prices.are_loaded:
             endpoint.prices.start_loading()
         self._deadline.arm(endpoint.timeouts.first_token, "first token")
         body = None

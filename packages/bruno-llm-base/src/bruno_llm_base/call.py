@@ -177,7 +177,8 @@ class Call(Generic[T]):
     def deliver(self) -> None:
         """Note that the caller now has some of the answer."""
         self.delivered = True
-        self._endpoint.prices.start_loading()
+        if not self._endpoint.prices.are_loaded:
+            self._endpoint.prices.start_loading()
         self._tell(FirstToken, duration=time.monotonic() - self._began)
 
     async def _send(self) -> None:

@@ -122,7 +122,7 @@ class SqliteLedger:
     def write_soon(self) -> "Future[None] | None":
         """Let the worker write what was noted; never blocks or raises."""
         if self.address is not None:
-            return self._ask(_nothing)
+            return self._ask(lambda _: None)
         self.write()
         return None
 
@@ -298,10 +298,6 @@ class SqliteLedger:
     def _close_file(self) -> None:
         if self.address is not None:
             self._database.close()
-
-
-def _nothing(_: sqlite3.Connection) -> None:
-    pass
 
 
 # -- The statements
