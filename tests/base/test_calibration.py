@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from statistics import mean
 
 import pytest
-from bruno_llm_base.calibration import Calibration
+from bruno_llm_base.calibration import Calibration, Calibrations
 from bruno_llm_base.messages import Conversation
 from bruno_llm_base.tokens import estimate_conversation, estimate_tokens
 from counting import corpus
@@ -111,14 +111,32 @@ def test_a_very_long_conversation_is_not_learned_from():
     assert calibration.count_conversation(asked).source == "estimate"
 
 
-def test_it_wants_the_first_answers_and_then_one_in_some():
-    calibration = Calibration()
-    learned = 0
-    for _ in range(320):
-        if calibration.due:
-            learned += 1
-            calibration.learn(conversation(), 20)
-    assert 32 < learned < 64
+def test_each_model_has_a_calibration_of_its_own():
+    known = Calibrations()
+    assert known.of("a") is known.of("a")
+    assert known.of("a") is not known.of("b")
+
+
+def test_of_too_many_models_the_first_is_forgotten():
+    known = Calibrations()
+    first = known.of("0")
+    for number in range(1, 101):
+        last = known.of(str(number))
+    assert known.of("100") is last
+    assert known.of("0") is not first
+
+
+def test_answers_are_learned_from_when_a_count_is_wanted_and_of_many_the_latest():
+    known = Calibrations()
+    for _ in range(3):
+        known.learn("a", conversation(), 20)
+    known.learn("b", conversation(), 20)
+    assert known.of("a").count_text("hi").source == "estimate, calibrated by 3 answers"
+    assert known.of("b").count_text("hi").source == "estimate, calibrated by 1 answer"
+    for _ in range(1000):
+        known.learn("c", conversation(), 20)
+    known.learn("c", conversation(), 10**9)  # of what must be very long, nothing is kept
+    assert known.of("c").count_text("hi").source == "estimate, calibrated by 16 answers"
 
 
 @given(st.lists(st.tuples(st.text(min_size=1), st.integers(1, 10_000)), max_size=20), st.text())

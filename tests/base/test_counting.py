@@ -17,7 +17,6 @@ from bruno_llm_base import (
     Retry,
     ServiceUnavailableError,
 )
-from bruno_llm_base.counting import TokenCounter
 from bruno_llm_base.events import AttemptFailed, CountEstimated, RequestFinished, RequestStarted
 from bruno_llm_claude import ClaudeProvider
 from bruno_llm_ollama import OllamaProvider
@@ -47,29 +46,13 @@ def of_kind(events, kind):
     return [event for event in events if isinstance(event, kind)]
 
 
-# -- what is remembered ---------------------------------------------------------------------------
-
-
-def test_each_model_has_a_calibration_of_its_own():
-    known = TokenCounter(OllamaProvider().adapter)
-    first = known.calibration("a")
-    assert known.calibration("a") is first
-    assert known.calibration("b") is not first
-
-
-def test_of_too_many_models_the_first_is_forgotten():
-    known = TokenCounter(OllamaProvider().adapter)
-    first, last = known.calibration("0"), None
-    for number in range(1, 101):
-        last = known.calibration(str(number))
-    assert known.calibration("100") is last
-    assert known.calibration("0") is not first
+# -- models ---------------------------------------------------------------------------------------
 
 
 def test_counting_goes_by_the_model_that_is_named():
     llm = OllamaProvider(model="a")
-    llm._counter.calibration("b").count_text = lambda text: f"b counts {text}"
-    llm._counter.calibration("b").count_conversation = lambda _: "b counts"
+    llm._calibrations.of("b").count_text = lambda text: f"b counts {text}"
+    llm._calibrations.of("b").count_conversation = lambda _: "b counts"
     assert llm.count_text("hi", "b") == "b counts hi"
     assert llm.count_conversation(None, "b") == "b counts"
     assert llm.count_text("hi").tokens == 1
@@ -180,9 +163,9 @@ async def test_tools_make_a_guess_rougher_and_larger():
 @pytest.mark.parametrize(("size", "beside"), [(10, False), (60_000, True)])
 async def test_what_is_large_is_counted_beside_the_event_loop(monkeypatch, size, beside):
     llm, threads = OllamaProvider(), []
-    count = llm._counter.count_conversation
+    count = llm.count_conversation
     monkeypatch.setattr(
-        llm._counter,
+        llm,
         "count_conversation",
         lambda *args: threads.append(threading.current_thread()) or count(*args),
     )

@@ -115,6 +115,7 @@ class ChatAdapter(Adapter):
         own_options: Its own fields that are spelled nearly like a portable option.
         finish_reasons: What the vendor's words for the end of an answer mean, where they are its
             own; see `lenient.py` for those that all vendors use.
+        window_option: The option that asks for a context window, where that can be asked.
         cuts_prompts: Whether a server may read a part of the conversation only, and not say so.
     """
 
@@ -128,6 +129,7 @@ class ChatAdapter(Adapter):
     own_options: ClassVar[frozenset[str]] = frozenset()
     reserved_fields: ClassVar[frozenset[str]] = frozenset({"messages", "model", "stream"})
     finish_reasons: ClassVar[Mapping[str, FinishReason]] = {}
+    window_option: ClassVar[str | None] = None
     cuts_prompts: ClassVar[bool] = False
 
     @abstractmethod
@@ -161,10 +163,10 @@ class ChatAdapter(Adapter):
         del conversation, model
         return None
 
-    def counts_at_once(self, model: str) -> bool:
-        """Whether counting for *model* need not load a vocabulary first, which takes a while."""
+    def has_vocabulary(self, model: str) -> bool:
+        """Whether `text_tokens` and `conversation_tokens` count for *model*."""
         del model
-        return True
+        return False
 
     def build_count(self, conversation: Conversation, body: Json) -> Json | None:
         """Return the body that asks `count_path` how many tokens a request takes.
@@ -194,11 +196,6 @@ class ChatAdapter(Adapter):
         """Return the context window that *body* itself asks for, in tokens; None if none."""
         del body
         return None
-
-    def with_window(self, body: Json, tokens: int) -> Json:
-        """Return *body* so that it asks for a context window of *tokens*, where that can be asked."""
-        del tokens
-        return body
 
     def refused_options(self, model: str, options: Json) -> frozenset[str]:
         """Return the portable names of those *options* that *model* refuses."""

@@ -1,12 +1,14 @@
-"""Learning how one model counts from what its server reports.
+"""Learning how the models of one provider count from what its server reports.
 
 Each kind of writing takes some multiple, its factor, of what the general estimate says. What a count
 was off by corrects the factors of the kinds that it had, the more the less is known of them, and a
 little those of all others, which mostly go the same way: a Kalman filter.
 """
 
+from collections import deque
+from contextlib import suppress
 from math import sqrt
-from operator import mul
+from operator import add, mul, sub
 from typing import NamedTuple
 
 from bruno_llm_base.messages import Conversation
@@ -22,17 +24,16 @@ from bruno_llm_base.tokens import (
 )
 from bruno_llm_base.values import is_whole
 
-__all__ = ["Calibration"]
+__all__ = ["Calibration", "Calibrations"]
 
 _TOGETHER = 0.4  # how far all factors of a model may be from 1 together: one standard deviation
 _LEAST = 1 / 8  # of what the general estimate says
 _MOST_AROUND = 300.0  # tokens of a server's own system prompt
 _NOISE = 0.08  # what no factor explains, as a fraction of the tokens
-
-_FIRST, _EVERY = 32, 16  # learn from each of the first answers, then from one in so many
 _LONGEST = 65_536  # characters
 _UNCALIBRATED, _LEAST_ERROR = 0.5, 0.1
 _LATELY = 0.15  # how much the latest answer says about how far the next count will be off
+_MOST_MODELS, _MOST_WAITING = 100, 16
 
 
 class _Knowledge(NamedTuple):
@@ -43,17 +44,36 @@ class _Knowledge(NamedTuple):
     covariances: tuple[Shares, ...]  # of the factors
     spread: float  # mean square of what the counts of late were off by
 
+    def tokens(self, shares: Shares) -> float:
+        tokens: float = sum(map(mul, self.factors, shares))
+        return max(tokens, _LEAST * sum(shares))
+
+    def after(self, shares: Shares, reported: int) -> "_Knowledge":
+        """Return what is known when a server has *reported* the tokens of *shares*."""
+        predicted = max(sum(map(mul, self.factors, shares)), 1.0)
+        off = reported - predicted
+        shared = [sum(map(mul, row, shares)) for row in self.covariances]
+        variance = sum(map(mul, shared, shares)) + (_NOISE * reported + 1) ** 2
+        gains = [covariance / variance for covariance in shared]
+        rows = zip(self.covariances, gains, strict=True)
+        return _Knowledge(
+            answers=self.answers + 1,
+            factors=tuple(map(add, self.factors, (gain * off for gain in gains))),
+            covariances=tuple(
+                tuple(map(sub, row, (gain * each for each in shared))) for row, gain in rows
+            ),
+            spread=self.spread + _LATELY * (min((off / predicted) ** 2, 1.0) - self.spread),
+        )
+
 
 _NOTHING = _Knowledge(
-    0,
-    (1.0,) * len(KINDS),
-    tuple(
-        tuple(
-            _TOGETHER**2 + (deviation**2 if kind == other else 0.0) for other in range(len(KINDS))
-        )
-        for kind, deviation in enumerate(DEVIATIONS)
+    answers=0,
+    factors=(1.0,) * len(KINDS),
+    covariances=tuple(
+        tuple(_TOGETHER**2 + (deviation**2 if kind == other else 0.0) for other in KINDS)
+        for kind, deviation in zip(KINDS, DEVIATIONS, strict=True)
     ),
-    (_UNCALIBRATED / 2) ** 2,
+    spread=(_UNCALIBRATED / 2) ** 2,
 )
 
 
@@ -65,13 +85,6 @@ class Calibration:
 
     def __init__(self) -> None:
         self._known = _NOTHING
-        self._asked = 0
-
-    @property
-    def due(self) -> bool:
-        """Whether learning from the next answer is worth its time; ask once per answer."""
-        self._asked += 1
-        return self._known.answers < _FIRST or self._asked % _EVERY == 0
 
     def count_text(self, text: str) -> TokenCount:
         """Count *text* alone, without what a server puts around it.
@@ -79,11 +92,11 @@ class Calibration:
         Raises:
             InvalidRequestError: It is not a text.
         """
-        return self._count(whole(self._weighed(text_shares(text)), text))
+        return self._count(whole(self._known.tokens(text_shares(text)), text))
 
     def count_conversation(self, conversation: Conversation) -> TokenCount:
         """Count all that is said in *conversation*, and what marks who says it."""
-        return self._count(max(round(self._weighed(conversation_shares(conversation))), 1))
+        return self._count(max(round(self._known.tokens(conversation_shares(conversation))), 1))
 
     def learn(self, conversation: Conversation, reported: int) -> None:
         """Learn from the input tokens that the server *reported* for *conversation*.
@@ -95,11 +108,7 @@ class Calibration:
             return
         shares = conversation_shares(conversation)
         if 0.4 * sum(shares) <= reported <= 6 * sum(shares) + _MOST_AROUND:
-            self._known = _learned(self._known, shares, reported)
-
-    def _weighed(self, shares: Shares) -> float:
-        tokens: float = sum(map(mul, self._known.factors, shares))
-        return max(tokens, _LEAST * sum(shares))
+            self._known = self._known.after(shares, reported)
 
     def _count(self, tokens: int) -> TokenCount:
         answers = self._known.answers
@@ -110,21 +119,35 @@ class Calibration:
         )
 
 
-def _learned(known: _Knowledge, shares: Shares, reported: int) -> _Knowledge:
-    predicted = max(sum(map(mul, known.factors, shares)), 1.0)
-    off = reported - predicted
-    seen = [(kind, share) for kind, share in enumerate(shares) if share]
-    shared = [sum([row[kind] * share for kind, share in seen]) for row in known.covariances]
-    variance = sum(map(mul, shared, shares)) + (_NOISE * reported + 1) ** 2
-    gains = [covariance / variance for covariance in shared]
-    return _Knowledge(
-        answers=known.answers + 1,
-        factors=tuple(
-            factor + gain * off for factor, gain in zip(known.factors, gains, strict=True)
-        ),
-        covariances=tuple(
-            tuple([one - gain * other for one, other in zip(row, shared, strict=True)])
-            for row, gain in zip(known.covariances, gains, strict=True)
-        ),
-        spread=known.spread + _LATELY * (min((off / predicted) ** 2, 1.0) - known.spread),
-    )
+class Calibrations:
+    """What is known of each of a provider's models.
+
+    The latest answers wait until a count is wanted: a request does not wait for what it teaches.
+    """
+
+    def __init__(self) -> None:
+        self._by_model: dict[str, Calibration] = {}
+        self._waiting: deque[tuple[str, Conversation, int]] = deque(maxlen=_MOST_WAITING)
+
+    def learn(self, model: str, conversation: Conversation, reported: int) -> None:
+        """Remember the input tokens that the server *reported* for *conversation*."""
+        if (
+            reported <= _LONGEST
+        ):  # tokens have a character or more, and what is longer teaches nothing
+            self._waiting.append((model, conversation, reported))
+
+    def of(self, model: str) -> Calibration:
+        """Return what is known of *model*; of too many, the one that came first is forgotten."""
+        with suppress(IndexError):  # of another thread that counts
+            while self._waiting:
+                told, conversation, reported = self._waiting.popleft()
+                self._for(told).learn(conversation, reported)
+        return self._for(model)
+
+    def _for(self, model: str) -> Calibration:
+        known = self._by_model.get(model)
+        if known is None:
+            if len(self._by_model) >= _MOST_MODELS:
+                self._by_model.pop(next(iter(self._by_model)), None)
+            known = self._by_model[model] = Calibration()
+        return known

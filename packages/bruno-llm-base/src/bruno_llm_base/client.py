@@ -1,13 +1,11 @@
 """What providers of chat and of embeddings have in common: how they are built, their models, their end."""
 
-import gc
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import partial
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, cast
 
 from typing_extensions import TypedDict
@@ -43,8 +41,7 @@ from bruno_llm_base.values import is_json, is_whole, shown
 
 if TYPE_CHECKING:
     from bruno_llm_base.cost.budget import Budget
-    from bruno_llm_base.cost.price import Price, PriceSource
-    from bruno_llm_base.cost.spending import Spending
+    from bruno_llm_base.cost.price import Price
     from bruno_llm_base.cost.tracker import CostTracker
 
 __all__ = ["Client", "Diagnosis", "Policies"]
@@ -52,7 +49,7 @@ __all__ = ["Client", "Diagnosis", "Policies"]
 _T = TypeVar("_T")
 _CHECK_SECONDS = 5.0
 _ADVICE_SECONDS = 2.0
-_POLICIES = ("retry", "rate_limit", "timeouts", "cost", "budget", "observers")
+_ONCE = Retry(attempts=1)
 
 # What a proxy may be to blame for.
 _ON_THE_WAY = (
@@ -120,6 +117,10 @@ class Client(Vendor, ABC):
         capabilities: What it can do, for the factories' `providers()`.
         settings_type: What it can be set to.
         prices_type: What its answers cost.
+        model: The model that is asked.
+        access: Where the API is, and the key.
+        adapter: How the API at that address spells things.
+        timeouts: How long each step of an attempt may take.
     """
 
     adapter_type: ClassVar[type[Adapter]]
@@ -127,6 +128,7 @@ class Client(Vendor, ABC):
     capabilities: ClassVar[frozenset[str]] = frozenset()
     settings_type: ClassVar[Any] = SharedSettings
     prices_type: ClassVar[type[Prices]] = Prices
+    adapter: Adapter
 
     @staticmethod
     @abstractmethod
@@ -145,91 +147,78 @@ class Client(Vendor, ABC):
             ConfigurationError: A keyword is unknown, a value is wrong, or the key is missing.
         """
         refuse(keywords, keywords_of(type(self)), type(self).__name__)
-        settings = check(self.settings_type, keywords, ConfigurationError)
-        self._settings = cast(Any, _Settings(settings))
-        self._settings["options"] = deepcopy(self._settings.get("options") or {})
-        self._policies: Json = {name: keywords.get(name) for name in _POLICIES}
-        self._observers = Observers(keywords.get("observers", ()))
-        self._policies["observers"] = self._observers.given
-        self._model = self.plain_name(_checked_name(model, self.default_model, ConfigurationError))
+        settings = self._settings = _Settings(keywords)
+        settings |= deepcopy(check(self.settings_type, keywords, ConfigurationError))
+        self.model = self._named(self.default_model if model is None else model, ConfigurationError)
+        self.access = find_access(type(self), cast(Any, settings), settings.get("client"))
+        self.adapter = self.adapter_type.at(self.access)
+        self.timeouts = policy(
+            Timeouts, "timeouts", settings.get("timeouts"), call=settings.get("timeout")
+        )
         self._windows = Windows(window, certain=self.fixed_windows)
         self._offer = ModelNames()
-        self._access = find_access(type(self), self._settings, keywords.get("client"))
-        self._adapter = self.adapter_type.at(self._access)
         self._transports = PerLoop(needs=self.sdk)
-        self._endpoint = self._make_endpoint(keywords)
+        self._endpoint = self._make_endpoint()
 
-    def _make_endpoint(self, keywords: Mapping[str, Any]) -> Endpoint:
-        timeouts = policy(
-            Timeouts, "timeouts", keywords.get("timeouts"), call=keywords.get("timeout")
-        )
-        retry = policy(
-            Retry, "retry", keywords.get("retry"), attempts=_attempts(keywords.get("max_retries"))
-        )
-        rate_limit = keywords.get("rate_limit")
+    def _make_endpoint(self) -> Endpoint:
+        settings = self._settings
+        observers = Observers(settings.get("observers", ()))
+        settings["observers"] = observers.given
+        rate_limit, most = settings.get("rate_limit"), settings.get("max_retries")
         if not isinstance(rate_limit, RateLimit | None):
             raise ConfigurationError(f"rate_limit is {shown(rate_limit)}: give a RateLimit")
-        self._policies |= {"timeouts": timeouts, "retry": retry}
-        spending = self._find_spending()
+        if most is not None and not is_whole(most, least=0):
+            raise ConfigurationError(
+                f"max_retries is {shown(most)}: give a whole number, 0 or more"
+            )
+        spending = None
+        prices_by = partial(self._prices_by, observers)
+        if settings.get("cost") is not None or settings.get("budget") is not None:
+            from bruno_llm_base.cost.spending import Spending  # most providers do without
+
+            spending = Spending(settings.get("cost"), settings.get("budget"), prices_by)
         return Endpoint(
             provider=self.name,
-            address=self._access.address,
-            adapter=self._adapter,
+            address=self.access.address,
+            adapter=self.adapter,
             transports=self._transports,
-            open_transport=partial(self.open_transport, self._access, timeouts),
-            redact=self._access.blot,
-            timeouts=timeouts,
-            retry=retry,
+            open_transport=partial(self.open_transport, self.access, self.timeouts),
+            redact=self.access.blot,
+            timeouts=self.timeouts,
+            retry=policy(
+                Retry, "retry", settings.get("retry"), attempts=None if most is None else most + 1
+            ),
             throttle=RetryThrottle(),
             rate_limit=rate_limit,
             spending=spending,
-            prices=self._prices_by(None) if spending is None else spending.prices,
-            observers=self._observers,
+            prices=prices_by(None) if spending is None else spending.prices,
+            observers=observers,
         )
 
-    def _find_spending(self) -> "Spending | None":
-        """Return where costs are recorded, if anywhere."""
-        cost, budget = self._policies["cost"], self._policies["budget"]
-        if cost is None and budget is None:
-            return None
-        from bruno_llm_base.cost.spending import Spending  # most providers do without
-
-        return Spending(cost, budget, lambda cost: self._prices_by(cost.prices))
-
-    def _prices_by(self, own: "PriceSource | None") -> Prices:
-        """Return what answers cost, by the user's *own* prices first."""
+    def _prices_by(self, observers: Observers, cost: "CostTracker | None") -> Prices:
+        """Return what answers cost, by the user's own prices in *cost* first."""
         given = self._settings.get("price_name")
         return self.prices_type(
             self.name,
             given or self.price_name or self.name,
             "declared free of charge" if self._settings.get("free") else self.free,
-            own,
-            address="" if given or self._is_vendors_own() else self._access.address,
-            observers=self._observers,
+            None if cost is None else cost.prices,
+            address="" if given or self._is_vendors_own() else self.access.address,
+            observers=observers,
         )
 
     def _is_vendors_own(self) -> bool:
-        return self._access.address.rstrip("/") == self.default_base_url.rstrip("/")
+        return self.access.address.rstrip("/") == self.default_base_url.rstrip("/")
 
-    @property
-    def model(self) -> str:
-        """The model that is asked."""
-        return self._model
+    def _named(self, model: Any, kind: type[LLMError] = InvalidRequestError) -> str:
+        """Return the one name of *model*, or the provider's own if None."""
+        if model is None:
+            return self.model
+        if not isinstance(model, str) or not model.strip() or not is_json(model):
+            raise kind(f"model is {shown(model)}: give its name")
+        return self.plain_name(model)
 
-    @property
-    def adapter(self) -> Adapter:
-        """How the API spells things."""
-        return self._adapter
-
-    @property
-    def access(self) -> Access:
-        """Where the API is, and the key."""
-        return self._access
-
-    @property
-    def timeouts(self) -> Timeouts:
-        """How long each step of an attempt may take."""
-        return self._endpoint.timeouts
+    # -- what users ask of it -------------------------------------------------------------------------
 
     async def check_connection(self) -> bool:
         """Say whether the provider can be used; `diagnose` says why not. Never raises."""
@@ -238,32 +227,24 @@ class Client(Vendor, ABC):
     async def diagnose(self) -> Diagnosis:
         """Find out whether the provider can be used, within 5 seconds and without cost."""
         try:
-            models = await self._list_models(Retry(attempts=1), Timeouts(total=_CHECK_SECONDS))
+            models = await self._list_models(retry=_ONCE, timeouts=Timeouts(total=_CHECK_SECONDS))
         except LLMError as error:
             return Diagnosis(ok=False, reason=str(error), error=error)
-        reason = self._adapter.missing_model(self._model, models) or None
+        reason = self.adapter.missing_model(self.model, models) or None
         return Diagnosis(ok=reason is None, reason=reason, models=tuple(models))
 
     async def warm_up(self) -> None:
         """Load the SDK and open a connection, so that the first request waits for neither.
 
         For servers, before they take requests. The SDK is loaded in a thread, and the event loop goes
-        on. Meanwhile Python's garbage collector is paused, which would stop the loop for a tenth of a
-        second, and what has been loaded is left out of its later collections (`gc.freeze`). Then the
-        list of models is asked for, which costs nothing.
+        on but for Python's garbage collector, which stops every thread of a process while it goes
+        through all that was loaded. Then the list of models is asked for, which costs nothing.
 
         Raises:
             ConfigurationError: The SDK cannot be loaded. An error of the server's is not raised: see
                 `diagnose`.
         """
-        collects = gc.isenabled()
-        gc.disable()
-        try:
-            await self._transports.get(self._endpoint.open_transport)
-        finally:
-            gc.freeze()
-            if collects:
-                gc.enable()
+        await self._transports.get(self._endpoint.open_transport)
         await self.diagnose()
 
     async def list_models(self) -> list[str]:
@@ -272,7 +253,7 @@ class Client(Vendor, ABC):
         Raises:
             LLMError: The API does not tell.
         """
-        return await self._list_models(self._endpoint.retry, self._endpoint.timeouts)
+        return await self._list_models()
 
     async def context_window(self, model: str | None = None) -> Window | None:
         """Return what is known of the context window of *model*; nothing is asked for it.
@@ -280,13 +261,19 @@ class Client(Vendor, ABC):
         The user's word counts first, then the server's, as far as `list_models` or `diagnose` have
         heard it, then that of a list of prices; None if it is not known.
         """
-        model = model or self._model
-        return self._windows.of(model) or await self._listed_window(model)
+        model = model or self.model
+        if (window := self._windows.of(model)) is not None:
+            return window
+        tokens = await self._endpoint.prices.window(model)
+        if tokens is None:
+            return None
+        # elsewhere, a model of that name may be any other
+        return Window(tokens=tokens, source="genai-prices", certain=self._is_vendors_own())
 
     async def price(self, model: str | None = None) -> "Price | None":
         """Return what *model* costs now, in USD per million tokens; None if it is not known."""
         await self._endpoint.prices.load()
-        return self._endpoint.prices.price(model or self._model)
+        return self._endpoint.prices.price(model or self.model)
 
     async def aclose(self) -> None:
         """Close the running loop's connections; they are opened again when needed."""
@@ -295,42 +282,39 @@ class Client(Vendor, ABC):
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
     def __repr__(self) -> str:
-        own = self._access.base_url or self._access.client_address
-        where = f", base_url={self._access.address!r}" if own else ""
-        return f"{type(self).__name__}(model={self._model!r}{where})"
+        own = self.access.base_url or self.access.client_address
+        where = f", base_url={self.access.address!r}" if own else ""
+        return f"{type(self).__name__}(model={self.model!r}{where})"
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the settings and where the key is, never a key or a client."""
         settings = self._settings
         login = "@" in (settings.get("base_url") or "")
-        if settings.get("api_key") is not None or self._access.client is not None or login:
+        if login or settings.get("api_key") is not None or settings.get("client") is not None:
             raise ConfigurationError(
                 f"a {type(self).__name__} with a literal api_key, a login or a client cannot be"
                 f" pickled: set {' or '.join(self.api_key_env)} in the worker's environment"
             )
-        return _rebuild, (type(self), {"model": self._model, **settings, **self._policies})
+        return partial(type(self), **settings, model=self.model), ()
 
-    def _named(self, model: str | None) -> str:
-        """Return *model*, or the provider's own if None."""
-        if model is None:
-            return self._model
-        return self.plain_name(_checked_name(model, "", InvalidRequestError))
+    # -- lists of models ------------------------------------------------------------------------------
 
-    async def _list_models(self, retry: Retry, timeouts: Timeouts) -> list[str]:
-        endpoint = replace(self._endpoint, retry=retry, timeouts=timeouts)
-        request = self._listing("GET", self._adapter.models_path, None, self._parse_names)
-        names = await result_of(endpoint, request)
-        if not self._adapter.missing_model(self._model, names):
-            for method, path, body in self._adapter.window_requests(self._model):
+    async def _list_models(self, **limits: Any) -> list[str]:
+        """Return the names of the models on offer, and learn their context windows.
+
+        Args:
+            **limits: What holds of `Endpoint` instead of the provider's own.
+        """
+        endpoint = replace(self._endpoint, **limits)
+        names = await result_of(
+            endpoint, self._listing("GET", self.adapter.models_path, None, self._parse_names)
+        )
+        if not self.adapter.missing_model(self.model, names):
+            for method, path, body in self.adapter.window_requests(self.model):
                 with suppress(LLMError):  # it has been logged, and is not what was asked for
                     windows = self._listing(method, path, body, self._parse_windows)
                     await result_of(endpoint, windows)
@@ -344,58 +328,48 @@ class Client(Vendor, ABC):
             method=method,
             path=path,
             body=body,
-            model=self._model,
+            model=self.model,
             parse=parse,
             advise=self._advise,
         )
 
-    async def _learn_window(self, model: str) -> None:
-        """Ask for the window of *model*, unless it is known or has been asked for."""
-        if self._windows.asks_for(model):
-            with suppress(LLMError):  # it has been logged, and is not what was asked for
-                await self._list_models(Retry(attempts=1), self._endpoint.timeouts)
-
-    async def _listed_window(self, model: str) -> Window | None:
-        tokens = await self._endpoint.prices.window(model)
-        if tokens is None:
-            return None
-        # elsewhere, a model of that name may be any other
-        return Window(tokens=tokens, source="genai-prices", certain=self._is_vendors_own())
-
     def _parse_names(self, data: Json) -> list[str]:
-        names = self._adapter.parse_models(data)
+        names = self.adapter.parse_models(data)
         if not all(isinstance(name, str) for name in names):
             raise TypeError("the name of a model")
         self._parse_windows(data)
         return names
 
     def _parse_windows(self, data: Json) -> None:
-        self._windows.learn(self._adapter.parse_windows(data, self._model))
+        self._windows.learn(self.adapter.parse_windows(data, self.model))
+
+    # -- errors ---------------------------------------------------------------------------------------
 
     async def _advise_on_model(self, error: LLMError) -> list[str]:
         """Name the models that are closest to an unknown one, and learn from a window that is too small."""
         if isinstance(error, ContextLengthExceededError) and error.status_code and error.limit:
             self._windows.learn({str(error.model): error.limit}, refused=True)
+        advice = await self._advise(error)
         if isinstance(error, ModelNotFoundError) and error.model is not None:
             limits = Timeouts(total=_ADVICE_SECONDS)
-            ask = partial(self._list_models, Retry(attempts=1), limits)
+            ask = partial(self._list_models, retry=_ONCE, timeouts=limits)
             if offered := await self._offer.names(ask):
                 names = ", ".join(closest(error.model, offered))
-                return [f"closest on offer: {names}", *await self._advise(error)]
-        return await self._advise(error)
+                return [f"closest on offer: {names}", *advice]
+        return advice
 
     async def _advise(self, error: LLMError) -> list[str]:
         """Return what a user may want to know about an error that a request ended with."""
         advice = []
-        if isinstance(error, AuthenticationError) and self._access.key_source:
-            advice.append(f"the key came from {self._access.key_source}")
+        if isinstance(error, AuthenticationError) and self.access.key_source:
+            advice.append(f"the key came from {self.access.key_source}")
         elif isinstance(error, ServiceUnavailableError) and error.status_code is None:
-            advice.append(f"the address is {self._access.address}")
+            advice.append(f"the address is {self.access.address}")
         on_the_way = isinstance(error, _ON_THE_WAY) or error.status_code == _PROXY_LOGIN
-        ours = on_the_way and self._access.client is None
-        if ours and (proxy := proxy_for(self._access.address)):
+        ours = on_the_way and self.access.client is None
+        if ours and (proxy := proxy_for(self.access.address)):
             advice.append(f"requests go through the proxy {proxy}")
-        return [*advice, self._adapter.advice(error)]
+        return [*advice, self.adapter.advice(error)]
 
 
 class _Settings(dict[str, Any]):
@@ -403,25 +377,3 @@ class _Settings(dict[str, Any]):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(self)})"
-
-
-def _checked_name(model: Any, default: str, kind: type[LLMError]) -> str:
-    if model is None and default:
-        return default
-    if not isinstance(model, str) or not model.strip() or not is_json(model):
-        raise kind(f"model is {shown(model)}: give its name")
-    return model
-
-
-def _attempts(max_retries: int | None) -> int | None:
-    if max_retries is None:
-        return None
-    if not is_whole(max_retries, least=0):
-        raise ConfigurationError(
-            f"max_retries is {shown(max_retries)}: give a whole number, 0 or more"
-        )
-    return max_retries + 1
-
-
-def _rebuild(kind: Callable[..., Client], keywords: Json) -> Client:
-    return kind(**keywords)

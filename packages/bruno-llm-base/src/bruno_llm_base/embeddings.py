@@ -56,7 +56,7 @@ class BaseEmbeddings(Client, EmbeddingInterface):
     capabilities: ClassVar[frozenset[str]] = frozenset({"embeddings"})
     settings_type: ClassVar[Any] = EmbeddingSettings
     prices_type: ClassVar[type[Prices]] = InputPrices
-    _adapter: EmbeddingAdapter
+    adapter: EmbeddingAdapter
 
     def __init__(self, model: str | None = None, **keywords: Unpack[EmbeddingKeywords]) -> None:
         """Set up a provider. Nothing is sent, and no SDK is imported.
@@ -73,11 +73,6 @@ class BaseEmbeddings(Client, EmbeddingInterface):
         self._batch_size: int | None = self._settings.get("batch_size")
         self._seen_dimension: int | None = None
         self._check_settings()
-
-    @property
-    def adapter(self) -> EmbeddingAdapter:
-        """How the API spells things."""
-        return self._adapter
 
     async def embed_text(self, text: str) -> list[float]:
         """Return the vector of *text*.
@@ -139,15 +134,15 @@ class BaseEmbeddings(Client, EmbeddingInterface):
         known = self._dimension()
         if known is None:
             raise ConfigurationError(
-                f"it is not known how many dimensions the vectors of {self._model} have: give"
+                f"it is not known how many dimensions the vectors of {self.model} have: give"
                 " dimensions, or embed a text first",
-                model=self._model,
+                model=self.model,
             )
         return known
 
     def get_model_name(self) -> str:
         """Return the model's name."""
-        return self._model
+        return self.model
 
     def supports_batch(self) -> bool:
         """Say whether several texts go into one request."""
@@ -155,26 +150,26 @@ class BaseEmbeddings(Client, EmbeddingInterface):
 
     def get_max_batch_size(self) -> int:
         """Return the most texts that one request has; `embed_texts` takes any number."""
-        return self._batch_size or min(_USUAL_BATCH, self._adapter.max_batch or _USUAL_BATCH)
+        return self._batch_size or min(_USUAL_BATCH, self.adapter.max_batch or _USUAL_BATCH)
 
     def _dimension(self) -> int | None:
-        own = self._adapter.own_dimension(self._model)
+        own = self.adapter.own_dimension(self.model)
         return self._asked_dimension or own or self._seen_dimension
 
     def _check_settings(self) -> None:
-        asked, own = self._asked_dimension, self._adapter.own_dimension(self._model)
-        if asked is not None and own is not None and asked > own and self._access.base_url is None:
+        asked, own = self._asked_dimension, self.adapter.own_dimension(self.model)
+        if asked is not None and own is not None and asked > own and self.access.base_url is None:
             raise ConfigurationError(
-                f"dimensions is {asked}, and {self._model} has {own}: give that or fewer"
+                f"dimensions is {asked}, and {self.model} has {own}: give that or fewer"
             )
-        most = self._adapter.max_batch
+        most = self.adapter.max_batch
         if most is not None and (self._batch_size or 0) > most:
             raise ConfigurationError(
                 f"batch_size is {self._batch_size}, and {self.name} takes {most} texts at most:"
                 " give that or fewer"
             )
-        reserved = self._adapter.reserved_fields
-        check_sendable(self._settings["options"], reserved, ConfigurationError)
+        options = self._settings.get("options") or {}
+        check_sendable(options, self.adapter.reserved_fields, ConfigurationError)
 
     async def _embed(self, texts: Sequence[str]) -> list[list[float]]:
         spending = self._endpoint.spending
@@ -187,21 +182,21 @@ class BaseEmbeddings(Client, EmbeddingInterface):
 
     def _limits(self) -> list[_Limit]:
         limits: list[_Limit] = [(lambda _: 1, self.get_max_batch_size())]
-        if self._adapter.max_request_tokens is not None:
-            limits.append((utf8_size, self._adapter.max_request_tokens))
+        if self.adapter.max_request_tokens is not None:
+            limits.append((utf8_size, self.adapter.max_request_tokens))
         rate_limit = self._endpoint.rate_limit
         if rate_limit is not None and rate_limit.tokens_per_minute is not None:
             limits.append((estimate_tokens, rate_limit.tokens_per_minute))
         return limits
 
     def _request(self, texts: Sequence[str], labels: "Labels | None") -> Request[EmbeddingResponse]:
-        asked, own = self._asked_dimension, self._adapter.own_dimension(self._model)
-        options = self._settings["options"] | {"model": self._model}
+        asked, own = self._asked_dimension, self.adapter.own_dimension(self.model)
+        options = (self._settings.get("options") or {}) | {"model": self.model}
         request = Request(
             operation="embeddings",
-            path=self._adapter.embeddings_path,
-            body=self._adapter.build(texts, options, None if asked == own else asked),
-            model=self._model,
+            path=self.adapter.embeddings_path,
+            body=self.adapter.build(texts, options, None if asked == own else asked),
+            model=self.model,
             texts=texts,
             labels=labels,
             parse=partial(self._parse, len(texts)),
@@ -213,7 +208,7 @@ class BaseEmbeddings(Client, EmbeddingInterface):
         return request
 
     def _parse(self, count: int, data: Json) -> EmbeddingResponse:
-        response = checked(self._adapter.parse(data))
+        response = checked(self.adapter.parse(data))
         vectors = response.vectors = [checked_vector(said) for said in response.vectors]
         if len(vectors) != count:
             raise InvalidResponseError(f"the server sent {len(vectors)} vectors for {count} texts")
@@ -221,7 +216,7 @@ class BaseEmbeddings(Client, EmbeddingInterface):
         for vector in vectors:
             if len(vector) != expected:
                 raise InvalidResponseError(
-                    f"the vectors of {self._model} have {len(vector)} dimensions, and {expected}"
+                    f"the vectors of {self.model} have {len(vector)} dimensions, and {expected}"
                     f" are expected: give dimensions={len(vector)} if that is right"
                 )
         self._seen_dimension = expected

@@ -204,14 +204,12 @@ class LLMFactory(_Factory[BaseProvider]):
         Raises:
             ConfigurationError: One of them cannot be built; the message says which and why.
         """
-        candidates = [cls._candidate(member, {}) for member in _listed(members)]
-        for place, candidate in enumerate(candidates):
-            if candidate.error is not None:
-                raise ConfigurationError(
-                    f"members[{place}], {candidate.label}: {candidate.error.message}",
-                    cause=candidate.error,
-                )
-        built = [candidate.llm for candidate in candidates if candidate.llm is not None]
+        built: list[LLMInterface] = []
+        for place, member in enumerate(_listed(members)):
+            label, llm, _ = cls._candidate(member, {})
+            if isinstance(llm, ConfigurationError):
+                raise ConfigurationError(f"members[{place}], {label}: {llm.message}", cause=llm)
+            built.append(llm)
         return FallbackLLM(built, breaker=breaker, observers=observers)
 
     @classmethod
@@ -243,7 +241,7 @@ class LLMFactory(_Factory[BaseProvider]):
     @classmethod
     def _candidate(cls, member: Any, keywords: Mapping[str, Any]) -> Candidate:
         if isinstance(member, LLMInterface):
-            return Candidate(label=repr(type(member).__name__), llm=member)
+            return Candidate(repr(type(member).__name__), member)
         label = type(member).__name__
         try:
             given = {"provider": member} if isinstance(member, str) else member
@@ -251,8 +249,8 @@ class LLMFactory(_Factory[BaseProvider]):
             label = repr(sources.provider_of(given))
             llm = cls._from_config(given, keywords)
         except ConfigurationError as error:
-            return Candidate(label=label, error=error)
-        return Candidate(label=label, llm=llm, ours=True)
+            return Candidate(label, error)
+        return Candidate(label, llm, ours=True)
 
 
 class EmbeddingFactory(_Factory["BaseEmbeddings"]):

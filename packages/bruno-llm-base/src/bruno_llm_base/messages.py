@@ -3,13 +3,21 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
 from bruno_core.models import Message, MessageRole, MessageType
 
 from bruno_llm_base.exceptions import InvalidRequestError
-from bruno_llm_base.parts import Part, Text, ToolCall, ToolResult, part_from_json, text_of
+from bruno_llm_base.parts import (
+    Part,
+    Text,
+    ToolCall,
+    ToolResult,
+    join_parts,
+    part_from_json,
+    text_of,
+)
 from bruno_llm_base.response import NO_TEXT_PLACEHOLDER, TOOL_CALL_PLACEHOLDER
 from bruno_llm_base.values import is_json, shown
 
@@ -32,8 +40,7 @@ _RESULT_ROLES = (MessageRole.TOOL, MessageRole.FUNCTION)
 _ROLES = tuple(role.value for role in MessageRole)
 _OF_METADATA = ("tool_calls", "tool_call_id", "name")
 _KEYS = ("role", "content", *_OF_METADATA, "metadata")
-_PLACEHOLDERS = (TOOL_CALL_PLACEHOLDER, NO_TEXT_PLACEHOLDER)
-_OPENING = "(The conversation goes on.)"
+_OPENING = Text("(The conversation goes on.)")
 _NO_RESULT = "(no result)"
 
 
@@ -83,9 +90,13 @@ class Conversation(NamedTuple):
         Raises:
             InvalidRequestError: It is empty, or holds something that cannot be sent.
         """
-        check_text("the system prompt", system_prompt or "")
+        if system_prompt:
+            check_text("the system prompt", system_prompt)
         if isinstance(messages, str):
-            return cls(system_prompt, (Turn("user", (Text(_checked_question(messages)),)),))
+            if not messages.strip():
+                raise InvalidRequestError("the prompt is empty: give some text")
+            check_text("the prompt", messages)
+            return cls(system_prompt, (Turn("user", (Text(messages),)),))
         asked = read_messages(messages)
         system = [system_prompt] if system_prompt else []
         system += [message.content for message in asked if message.role is MessageRole.SYSTEM]
@@ -101,7 +112,9 @@ class Conversation(NamedTuple):
             refused: What an id may not hold; it becomes "_".
             longest: How many characters an id may have.
         """
-        ids = {str(call.id) for turn in self.turns for call in turn.tool_calls}
+        ids = {
+            str(part.id) for turn in self.turns for part in turn.parts if isinstance(part, ToolCall)
+        }
         new: dict[str | None, str] = {}
         for name in sorted(ids):
             if refused.search(name) or len(name) > longest:
@@ -109,17 +122,14 @@ class Conversation(NamedTuple):
                 ids.add(new[name])
         if not new:
             return self
-        turns = (
-            Turn(turn.role, tuple(_renamed(part, new) for part in turn.parts))
-            for turn in self.turns
-        )
+        turns = (Turn(role, tuple(_renamed(part, new) for part in p)) for role, p in self.turns)
         return Conversation(self.system, tuple(turns))
 
     def opened(self) -> "Conversation":
         """Return the conversation with a user's turn first, for vendors that insist on one."""
         if self.turns and self.turns[0].role != "assistant":
             return self
-        return Conversation(self.system, (Turn("user", (Text(_OPENING),)), *self.turns))
+        return Conversation(self.system, (Turn("user", (_OPENING,)), *self.turns))
 
 
 def _unlike(name: str, names: set[str], longest: int) -> str:
@@ -153,32 +163,31 @@ def question(messages: Messages | None, prompt: str | None) -> Messages:
     return prompt
 
 
-def _checked_question(text: str) -> str:
-    if not text.strip():
-        raise InvalidRequestError("the prompt is empty: give some text")
-    check_text("the prompt", text)
-    return text
-
-
 def read_messages(messages: Messages) -> list[Message]:
-    """Return *messages* as bruno-core's, plain dicts included.
+    """Return *messages* as bruno-core's, plain dicts and a question included.
 
     Raises:
         InvalidRequestError: There is none, or one cannot be sent.
     """
     if isinstance(messages, Message | Mapping):
         messages = [messages]
-    if not isinstance(messages, Sequence) or isinstance(messages, str):
-        raise InvalidRequestError(f"messages is a {type(messages).__name__}: give a list")
+    if isinstance(messages, str):
+        messages = [{"role": "user", "content": messages}]
+    _check_kind("messages", messages, Sequence, "a list")
     if not messages:
         raise InvalidRequestError("messages is empty: give at least one message")
-    read: list[Message] = []
-    for place, given in enumerate(messages):
-        name = f"messages[{place}]"
-        message = _message(name, given) if isinstance(given, Mapping) else given
-        check_message(name, message)
-        read.append(message)
+    read = [
+        _message(f"messages[{place}]", given) if isinstance(given, Mapping) else given
+        for place, given in enumerate(messages)
+    ]
+    for place, message in enumerate(read):
+        check_message(f"messages[{place}]", message)
     return read
+
+
+def _check_kind(name: str, value: object, kind: Any, cure: str) -> None:
+    if not isinstance(value, kind):
+        raise InvalidRequestError(f"{name} is a {type(value).__name__}: give {cure}")
 
 
 def _message(name: str, given: Mapping[str, Any]) -> Message:
@@ -192,27 +201,22 @@ def _message(name: str, given: Mapping[str, Any]) -> Message:
     if role not in _ROLES:
         raise InvalidRequestError(f"{name}.role is {shown(role)}: give {', '.join(_ROLES)}")
     metadata = given.get("metadata") or {}
-    if not isinstance(metadata, Mapping):
-        raise InvalidRequestError(f"{name}.metadata is a {type(metadata).__name__}: give a mapping")
+    _check_kind(f"{name}.metadata", metadata, Mapping, "a mapping")
     own = {key: given[key] for key in _OF_METADATA if given.get(key) is not None}
     if isinstance(content, list | tuple):
-        content = "".join(_text_of(f"{name}.content", part) for part in content)
+        texts: list[Any] = [p.get("text") if isinstance(p, Mapping) else None for p in content]
+        if not all(isinstance(text, str) for text in texts):
+            raise InvalidRequestError(
+                f"{name}.content holds something but texts, which this version sends alone:"
+                ' give parts like {"type": "text", "text": "..."}'
+            )
+        content = "".join(texts)
     if not content and own.get("tool_calls"):
         content = TOOL_CALL_PLACEHOLDER
-    if not isinstance(content, str):
-        raise InvalidRequestError(f"{name}.content is a {type(content).__name__}: give a text")
+    _check_kind(f"{name}.content", content, str, "a text")
     if not content:
         raise InvalidRequestError(f"{name}.content is empty: give some text")
     return Message(role=MessageRole(role), content=content, metadata={**metadata, **own})
-
-
-def _text_of(name: str, part: Any) -> str:
-    if not isinstance(part, Mapping) or not isinstance(text := part.get("text"), str):
-        raise InvalidRequestError(
-            f"{name} holds something but texts, which this version sends alone:"
-            ' give parts like {"type": "text", "text": "..."}'
-        )
-    return text
 
 
 def check_message(name: str, message: Message) -> None:
@@ -225,16 +229,11 @@ def check_message(name: str, message: Message) -> None:
     Raises:
         InvalidRequestError: It is of another kind, says nothing, or holds something that is not text.
     """
-    if not isinstance(message, Message):
-        raise InvalidRequestError(
-            f"{name} is a {type(message).__name__}: give a dict with role and content, or"
-            " bruno_core.models.Message"
-        )
+    cure = "a dict with role and content, or bruno_core.models.Message"
+    _check_kind(name, message, Message, cure)
     # bruno-core checks a message when it is built, but not what is assigned to it afterwards
     for field, kind in (("role", MessageRole), ("message_type", MessageType), ("metadata", dict)):
-        if not isinstance(getattr(message, field), kind):
-            value = shown(getattr(message, field)) if kind is not dict else "no mapping"
-            raise InvalidRequestError(f"{name}.{field} is {value}: give a {kind.__name__}")
+        _check_kind(f"{name}.{field}", getattr(message, field), kind, f"a {kind.__name__}")
     if message.message_type in _MEDIA:
         raise InvalidRequestError(
             f"{name} is of type {message.message_type.value}: this version sends text"
@@ -251,8 +250,7 @@ def check_text(name: str, text: str) -> None:
     Raises:
         InvalidRequestError: It is something else, or no Unicode.
     """
-    if not isinstance(text, str):
-        raise InvalidRequestError(f"{name} is a {type(text).__name__}: give a text")
+    _check_kind(name, text, str, "a text")
     try:
         text.encode()
     except UnicodeEncodeError as error:
@@ -260,155 +258,130 @@ def check_text(name: str, text: str) -> None:
         raise InvalidRequestError(f"{name} holds half of a surrogate pair {where}") from None
 
 
-class _Asked(NamedTuple):
-    """A call that waits for its result: `id` is its name in the messages, which may not be unique."""
+@dataclass(slots=True)
+class _Asked:
+    """A call and its result; `id` is its name in the messages, which may not be unique."""
 
     id: str | None
     call: ToolCall
-    place: int
-    results: dict[int, ToolResult]
+    result: str | None = None
 
 
 def _turns(messages: list[Message]) -> list[Turn]:
     """Return the turns, with the results of each turn's calls right behind it, as vendors insist."""
-    turns: list[Turn] = []
-    results: list[dict[int, ToolResult]] = []
-    rounds: list[list[_Asked]] = []
+    turns: list[tuple[Turn, list[_Asked]]] = []
     names: set[str] = set()
     for message in messages:
-        turn, found = None, dict[int, ToolResult]()
+        asked: list[_Asked] = []
         if message.role in _RESULT_ROLES:
-            turn = _result(message, rounds)
+            if call := _awaiting(message, turns):
+                call.result = message.content
+                continue
+            name = message.metadata.get("name")
+            said = f"Result of {name}: {message.content}" if name else message.content
+            check_text("metadata['name'] of a result", said)
+            turn = Turn("user", (Text(said),))
         elif message.role is MessageRole.ASSISTANT:
-            turn, asked = _assistant(message, len(turns), names, found)
-            rounds.insert(0, asked)
+            turn, asked = _assistant(message, len(turns), names)
         else:
             turn = Turn("user", (Text(message.content),))
-        if turn is not None and turn.parts:
-            turns.append(turn)
-            results.append(found)
+        if turn.parts:
+            turns.append((turn, asked))
     answered: list[Turn] = []
-    for turn, found in zip(turns, results, strict=True):
+    for turn, asked in turns:
         answered.append(turn)
-        if calls := turn.tool_calls:
-            parts = (found.get(place) or _missing(call) for place, call in enumerate(calls))
-            answered.append(Turn("tool", tuple(parts)))
+        if asked:  # vendors refuse to go on where a call was never answered
+            results = (ToolResult(a.call.id, a.call.name, a.result or _NO_RESULT) for a in asked)
+            answered.append(Turn("tool", tuple(results)))
     return answered
 
 
-def _missing(call: ToolCall) -> ToolResult:
-    """Say so where a call was never answered: vendors refuse to go on without."""
-    return ToolResult(call.id, call.name, _NO_RESULT)
+def _awaiting(message: Message, turns: list[tuple[Turn, list[_Asked]]]) -> _Asked | None:
+    """Return the call that waits for the result *message*: by id, else by name, else in order.
+
+    The latest round of calls comes first. A result that nothing asked for is told as the user's
+    words, since every API refuses it.
+    """
+    wanted, name = message.metadata.get("tool_call_id"), message.metadata.get("name")
+    for _, asked in reversed(turns):
+        waiting = [a for a in asked if a.result is None and (not wanted or a.id == wanted)]
+        named = [a for a in waiting if not name or a.call.name == name]
+        if found := named or (waiting if wanted else []):
+            return found[0]
+    return None
 
 
-def _assistant(
-    message: Message, turn: int, names: set[str], results: dict[int, ToolResult]
-) -> tuple[Turn, list[_Asked]]:
+def _assistant(message: Message, turn: int, names: set[str]) -> tuple[Turn, list[_Asked]]:
+    """Return the turn, with calls whose ids are none of *names*, and those calls."""
     parts: list[Part] = []
     asked: list[_Asked] = []
-    for part in _said(message):
+    for said in _said(message):
+        part = said
         if isinstance(part, ToolCall):
-            place = len(asked)
-            name = part.id or f"call_{turn}_{place}"
+            name = part.id or f"call_{turn}_{len(asked)}"
             name = _unlike(name, names, len(name) + 9)
             names.add(name)
-            call = replace(part, id=name)
-            asked.append(_Asked(part.id, call, place, results))
-            parts.append(call)
-        else:
-            parts.append(part)
+            asked.append(_Asked(part.id, replace(part, id=name)))
+            part = asked[-1].call
+        parts.append(part)
     return Turn("assistant", tuple(parts)), asked
 
 
 def _said(message: Message) -> list[Part]:
     """Return what an assistant's message says, as `ModelResponse.to_message` wrote it or simpler."""
-    words: list[Part] = [] if message.content in _PLACEHOLDERS else [Text(message.content)]
+    is_silent = message.content in (TOOL_CALL_PLACEHOLDER, NO_TEXT_PLACEHOLDER)
+    words: list[Part] = [] if is_silent else [Text(message.content)]
     try:
         parts = [part_from_json(data) for data in _listed(message, "parts")]
     except ValueError as error:
         raise InvalidRequestError(str(error)) from None
     if not parts:
-        calls = _listed(message, "tool_calls")
-        return [*words, *(_call(place, data) for place, data in enumerate(calls))]
+        calls = enumerate(_listed(message, "tool_calls"))
+        return [*words, *(_call(place, data) for place, data in calls)]
     if text_of(parts).strip() == text_of(words).strip():
         return parts
     # The words were changed after the answer: what the vendor signed no longer fits them.
     return [*words, *(replace(p, state=None) for p in parts if isinstance(p, ToolCall))]
 
 
-def _listed(message: Message, key: str) -> list[Any]:
-    value = message.metadata.get(key) or []
-    if not isinstance(value, list | tuple):
-        raise InvalidRequestError(f"metadata[{key!r}] is a {type(value).__name__}: give a list")
-    return list(value)
+def _listed(message: Message, key: str) -> Sequence[Any]:
+    value: Sequence[Any] = message.metadata.get(key) or []
+    _check_kind(f"metadata[{key!r}]", value, (list, tuple), "a list")
+    return value
 
 
-def _call(place: int, data: object) -> ToolCall:
+def _call(place: int, data: Any) -> ToolCall:
+    """Return a call that is written as one, as a dict of its fields, or in OpenAI's shape."""
+    where = f"metadata['tool_calls'][{place}]"
     if isinstance(data, ToolCall):
-        data = {name: getattr(data, name) for name in ("id", "name", "arguments")}
-    if not isinstance(data, dict):
-        raise InvalidRequestError(
-            f"metadata['tool_calls'][{place}] is a {type(data).__name__}: give id, name, arguments"
-        )
-    inner = data.get("function", data)  # OpenAI's shape is accepted too
-    if not isinstance(inner, dict) or not isinstance(inner.get("name"), str):
-        raise InvalidRequestError(f"metadata['tool_calls'][{place}] has no name: give the tool's")
-    if not isinstance(data.get("id"), str | None):
-        raise InvalidRequestError(f"metadata['tool_calls'][{place}].id is not text: give text")
-    for name, text in (("name", inner["name"]), ("id", data.get("id") or "")):
-        check_text(f"metadata['tool_calls'][{place}].{name}", text)
+        data = {"id": data.id, "name": data.name, "arguments": data.arguments}
+    _check_kind(where, data, dict, "id, name, arguments")
+    inner = data.get("function", data)
+    name, identifier = inner.get("name") if isinstance(inner, dict) else None, data.get("id")
+    if not isinstance(name, str):
+        raise InvalidRequestError(f"{where} has no name: give the tool's")
+    if not isinstance(identifier, str | None):
+        raise InvalidRequestError(f"{where}.id is not text: give text")
     arguments = inner.get("arguments") or "{}"
-    text = arguments if isinstance(arguments, str) else _as_json(inner["name"], arguments)
-    check_text(f"metadata['tool_calls'][{place}].arguments", text)
-    return ToolCall(id=data.get("id"), name=inner["name"], arguments=text)
-
-
-def _as_json(name: str, arguments: object) -> str:
-    if not isinstance(arguments, dict) or not is_json(arguments):
-        raise InvalidRequestError(
-            f"the arguments of the tool call {name!r} are not a JSON object: give one"
-        )
-    return json.dumps(arguments)
-
-
-def _result(message: Message, rounds: list[list[_Asked]]) -> Turn | None:
-    """Give a result to the call that waits for it: by id, else by name, else in order.
-
-    The latest round of calls comes first. A result that nothing asked for is told as the user's
-    words, since every API refuses it.
-    """
-    wanted, name = message.metadata.get("tool_call_id"), message.metadata.get("name")
-    for waiting in rounds:
-        fits = [asked for asked in waiting if not wanted or asked.id == wanted]
-        named = [asked for asked in fits if not name or asked.call.name == name]
-        if found := next(iter(named or (fits if wanted else ())), None):
-            waiting.remove(found)
-            call = found.call
-            found.results[found.place] = ToolResult(call.id, call.name, message.content)
-            return None
-    said = f"Result of {name}: {message.content}" if name else message.content
-    check_text("metadata['name'] of a result", said)
-    return Turn("user", (Text(said),))
+    if not isinstance(arguments, str):
+        if not isinstance(arguments, dict) or not is_json(arguments):
+            raise InvalidRequestError(
+                f"the arguments of the tool call {name!r} are not a JSON object: give one"
+            )
+        arguments = json.dumps(arguments)
+    for key, text in (("name", name), ("id", identifier or ""), ("arguments", arguments)):
+        check_text(f"{where}.{key}", text)
+    return ToolCall(id=identifier, name=name, arguments=arguments)
 
 
 def _merged(turns: list[Turn]) -> tuple[Turn, ...]:
+    """Return *turns* with neighbours of one role as one, an empty line between their words."""
     merged: list[Turn] = []
-    for turn in turns:
-        if merged and merged[-1].role == turn.role:
-            merged.append(Turn(turn.role, _apart(merged.pop().parts, turn.parts)))
+    for role, parts in turns:
+        before = merged.pop().parts if merged and merged[-1].role == role else ()
+        if text_of(before) and text_of(parts):
+            between = join_parts((before[-1], Text("\n\n"), parts[0]))
+            merged.append(Turn(role, (*before[:-1], *between, *parts[1:])))
         else:
-            merged.append(turn)
+            merged.append(Turn(role, before + parts))
     return tuple(merged)
-
-
-_BETWEEN = "\n\n"
-
-
-def _apart(before: tuple[Part, ...], after: tuple[Part, ...]) -> tuple[Part, ...]:
-    """Return the parts of two neighbouring messages, with an empty line between their words."""
-    if not text_of(before) or not text_of(after):
-        return before + after
-    last, first = before[-1], after[0]
-    if isinstance(last, Text) and isinstance(first, Text):
-        return (*before[:-1], Text(last.text + _BETWEEN + first.text), *after[1:])
-    return (*before, Text(_BETWEEN), *after)

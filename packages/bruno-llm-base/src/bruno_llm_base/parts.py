@@ -1,12 +1,14 @@
 """What conversations and answers are made of: parts, in the order in which they were said.
 
 The classes are slotted but not frozen, because one is made for every streamed chunk and freezing
-doubles its price. Treat them as values all the same.
+doubles its price. Treat them as values all the same. Fragments of one part have an `index` in common,
+which is not part of the value.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields
+from types import NoneType
 from typing import Any
 
 from bruno_llm_base.values import is_json
@@ -21,7 +23,9 @@ __all__ = [
     "VendorBlock",
     "arguments_of",
     "arguments_text",
+    "check_types",
     "join_parts",
+    "json_object",
     "part_from_json",
     "part_to_json",
     "state_for",
@@ -32,7 +36,6 @@ Json = dict[str, Any]
 
 
 def _index() -> Any:
-    """Return the field that fragments of one part have in common; it is not part of the value."""
     return field(default=None, compare=False, repr=False)
 
 
@@ -43,7 +46,6 @@ class VendorBlock:
     Attributes:
         vendor: The API that made it, such as "anthropic", whichever provider carried it.
         data: The block.
-        index: What fragments of one part have in common.
     """
 
     vendor: str
@@ -53,12 +55,7 @@ class VendorBlock:
 
 @dataclass(slots=True)
 class Text:
-    """Words of the question or of the answer.
-
-    Attributes:
-        text: The words.
-        index: What fragments of one part have in common.
-    """
+    """Words of the question or of the answer."""
 
     text: str
     index: int | None = _index()
@@ -71,7 +68,6 @@ class Reasoning:
     Attributes:
         text: The thought; "" where the vendor keeps it to itself.
         state: What the API wants back with it, such as its signature.
-        index: What fragments of one part have in common.
     """
 
     text: str
@@ -88,7 +84,6 @@ class ToolCall:
         name: The tool's name.
         arguments: The arguments as JSON text, as the model wrote them.
         state: What the API wants back with it, such as its signature.
-        index: What fragments of one call have in common; None for a call that is whole.
     """
 
     id: str | None = None
@@ -100,14 +95,7 @@ class ToolCall:
 
 @dataclass(slots=True)
 class ToolResult:
-    """What a tool answered.
-
-    Attributes:
-        id: The call's name, from `ToolCall.id`.
-        name: The tool's name.
-        content: The answer.
-        index: Always None: results are not streamed.
-    """
+    """What a tool answered to the call `id`."""
 
     id: str | None
     name: str | None
@@ -124,8 +112,28 @@ _KINDS: dict[str, type[Part]] = {
     "vendor_block": VendorBlock,
 }
 _NAMES = {kind: name for name, kind in _KINDS.items()}
-_STREAMED = frozenset(("data", "signature", "summary", "text", "thinking"))
-"""The fields of a vendor's block that arrive in pieces. Of any other the last report holds."""
+_TYPES = {"data": dict, "index": int, "state": VendorBlock}
+_OPTIONAL = ("id", "index", "name", "state")
+_FIELDS = {
+    kind: [
+        (item.name, (_TYPES.get(item.name, str), *([NoneType] if item.name in _OPTIONAL else [])))
+        for item in fields(kind)
+    ]
+    for kind in _NAMES
+}
+
+
+def check_types(part: Part) -> None:
+    """Check that *part* is made of what it is declared to be made of.
+
+    Raises:
+        TypeError: It is not.
+    """
+    if type(part) not in _FIELDS:
+        raise TypeError(type(part).__name__)
+    for name, types in _FIELDS[type(part)]:
+        if not isinstance(getattr(part, name), types):
+            raise TypeError(f"{type(part).__name__}.{name}")
 
 
 def text_of(parts: Iterable[Part]) -> str:
@@ -138,25 +146,34 @@ def state_for(part: Reasoning | ToolCall, vendor: str) -> Json:
     return part.state.data if part.state is not None and part.state.vendor == vendor else {}
 
 
+def json_object(text: str) -> Json | None:
+    """Return the JSON object that *text* is; None where it is something else, or cannot be sent."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) and is_json(value) else None
+
+
 def arguments_of(call: ToolCall) -> Json:
     """Return the arguments of *call*, for vendors that want an object.
 
     A call that was cut short, or that the model wrote wrongly, says so: its text stands under the
     name "invalid_json". So a conversation with it can be sent to every vendor.
     """
-    try:
-        arguments = json.loads(call.arguments or "{}")
-    except (ValueError, RecursionError):
-        arguments = None
-    if isinstance(arguments, dict) and is_json(arguments):
-        return arguments
-    return {"invalid_json": call.arguments.encode(errors="replace").decode()}
+    arguments = json_object(call.arguments or "{}")
+    if arguments is None:
+        return {"invalid_json": call.arguments.encode(errors="replace").decode()}
+    return arguments
 
 
 def arguments_text(call: ToolCall) -> str:
     """Return the arguments of *call* as the text of a JSON object: its own text where that is one."""
     arguments = arguments_of(call)
     return json.dumps(arguments) if "invalid_json" in arguments else call.arguments or "{}"
+
+
+_NEIGHBOURS = (Text, Reasoning)
 
 
 def join_parts(fragments: Iterable[Part]) -> tuple[Part, ...]:
@@ -175,9 +192,12 @@ def join_parts(fragments: Iterable[Part]) -> tuple[Part, ...]:
         if group and kind is type(group[0]) and index == group[0].index and kind in _NEIGHBOURS:
             group.append(part)  # nearly all fragments are of this sort
             continue
-        if _says_nothing(part):
+        if isinstance(part, _NEIGHBOURS) and not part.text and not getattr(part, "state", None):
             continue
-        known = _unindexed(groups, part) if index is None else indexed.get(index)
+        if index is None:
+            known = groups[-1] if groups and _goes_on(groups[-1][0], part) else None
+        else:
+            known = indexed.get(index)
         if known is None or _is_another_call(known, part):
             known = []
             groups.append(known)
@@ -185,25 +205,14 @@ def join_parts(fragments: Iterable[Part]) -> tuple[Part, ...]:
                 indexed[index] = known
         known.append(part)
         group = known
-    joined = map(_joined, groups)
-    return tuple([part for part in joined if part is not None])
+    return tuple(map(_joined, groups))
 
 
-_NEIGHBOURS = (Text, Reasoning)
-
-
-def _says_nothing(part: Part) -> bool:
-    return isinstance(part, Text | Reasoning) and not part.text and not getattr(part, "state", None)
-
-
-def _unindexed(groups: list[list[Part]], part: Part) -> list[Part] | None:
-    """Return the neighbour that *part*, which has no index, goes on with, if there is one."""
-    last = groups[-1] if groups else []
-    if not last or type(last[0]) is not type(part) or isinstance(part, VendorBlock | ToolResult):
-        return None
-    if not isinstance(part, ToolCall) or not isinstance(last[0], ToolCall):
-        return last if last[0].index is None else None
-    return last if part.id == last[0].id or not (part.id or part.name) else None
+def _goes_on(last: Part, part: Part) -> bool:
+    """Whether *part*, which has no index, goes on with its neighbour."""
+    if isinstance(part, ToolCall) and isinstance(last, ToolCall):
+        return part.id == last.id or not (part.id or part.name)
+    return isinstance(part, _NEIGHBOURS) and type(part) is type(last) and last.index is None
 
 
 def _is_another_call(group: list[Part], part: Part) -> bool:
@@ -211,75 +220,48 @@ def _is_another_call(group: list[Part], part: Part) -> bool:
         return False
     calls = (call for call in group if isinstance(call, ToolCall))
     first = next((call for call in calls if call.id or call.name), part)
-    if part.id and first.id and part.id != first.id:
-        return True
-    if part.name and first.name and part.name != first.name:
+    pairs = (first.id, part.id), (first.name, part.name)
+    if any(ours and new and ours != new for ours, new in pairs):
         return True
     # nothing can follow arguments that are whole, so these are another call's
     last = group[-1]
     if not part.name or not part.arguments.strip() or not isinstance(last, ToolCall):
         return False
-    if not last.arguments.rstrip().endswith("}"):
-        return False
-    return _is_object("".join([call.arguments for call in group if isinstance(call, ToolCall)]))
+    return last.arguments.rstrip().endswith("}") and json_object(_written(group)) is not None
 
 
-def _is_object(arguments: str) -> bool:
-    try:
-        return isinstance(json.loads(arguments), dict)
-    except ValueError:
-        return False
+def _written(group: list[Part]) -> str:
+    return "".join([part.arguments for part in group if isinstance(part, ToolCall)])
 
 
-def _joined(group: list[Part]) -> Part | None:
-    """Return the sum of the fragments of one part, or None if they say nothing."""
+def _joined(group: list[Part]) -> Part:
+    """Return the sum of the fragments of one part, as a new one."""
     first = group[0]
-    match first:
-        case Text():
-            text = "".join([part.text for part in group if isinstance(part, Text)])
-            return Text(text, first.index) if text else None
-        case Reasoning():
-            thoughts = [part for part in group if isinstance(part, Reasoning)]
-            text = "".join([part.text for part in thoughts])
-            state = _joined_block([part.state for part in thoughts])
-            return Reasoning(text, state, first.index) if text or state else None
-        case ToolCall():
-            return _joined_call(first, [part for part in group if isinstance(part, ToolCall)])
-        case VendorBlock():
-            return _joined_vendor_block(group)
-    return first
-
-
-def _joined_call(first: ToolCall, calls: list[ToolCall]) -> ToolCall:
-    return ToolCall(
-        id=next((part.id for part in calls if part.id), None),
-        name=next((part.name for part in calls if part.name), None),
-        arguments="".join([part.arguments for part in calls]),
-        state=_joined_block([part.state for part in calls]),
-        index=first.index,
-    )
-
-
-def _joined_vendor_block(group: list[Part]) -> VendorBlock | None:
-    block = _joined_block([part for part in group if isinstance(part, VendorBlock)])
-    # the arguments of a tool that the vendor runs itself are streamed as those of any other call
-    written = "".join([part.arguments for part in group if isinstance(part, ToolCall)])
-    if block is None or not written:
+    if type(first) is Text:  # as nearly all are
+        return Text("".join([part.text for part in group if type(part) is Text]), first.index)
+    if isinstance(first, VendorBlock):
+        block = _joined_block([part for part in group if isinstance(part, VendorBlock)])
+        # the arguments of a tool that the vendor runs itself are streamed as those of any other call
+        if written := _written(group):
+            block.data["arguments"] = block.data.get("arguments", "") + written
         return block
-    arguments = block.data.get("arguments", "") + written
-    return VendorBlock(block.vendor, block.data | {"arguments": arguments}, block.index)
+    kind = type(first)
+    names = [item.name for item in fields(kind) if item.compare]
+    values = {n: _JOINS[n]([getattr(p, n) for p in group if type(p) is kind]) for n in names}
+    return kind(**values, index=first.index)
 
 
-def _joined_block(blocks: Sequence[VendorBlock | None]) -> VendorBlock | None:
-    known = [block for block in blocks if block is not None]
-    if len(known) <= 1:
-        return known[0] if known else None
+def _joined_block(blocks: list[VendorBlock]) -> VendorBlock:
     values: dict[str, list[Any]] = {}
-    for block in known:
+    for block in blocks:
         for name, value in block.data.items():
             values.setdefault(name, []).append(value)
     data = {name: _joined_values(name, said) for name, said in values.items()}
-    return VendorBlock(known[0].vendor, data, known[0].index)
+    return VendorBlock(blocks[0].vendor, data, blocks[0].index)
+
+
+_STREAMED = frozenset(("data", "signature", "summary", "text", "thinking"))
+"""The fields of a vendor's block that arrive in pieces. Of any other the last report holds."""
 
 
 def _joined_values(name: str, values: list[Any]) -> Any:
@@ -288,6 +270,25 @@ def _joined_values(name: str, values: list[Any]) -> Any:
     if all(isinstance(value, list) for value in values):
         return [item for value in values for item in value]
     return values[-1]
+
+
+def _first(values: list[Any]) -> Any:
+    return next(filter(None, values), None)
+
+
+def _joined_state(states: list[VendorBlock | None]) -> VendorBlock | None:
+    known = [state for state in states if state is not None]
+    return _joined_block(known) if known else None
+
+
+_JOINS: dict[str, Callable[[list[Any]], Any]] = {
+    "text": "".join,
+    "arguments": "".join,
+    "content": "".join,
+    "id": _first,
+    "name": _first,
+    "state": _joined_state,
+}
 
 
 def part_to_json(part: Part) -> Json:
@@ -304,30 +305,15 @@ def part_from_json(data: object) -> Part:
     Raises:
         ValueError: It has been changed so that it cannot be read.
     """
-    if not isinstance(data, dict) or not is_json(data) or data.get("type") not in _KINDS:
-        raise _unreadable()
-    values = {name: value for name, value in data.items() if name != "type"}
-    if values.get("state") is not None:
-        values["state"] = part_from_json(values["state"])
     try:
-        part: Part = _KINDS[data["type"]](**values)
-    except TypeError:
-        raise _unreadable() from None
-    if not all(_fits(item.name, getattr(part, item.name)) for item in fields(part)):
-        raise _unreadable()
+        values = dict(data) if is_json(data) else {}  # type: ignore[call-overload]
+        kind = _KINDS[values.pop("type")]
+        if values.get("state") is not None:
+            values["state"] = part_from_json(values["state"])
+        part: Part = kind(**values)
+        check_types(part)
+    except (KeyError, TypeError, ValueError):
+        raise ValueError(
+            "metadata['parts'] is not what `to_message()` wrote: leave it as it was, or remove it"
+        ) from None
     return part
-
-
-_OPTIONAL = ("id", "index", "name", "state")
-
-
-def _fits(name: str, value: object) -> bool:
-    if value is None:
-        return name in _OPTIONAL
-    return isinstance(value, {"state": VendorBlock, "data": dict}.get(name, str))
-
-
-def _unreadable() -> ValueError:
-    return ValueError(
-        "metadata['parts'] is not what `to_message()` wrote: leave it as it was, or remove it"
-    )

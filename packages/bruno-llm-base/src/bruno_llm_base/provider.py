@@ -1,20 +1,22 @@
 """One language model behind bruno-core's `LLMInterface`: what all providers share."""
 
 import asyncio
+import json
+from contextlib import suppress
 from copy import deepcopy
 from dataclasses import replace
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from bruno_core.interfaces import LLMInterface
 from typing_extensions import Unpack
 
 from bruno_llm_base.adapter import ChatAdapter
+from bruno_llm_base.calibration import Calibrations
 from bruno_llm_base.call import result_of, text_stream
 from bruno_llm_base.client import Client, Policies
 from bruno_llm_base.context import ContextPolicy, Window, fit
-from bruno_llm_base.context.windows import surely_fits
-from bruno_llm_base.counting import TokenCounter, tool_list
+from bruno_llm_base.context.windows import most_tokens, reserved
 from bruno_llm_base.events import (
     CountEstimated,
     FinishReasonUnknown,
@@ -35,12 +37,12 @@ from bruno_llm_base.exceptions import (
 from bruno_llm_base.lenient import is_known
 from bruno_llm_base.messages import Conversation, Messages, question
 from bruno_llm_base.options import PORTABLE, ChatSettings
-from bruno_llm_base.policies import policy
+from bruno_llm_base.policies import Retry, policy
 from bruno_llm_base.request import Request
 from bruno_llm_base.request_options import RequestOptions
 from bruno_llm_base.response import Json, ModelResponse
 from bruno_llm_base.stream import TextStream, answer_text
-from bruno_llm_base.tokens import TokenCount, estimate_conversation, estimate_tokens
+from bruno_llm_base.tokens import TokenCount, estimate_conversation, estimate_tokens, texts
 from bruno_llm_base.values import is_whole, shown
 
 __all__ = ["BaseProvider", "ProviderKeywords"]
@@ -53,6 +55,11 @@ _CANNOT_TELL = (
     ServiceUnavailableError,
 )
 _NO_SUCH_ENDPOINT = (404, 405)
+_LARGE = 50_000  # characters, which take some milliseconds to count
+_TOOLS_ERROR = 0.5  # vendors rewrite tools in words of their own before the model sees them
+_PLAUSIBLE = 8  # bytes that a token may stand for; where it were more, the prompt is counted
+_SMALLEST_WINDOW = 8_000  # tokens: of all models that lists of prices know
+_CUT = 256  # tokens: what is left of a prompt that was cut still fills half a window
 
 
 class ProviderKeywords(ChatSettings, Policies, total=False):
@@ -69,12 +76,16 @@ _NO_OPTIONS = frozenset(ProviderKeywords.__annotations__) - {*PORTABLE, "options
 
 
 class BaseProvider(Client, LLMInterface):
-    """Everything the providers share; a provider's adapter says how its API spells things."""
+    """Everything the providers share; a provider's adapter says how its API spells things.
+
+    Attributes:
+        context: What is done about a conversation that does not fit.
+    """
 
     adapter_type: ClassVar[type[ChatAdapter]]
     capabilities: ClassVar[frozenset[str]] = frozenset({"chat", "streaming"})
     settings_type: ClassVar[Any] = ChatSettings
-    _adapter: ChatAdapter
+    adapter: ChatAdapter
 
     def __init__(self, model: str | None = None, **keywords: Unpack[ProviderKeywords]) -> None:
         """Set up a provider. Nothing is sent, and no SDK is imported.
@@ -87,22 +98,16 @@ class BaseProvider(Client, LLMInterface):
         Raises:
             ConfigurationError: A keyword is unknown, a value is wrong, or the key is missing.
         """
-        self._context = policy(ContextPolicy, "context", keywords.get("context"))
-        super().__init__(model, keywords, self._context.window)
-        self._system_prompt: str | None = self._settings.get("system_prompt")
-        self._options = RequestOptions(self._settings, self._adapter, _NO_OPTIONS)
-        self._counter = TokenCounter(self._adapter)
+        self.context = policy(ContextPolicy, "context", keywords.get("context"))
+        super().__init__(model, keywords, self.context.window)
+        if self.context.window is not None and self.adapter.window_option:
+            asked = {self.adapter.window_option: self.context.window}
+            self._settings["options"] = asked | (self._settings.get("options") or {})
+        self._options = RequestOptions(
+            cast(ChatSettings, self._settings), self.adapter, _NO_OPTIONS
+        )
+        self._calibrations = Calibrations()
         self._unknown_words: set[str] = set()
-
-    @property
-    def adapter(self) -> ChatAdapter:
-        """How the API spells things."""
-        return self._adapter
-
-    @property
-    def context(self) -> ContextPolicy:
-        """What is done about a conversation that does not fit."""
-        return self._context
 
     # -- asking -------------------------------------------------------------------------------------
 
@@ -179,8 +184,8 @@ class BaseProvider(Client, LLMInterface):
         """Describe the provider: plain JSON, no secrets, no network."""
         return {
             "provider": self.name,
-            "model": self._model,
-            "base_url": self._access.address,
+            "model": self.model,
+            "base_url": self.access.address,
             "capabilities": sorted(self.capabilities),
             **deepcopy(self._options.defaults),
         }
@@ -193,26 +198,22 @@ class BaseProvider(Client, LLMInterface):
         """
         if not isinstance(prompt, str | None):
             raise InvalidRequestError(f"the system prompt is {shown(prompt)}: give a text")
-        self._system_prompt = prompt or None
+        self._settings["system_prompt"] = prompt or None
 
     def get_system_prompt(self) -> str | None:
         """Return the system prompt."""
-        return self._system_prompt
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        rebuild, (kind, keywords) = super().__reduce__()
-        own = {"system_prompt": self._system_prompt, "context": self._context}
-        return rebuild, (kind, keywords | own)
+        prompt: str | None = self._settings.get("system_prompt")
+        return prompt
 
     # -- a request ----------------------------------------------------------------------------------
 
     def _request(self, messages: Messages, call: Json, *, stream: bool) -> Request[ModelResponse]:
         """Return what to send: conversation, options, body."""
-        adapter, spending = self._adapter, self._endpoint.spending
-        conversation = Conversation.of(messages, self._system_prompt)
+        adapter, endpoint = self.adapter, self._endpoint
+        conversation = Conversation.of(messages, self._settings.get("system_prompt"))
         model = self._named(call.pop("model", None))
         options, dropped = self._options.options(model, call)
-        body = self._options.recall(model, self._body(conversation, options, stream=stream))
+        body = self._body(conversation, options, stream=stream)
         request = Request(
             operation="chat",
             path=(stream and adapter.stream_path) or adapter.chat_path,
@@ -222,72 +223,66 @@ class BaseProvider(Client, LLMInterface):
             think_tags=self._settings.get("think_tags", False),
             body=body,
             model=model,
-            tokens=self._tokens(conversation, call),
             conversation=conversation,
-            labels=None if spending is None else spending.tracker.labels(),
+            labels=None if endpoint.spending is None else endpoint.spending.tracker.labels(),
             unpriced_field=adapter.unpriced_field(body),
             amend=self._amend,
             advise=self._advise_on_model,
             learn=self._learn,
         )
+        if endpoint.rate_limit is not None and endpoint.rate_limit.tokens_per_minute:
+            # output counts as far as it is limited; what comes beyond is counted when it is known
+            most = call.get("max_tokens") or self._options.defaults.get("max_tokens") or 0
+            request.tokens = estimate_conversation(conversation) + int(most)
         for name in dropped:
-            self._endpoint.tell(request, OptionDropped, option=name)
-        window, max_output = self._window(request), adapter.max_output(body)
-        if not surely_fits(conversation, options, window, self._context, max_output):
+            endpoint.tell(request, OptionDropped, option=name)
+        if not self._surely_fits(request, options, self._window(request)):
             request.fit = partial(self._fit, options)
         return request
 
     def _body(self, conversation: Conversation, options: Json, *, stream: bool) -> Json:
-        body = self._adapter.build(conversation, options, stream=stream)
-        window = self._context.window
-        return body if window is None else self._adapter.with_window(body, window)
+        body = self.adapter.build(conversation, options, stream=stream)
+        return self._options.recall(options["model"], body)
 
     def _window(self, request: Request[ModelResponse]) -> Window | None:
-        tokens = self._adapter.requested_window(request.body or {})
+        tokens = self.adapter.requested_window(request.body or {})
         if tokens is not None:
             return Window(tokens=tokens, source="the request")
         return self._windows.of(str(request.model))
+
+    def _surely_fits(
+        self, request: Request[ModelResponse], options: Json, window: Window | None
+    ) -> bool:
+        """Whether a request need not be counted before it is sent, however many tokens it takes."""
+        most = most_tokens(request.conversation, options)
+        if window is None:
+            return most <= _SMALLEST_WINDOW
+        most += reserved(window, self.context, self.adapter.max_output(request.body or {}))
+        return most <= self.context.warn_at * window.tokens
 
     async def _fit(
         self, options: Json, request: Request[ModelResponse], tell: Tell
     ) -> Request[ModelResponse]:
         """Return *request* as it fits the context window; see `ContextPolicy`."""
         model, conversation = str(request.model), request.conversation
-        window = self._window(request) or await self._listed_window(model)
-        if window is None or conversation is None:
+        window = self._window(request) or await self.context_window(model)
+        if window is None or conversation is None or self._surely_fits(request, options, window):
             return request
-        max_output = self._adapter.max_output(request.body or {})
-        if surely_fits(conversation, options, window, self._context, max_output):
-            return request  # a list of prices knows a window that is large enough
         fits = await fit(
             conversation,
-            self._context,
+            self.context,
             window,
-            max_output=max_output,
-            extra=estimate_tokens(tool_list(options)),
-            count=lambda part: self._counter.count_conversation(part, model),
+            max_output=self.adapter.max_output(request.body or {}),
+            extra=estimate_tokens(_tools(options)),
+            count=partial(self.count_conversation, model=model),
             tell=tell,
         )
-        if fits is conversation:
-            return request
-        body = self._body(fits, options, stream=request.stream)
-        return replace(
-            request,
-            body=self._options.recall(model, body),
-            tokens=_recounted(request.tokens, conversation, fits),
-            conversation=fits,
-        )
-
-    def _tokens(self, conversation: Conversation, call: Json) -> int:
-        """Return about how many tokens a request takes, for a limit that counts them.
-
-        Output counts as far as it is limited; what comes beyond is counted when it is known.
-        """
-        limit = self._endpoint.rate_limit
-        if limit is None or not limit.tokens_per_minute:
-            return 0
-        most = call.get("max_tokens") or self._options.defaults.get("max_tokens") or 0
-        return estimate_conversation(conversation) + int(most)
+        if fits is not conversation:
+            request.conversation = fits
+            request.body = self._body(fits, options, stream=request.stream)
+            if request.tokens:
+                request.tokens -= estimate_conversation(conversation) - estimate_conversation(fits)
+        return request
 
     def _amend(self, request: Request[Any], error: LLMError) -> Json | None:
         """Return the body without what the API has just refused, or None if nothing can be done."""
@@ -306,16 +301,21 @@ class BaseProvider(Client, LLMInterface):
             word is not None
             and response.finish_reason in ("stop", "tool_call")
             and word not in self._unknown_words
-            and not is_known(word, self._adapter.finish_reasons)
+            and not is_known(word, self.adapter.finish_reasons)
         ):
             self._unknown_words.add(word)
             self._endpoint.tell(request, FinishReasonUnknown, word=word)
         conversation, read = request.conversation, response.usage.input_tokens
         if conversation is None or read is None or response.usage_estimated:
             return
-        sent = self._counter.learn(conversation, request.body or {}, str(request.model), read)
-        if sent is not None:
-            self._endpoint.tell(request, PromptCut, tokens=sent.tokens, read=read)
+        model = str(request.model)
+        if self.adapter.cuts_prompts and _CUT < read < most_tokens(conversation, {}) / _PLAUSIBLE:
+            sent = self.count_conversation(conversation, model)
+            if sent.least > 2 * read:
+                self._endpoint.tell(request, PromptCut, tokens=sent.tokens, read=read)
+                return
+        if not self.adapter.has_vocabulary(model) and not _tools(request.body or {}):
+            self._calibrations.learn(model, conversation, read)
 
     # -- counting -----------------------------------------------------------------------------------
 
@@ -336,16 +336,16 @@ class BaseProvider(Client, LLMInterface):
             InvalidRequestError: An argument is wrong, or the vendor refuses the request.
             LLMError: The vendor refuses the key or the model.
         """
-        said = question(messages, prompt)
-        request = self._request(said, options, stream=False)
-        conversation = Conversation.of(said, self._system_prompt)
-        counted = await self._count_there(conversation, request)
+        request = self._request(question(messages, prompt), options, stream=False)
+        model, conversation = str(request.model), cast(Conversation, request.conversation)
+        counted = await self._count_there(request, conversation)
         if counted is not None:
             return counted
-        model = str(request.model)
-        count = partial(self._counter.count_request, conversation, request.body or {}, model)
-        takes_long = self._counter.takes_long(conversation, model)
-        return await asyncio.to_thread(count) if takes_long else count()
+        # in a thread where the event loop should not wait: a vocabulary may have to be loaded first
+        is_large = sum(map(len, texts(conversation))) > _LARGE
+        count = partial(self._count_here, conversation, _tools(request.body or {}), model)
+        in_thread = is_large or self.adapter.has_vocabulary(model)
+        return await asyncio.to_thread(count) if in_thread else count()
 
     def get_token_count(self, text: str) -> int:
         """Count the tokens of *text* for the provider's model, without asking a server.
@@ -353,7 +353,11 @@ class BaseProvider(Client, LLMInterface):
         Never raises: what is not text is counted as it is printed, None as nothing. `count_text`
         says how far to trust the number.
         """
-        return self.count_text(_printed(text)).tokens
+        try:
+            printed = "" if text is None else str(text)
+        except Exception:  # noqa: BLE001 - it cannot be printed
+            printed = ""
+        return self.count_text(printed).tokens
 
     def count_text(self, text: str, model: str | None = None) -> TokenCount:
         """Count the tokens of *text*, without asking a server.
@@ -365,7 +369,11 @@ class BaseProvider(Client, LLMInterface):
         Raises:
             InvalidRequestError: It is not text, or the model has no name.
         """
-        return self._counter.count_text(text, self._named(model))
+        if not isinstance(text, str):
+            raise InvalidRequestError(f"text is {shown(text)}: give a text")
+        model = self._named(model)
+        counted = self.adapter.text_tokens(text, model)
+        return counted or self._calibrations.of(model).count_text(text)
 
     def count_conversation(
         self, conversation: Conversation, model: str | None = None
@@ -379,13 +387,22 @@ class BaseProvider(Client, LLMInterface):
         Raises:
             InvalidRequestError: The model has no name.
         """
-        return self._counter.count_conversation(conversation, self._named(model))
+        model = self._named(model)
+        counted = self.adapter.conversation_tokens(conversation, model)
+        return counted or self._calibrations.of(model).count_conversation(conversation)
+
+    def _count_here(self, conversation: Conversation, tools: str, model: str) -> TokenCount:
+        count = self.count_conversation(conversation, model)
+        if not tools:
+            return count
+        tokens = count.tokens + self.count_text(tools, model).tokens
+        return replace(count, tokens=tokens, exact=False, error=max(count.error, _TOOLS_ERROR))
 
     async def _count_there(
-        self, conversation: Conversation, request: Request[ModelResponse]
+        self, request: Request[ModelResponse], conversation: Conversation
     ) -> TokenCount | None:
         """Return the server's count of *request*, or None where it has none."""
-        adapter = self._adapter
+        adapter, model = self.adapter, str(request.model)
         body = adapter.build_count(conversation, request.body or {})
         if adapter.count_path is None or body is None:
             return None
@@ -393,7 +410,7 @@ class BaseProvider(Client, LLMInterface):
             operation="count_tokens",
             path=adapter.count_path,
             body=body,
-            model=request.model,
+            model=model,
             parse=self._parse_count,
             amend=self._amend,
             advise=self._advise_on_model,
@@ -405,7 +422,9 @@ class BaseProvider(Client, LLMInterface):
                 raise
             self._endpoint.tell(counting, CountEstimated, error=error)
             return None
-        await self._learn_window(str(request.model))
+        if self._windows.asks_for(model):
+            with suppress(LLMError):  # it has been logged, and is not what was asked for
+                await self._list_models(retry=Retry(attempts=1))
         return TokenCount(
             tokens=tokens,
             exact=adapter.count_error == 0,
@@ -414,27 +433,16 @@ class BaseProvider(Client, LLMInterface):
         )
 
     def _parse_count(self, data: Json) -> int:
-        tokens = self._adapter.parse_count(data)
+        tokens = self.adapter.parse_count(data)
         if not is_whole(tokens, least=0):
             raise TypeError("a number of tokens")
         return tokens
 
 
-def _printed(value: object) -> str:
-    """Return *value* as it is printed, None as nothing, and nothing where it cannot be printed."""
-    if isinstance(value, str):
-        return value
-    try:
-        return "" if value is None else str(value)
-    except Exception:  # noqa: BLE001 - bruno-core's get_token_count never raises
-        return ""
-
-
-def _recounted(tokens: int, before: Conversation, after: Conversation) -> int:
-    """Return what a request of about *tokens* takes with another conversation; 0 stays 0."""
-    if not tokens:
-        return 0
-    return tokens - estimate_conversation(before) + estimate_conversation(after)
+def _tools(body: Json) -> str:
+    """Return the tools that a request offers to the model, as text; "" for none."""
+    tools = body.get("tools")
+    return json.dumps(tools, ensure_ascii=False) if tools else ""
 
 
 def _may_estimate(error: LLMError) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from enum import Enum
 from operator import attrgetter
-from typing import TYPE_CHECKING, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from bruno_core.models import Message, MessageRole
 
@@ -17,7 +17,7 @@ from bruno_llm_base.parts import (
     Reasoning,
     Text,
     ToolCall,
-    VendorBlock,
+    check_types,
     join_parts,
     part_to_json,
     text_of,
@@ -59,8 +59,7 @@ class Usage:
 
     Totals are inclusive: cached input counts as input, reasoning counts as output. None means that
     the server did not say; it never means 0. `+` adds what two requests took; two reports of one
-    request become one with `updated`. The names follow OpenTelemetry's GenAI conventions
-    (https://github.com/open-telemetry/semantic-conventions-genai).
+    request become one with `updated`. The names follow OpenTelemetry's GenAI conventions.
 
     Attributes:
         input_tokens: All input, cached or not.
@@ -89,29 +88,23 @@ class Usage:
             return None
         return self.input_tokens + self.output_tokens
 
-    def __add__(self, other: Self) -> Self:
+    def __add__(self, other: "Usage") -> "Usage":
         """Return what two requests took together; what only one of them counts is of that one."""
-        pairs = zip(_COUNTS, _counts(self), _counts(other), strict=True)
-        sums = {n: b if a is None else a if b is None else a + b for n, a, b in pairs}
-        return replace(self, **sums)
+        pairs = zip(_counts(self), _counts(other), strict=True)
+        return _usage(b if a is None else a + (b or 0) for a, b in pairs)
 
-    def updated(self, later: Self) -> Self:
+    def updated(self, later: "Usage") -> "Usage":
         """Return this report with what a *later* one of the same request says in its place.
 
         A later count of 0 says nothing where there was one. Neither does a smaller input without
         the cached parts that an earlier report had: some servers leave them out at the end, of the
         total as well.
         """
-        if self is _NO_USAGE:
-            return later
         ours, news = _counts(self), _counts(later)
-        for our, new in zip(ours, news, strict=True):
-            if not new and our is not None and (our or new is None):
-                break
-        else:
-            return later  # it reports all that we do: some vendors repeat the count in every chunk
-        kept = [new if new or our is None else our for our, new in zip(ours, news, strict=True)]
-        both = replace(self, **dict(zip(_COUNTS, kept, strict=True)))
+        kept = [b or (b if a is None else a) for a, b in zip(ours, news, strict=True)]
+        if kept == [*news]:  # some vendors repeat the count in every chunk
+            return later
+        both = _usage(kept)
         lacks_cache = (self.cache_read_tokens and later.cache_read_tokens is None) or (
             self.cache_write_tokens and later.cache_write_tokens is None
         )
@@ -123,7 +116,10 @@ class Usage:
 _COUNTS = tuple(item.name for item in fields(Usage))
 _counts = attrgetter(*_COUNTS)
 _NO_USAGE = Usage()
-_MOST_DIGITS = 19
+
+
+def _usage(counts: Iterable[int | None]) -> Usage:
+    return Usage(**dict(zip(_COUNTS, counts, strict=True)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +144,7 @@ class Cost:
 
 
 class Outcome(Enum):
-    """How far an attempt has come.
+    """How far an attempt has come, which decides what it costs and what its place in a limit becomes.
 
     | outcome   | it costs                                      | a place in a limit                |
     |-----------|-----------------------------------------------|-----------------------------------|
@@ -158,8 +154,7 @@ class Outcome(Enum):
     | PARTIAL   | its input, and what has arrived               | counts with that                  |
     | ANSWERED  | what the server has counted                   | counts with that                  |
 
-    What was never seen is never assumed: a model may have written more than has arrived, and a
-    server may bill it, but no one can say how much.
+    What was never seen is never assumed, though the server may bill it.
     """
 
     NOT_SENT = "the server has not seen the request"
@@ -202,10 +197,10 @@ class ModelResponse:
             sent back to go on.
         finish_detail: Why it stopped, in the vendor's own word.
         usage: Tokens, as the server counted them.
-        cost: What it cost, at the prices of its time, once the answer has ended. None means
-            that the model's price is unknown (one warning says so), or the usage is. What is free
-            costs 0. An adapter sets it where the server says what the answer cost.
-        usage_estimated: Whether some of them are our estimate, because the server did not say.
+        cost: What it cost, at the prices of its time, once the answer has ended; 0 where it is free.
+            None means that the model's price is unknown (one warning says so), or the usage is. An
+            adapter sets it where the server says what the answer cost.
+        usage_estimated: Whether some of the tokens are our estimate: the server did not say.
         model: The model that answered, which may be a dated version of the one asked.
         id: The vendor's name for the answer.
         request_id: The vendor's name for the request.
@@ -257,10 +252,10 @@ class ModelResponse:
         return answer.total()
 
     def to_message(self) -> Message:
-        """Return the answer as the assistant's turn of a conversation, nothing lost.
+        """Return the answer as the assistant's turn of a conversation, to be sent to any provider.
 
         Its text is the message's content, and `metadata["parts"]` holds whatever is more than text.
-        Every provider can be sent it: what only one vendor reads goes back to that vendor alone.
+        What only one vendor reads goes back to that vendor alone.
         """
         text = self.text
         bare = not self.parts or self.parts == (Text(text.strip()),)
@@ -273,50 +268,39 @@ class ModelResponse:
 NOTHING = ModelResponse()
 """What an event that says nothing about the answer, such as a ping, is read as."""
 
-
 _RANKS: dict[FinishReason | None, int] = {"error": 1, "content_filter": 2}
 
 
+@dataclass(slots=True, eq=False)
 class Answer:
     """An answer under construction: add its parts, then take the whole.
 
     It runs once per streamed chunk, so it collects and joins nothing before the end.
 
     Attributes:
+        parts: The fragments so far.
         is_settled: Whether the model has said why it stopped, and the server then what it cost.
             More may follow all the same. Counts that came before the end do not settle it: some
             servers count with every chunk.
         mend: Puts a whole part right, where some of the answer was torn; None for most.
     """
 
-    __slots__ = ("_last", "_parts", "is_settled", "mend")
-
-    def __init__(self) -> None:
-        self._parts: list[Part] = []
-        self._last = ModelResponse()
-        self.is_settled = False
-        self.mend: Callable[[Part], Part] | None = None
-
-    @property
-    def finish_reason(self) -> FinishReason | None:
-        """Why the model stopped, once it has said so."""
-        return self._last.finish_reason
-
-    @property
-    def begun(self) -> bool:
-        """Whether the model has said anything yet."""
-        return bool(self._parts)
+    parts: list[Part] = field(default_factory=list)
+    is_settled: bool = False
+    mend: Callable[[Part], Part] | None = None
+    _last: ModelResponse = field(default_factory=ModelResponse)
 
     def add(self, part: ModelResponse) -> None:  # noqa: C901 - flat, and fast
         """Take the next part."""
         last = self._last
         if part.parts:
-            self._parts += part.parts
+            self.parts += part.parts
         reason = part.finish_reason
         if reason is not None and _RANKS.get(reason, 0) >= _RANKS.get(last.finish_reason, 0):
             last.finish_reason, last.finish_detail = reason, part.finish_detail
         if part.usage is not _NO_USAGE:
-            last.usage = last.usage.updated(part.usage)
+            counted = last.usage
+            last.usage = part.usage if counted is _NO_USAGE else counted.updated(part.usage)
             last.usage_estimated = part.usage_estimated
             if part.cost is not None:
                 last.cost = part.cost
@@ -335,7 +319,7 @@ class Answer:
 
     def total(self) -> ModelResponse:
         """Return the sum of the parts so far, to which more may be added."""
-        return replace(self._last, parts=join_parts(self._parts))
+        return replace(self._last, parts=join_parts(self.parts))
 
     def finished(self) -> ModelResponse:
         """Return the answer, to which nothing is added any more, in one shape for every vendor.
@@ -346,18 +330,21 @@ class Answer:
         response = self.total()
         if self.mend is not None:
             response.parts = tuple(map(self.mend, response.parts))
-        response.parts = tuple(
-            [part for part in response.parts if not isinstance(part, ToolCall) or part.name]
-        )
-        calls = response.tool_calls
-        for call in calls:
-            call.arguments = call.arguments or "{}"
-        if calls and response.finish_reason == "stop":
-            response.finish_reason = "tool_call"
+        kept: list[Part] = []
+        for part in response.parts:
+            if isinstance(part, ToolCall):
+                if not part.name:
+                    continue
+                part.arguments = part.arguments or "{}"
+                if response.finish_reason == "stop":
+                    response.finish_reason = "tool_call"
+            kept.append(part)
+        response.parts = tuple(kept)
         return response
 
 
 _Response = TypeVar("_Response", bound=ModelResponse)
+_MOST_DIGITS = 19
 
 
 def checked(part: _Response) -> _Response:
@@ -366,20 +353,20 @@ def checked(part: _Response) -> _Response:
     Raises:
         TypeError: Some of it is something else, because the server sent something else.
     """
+    # spelled out, since it runs for every chunk
     for piece in part.parts:
-        index = piece.index
-        if type(piece) is not Text or type(piece.text) is not str:
-            _check_part(piece)
-        elif index is not None and type(index) is not int:
-            raise TypeError("index")
+        if (
+            type(piece) is not Text
+            or type(piece.text) is not str
+            or (piece.index is not None and type(piece.index) is not int)
+        ):
+            check_types(piece)
     if part.usage is not _NO_USAGE:
         counts = _counts(part.usage)
         for count in counts:
             if count is not None and (type(count) is not int or not 0 <= count <= INT64):
-                sound = [_whole(count) for count in counts]
-                part.usage = Usage(**dict(zip(_COUNTS, sound, strict=True)))
+                part.usage = _usage(map(_whole, counts))
                 break
-    # spelled out, since it runs for every chunk
     name, model, detail = part.id, part.model, part.finish_detail
     if (
         (name is not None and type(name) is not str)
@@ -397,26 +384,6 @@ def _whole(count: object) -> int | None:
     if isinstance(count, float) and count.is_integer():
         count = int(count)
     return count if isinstance(count, int) and is_whole(count, least=0) else None
-
-
-def _check_part(part: Part) -> None:
-    """Raise where *part* is not made of what it is declared to be made of.
-
-    Raises:
-        TypeError: Some of it is something else.
-    """
-    match part:
-        case Text() | Reasoning():
-            words: tuple[object, ...] = (part.text,)
-        case ToolCall():
-            words = (part.arguments, part.id or "", part.name or "")
-        case VendorBlock():
-            words = (part.vendor,)
-        case _:
-            raise TypeError(type(part).__name__)
-    index_is_sound = part.index is None or type(part.index) is int
-    if not index_is_sound or not all(isinstance(word, str) for word in words):
-        raise TypeError(type(part).__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,16 +1,16 @@
 """Estimating tokens without asking a server.
 
-A text is first reduced to its shape, in which every character is the letter of its kind; what a
-shape is made of is counted at the speed of `bytes.count`. The weights were fitted in November 2026
-against o200k_base (tiktoken 0.14), by non-negative least squares of the relative error, on 108 texts
-of 26 classes, and rounded; the corpus in the tests, which `docs/counting.md` reports on, was not
-among them. No pattern weighs more than its UTF-8 bytes, so two texts hardly take fewer tokens apart
-than in one.
+A text is reduced to its shape, in which every character is the letter of its kind, and whose patterns
+are counted at the speed of `bytes.count`. The weights were fitted in November 2026 against o200k_base
+(tiktoken 0.14), by non-negative least squares of the relative error, on 108 texts of 26 classes; the
+corpus in the tests, which `docs/counting.md` reports on, was not among them. No pattern weighs more
+than its UTF-8 bytes, so two texts hardly take fewer tokens apart than in one.
 """
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 from bruno_llm_base.exceptions import InvalidRequestError
 from bruno_llm_base.messages import Conversation
@@ -81,30 +81,23 @@ _PER_REPEATED = 0.02  # tokens for each sign of a run but the first, beside thos
 
 KINDS = tuple(_TABLE)
 DEVIATIONS = tuple(deviation for deviation, _ in _TABLE.values())
+_RUNS = KINDS.index("white space")
 
 
-def _shapes(blocks: str) -> str:
-    starts = [(int(block[:-1], 16), block[-1]) for block in blocks.split()]
-    ends = [start for start, _ in starts[1:]]
-    return "".join([kind * (end - at) for (at, kind), end in zip(starts, ends, strict=False)])
+def _shapes() -> str:
+    starts = [(int(block[:-1], 16), block[-1]) for block in _BLOCKS.split()]
+    return "".join(kind * (end - at) for (at, kind), (end, _) in pairwise(starts))
 
 
-_SHAPES = _shapes(_BLOCKS)
+_SHAPES = _shapes()
 _REPEATED = re.compile(r"([\x00-/:-@\[-`{-\x7f])\1{3,}")
 _PLAIN = bytes.maketrans(b"zev", b"aaa")
-_RUNS = KINDS.index("white space")
-_FIRST_FOREIGN = KINDS.index("Greek and Cyrillic")
+# the kind, a letter that a shape must have to hold the pattern, the pattern and its weight
 _PATTERNS = [
-    (
-        KINDS.index(kind),
-        ord(next(filter("zev0A".count, pattern), pattern[0])),
-        pattern.encode(),
-        weight,
-    )
-    for kind, (_, patterns) in _TABLE.items()
+    (kind, ord(next(filter("zev0A".count, pattern), pattern[0])), pattern.encode(), weight)
+    for kind, (_, patterns) in enumerate(_TABLE.values())
     for pattern, weight in patterns.items()
 ]
-_ASCII_PATTERNS = [row for row in _PATTERNS if row[0] < _FIRST_FOREIGN and row[1] not in b"ev"]
 _ONLY = {
     letter: bytes(byte if byte == letter else 32 for byte in range(256)) for letter in range(128)
 }
@@ -148,10 +141,7 @@ def estimate_conversation(conversation: Conversation) -> int:
 
 def whole(tokens: float, text: str) -> int:
     """Return an estimate for *text* as a number that a tokenizer of bytes could give."""
-    count = max(round(tokens), 1 if text else 0)
-    if count <= len(text):
-        return count
-    return min(count, utf8_size(text))
+    return min(max(round(tokens), 1), utf8_size(text))
 
 
 def utf8_size(text: str) -> int:
@@ -172,12 +162,11 @@ def text_shares(text: str) -> Shares:
     plain = shape.translate(_PLAIN)
     shares = [0.0] * len(KINDS)
     shares[_RUNS] = _PER_REPEATED * (len(text) - len(short))
-    for kind, letter, pattern, weight in _ASCII_PATTERNS if text.isascii() else _PATTERNS:
+    for kind, letter, pattern, weight in _PATTERNS:
         source = shape if letter in b"zev" else plain
         if letter in source:
-            runs = pattern.endswith(b"+")
-            count = _runs(source, letter) if runs else source.count(pattern)
-            shares[kind] += weight * count
+            is_run = pattern.endswith(b"+")
+            shares[kind] += weight * (_runs(source, letter) if is_run else source.count(pattern))
     return tuple(shares)
 
 

@@ -18,7 +18,6 @@ from bruno_llm_base import (
 )
 from bruno_llm_base.call import documents
 from bruno_llm_base.lenient import finish_reason, read_word
-from bruno_llm_base.options import merged
 from bruno_llm_base.request import Request
 from bruno_llm_base.values import is_whole
 
@@ -54,6 +53,7 @@ class OllamaChat(OllamaAdapter, ChatAdapter):
         "max_tokens": "options.num_predict",
     }
     finish_reasons: ClassVar[Mapping[str, FinishReason]] = messages.FINISH_REASONS
+    window_option = "num_ctx"  # windows are as large as they are asked to be
     cuts_prompts = True  # older servers, and those that are asked to
 
     def build(self, conversation: Conversation, options: Json, *, stream: bool) -> Json:
@@ -64,10 +64,6 @@ class OllamaChat(OllamaAdapter, ChatAdapter):
             **options,
             "stream": stream,
         }
-
-    def with_window(self, body: Json, tokens: int) -> Json:
-        # Ollama's windows are as large as they are asked to be
-        return merged({"options": {"num_ctx": tokens}}, body)
 
     def parse(self, data: Json) -> ModelResponse:
         if data.get("done") is False:

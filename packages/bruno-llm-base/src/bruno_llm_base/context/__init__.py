@@ -12,6 +12,8 @@ from bruno_llm_base.tokens import TokenCount
 
 __all__ = ["ContextPolicy", "Window", "fit"]
 
+_Count = Callable[[Conversation], TokenCount]
+
 
 async def fit(
     conversation: Conversation,
@@ -20,7 +22,7 @@ async def fit(
     *,
     max_output: int | None,
     extra: int,
-    count: Callable[[Conversation], TokenCount],
+    count: _Count,
     tell: Tell,
 ) -> Conversation:
     """Return *conversation* as it fits *window*: itself, or without what the policy leaves out.
@@ -50,15 +52,14 @@ async def fit(
         if left_out:
             tell(ContextTrimmed, left_out=left_out, window=window.tokens)
             conversation, counted = trimmed, await asyncio.to_thread(count, trimmed)
-    _check(counted, policy, window)
+    least = counted.least + (policy.reserve_output or 0)
+    if window.certain and least > window.tokens:
+        raise _too_long(counted, policy, window)
     return conversation
 
 
 async def _trimmed(
-    conversation: Conversation,
-    policy: ContextPolicy,
-    room: int,
-    count: Callable[[Conversation], TokenCount],
+    conversation: Conversation, policy: ContextPolicy, room: int, count: _Count
 ) -> tuple[Conversation, int]:
     """Return what stays of *conversation*, and how many turns do not."""
     from bruno_llm_base.context.summary import summarize  # most requests need neither
@@ -82,18 +83,13 @@ async def _trimmed(
     return cut.conversation, len(cut.left_out)
 
 
-def _check(counted: TokenCount, policy: ContextPolicy, window: Window) -> None:
-    """Raise if a conversation certainly does not fit.
-
-    Raises:
-        ContextLengthExceededError: It does not.
-    """
-    if not window.certain or counted.least + (policy.reserve_output or 0) <= window.tokens:
-        return
+def _too_long(
+    counted: TokenCount, policy: ContextPolicy, window: Window
+) -> ContextLengthExceededError:
     about = "" if counted.exact else "about "
     kept = f" and {policy.reserve_output} kept for the answer" if policy.reserve_output else ""
     cure = "a ContextPolicy with a strategy" if policy.strategy is None else "a shorter question"
-    raise ContextLengthExceededError(
+    return ContextLengthExceededError(
         f"the conversation takes {about}{counted.tokens} tokens{kept}, and the context window is"
         f" {window.tokens} tokens ({window.source}): shorten it, or use {cure} or another model",
         limit=window.tokens,

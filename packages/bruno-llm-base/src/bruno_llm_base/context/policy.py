@@ -44,25 +44,22 @@ class ContextPolicy:
 
     def __post_init__(self) -> None:
         """Check the values."""
-        strategies, part = (*get_args(Strategy), None), self.warn_at
-        if self.strategy not in strategies:
-            names = ", ".join(map(repr, strategies))
-            raise _wrong("strategy", self.strategy, f"give one of {names}")
-        if self.window is not None and not is_whole(self.window, least=1):
-            raise _wrong("window", self.window, "give a whole number of tokens, 1 or more, or None")
+        window, reserve, part = self.window, self.reserve_output, self.warn_at
+        names = get_args(Strategy)
+        if self.strategy not in (*names, None):
+            cure = f"give one of {', '.join(map(repr, (*names, None)))}"
+            raise _wrong("strategy", self.strategy, cure)
+        if window is not None and not is_whole(window, least=1):
+            raise _wrong("window", window, "give a whole number of tokens, 1 or more, or None")
         if not isinstance(part, int | float) or isinstance(part, bool) or not 0 < part <= 1:
             raise _wrong("warn_at", part, "give a number above 0, up to 1")
-        self._check_reserve()
-        self._check_summarize()
-
-    def _check_reserve(self) -> None:
-        reserve, window = self.reserve_output, self.window
         if reserve is not None and not is_whole(reserve, least=0):
             cure = "give a whole number of tokens, 0 or more, or None"
             raise _wrong("reserve_output", reserve, cure)
         if reserve is not None and window is not None and reserve >= window:
             cure = f"give less than the window of {window}, or nothing can be asked"
             raise _wrong("reserve_output", reserve, cure)
+        self._check_summarize()
 
     def _check_summarize(self) -> None:
         wanted, given = self.strategy == "summarize", self.summarize

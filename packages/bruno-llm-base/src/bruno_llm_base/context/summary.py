@@ -27,13 +27,12 @@ async def summarize(
     """Return *conversation* with a summary of its oldest turns in their place, so that it fits.
 
     The summary goes to the end of the system text, the one place that every vendor has. *write* is
-    not asked where everything fits, or where no summary helps: then what always stays takes more
-    than *room*. A plain function runs in a thread, since it may block; one that is given up with
-    its request runs on to its end.
+    not asked where everything fits, or where what always stays is too much by itself.
 
     Args:
         conversation: What has been said.
-        write: Is given the text of what is left out, and returns a summary of it.
+        write: Is given the text of what is left out, and returns a summary of it. A plain function
+            runs in a thread, since it may block.
         costs: What each turn takes, in tokens.
         room: The tokens that the turns and the summary may take. A quarter of it is kept free for
             the summary, or less where what always stays needs more than the rest.
@@ -64,7 +63,6 @@ async def summarize(
 
 
 def _lines(turn: Turn) -> Iterator[str]:
-    """Yield what a turn says, as a person would write it down."""
     for part in turn.parts:
         if isinstance(part, Text):
             yield f"{turn.role}: {part.text}"

@@ -9,7 +9,7 @@ The last question always stays, and the last unit that came of it. What lies bet
 rounds of an agent that has long been at work, is left out only when nothing else is left to give.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain, pairwise
 from typing import NamedTuple
 
@@ -17,6 +17,8 @@ from bruno_llm_base.context.policy import Strategy
 from bruno_llm_base.messages import Conversation, Turn
 
 __all__ = ["Trimmed", "trim"]
+
+_Exchange = list[range]  # the places of each unit's turns
 
 
 class Trimmed(NamedTuple):
@@ -33,16 +35,13 @@ class Trimmed(NamedTuple):
     tokens: int
 
 
-_Exchange = list[range]  # the places of each unit's turns
-
-
 def trim(
     conversation: Conversation, strategy: Strategy, *, costs: Sequence[int], room: int
 ) -> Trimmed:
     """Return *conversation* without as many turns as it takes to fit, in time linear in its turns.
 
-    The system text, the last question, the last unit and the order always stay. Where these alone
-    are too much, they are what is returned. Trimming again changes nothing.
+    Where what always stays is too much by itself, it is what is returned. Trimming again changes
+    nothing.
 
     Args:
         conversation: What has been said, from `Conversation.of`.
@@ -55,8 +54,7 @@ def trim(
         return Trimmed(conversation, (), tokens)
     stays = [True] * len(turns)
     *earlier, last = _exchanges(turns)
-    asked = [turns[units[0].start].role == "user" for units in earlier]
-    for places in chain(_ORDERS[strategy](earlier, asked), last[1:-1]):
+    for places in chain(_leaving(strategy, earlier, turns), last[1:-1]):
         if tokens <= room:
             break
         for place in places:
@@ -87,39 +85,24 @@ def _exchanges(turns: Sequence[Turn]) -> list[_Exchange]:
     return exchanges
 
 
-def _whole(units: _Exchange) -> range:
-    return range(units[0].start, units[-1].stop)
-
-
-def _oldest_first(exchanges: list[_Exchange], asked: list[bool]) -> Iterable[range]:
-    del asked
-    return chain(*exchanges)
-
-
-def _sliding_window(exchanges: list[_Exchange], asked: list[bool]) -> Iterable[range]:
-    del asked
-    return map(_whole, exchanges)
-
-
-def _middle_out(exchanges: list[_Exchange], asked: list[bool]) -> Iterable[range]:
-    last = len(asked)  # the place of the exchange that is not among them
-    # twice the distance from the middle: falls and then rises, which sorts in linear time
-    outwards = sorted(range(last), key=lambda place: abs(2 * place - last))
-    return (_whole(exchanges[place]) for place in outwards)
-
-
-def _smart(exchanges: list[_Exchange], asked: list[bool]) -> Iterable[range]:
-    task = asked.index(True) if True in asked else None
-    yield from (range(units[0].stop, units[-1].start) for units in exchanges)
-    yield from (_whole(units) for place, units in enumerate(exchanges) if place != task)
-    if task is not None:
-        yield _whole(exchanges[task])
-
-
-_ORDERS: dict[Strategy, Callable[[list[_Exchange], list[bool]], Iterable[range]]] = {
-    "oldest_first": _oldest_first,
-    "sliding_window": _sliding_window,
-    "middle_out": _middle_out,
-    "smart": _smart,
-    "summarize": _oldest_first,
-}
+def _leaving(
+    strategy: Strategy, exchanges: list[_Exchange], turns: Sequence[Turn]
+) -> Iterator[range]:
+    """Yield the places of turns in the order in which a strategy leaves them out."""
+    whole = [range(units[0].start, units[-1].stop) for units in exchanges]
+    match strategy:
+        case "oldest_first" | "summarize":
+            yield from chain(*exchanges)
+        case "sliding_window":
+            yield from whole
+        case "middle_out":
+            last = len(whole)  # the place of the exchange that is not among them
+            # twice the distance from the middle: falls and then rises, which sorts in linear time
+            for place in sorted(range(last), key=lambda place: abs(2 * place - last)):
+                yield whole[place]
+        case "smart":
+            yield from (range(units[0].stop, units[-1].start) for units in exchanges)
+            task = next((each for each in whole if turns[each.start].role == "user"), None)
+            yield from (each for each in whole if each is not task)
+            if task is not None:
+                yield task

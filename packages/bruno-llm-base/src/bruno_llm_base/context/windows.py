@@ -1,4 +1,4 @@
-"""How much a model reads at once: what is known of it, and whether a conversation surely fits."""
+"""How much a model reads at once, and how much a conversation takes at most."""
 
 import json
 from collections.abc import Mapping
@@ -10,12 +10,11 @@ from bruno_llm_base.response import Json
 from bruno_llm_base.tokens import texts, utf8_size
 from bruno_llm_base.values import is_whole
 
-__all__ = ["Window", "Windows", "most_tokens", "reserved", "surely_fits"]
+__all__ = ["Window", "Windows", "most_tokens", "reserved"]
 
 _PER_PART = 16  # what marks where a part begins and ends, and who speaks: templates need less
 _MOST_REMEMBERED = 1000  # models; lists of them are a server's
 _ANSWER = 4_096  # tokens: most answers are shorter
-_SMALLEST = 8_000  # tokens: what is shorter fits every model that lists of prices know
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,26 +83,16 @@ def reserved(window: Window, policy: ContextPolicy, max_output: int | None) -> i
     return min(_ANSWER if max_output is None else max_output, window.tokens // 4)
 
 
-def surely_fits(
-    conversation: Conversation,
-    options: Json,
-    window: Window | None,
-    policy: ContextPolicy,
-    max_output: int | None,
-) -> bool:
-    """Whether a request need not be counted before it is sent, however many tokens it takes."""
-    most = most_tokens(conversation, options)
-    if window is None:
-        return most <= _SMALLEST
-    return most + reserved(window, policy, max_output) <= policy.warn_at * window.tokens
-
-
-def most_tokens(conversation: Conversation, options: Json) -> int:
+def most_tokens(conversation: Conversation | None, options: Json) -> int:
     """Return more tokens than any model makes of *conversation* and *options*, without counting.
 
-    A byte tokenizer, as all of today's are or fall back to, makes at most one token of a byte. Of
-    the options, tools and the like are read by the model too.
+    A tokenizer of bytes, as all of today's are or fall back to, makes at most one token of a byte.
+    Of the options, tools and the like are read by the model too.
     """
-    parts = [utf8_size(text) for text in texts(conversation)]
-    read = [len(json.dumps(value)) for value in options.values() if isinstance(value, dict | list)]
-    return _PER_PART * (len(parts) + 1) + sum(parts) + sum(read)
+    most = _PER_PART
+    for text in texts(conversation) if conversation else ():
+        most += _PER_PART + utf8_size(text)
+    for value in options.values():
+        if isinstance(value, dict | list):
+            most += len(json.dumps(value))
+    return most

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from datetime import date, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from functools import partial
 from typing import Any, Literal, get_args
 
-from bruno_llm_base.cost.ledger import LABELS, MOST, Balance, Claim, Names, pico, usd
 from bruno_llm_base.cost.price import amount
+from bruno_llm_base.cost.rows import LABELS, MOST, Balance, Claim, Names, pico, usd
 from bruno_llm_base.cost.tracker import CostTracker, storable
 from bruno_llm_base.events import BudgetNearlySpent, Tell
 from bruno_llm_base.exceptions import (
@@ -82,32 +83,18 @@ class Budget:
                 raise ConfigurationError(
                     f"Budget.{name} is {shown(value)}{did_you_mean(str(value), words)}"
                 )
-        self._limit = dollars
-        self._per = per
+        self.limit = dollars
+        self.per = per
+        self.on_unknown_price = on_unknown_price
         self._by = by
         self._of = _checked_selection(of, by)
+        self._selection = None if of is None else dict(of)
         self._warn_at = warn_at
         self._most = pico(dollars)
         self._warn_from = self._most * Fraction(part)
-        self._on_unknown_price = on_unknown_price
         self._tracker: CostTracker | None = None
         self._warned: dict[Claim, object] = {}
         self._warned_since = ""
-
-    @property
-    def limit(self) -> Decimal:
-        """The limit, in USD."""
-        return self._limit
-
-    @property
-    def per(self) -> str:
-        """What the limit is for: "total", "day" or "month"."""
-        return self._per
-
-    @property
-    def on_unknown_price(self) -> str:
-        """What happens to requests of models whose price is unknown."""
-        return self._on_unknown_price
 
     @property
     def tracker(self) -> CostTracker:
@@ -166,16 +153,15 @@ class Budget:
         """Return the error for a request that needs more than is left."""
         left = self._left(balance)
         spent, held, account = usd(balance.spent), usd(balance.held), _account_of(claim)
-        per, ends = "", self._ends()
-        cure = "shorten it, lower max_tokens, or raise the budget"
-        if ends is not None:
-            per = f" per {self._per}"
-            cure += f"; it begins again on {ends}, 00:00 UTC"
+        per, cure = "", "shorten it, lower max_tokens, or raise the budget"
+        if next_one := self._period()[1]:
+            per = f" per {self.per}"
+            cure += f"; it begins again on {next_one}, 00:00 UTC"
         return BudgetExceededError(
-            f"the request may cost up to {needed:f} USD, and of the budget of {self._limit:f} USD{per}"
+            f"the request may cost up to {needed:f} USD, and of the budget of {self.limit:f} USD{per}"
             f" for {account} {left:f} are left ({spent:f} are spent, {held:f} held by requests on their"
             f" way): {cure}",
-            allowed=self._limit,
+            allowed=self.limit,
             left=left,
             needed=needed,
             account=account,
@@ -190,7 +176,7 @@ class Budget:
         mine = object()
         if self._warned.setdefault(claim, mine) is mine:
             account = {"account": _account_of(claim)} if claim.selected else {}
-            tell(BudgetNearlySpent, spent=usd(used), allowed=self._limit, **account)
+            tell(BudgetNearlySpent, spent=usd(used), allowed=self.limit, **account)
 
     def _left(self, balance: Balance) -> Decimal:
         return usd(max(0, self._most - balance.spent - balance.held))
@@ -210,37 +196,35 @@ class Budget:
 
     def _claim(self, value: str) -> Claim:
         own = ((self._by, value),) if self._by else ()
-        return Claim((*self._of, *own), self._begins(), self._most)
+        first = self._period()[0]
+        return Claim((*self._of, *own), first.isoformat() if first else "", self._most)
 
-    def _begins(self) -> str:
-        """Return the period's first day."""
-        if self._per == "total":
-            return ""
+    def _period(self) -> tuple[date | None, date | None]:
+        """Return the period's first day and that of the next one; None where it has no end."""
+        if self.per == "total":
+            return None, None
         today = self.tracker.today()
-        return (today if self._per == "day" else today.replace(day=1)).isoformat()
-
-    def _ends(self) -> date | None:
-        """Return the day after the period; None if it has no end."""
-        if self._per == "total":
-            return None
-        if self._per == "day":
-            return self.tracker.today() + timedelta(days=1)
-        return (self.tracker.today().replace(day=28) + timedelta(days=4)).replace(day=1)
+        if self.per == "day":
+            return today, today + timedelta(days=1)
+        first = today.replace(day=1)
+        return first, (first + timedelta(days=31)).replace(day=1)
 
     def __repr__(self) -> str:
         by = f", by={self._by!r}" if self._by else ""
-        of = f", of={dict(self._of)!r}" if self._of else ""
-        return f"Budget({self._limit:f}, per={self._per!r}{by}{of})"
+        of = f", of={self._selection!r}" if self._of else ""
+        return f"Budget({self.limit:f}, per={self.per!r}{by}{of})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        settings = {
-            "per": self._per,
-            "by": self._by,
-            "of": dict(self._of),
-            "warn_at": self._warn_at,
-            "on_unknown_price": self._on_unknown_price,
-        }
-        return _rebuild, (self._limit, settings, self._tracker)
+        make = partial(
+            Budget,
+            self.limit,
+            per=self.per,
+            by=self._by,
+            of=self._selection,
+            warn_at=self._warn_at,
+            on_unknown_price=self.on_unknown_price,
+        )
+        return make, (), {"_tracker": self._tracker}
 
 
 def _checked_selection(of: object, by: str | None) -> tuple[tuple[str, str], ...]:
@@ -271,10 +255,3 @@ def _account_of(claim: Claim) -> str:
     words = " and ".join(f"{label} {shown(value)}" for label, value in claim.selected if value)
     without = "".join(f" without a {label}" for label, value in claim.selected if not value)
     return (words or "requests") + without
-
-
-def _rebuild(limit: Decimal, settings: dict[str, Any], tracker: CostTracker | None) -> Budget:
-    budget = Budget(limit, **settings)
-    if tracker is not None:
-        budget.use(tracker)
-    return budget

@@ -11,12 +11,12 @@ from decimal import Decimal
 from importlib.metadata import PackageNotFoundError, version
 from io import StringIO
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 from unicodedata import combining, east_asian_width
 
-from bruno_llm_base.cost.ledger import COUNTS, KEYS, LABELS, Row, pico, usd
 from bruno_llm_base.cost.price import Overrides, PriceSource
 from bruno_llm_base.cost.prices import GenaiPrices
+from bruno_llm_base.cost.rows import COUNTS, KEYS, LABELS, Row, checked_keys, pico, usd
 from bruno_llm_base.exceptions import InvalidRequestError
 from bruno_llm_base.values import shown
 
@@ -32,6 +32,7 @@ __all__ = [
     "period",
     "plain",
     "requests",
+    "source_of",
 ]
 
 # What a spreadsheet may run (https://owasp.org/www-community/attacks/CSV_Injection: also the
@@ -62,23 +63,6 @@ class Report:
     until: date | None = None
     prices: str | None = None
 
-    @classmethod
-    def of(
-        cls,
-        entries: Iterable[Row],
-        *,
-        by: str | Sequence[str],
-        since: date | None,
-        until: date | None,
-        prices: PriceSource | None,
-    ) -> Self:
-        """Return a report about a tracker's finest rows, whose own source of prices is *prices*.
-
-        Raises:
-            InvalidRequestError: *by* names something else.
-        """
-        return cls(tuple(entries), _checked(by), since, until, _source(prices))
-
     @property
     def rows(self) -> list[Row]:
         """The entries, summed up by `by`."""
@@ -104,19 +88,18 @@ class Report:
         Raises:
             InvalidRequestError: *by* names something else.
         """
-        by = _checked(by)
-        groups = defaultdict(list)
-        for row in self.entries:
-            groups[tuple(getattr(row, label) for label in by)].append(row)
-        rows = [_summed(group, by) for group in groups.values()] if by else [self.total]
-        return sorted(rows, key=_place)
+        keys = checked_keys(by)
+        groups = defaultdict(list) if by else {(): list(self.entries)}
+        for row in self.entries if by else ():
+            groups[tuple(getattr(row, key) for key in keys)].append(row)
+        return sorted((_summed(group, keys) for group in groups.values()), key=_place)
+
+    def __str__(self) -> str:
+        return self.table()
 
     def table(self) -> str:
         """Return a text of aligned columns, for terminals and logs."""
-        shape = columns(self)
-        lines = [[column.title for column in shape]]
-        lines += [[cell(row, column) for column in shape] for row in self.rows]
-        lines += self._last_line(shape)
+        shape, lines = self._cells()
         widths = [max(map(_width, texts)) for texts in zip(*lines, strict=True)]
         drawn = []
         for line in lines:
@@ -131,8 +114,15 @@ class Report:
         drawn.insert(1, rule)
         return "\n".join([*self._remarks(), "", *drawn])
 
-    def __str__(self) -> str:
-        return self.table()
+    def to_markdown(self) -> str:
+        """Return the rows as a table of GitHub's Markdown, names shown as they are."""
+        shape, (titles, *rows) = self._cells()
+        total = [[text and f"**{text}**" for text in rows.pop()]] if self.by else []
+        rule = ["---" if column.is_label else "--:" for column in shape]
+        lines = [titles, rule, *(map(_literal, row) for row in rows), *total]
+        said = "\n\n".join(map(_literal, self._remarks()))
+        drawn = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+        return f"{said}\n\n{drawn}\n"
 
     def to_csv(self) -> str:
         r"""Return the rows as CSV (RFC 4180), for spreadsheets and programs.
@@ -151,10 +141,8 @@ class Report:
         writer.writerow([*self.by, *COUNTS])
         for row in self.rows:
             values = _values(row, self.by)
-            for label in self.by:
-                if _MARKED.match(values[label] or ""):
-                    values[label] = f"'{values[label]}"
-            writer.writerow(values.values())
+            marked = {key: f"'{values[key]}" for key in self.by if _MARKED.match(values[key] or "")}
+            writer.writerow((values | marked).values())
         return out.getvalue()
 
     def to_json(self) -> str:
@@ -172,7 +160,8 @@ class Report:
         `reasoning_tokens`, `unpriced` and `estimated`.
         """
         # a model's name means little without its provider
-        groups = {label: ("provider", "model") if label == "model" else (label,) for label in KEYS}
+        groups = {key: ("provider", "model") if key == "model" else (key,) for key in KEYS}
+        sums = {key: [_values(row, by) for row in self.sums(*by)] for key, by in groups.items()}
         document = {
             "version": 1,
             "currency": "USD",
@@ -181,23 +170,10 @@ class Report:
             "prices": self.prices,
             "by": self.by,
             "total": _values(self.total, ()),
-            "sums": {
-                label: [_values(row, by) for row in self.sums(*by)] for label, by in groups.items()
-            },
+            "sums": sums,
             "rows": [_values(row, self.by) for row in self.rows],
         }
         return json.dumps(document, indent=2) + "\n"
-
-    def to_markdown(self) -> str:
-        """Return the rows as a table of GitHub's Markdown, names shown as they are."""
-        shape = columns(self)
-        lines = [[column.title for column in shape]]
-        lines += [["---" if column.is_label else "--:" for column in shape]]
-        lines += [[_literal(cell(row, column)) for column in shape] for row in self.rows]
-        lines += [[text and f"**{text}**" for text in line] for line in self._last_line(shape)]
-        said = "\n\n".join(map(_literal, self._remarks()))
-        drawn = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-        return f"{said}\n\n{drawn}\n"
 
     def save(self, path: str | Path) -> None:
         """Write the report in the format of *path*'s suffix: .csv, .json or .md, in UTF-8.
@@ -214,20 +190,22 @@ class Report:
             ".json": self.to_json,
             ".md": self.to_markdown,
         }
-        made = formats.get(path.suffix.lower())
-        if made is None:
+        if path.suffix.lower() not in formats:
             raise InvalidRequestError(
                 f"path is {shown(str(path))}: give a file name that ends in {', '.join(formats)};"
                 " a page (.html) is written by bruno_llm_cli.report.write_html, of bruno-llm-cli"
             )
-        path.write_text(made(), encoding="utf-8", newline="")
+        path.write_text(formats[path.suffix.lower()](), encoding="utf-8", newline="")
 
-    def _last_line(self, shape: Sequence["Column"]) -> list[list[str]]:
-        """Return the line of totals; where nothing is grouped, the only row says it all."""
-        if not self.by:
-            return []
-        amounts = [cell(self.total, column) for column in shape if not column.is_label]
-        return [["Total", *[""] * (len(self.by) - 1), *amounts]]
+    def _cells(self) -> tuple[list["Column"], list[list[str]]]:
+        """Return the columns, and their cells: titles, rows and, if these are grouped, the total."""
+        shape = columns(self)
+        lines = [[column.title for column in shape]]
+        lines += [[cell(row, column) for column in shape] for row in self.rows]
+        if self.by:
+            amounts = [cell(self.total, column) for column in shape if not column.is_label]
+            lines.append(["Total", *[""] * (len(self.by) - 1), *amounts])
+        return shape, lines
 
     def _remarks(self) -> list[str]:
         """Return what stands above a table, first of all the sum of everything."""
@@ -257,26 +235,25 @@ class Column(NamedTuple):
         return self.field in KEYS
 
 
-_AMOUNTS = (
-    Column("cost", "Cost"),
-    Column("requests", "Requests"),
-    Column("input_tokens", "Input"),
-    Column("output_tokens", "Output"),
-)
-_IF_ANY = (
-    Column("cache_read_tokens", "Cache read"),
-    Column("cache_write_tokens", "Cache written"),
-    Column("reasoning_tokens", "Reasoning"),
-    Column("unpriced", "Unpriced"),
-    Column("estimated", "Estimated"),
-)
+_AMOUNTS = {
+    "cost": "Cost",
+    "requests": "Requests",
+    "input_tokens": "Input",
+    "output_tokens": "Output",
+    "cache_read_tokens": "Cache read",
+    "cache_write_tokens": "Cache written",
+    "reasoning_tokens": "Reasoning",
+    "unpriced": "Unpriced",
+    "estimated": "Estimated",
+}
+_ALWAYS = ("cost", "requests", "input_tokens", "output_tokens")
 
 
 def columns(report: Report) -> list[Column]:
     """Return the columns that a table of *report* needs; what is 0 everywhere has none."""
-    labels = (Column(label, label.capitalize()) for label in report.by)
-    total = report.total
-    return [*labels, *_AMOUNTS, *(column for column in _IF_ANY if getattr(total, column.field))]
+    total, labels = report.total, [Column(label, label.capitalize()) for label in report.by]
+    used = (Column(*item) for item in _AMOUNTS.items())
+    return labels + [each for each in used if each.field in _ALWAYS or getattr(total, each.field)]
 
 
 def cell(row: Row, column: Column) -> str:
@@ -295,15 +272,13 @@ def known_cost(row: Row) -> Decimal | None:
 
 
 def dollars(amount: Decimal | None, digits: int = 4) -> str:
-    """Return *amount* in USD with *digits* decimals, and for less than a cent (or a dollar, with 2).
+    """Return *amount* in USD with *digits* decimals.
 
     Small amounts get as many as two significant digits need: only nothing is ever "$0".
     """
     if amount is None:
         return "unknown"
-    if not amount:
-        return "$0"
-    return f"${amount:,.{max(digits, 1 - amount.adjusted())}f}"
+    return f"${amount:,.{max(digits, 1 - amount.adjusted())}f}" if amount else "$0"
 
 
 def plain(text: str) -> str:
@@ -348,29 +323,22 @@ def requests(number: int) -> str:
     return f"{number:,} request{'' if number == 1 else 's'}"
 
 
-def _checked(by: object) -> tuple[str, ...]:
-    names = (by,) if isinstance(by, str) else by
-    if not isinstance(names, Sequence) or not all(name in KEYS for name in names):
-        raise InvalidRequestError(f"by is {shown(by)}: give some of {', '.join(KEYS)}")
-    return tuple(dict.fromkeys(names))
-
-
-def _source(prices: PriceSource | None) -> str:
+def source_of(prices: PriceSource | None) -> str:
     """Return whose prices they are, in words."""
-    if isinstance(prices, Overrides):
-        own = len(prices.prices)
-        return f"your own for {own} model{'' if own == 1 else 's'}, else {_source(None)}"
-    if prices is not None and not isinstance(prices, GenaiPrices):
-        return f"{type(prices).__name__}, else {_source(None)}"
     try:
-        return f"genai-prices {version('genai-prices')}"
+        listed = f"genai-prices {version('genai-prices')}"
     except PackageNotFoundError:
-        return "none, as genai-prices is not installed"
+        listed = "none, as genai-prices is not installed"
+    if prices is None or isinstance(prices, GenaiPrices):
+        return listed
+    if not isinstance(prices, Overrides):
+        return f"{type(prices).__name__}, else {listed}"
+    own = len(prices.prices)
+    return f"your own for {own} model{'' if own == 1 else 's'}, else {listed}"
 
 
-def _summed(rows: Iterable[Row], by: Sequence[str]) -> Row:
-    rows = list(rows)
-    facts: dict[str, Any] = {label: getattr(rows[0], label) for label in by}
+def _summed(rows: Sequence[Row], keys: Iterable[str]) -> Row:
+    facts: dict[str, Any] = {key: getattr(rows[0], key) for key in keys}
     counts = {name: sum(getattr(row, name) for row in rows) for name in COUNTS if name != "cost"}
     # Exact in whole numbers; Decimals are as exact as the application's own context lets them.
     return Row(**facts, **counts, cost=usd(sum(pico(row.cost) for row in rows)))
@@ -381,7 +349,7 @@ def _place(row: Row) -> tuple[Any, ...]:
     return row.day or date.min, row.cost.copy_negate(), *names
 
 
-def _values(row: Row, by: Sequence[str]) -> dict[str, Any]:
+def _values(row: Row, by: Iterable[str]) -> dict[str, Any]:
     """Return what programs read of *row*."""
     values: dict[str, Any] = {name: getattr(row, name) for name in (*by, *COUNTS)}
     if "day" in values:

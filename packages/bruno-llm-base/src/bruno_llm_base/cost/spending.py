@@ -5,12 +5,13 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Protocol
 
 from bruno_llm_base.cost.budget import Budget
-from bruno_llm_base.cost.ledger import Claim, Names, pico
 from bruno_llm_base.cost.prices import Prices
+from bruno_llm_base.cost.rows import Claim, Names, pico
 from bruno_llm_base.cost.tracker import CostTracker, Labels, names_of
 from bruno_llm_base.deadline import Deadline
 from bruno_llm_base.events import Tell
@@ -94,7 +95,7 @@ class Spending:
         if claims:
             price = self.prices.price(model, unpriced_field=unpriced_field)
             if price is None:
-                self._check_unpriced([each for each, _ in claims], model, unpriced_field)
+                _check_unpriced([each for each, _ in claims], model, unpriced_field)
             elif price.ceiling(INT64, INT64):
                 if most_output is None:
                     raise ConfigurationError(
@@ -104,23 +105,29 @@ class Spending:
                     )
                 needed = price.ceiling(most_input(), most_output)
         return Hold(
-            self.tracker, attempt, names, claims, needed=needed, deadline=deadline, tell=tell
+            tracker=self.tracker,
+            attempt=attempt,
+            names=names,
+            claims=claims,
+            needed=needed,
+            deadline=deadline,
+            tell=tell,
         )
 
-    def _check_unpriced(
-        self, budgets: Sequence[Budget], model: str, unpriced_field: str | None
-    ) -> None:
-        for budget in budgets:
-            if budget.on_unknown_price == "refuse":
-                what = model if unpriced_field is None else f"{model} with {unpriced_field}"
-                raise ConfigurationError(
-                    f"the price of {what} is unknown, so {budget} cannot hold: give its price,"
-                    f" CostTracker(prices={{{model!r}: Price(input=..., output=...)}}), or let it"
-                    ' pass uncounted, Budget(on_unknown_price="allow")',
-                    model=model,
-                )
+
+def _check_unpriced(budgets: Sequence[Budget], model: str, unpriced_field: str | None) -> None:
+    for budget in budgets:
+        if budget.on_unknown_price == "refuse":
+            what = model if unpriced_field is None else f"{model} with {unpriced_field}"
+            raise ConfigurationError(
+                f"the price of {what} is unknown, so {budget} cannot hold: give its price,"
+                f" CostTracker(prices={{{model!r}: Price(input=..., output=...)}}), or let it"
+                ' pass uncounted, Budget(on_unknown_price="allow")',
+                model=model,
+            )
 
 
+@dataclass(slots=True, kw_only=True)
 class Hold:
     """The most that an attempt can cost, held while it is on its way: an `async with` block.
 
@@ -129,27 +136,16 @@ class Hold:
     happens.
     """
 
-    def __init__(
-        self,
-        tracker: CostTracker,
-        attempt: Attempted,
-        names: Names,
-        claims: Sequence[tuple[Budget, Claim]],
-        *,
-        needed: Decimal,
-        deadline: Deadline,
-        tell: Tell,
-    ) -> None:
-        self._tracker = tracker
-        self._attempt = attempt
-        self._names = names
-        self._claims = claims
-        self._needed = needed
-        self._deadline = deadline
-        self._tell = tell
-        self._hold: str | None = None
-        self._process = os.getpid()
-        self._loop = asyncio.get_running_loop()
+    tracker: CostTracker
+    attempt: Attempted
+    names: Names
+    claims: Sequence[tuple[Budget, Claim]]
+    needed: Decimal
+    deadline: Deadline
+    tell: Tell
+    _hold: str | None = None
+    _process: int = field(default_factory=os.getpid)
+    _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
 
     async def __aenter__(self) -> None:
         """Hold what is needed, if a budget counts it and it costs anything.
@@ -158,38 +154,34 @@ class Hold:
             BudgetExceededError: It might cost more than is left.
             ConfigurationError: The ledger cannot be used.
         """
-        if not self._needed:
+        if not self.needed:
             return
-        size, claims = pico(self._needed), [claim for _, claim in self._claims]
-        self._hold, balances = await self._tracker.ledger.hold(self._names, size, claims)
-        for (budget, claim), balance in zip(self._claims, balances, strict=True):
+        size, claims = pico(self.needed), [claim for _, claim in self.claims]
+        self._hold, balances = await self.tracker.ledger.hold(self.names, size, claims)
+        for (budget, claim), balance in zip(self.claims, balances, strict=True):
             used = balance.spent + balance.held + size
             if self._hold is not None:
-                budget.warn(claim, used, self._tell)
+                budget.warn(claim, used, self.tell)
             elif used > claim.most:
-                raise budget.refusal(self._needed, claim, balance)
+                raise budget.refusal(self.needed, claim, balance)
 
     async def __aexit__(self, *_: object) -> None:
         """Record the attempt, and wait until that is written; it is not lost if this is cancelled."""
         writing = self._settle()
         if writing is not None and not self._loop.is_closed():
             # what cannot be written the ledger has logged, and tries again
-            with suppress(ConfigurationError, LLMTimeoutError), self._deadline:
+            with suppress(ConfigurationError, LLMTimeoutError), self.deadline:
                 await asyncio.wrap_future(writing)
 
     def _settle(self) -> "Future[None] | None":
-        if self._process != os.getpid():
+        response, ledger, entry = self.attempt.response, self.tracker.ledger, None
+        if self._process != os.getpid() or (response is None and self._hold is None):
             return None
-        response, ledger = self._attempt.response, self._tracker.ledger
         if response is not None:
             paid = None if response.cost is None else response.cost.total
             estimated = response.usage_estimated
             if paid is None and self._hold is not None:  # what it took is unknown: all of it
-                paid, estimated = self._needed, True
-            entry = self._tracker.entry(self._names, response.usage, paid, estimated=estimated)
-            ledger.note(self._hold, entry)
-        elif self._hold is not None:
-            ledger.note(self._hold)
-        else:
-            return None
+                paid, estimated = self.needed, True
+            entry = self.tracker.entry(self.names, response.usage, paid, estimated=estimated)
+        ledger.note(self._hold, entry)
         return ledger.write_soon()

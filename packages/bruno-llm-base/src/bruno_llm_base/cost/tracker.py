@@ -10,21 +10,21 @@ from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack, overload
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, overload
 
-from bruno_llm_base.cost.ledger import (
+from bruno_llm_base.cost.ledger import Ledger
+from bruno_llm_base.cost.price import Overrides, Price, PriceSource
+from bruno_llm_base.cost.rows import (
     COUNTS,
     KEYS,
     LABELS,
     Entry,
-    Ledger,
-    MemoryLedger,
     Names,
     Row,
-    Selection,
+    checked_keys,
     pico,
 )
-from bruno_llm_base.cost.price import Overrides, Price, PriceSource
+from bruno_llm_base.cost.sqlite import SqliteDatabase
 from bruno_llm_base.exceptions import ConfigurationError, InvalidRequestError
 from bruno_llm_base.options import did_you_mean
 from bruno_llm_base.response import Cost, Usage
@@ -52,27 +52,28 @@ class Labels:
     user: str | None = None
 
     def __post_init__(self) -> None:
-        """Check the values."""
-        for name in ("tag", "user"):
-            label = getattr(self, name)
+        for name, label in (("tag", self.tag), ("user", self.user)):
             if label is not None and not (isinstance(label, str) and label and is_json(label)):
                 raise InvalidRequestError(
                     f"{name} is {shown(label)}: give a text, not an empty one"
                 )
 
-    def changed(self, *, tag: str | None, user: str | None) -> "Labels":
+    def changed(self, tag: str | None, user: str | None) -> "Labels":
         """Return these labels with those that are given instead."""
         return Labels(
             tag=self.tag if tag is None else tag, user=self.user if user is None else user
         )
 
 
+_NO_LABELS = Labels()
 _labels: ContextVar[Mapping["CostTracker", Labels]] = ContextVar(
     "bruno_llm_labels", default=MappingProxyType({})
 )
 
 
 class _Selected(TypedDict, total=False):
+    since: date | None
+    until: date | None
     provider: str | None
     model: str | None
     tag: str | None
@@ -106,6 +107,11 @@ class CostTracker:
             a source of prices.
         clock: Tells the time, with a time zone.
 
+    Attributes:
+        path: The file; None if it records in memory.
+        prices: The source that is asked for prices first; None if there is none.
+        ledger: Where it is all written, for budgets.
+
     Raises:
         ConfigurationError: A value is of the wrong type, or the file cannot be used.
     """
@@ -126,29 +132,15 @@ class CostTracker:
         source = Overrides(prices) if isinstance(prices, Mapping) else prices
         if source is not None and not callable(getattr(source, "price", None)):
             raise ConfigurationError(
-                f"CostTracker.prices is {shown(prices)}: give a dict of models and their Price, or a source of prices"
+                f"CostTracker.prices is {shown(prices)}: give a dict of models and their Price, or"
+                " a source of prices"
             )
         if not callable(clock):
             raise ConfigurationError(f"CostTracker.clock is {shown(clock)}: give a callable")
-        self._path = None if path is None else Path(path).resolve()
-        self._prices = source
+        self.path = None if path is None else Path(path).resolve()
+        self.prices: PriceSource | None = source
         self._clock = clock
-        self._ledger = _opened(self._path, clock)
-
-    @property
-    def path(self) -> Path | None:
-        """The file; None if it records in memory."""
-        return self._path
-
-    @property
-    def prices(self) -> PriceSource | None:
-        """The source that is asked for prices first; None if there is none."""
-        return self._prices
-
-    @property
-    def ledger(self) -> Ledger:
-        """Where it is all written, for budgets."""
-        return self._ledger
+        self.ledger = Ledger(SqliteDatabase(self.path), clock)
 
     def today(self) -> date:
         """Return the day, in UTC."""
@@ -169,7 +161,7 @@ class CostTracker:
         Raises:
             InvalidRequestError: A label is not a text, or empty.
         """
-        labels = self.labels().changed(tag=tag, user=user)
+        labels = self.labels().changed(tag, user)
         token = _labels.set({**_labels.get(), self: labels})
         try:
             yield
@@ -210,11 +202,16 @@ class CostTracker:
                 raise InvalidRequestError(f"{name} is {shown(text)}: give its name")
         if not isinstance(usage, Usage):
             raise InvalidRequestError(f"usage is {shown(usage)}: give a Usage")
-        names = names_of(provider, model, self.labels().changed(tag=tag, user=user))
-        paid = _checked_cost(cost)
+        paid = cost.total if isinstance(cost, Cost) else cost
+        if paid is not None and not (isinstance(paid, Decimal) and paid.is_finite() and paid >= 0):
+            raise InvalidRequestError(
+                f"cost is {shown(cost)}: give a Cost or a Decimal in USD, 0 or more; None if it is"
+                " unknown"
+            )
         estimated = estimated or (isinstance(cost, Cost) and cost.estimated)
-        self._ledger.note(None, self.entry(names, usage, paid, estimated=estimated))
-        self._ledger.write()
+        names = names_of(provider, model, self.labels().changed(tag, user))
+        self.ledger.note(None, self.entry(names, usage, paid, estimated=estimated))
+        self.ledger.write()
 
     def entry(self, names: Names, usage: Usage, cost: Decimal | None, *, estimated: bool) -> Entry:
         """Return what the ledger notes of a request that ends now; *cost* is in USD."""
@@ -223,63 +220,39 @@ class CostTracker:
         return Entry(self.today().isoformat(), names, (1, *took, *money, int(estimated)))
 
     @overload
-    def total(
-        self,
-        by: None = None,
-        *,
-        since: date | None = None,
-        until: date | None = None,
-        **labels: Unpack["_Selected"],
-    ) -> Row: ...
+    def total(self, by: None = None, **selected: Unpack["_Selected"]) -> Row: ...
 
     @overload
-    def total(
-        self,
-        by: str | Sequence[str],
-        *,
-        since: date | None = None,
-        until: date | None = None,
-        **labels: Unpack["_Selected"],
-    ) -> list[Row]: ...
+    def total(self, by: str | Sequence[str], **selected: Unpack["_Selected"]) -> list[Row]: ...
 
     def total(
-        self,
-        by: str | Sequence[str] | None = None,
-        *,
-        since: date | None = None,
-        until: date | None = None,
-        **labels: Unpack["_Selected"],
+        self, by: str | Sequence[str] | None = None, **selected: Unpack["_Selected"]
     ) -> Row | list[Row]:
-        """Return the sum of all that was recorded, or of what the arguments select.
+        """Return the sum of all that was recorded, or of what is selected.
 
         Args:
             by: What there are sums by: "day", "provider", "model", "tag", "user", or several;
                 there is a row for each, in their order. None for one row about all.
-            since: The first day, in UTC.
-            until: The last day, in UTC.
-            labels: The `provider`, `model`, `tag` or `user` that counts; all count by default.
+            selected: The first day that counts, `since`, and the last, `until`, in UTC, and the
+                `provider`, `model`, `tag` or `user`; all count by default.
 
         Raises:
             InvalidRequestError: A value is of the wrong type, or a name is unknown.
             ConfigurationError: The file cannot be used.
         """
-        names = () if by is None else tuple(dict.fromkeys((by,) if isinstance(by, str) else by))
-        for name, known in [
-            *((name, KEYS) for name in names),
-            *((name, LABELS) for name in labels),
-        ]:
-            if name not in known:
-                raise InvalidRequestError(
-                    f"there are no totals by {shown(name)}{did_you_mean(str(name), known)}"
-                )
+        keys = () if by is None else checked_keys(by)
+        since, until = _iso("since", selected), _iso("until", selected)
         values: dict[str, str] = {}
-        for name, value in labels.items():
-            if not isinstance(value, str | None):
-                raise InvalidRequestError(f"{name} is {shown(value)}: give a text")
-            if value is not None:
+        for name, value in selected.items():
+            if name not in {"since", "until", *LABELS}:
+                raise InvalidRequestError(
+                    f"there are no totals by {shown(name)}{did_you_mean(name, LABELS)}"
+                )
+            if name in LABELS and value is not None:
+                if not isinstance(value, str):
+                    raise InvalidRequestError(f"{name} is {shown(value)}: give a text")
                 values[name] = storable(value)
-        selection = Selection(_iso("since", since), _iso("until", until), values)
-        rows = self._ledger.sums(names, selection)
+        rows = self.ledger.sums(keys, since, until, values)
         return rows[0] if by is None else rows
 
     def report(
@@ -301,10 +274,10 @@ class CostTracker:
             InvalidRequestError: A value is of the wrong type, or *by* names something else.
             ConfigurationError: The file cannot be used.
         """
-        from bruno_llm_base.cost.report import Report
+        from bruno_llm_base.cost.report import Report, source_of
 
-        entries = self.total(KEYS, since=since, until=until)
-        return Report.of(entries, by=by, since=since, until=until, prices=self._prices)
+        entries = tuple(self.total(KEYS, since=since, until=until))
+        return Report(entries, checked_keys(by), since, until, source_of(self.prices))
 
     def close(self) -> None:
         """Close the file; it is opened again when needed. What is in memory stays there.
@@ -312,24 +285,13 @@ class CostTracker:
         Raises:
             ConfigurationError: Something is left that could not be written.
         """
-        self._ledger.close()
+        self.ledger.close()
 
     def __repr__(self) -> str:
         return f"CostTracker({'' if self.path is None else repr(str(self.path))})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return partial(type(self), self.path, prices=self._prices, clock=self._clock), ()
-
-
-_NO_LABELS = Labels()
-
-
-def _opened(path: Path | None, clock: Callable[[], datetime]) -> Ledger:
-    if path is None:
-        return MemoryLedger()
-    from bruno_llm_base.cost.sqlite import SqliteLedger
-
-    return SqliteLedger(path, clock)
+        return partial(type(self), self.path, prices=self.prices, clock=self._clock), ()
 
 
 def names_of(provider: str, model: str, labels: Labels) -> Names:
@@ -342,19 +304,8 @@ def storable(text: str) -> str:
     return text.encode(errors="backslashreplace").decode()
 
 
-def _iso(name: str, day: date | None) -> str:
+def _iso(name: Literal["since", "until"], selected: _Selected) -> str:
+    day = selected.get(name)
     if not isinstance(day, date | None) or isinstance(day, datetime):
         raise InvalidRequestError(f"{name} is {shown(day)}: give a datetime.date")
     return "" if day is None else day.isoformat()
-
-
-def _checked_cost(cost: object) -> Decimal | None:
-    """Return what *cost* says in USD."""
-    if cost is None:
-        return None
-    paid = cost.total if isinstance(cost, Cost) else cost
-    if not isinstance(paid, Decimal) or not paid.is_finite() or paid < 0:
-        raise InvalidRequestError(
-            f"cost is {shown(cost)}: give a Cost or a Decimal in USD, 0 or more; None if it is unknown"
-        )
-    return paid

@@ -2,11 +2,12 @@
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 from bruno_core.interfaces import LLMInterface
-from bruno_core.models import Message, MessageRole
 from bruno_core.utils import exceptions as core
 
 from bruno_llm_base.client import Diagnosis
@@ -27,7 +28,6 @@ __all__ = ["FullLLM", "in_full"]
 
 _CHECK_SECONDS = 5.0
 _COUNT_ERROR = 0.5  # what it counts by is not known, nor what stands around its messages
-_CORE_ERRORS = (core.LLMError, core.StreamError)
 
 
 @runtime_checkable
@@ -77,39 +77,30 @@ class _BareLLM:
         return answer_text(await self.request(messages, **kwargs), self.name)
 
     async def request(self, messages: Messages | None = None, **kwargs: Any) -> ModelResponse:
-        text = await self._ask(self._llm.generate(**_arguments(messages, kwargs)))
+        arguments = _arguments(messages, kwargs)
+        with self.errors_of_ours():
+            text = await self._llm.generate(**arguments)
         if not isinstance(text, str):
             raise InvalidResponseError(f"generate() returned a {type(text).__name__}")
         return self.response(text)
 
     def stream(self, messages: Messages | None = None, **kwargs: Any) -> TextStream:
         state = StreamState()
-        return TextStream(_BareTexts(self, self._llm, _arguments(messages, kwargs), state), state)
+        opener = partial(self._llm.stream, **_arguments(messages, kwargs))
+        return TextStream(_BareTexts(self, opener, state), state)
 
     async def list_models(self) -> list[str]:
-        return list(await self._ask(self._llm.list_models()))
-
-    async def _ask(self, call: Awaitable[Any]) -> Any:
-        try:
-            return await call
-        except LLMError:
-            raise
-        except _CORE_ERRORS as error:
-            raise _translated(error, self.name) from error
-
-    def response(self, text: str) -> ModelResponse:
-        """Return *text* as an answer; more is not known of it."""
-        return ModelResponse(parts=(Text(text),), model=self.model or None, provider=self.name)
+        with self.errors_of_ours():
+            return list(await self._llm.list_models())
 
     async def diagnose(self) -> Diagnosis:
         try:
             async with asyncio.timeout(_CHECK_SECONDS):
-                ok = await self._llm.check_connection()
+                if await self._llm.check_connection():
+                    return Diagnosis(ok=True)
             reason = "check_connection() says no"
         except Exception as caught:  # noqa: BLE001 - whatever it raises, it cannot be used
-            ok, reason = False, f"check_connection() raised {type(caught).__name__}"
-        if ok:
-            return Diagnosis(ok=True)
+            reason = f"check_connection() raised {type(caught).__name__}"
         error = ServiceUnavailableError(reason, provider=self.name, model=self.model or None)
         return Diagnosis(ok=False, reason=str(error), error=error)
 
@@ -128,6 +119,22 @@ class _BareLLM:
         # The rest of its own may be anything: objects, addresses with a login, keys.
         return {"provider": self.name, "model": self.model}
 
+    def response(self, text: str) -> ModelResponse:
+        """Return *text* as an answer; more is not known of it."""
+        return ModelResponse(parts=(Text(text),), model=self.model or None, provider=self.name)
+
+    @contextmanager
+    def errors_of_ours(self) -> Iterator[None]:
+        """Raise ours in place of bruno-core's; its text may quote a key, so it stays in the cause."""
+        try:
+            yield
+        except LLMError:
+            raise
+        except (core.LLMError, core.StreamError) as error:
+            kind = StreamError if isinstance(error, core.StreamError) else LLMError
+            message = f"{type(error).__name__} was raised: see its cause"
+            raise kind(message, provider=self.name, cause=error) from error
+
     def __repr__(self) -> str:
         return f"{type(self._llm).__name__}(model={self.model!r})"
 
@@ -138,81 +145,56 @@ class _BareTexts(AsyncIterator[str]):
     A class, since most read a generator: when a loop ends, asyncio closes all of them at once.
     """
 
-    def __init__(
-        self, llm: _BareLLM, bare: LLMInterface, arguments: Json, state: StreamState
-    ) -> None:
+    def __init__(self, llm: _BareLLM, opener: Callable[[], Any], state: StreamState) -> None:
         self._llm = llm
-        self._bare = bare
-        self._arguments = arguments
+        self._open = opener
         self._state = state
         self._texts: list[str] = []
-        self._held = ""
-        self._source: Any = None
-        self._pieces: AsyncIterator[str] | None = None
+        self._pieces: Any = None
         self._ended = False
 
     async def __anext__(self) -> str:
         if self._ended:
             raise StopAsyncIteration
         try:
-            return await self._next()
-        except StopAsyncIteration:
-            await self.aclose()
-            self._state.response = self._llm.response("".join(self._texts))
-            answer_text(self._state.response, self._llm.name)
-            raise
+            with self._llm.errors_of_ours():
+                return await self._next()
         except BaseException as error:
             await self.aclose()
-            if not isinstance(error, _CORE_ERRORS):
-                raise
-            translated = _translated(error, self._llm.name)
-            if self._texts and translated.partial is None:
-                translated.partial = self._llm.response("".join(self._texts))
-            if translated is error:
-                raise
-            raise translated from error
+            response = self._llm.response("".join(self._texts))
+            if isinstance(error, StopAsyncIteration):
+                self._state.response = response
+                answer_text(response, self._llm.name)
+            elif isinstance(error, LLMError) and self._texts:
+                error.partial = error.partial or response
+            raise
 
     async def aclose(self) -> None:
         self._ended = True
-        source, self._source, self._pieces = self._source, None, None
-        if hasattr(source, "aclose"):
-            await source.aclose()
+        pieces, self._pieces = self._pieces, None
+        if hasattr(pieces, "aclose"):
+            await pieces.aclose()
 
     async def _next(self) -> str:
         if self._pieces is None:
-            self._source = self._bare.stream(**self._arguments)
-            if inspect.isawaitable(self._source):
+            self._pieces = self._open()
+            if inspect.isawaitable(self._pieces):
                 # declared as bruno-core declares it, it returns an iterator
-                self._source = await self._source
-            self._pieces = aiter(self._source)
-        piece, self._held = self._held, ""
+                self._pieces = await self._pieces
+            self._pieces = aiter(self._pieces)
+        if self._state.announce:  # whether the request is accepted, it does not tell
+            self._state.announce = False
+            return ""
+        piece = ""
         while not piece:
             piece = await anext(self._pieces)
-            # only a piece shows that the request was accepted
-            if self._state.announce:
-                self._state.announce = False
-                self._held = piece
-                return ""
         self._texts.append(piece)
         return piece
-
-
-def _translated(error: Exception, name: str) -> LLMError:
-    """Return *error* as one of ours; its own text may quote a key, so it stays in the cause."""
-    if isinstance(error, LLMError):
-        return error
-    kind = StreamError if isinstance(error, core.StreamError) else LLMError
-    return kind(f"{type(error).__name__} was raised: see its cause", provider=name, cause=error)
 
 
 def _arguments(messages: Messages | None, given: Json) -> Json:
     """Return what to call a bare interface with: what is set, and messages even for a question."""
     said = question(messages, given.pop("prompt", None))
     Conversation.of(said)  # what ours would refuse, whichever provider is asked
-    if isinstance(said, str):
-        said = [Message(role=MessageRole.USER, content=said)]
-    options = given | check_options(given)
-    return {
-        "messages": read_messages(said),
-        **{name: value for name, value in options.items() if value is not None},
-    }
+    options = {name: value for name, value in given.items() if value is not None}
+    return {"messages": read_messages(said), **options, **check_options(given)}

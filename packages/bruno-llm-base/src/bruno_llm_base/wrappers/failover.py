@@ -16,22 +16,13 @@ from bruno_llm_base.exceptions import (
     StreamError,
 )
 from bruno_llm_base.log import Observers
-from bruno_llm_base.response import Json
 from bruno_llm_base.stream import StreamState, TextStream
 from bruno_llm_base.wrappers.bare import FullLLM
 from bruno_llm_base.wrappers.breaker import Circuit
 
-__all__ = ["Failover", "FallbackTexts", "Member", "all_failed", "another_may_answer"]
+__all__ = ["Failover", "FallbackTexts", "Member", "all_failed"]
 
 _T = TypeVar("_T")
-
-
-def another_may_answer(error: LLMError) -> bool:
-    """Return whether the next model is asked after *error*."""
-    calls_tools = (
-        isinstance(error, InvalidResponseError) and error.partial and error.partial.tool_calls
-    )
-    return error.another_may_answer and not calls_tools  # a good answer that was asked for as text
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,28 +88,28 @@ class Failover:
         if self._asked is None:
             return False
         (member, ticket), self._asked = self._asked, None
-        if not isinstance(error, LLMError):
-            if error is None or self._delivered:  # who leaves an answer had been answered
-                member.circuit.succeeded(ticket)
-                self._tell(ProviderAnswered, member, passed_over=len(self._errors))
+        circuit = member.circuit
+        if isinstance(error, LLMError):
+            moves_on = _another_may_answer(error)
+            # a rate limit that no wait mends is one of our own, or the request is too large for it
+            is_too_much = isinstance(error, RateLimitError) and not error.retryable
+            if moves_on and error.is_failure and not is_too_much:
+                circuit.failed(ticket, error.retry_after)
             else:
-                member.circuit.dropped(ticket)
-            return False
-        moves_on = another_may_answer(error)
-        # a rate limit that no wait mends is one of our own, or the request is too large for it
-        is_too_much = isinstance(error, RateLimitError) and not error.retryable
-        if moves_on and error.is_failure and not is_too_much:
-            member.circuit.failed(ticket, error.retry_after)
+                circuit.dropped(ticket)
+            if moves_on and not self._delivered:
+                self._pass_over(member, error)
+                return True
+        elif error is None or self._delivered:  # who leaves an answer had been answered
+            circuit.succeeded(ticket)
+            self._tell(ProviderAnswered, member, passed_over=len(self._errors))
         else:
-            member.circuit.dropped(ticket)
-        if self._delivered or not moves_on:
-            return False
-        self._pass_over(member, error)
-        return True
+            circuit.dropped(ticket)
+        return False
 
     def _pass_over(self, member: Member, error: LLMError) -> None:
         error.provider = error.provider or member.llm.name
-        _forget_frames(error)
+        error.__traceback__ = error.__context__ = None  # their frames hold this call, and it them
         self._errors.append(error)
         if len(self._errors) < len(self._members):
             self._tell(ProviderPassedOver, member, error=error)
@@ -131,30 +122,32 @@ class Failover:
 
 
 class FallbackTexts(AsyncIterator[str]):
-    """The pieces of the first answer that begins.
+    """The pieces of the first answer that begins; a class for `_BareTexts`' reason.
 
-    A class, since it reads a generator: when a loop ends, asyncio closes all of them at once. Each
-    model is asked in the context of the call, whose labels hold wherever the stream is read.
+    Each model is asked in the context of the call, whose labels hold wherever the stream is read.
     """
 
-    def __init__(self, failover: Failover, arguments: Json, state: StreamState) -> None:
+    def __init__(
+        self, failover: Failover, question: Callable[[FullLLM], TextStream], state: StreamState
+    ) -> None:
         self._failover = failover
-        self._arguments = arguments
+        self._question = question
         self._context = copy_context()
         self._state = state
         self._stream: TextStream | None = None
-        self._pieces: AsyncIterator[str] | None = None
         self._ended = False
 
     async def __anext__(self) -> str:
         while not self._ended:
             try:
-                if self._pieces is None:
-                    self._pieces = await self._open()
+                if self._stream is None:
+                    llm = self._failover.next_llm()
+                    self._stream = self._context.run(self._question, llm)
+                    await self._stream
                     if self._state.announce:
                         self._state.announce = False
                         return ""
-                text = await anext(self._pieces)
+                text = await anext(self._stream)
             except StopAsyncIteration:
                 await self._end(None)
             except BaseException as error:
@@ -171,32 +164,33 @@ class FallbackTexts(AsyncIterator[str]):
     def __del__(self) -> None:
         self._failover.end(GeneratorExit())
 
-    async def _open(self) -> AsyncIterator[str]:
-        llm = self._failover.next_llm()
-        self._stream = self._context.run(llm.stream, **self._arguments)
-        await self._stream
-        return aiter(self._stream)
-
     async def _end(self, error: BaseException | None) -> bool:
         """Close the answer that is read, if any; return whether the next model is to be asked."""
         self._ended = True
-        stream, self._stream, self._pieces = self._stream, None, None
+        stream, self._stream = self._stream, None
         if stream is not None:
             await stream.aclose()
             self._state.response = None
             with suppress(StreamError):  # it is not complete
                 self._state.response = stream.response
-        goes_on = self._failover.end(error)
-        self._ended = not goes_on
-        return goes_on
+        self._ended = not self._failover.end(error)
+        return not self._ended
+
+
+def _another_may_answer(error: LLMError) -> bool:
+    if isinstance(error, InvalidResponseError) and error.partial and error.partial.tool_calls:
+        return False  # a good answer that was asked for as text
+    return error.another_may_answer
 
 
 def _circuit_is_open(member: Member) -> CircuitOpenError:
     wait = member.circuit.wait
     when = "one call is trying it now" if wait is None else f"it is tried again in {wait:.3g} s"
-    message = f"it failed again and again and is left alone: {when}"
     return CircuitOpenError(
-        message, provider=member.llm.name, model=member.llm.model, retry_after=wait
+        f"it failed again and again and is left alone: {when}",
+        provider=member.llm.name,
+        model=member.llm.model,
+        retry_after=wait,
     )
 
 
@@ -212,16 +206,3 @@ def all_failed(members: Sequence[Member], errors: Sequence[LLMError]) -> AllProv
         errors=errors,
         advice="" if wait is None else f"try again in {wait:.3g} s",
     )
-
-
-def _forget_frames(error: BaseException) -> None:
-    """Drop the frames behind *error*: they hold the call, and that the error, so none would go.
-
-    Its causes stay. What else was being handled goes unchanged: it may be the caller's own.
-    """
-    known: set[int] = set()
-    link: BaseException | None = error
-    while link is not None and id(link) not in known:
-        known.add(id(link))
-        link.__traceback__ = link.__context__ = None
-        link = link.__cause__

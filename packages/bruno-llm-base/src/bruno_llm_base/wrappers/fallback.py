@@ -30,7 +30,6 @@ from bruno_llm_base.wrappers.failover import (
     FallbackTexts,
     Member,
     all_failed,
-    another_may_answer,
 )
 
 __all__ = ["FallbackLLM"]
@@ -83,7 +82,7 @@ class FallbackLLM(LLMInterface):
         max_tokens: int | None = None,
         *,
         prompt: str | None = None,
-        **kwargs: Any,
+        **options: Any,
     ) -> str:
         """Return the answer of the first model that has one.
 
@@ -94,8 +93,9 @@ class FallbackLLM(LLMInterface):
             AllProvidersFailedError: No model could answer, or all are being left alone.
             LLMError: An error that another model cannot help with.
         """
-        given = _arguments(messages, temperature, max_tokens, prompt, kwargs)
-        return await self._failover("chat").ask(lambda llm: llm.generate(**given))
+        options |= {"temperature": temperature, "max_tokens": max_tokens, "prompt": prompt}
+        failover = self._failover("chat", options)
+        return await failover.ask(lambda llm: llm.generate(messages, **options))
 
     def stream(
         self,
@@ -104,7 +104,7 @@ class FallbackLLM(LLMInterface):
         max_tokens: int | None = None,
         *,
         prompt: str | None = None,
-        **kwargs: Any,
+        **options: Any,
     ) -> TextStream:
         """Return the answer of the first model that begins one, piece by piece.
 
@@ -114,9 +114,10 @@ class FallbackLLM(LLMInterface):
         Raises:
             InvalidRequestError: `model` is given. All other errors are raised while reading.
         """
-        given = _arguments(messages, temperature, max_tokens, prompt, kwargs)
-        state = StreamState()
-        return TextStream(FallbackTexts(self._failover("stream"), given, state), state)
+        options |= {"temperature": temperature, "max_tokens": max_tokens, "prompt": prompt}
+        state, failover = StreamState(), self._failover("stream", options)
+        texts = FallbackTexts(failover, lambda llm: llm.stream(messages, **options), state)
+        return TextStream(texts, state)
 
     async def request(
         self,
@@ -125,34 +126,26 @@ class FallbackLLM(LLMInterface):
         max_tokens: int | None = None,
         *,
         prompt: str | None = None,
-        **kwargs: Any,
+        **options: Any,
     ) -> ModelResponse:
         """Return the answer of the first model that has one, whatever its finish reason.
 
         Arguments and errors are those of `generate`. Of a model that offers no more than
         `LLMInterface`, only the text is known.
         """
-        given = _arguments(messages, temperature, max_tokens, prompt, kwargs)
-        return await self._failover("chat").ask(lambda llm: llm.request(**given))
+        options |= {"temperature": temperature, "max_tokens": max_tokens, "prompt": prompt}
+        failover = self._failover("chat", options)
+        return await failover.ask(lambda llm: llm.request(messages, **options))
 
     async def count_tokens(
-        self, messages: Messages | None = None, *, prompt: str | None = None, **kwargs: Any
+        self, messages: Messages | None = None, *, prompt: str | None = None, **options: Any
     ) -> TokenCount:
-        """Count the input tokens of a request as the first model does that can.
+        """Count the input tokens of a request as the first model does.
 
-        Arguments and errors are those of `generate`. Circuit breakers have no part in it: an
-        estimate does not show that a model is well.
+        The arguments are those of `BaseProvider.count_tokens`, but for `model`.
         """
-        given = _arguments(messages, None, None, prompt, kwargs)
-        errors: list[LLMError] = []
-        for member in self._members:
-            try:
-                return await member.llm.count_tokens(**given)
-            except LLMError as error:
-                if not another_may_answer(error):
-                    raise
-                errors.append(error)
-        raise all_failed(self._members, errors)
+        _refuse_model(options)
+        return await self._members[0].llm.count_tokens(messages, prompt=prompt, **options)
 
     def get_token_count(self, text: str) -> int:
         """Count the tokens of *text*: the most that any model makes of it."""
@@ -246,8 +239,17 @@ class FallbackLLM(LLMInterface):
         )
         return rebuild, ()
 
-    def _failover(self, operation: str) -> Failover:
+    def _failover(self, operation: str, options: Json) -> Failover:
+        _refuse_model(options)
         return Failover(self._members, operation, self._observers)
+
+
+def _refuse_model(options: Json) -> None:
+    if (model := options.pop("model", None)) is not None:
+        raise InvalidRequestError(
+            f"model is {shown(model)}, but several providers may answer, and none knows another's"
+            " models: name each one's model when you build it"
+        )
 
 
 async def _models_of(member: Member) -> list[str] | LLMError:
@@ -255,23 +257,6 @@ async def _models_of(member: Member) -> list[str] | LLMError:
         return await member.llm.list_models()
     except LLMError as error:
         return error
-
-
-def _arguments(
-    messages: Messages | None,
-    temperature: float | None,
-    max_tokens: int | None,
-    prompt: str | None,
-    options: Json,
-) -> Json:
-    """Return what every model is called with."""
-    if (model := options.pop("model", None)) is not None:
-        raise InvalidRequestError(
-            f"model is {shown(model)}, but several providers may answer, and none knows another's models:"
-            " name each one's model when you build it"
-        )
-    named = {"temperature": temperature, "max_tokens": max_tokens, "prompt": prompt}
-    return {"messages": messages, **named, **options}
 
 
 def _checked_members(members: Sequence[LLMInterface]) -> tuple[LLMInterface, ...]:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from bruno_core.interfaces import LLMInterface
 
@@ -15,20 +15,17 @@ from bruno_llm_base.wrappers.bare import in_full
 __all__ = ["Candidate", "first_healthy"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Candidate:
+class Candidate(NamedTuple):
     """A provider that may be chosen.
 
     Attributes:
         label: What it is called in errors.
-        llm: The provider; None if it cannot be built.
-        error: Why it cannot be built.
+        llm: The provider, or why it cannot be built.
         ours: Whether it was built to be chosen, and is to be closed if it is not.
     """
 
     label: str
-    llm: LLMInterface | None = None
-    error: ConfigurationError | None = None
+    llm: LLMInterface | ConfigurationError
     ours: bool = False
 
 
@@ -45,41 +42,39 @@ async def first_healthy(candidates: Sequence[Candidate]) -> LLMInterface:
     chosen: LLMInterface | None = None
     try:
         async with asyncio.TaskGroup() as group:
-            checks = [group.create_task(_error_of(candidate)) for candidate in candidates]
+            checks = [group.create_task(_error_of(candidate.llm)) for candidate in candidates]
             for candidate, check in zip(candidates, checks, strict=True):
-                error = await check
-                if error is None:
+                if (error := await check) is not None:
+                    errors.append(error)
+                elif isinstance(candidate.llm, LLMInterface):
                     chosen = candidate.llm
                     break
-                errors.append(error)
             for check in checks:
                 check.cancel()
     finally:
         async with AsyncExitStack() as stack:  # one that fails keeps no other from being closed
-            for candidate in candidates:
-                if candidate.llm is not None and candidate.ours and candidate.llm is not chosen:
-                    stack.push_async_callback(in_full(candidate.llm).aclose)
+            for _, llm, is_ours in candidates:
+                if is_ours and llm is not chosen and isinstance(llm, LLMInterface):
+                    stack.push_async_callback(in_full(llm).aclose)
+    passed_over = list(zip((candidate.label for candidate in candidates), errors, strict=False))
     if chosen is None:
-        pairs = zip(candidates, errors, strict=True)
-        reasons = "; ".join(f"{candidate.label}: {error}" for candidate, error in pairs)
-        message = f"no provider can be used: {reasons}"
-        if all(candidate.llm is None for candidate in candidates):
+        message = "; ".join(f"{label}: {error}" for label, error in passed_over)
+        message = f"no provider can be used: {message}"
+        if not any(isinstance(candidate.llm, LLMInterface) for candidate in candidates):
             raise ConfigurationError(message)
         raise AllProvidersFailedError(message, errors=errors)
-    for candidate, error in zip(candidates, errors, strict=False):
+    for label, error in passed_over:
         log_event(
-            ProviderPassedOver(
-                provider=candidate.label, model=error.model, operation="select", error=error
-            )
+            ProviderPassedOver(provider=label, model=error.model, operation="select", error=error)
         )
     return chosen
 
 
-async def _error_of(candidate: Candidate) -> LLMError | None:
-    """Return why *candidate* cannot be used."""
-    if candidate.llm is None:
-        return candidate.error
-    diagnosis = await in_full(candidate.llm).diagnose()
+async def _error_of(llm: LLMInterface | ConfigurationError) -> LLMError | None:
+    """Return why *llm* cannot be used."""
+    if isinstance(llm, ConfigurationError):
+        return llm
+    diagnosis = await in_full(llm).diagnose()
     if diagnosis.ok:
         return None
     return diagnosis.error or LLMError(diagnosis.reason or "it cannot be used")
