@@ -273,8 +273,9 @@ def merged(*bodies: Json) -> Json:
     for body in bodies:
         for name, value in body.items():
             before = whole.get(name)
-            is_joined = isinstance(before, dict) and isinstance(value, dict)
-            whole[name] = merged(before, value) if is_joined else value
+            if isinstance(before, dict) and isinstance(value, dict):
+                value = merged(before, value)  # noqa: PLW2901
+            whole[name] = value
     return whole
 
 
