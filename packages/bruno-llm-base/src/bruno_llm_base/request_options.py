@@ -1,6 +1,6 @@
 """The options of one provider's requests: spelled as its vendor does, without what a model refuses."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
 from bruno_llm_base.adapter import ChatAdapter
@@ -10,7 +10,7 @@ from bruno_llm_base.request import Request
 from bruno_llm_base.response import Json
 from bruno_llm_base.values import is_json, shown
 
-__all__ = ["RequestOptions"]
+__all__ = ["RequestOptions", "check_sendable"]
 
 _DEEPEST = 10  # dots in the name of an option
 
@@ -37,7 +37,7 @@ class RequestOptions:
         self.defaults: Json = {name: value for name, value in given if value is not None}
         self._dropped: set[tuple[str, str]] = set()
         self._learned: dict[str, dict[tuple[str, str], None]] = {}
-        self._check_sendable(self._always, ConfigurationError)
+        check_sendable(self._always, adapter.reserved_fields, ConfigurationError)
 
     def options(self, model: str, call: Mapping[str, Any]) -> tuple[Json, list[str]]:
         """Return the body's options, and the names of those newly left out.
@@ -58,7 +58,7 @@ class RequestOptions:
             raise InvalidRequestError(
                 f"{name!r} is not an option of a call: give it when the provider is built"
             )
-        self._check_sendable(own, InvalidRequestError)
+        check_sendable(own, self._adapter.reserved_fields, InvalidRequestError)
         everything = self.defaults | portable | self._always | own
         refused = (
             self._adapter.refused_options(model, everything) & (self.defaults | portable).keys()
@@ -113,19 +113,19 @@ class RequestOptions:
         self._dropped.add((model, option))
         return new
 
-    def _check_sendable(self, options: Mapping[str, Any], kind: type[LLMError]) -> None:
-        """Raise if an option of the vendor's is not an option, or no JSON.
 
-        Raises:
-            LLMError: Of that *kind*; names the option.
-        """
-        for name, value in options.items():
-            # dots lead into nested objects
-            if name.partition(".")[0] in self._adapter.reserved_fields:
-                raise kind(
-                    f"{name!r} is not an option: it belongs to the request itself, leave it out"
-                )
-            if not is_json(name) or name.count(".") > _DEEPEST:
-                raise kind(f"{shown(name)} is not the name of an option: leave it out")
-            if not is_json(value):
-                raise kind(f"the option {name!r} is not JSON, but a {type(value).__name__}")
+def check_sendable(
+    options: Mapping[str, Any], reserved: Container[str], kind: type[LLMError]
+) -> None:
+    """Raise if an option of the vendor's is not an option, no JSON, or one of the *reserved* fields.
+
+    Raises:
+        LLMError: Of that *kind*; names the option.
+    """
+    for name, value in options.items():
+        if name.partition(".")[0] in reserved:  # dots lead into nested objects
+            raise kind(f"{name!r} is not an option: it belongs to the request itself, leave it out")
+        if not is_json(name) or name.count(".") > _DEEPEST:
+            raise kind(f"{shown(name)} is not the name of an option: leave it out")
+        if not is_json(value):
+            raise kind(f"the option {name!r} is not JSON, but a {type(value).__name__}")
