@@ -27,7 +27,7 @@ from bruno_llm_base.exceptions import (
 from bruno_llm_base.response import Json
 from bruno_llm_base.values import LONGEST, is_whole
 
-__all__ = ["ErrorFacts", "error_from", "read_error_document", "request_id", "server_wait"]
+__all__ = ["ErrorFacts", "error_from", "read_error_document", "server_wait"]
 
 _BY_STATUS: dict[int, type[LLMError]] = {
     401: AuthenticationError,
@@ -100,7 +100,7 @@ def error_from(facts: ErrorFacts, status: int, headers: Mapping[str, str]) -> LL
     return kind(
         _message(kind, str(facts.message).strip(), status),
         status_code=status,
-        request_id=_word(facts.request_id) or request_id(headers),
+        request_id=_word(facts.request_id),
         code=_word(facts.code),
         param=_word(facts.param),
         reason=_word(facts.reason),
@@ -109,11 +109,6 @@ def error_from(facts: ErrorFacts, status: int, headers: Mapping[str, str]) -> LL
         retryable=retryable,
         retry_after=server_wait(headers) if wait is None else wait,
     )
-
-
-def request_id(headers: Mapping[str, str]) -> str | None:
-    """Return the vendor's name for a request."""
-    return _word(headers.get("x-request-id") or headers.get("request-id"))
 
 
 def server_wait(headers: Mapping[str, str]) -> float | None:

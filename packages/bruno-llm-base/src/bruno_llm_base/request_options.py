@@ -51,6 +51,31 @@ class RequestOptions:
         Raises:
             InvalidRequestError: A value is wrong, or the model refuses an option of a strict user.
         """
+        given = {n: v for n, v in call.items() if v is not None or n not in PORTABLE}
+        portable, own = self._checked(given) if given else ({}, {})
+        defaults = self.defaults
+        everything = defaults | portable | self._always | own
+        refused = self._adapter.refused_options(model, everything)
+        if refused := refused & (defaults | portable).keys():
+            if self._strict:
+                names = " and ".join(sorted(refused))
+                raise InvalidRequestError(
+                    f"{model} does not accept {names}: leave it out, or set strict=False",
+                    param=names,
+                )
+            defaults = {name: value for name, value in defaults.items() if name not in refused}
+            portable = {name: value for name, value in portable.items() if name not in refused}
+        body: Json = {"model": model}
+        for options in filter(None, (defaults, self._always, portable, own)):
+            body = merged(body, spelled(options, self._adapter.option_names))
+        return body, [name for name in sorted(refused) if self._is_new(model, name)]
+
+    def _checked(self, call: Json) -> tuple[Json, Json]:
+        """Return the portable options of a *call*, and the vendor's own.
+
+        Raises:
+            InvalidRequestError: One cannot be sent.
+        """
         portable = check_options(call, self._adapter.own_options)
         own = {name: value for name, value in call.items() if name not in PORTABLE}
         if not self._keywords.isdisjoint(own):
@@ -59,30 +84,7 @@ class RequestOptions:
                 f"{name!r} is not an option of a call: give it when the provider is built"
             )
         check_sendable(own, self._adapter.reserved_fields, InvalidRequestError)
-        everything = self.defaults | portable | self._always | own
-        refused = (
-            self._adapter.refused_options(model, everything) & (self.defaults | portable).keys()
-        )
-        if refused and self._strict:
-            names = " and ".join(sorted(refused))
-            raise InvalidRequestError(
-                f"{model} does not accept {names}: leave it out, or set strict=False", param=names
-            )
-        kept = (
-            {n: v for n, v in given.items() if n not in refused}
-            for given in (self.defaults, portable)
-        )
-        always, once = (spelled(given, self._adapter.option_names) for given in kept)
-        return (
-            merged(
-                {"model": model},
-                always,
-                spelled(self._always, self._adapter.option_names),
-                once,
-                spelled(own, self._adapter.option_names),
-            ),
-            [name for name in sorted(refused) if self._is_new(model, name)],
-        )
+        return portable, own
 
     def amend(self, request: Request[Any], error: LLMError) -> tuple[Json, str | None] | None:
         """Return the body without what the API has just refused, or None if nothing can be done.

@@ -52,6 +52,8 @@ def reported_cost(counts: Any) -> Cost | None:
     if not isinstance(counts, dict):
         return None
     ticks, cost = counts.get("cost_in_usd_ticks"), counts.get("cost")
+    if ticks is None and cost is None:
+        return None
     if isinstance(ticks, int) and is_whole(ticks, least=0):
         usd: Decimal | None = Decimal(ticks).scaleb(_TICKS_PER_USD)
     else:
