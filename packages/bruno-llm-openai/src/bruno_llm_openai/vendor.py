@@ -23,7 +23,7 @@ from bruno_llm_base import (
 )
 from bruno_llm_base.adapter import Adapter
 from bruno_llm_base.lenient import read_models
-from bruno_llm_base.limits import read_durations
+from bruno_llm_base.limits import read_limits
 from bruno_llm_base.transport import SdkTransport, Transport
 
 __all__ = ["OpenAIAdapter", "OpenAIVendor"]
@@ -99,4 +99,4 @@ class OpenAIAdapter(Adapter):
         return {row["id"]: row.get("max_model_len", row.get("context_length")) for row in rows}
 
     def read_limits(self, headers: Mapping[str, str]) -> LimitState | None:
-        return read_durations(headers)
+        return read_limits(headers, "x-ratelimit-{what}-{unit}")
