@@ -29,7 +29,6 @@ from bruno_llm_base.exceptions import (
     InvalidResponseError,
     LLMError,
     LLMTimeoutError,
-    ModelNotFoundError,
     QuotaExceededError,
     RateLimitError,
     ServiceUnavailableError,
@@ -47,6 +46,7 @@ from bruno_llm_base.values import is_whole, shown
 
 __all__ = ["BaseProvider", "ProviderKeywords"]
 
+# A guess will do for a count where the server cannot be asked, is too busy or knows no such endpoint.
 _CANNOT_TELL = (
     InvalidResponseError,
     LLMTimeoutError,
@@ -402,7 +402,9 @@ class BaseProvider(Client, LLMInterface):
         try:
             tokens = await result_of(self._endpoint, counting)
         except LLMError as error:
-            if not _may_estimate(error):
+            # not where it refuses the key, the model or the request: it would refuse what is counted
+            lacks_it = type(error) is InvalidRequestError and error.status_code in _NO_SUCH_ENDPOINT
+            if not lacks_it and not isinstance(error, _CANNOT_TELL):
                 raise
             self._endpoint.tell(counting, CountEstimated, error=error)
             return None
@@ -427,14 +429,3 @@ def _tools(body: Json) -> str:
     """Return the tools that a request offers to the model, as text; "" for none."""
     tools = body.get("tools")
     return json.dumps(tools, ensure_ascii=False) if tools else ""
-
-
-def _may_estimate(error: LLMError) -> bool:
-    """Whether a guess will do for a count that ended with *error*.
-
-    It will where the server cannot be asked, is too busy or knows no such endpoint; not where it
-    refuses the key, the model or the request, which it would refuse the request itself for.
-    """
-    if isinstance(error, InvalidRequestError) and not isinstance(error, ModelNotFoundError):
-        return error.status_code in _NO_SUCH_ENDPOINT
-    return isinstance(error, _CANNOT_TELL)
