@@ -50,7 +50,7 @@ def test_a_date_is_a_wait_too():
     ],
 )
 def test_a_status_alone_is_enough(status, kind, retryable):
-    error = error_from(ErrorFacts(), status, {"request-id": "req_1", "retry-after": "3"})
+    error = error_from(ErrorFacts(request_id="req_1"), status, {"retry-after": "3"})
     assert type(error) is kind
     assert (error.status_code, error.retryable) == (status, retryable)
     assert (error.request_id, error.retry_after) == ("req_1", 3)

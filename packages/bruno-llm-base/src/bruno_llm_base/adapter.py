@@ -48,15 +48,10 @@ class Adapter(ABC):
         return [row["id"] for row in read_models(data)]
 
     def read_error(self, status: int, headers: Mapping[str, str], data: Json) -> ErrorFacts:
-        """Read an error; what it leaves open, the HTTP status decides.
+        """Read an error document, of which a list or a text is the field `error`.
 
         `read_error_document` knows most spellings. An API with codes of its own tells it, in
         addition, what they stand for.
-
-        Args:
-            status: The HTTP status.
-            headers: The headers of the answer.
-            data: The document. Of a list or a text it is the field `error`.
         """
         del headers
         return read_error_document(status, data)
@@ -67,12 +62,12 @@ class Adapter(ABC):
         return None
 
     def advice(self, error: LLMError) -> str:
-        """Return what the user may do about *error*, its `advice`; "" for nothing."""
+        """Return what the user may do about *error*; "" for nothing."""
         del error
         return ""
 
     def missing_model(self, model: str, offered: Sequence[str]) -> str:
-        """Return what is wrong if a server that offers the models *offered* lacks *model*, else ""."""
+        """Return what is wrong if *model* is not among those *offered*, else ""."""
         del model, offered
         return ""
 
@@ -87,17 +82,12 @@ class Adapter(ABC):
         return None
 
     def window_requests(self, model: str) -> tuple[tuple[str, str, Json | None], ...]:
-        """Return what else tells the windows of models: method, path and body of requests."""
+        """Return what else tells a model's window: method, path and body of requests."""
         del model
         return ()
 
     def parse_windows(self, data: Json, model: str) -> Mapping[str, int | None]:
-        """Read the context windows of models, in tokens.
-
-        Args:
-            data: The list of models, or what one of `window_requests` was answered with.
-            model: The model that they were asked for.
-        """
+        """Read context windows, in tokens, from the list of models or an answer to `window_requests`."""
         del data, model
         return {}
 
@@ -136,10 +126,7 @@ class ChatAdapter(Adapter):
     def build(self, conversation: Conversation, options: Json, *, stream: bool) -> Json:
         """Return the body that asks for the next turn.
 
-        Args:
-            conversation: What has been said.
-            options: The model and the options, in the vendor's spelling; they belong in the body.
-            stream: Whether the answer is to be streamed.
+        The *options*, the model among them, belong in it; they are in the vendor's spelling.
         """
 
     @abstractmethod
@@ -169,14 +156,9 @@ class ChatAdapter(Adapter):
         return False
 
     def build_count(self, conversation: Conversation, body: Json) -> Json | None:
-        """Return the body that asks `count_path` how many tokens a request takes.
+        """Return the body that asks `count_path` how many tokens the request with *body* takes.
 
-        Args:
-            conversation: What has been said.
-            body: The body that asks for the next turn, from `build`.
-
-        Returns:
-            The body, or None where this server, or this request, is not to be asked about.
+        None where this server, or this request, is not to be asked about.
         """
         del conversation, body
         return None
@@ -203,13 +185,7 @@ class ChatAdapter(Adapter):
         return frozenset()
 
     def amend(self, body: Json, code: str, field: str) -> Json | None:
-        """Return *body* in a way that the API takes, after it has refused *field*, or None.
-
-        Args:
-            body: What was sent.
-            code: The API's word for the error.
-            field: The field of the body that it named.
-        """
+        """Return *body* in a way that the API takes, or None, after it has refused *field* with *code*."""
         if code not in _UNSUPPORTED or field in self.reserved_fields:
             return None
         return {name: value for name, value in body.items() if name != field}
@@ -247,12 +223,9 @@ class EmbeddingAdapter(Adapter):
 
     @abstractmethod
     def build(self, texts: Sequence[str], options: Json, dimensions: int | None) -> Json:
-        """Return the body that asks for the vectors of *texts*.
+        """Return the body that asks for the vectors of *texts*, with the user's *options* in it.
 
-        Args:
-            texts: What is to be embedded.
-            options: The model and the user's own fields; they belong in the body.
-            dimensions: How many numbers a vector shall have; None where the model is to decide.
+        *dimensions* is how many numbers a vector shall have; None where the model is to decide.
         """
 
     @abstractmethod

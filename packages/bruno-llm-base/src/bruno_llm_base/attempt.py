@@ -2,16 +2,15 @@
 
 from codecs import BOM_UTF8
 from contextlib import nullcontext, suppress
-from dataclasses import replace
-from types import TracebackType
-from typing import Any, Generic, Self, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Any, Generic, TypeVar, cast
 from weakref import WeakSet
 
 from jiter import from_json
 
 from bruno_llm_base.deadline import Deadline
 from bruno_llm_base.error_documents import is_page, plain_text
-from bruno_llm_base.error_mapping import error_from, read_error_document, request_id, server_wait
+from bruno_llm_base.error_mapping import error_from, read_error_document, server_wait
 from bruno_llm_base.exceptions import (
     InvalidResponseError,
     LLMError,
@@ -21,7 +20,7 @@ from bruno_llm_base.exceptions import (
 )
 from bruno_llm_base.lenient import PARSE_ERRORS
 from bruno_llm_base.limits import LimitState
-from bruno_llm_base.reader import NoAnswerError
+from bruno_llm_base.reader import NoAnswerError, Reader
 from bruno_llm_base.request import Endpoint, Request
 from bruno_llm_base.response import ModelResponse, Outcome
 from bruno_llm_base.tokens import estimate_tokens
@@ -43,109 +42,69 @@ _NO_STREAM = ("application/json", "text/html", "text/plain")
 _LONGEST_QUOTE = 200
 _TOO_MANY = 429
 _FREE = (Outcome.NOT_SENT, Outcome.REFUSED)
-
 _UNANSWERED = (InvalidResponseError, LLMTimeoutError, StreamError)
+
 _has_answered: WeakSet[Transport] = WeakSet()
 """The transports that do not tell of their connections, and have been answered before."""
 
 
+@dataclass(slots=True, eq=False)
 class Attempt(Generic[T]):
-    """A request and the answer to it, open as an `async with` block.
+    """A request and the answer to it: `send` it, `read` it to the end, `aclose` it whatever happens.
 
     Attributes:
         outcome: How far it has come.
         request_id: The server's name for the request.
         result: What was asked for, once all of it was read.
-        response: After the block: the answer, or what has arrived of it; None if that costs nothing.
+        response: At the end: the answer, or what has arrived of it; None if that costs nothing.
     """
 
-    __slots__ = (
-        "_ahead",
-        "_deadline",
-        "_endpoint",
-        "_failure",
-        "_has_ended",
-        "_reader",
-        "_reply",
-        "_request",
-        "_transport",
-        "outcome",
-        "request_id",
-        "response",
-        "result",
-    )
+    endpoint: Endpoint
+    request: Request[T]
+    transport: Transport
+    deadline: Deadline
+    outcome: Outcome = Outcome.NOT_SENT
+    request_id: str | None = None
+    result: T | None = None
+    response: ModelResponse | None = None
+    _reader: Reader[T] = field(init=False)
+    _reply: Reply | None = None
+    _failure: LLMError | None = None
+    _has_ended: bool = False
 
-    def __init__(
-        self, endpoint: Endpoint, request: Request[T], transport: Transport, deadline: Deadline
-    ) -> None:
-        self._endpoint = endpoint
-        self._request = request
-        self._transport = transport
-        self._deadline = deadline
-        self._reader = request.reader()
-        self._reply: Reply | None = None
-        self._ahead: list[T] | None = None
-        self._failure: LLMError | None = None
-        self._has_ended = False
-        self.outcome = Outcome.NOT_SENT
-        self.request_id: str | None = None
-        self.result: T | None = None
-        self.response: ModelResponse | None = None
+    async def send(self) -> list[T]:
+        """Send the request, and return what has come when the server accepts it.
 
-    async def __aenter__(self) -> Self:
-        self._deadline.begin(self._endpoint.timeouts.total)
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Close the connection, or give it back if the body was read to its end."""
-        self._failure = None
-        self._deadline.close()
-        try:
-            if self._reply is not None:
-                with suppress(Exception):  # the answer counts, not its connection
-                    await self._reply.aclose()
-            if self._request.is_billed and self.outcome not in _FREE:
-                await self._endpoint.prices.load()
-        finally:
-            self._settle()
-
-    async def send(self) -> None:
-        """Send the request and return when the server accepts it; an answer that comes whole is read.
+        That is all of an answer that comes as a whole, and mostly nothing of a stream. The caller
+        sees to the time limits, which begin here.
 
         Raises:
             LLMError: The server cannot be reached, refuses, or takes too long.
         """
-        request, endpoint = self._request, self._endpoint
-        if not request.stream and request.is_billed:
-            endpoint.prices.start_loading()
-        self._deadline.arm(endpoint.timeouts.first_token, "first token")
-        body = None
+        request, timeouts = self.request, self.endpoint.timeouts
+        self._reader = request.reader()
+        prices = self.endpoint.prices
+        if request.is_billed and not request.stream and not prices.are_loaded:
+            prices.start_loading()
+        self.deadline.begin(timeouts.total)
+        self.deadline.arm(timeouts.first_token, "first token")
         try:
-            with self._deadline:
-                reply = self._reply = await self._fetch()
-                is_refused = not 200 <= reply.status_code < 300
-                if is_refused or not request.stream:
-                    body = (await reply.read()).removeprefix(BOM_UTF8)
-        except LLMError:
-            raise
+            reply = self._reply = await self._fetch()
+            is_refused = not 200 <= reply.status_code < 300
+            if is_refused or not request.stream:
+                body = (await reply.read()).removeprefix(BOM_UTF8)
+                self._has_ended = True
+            elif reply.headers.get("content-type", "").startswith(_NO_STREAM):
+                async for documents in reply:  # it may be an error
+                    if documents:
+                        return self._parse(reply, documents)
         except Exception as error:
-            raise transport_error(error, endpoint.timeouts.connect) from error
-        finally:
-            if self._reply is not None:
-                self.request_id = endpoint.redact(request_id(self._reply.headers))
-        if body is not None:
-            self._has_ended = True
-            if is_refused:
-                raise self._refusal(reply, _json_or_text(body))
-            self._ahead = self._parse(reply, [body])
-        elif reply.headers.get("content-type", "").startswith(_NO_STREAM):  # it may be an error
-            while self._ahead is None and (documents := await self._documents(reply)) is not None:
-                self._ahead = self._parse(reply, documents) if documents else None
+            if isinstance(error, LLMError):
+                raise
+            raise self._broken(error) from error
+        if is_refused:
+            raise self._refusal(reply, _json_or_text(body))
+        return self._parse(reply, [body]) if self._has_ended else []
 
     async def read(self) -> list[T] | None:
         """Return what the next network read holds, or None at the end of the answer.
@@ -161,97 +120,51 @@ class Attempt(Generic[T]):
                 raise failure
             finally:
                 del failure  # its traceback holds this frame: together, a cycle
-        if self._ahead is not None:
-            items, self._ahead = self._ahead, None
-            return items
-        reply, reader, after_end = self._reply, self._reader, list[bytes]()
-        if reply is None:
-            raise RuntimeError("send() comes first")
+        reply, reader = cast(Reply, self._reply), self._reader
         if not self._has_ended and not reader.is_over:
             if (documents := await self._documents(reply)) is not None:
                 return self._parse(reply, documents)
             self._has_ended = True
         if rest := reader.rest():
             return rest
-        if not self._has_ended:
-            after_end = await self._drain(reply)
+        after_end = [] if self._has_ended else await self._drain(reply)
         self.result = reader.finished(after_end)
         self.outcome = Outcome.ANSWERED
         return None
+
+    async def aclose(self) -> None:
+        """Close the connection, or give it back if the body was read to its end."""
+        self._failure = None
+        self.deadline.close()
+        try:
+            if self._reply is not None:
+                with suppress(Exception):  # the answer counts, not its connection
+                    await self._reply.aclose()
+            prices = self.endpoint.prices
+            if self.request.is_billed and self.outcome not in _FREE and not prices.are_loaded:
+                await prices.load()
+        finally:
+            self._settle()
 
     @property
     def limits_of_server(self) -> LimitState | None:
         """What the server says of its own limits."""
         reply = self._reply
-        return None if reply is None else self._endpoint.adapter.read_limits(reply.headers)
-
-    async def _documents(self, reply: Reply) -> list[bytes] | None:
-        """Return the documents of the next network read, or None at the end of the body."""
-        try:
-            with self._deadline:
-                return await anext(reply)
-        except StopAsyncIteration:
-            return None
-        except Exception as error:
-            if self._reader.is_settled:
-                return None  # only the connection is lost
-            if isinstance(error, LLMError):
-                raise
-            ours = transport_error(error)
-            if isinstance(ours, ServiceUnavailableError):
-                ours = StreamError(ours.message, cause=error)
-            raise ours from error
-
-    def _parse(self, reply: Reply, documents: list[bytes]) -> list[T]:
-        """Return what *documents* say; an error among them waits for the next read."""
-        items: list[T] = []
-        reader, failure = self._reader, None
-        try:
-            goes_on = reader.read(documents, items, whole=reply.whole)
-        except NoAnswerError as error:
-            failure = self._refusal(reply, error.said)
-        except LLMError as error:
-            failure = error
-        if reader.begun:
-            self.outcome = Outcome.PARTIAL
-        if failure is None:
-            if reader.waits_for_end:
-                self._deadline.arm(_END_SECONDS, "end of the answer")
-            elif goes_on:
-                self._deadline.arm(self._endpoint.timeouts.between_tokens, "further token")
-            return items
-        try:
-            if not items:
-                raise failure
-            self._failure = failure
-        finally:
-            del failure  # its traceback holds this frame: together, a cycle
-        return items
-
-    async def _drain(self, reply: Reply) -> list[bytes]:
-        """Return what follows the last word, so that the connection can be used again."""
-        self._deadline.arm(_DRAIN_SECONDS, "end of the body")
-        rest: list[bytes] = []
-        with suppress(LLMError):  # the answer is complete; only the connection is lost
-            for _ in range(_DRAIN_READS):
-                documents = await self._documents(reply)
-                if documents is None:
-                    break
-                rest += documents
-        return rest
+        return None if reply is None else self.endpoint.adapter.read_limits(reply.headers)
 
     async def _fetch(self) -> Reply:
-        request, transport, endpoint = self._request, self._transport, self._endpoint
+        request, endpoint = self.request, self.endpoint
         self.outcome = Outcome.NO_ANSWER  # until we hear better
         around = endpoint.observers.around and endpoint.observers.enter(**endpoint.facts(request))
         with Connection() as connection, around or nullcontext():
             try:
-                reply = await transport.send(request.method, request.path, request.body)
+                reply = await self.transport.send(request.method, request.path, request.body)
             except BaseException as error:
                 self.outcome = self._outcome_of(error, connection)
                 raise
         if connection.is_reused is None:
-            _has_answered.add(transport)
+            _has_answered.add(self.transport)
+        self.request_id = endpoint.redact(reply.request_id)
         return reply
 
     def _outcome_of(self, error: BaseException, connection: Connection) -> Outcome:
@@ -270,10 +183,69 @@ class Attempt(Generic[T]):
         if ours.code == DROPPED:
             is_reused = connection.is_reused
             if is_reused is None:
-                is_reused = self._transport in _has_answered
+                is_reused = self.transport in _has_answered
             return Outcome.NOT_SENT if is_reused else Outcome.NO_ANSWER
         is_told = isinstance(error, LLMError) and not isinstance(error, _UNANSWERED)
         return Outcome.REFUSED if is_told else Outcome.NO_ANSWER  # as a mock does
+
+    async def _documents(self, reply: Reply) -> list[bytes] | None:
+        """Return the documents of the next network read, or None at the end of the body."""
+        try:
+            with self.deadline:
+                return await anext(reply)
+        except StopAsyncIteration:
+            return None
+        except Exception as error:
+            if self._reader.is_settled:
+                return None  # only the connection is lost
+            if isinstance(error, LLMError):
+                raise
+            raise self._broken(error) from error
+
+    def _broken(self, error: Exception) -> LLMError:
+        """Return the error of ours for one of the network's."""
+        ours = transport_error(error, self.endpoint.timeouts.connect)
+        has_begun = self._reply is not None and self.request.stream
+        if has_begun and isinstance(ours, ServiceUnavailableError):
+            return StreamError(ours.message, cause=error)
+        return ours
+
+    def _parse(self, reply: Reply, documents: list[bytes]) -> list[T]:
+        """Return what *documents* say; an error among them waits for the next read."""
+        items: list[T] = []
+        reader, failure, goes_on = self._reader, None, False
+        try:
+            goes_on = reader.read(documents, items, whole=reply.whole)
+        except NoAnswerError as error:
+            failure = self._refusal(reply, error.said)
+        except LLMError as error:
+            failure = error
+        if reader.begun:
+            self.outcome = Outcome.PARTIAL
+        if failure is None:
+            if self._has_ended:
+                return items
+            if reader.waits_for_end:
+                self.deadline.arm(_END_SECONDS, "end of the answer")
+            elif goes_on:
+                self.deadline.arm(self.endpoint.timeouts.between_tokens, "further token")
+            return items
+        try:
+            if not items:
+                raise failure
+            self._failure = failure
+        finally:
+            del failure  # its traceback holds this frame: together, a cycle
+        return items
+
+    async def _drain(self, reply: Reply) -> list[bytes]:
+        """Return what follows the last word, so that the connection can be used again."""
+        self.deadline.arm(_DRAIN_SECONDS, "end of the body")
+        rest: list[bytes] = []
+        with suppress(Exception), self.deadline:  # the answer is complete, whatever follows
+            for _ in range(_DRAIN_READS):
+                rest += await anext(reply)
+        return rest
 
     def _refusal(self, reply: Reply, said: object) -> LLMError:
         """Return the error that *said* stands for: any JSON or text, or the bytes of neither."""
@@ -281,7 +253,7 @@ class Attempt(Generic[T]):
             return self._no_json(reply, said)
         if not self._reader.begun:
             self.outcome = Outcome.REFUSED
-        endpoint = self._endpoint
+        endpoint = self.endpoint
         status, headers = reply.status_code, reply.headers
         data = said if isinstance(said, dict) else {"error": said}
         data = endpoint.redact(data)  # some servers repeat what they were sent, the key as well
@@ -298,7 +270,7 @@ class Attempt(Generic[T]):
     def _no_json(self, reply: Reply, document: bytes) -> LLMError:
         """Return the error for *document*, which is not JSON: a page, or words for what is wrong."""
         text = document.decode(errors="replace")
-        words = self._endpoint.redact(plain_text(text))[:_LONGEST_QUOTE]
+        words = self.endpoint.redact(plain_text(text))[:_LONGEST_QUOTE]
         if is_page(text):
             return InvalidResponseError(
                 f"the server answered with a web page, not with JSON: {words!r}; check base_url, and"
@@ -314,7 +286,7 @@ class Attempt(Generic[T]):
         """Say what the attempt has taken, by its outcome: what was not seen is never assumed."""
         if self.outcome in _FREE:
             return
-        result, request, endpoint = self.result, self._request, self._endpoint
+        result, request, endpoint = self.result, self.request, self.endpoint
         response = result if isinstance(result, ModelResponse) else self._reader.partial()
         if request.is_billed:
             if not response.usage.input_tokens or not response.usage.output_tokens:

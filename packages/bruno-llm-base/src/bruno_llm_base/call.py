@@ -5,8 +5,10 @@ import random
 import time
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, nullcontext, suppress
+from dataclasses import dataclass, field
+from functools import partial
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar, cast
+from typing import Generic, Self, TypeVar, cast
 
 from bruno_llm_base.attempt import Attempt
 from bruno_llm_base.deadline import Deadline
@@ -20,7 +22,7 @@ from bruno_llm_base.events import (
     RequestStarted,
 )
 from bruno_llm_base.exceptions import LLMError, LLMTimeoutError
-from bruno_llm_base.parts import Text
+from bruno_llm_base.parts import Part, Text
 from bruno_llm_base.policies import Retry
 from bruno_llm_base.request import Endpoint, Request
 from bruno_llm_base.response import Attempt as AttemptRecord
@@ -31,6 +33,7 @@ from bruno_llm_base.transport import DROPPED
 __all__ = ["Call", "documents", "result_of", "text_stream"]
 
 T = TypeVar("T")
+_CUT_SHORT = "no time is left"
 _THROTTLED = "not tried again, since too many requests have failed lately"
 
 
@@ -55,7 +58,7 @@ async def documents(endpoint: Endpoint, request: Request[T]) -> AsyncGenerator[T
     async with Call(endpoint, request) as call:
         while (items := await call.read()) is not None:
             for item in items:
-                call.delivered = True
+                call.delivered += 1
                 yield item
 
 
@@ -69,20 +72,22 @@ async def _texts(call: "Call[ModelResponse]", state: StreamState) -> AsyncGenera
     # It does not know the handle: together they would be a cycle that keeps the connection of an
     # abandoned stream open.
     async with call:
-        while (parts := await call.read()) is not None:
+        while (items := await call.read()) is not None:
             if state.announce:
                 state.announce = False
                 yield ""
-            for part in parts:
-                for piece in part.parts:
-                    if type(piece) is Text and piece.text:
+            for item in items:
+                for part in item.parts:
+                    if type(part) is Text and part.text:
                         if not call.delivered:
-                            call.deliver()
-                        yield piece.text
+                            call.tell_of_first_token()
+                        call.delivered += len(part.text)
+                        yield part.text
     response = state.response = cast(ModelResponse, call.result)
     answer_text(response, str(response.provider))
 
 
+@dataclass(slots=True, eq=False)
 class Call(Generic[T]):
     """A request on its way: read it within `async with call` until there is nothing left.
 
@@ -90,45 +95,29 @@ class Call(Generic[T]):
     once, and of two that are nested one fails.
 
     Attributes:
-        delivered: Whether the caller has some of the answer. Who hands it out says so; from then on
-            the request is not sent again.
+        endpoint: Where it goes.
+        request: What is sent.
+        delivered: How much of the answer the caller has: documents, or characters of its text. Who
+            hands it out counts; from then on the request is not sent again.
         result: What was asked for, once all of it was read.
     """
 
-    __slots__ = (
-        "_attempt",
-        "_attempts",
-        "_began",
-        "_began_attempt",
-        "_deadline",
-        "_endpoint",
-        "_is_cut_short",
-        "_is_over",
-        "_is_throttled",
-        "_open",
-        "_request",
-        "_sent_first",
-        "delivered",
-        "result",
-    )
-
-    def __init__(self, endpoint: Endpoint, request: Request[T]) -> None:
-        self._endpoint = endpoint
-        self._request = request
-        self._attempt: Attempt[T] | None = None
-        self._attempts: list[AttemptRecord] = []
-        self._began = self._began_attempt = 0.0
-        self._sent_first: float | None = None
-        self._deadline: Deadline | None = None
-        self._open: AsyncExitStack | None = None  # what the attempt holds
-        self._is_cut_short = False  # by `Timeouts.call`, where it would have been sent again
-        self._is_over = self._is_throttled = False
-        self.delivered = False
-        self.result: T | None = None
+    endpoint: Endpoint
+    request: Request[T]
+    delivered: int = 0
+    result: T | None = None
+    _attempt: Attempt[T] | None = None
+    _attempts: list[AttemptRecord] = field(default_factory=list)
+    _began: float = 0.0
+    _began_attempt: float = 0.0
+    _sent_first: float | None = None
+    _deadline: Deadline | None = None
+    _open: AsyncExitStack | None = None  # what the attempt holds
+    _is_over: bool = False
 
     async def __aenter__(self) -> Self:
         self._began = time.monotonic()
-        self._tell(RequestStarted)
+        self.endpoint.tell(self.request, RequestStarted)
         return self
 
     async def __aexit__(
@@ -138,20 +127,19 @@ class Call(Generic[T]):
         traceback: TracebackType | None,
     ) -> None:
         """Close what a caller has left, or was cancelled in."""
+        if self._is_over:
+            return
         try:
-            if self._open is not None:
-                await self._close()
+            await self._close()
         finally:
-            if self._deadline is not None:
-                self._deadline.close()
-            if not self._is_over:
-                arrived = None if self._attempt is None else self._attempt.response
-                self._end(RequestAbandoned, response=arrived or ModelResponse())
+            arrived = None if self._attempt is None else self._attempt.response
+            response = _begin_of(arrived or ModelResponse(), self.delivered)
+            self._end(RequestAbandoned, response=response)
 
     async def read(self) -> list[T] | None:
         """Return what the next network read holds, or None at the end of the answer.
 
-        The first read of an attempt is empty: the server has accepted the request.
+        The first read of an attempt returns as soon as the server has accepted the request.
 
         Raises:
             LLMError: The request failed for good.
@@ -159,30 +147,30 @@ class Call(Generic[T]):
         while True:
             try:
                 if self._open is None:
-                    await self._send()
-                    return []
+                    return await self._send()
                 if self._attempt is not None and (items := await self._attempt.read()) is not None:
                     return items
                 await self._close()
             except LLMError as error:
                 await self._close()
                 wait = self._wait(error)
-                if wait is None:
-                    raise await self._failed(error)  # noqa: B904 - most often the same
+                if isinstance(wait, str):
+                    raise await self._failed(error, wait)  # noqa: B904 - most often the same
             else:
                 self._finish()
                 return None
             await asyncio.sleep(wait)
 
-    def deliver(self) -> None:
-        """Note that the caller now has some of the answer."""
-        self.delivered = True
-        self._endpoint.prices.start_loading()
-        self._tell(FirstToken, duration=time.monotonic() - self._began)
+    def tell_of_first_token(self) -> None:
+        """Tell observers that the first text is here."""
+        if not self.endpoint.prices.are_loaded:
+            self.endpoint.prices.start_loading()
+        duration = time.monotonic() - self._began
+        self.endpoint.tell(self.request, FirstToken, duration=duration)
 
-    async def _send(self) -> None:
+    async def _send(self) -> list[T]:
         """Take what an attempt needs, in this order, and send it; `_close` gives all of it back."""
-        endpoint, request = self._endpoint, self._request
+        endpoint, request = self.endpoint, self.request
         self._attempt = None
         self._began_attempt = time.monotonic()
         # the first transport loads its SDK, and prices are loaded once: no time limit counts that
@@ -190,13 +178,14 @@ class Call(Generic[T]):
         spending = endpoint.spending if request.is_billed else None
         if spending is not None:
             await endpoint.prices.load()
-        deadline = self._deadline = self._deadline or Deadline(endpoint.timeouts.call)
+        if self._deadline is None:
+            self._deadline = Deadline(endpoint.timeouts.call)
         self._open = stack = AsyncExitStack()
-        with deadline:
+        with self._deadline:
             if (fit := request.fit) is not None:
                 request.fit = None
-                request = self._request = await fit(request, self._tell)
-            attempt = Attempt(endpoint, request, transport, deadline)
+                request = self.request = await fit(request, partial(endpoint.tell, request))
+            attempt = Attempt(endpoint, request, transport, self._deadline)
             if request.is_billed and endpoint.rate_limit is not None:
                 slot = endpoint.rate_limit.slot(attempt, request.tokens)
                 await stack.enter_async_context(slot)
@@ -207,17 +196,17 @@ class Call(Generic[T]):
                     model=request.model or "",
                     most_input=lambda: request.most_input,
                     most_output=endpoint.adapter.max_output(request.body or {}),
-                    deadline=deadline,
-                    tell=self._tell,
+                    deadline=self._deadline,
+                    tell=partial(endpoint.tell, request),
                     labels=request.labels,
                     unpriced_field=request.unpriced_field,
                 )
                 await stack.enter_async_context(hold)
-        self._attempt = attempt
-        self._began_attempt = time.monotonic()
-        self._sent_first = self._sent_first or self._began_attempt
-        await stack.enter_async_context(attempt)
-        await attempt.send()
+            self._attempt = attempt
+            self._began_attempt = time.monotonic()
+            self._sent_first = self._sent_first or self._began_attempt
+            stack.push_async_callback(attempt.aclose)
+            return await attempt.send()
 
     async def _close(self) -> None:
         """Give back what the attempt holds; each part settles itself by the attempt's outcome."""
@@ -225,9 +214,9 @@ class Call(Generic[T]):
         if stack is not None:
             await stack.aclose()
 
-    def _wait(self, error: LLMError) -> float | None:
-        """Return how many seconds to wait before the request is sent again, or None to give up."""
-        endpoint, request = self._endpoint, self._request
+    def _wait(self, error: LLMError) -> float | str:
+        """Return how many seconds to wait before the request is sent again, or why it is not."""
+        endpoint, request = self.endpoint, self.request
         record = AttemptRecord(
             duration=time.monotonic() - self._began_attempt,
             error=type(error).__name__,
@@ -237,7 +226,7 @@ class Call(Generic[T]):
         )
         self._attempts.append(record)
         if self.delivered:
-            return None
+            return ""
         wait: float | None
         if request.amend is not None and (body := request.amend(request, error)) is not None:
             request.body, wait = body, 0.0
@@ -245,28 +234,29 @@ class Call(Generic[T]):
             elapsed = 0.0 if self._sent_first is None else time.monotonic() - self._sent_first
             failed = len(self._attempts)
             wait = next_wait(endpoint.retry, error, failed=failed, elapsed=elapsed)
-            if wait is not None and not endpoint.throttle.spend():
-                self._is_throttled = True
-                return None
-        if wait is None or (self._deadline is not None and not self._deadline.leaves(wait)):
-            self._is_cut_short = wait is not None
-            return None
-        self._tell(AttemptFailed, attempt=record, number=len(self._attempts), wait=wait)
+            if wait is None:
+                return ""
+            if not endpoint.throttle.spend():
+                return _THROTTLED
+        if self._deadline is not None and not self._deadline.leaves(wait):
+            return _CUT_SHORT
+        number = len(self._attempts)
+        endpoint.tell(request, AttemptFailed, attempt=record, number=number, wait=wait)
         return wait
 
-    async def _failed(self, error: LLMError) -> LLMError:
+    async def _failed(self, error: LLMError, why: str) -> LLMError:
         """Return the error of a request that has failed for good, with all that is known of it."""
         attempt, deadline = self._attempt, self._deadline
-        if self._is_cut_short and deadline is not None and deadline.leaves(0):
+        if why == _CUT_SHORT and deadline is not None and deadline.leaves(0):
             error = deadline.exceeded(error)
         error.attempts = tuple(self._attempts)
-        error.provider = self._endpoint.provider
-        error.model = self._request.model
+        error.provider = self.endpoint.provider
+        error.model = self.request.model
         if attempt is not None and attempt.outcome is Outcome.PARTIAL:
             error.partial = attempt.response
-        advice = [_THROTTLED] if self._is_throttled else []
+        advice = [why] if why == _THROTTLED else []
         with suppress(LLMTimeoutError), deadline or nullcontext():
-            advice += await self._request.advise(error)
+            advice += await self.request.advise(error)
         error.advice = "; ".join(filter(None, advice))
         self._end(RequestFailed, error=error)
         return error
@@ -275,20 +265,34 @@ class Call(Generic[T]):
         attempt = cast(Attempt[T], self._attempt)
         duration = time.monotonic() - self._began_attempt
         self._attempts.append(AttemptRecord(duration=duration, request_id=attempt.request_id))
-        self._endpoint.throttle.earn()
+        self.endpoint.throttle.earn()
         self.result = attempt.result
         response = attempt.response or ModelResponse()
         response.attempts = tuple(self._attempts)
         self._end(RequestFinished, response=response)
-        if self._request.learn is not None:
-            self._request.learn(self._request, response)
+        if self.request.learn is not None:
+            self.request.learn(self.request, response)
 
     def _end(self, kind: type[Event], **facts: object) -> None:
         self._is_over = True
-        self._tell(kind, duration=time.monotonic() - self._began, **facts)
+        if self._deadline is not None:
+            self._deadline.close()
+        self.endpoint.tell(self.request, kind, duration=time.monotonic() - self._began, **facts)
 
-    def _tell(self, kind: type[Event], /, **facts: Any) -> None:
-        self._endpoint.tell(self._request, kind, **facts)
+
+def _begin_of(response: ModelResponse, length: int) -> ModelResponse:
+    """Return *response* with the first *length* characters of its text: what the caller has of it."""
+    parts: list[Part] = []
+    for part in response.parts:
+        if isinstance(part, Text):
+            text = part.text[:length]
+            length -= len(text)
+            if text:
+                parts.append(Text(text))
+        else:
+            parts.append(part)
+    response.parts = tuple(parts)
+    return response
 
 
 def next_wait(retry: Retry, error: LLMError, *, failed: int, elapsed: float) -> float | None:

@@ -10,63 +10,46 @@ __all__ = ["Deadline"]
 
 _ANSWER = "complete answer"
 _IN_ALL = "complete answer, retries and waits included,"
+_Bound = tuple[float, str, float | None]  # the time, and words for an error
 
 
 class Deadline:
     """Bound the waits of one request, cheaply enough for every network read.
 
-    Wait inside `with deadline:`. Setting a new limit moves a float. A single timer looks at it when
-    it goes off and, if the limit has moved on, sets itself again. It cancels only while *we* wait, so
-    a consumer that takes its time between two chunks never times out, and no task is cancelled
-    outside our own await.
+    Wait inside `with deadline:`. A new limit moves a float. A single timer looks at it when it goes
+    off and, if the limit has moved on, sets itself again. It cancels only while *we* wait, so a
+    consumer that takes its time between two chunks never times out, and no task is cancelled outside
+    our own await.
     """
 
-    __slots__ = (
-        "_before",
-        "_bound",
-        "_call",
-        "_fired",
-        "_handle",
-        "_loop",
-        "_task",
-        "_total",
-        "_when",
-    )
+    __slots__ = ("_before", "_bound", "_call", "_fired", "_handle", "_loop", "_task", "_total")
 
     def __init__(self, call: float | None = None) -> None:
-        """Start the clock.
-
-        Args:
-            call: How many seconds the request may take, with all its attempts and waits.
-        """
+        """Start the clock: the request may take *call* seconds, with all its attempts and waits."""
         self._loop = asyncio.get_running_loop()
         self._handle: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[object] | None = None
         self._before = 0
         self._fired = False
         when = inf if call is None else self._loop.time() + call
-        # what bounds the request, the attempt, and the next wait: the time, and words for an error
-        self._call = self._total = self._bound = (when, _IN_ALL, call)
-        self._when = when
+        # what bounds the request, the attempt, and the next wait
+        self._call: _Bound = (when, _IN_ALL, call)
+        self._total = self._bound = self._call
 
     def begin(self, total: float | None) -> None:
-        """Begin an attempt, which may take *total* seconds."""
+        """Begin an attempt, which may take *total* seconds, from the next `arm` on."""
         when = inf if total is None else self._loop.time() + total
-        if when < self._when:
-            self._stop()  # the timer would go off too late
-            self._when, self._total = when, (when, _ANSWER, total)
-            self._bound = self._total
+        self._total = (when, _ANSWER, total) if when < self._call[0] else self._call
 
     def arm(self, seconds: float | None, missing: str) -> None:
         """Allow *seconds* from now; *missing* names in the error what did not come."""
         when = inf if seconds is None else self._loop.time() + seconds
-        if when < self._when and self._handle is not None:
-            self._stop()  # the timer would go off too late
-        total = self._total
-        if when < total[0]:
-            self._when, self._bound = when, (when, missing, seconds)
-        else:
-            self._when, self._bound = total[0], total
+        self._bound = (when, missing, seconds) if when < self._total[0] else self._total
+        if self._handle is not None and self._bound[0] < self._handle.when():
+            self._handle.cancel()  # it would go off too late
+            self._handle = None
+        if self._task is not None and self._handle is None and self._bound[0] < inf:
+            self._handle = self._loop.call_at(self._bound[0], self._tick)
 
     def leaves(self, seconds: float) -> bool:
         """Whether the request has more than *seconds* left."""
@@ -83,13 +66,12 @@ class Deadline:
 
     def __enter__(self) -> None:
         """Begin a wait."""
-        task = asyncio.current_task(self._loop)
+        task = self._task = asyncio.current_task(self._loop)
         if task is None:
             raise RuntimeError("bruno-llm needs an asyncio task to run in")
         self._before = task.cancelling()
-        self._task = task
-        if self._handle is None and self._when < inf:
-            self._handle = self._loop.call_at(self._when, self._tick)
+        if self._handle is None and self._bound[0] < inf:
+            self._handle = self._loop.call_at(self._bound[0], self._tick)
 
     def __exit__(
         self,
@@ -115,12 +97,7 @@ class Deadline:
 
     def close(self) -> None:
         """End an attempt: only the request as a whole is bounded from now on."""
-        if self._handle is not None:
-            self._stop()
         self._total = self._bound = self._call
-        self._when = self._call[0]
-
-    def _stop(self) -> None:
         if self._handle is not None:
             self._handle.cancel()
             self._handle = None
@@ -129,8 +106,8 @@ class Deadline:
         self._handle = None
         if self._task is None:
             return  # the consumer is busy: the next wait sets the timer again
-        if self._loop.time() >= self._when:
+        if self._loop.time() >= self._bound[0]:
             self._fired = True
             self._task.cancel()
         else:
-            self._handle = self._loop.call_at(self._when, self._tick)
+            self._handle = self._loop.call_at(self._bound[0], self._tick)

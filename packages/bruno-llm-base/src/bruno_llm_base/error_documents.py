@@ -25,6 +25,7 @@ _NESTS = ("error", "Error", "fault", *_LISTS, "base_resp", *_SENTENCES)
 _CODES = ("code", "error_code", "errorCode", "Code", "__type", "status_code")
 _STATUSES = ("status_code", "statusCode", "http_status", "status", *_CODES)
 _OBJECTS = ("details", "metadata")  # that are kept as they are
+_OF_ERRORS = frozenset(("base_resp", "detail", *_SENTENCES))
 _FINE = frozenset({"", "0", "200", "ok", "success", "succeeded"})
 _ALONE = frozenset({"message", "msg", "detail", "request_id", "requestId", "trace_id", "timestamp"})
 _WRONG = re.compile(r"error|exception|fail", re.IGNORECASE)
@@ -85,6 +86,8 @@ def is_error(data: Json, *, readable: bool) -> bool:
     """
     if data.get("error") or data.get("errors") or "error" in (data.get("object"), data.get("type")):
         return True
+    if _OF_ERRORS.isdisjoint(data):
+        return False
     if not _is_fine(object_in(data.get("base_resp")).get("status_code")):
         return True
     words = {name: data[name] for name in ("detail", *_SENTENCES) if name in data}

@@ -27,7 +27,7 @@ from bruno_llm_base.exceptions import (
 from bruno_llm_base.response import Json
 from bruno_llm_base.values import LONGEST, is_whole
 
-__all__ = ["ErrorFacts", "error_from", "read_error_document", "request_id", "server_wait"]
+__all__ = ["ErrorFacts", "error_from", "read_error_document", "server_wait"]
 
 _REDIRECT, _ERROR = 300, 400
 _LONGEST_MESSAGE, _LONGEST_WORD, _LONGEST_READ = 1_000, 200, 2_000
@@ -129,7 +129,7 @@ def error_from(facts: ErrorFacts, status: int, headers: Mapping[str, str]) -> LL
     return kind(
         _message(kind, facts.message.strip(), status),
         status_code=status,
-        request_id=facts.request_id or request_id(headers),
+        request_id=facts.request_id,
         code=facts.code,
         param=facts.param,
         reason=facts.reason,
@@ -138,11 +138,6 @@ def error_from(facts: ErrorFacts, status: int, headers: Mapping[str, str]) -> LL
         retryable=retryable,
         retry_after=server_wait(headers) if facts.retry_after is None else facts.retry_after,
     )
-
-
-def request_id(headers: Mapping[str, str]) -> str | None:
-    """Return the vendor's name for a request."""
-    return _word(headers.get("x-request-id"), headers.get("request-id"))
 
 
 def server_wait(headers: Mapping[str, str]) -> float | None:

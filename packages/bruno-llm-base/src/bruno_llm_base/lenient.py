@@ -96,7 +96,7 @@ def read_text(value: object, name: str) -> str:
 
 def read_word(value: object) -> str | None:
     """Return *value* as a name or an id; some servers count their ids. None where there is none."""
-    if isinstance(value, str):
+    if value is None or isinstance(value, str):
         return value or None
     return str(value) if _is_number(value) else None
 

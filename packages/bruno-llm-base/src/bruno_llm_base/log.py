@@ -15,7 +15,7 @@ from bruno_llm_base.exceptions import ConfigurationError, LLMError
 from bruno_llm_base.response import Attempt, ModelResponse
 from bruno_llm_base.values import shown
 
-__all__ = ["Observers", "log_event"]
+__all__ = ["LOGGER", "Observers", "log_event"]
 
 _OTEL = {
     "provider": "gen_ai.provider.name",
@@ -51,11 +51,11 @@ def _plain(value: object) -> object:
     return shown(value)
 
 
-_stdlib = logging.getLogger("bruno_llm")
-_stdlib.addHandler(logging.NullHandler())  # silent unless the application wants to hear
+LOGGER = logging.getLogger("bruno_llm")
+LOGGER.addHandler(logging.NullHandler())  # silent unless the application wants to hear
 
 _log = structlog.wrap_logger(
-    _stdlib,
+    LOGGER,
     processors=[structlog.stdlib.filter_by_level, _render],
     wrapper_class=structlog.stdlib.BoundLogger,
     context_class=dict,
@@ -65,7 +65,7 @@ _log = structlog.wrap_logger(
 
 def log_event(event: Event) -> None:
     """Log *event* on the logger "bruno_llm": how long, how many tokens, never what was said."""
-    if _stdlib.isEnabledFor(event.level):
+    if LOGGER.isEnabledFor(event.level):
         _log.log(event.level, event.words, **_facts(event))
 
 
@@ -99,18 +99,14 @@ class Observers:
             [each.around for each in given if hasattr(each, "around")]
         )
 
-    def hear(self, kind: type[Event]) -> bool:
-        """Whether events of *kind* reach anything: the log may be silent."""
-        return bool(self.given) or _stdlib.isEnabledFor(kind.level)
-
     def tell(self, kind: type[Event], /, **facts: Any) -> None:
         """Tell the log and every observer of an event; one that fails is logged and stops nothing."""
         event = kind(**facts)
         for observer in (log_event, *self.given):
             try:
                 observer(event)
-            except Exception:  # noqa: BLE001 - whatever it raises, the request goes on
-                _stdlib.exception("an observer failed")
+            except Exception:
+                LOGGER.exception("an observer failed")
 
     def enter(self, **facts: Any) -> AbstractContextManager[None]:
         """Return what an attempt is to be sent within."""
@@ -130,8 +126,8 @@ class _Around:
             try:
                 manager = around(self._request)
                 manager.__enter__()
-            except Exception:  # noqa: BLE001 - as above
-                _stdlib.exception("an observer failed")
+            except Exception:
+                LOGGER.exception("an observer failed")
             else:
                 self._entered.append(manager)
 
@@ -144,8 +140,8 @@ class _Around:
         while self._entered:
             try:
                 self._entered.pop().__exit__(kind, error, traceback)
-            except Exception:  # noqa: BLE001 - as above
-                _stdlib.exception("an observer failed")
+            except Exception:
+                LOGGER.exception("an observer failed")
 
 
 def _facts(event: Event) -> dict[str, Any]:

@@ -90,7 +90,8 @@ class Conversation(NamedTuple):
         Raises:
             InvalidRequestError: It is empty, or holds something that cannot be sent.
         """
-        check_text("the system prompt", system_prompt or "")
+        if system_prompt:
+            check_text("the system prompt", system_prompt)
         if isinstance(messages, str):
             if not messages.strip():
                 raise InvalidRequestError("the prompt is empty: give some text")
@@ -111,7 +112,9 @@ class Conversation(NamedTuple):
             refused: What an id may not hold; it becomes "_".
             longest: How many characters an id may have.
         """
-        ids = {str(call.id) for turn in self.turns for call in turn.tool_calls}
+        ids = {
+            str(part.id) for turn in self.turns for part in turn.parts if isinstance(part, ToolCall)
+        }
         new: dict[str | None, str] = {}
         for name in sorted(ids):
             if refused.search(name) or len(name) > longest:

@@ -237,6 +237,8 @@ def _written(group: list[Part]) -> str:
 def _joined(group: list[Part]) -> Part:
     """Return the sum of the fragments of one part, as a new one."""
     first = group[0]
+    if type(first) is Text:  # as nearly all are
+        return Text("".join([part.text for part in group if type(part) is Text]), first.index)
     if isinstance(first, VendorBlock):
         block = _joined_block([part for part in group if isinstance(part, VendorBlock)])
         # the arguments of a tool that the vendor runs itself are streamed as those of any other call

@@ -11,10 +11,10 @@ from bruno_llm_base.cost.prices import Prices
 from bruno_llm_base.events import Event
 from bruno_llm_base.exceptions import LLMError
 from bruno_llm_base.limits import RateLimit
-from bruno_llm_base.log import Observers
+from bruno_llm_base.log import LOGGER, Observers
 from bruno_llm_base.messages import Conversation
 from bruno_llm_base.policies import Retry, Timeouts
-from bruno_llm_base.reader import AnswerReader, DocumentReader, Reader
+from bruno_llm_base.reader import AnswerReader, Reader
 from bruno_llm_base.response import Json, ModelResponse
 from bruno_llm_base.tokens import estimate_conversation, estimate_tokens
 from bruno_llm_base.transport import PerLoop, Transport
@@ -103,8 +103,8 @@ class Endpoint:
         }
 
     def tell(self, request: "Request[Any]", kind: type[Event], /, **facts: Any) -> None:
-        """Tell of an event of *request*."""
-        if self.observers.hear(kind):
+        """Tell of an event of *request*, which is not made where nothing hears it."""
+        if self.observers.given or LOGGER.isEnabledFor(kind.level):
             self.observers.tell(kind, **self.facts(request), **facts)
 
 
@@ -186,12 +186,16 @@ class Request(Generic[T]):
     def reader(self) -> Reader[T]:
         """Return what reads the answer to one attempt."""
         if self.conversation is None:
-            return DocumentReader(self.parse, self.is_last)
-        parse = cast(Callable[[Json], ModelResponse], self.parse)
+            return Reader(self.parse, self.is_last)
+        think_tags = None
+        if self.think_tags:
+            from bruno_llm_base.text_filters import ThinkTags  # most providers do without
+
+            think_tags = ThinkTags()
         reader = AnswerReader(
-            parse,
-            stream=self.stream,
+            cast(Callable[[Json], ModelResponse], self.parse),
+            streams=self.stream,
             parse_whole=self.parse_whole,
-            think_tags=self.think_tags,
+            think_tags=think_tags,
         )
         return cast(Reader[T], reader)

@@ -271,46 +271,36 @@ NOTHING = ModelResponse()
 _RANKS: dict[FinishReason | None, int] = {"error": 1, "content_filter": 2}
 
 
+@dataclass(slots=True, eq=False)
 class Answer:
     """An answer under construction: add its parts, then take the whole.
 
     It runs once per streamed chunk, so it collects and joins nothing before the end.
 
     Attributes:
+        parts: The fragments so far.
         is_settled: Whether the model has said why it stopped, and the server then what it cost.
             More may follow all the same. Counts that came before the end do not settle it: some
             servers count with every chunk.
         mend: Puts a whole part right, where some of the answer was torn; None for most.
     """
 
-    __slots__ = ("_last", "_parts", "is_settled", "mend")
-
-    def __init__(self) -> None:
-        self._parts: list[Part] = []
-        self._last = ModelResponse()
-        self.is_settled = False
-        self.mend: Callable[[Part], Part] | None = None
-
-    @property
-    def finish_reason(self) -> FinishReason | None:
-        """Why the model stopped, once it has said so."""
-        return self._last.finish_reason
-
-    @property
-    def begun(self) -> bool:
-        """Whether the model has said anything yet."""
-        return bool(self._parts)
+    parts: list[Part] = field(default_factory=list)
+    is_settled: bool = False
+    mend: Callable[[Part], Part] | None = None
+    _last: ModelResponse = field(default_factory=ModelResponse)
 
     def add(self, part: ModelResponse) -> None:  # noqa: C901 - flat, and fast
         """Take the next part."""
         last = self._last
         if part.parts:
-            self._parts += part.parts
+            self.parts += part.parts
         reason = part.finish_reason
         if reason is not None and _RANKS.get(reason, 0) >= _RANKS.get(last.finish_reason, 0):
             last.finish_reason, last.finish_detail = reason, part.finish_detail
         if part.usage is not _NO_USAGE:
-            last.usage = last.usage.updated(part.usage)
+            counted = last.usage
+            last.usage = part.usage if counted is _NO_USAGE else counted.updated(part.usage)
             last.usage_estimated = part.usage_estimated
             if part.cost is not None:
                 last.cost = part.cost
@@ -329,7 +319,7 @@ class Answer:
 
     def total(self) -> ModelResponse:
         """Return the sum of the parts so far, to which more may be added."""
-        return replace(self._last, parts=join_parts(self._parts))
+        return replace(self._last, parts=join_parts(self.parts))
 
     def finished(self) -> ModelResponse:
         """Return the answer, to which nothing is added any more, in one shape for every vendor.
@@ -340,11 +330,16 @@ class Answer:
         response = self.total()
         if self.mend is not None:
             response.parts = tuple(map(self.mend, response.parts))
-        response.parts = tuple([p for p in response.parts if type(p) is not ToolCall or p.name])
-        for call in response.tool_calls:
-            call.arguments = call.arguments or "{}"
-            if response.finish_reason == "stop":
-                response.finish_reason = "tool_call"
+        kept: list[Part] = []
+        for part in response.parts:
+            if isinstance(part, ToolCall):
+                if not part.name:
+                    continue
+                part.arguments = part.arguments or "{}"
+                if response.finish_reason == "stop":
+                    response.finish_reason = "tool_call"
+            kept.append(part)
+        response.parts = tuple(kept)
         return response
 
 

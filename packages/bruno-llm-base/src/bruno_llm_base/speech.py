@@ -10,9 +10,11 @@ together they are the text, to the character. The rules serve text that mixes la
 import re
 from collections import deque
 from collections.abc import AsyncIterator
+from itertools import accumulate
 from unicodedata import category, combining
 
 from bruno_llm_base.exceptions import ConfigurationError
+from bruno_llm_base.values import is_whole
 
 __all__ = ["MAX_CHARS", "Pieces", "SentenceCutter", "WordCutter"]
 
@@ -25,29 +27,25 @@ _FULL_STOPS = "。！？｡؟۔।॥։።፧၊။។៕᠃᠉‼⁇⁈⁉⸮" 
 _STOPS = f".!?…．{_FULL_STOPS}"
 _BRACKETS = ")]}）］｝」』】〉》〕〗"
 _CLOSERS = f"{_BRACKETS}\"'”’»›*_`~＂＇\ufe0f"
-_PAUSES = ",;:—–，、；：､،؛"
-_FULL = frozenset(_FULL_STOPS)
-_GOES_ON = frozenset(f"{_STOPS}{_BRACKETS},;:&/=，、；：،؛")
-_NEW_LINES = frozenset("\n\r\v\f\x85\u2028\u2029")
-_ANY_STOP = frozenset(_STOPS)
-_NO_BREAK = "\xa0\u2007\u202f"
+_PAUSES = tuple(",;:—–，、；：､،؛")
+_GOES_ON = f"{_STOPS}{_BRACKETS},;:&/=，、；：،؛"
 
 # Chinese and Japanese put no spaces between words, and some signs not at the beginning of a line.
 _WIDE = (
     "\u2e80-\u312f\u31a0-\u9fff\uf900-\ufaff\uff01-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff9f"
     "\U00020000-\U0003ffff"
 )
-_OPENERS = "([{（［｛「『【〈《〔〖“‘«"
+_OPENERS = re.escape("([{（［｛「『【〈《〔〖“‘«")
 _KEPT = (
-    re.escape(_STOPS + _CLOSERS + _PAUSES)
+    re.escape(_STOPS + _CLOSERS + "".join(_PAUSES))
     + "%・％‥ー々ゝゞヽヾ〜～ぁぃぅぇぉっゃゅょゎゕゖァィゥェォッャュョヮヵヶ"
 )
-_SPACE = rf"[^\S{_NO_BREAK}]"
+_SPACE = r"[^\S\xa0\u2007\u202f]"  # at which a line may be broken
 _BREAK = re.compile(
     rf"(?<={_SPACE})(?=[^\s{re.escape(_BRACKETS)}»!?:;…])"  # French puts one before its signs
-    rf"|(?<={_SPACE}{{2}})(?=\S)|(?<=[{''.join(_NEW_LINES)}])(?=\S)"
-    rf"|(?<=[{_WIDE}{_FULL_STOPS}])(?<![{re.escape(_OPENERS)}])(?=[^\s{_KEPT}])"
-    rf"|(?<=[^\s{re.escape(_OPENERS)}])(?=[{_WIDE}])(?=[^\s{_KEPT}])"
+    rf"|(?<={_SPACE}{{2}})(?=\S)|(?<=[\n\r\v\f\x85\u2028\u2029])(?=\S)"
+    rf"|(?<=[{_WIDE}{_FULL_STOPS}])(?<![{_OPENERS}])(?=[^\s{_KEPT}])"
+    rf"|(?<=[^\s{_OPENERS}])(?=[{_WIDE}])(?=[^\s{_KEPT}])"
 )
 
 
@@ -67,10 +65,10 @@ def joined(before: str, char: str) -> bool:
 
 
 class WordCutter:
-    """Cut text into words, each with the spaces that follow it.
+    """Cut text into words, each with the spaces that follow it; the first has those before it too.
 
-    Spaces at the very beginning go with the first word. Chinese and Japanese come by character,
-    with its punctuation; a word is cut after *longest* characters.
+    Chinese and Japanese come by character, with its punctuation; a word is cut after *longest*
+    characters.
     """
 
     def __init__(self, longest: int = _LONGEST_WORD) -> None:
@@ -113,16 +111,12 @@ class SentenceCutter:
     """
 
     def __init__(self, max_chars: int = MAX_CHARS) -> None:
-        """Begin a text.
-
-        Args:
-            max_chars: How many characters a piece may have; a longer one is cut behind a clause, or
-                else a word.
+        """Cut what is longer than *max_chars* characters behind a clause, or else a word.
 
         Raises:
             ConfigurationError: *max_chars* is not a whole number above 0.
         """
-        if not isinstance(max_chars, int) or isinstance(max_chars, bool) or max_chars < 1:
+        if not is_whole(max_chars, least=1):
             raise ConfigurationError(f"max_chars is {max_chars!r}: give a whole number above 0")
         self._max = max_chars
         self._words = WordCutter(min(max_chars, _LONGEST_WORD))
@@ -147,12 +141,13 @@ class SentenceCutter:
     def _add(self, word: str) -> list[str]:
         found: list[str] = []
         while self._held and self._size + len(word) > self._max:
-            clause, size, length = len(self._held), 0, 0
-            for count, held in enumerate(self._held, start=1):
-                length += len(held)
-                if held.rstrip().rstrip(_CLOSERS).endswith(tuple(_PAUSES)):
-                    clause, size = count, length
-            found += self._cut(clause if size * 2 >= self._max else len(self._held))
+            held = zip(self._held, accumulate(map(len, self._held)), strict=True)
+            clauses = [
+                count
+                for count, (last, size) in enumerate(held, start=1)
+                if size * 2 >= self._max and last.rstrip().rstrip(_CLOSERS).endswith(_PAUSES)
+            ]
+            found += self._cut(clauses[-1] if clauses else len(self._held))
         self._held.append(word)
         self._size += len(word)
         return found
@@ -166,15 +161,13 @@ class SentenceCutter:
 
 # Only short forms that a capital, a number or a quotation may follow: before a small letter no
 # sentence ends anyway. Those that often end one, such as "etc." and "Inc.", are left out.
-_TITLES = frozenset("""
+_SHORT = frozenset("""
     Mr Mrs Ms Mx Dr Prof St Mt Ft Gen Gov Sen Rep Lt Col Capt Cpt Cmdr Sgt Maj Adm Rev Hon Pres Supt
     Messrs Mme Mmes Mlle Mgr Sr Sra Srta Sres Dra Ud Uds Hr Fr Frl Dipl Ing Mag Sig Dott Avv Arch
     Exmo Ph EE AA
-""".split())
-_SHORT = frozenset("""
-    vs cf viz ca approx resp incl excl esp fig figs
+    vs cf viz ca approx resp incl excl esp fig figs núm pág págs aprox av avda env réf tél
     bzw bspw ggf ggfs evtl inkl exkl zzgl abzgl bzgl vgl sog nr abb bd kap aufl hrsg mio mrd
-    núm pág págs aprox av avda env réf tél bijv dhr mevr drs np ul św гл им ул стр
+    bijv dhr mevr drs np ul św гл им ул стр
 """.split())
 _SHORT_BEFORE_NUMBERS = frozenset("""
     no nos pp vol vols ch chap sec sect art arts para eq eqs ver tab tel ext apt rm abs pos max min
@@ -191,26 +184,22 @@ _STOPPED = re.compile(
 
 def _ends(words: list[str], char: str) -> bool:
     """Whether a sentence of *words* ends before *char*, which is not a space."""
-    if not _NEW_LINES.isdisjoint(words[-1]):
+    last = words[-1]
+    if last.splitlines() != [last]:
         return True
-    match = None if _ANY_STOP.isdisjoint(words[-1]) else _STOPPED.fullmatch(words[-1])
+    match = _STOPPED.fullmatch(last)
     if match is None:
         return False
     word, stop, closers = match.groups()
     if stop in ".．" and _is_short(word.lstrip("\"'“„«‘‚(*_[¿¡"), words[:-1], char):
         return False
-    mark, spaced = stop.strip(".．…"), words[-1][-1].isspace()
-    if not spaced:  # as before a sign of Chinese
+    mark = stop.strip(".．…")
+    if not last[-1].isspace():  # as before a sign of Chinese
         return mark != "" or stop in ".．"
-    if char in _GOES_ON or (char == "»" and _in_guillemets(words)):
-        return False
-    full = not _FULL.isdisjoint(stop)
-    return full or not char.islower() or (mark != "" and not closers.strip())
-
-
-def _in_guillemets(words: list[str]) -> bool:
     text = "".join(words)
-    return text.rfind("«") > text.rfind("»")
+    if char in _GOES_ON or (char == "»" and text.rfind("«") > text.rfind("»")):
+        return False
+    return mark.strip("!?") != "" or not char.islower() or (mark != "" and not closers.strip())
 
 
 def _is_short(word: str, before: list[str], char: str) -> bool:
@@ -222,8 +211,7 @@ def _is_short(word: str, before: list[str], char: str) -> bool:
     if lower in ("a.m", "p.m") or (word == "I" and not first):
         return False
     return bool(
-        word in _TITLES
-        or lower in _SHORT
+        not _SHORT.isdisjoint((word, lower))
         or _INITIALS.fullmatch(word)
         or (lower in _SHORT_BEFORE_NUMBERS and char.isdecimal())
     )
@@ -241,38 +229,32 @@ class Pieces(AsyncIterator[str]):
         self._texts = texts
         self._cutter = cutter
         self._pieces: deque[str] = deque()
-        self._failure: Exception | None = None
-        self._ended = False
+        self._end: Exception | None = None
 
     async def __anext__(self) -> str:
         """Return the next piece; an error comes behind the text that preceded it."""
         while not self._pieces:
-            if self._ended:
+            if self._end is not None:
+                end = self._end
                 await self.aclose()
-                failure, self._failure = self._failure, None
                 try:
-                    raise failure or StopAsyncIteration
+                    raise end
                 finally:
-                    del failure  # its traceback holds this frame: together, a cycle
-            await self._read()
+                    del end  # its traceback holds this frame: together, a cycle
+            try:
+                self._pieces.extend(self._cutter.feed(await anext(self._texts)))
+            except Exception as error:  # noqa: BLE001 - raised behind the text that preceded it
+                # without this frame, which holds us: together, a cycle
+                self._end = error.with_traceback(
+                    error.__traceback__ and error.__traceback__.tb_next
+                )
+                self._pieces.extend(self._cutter.flush())
         return self._pieces.popleft()
 
     async def aclose(self) -> None:
         """Close what is read."""
-        self._ended = True
+        self._end = StopAsyncIteration()
         self._pieces.clear()
         aclose = getattr(self._texts, "aclose", None)
         if aclose is not None:
             await aclose()
-
-    async def _read(self) -> None:
-        try:
-            self._pieces.extend(self._cutter.feed(await anext(self._texts)))
-        except Exception as error:  # noqa: BLE001 - raised behind the text that preceded it
-            self._ended = True
-            if not isinstance(error, StopAsyncIteration):
-                # without this frame, which holds us: together, a cycle
-                self._failure = error.with_traceback(
-                    error.__traceback__ and error.__traceback__.tb_next
-                )
-            self._pieces.extend(self._cutter.flush())

@@ -1,6 +1,7 @@
 """The handle of a streamed answer."""
 
 from collections.abc import AsyncIterator, Coroutine, Generator
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -31,6 +32,7 @@ class Texts(Protocol):
         """Close what they are read from."""
 
 
+@dataclass(slots=True, eq=False)
 class StreamState:
     """What a stream's generator and its handle both know.
 
@@ -42,11 +44,8 @@ class StreamState:
         response: The whole answer, once it is complete.
     """
 
-    __slots__ = ("announce", "response")
-
-    def __init__(self) -> None:
-        self.announce = False
-        self.response: ModelResponse | None = None
+    announce: bool = False
+    response: ModelResponse | None = None
 
 
 class TextStream(AsyncIterator[str], Coroutine[Any, Any, "TextStream"]):
@@ -67,7 +66,7 @@ class TextStream(AsyncIterator[str], Coroutine[Any, Any, "TextStream"]):
         self._state = state
         self._started = False
         self._taken = False
-        self._opening: Coroutine[Any, Any, str] | None = None
+        self._steps: Generator[Any, Any, Self] | None = None
 
     @property
     def response(self) -> ModelResponse:
@@ -101,7 +100,7 @@ class TextStream(AsyncIterator[str], Coroutine[Any, Any, "TextStream"]):
         if not self._started:
             if self._taken:
                 raise RuntimeError("the stream is closed: call stream() again")
-            self._begin()
+            self._started = self._state.announce = True
             yield from self._texts.__anext__().__await__()
         return self
 
@@ -150,29 +149,19 @@ class TextStream(AsyncIterator[str], Coroutine[Any, Any, "TextStream"]):
 
     def send(self, value: Any) -> Any:
         """Go on with opening, as a coroutine."""
-        return self._drive(lambda opening: opening.send(value))
+        return self._opening().send(value)
 
     def throw(self, *error: Any) -> Any:
         """Raise *error* where opening waits, as a coroutine."""
-        return self._drive(lambda opening: opening.throw(*error))
+        return self._opening().throw(*error)
 
     def close(self) -> None:
         """Do nothing: `aclose` closes the connection."""
 
-    def _begin(self) -> None:
-        self._started = self._state.announce = True
-
-    def _drive(self, step: Any) -> Any:
-        if self._opening is None:
-            if self._started:
-                raise StopIteration(self)
-            self._begin()
-            self._opening = self._texts.__anext__()
-        try:
-            return step(self._opening)
-        except StopIteration:
-            self._opening = None
-            raise StopIteration(self) from None
+    def _opening(self) -> Generator[Any, Any, Self]:
+        if self._steps is None:
+            self._steps = self.__await__()
+        return self._steps
 
 
 def answer_text(response: ModelResponse, provider: str) -> str:

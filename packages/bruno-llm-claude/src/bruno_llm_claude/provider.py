@@ -16,7 +16,7 @@ from bruno_llm_base import (
     Timeouts,
 )
 from bruno_llm_base.lenient import read_models
-from bruno_llm_base.limits import read_times
+from bruno_llm_base.limits import read_limits
 from bruno_llm_base.transport import SdkTransport, Transport
 
 from bruno_llm_claude import answers, binding, errors, messages
@@ -106,7 +106,7 @@ class Messages(ChatAdapter):
         return errors.read(status, data)
 
     def read_limits(self, headers: Mapping[str, str]) -> LimitState | None:
-        return read_times(headers, "anthropic-ratelimit-")
+        return read_limits(headers, "anthropic-ratelimit-{unit}-{what}")
 
     def amend(self, body: Json, code: str, field: str) -> Json | None:
         if field == errors.MESSAGES:

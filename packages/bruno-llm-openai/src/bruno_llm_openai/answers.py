@@ -49,6 +49,7 @@ CUSTOM = "custom"
 # Fields of a message that their servers want back as they were: Gemini's signature of a text, and
 # LiteLLM's blocks of Claude.
 _KEPT = ("extra_content", "thinking_blocks")
+_OF_THOUGHTS = (*REASONING, DETAIL)
 _OF_A_CALL = frozenset(("custom", "function", "id", "index", "type"))
 _TOTALS = ("completion_tokens", "prompt_tokens", "total_tokens")
 
@@ -73,23 +74,31 @@ def read(choice: Json, message: Json, api: str) -> ModelResponse:
 
 def parts(message: Json, api: str) -> tuple[Part, ...]:
     """Return the parts of a message, or the fragments of them in a delta."""
-    details = _details(message.get(DETAIL), api)
-    found: list[Part] = [*_thoughts(message, details, api), *details]
-    found += _content(message.get("content"), api)
+    found: list[Part] = []
+    if any(map(message.get, _OF_THOUGHTS)):
+        found += _thoughts(message, api)
+    content = message.get("content")
+    if type(content) is str:
+        found += [Text(content)] if content else []
+    elif content is not None:
+        found += _content(content, api)
     if refusal := message.get("refusal"):
         found.append(Text(read_text(refusal, "refusal")))
-    kept = {name: message[name] for name in _KEPT if message.get(name)}
-    if kept:
-        found.append(VendorBlock(api, kept))
-    return tuple(found + _calls(message, api))
+    if any(map(message.get, _KEPT)):
+        found.append(VendorBlock(api, {n: message[n] for n in _KEPT if message.get(n)}))
+    if message.get("tool_calls") or message.get("function_call"):
+        found += _calls(message, api)
+    return tuple(found)
 
 
-def _thoughts(message: Json, details: list[VendorBlock], api: str) -> list[Part]:
+def _thoughts(message: Json, api: str) -> list[Part]:
+    details = _details(message.get(DETAIL), api)
     for name in REASONING:
         if thought := read_text(message.get(name), name):
-            return [Reasoning(thought, VendorBlock(api, {"field": name}))]
+            return [Reasoning(thought, VendorBlock(api, {"field": name})), *details]
     thoughts = (block.data.get("text") or block.data.get("summary") for block in details)
-    return [Reasoning(thought) for thought in thoughts if isinstance(thought, str) and thought]
+    read = [Reasoning(thought) for thought in thoughts if isinstance(thought, str) and thought]
+    return [*read, *details]
 
 
 def _details(rows: Any, api: str) -> list[VendorBlock]:
@@ -185,9 +194,10 @@ def _totals(counts: Json) -> tuple[int | None, int | None, int | None]:
     of the total (https://docs.x.ai/docs/key-information/consumption-and-rate-limits). Of Mistral's
     Voxtral models, what the total has beyond its parts is what they have heard.
     """
-    told: list[Any] = [counts.get(name) for name in _TOTALS]
+    told: tuple[Any, ...] = tuple(map(counts.get, _TOTALS))
     completion, prompt, total = told
-    if not all(is_whole(count, least=0) for count in told) or total <= prompt + completion:
+    are_counts = type(completion) is type(prompt) is type(total) is int and min(told) >= 0
+    if not are_counts or total <= prompt + completion:
         return prompt, completion, None
     rest = total - prompt - completion
     heard = inner(counts, "prompt_tokens_details").get("audio_tokens")

@@ -68,8 +68,15 @@ class ChatCompletions(OpenAIAdapter, ChatAdapter):
         choice = choices[0]
         delta = choice.get("delta")
         text = delta.get("content") if delta else None
-        # nearly every document of a stream holds one text and nothing else
-        if text and type(text) is str and _is_plain(data, choice, delta):
+        if (  # nearly every document of a stream holds one text and nothing else
+            text
+            and type(text) is str
+            and len(delta) <= 1 + ("role" in delta)
+            and not choice.get("finish_reason")
+            and data.get("usage") is None
+            and "error" not in choice
+            and "usage" not in choice
+        ):
             return ModelResponse(
                 parts=(Text(text),), model=data.get("model") or None, id=data.get("id") or None
             )
@@ -77,17 +84,24 @@ class ChatCompletions(OpenAIAdapter, ChatAdapter):
 
     def _read(self, data: Json, choice: Json, message: Json) -> ModelResponse:
         part = answers.read(choice, message, self.api)
-        if counts := answers.counts(data):
+        if counts := data.get("usage") or answers.counts(data):
             part.usage, part.cost = answers.usage(counts), reported_cost(counts)
-        part.model, part.id = read_word(data.get("model")), read_word(data.get("id"))
+        model, name = data.get("model"), data.get("id")
+        part.model = model if model and type(model) is str else read_word(model)
+        part.id = name if name and type(name) is str else read_word(name)
         return part
 
     def unpriced_field(self, body: Json) -> str | None:
         if body.get("service_tier") not in _LISTED_TIERS:
             return "service_tier"
-        return next((name for name in _CHARGED_APART if name in body), None)
+        for name in _CHARGED_APART:
+            if name in body:
+                return name
+        return None
 
     def max_output(self, body: Json) -> int | None:
+        if body.keys().isdisjoint(_OUTPUT_LIMITS):
+            return None
         named = [body[name] for name in _OUTPUT_LIMITS if is_whole(body.get(name), least=0)]
         answers = body.get("n", 1)
         return max(named) * (answers if is_whole(answers, least=1) else 1) if named else None
@@ -122,13 +136,6 @@ class ChatCompletions(OpenAIAdapter, ChatAdapter):
             renamed = {"max_tokens": "max_completion_tokens"}
             return {renamed.get(name, name): value for name, value in body.items()}
         return super().amend(body, code, field)
-
-
-def _is_plain(data: Json, choice: Json, delta: Json) -> bool:
-    """Whether a document of a stream says nothing but a text, and who says it."""
-    if len(delta) > 1 + ("role" in delta) or choice.get("finish_reason"):
-        return False
-    return data.get("usage") is None and "error" not in choice and "usage" not in choice
 
 
 class OpenAIProvider(OpenAIVendor, BaseProvider):

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from bruno_llm_base import Access, ErrorFacts, Json, LimitState, Timeouts, Vendor
 from bruno_llm_base.adapter import Adapter
 from bruno_llm_base.lenient import read_models
-from bruno_llm_base.limits import read_durations
+from bruno_llm_base.limits import read_limits
 from bruno_llm_base.transport import SdkTransport, Transport
 
 from bruno_llm_openai import errors
@@ -67,4 +67,4 @@ class OpenAIAdapter(Adapter):
         return errors.read(status, data)
 
     def read_limits(self, headers: Mapping[str, str]) -> LimitState | None:
-        return read_durations(headers)
+        return read_limits(headers, "x-ratelimit-{what}-{unit}")

@@ -1,6 +1,7 @@
 """What is known of the connection that a request takes: whether the server can have seen it."""
 
 from contextvars import ContextVar, Token
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
@@ -9,6 +10,7 @@ __all__ = ["Connection", "watched"]
 _current: ContextVar["Connection | None"] = ContextVar("bruno_llm_connection", default=None)
 
 
+@dataclass(slots=True, eq=False)
 class Connection:
     """What a client of our own tells of the connection that it takes, within a `with` block.
 
@@ -17,13 +19,9 @@ class Connection:
         is_reused: Whether it has carried another request before; None where nothing is told.
     """
 
-    __slots__ = ("_token", "is_open", "is_reused")
-
-    _token: "Token[Connection | None]"
-
-    def __init__(self) -> None:
-        self.is_open: bool | None = None
-        self.is_reused: bool | None = None
+    is_open: bool | None = None
+    is_reused: bool | None = None
+    _token: "Token[Connection | None]" = field(init=False)
 
     def __enter__(self) -> Self:
         self._token = _current.set(self)

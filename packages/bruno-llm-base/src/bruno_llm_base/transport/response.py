@@ -37,6 +37,7 @@ MAX_REFUSAL = 2**20
 ENCODINGS = "gzip, deflate"
 """Compressions that grow what they are given 1,032 times at most (https://zlib.net/zlib_tech.html)."""
 
+_LONGEST_WORD = 200
 _OF_THE_BODY = (b"content-encoding", b"content-length", b"transfer-encoding")
 
 
@@ -91,13 +92,20 @@ class Reply:
         self._ended = False
         self._bytes: AsyncGenerator[bytes, None] | None = None
 
+    @property
+    def request_id(self) -> str | None:
+        """The vendor's name for the request."""
+        name = self.headers.get("x-request-id") or self.headers.get("request-id")
+        return name[:_LONGEST_WORD] if name else None
+
     async def read(self) -> bytes:
         """Return the whole body, or the beginning of a refusal.
 
         Raises:
             InvalidResponseError: An answer is too long.
         """
-        most = MAX_REFUSAL if refuses(self.status_code) else MAX_ANSWER + 1
+        is_refusal = not 200 <= self.status_code < 300
+        most = MAX_REFUSAL if is_refusal else MAX_ANSWER + 1
         body = await beginning(self._response.aiter_bytes(), most)
         if len(body) > MAX_ANSWER:
             del body  # the error's traceback would keep it
