@@ -286,10 +286,7 @@ class BaseProvider(Client, LLMInterface):
 
     def _amend(self, request: Request[Any], error: LLMError) -> Json | None:
         """Return the body without what the API has just refused, or None if nothing can be done."""
-        amended = self._options.amend(request, error)
-        if amended is None:
-            return None
-        body, dropped = amended
+        body, dropped = self._options.amend(request, error) or (None, None)
         if dropped is not None:
             self._endpoint.tell(request, OptionDropped, option=dropped)
         return body
@@ -325,12 +322,7 @@ class BaseProvider(Client, LLMInterface):
         """Count the input tokens of a request, system prompt and tools included.
 
         The vendor is asked where it offers that. Where it cannot be asked, the count is estimated,
-        which observers and the log are told.
-
-        Args:
-            messages: The conversation, or one question.
-            prompt: One question, instead of `messages`.
-            **options: The options that the request would have; see `generate`.
+        which observers and the log are told. The arguments are those of `generate`.
 
         Raises:
             InvalidRequestError: An argument is wrong, or the vendor refuses the request.
@@ -360,11 +352,7 @@ class BaseProvider(Client, LLMInterface):
         return self.count_text(printed).tokens
 
     def count_text(self, text: str, model: str | None = None) -> TokenCount:
-        """Count the tokens of *text*, without asking a server.
-
-        Args:
-            text: The text alone, with nothing around it.
-            model: The model that counts; the provider's own if None.
+        """Count the tokens of *text* alone, as *model* does, without asking a server.
 
         Raises:
             InvalidRequestError: It is not text, or the model has no name.
@@ -378,11 +366,7 @@ class BaseProvider(Client, LLMInterface):
     def count_conversation(
         self, conversation: Conversation, model: str | None = None
     ) -> TokenCount:
-        """Count the tokens of *conversation*, without asking a server.
-
-        Args:
-            conversation: What has been said.
-            model: The model that counts; the provider's own if None.
+        """Count the tokens of *conversation*, as *model* does, without asking a server.
 
         Raises:
             InvalidRequestError: The model has no name.
