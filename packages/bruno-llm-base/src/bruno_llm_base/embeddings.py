@@ -21,9 +21,8 @@ from bruno_llm_base.exceptions import (
     LLMError,
 )
 from bruno_llm_base.messages import check_message, check_text
-from bruno_llm_base.options import EmbeddingSettings
+from bruno_llm_base.options import EmbeddingSettings, check_sendable
 from bruno_llm_base.request import Request
-from bruno_llm_base.request_options import check_sendable
 from bruno_llm_base.response import Json, checked
 from bruno_llm_base.tokens import estimate_tokens, utf8_size
 from bruno_llm_base.vectors import checked_vector, similarity
