@@ -19,8 +19,9 @@ from pathlib import Path
 
 import pytest
 from bruno_llm_base.cost.budget import Budget
-from bruno_llm_base.cost.ledger import KEYS, Claim, Entry, pico
-from bruno_llm_base.cost.sqlite import SqliteLedger
+from bruno_llm_base.cost.ledger import Ledger
+from bruno_llm_base.cost.rows import KEYS, Claim, Entry, pico
+from bruno_llm_base.cost.sqlite import SqliteDatabase
 from bruno_llm_base.cost.tracker import CostTracker
 from bruno_llm_base.exceptions import BudgetExceededError, ConfigurationError
 from bruno_llm_base.response import Usage
@@ -32,7 +33,7 @@ PRELUDE = """
 import asyncio, os, sys
 from decimal import Decimal
 from bruno_llm_base.cost.budget import Budget
-from bruno_llm_base.cost.ledger import pico
+from bruno_llm_base.cost.rows import pico
 from bruno_llm_base.cost.tracker import CostTracker
 from bruno_llm_base.exceptions import BudgetExceededError
 def hold(budget, needed):
@@ -200,7 +201,7 @@ os.kill(os.getpid(), 9)
 
 
 def test_a_living_process_holds_on_however_long_it_takes(tmp_path, monkeypatch):
-    monkeypatch.setattr("bruno_llm_base.cost.sqlite._RENEWAL", 0.01)
+    monkeypatch.setattr("bruno_llm_base.cost.ledger._RENEWAL", 0.01)
     now, beats = NOON, []
 
     def clock():
@@ -435,7 +436,7 @@ def test_a_deleted_file_is_not_written_for_nobody(tmp_path, caplog):
 
 
 def test_a_locked_file_is_waited_for_and_then_reported(tmp_path, caplog, monkeypatch):
-    monkeypatch.setattr("bruno_llm_base.cost.database._PATIENCE", 0.01)
+    monkeypatch.setattr("bruno_llm_base.cost.sqlite._PATIENCE", 0.01)
     tracker = CostTracker(tmp_path / "costs.db")
     lock = sqlite3.connect(tracker.path, isolation_level=None)
     lock.execute("BEGIN IMMEDIATE")
@@ -464,7 +465,7 @@ def test_a_full_disk_loses_nothing(tmp_path, caplog):
 
 
 def test_a_locked_file_is_waited_for_once_and_then_again_when_it_was_free(tmp_path, monkeypatch):
-    monkeypatch.setattr("bruno_llm_base.cost.database._PATIENCE", 1.0)
+    monkeypatch.setattr("bruno_llm_base.cost.sqlite._PATIENCE", 1.0)
     tracker = CostTracker(tmp_path / "costs.db")
     lock = sqlite3.connect(tracker.path, isolation_level=None)
 
@@ -483,7 +484,7 @@ def test_a_locked_file_is_waited_for_once_and_then_again_when_it_was_free(tmp_pa
 
 
 def test_a_hold_that_could_not_be_written_holds_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr("bruno_llm_base.cost.database._PATIENCE", 0.01)
+    monkeypatch.setattr("bruno_llm_base.cost.sqlite._PATIENCE", 0.01)
     budget = budget_of(CostTracker(tmp_path / "costs.db"), 1)
     lock = sqlite3.connect(budget.tracker.path, isolation_level=None)
     lock.execute("BEGIN IMMEDIATE")
@@ -616,7 +617,7 @@ CLAIMS = [
 @given(steps)
 def test_a_ledger_in_memory_and_one_in_a_file_say_the_same(steps):
     with tempfile.TemporaryDirectory() as folder:
-        pair = [SqliteLedger(None, noon), SqliteLedger(Path(folder) / "costs.db", noon)]
+        pair = [Ledger(SqliteDatabase(path), noon) for path in (None, Path(folder) / "costs.db")]
         on_their_way = []
         for names, number, step, day in steps:
             entry = Entry(f"2026-11-2{4 + day}", names, (1, number, 2, 0, 0, 1, number, 0, day % 2))

@@ -1,7 +1,7 @@
 import asyncio
 
 import pytest
-from bruno_llm_base.limits.headers import LimitState, read_durations, read_times
+from bruno_llm_base.limits.headers import LimitState, read_limits
 from bruno_llm_base.limits.rate_limit import RateLimit
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 def read(headers):
     headers = {name.lower(): value for name, value in headers.items()}  # as the clients' look-ups
-    return read_durations(headers) or read_times(headers, "anthropic-ratelimit-")
+    names = "x-ratelimit-{what}-{unit}", "anthropic-ratelimit-{unit}-{what}"
+    return read_limits(headers, names[0]) or read_limits(headers, names[1])
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ from decimal import Context, Decimal, localcontext
 from io import StringIO
 
 import pytest
-from bruno_llm_base.cost.ledger import COUNTS, KEYS, Row
 from bruno_llm_base.cost.price import Price
 from bruno_llm_base.cost.report import Report, dollars
+from bruno_llm_base.cost.rows import COUNTS, KEYS, Row
 from bruno_llm_base.cost.tracker import CostTracker
 from bruno_llm_base.exceptions import InvalidRequestError
 from bruno_llm_base.response import Usage

@@ -6,9 +6,9 @@ from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal, localcontext
 
 import pytest
-from bruno_llm_base.cost.ledger import Row, pico, usd
 from bruno_llm_base.cost.price import Price, amount
 from bruno_llm_base.cost.prices import GenaiPrices
+from bruno_llm_base.cost.rows import Row, pico, usd
 from bruno_llm_base.cost.tracker import CostTracker
 from bruno_llm_base.exceptions import ConfigurationError, InvalidRequestError
 from bruno_llm_base.response import Cost, Usage

@@ -5,8 +5,8 @@ from decimal import Decimal
 
 import pytest
 from browser import browser, found
-from bruno_llm_base.cost.ledger import Row
 from bruno_llm_base.cost.report import Report
+from bruno_llm_base.cost.rows import Row
 from bruno_llm_base.cost.tracker import CostTracker
 from bruno_llm_cli.report import write_html
 

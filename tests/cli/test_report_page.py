@@ -6,8 +6,8 @@ from decimal import Decimal
 from html.parser import HTMLParser
 
 import pytest
-from bruno_llm_base.cost.ledger import COUNTS, Row
 from bruno_llm_base.cost.report import Report
+from bruno_llm_base.cost.rows import COUNTS, Row
 from bruno_llm_base.cost.tracker import CostTracker
 from bruno_llm_base.response import Usage
 from bruno_llm_cli.charts import ticks

@@ -25,7 +25,7 @@ from bruno_llm_base import (
 )
 from bruno_llm_base.error_mapping import server_wait
 from bruno_llm_base.framing import ndjson, sse
-from bruno_llm_base.limits import read_durations, read_times
+from bruno_llm_base.limits import read_limits
 from bruno_llm_base.messages import Conversation
 from bruno_llm_base.transport import Reply
 from bruno_llm_testing import FakeAnswer, FakeError, Received
@@ -331,7 +331,8 @@ def test_any_rate_limit_header_is_a_figure_or_none(value):
     said = {f"x-ratelimit-{what}-{unit}": value for what in whats for unit in units}
     said |= {f"anthropic-ratelimit-{unit}-{what}": value for what in whats for unit in units}
     for headers in (said, said | {"anthropic-ratelimit-requests-remaining": "5", "date": value}):
-        for state in (read_durations(headers), read_times(headers, "anthropic-ratelimit-")):
+        for names in ("x-ratelimit-{what}-{unit}", "anthropic-ratelimit-{unit}-{what}"):
+            state = read_limits(headers, names)
             for figure in () if state is None else (state.requests_limit, state.requests_reset):
                 assert figure is None or 0 <= figure < math.inf
 

@@ -82,8 +82,9 @@ class Attempt(Generic[T]):
         """
         request, timeouts = self.request, self.endpoint.timeouts
         self._reader = request.reader()
-        if request.is_billed and not request.stream:
-            self.endpoint.prices.start_loading()
+        prices = self.endpoint.prices
+        if request.is_billed and not request.stream and not prices.are_loaded:
+            prices.start_loading()
         self.deadline.begin(timeouts.total)
         self.deadline.arm(timeouts.first_token, "first token")
         try:
@@ -142,8 +143,9 @@ class Attempt(Generic[T]):
             if self._reply is not None:
                 with suppress(Exception):  # the answer counts, not its connection
                     await self._reply.aclose()
-            if self.request.is_billed and not is_free:
-                await self.endpoint.prices.load()
+            prices = self.endpoint.prices
+            if self.request.is_billed and not is_free and not prices.are_loaded:
+                await prices.load()
         finally:
             if not is_free:
                 self._settle()

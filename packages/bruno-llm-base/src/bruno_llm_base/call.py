@@ -157,7 +157,8 @@ class Call(Generic[T]):
 
     def tell_of_first_token(self) -> None:
         """Tell observers that the first text is here."""
-        self.endpoint.prices.start_loading()
+        if not self.endpoint.prices.are_loaded:
+            self.endpoint.prices.start_loading()
         duration = time.monotonic() - self._began
         self.endpoint.tell(self.request, FirstToken, duration=duration)
 

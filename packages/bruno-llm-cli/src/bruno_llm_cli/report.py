@@ -7,7 +7,6 @@ from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
-from bruno_llm_base.cost.ledger import Row
 from bruno_llm_base.cost.report import (
     Column,
     Report,
@@ -21,6 +20,7 @@ from bruno_llm_base.cost.report import (
     plain,
     requests,
 )
+from bruno_llm_base.cost.rows import Row
 
 from bruno_llm_cli.charts import Chart, Series, by_day
 

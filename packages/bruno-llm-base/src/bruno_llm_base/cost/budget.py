@@ -7,8 +7,8 @@ from fractions import Fraction
 from functools import partial
 from typing import Any, Literal, get_args
 
-from bruno_llm_base.cost.ledger import LABELS, MOST, Balance, Claim, Names, pico, usd
 from bruno_llm_base.cost.price import amount
+from bruno_llm_base.cost.rows import LABELS, MOST, Balance, Claim, Names, pico, usd
 from bruno_llm_base.cost.tracker import CostTracker, storable
 from bruno_llm_base.events import BudgetNearlySpent, Tell
 from bruno_llm_base.exceptions import (

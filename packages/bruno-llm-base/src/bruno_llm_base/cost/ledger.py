@@ -1,230 +1,454 @@
-"""What a ledger is, which keeps what requests cost.
+"""A ledger: what requests took and cost, and what is held for those on their way."""
 
-Amounts are whole numbers of picodollars. A picodollar is 1e-12 USD, so a price per million tokens
-with up to six decimals is a whole number of them per token, and sums of such costs are exact.
-"""
+# ruff: noqa: S608 - all names in the statements are ours
 
-from collections.abc import Mapping, Sequence
+import asyncio
+import atexit
+import copy
+import logging
+import math
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
-from datetime import date
-from decimal import ROUND_CEILING, Context, Decimal
-from typing import Any, NamedTuple, Protocol
+from contextlib import AbstractContextManager, suppress
+from datetime import datetime
+from functools import partial
+from queue import Empty, SimpleQueue
+from threading import Lock, RLock, Thread
+from typing import Any, Protocol, TypeVar
+from uuid import uuid4
+from weakref import WeakSet
 
-from bruno_llm_base.exceptions import InvalidRequestError
-from bruno_llm_base.values import shown
-
-__all__ = [
-    "COUNTS",
-    "KEYS",
-    "LABELS",
-    "MOST",
-    "PICO",
-    "Balance",
-    "Claim",
-    "Entry",
-    "Ledger",
-    "Names",
-    "Row",
-    "checked_keys",
-    "pico",
-    "row",
-    "usd",
-]
-
-PICO = 10**12
-"""Picodollars in a dollar."""
-
-MOST = Decimal("1E+12")
-"""A trillion dollars: more is a mistake."""
-
-_DIGITS = 12
-_EXACT = Context(prec=100, rounding=ROUND_CEILING)  # the application's own may hold fewer digits
-
-
-def pico(cost: Decimal) -> int:
-    """Return *cost*, in USD, in picodollars; a started one counts, so that no sum says too little."""
-    exact = min(cost, MOST).scaleb(_DIGITS, _EXACT)
-    return int(exact.to_integral_value(ROUND_CEILING, _EXACT))
-
-
-def usd(picodollars: int) -> Decimal:
-    """Return *picodollars* in USD, without needless zeros."""
-    if not picodollars % PICO:
-        return Decimal(picodollars // PICO)
-    return Decimal(picodollars).scaleb(-_DIGITS, _EXACT).normalize(_EXACT)
-
-
-KEYS = ("day", "provider", "model", "tag", "user")
-"""What entries are distinguished by."""
-
-LABELS = KEYS[1:]
-"""What a budget can select by."""
-
-COUNTS = (
-    "requests",
-    "input_tokens",
-    "output_tokens",
-    "cache_read_tokens",
-    "cache_write_tokens",
-    "reasoning_tokens",
-    "cost",
-    "unpriced",
-    "estimated",
+from bruno_llm_base.cost.rows import (
+    COUNTS,
+    KEYS,
+    LABELS,
+    PICO,
+    Balance,
+    Claim,
+    Entry,
+    Names,
+    Row,
+    row,
 )
-"""What is summed up of them."""
+from bruno_llm_base.exceptions import ConfigurationError
+from bruno_llm_base.values import INT64
+
+__all__ = ["Database", "Ledger"]
+
+_log = logging.getLogger("bruno_llm")
+
+_IDLE = 1.0  # seconds after which a thread without work ends
+_RENEWAL = 30.0  # seconds after which a thread renews the holds of this process
+_LEASE = 4 * _RENEWAL  # seconds that a hold counts that others see, unless it is renewed
+_DAY = 86_400
 
 
-def checked_keys(by: object) -> tuple[str, ...]:
-    """Return the `KEYS` in *by*, one or several, each once.
-
-    Raises:
-        InvalidRequestError: There is something else.
-    """
-    names = (by,) if isinstance(by, str) else by
-    if not isinstance(names, Sequence) or not all(name in KEYS for name in names):
-        raise InvalidRequestError(f"by is {shown(by)}: give some of {', '.join(KEYS)}")
-    return tuple(dict.fromkeys(names))
+_T = TypeVar("_T")
+_Query = Callable[[Any], _T]  # of a connection, with `execute` and `executemany` as sqlite3's
+_Job = tuple[Future[Any], _Query[Any]]
+_Held = tuple[str | None, list[Balance]]
 
 
-Names = tuple[str, str, str, str]
-"""A value for each of `LABELS`; "" for none."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """What some requests took and cost together.
-
-    Attributes:
-        day: The day, in UTC. It and the next four are None where the row is about all of them, and
-            where they have none.
-        provider: The provider's name.
-        model: The model that was asked.
-        tag: The label of that name.
-        user: The label of that name.
-        requests: How many were recorded.
-        input_tokens: All input, cached or not.
-        output_tokens: All output, reasoning included.
-        cache_read_tokens: Input that was read from a cache.
-        cache_write_tokens: Input that was written to a cache.
-        reasoning_tokens: Output that was reasoning.
-        cost: The sum of what is known, in USD. It is all that they cost only if `unpriced` is 0.
-        unpriced: How many of them have an unknown price, so they are not in `cost`.
-        estimated: How many of them were not counted by the server, but by us.
-    """
-
-    day: date | None = None
-    provider: str | None = None
-    model: str | None = None
-    tag: str | None = None
-    user: str | None = None
-    requests: int
-    input_tokens: int
-    output_tokens: int
-    cache_read_tokens: int
-    cache_write_tokens: int
-    reasoning_tokens: int
-    cost: Decimal
-    unpriced: int
-    estimated: int
-
-
-def row(by: Sequence[str], values: Sequence[str], counts: Sequence[int]) -> Row:
-    """Return a row of *counts*, one for each of `COUNTS`, for the *values* of *by*."""
-    facts: dict[str, Any] = {name: value or None for name, value in zip(by, values, strict=True)}
-    if "day" in facts:
-        facts["day"] = date.fromisoformat(facts["day"])
-    facts |= zip(COUNTS, counts, strict=True)
-    return Row(**facts | {"cost": usd(facts["cost"])})
-
-
-class Entry(NamedTuple):
-    """A request that has ended.
+class Database(Protocol):
+    """Where the tables of a ledger are; threads share it, one at a time.
 
     Attributes:
-        day: The day, in ISO format.
-        names: What the request was.
-        counts: One number for each of `COUNTS`.
+        address: Where it is, for all who can use it; None in the memory of this process.
     """
 
-    day: str
-    names: Names
-    counts: tuple[int, ...]
+    address: str | None
+
+    def transaction(self) -> AbstractContextManager[Any]:
+        """Write what is done with the connection, all of it or nothing.
+
+        Raises:
+            ConfigurationError: It cannot be written.
+        """
+
+    def read(self, query: _Query[_T]) -> _T:
+        """Return what *query* finds, in one moment of the ledger.
+
+        Raises:
+            ConfigurationError: It cannot be read.
+        """
+
+    def close(self) -> None:
+        """Give back what is open; it is opened again when needed. Memory is empty then."""
 
 
-class Claim(NamedTuple):
-    """What a budget says of one of its accounts.
-
-    Attributes:
-        selected: The labels of what it counts, and their values; none for all of the ledger.
-        since: The first day of the period, in ISO format; "" for all of time.
-        most: The limit.
-    """
-
-    selected: tuple[tuple[str, str], ...]
-    since: str
-    most: int
-
-
-class Balance(NamedTuple):
-    """How an account stands."""
-
-    spent: int
-    held: int
-
-
-class Ledger(Protocol):
+class Ledger:
     """Keeps what requests took and cost, and what is held for those on their way.
 
-    Threads share it. What a process held that ended or was killed is free soon after; in a forked
-    process, its parent's holds are not its own. What can raise raises a `ConfigurationError`, if the
-    ledger cannot be read or written.
+    What is noted is first kept aside and then written, all that is there in one transaction.
+    So if it cannot be written, it is not lost: the next transaction has it too, and none succeeds
+    without it. And a finalizer that runs in the middle of our own work can note something as well.
+
+    The path of a request writes in a worker's thread, so event loops never wait for a file or a
+    server; memory, and all else, is used where it is asked. Threads share a ledger. What a process
+    held that was killed is free soon after; in a forked process, its parent's holds are not its own.
+
+    Args:
+        database: Where it is.
+        clock: Tells the time, with a time zone.
     """
+
+    def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
+        self._database = database
+        self._clock = clock
+        self._lease = math.inf if database.address is None else _LEASE
+        self.start_fresh()
+        with _all_lock:
+            _all.add(self)
+
+    def start_fresh(self) -> None:
+        """Begin without notes and holds."""
+        self._database.close()
+        self._lock = RLock()
+        self._is_writing = False
+        self._notes: deque[tuple[str | None, Entry | None]] = deque()
+        self._unwritten: dict[tuple[str, Names], list[int]] = {}
+        self._released: list[str] = []
+        self._held: set[str] = set()
+        self._renewed = 0.0
+        self._jobs: SimpleQueue[_Job] = SimpleQueue()
+        self._no_thread = Lock()  # is free while there is no thread
 
     @property
     def address(self) -> str | None:
         """Where it is; two ledgers of one address are the same. None in memory."""
+        return self._database.address
 
-    async def hold(
-        self, names: Names, amount: int, claims: Sequence[Claim]
-    ) -> tuple[str | None, list[Balance]]:
+    async def hold(self, names: Names, amount: int, claims: Sequence[Claim]) -> _Held:
         """Hold *amount*, if with all that is spent and held it is too much for no claim.
 
         Returns:
             The name of the hold, or None if it would be too much, and how each claim's account stood
             before it.
+
+        Raises:
+            ConfigurationError: The database cannot be used.
         """
+        found: _Held
+        query = partial(self._hold, names=names, amount=amount, claims=claims)
+        if self.address is None:
+            (found,) = self._carry_out(query)
+            return found
+        job = self._ask(query)
+        try:
+            found = await asyncio.wrap_future(job)
+        except BaseException:
+            job.add_done_callback(self._give_back)  # what is held all the same
+            raise
+        else:
+            return found
+        finally:
+            del job  # it holds an error whose traceback holds this frame
 
     def note(self, hold: str | None, entry: Entry | None = None) -> None:
         """Release *hold* and add *entry*, both with what is written next.
 
         Never blocks and never raises, from whatever thread or finalizer it is called.
         """
+        self._notes.append((hold, entry))
 
     def write_soon(self) -> "Future[None] | None":
-        """See to it that what was noted is written. Never blocks or raises.
+        """See to it that what was noted is written; never blocks or raises.
 
         Returns:
             What is done when it was tried; None if that was at once.
         """
+        if self.address is not None:
+            return self._ask(lambda _: None)
+        self.write()
+        return None
 
     def write(self) -> None:
-        """Write what was noted, which may take a while; what fails is logged and tried again."""
+        """Write what was noted; what cannot be written is logged, kept and tried again."""
+        with self._lock, suppress(ConfigurationError):
+            if not self._is_writing:  # if so, we have interrupted it
+                self._carry_out()
 
     def balance(self, claim: Claim) -> Balance:
         """Return what the claim's account has spent, and what is held of it."""
+        return self._read(partial(_balance, claim=claim, now=self._now()))
 
     def sums(
         self, by: Sequence[str], since: str, until: str, values: Mapping[str, str]
     ) -> list[Row]:
-        """Return the sums of entries, in the order of *by*, some of `KEYS`.
+        """Return the sums of the entries of some days, which have *values* of labels.
 
         Args:
-            by: What there are sums by.
+            by: What there are sums by, in that order, some of `KEYS`.
             since: The first day, in ISO format; "" for all.
             until: The last day; "" for all.
             values: Labels and the values that they must have.
         """
+        return self._read(partial(_sums, by=by, since=since, until=until, values=values))
 
     def close(self) -> None:
-        """Write what is left, and give back what is open; it is opened again when needed."""
+        """Write what is left, and close the file; it is opened again when needed."""
+        with self._lock:
+            try:
+                self._write_rest()
+            finally:
+                self._close_file()
+
+    def end(self) -> None:
+        """Write what is left, and hold nothing any more: the process ends."""
+        with self._lock:
+            self._released += self._held
+            self._held.clear()
+            try:
+                self.close()
+            except ConfigurationError as error:
+                _log.error("costs are lost, as the process ends: %s", error)
+
+    # -- The worker: all that is asked while it is busy is carried out at once, so however many wait
+    # for a file that is locked, they wait together. It never holds up the end of the process.
+
+    def _ask(self, query: _Query[Any]) -> "Future[Any]":
+        future: Future[Any] = Future()
+        self._jobs.put((future, query))
+        if self._no_thread.acquire(blocking=False):
+            Thread(target=self._work, name="bruno-llm-ledger", daemon=True).start()
+        return future
+
+    def _work(self) -> None:
+        while True:
+            is_waiting = bool(self._held or self._unwritten or self._released)
+            jobs = self._next_jobs(_RENEWAL if is_waiting else _IDLE)
+            if jobs or is_waiting:
+                self._do(jobs)
+                del jobs  # it holds what was asked and answered
+                continue
+            self._no_thread.release()
+            # one that has asked before that has found a thread, and relies on it
+            if self._jobs.empty() or not self._no_thread.acquire(blocking=False):
+                return
+
+    def _next_jobs(self, patience: float) -> list[_Job]:
+        """Return all that is asked, once something is; nothing, if there is nothing for a while."""
+        jobs: list[_Job] = []
+        with suppress(Empty):
+            jobs.append(self._jobs.get(timeout=patience))
+            while True:
+                jobs.append(self._jobs.get_nowait())
+        return jobs
+
+    def _do(self, jobs: list[_Job]) -> None:
+        jobs = [job for job in jobs if job[0].set_running_or_notify_cancel()]
+        try:
+            results = self._carry_out(*(query for _, query in jobs))
+        except Exception as error:  # noqa: BLE001 - it belongs to those who asked
+            for future, _ in jobs:
+                future.set_exception(copy.copy(error))  # each request adds its own facts to it
+        else:
+            for (future, _), result in zip(jobs, results, strict=True):
+                future.set_result(result)
+
+    def _give_back(self, job: "Future[_Held]") -> None:
+        if not job.cancelled() and job.exception() is None:
+            self.note(job.result()[0])
+            self.write_soon()
+
+    # -- What follows happens under the lock.
+
+    def _carry_out(self, *queries: _Query[Any]) -> list[Any]:
+        """Write what was noted, and carry out *queries*, in one transaction."""
+        with self._lock:
+            if self._is_writing:
+                raise RuntimeError("a ledger cannot be asked by what has interrupted it")
+            self._is_writing = True
+            is_new, held = bool(self._notes), set(self._held)
+            try:
+                self._take_in()
+                with self._database.transaction() as connection:
+                    self._write_down(connection)
+                    results = [query(connection) for query in queries]
+                self._unwritten.clear()
+                self._released.clear()
+            except ConfigurationError as error:
+                self._held &= held  # what was held meanwhile was not written
+                if is_new:
+                    _log.error("not written yet, but kept: %s", error)
+                raise
+            finally:
+                self._is_writing = False
+            return results
+
+    def _read(self, query: _Query[_T]) -> _T:
+        with self._lock:
+            self._write_rest()
+            return self._database.read(query)
+
+    def _write_rest(self) -> None:
+        if self._notes or self._unwritten or self._released:
+            self._carry_out()
+
+    def _take_in(self) -> None:
+        while self._notes:
+            hold, entry = self._notes.popleft()
+            if hold in self._held:  # a forked process does not hold its parent's
+                self._held.remove(hold)
+                self._released.append(hold)
+            if entry is not None:
+                key = entry.day, entry.names
+                known = self._unwritten.get(key, [0] * len(COUNTS))
+                self._unwritten[key] = [a + b for a, b in zip(known, entry.counts, strict=True)]
+
+    def _write_down(self, connection: Any) -> None:
+        for (day, names), counts in self._unwritten.items():
+            _add(connection, day, names, [min(count, INT64) for count in counts])
+        released = [(hold,) for hold in self._released]
+        connection.executemany("DELETE FROM held WHERE id = ?", released)
+        if self._held and time.monotonic() > self._renewed + _RENEWAL:
+            holds = [(self._now() + self._lease, hold) for hold in self._held]
+            connection.executemany("UPDATE held SET expires = ? WHERE id = ?", holds)
+            self._renewed = time.monotonic()
+
+    def _hold(self, connection: Any, names: Names, amount: int, claims: Sequence[Claim]) -> _Held:
+        now = self._now()
+        balances = [_balance(connection, claim, now) for claim in claims]
+        for claim, balance in zip(claims, balances, strict=True):
+            if balance.spent + balance.held + amount > claim.most:
+                return None, balances
+        if not self._held:
+            connection.execute("DELETE FROM held WHERE expires < ?", (now - _DAY,))
+        hold = uuid4().hex
+        values = (hold, *names, min(amount, INT64), now + self._lease)
+        connection.execute("INSERT INTO held VALUES (?, ?, ?, ?, ?, ?, ?)", values)
+        self._held.add(hold)
+        return hold, balances
+
+    def _now(self) -> float:
+        return self._clock().timestamp()
+
+    # -- While the process forks. SQLite forbids to use or even to close a connection in a child of
+    # the process that opened it (https://www.sqlite.org/howtocorrupt.html, 2.6), and what the library
+    # remembers of an open file makes the child believe that it holds the parent's locks.
+
+    def rest(self) -> None:
+        """Come to rest, the file closed, and stay so."""
+        self._lock.acquire()
+        self._close_file()
+
+    def go_on(self) -> None:
+        """Go on after a rest."""
+        self._lock.release()
+
+    def _close_file(self) -> None:
+        if self.address is not None:
+            self._database.close()
+
+
+# -- The statements
+
+
+def _sum(column: str) -> str:
+    """Return a sum in two columns: one of picodollars may be too large for SQLite."""
+    return f"sum({column} / {PICO}), sum({column} % {PICO})"
+
+
+def _added(column: str) -> str:
+    """Return how a column is added up: past 64 bits SQLite would go on in floating point."""
+    return f"{column} = min({column} + excluded.{column}, {INT64})"
+
+
+_ADD = (
+    f"INSERT INTO entries VALUES ({', '.join('?' * (len(KEYS) + len(COUNTS)))})"
+    f" ON CONFLICT ({', '.join(KEYS)}) DO UPDATE SET {', '.join(map(_added, COUNTS))}"
+)
+_ADD_SPENT = (
+    "INSERT INTO spent VALUES (?, ?, ?, ?)"
+    f" ON CONFLICT (label, value, day) DO UPDATE SET {_added('cost')}"
+)
+
+
+def _add(connection: Any, day: str, names: Names, counts: Sequence[int]) -> None:
+    connection.execute(_ADD, (day, *names, *counts))
+    if cost := counts[COUNTS.index("cost")]:
+        accounts = (("", ""), *zip(LABELS, names, strict=True))
+        connection.executemany(_ADD_SPENT, [(*account, day, cost) for account in accounts])
+
+
+def _balance(connection: Any, claim: Claim, now: float) -> Balance:
+    where = "".join(f" AND {label} = ?" for label, _ in claim.selected)
+    values = [value for _, value in claim.selected]
+    if len(values) > 1:
+        spent = f"SELECT {_sum('cost')} FROM entries WHERE day >= ?{where}"
+        found = connection.execute(spent, (claim.since, *values))
+    else:
+        (account,) = claim.selected or (("", ""),)
+        spent = f"SELECT {_sum('cost')} FROM spent WHERE day >= ? AND label = ? AND value = ?"
+        found = connection.execute(spent, (claim.since, *account))
+    held = f"SELECT {_sum('amount')} FROM held WHERE expires > ?{where}"
+    return Balance(
+        _whole(*found.fetchone()), _whole(*connection.execute(held, (now, *values)).fetchone())
+    )
+
+
+def _sums(
+    connection: Any,
+    by: Sequence[str],
+    since: str,
+    until: str,
+    values: Mapping[str, str],
+) -> list[Row]:
+    where = "".join(f" AND {label} = ?" for label in values)
+    order = f" GROUP BY {', '.join(by)} ORDER BY {', '.join(by)}" if by else ""
+    query = (
+        f"SELECT {', '.join((*by, *map(_sum, COUNTS)))} FROM entries"
+        f" WHERE day >= ? AND day <= ?{where}{order}"
+    )
+    size = len(by)
+    return [
+        row(by, found[:size], list(map(_whole, found[size::2], found[size + 1 :: 2])))
+        for found in connection.execute(query, (since, until or "~", *values.values()))
+    ]
+
+
+def _whole(trillions: int | None, rest: int | None) -> int:
+    return (trillions or 0) * PICO + (rest or 0)
+
+
+# -- All ledgers of this process
+
+_all: "WeakSet[Ledger]" = WeakSet()
+_all_lock = Lock()
+_resting: list[list[Ledger]] = []  # empty if the fork began before this module was loaded
+
+
+def _rest_all() -> None:
+    _all_lock.acquire()
+    _resting.append(list(_all))
+    for ledger in _resting[0]:
+        ledger.rest()
+
+
+def _go_on_all() -> None:
+    if _resting:
+        for ledger in _resting.pop():
+            ledger.go_on()
+        _all_lock.release()
+
+
+def _start_fresh_in_child() -> None:
+    if _resting:
+        for ledger in _resting.pop():
+            ledger.start_fresh()
+        _all_lock.release()
+
+
+@atexit.register
+def _end_all() -> None:
+    for ledger in list(_all):
+        ledger.end()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_rest_all, after_in_parent=_go_on_all, after_in_child=_start_fresh_in_child
+    )

@@ -38,6 +38,7 @@ _ELSEWHERE = (
     'say whose list holds, price_name="openai", or that it costs nothing, free=True, or'
     f" {_OVERRIDE}"
 )
+_REPORTED = {"cost_in_usd_ticks", "cost"}
 _TICKS_PER_USD = -10  # as a power of ten
 _MOST_USD = 1_000_000_000
 
@@ -49,7 +50,7 @@ def reported_cost(counts: Any) -> Cost | None:
     a request with the user's own key, the vendor's price comes on top), Perplexity, and xAI
     (https://docs.x.ai/developers/cost-tracking).
     """
-    if not isinstance(counts, dict):
+    if not isinstance(counts, dict) or not counts.keys() & _REPORTED:
         return None
     ticks, cost = counts.get("cost_in_usd_ticks"), counts.get("cost")
     if ticks is None and cost is None:
@@ -89,6 +90,7 @@ class Prices:
     Attributes:
         operation: What the models are asked for, in events.
         output_price: What output costs where a list does not say.
+        are_loaded: Whether nothing is to be loaded before prices are asked for.
     """
 
     operation: ClassVar[str] = "chat"
@@ -111,22 +113,17 @@ class Prices:
         self._address = address
         self._host = urlsplit(address).hostname or ""
         self._is_local = is_loopback(self._host)
-        self._needs_lists = free is None and not self._is_local
+        self.are_loaded = free is not None or self._is_local
         self._observers = observers or Observers(())
         self._logged: set[str] = set()
 
     def price(
         self, *models: str, at: datetime | None = None, unpriced_field: str | None = None
     ) -> "Price | None":
-        """Return what the first of *models* whose price is known costs; None if none is.
+        """Return what the first of *models* whose price is known cost at a time; None if none is.
 
         None also where a source fails: an answer that was paid for is not lost for want of its
-        price.
-
-        Args:
-            models: The models, by the names that a list of prices may know.
-            at: When they were asked; now if None.
-            unpriced_field: The field of the request for which lists of prices do not hold, if any.
+        price. For a request with an *unpriced_field*, lists of prices do not hold.
         """
         return self._find(models, at, unpriced_field, is_reported=False)
 
@@ -140,17 +137,12 @@ class Prices:
     ) -> Cost | None:
         """Return what an answer cost; None if that is unknown, with one warning per model.
 
-        Args:
-            response: The answer. It names the version that answered, whose price holds; its `cost`
-                is what the server has reported, if anything.
-            model: The model that was asked, whose price holds where that of the version is unknown.
-            at: When it was answered; now if None.
-            unpriced_field: The field of the request for which lists of prices do not hold, if any.
+        The price of the version that answered holds, else that of the *model* that was asked. The
+        response's own `cost` is what the server has reported, if anything.
         """
         reported = response.cost
         models = (model,) if response.model in (None, "", model) else (response.model, model)
-        price = self._find(models, at, unpriced_field, is_reported=reported is not None)
-        if price is not None:
+        if price := self._find(models, at, unpriced_field, is_reported=reported is not None):
             return price.cost(response.usage, estimated=response.usage_estimated)
         if reported is not None:
             return replace(reported, source=f"reported by {self._host or self.provider}")
@@ -169,15 +161,14 @@ class Prices:
             return None
 
     def start_loading(self) -> None:
-        """Begin to load the price data in a thread, if need be."""
-        if self._needs_lists:
-            _loading()
+        """Begin to load the price data in a thread."""
+        _loading()
 
     async def load(self) -> None:
-        """Load the price data, if need be, without stopping the event loop (some 0.1 s)."""
-        if self._needs_lists:
+        """Load the price data, without stopping the event loop (some 0.1 s)."""
+        if not self.are_loaded:
             await _loaded()
-            self._needs_lists = False
+            self.are_loaded = True
 
     def _find(
         self,
@@ -213,10 +204,10 @@ class Prices:
 
         for model in models:
             price = source.price(self.provider, model, at)
-            if isinstance(price, Price):
-                return price
-            if price is not None:
+            if not isinstance(price, Price | None):
                 raise TypeError(f"a source of prices gave a {type(price).__name__}")
+            if price is not None:
+                return price
         return None
 
     def _vendor(self) -> str | None:

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from unicodedata import combining, east_asian_width
 
-from bruno_llm_base.cost.ledger import COUNTS, KEYS, LABELS, Row, checked_keys, pico, usd
 from bruno_llm_base.cost.price import Overrides, PriceSource
 from bruno_llm_base.cost.prices import GenaiPrices
+from bruno_llm_base.cost.rows import COUNTS, KEYS, LABELS, Row, checked_keys, pico, usd
 from bruno_llm_base.exceptions import InvalidRequestError
 from bruno_llm_base.values import shown
 

@@ -10,8 +10,8 @@ from decimal import Decimal
 from typing import Protocol
 
 from bruno_llm_base.cost.budget import Budget
-from bruno_llm_base.cost.ledger import Claim, Names, pico
 from bruno_llm_base.cost.prices import Prices
+from bruno_llm_base.cost.rows import Claim, Names, pico
 from bruno_llm_base.cost.tracker import CostTracker, Labels, names_of
 from bruno_llm_base.deadline import Deadline
 from bruno_llm_base.events import Tell

@@ -1,414 +1,222 @@
-"""A ledger in an SQLite file that threads and processes share, or in memory."""
+"""A ledger's database in SQLite: made where it is new, recognized, read, written."""
 
-# ruff: noqa: S608 - all names in the statements are ours
-
-import asyncio
-import atexit
-import copy
-import logging
-import math
 import os
 import sqlite3
-import time
-from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
-from contextlib import suppress
-from datetime import datetime
-from functools import partial
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from queue import Empty, SimpleQueue
-from threading import Lock, RLock, Thread
-from typing import Any, TypeVar
-from uuid import uuid4
-from weakref import WeakSet
+from typing import TypeVar
 
-from bruno_llm_base.cost.database import Database, Query
-from bruno_llm_base.cost.ledger import (
-    COUNTS,
-    KEYS,
-    LABELS,
-    PICO,
-    Balance,
-    Claim,
-    Entry,
-    Names,
-    Row,
-    row,
-)
+from bruno_llm_base.cost.rows import COUNTS
 from bruno_llm_base.exceptions import ConfigurationError
-from bruno_llm_base.values import INT64
 
-__all__ = ["SqliteLedger"]
+__all__ = ["SqliteDatabase"]
 
 _T = TypeVar("_T")
-_log = logging.getLogger("bruno_llm")
-_Job = tuple[Future[Any], Query[Any]]
-_Held = tuple[str | None, list[Balance]]
+_Query = Callable[[sqlite3.Connection], _T]
 
-_IDLE = 1.0  # seconds after which a thread without work ends
-_RENEWAL = 30.0  # seconds after which a thread renews the holds of this process
-_LEASE = 4 * _RENEWAL  # seconds that a hold in a file counts, unless it is renewed
-_DAY = 86_400
+_PATIENCE = 5.0  # seconds that one process waits for another's transaction
+_IMPATIENCE = 0.05  # once that was in vain: until it is free again, the next ones wait no longer
+_READINGS = 9  # so often a file is read that others change meanwhile, before they have to wait
+_OURS = 0x42724C6C  # "BrLl", https://www.sqlite.org/pragma.html#pragma_application_id
+_VERSION = 2  # of the tables: change it with them
+_TABLES = (
+    # Sums: they grow with the days and names, not with the requests.
+    f"""CREATE TABLE entries (
+        day TEXT, provider TEXT, model TEXT, tag TEXT, user TEXT,
+        {', '.join(f'{name} INTEGER' for name in COUNTS)},
+        PRIMARY KEY (day, provider, model, tag, user)
+    ) WITHOUT ROWID""",
+    # For budgets that select by a user and something else.
+    "CREATE INDEX entries_of_users ON entries (user, day)",
+    # The costs again, of all and by one label, such as ("user", "ann"): budgets ask all the time.
+    """CREATE TABLE spent (
+        label TEXT, value TEXT, day TEXT, cost INTEGER, PRIMARY KEY (label, value, day)
+    ) WITHOUT ROWID""",
+    # What requests on their way may cost, and until when that counts.
+    """CREATE TABLE held (
+        id TEXT PRIMARY KEY, provider TEXT, model TEXT, tag TEXT, user TEXT, amount INTEGER,
+        expires REAL
+    ) WITHOUT ROWID""",
+)
 
 
-class SqliteLedger:
-    """A ledger in a file, or in memory.
+class SqliteDatabase:
+    """A file, or memory, and the connection by which it is written.
 
-    What is noted is first kept aside and then written, all that is there in one transaction.
-    So if it cannot be written, it is not lost: the next transaction has it too, and none succeeds
-    without it. And a finalizer that runs in the middle of our own work can note something as well.
-
-    The path of a request writes a file in a worker's thread, so event loops never wait for it; all
-    else is done where it is called.
-
-    Args:
-        path: The file, absolute; it is made if it is missing. None for memory, which is empty in a
-            forked process.
-        clock: Tells the time, with a time zone.
-
-    Raises:
-        ConfigurationError: The file is something else, of another version, or cannot be used.
+    Threads may share it, one at a time. A transaction that was committed to a file survives the end
+    of the process, however it ends; only a power cut may undo the last ones
+    (https://www.sqlite.org/pragma.html#pragma_synchronous, NORMAL). Until something is written, a
+    file is only read, and nothing is made beside it.
     """
 
-    def __init__(self, path: Path | None, clock: Callable[[], datetime]) -> None:
-        self._database = Database(path)
-        self._clock = clock
-        self._lease = math.inf if path is None else _LEASE
-        self.start_fresh()
-        with _all_lock:
-            _all.add(self)
+    _connection: sqlite3.Connection | None = None
 
-    def start_fresh(self) -> None:
-        """Begin without notes and holds."""
-        self._database.close()
-        self._lock = RLock()
-        self._is_writing = False
-        self._notes: deque[tuple[str | None, Entry | None]] = deque()
-        self._unwritten: dict[tuple[str, Names], list[int]] = {}
-        self._released: list[str] = []
-        self._held: set[str] = set()
-        self._renewed = 0.0
-        self._jobs: SimpleQueue[_Job] = SimpleQueue()
-        self._no_thread = Lock()  # is free while there is no thread
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        self.address = None if path is None else str(path)
+        self._place: tuple[int, int] | None = None
+        self._patience = _PATIENCE
+        if path is not None and path.exists():
+            self.read(lambda _: None)
+        elif path is not None:
+            with self._errors_named():
+                self._open(path, "mode=rwc")
+            self.close()  # a server that forks its workers from C then has nothing open
 
-    @property
-    def address(self) -> str | None:
-        """The file; None in memory."""
-        return None if self._database.path is None else str(self._database.path)
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Write what is done with the connection, all of it or nothing.
 
-    async def hold(self, names: Names, amount: int, claims: Sequence[Claim]) -> _Held:
-        """Hold *amount*, if it is too much for no claim; see `Ledger`."""
-        found: _Held
-        query = partial(self._hold, names=names, amount=amount, claims=claims)
-        if self.address is None:
-            (found,) = self._carry_out(query)
-            return found
-        job = self._ask(query)
-        try:
-            found = await asyncio.wrap_future(job)
-        except BaseException:
-            job.add_done_callback(self._give_back)  # what is held all the same
-            raise
-        else:
-            return found
-        finally:
-            del job  # it holds an error whose traceback holds this frame
+        Raises:
+            ConfigurationError: The file cannot be used, or has become something else.
+        """
+        with self._errors_named():
+            connection = self.connection()
+            connection.execute(f"PRAGMA busy_timeout = {int(self._patience * 1000)}")
+            with connection:
+                connection.execute("BEGIN IMMEDIATE")
+                yield connection
+            self._patience = _PATIENCE
 
-    def note(self, hold: str | None, entry: Entry | None = None) -> None:
-        """Release *hold* and add *entry* with the next transaction; never blocks or raises."""
-        self._notes.append((hold, entry))
+    def read(self, query: _Query[_T]) -> _T:
+        """Return what *query* finds, in one moment of the ledger.
 
-    def write_soon(self) -> "Future[None] | None":
-        """Let the worker write what was noted; never blocks or raises."""
-        if self.address is not None:
-            return self._ask(_nothing)
-        self.write()
-        return None
+        Raises:
+            ConfigurationError: The file cannot be used, or has become something else.
+        """
+        with self._errors_named():
+            if self.path is not None and self._connection is None:
+                return self._read_only(self.path, query)
+            connection = self.connection()
+            with connection:
+                connection.execute("BEGIN")
+                return query(connection)
 
-    def write(self) -> None:
-        """Write what was noted; what cannot be written is logged, kept and tried again."""
-        with self._lock, suppress(ConfigurationError):
-            if not self._is_writing:  # if so, we have interrupted it
-                self._carry_out()
-
-    def balance(self, claim: Claim) -> Balance:
-        """Return what the claim's account has spent, and what is held of it."""
-        return self._read(partial(_balance, claim=claim, now=self._now()))
-
-    def sums(
-        self, by: Sequence[str], since: str, until: str, values: Mapping[str, str]
-    ) -> list[Row]:
-        """Return the sums of entries, in the order of *by*; see `Ledger`."""
-        return self._read(partial(_sums, by=by, since=since, until=until, values=values))
+    def connection(self) -> sqlite3.Connection:
+        """Return the connection, opened if need be, and again if the file was replaced."""
+        if self._connection is not None and self.path and _place(self.path) != self._place:
+            self.close()
+        return self._connection or self._open(self.path, "mode=rw")
 
     def close(self) -> None:
-        """Write what is left, and close the file; it is opened again when needed."""
-        with self._lock:
-            try:
-                self._write_rest()
-            finally:
-                self._close_file()
+        """Close the file, which is opened again when needed; memory is empty then."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
 
-    def end(self) -> None:
-        """Write what is left, and hold nothing any more: the process ends."""
-        with self._lock:
-            self._released += self._held
-            self._held.clear()
-            try:
-                self.close()
-            except ConfigurationError as error:
-                _log.error("costs are lost, as the process ends: %s", error)
+    __del__ = close
 
-    # -- The worker: all that is asked while it is busy is carried out at once, so however many wait
-    # for a file that is locked, they wait together. It never holds up the end of the process.
-
-    def _ask(self, query: Query[Any]) -> "Future[Any]":
-        future: Future[Any] = Future()
-        self._jobs.put((future, query))
-        if self._no_thread.acquire(blocking=False):
-            Thread(target=self._work, name="bruno-llm-ledger", daemon=True).start()
-        return future
-
-    def _work(self) -> None:
-        while True:
-            is_waiting = bool(self._held or self._unwritten or self._released)
-            jobs = self._next_jobs(_RENEWAL if is_waiting else _IDLE)
-            if jobs or is_waiting:
-                self._do(jobs)
-                del jobs  # it holds what was asked and answered
-                continue
-            self._no_thread.release()
-            # one that has asked before that has found a thread, and relies on it
-            if self._jobs.empty() or not self._no_thread.acquire(blocking=False):
-                return
-
-    def _next_jobs(self, patience: float) -> list[_Job]:
-        """Return all that is asked, once something is; nothing, if there is nothing for a while."""
-        jobs: list[_Job] = []
-        with suppress(Empty):
-            jobs.append(self._jobs.get(timeout=patience))
-            while True:
-                jobs.append(self._jobs.get_nowait())
-        return jobs
-
-    def _do(self, jobs: list[_Job]) -> None:
-        jobs = [job for job in jobs if job[0].set_running_or_notify_cancel()]
+    @contextmanager
+    def _errors_named(self) -> Iterator[None]:
+        """Turn what goes wrong within into a `ConfigurationError`."""
         try:
-            results = self._carry_out(*(query for _, query in jobs))
-        except Exception as error:  # noqa: BLE001 - it belongs to those who asked
-            for future, _ in jobs:
-                future.set_exception(copy.copy(error))  # each request adds its own facts to it
-        else:
-            for (future, _), result in zip(jobs, results, strict=True):
-                future.set_result(result)
+            yield
+        except (sqlite3.Error, OSError) as error:
+            if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
+                self._patience = min(_IMPATIENCE, _PATIENCE)
+            raise ConfigurationError(
+                f"the ledger {self.path} cannot be used ({error}): see that the file is there, that"
+                " it and its folder can be written, and that the disk is not full; or give another"
+                " path",
+                cause=error,
+            ) from error
 
-    def _give_back(self, job: "Future[_Held]") -> None:
-        if not job.cancelled() and job.exception() is None:
-            self.note(job.result()[0])
-            self.write_soon()
+    def _open(self, path: Path | None, mode: str) -> sqlite3.Connection:
+        connection = _connect(path, mode, self._patience)
+        try:
+            with connection:
+                connection.execute("BEGIN IMMEDIATE")
+                if not _is_ledger(connection, path):
+                    for table in _TABLES:
+                        connection.execute(table)
+                    connection.execute(f"PRAGMA application_id = {_OURS}")
+                    connection.execute(f"PRAGMA user_version = {_VERSION}")
+            if path is not None:
+                # Others may read while one writes (https://www.sqlite.org/wal.html), where the disk
+                # can. If another process says so at this moment, SQLite fails, and it is said.
+                with suppress(sqlite3.OperationalError):
+                    connection.execute("PRAGMA journal_mode = WAL")
+                connection.execute("PRAGMA synchronous = NORMAL")
+                self._place = _place(path)
+        except BaseException:
+            connection.close()
+            raise
+        self._connection = connection
+        return connection
 
-    # -- What follows happens under the lock.
+    def _read_only(self, path: Path, query: _Query[_T]) -> _T:
+        """Return what *query* finds in a file that we do not write; nothing is made beside it.
 
-    def _carry_out(self, *queries: Query[Any]) -> list[Any]:
-        """Write what was noted, and carry out *queries*, in one transaction."""
-        with self._lock:
-            if self._is_writing:
-                raise RuntimeError("a ledger cannot be asked by what has interrupted it")
-            self._is_writing = True
-            is_new, held = bool(self._notes), set(self._held)
+        A file without a journal is complete in itself, and read without locks, for which SQLite
+        would make files (https://www.sqlite.org/wal.html, "Read-Only Databases"); should it change
+        meanwhile, it is read again. Where there is a journal, there are the files for locks too.
+        """
+        for _ in range(_READINGS):
+            *_, has_journal = state = _state(path)
+            if has_journal:
+                break
             try:
-                self._take_in()
-                with self._database.transaction() as connection:
-                    self._write_down(connection)
-                    results = [query(connection) for query in queries]
-                self._unwritten.clear()
-                self._released.clear()
-            except ConfigurationError as error:
-                self._held &= held  # what was held meanwhile was not written
-                if is_new:
-                    _log.error("not written yet, but kept: %s", error)
-                raise
-            finally:
-                self._is_writing = False
-            return results
+                found = self._found(path, "mode=ro&immutable=1", query)
+            except sqlite3.DatabaseError:
+                if _state(path) == state:
+                    raise
+            else:
+                if _state(path) == state:
+                    return found
+        return self._found(path, "mode=ro", query)
 
-    def _read(self, query: Query[_T]) -> _T:
-        with self._lock:
-            self._write_rest()
-            return self._database.read(query)
-
-    def _write_rest(self) -> None:
-        if self._notes or self._unwritten or self._released:
-            self._carry_out()
-
-    def _take_in(self) -> None:
-        while self._notes:
-            hold, entry = self._notes.popleft()
-            if hold in self._held:  # a forked process does not hold its parent's
-                self._held.remove(hold)
-                self._released.append(hold)
-            if entry is not None:
-                key = entry.day, entry.names
-                known = self._unwritten.get(key, [0] * len(COUNTS))
-                self._unwritten[key] = [a + b for a, b in zip(known, entry.counts, strict=True)]
-
-    def _write_down(self, connection: sqlite3.Connection) -> None:
-        for (day, names), counts in self._unwritten.items():
-            _add(connection, day, names, [min(count, INT64) for count in counts])
-        released = [(hold,) for hold in self._released]
-        connection.executemany("DELETE FROM held WHERE id = ?", released)
-        if self._held and time.monotonic() > self._renewed + _RENEWAL:
-            holds = [(self._now() + self._lease, hold) for hold in self._held]
-            connection.executemany("UPDATE held SET expires = ? WHERE id = ?", holds)
-            self._renewed = time.monotonic()
-
-    def _hold(
-        self, connection: sqlite3.Connection, names: Names, amount: int, claims: Sequence[Claim]
-    ) -> _Held:
-        now = self._now()
-        balances = [_balance(connection, claim, now) for claim in claims]
-        for claim, balance in zip(claims, balances, strict=True):
-            if balance.spent + balance.held + amount > claim.most:
-                return None, balances
-        if not self._held:
-            connection.execute("DELETE FROM held WHERE expires < ?", (now - _DAY,))
-        hold = uuid4().hex
-        values = (hold, *names, min(amount, INT64), now + self._lease)
-        connection.execute("INSERT INTO held VALUES (?, ?, ?, ?, ?, ?, ?)", values)
-        self._held.add(hold)
-        return hold, balances
-
-    def _now(self) -> float:
-        return self._clock().timestamp()
-
-    # -- While the process forks. SQLite forbids to use or even to close a connection in a child of
-    # the process that opened it (https://www.sqlite.org/howtocorrupt.html, 2.6), and what the library
-    # remembers of an open file makes the child believe that it holds the parent's locks.
-
-    def rest(self) -> None:
-        """Come to rest, the file closed, and stay so."""
-        self._lock.acquire()
-        self._close_file()
-
-    def go_on(self) -> None:
-        """Go on after a rest."""
-        self._lock.release()
-
-    def _close_file(self) -> None:
-        if self.address is not None:
-            self._database.close()
+    def _found(self, path: Path, mode: str, query: _Query[_T]) -> _T:
+        with closing(_connect(path, mode, self._patience)) as connection:
+            connection.execute("BEGIN")
+            if _is_ledger(connection, path):
+                return query(connection)
+        return SqliteDatabase(None).read(query)  # it is empty
 
 
-def _nothing(_: sqlite3.Connection) -> None:
-    pass
-
-
-# -- The statements
-
-
-def _sum(column: str) -> str:
-    """Return a sum in two columns: one of picodollars may be too large for SQLite."""
-    return f"sum({column} / {PICO}), sum({column} % {PICO})"
-
-
-def _added(column: str) -> str:
-    """Return how a column is added up: past 64 bits SQLite would go on in floating point."""
-    return f"{column} = min({column} + excluded.{column}, {INT64})"
-
-
-_ADD = (
-    f"INSERT INTO entries VALUES ({', '.join('?' * (len(KEYS) + len(COUNTS)))})"
-    f" ON CONFLICT ({', '.join(KEYS)}) DO UPDATE SET {', '.join(map(_added, COUNTS))}"
-)
-_ADD_SPENT = (
-    "INSERT INTO spent VALUES (?, ?, ?, ?)"
-    f" ON CONFLICT (label, value, day) DO UPDATE SET {_added('cost')}"
-)
-
-
-def _add(connection: sqlite3.Connection, day: str, names: Names, counts: Sequence[int]) -> None:
-    connection.execute(_ADD, (day, *names, *counts))
-    if cost := counts[COUNTS.index("cost")]:
-        accounts = (("", ""), *zip(LABELS, names, strict=True))
-        connection.executemany(_ADD_SPENT, [(*account, day, cost) for account in accounts])
-
-
-def _balance(connection: sqlite3.Connection, claim: Claim, now: float) -> Balance:
-    where = "".join(f" AND {label} = ?" for label, _ in claim.selected)
-    values = [value for _, value in claim.selected]
-    if len(values) > 1:
-        spent = f"SELECT {_sum('cost')} FROM entries WHERE day >= ?{where}"
-        found = connection.execute(spent, (claim.since, *values))
-    else:
-        (account,) = claim.selected or (("", ""),)
-        spent = f"SELECT {_sum('cost')} FROM spent WHERE day >= ? AND label = ? AND value = ?"
-        found = connection.execute(spent, (claim.since, *account))
-    held = f"SELECT {_sum('amount')} FROM held WHERE expires > ?{where}"
-    return Balance(
-        _whole(*found.fetchone()), _whole(*connection.execute(held, (now, *values)).fetchone())
+def _connect(path: Path | None, mode: str, patience: float) -> sqlite3.Connection:
+    return sqlite3.connect(
+        ":memory:" if path is None else f"{path.as_uri()}?{mode}",
+        uri=path is not None,
+        timeout=patience,
+        isolation_level=None,  # transactions are ours to begin
+        check_same_thread=False,
     )
 
 
-def _sums(
-    connection: sqlite3.Connection,
-    by: Sequence[str],
-    since: str,
-    until: str,
-    values: Mapping[str, str],
-) -> list[Row]:
-    where = "".join(f" AND {label} = ?" for label in values)
-    order = f" GROUP BY {', '.join(by)} ORDER BY {', '.join(by)}" if by else ""
-    query = (
-        f"SELECT {', '.join((*by, *map(_sum, COUNTS)))} FROM entries"
-        f" WHERE day >= ? AND day <= ?{where}{order}"
-    )
-    size = len(by)
-    return [
-        row(by, found[:size], list(map(_whole, found[size::2], found[size + 1 :: 2])))
-        for found in connection.execute(query, (since, until or "~", *values.values()))
-    ]
+def _place(path: Path) -> tuple[int, int]:
+    """Return which file it is now: one that was deleted can still be written, in vain."""
+    found = os.stat(path)  # noqa: PTH116 - with every transaction, and much faster
+    return found.st_dev, found.st_ino
 
 
-def _whole(trillions: int | None, rest: int | None) -> int:
-    return (trillions or 0) * PICO + (rest or 0)
+def _state(path: Path) -> tuple[int, int, int, int, bool]:
+    """Return what can be seen of a file from outside: whether it has a journal is the last."""
+    found = path.stat()
+    journals = (path.with_name(path.name + suffix) for suffix in ("-wal", "-journal"))
+    journal = any(each.exists() and each.stat().st_size for each in journals)
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, journal
 
 
-# -- All ledgers of this process
+def _is_ledger(connection: sqlite3.Connection, path: Path | None) -> bool:
+    """Say whether the database is a ledger; if not, it is empty.
 
-_all: "WeakSet[SqliteLedger]" = WeakSet()
-_all_lock = Lock()
-_resting: list[list[SqliteLedger]] = []  # empty if the fork began before this module was loaded
-
-
-def _rest_all() -> None:
-    _all_lock.acquire()
-    _resting.append(list(_all))
-    for ledger in _resting[0]:
-        ledger.rest()
-
-
-def _go_on_all() -> None:
-    if _resting:
-        for ledger in _resting.pop():
-            ledger.go_on()
-        _all_lock.release()
-
-
-def _start_fresh_in_child() -> None:
-    if _resting:
-        for ledger in _resting.pop():
-            ledger.start_fresh()
-        _all_lock.release()
-
-
-@atexit.register
-def _end_all() -> None:
-    for ledger in list(_all):
-        ledger.end()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_rest_all, after_in_parent=_go_on_all, after_in_child=_start_fresh_in_child
-    )
+    Raises:
+        ConfigurationError: It is something else, or of another version.
+    """
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (tables,) = connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
+    if not application and not version and not tables:
+        return False
+    if application != _OURS:
+        raise ConfigurationError(
+            f"{path} is some other program's database, not a ledger of costs: give another path"
+        )
+    if version != _VERSION:
+        cure = "upgrade it, or give" if version > _VERSION else "give"
+        raise ConfigurationError(
+            f"{path} is a ledger of version {version}, and this bruno-llm-base reads version"
+            f" {_VERSION}: {cure} another path"
+        )
+    return True

@@ -12,19 +12,19 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, overload
 
-from bruno_llm_base.cost.ledger import (
+from bruno_llm_base.cost.ledger import Ledger
+from bruno_llm_base.cost.price import Overrides, Price, PriceSource
+from bruno_llm_base.cost.rows import (
     COUNTS,
     KEYS,
     LABELS,
     Entry,
-    Ledger,
     Names,
     Row,
     checked_keys,
     pico,
 )
-from bruno_llm_base.cost.price import Overrides, Price, PriceSource
-from bruno_llm_base.cost.sqlite import SqliteLedger
+from bruno_llm_base.cost.sqlite import SqliteDatabase
 from bruno_llm_base.exceptions import ConfigurationError, InvalidRequestError
 from bruno_llm_base.options import did_you_mean
 from bruno_llm_base.response import Cost, Usage
@@ -140,7 +140,7 @@ class CostTracker:
         self.path = None if path is None else Path(path).resolve()
         self.prices: PriceSource | None = source
         self._clock = clock
-        self.ledger: Ledger = SqliteLedger(self.path, clock)
+        self.ledger = Ledger(SqliteDatabase(self.path), clock)
 
     def today(self) -> date:
         """Return the day, in UTC."""

@@ -1,6 +1,6 @@
 """How much may be sent in a while, and a queue for what has to wait."""
 
-from bruno_llm_base.limits.headers import LimitState, read_durations, read_times
+from bruno_llm_base.limits.headers import LimitState, read_limits
 from bruno_llm_base.limits.rate_limit import LimitStore, Permit, RateLimit
 from bruno_llm_base.limits.windows import Limits
 
@@ -10,6 +10,5 @@ __all__ = [
     "Limits",
     "Permit",
     "RateLimit",
-    "read_durations",
-    "read_times",
+    "read_limits",
 ]

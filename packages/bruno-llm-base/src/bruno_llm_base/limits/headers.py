@@ -1,13 +1,12 @@
 """What a server says about its own rate limits, in the headers of its answers."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from functools import partial
 
-__all__ = ["LimitState", "read_durations", "read_times"]
+__all__ = ["LimitState", "read_limits"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,50 +48,35 @@ _SECONDS = {
 }  # fmt: skip
 
 
-def read_durations(headers: Mapping[str, str]) -> LimitState | None:
-    """Read `x-ratelimit-{limit,remaining,reset}-{requests,tokens}`, with resets as durations.
+def read_limits(headers: Mapping[str, str], names: str) -> LimitState | None:
+    """Read what a server says of its limits.
 
-    Such as "12ms" and "1m30.5s"
-    (https://platform.openai.com/docs/guides/rate-limits#rate-limits-in-headers). Malformed values,
-    and the -1 and 0 that some servers send for a limit they do not have, are left out.
-    """
-    requests = _read(headers, "x-ratelimit-{}-requests", _duration)
-    return _state(requests, _read(headers, "x-ratelimit-{}-tokens", _duration))
-
-
-def read_times(headers: Mapping[str, str], prefix: str) -> LimitState | None:
-    """Read `{requests,tokens,input-tokens,output-tokens}-{limit,remaining,reset}`, resets as times.
-
-    The times are those of RFC 3339
-    (https://platform.claude.com/docs/en/api/rate-limits#response-headers). Where only input and
-    output tokens are told apart, their sums count. Malformed values are left out.
+    A reset is a duration, such as "12ms", "1m30.5s" or "7"
+    (https://platform.openai.com/docs/guides/rate-limits#rate-limits-in-headers), or a time of RFC
+    3339 (https://platform.claude.com/docs/en/api/rate-limits#response-headers). Where only input and
+    output tokens are told apart, their sums count. Malformed values, and the -1 and 0 that some
+    servers send for a limit they do not have, are left out.
 
     Args:
         headers: The headers of an answer.
-        prefix: What all their names begin with.
+        names: Their names, such as "x-ratelimit-{what}-{unit}", where what is "limit", "remaining"
+            or "reset", and unit "requests", "tokens", "input-tokens" or "output-tokens".
     """
-    until = partial(_until, _server_time(headers))
-    requests = _read(headers, prefix + "requests-{}", until)
-    tokens = _read(headers, prefix + "tokens-{}", until)
+    requests, tokens = _read(headers, names, "requests"), _read(headers, names, "tokens")
     if tokens == _SILENT:
-        tokens = _sum(
-            _read(headers, prefix + "input-tokens-{}", until),
-            _read(headers, prefix + "output-tokens-{}", until),
-        )
-    return _state(requests, tokens)
-
-
-def _state(requests: _Told, tokens: _Told) -> LimitState | None:
+        tokens = _sum(*(_read(headers, names, unit) for unit in ("input-tokens", "output-tokens")))
     return None if requests == tokens == _SILENT else LimitState(*requests, *tokens)
 
 
-def _read(headers: Mapping[str, str], name: str, reset: Callable[[str], float | None]) -> _Told:
-    values = (headers.get(name.format(what), "") for what in ("limit", "remaining", "reset"))
-    limit, remaining, wait = (value.strip() for value in values)
+def _read(headers: Mapping[str, str], names: str, unit: str) -> _Told:
+    limit, remaining, reset = (
+        headers.get(names.format(what=what, unit=unit), "").strip()
+        for what in ("limit", "remaining", "reset")
+    )
     counted = _count(limit)
     if limit and not counted:
         return _SILENT  # a limit that is none: what is left of it says nothing either
-    return counted, _count(remaining), reset(wait)
+    return counted, _count(remaining), _seconds(reset, headers) if reset else None
 
 
 def _sum(one: _Told, other: _Told) -> _Told:
@@ -108,21 +92,17 @@ def _count(value: str) -> int | None:
     return int(value) if re.fullmatch(_COUNT, value) else None
 
 
-def _duration(value: str) -> float | None:
-    if re.fullmatch(_COUNT, value):
-        return float(value)  # compatible servers send bare seconds
-    if not re.fullmatch(_DURATION, value):
-        return None
-    return sum(float(number) * _SECONDS[unit] for number, unit in re.findall(_STEP, value))
-
-
-def _until(now: datetime, value: str) -> float | None:
+def _seconds(reset: str, headers: Mapping[str, str]) -> float | None:
+    if re.fullmatch(_COUNT, reset):
+        return float(reset)  # compatible servers send bare seconds
+    if re.fullmatch(_DURATION, reset):
+        return sum(float(number) * _SECONDS[unit] for number, unit in re.findall(_STEP, reset))
     try:
-        time = datetime.fromisoformat(value)
+        time = datetime.fromisoformat(reset)
     except ValueError:
         return None
     time = time if time.tzinfo else time.replace(tzinfo=UTC)
-    return max(0.0, (time - now).total_seconds())
+    return max(0.0, (time - _server_time(headers)).total_seconds())
 
 
 def _server_time(headers: Mapping[str, str]) -> datetime:

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import dataclass, field, fields
 from functools import partial
 from typing import Any, Protocol
 
@@ -66,7 +66,8 @@ class Attempt(Protocol):
         """What the server says of its own limits."""
 
 
-class RateLimit:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class RateLimit(Limits):
     """Keeps requests within limits, in any minute and any day, and lets the rest wait in a queue.
 
     Providers that are given the same object share the limits, across event loops and threads.
@@ -78,8 +79,8 @@ class RateLimit:
     can only lower these; a request larger than what a server says waits for an empty window, and the
     server decides.
 
-    Args:
-        requests_per_minute: The most requests in any 60 seconds.
+    Attributes:
+        requests_per_minute: The most requests in any 60 seconds; None for no limit.
         tokens_per_minute: The most tokens in any 60 seconds, input and output.
         requests_per_day: The most requests in any 24 hours.
         max_concurrent: The most requests at once.
@@ -87,56 +88,36 @@ class RateLimit:
         store: Counts for several processes.
         clock: Tells the time in seconds; must never go back.
 
-    Attributes:
-        tokens_per_minute: The most tokens in a minute, and so in one request; None for no limit.
-        counts_time: Whether it limits requests or tokens in a time, which servers do too.
-
     Raises:
         ConfigurationError: A value is of the wrong type or out of range.
     """
 
-    def __init__(
-        self,
-        *,
-        requests_per_minute: int | None = None,
-        tokens_per_minute: int | None = None,
-        requests_per_day: int | None = None,
-        max_concurrent: int | None = None,
-        max_wait: float | None = None,
-        store: LimitStore | None = None,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._limits = Limits(
-            requests_per_minute=requests_per_minute,
-            tokens_per_minute=tokens_per_minute,
-            requests_per_day=requests_per_day,
-            max_concurrent=max_concurrent,
-        )
-        settings: dict[str, Any] = asdict(self._limits)
-        for name, value in settings.items():
+    max_wait: float | None = None
+    store: LimitStore | None = None
+    clock: Callable[[], float] = field(default=time.monotonic, repr=False)
+    _queue: Queue = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        for item in fields(Limits):
+            value = getattr(self, item.name)
             if value is not None and not is_whole(value, least=1):
-                raise _wrong(name, value, "a whole number, 1 or more, or None for no limit")
-        if max_wait is not None and not is_seconds(max_wait):
-            raise _wrong("max_wait", max_wait, f"seconds, 0 to {LONGEST}, or None for no limit")
-        if not callable(clock):
-            raise _wrong("clock", clock, "a callable")
-        if store is not None and not callable(getattr(store, "take", None)):
-            raise _wrong("store", store, "a LimitStore, or None to count in this process")
-        settings |= {"max_wait": max_wait, "store": store}
-        self._settings = {name: value for name, value in settings.items() if value is not None}
-        self.tokens_per_minute = tokens_per_minute
-        self.counts_time = bool(requests_per_minute or tokens_per_minute or requests_per_day)
-        self._max_wait = max_wait
-        self._store = store
-        self._clock = clock
+                raise _wrong(item.name, value, "a whole number, 1 or more, or None for no limit")
+        if self.max_wait is not None and not is_seconds(self.max_wait):
+            cure = f"seconds, 0 to {LONGEST}, or None for no limit"
+            raise _wrong("max_wait", self.max_wait, cure)
+        if not callable(self.clock):
+            raise _wrong("clock", self.clock, "a callable")
+        if self.store is not None and not callable(getattr(self.store, "take", None)):
+            raise _wrong("store", self.store, "a LimitStore, or None to count in this process")
         self.start_fresh()
         start_fresh_in_children(self)
 
     def start_fresh(self) -> None:
         """Free all places, and empty the queue."""
         # Where a store counts, the queue has one place: the turn to ask the store.
-        limits = self._limits if self._store is None else Limits(max_concurrent=1)
-        self._queue = Queue(limits, self._clock, self._max_wait)
+        limits = self if self.store is None else Limits(max_concurrent=1)
+        object.__setattr__(self, "_queue", Queue(limits, self.clock, self.max_wait))
 
     async def acquire(self, tokens: int) -> Permit:
         """Wait for a place for a request of about *tokens*, input and output.
@@ -156,21 +137,21 @@ class RateLimit:
                 limit=most,
                 actual=tokens,
             )
-        if self._store is not None:
-            return await self._acquire_shared(self._store, tokens)
+        if self.store is not None:
+            return await self._acquire_shared(self.store, tokens)
         permit = self._queue.take(tokens)
         if permit.entries is None:
             await self._queue.wait(permit)
         return permit
 
     async def _acquire_shared(self, store: LimitStore, tokens: int) -> Permit:
-        asked_at, longest = self._clock(), self._max_wait
+        asked_at, longest = self.clock(), self.max_wait
         turn = self._queue.take(0)
         if turn.entries is None:
             await self._queue.wait(turn)
         try:
-            while isinstance(found := await store.take(tokens, self._limits), int | float):
-                if longest is not None and self._clock() + found - asked_at > longest:
+            while isinstance(found := await store.take(tokens, self), int | float):
+                if longest is not None and self.clock() + found - asked_at > longest:
                     raise waits_too_long(found, longest)
                 await asyncio.sleep(max(found, _SHORTEST))
             return found
@@ -183,17 +164,18 @@ class RateLimit:
 
     def lower(self, state: LimitState | None) -> None:
         """Believe a server that allows less than we do; what is not limited here stays unlimited."""
-        if state is not None and self._store is not None:
-            self._store.lower(state)
+        if state is not None and self.store is not None:
+            self.store.lower(state)
         elif state is not None:
             self._queue.change(self._queue.counts.lower, state)
 
     def __repr__(self) -> str:
-        settings = ", ".join(f"{name}={value}" for name, value in self._settings.items())
-        return f"RateLimit({settings})"
+        given = ((item.name, getattr(self, item.name)) for item in fields(self) if item.repr)
+        return f"RateLimit({', '.join(f'{name}={value}' for name, value in given if value is not None)})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return partial(type(self), **self._settings, clock=self._clock), ()
+        settings = {item.name: getattr(self, item.name) for item in fields(self) if item.init}
+        return partial(type(self), **settings), ()
 
 
 class Slot:

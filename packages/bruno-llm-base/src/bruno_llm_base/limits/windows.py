@@ -23,6 +23,11 @@ class Limits:
     requests_per_day: int | None = None
     max_concurrent: int | None = None
 
+    @property
+    def counts_time(self) -> bool:
+        """Whether requests or tokens in a time are limited, which servers do too."""
+        return bool(self.requests_per_minute or self.tokens_per_minute or self.requests_per_day)
+
 
 class _Entry:
     """An amount that counts until a time."""

@@ -109,7 +109,7 @@ class Failover:
 
     def _pass_over(self, member: Member, error: LLMError) -> None:
         error.provider = error.provider or member.llm.name
-        _forget_frames(error)
+        error.__traceback__ = error.__context__ = None  # their frames hold this call, and it them
         self._errors.append(error)
         if len(self._errors) < len(self._members):
             self._tell(ProviderPassedOver, member, error=error)
@@ -135,18 +135,19 @@ class FallbackTexts(AsyncIterator[str]):
         self._context = copy_context()
         self._state = state
         self._stream: TextStream | None = None
-        self._pieces: AsyncIterator[str] | None = None
         self._ended = False
 
     async def __anext__(self) -> str:
         while not self._ended:
             try:
-                if self._pieces is None:
-                    self._pieces = await self._open()
+                if self._stream is None:
+                    llm = self._failover.next_llm()
+                    self._stream = self._context.run(self._question, llm)
+                    await self._stream
                     if self._state.announce:
                         self._state.announce = False
                         return ""
-                text = await anext(self._pieces)
+                text = await anext(self._stream)
             except StopAsyncIteration:
                 await self._end(None)
             except BaseException as error:
@@ -163,23 +164,17 @@ class FallbackTexts(AsyncIterator[str]):
     def __del__(self) -> None:
         self._failover.end(GeneratorExit())
 
-    async def _open(self) -> AsyncIterator[str]:
-        self._stream = self._context.run(self._question, self._failover.next_llm())
-        await self._stream
-        return aiter(self._stream)
-
     async def _end(self, error: BaseException | None) -> bool:
         """Close the answer that is read, if any; return whether the next model is to be asked."""
         self._ended = True
-        stream, self._stream, self._pieces = self._stream, None, None
+        stream, self._stream = self._stream, None
         if stream is not None:
             await stream.aclose()
             self._state.response = None
             with suppress(StreamError):  # it is not complete
                 self._state.response = stream.response
-        goes_on = self._failover.end(error)
-        self._ended = not goes_on
-        return goes_on
+        self._ended = not self._failover.end(error)
+        return not self._ended
 
 
 def _another_may_answer(error: LLMError) -> bool:
@@ -211,16 +206,3 @@ def all_failed(members: Sequence[Member], errors: Sequence[LLMError]) -> AllProv
         errors=errors,
         advice="" if wait is None else f"try again in {wait:.3g} s",
     )
-
-
-def _forget_frames(error: BaseException) -> None:
-    """Drop the frames behind *error*: they hold the call, and that the error, so none would go.
-
-    Its causes stay. What else was being handled goes unchanged: it may be the caller's own.
-    """
-    known: set[int] = set()
-    link: BaseException | None = error
-    while link is not None and id(link) not in known:
-        known.add(id(link))
-        link.__traceback__ = link.__context__ = None
-        link = link.__cause__

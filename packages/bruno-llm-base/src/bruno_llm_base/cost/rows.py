@@ -1,0 +1,171 @@
+"""What a ledger keeps of requests, and what it is asked.
+
+Amounts are whole numbers of picodollars. A picodollar is 1e-12 USD, so a price per million tokens
+with up to six decimals is a whole number of them per token, and sums of such costs are exact.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import ROUND_CEILING, Context, Decimal
+from typing import Any, NamedTuple
+
+from bruno_llm_base.exceptions import InvalidRequestError
+from bruno_llm_base.values import shown
+
+__all__ = [
+    "COUNTS",
+    "KEYS",
+    "LABELS",
+    "MOST",
+    "PICO",
+    "Balance",
+    "Claim",
+    "Entry",
+    "Names",
+    "Row",
+    "checked_keys",
+    "pico",
+    "row",
+    "usd",
+]
+
+PICO = 10**12
+"""Picodollars in a dollar."""
+
+MOST = Decimal("1E+12")
+"""A trillion dollars: more is a mistake."""
+
+_DIGITS = 12
+_EXACT = Context(prec=100, rounding=ROUND_CEILING)  # the application's own may hold fewer digits
+
+
+def pico(cost: Decimal) -> int:
+    """Return *cost*, in USD, in picodollars; a started one counts, so that no sum says too little."""
+    exact = min(cost, MOST).scaleb(_DIGITS, _EXACT)
+    return int(exact.to_integral_value(ROUND_CEILING, _EXACT))
+
+
+def usd(picodollars: int) -> Decimal:
+    """Return *picodollars* in USD, without needless zeros."""
+    if not picodollars % PICO:
+        return Decimal(picodollars // PICO)
+    return Decimal(picodollars).scaleb(-_DIGITS, _EXACT).normalize(_EXACT)
+
+
+KEYS = ("day", "provider", "model", "tag", "user")
+"""What entries are distinguished by."""
+
+LABELS = KEYS[1:]
+"""What a budget can select by."""
+
+COUNTS = (
+    "requests",
+    "input_tokens",
+    "output_tokens",
+    "cache_read_tokens",
+    "cache_write_tokens",
+    "reasoning_tokens",
+    "cost",
+    "unpriced",
+    "estimated",
+)
+"""What is summed up of them."""
+
+
+def checked_keys(by: object) -> tuple[str, ...]:
+    """Return the `KEYS` in *by*, one or several, each once.
+
+    Raises:
+        InvalidRequestError: There is something else.
+    """
+    names = (by,) if isinstance(by, str) else by
+    if not isinstance(names, Sequence) or not all(name in KEYS for name in names):
+        raise InvalidRequestError(f"by is {shown(by)}: give some of {', '.join(KEYS)}")
+    return tuple(dict.fromkeys(names))
+
+
+Names = tuple[str, str, str, str]
+"""A value for each of `LABELS`; "" for none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """What some requests took and cost together.
+
+    Attributes:
+        day: The day, in UTC. It and the next four are None where the row is about all of them, and
+            where they have none.
+        provider: The provider's name.
+        model: The model that was asked.
+        tag: The label of that name.
+        user: The label of that name.
+        requests: How many were recorded.
+        input_tokens: All input, cached or not.
+        output_tokens: All output, reasoning included.
+        cache_read_tokens: Input that was read from a cache.
+        cache_write_tokens: Input that was written to a cache.
+        reasoning_tokens: Output that was reasoning.
+        cost: The sum of what is known, in USD. It is all that they cost only if `unpriced` is 0.
+        unpriced: How many of them have an unknown price, so they are not in `cost`.
+        estimated: How many of them were not counted by the server, but by us.
+    """
+
+    day: date | None = None
+    provider: str | None = None
+    model: str | None = None
+    tag: str | None = None
+    user: str | None = None
+    requests: int
+    input_tokens: int
+    output_tokens: int
+    cache_read_tokens: int
+    cache_write_tokens: int
+    reasoning_tokens: int
+    cost: Decimal
+    unpriced: int
+    estimated: int
+
+
+def row(by: Sequence[str], values: Sequence[str], counts: Sequence[int]) -> Row:
+    """Return a row of *counts*, one for each of `COUNTS`, for the *values* of *by*."""
+    facts: dict[str, Any] = {name: value or None for name, value in zip(by, values, strict=True)}
+    if "day" in facts:
+        facts["day"] = date.fromisoformat(facts["day"])
+    facts |= zip(COUNTS, counts, strict=True)
+    return Row(**facts | {"cost": usd(facts["cost"])})
+
+
+class Entry(NamedTuple):
+    """A request that has ended.
+
+    Attributes:
+        day: The day, in ISO format.
+        names: What the request was.
+        counts: One number for each of `COUNTS`.
+    """
+
+    day: str
+    names: Names
+    counts: tuple[int, ...]
+
+
+class Claim(NamedTuple):
+    """What a budget says of one of its accounts.
+
+    Attributes:
+        selected: The labels of what it counts, and their values; none for all of the ledger.
+        since: The first day of the period, in ISO format; "" for all of time.
+        most: The limit.
+    """
+
+    selected: tuple[tuple[str, str], ...]
+    since: str
+    most: int
+
+
+class Balance(NamedTuple):
+    """How an account stands."""
+
+    spent: int
+    held: int
