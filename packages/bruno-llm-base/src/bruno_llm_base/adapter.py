@@ -30,12 +30,14 @@ class Adapter(ABC):
     Attributes:
         models_path: The endpoint that lists the models.
         reserved_fields: Fields of a body that belong to the request itself: no option may set them.
+        error_kinds: What the vendor's own codes, types and reasons of errors stand for.
     """
 
     __slots__ = ()
 
     models_path: ClassVar[str]
     reserved_fields: ClassVar[frozenset[str]]
+    error_kinds: ClassVar[Mapping[str, type[LLMError]]] = {}
 
     @classmethod
     def at(cls, access: Access) -> Self:
@@ -48,18 +50,13 @@ class Adapter(ABC):
         return [row["id"] for row in read_models(data)]
 
     def read_error(self, status: int, headers: Mapping[str, str], data: Json) -> ErrorFacts:
-        """Read an error; what it leaves open, the HTTP status decides.
+        """Read an error document, of which a list or a text is the field `error`.
 
-        `read_error_document` knows most spellings. An API with codes of its own tells it, in
-        addition, what they stand for.
-
-        Args:
-            status: The HTTP status.
-            headers: The headers of the answer.
-            data: The document. Of a list or a text it is the field `error`.
+        Most spellings are known; an API with codes of its own names them in `error_kinds`. What
+        neither tells, the HTTP status decides.
         """
         del headers
-        return read_error_document(status, data)
+        return read_error_document(status, data, self.error_kinds)
 
     def read_limits(self, headers: Mapping[str, str]) -> LimitState | None:
         """Read what the server says of its own rate limits; None if nothing."""
@@ -67,12 +64,12 @@ class Adapter(ABC):
         return None
 
     def advice(self, error: LLMError) -> str:
-        """Return what the user may do about *error*, its `advice`; "" for nothing."""
+        """Return what the user may do about *error*; "" for nothing."""
         del error
         return ""
 
     def missing_model(self, model: str, offered: Sequence[str]) -> str:
-        """Return what is wrong if a server that offers the models *offered* lacks *model*, else ""."""
+        """Return what is wrong if *model* is not among those *offered*, else ""."""
         del model, offered
         return ""
 
@@ -87,17 +84,12 @@ class Adapter(ABC):
         return None
 
     def window_requests(self, model: str) -> tuple[tuple[str, str, Json | None], ...]:
-        """Return what else tells the windows of models: method, path and body of requests."""
+        """Return what else tells a model's window: method, path and body of requests."""
         del model
         return ()
 
     def parse_windows(self, data: Json, model: str) -> Mapping[str, int | None]:
-        """Read the context windows of models, in tokens.
-
-        Args:
-            data: The list of models, or what one of `window_requests` was answered with.
-            model: The model that they were asked for.
-        """
+        """Read context windows, in tokens, from the list of models or an answer to `window_requests`."""
         del data, model
         return {}
 
@@ -112,6 +104,7 @@ class ChatAdapter(Adapter):
         count_error: How far its count may be from what the request will take, as a fraction of
             it; 0 where the vendor documents it as exact.
         option_names: The portable names of options in the vendor's spelling, dots for nesting.
+        answers_field: The field that says how many answers are wanted, dots for nesting.
         own_options: Its own fields that are spelled nearly like a portable option.
         finish_reasons: What the vendor's words for the end of an answer mean, where they are its
             own; see `lenient.py` for those that all vendors use.
@@ -126,6 +119,7 @@ class ChatAdapter(Adapter):
     count_path: ClassVar[str | None] = None
     count_error: ClassVar[float] = 0.0
     option_names: ClassVar[Mapping[str, str]] = {}
+    answers_field: ClassVar[str] = "n"
     own_options: ClassVar[frozenset[str]] = frozenset()
     reserved_fields: ClassVar[frozenset[str]] = frozenset({"messages", "model", "stream"})
     finish_reasons: ClassVar[Mapping[str, FinishReason]] = {}
@@ -136,10 +130,7 @@ class ChatAdapter(Adapter):
     def build(self, conversation: Conversation, options: Json, *, stream: bool) -> Json:
         """Return the body that asks for the next turn.
 
-        Args:
-            conversation: What has been said.
-            options: The model and the options, in the vendor's spelling; they belong in the body.
-            stream: Whether the answer is to be streamed.
+        The *options*, the model among them, belong in it; they are in the vendor's spelling.
         """
 
     @abstractmethod
@@ -169,28 +160,24 @@ class ChatAdapter(Adapter):
         return False
 
     def build_count(self, conversation: Conversation, body: Json) -> Json | None:
-        """Return the body that asks `count_path` how many tokens a request takes.
+        """Return the body that asks `count_path` how many tokens the request with *body* takes.
 
-        Args:
-            conversation: What has been said.
-            body: The body that asks for the next turn, from `build`.
-
-        Returns:
-            The body, or None where this server, or this request, is not to be asked about.
+        None where this server, or this request, is not to be asked about.
         """
         del conversation, body
         return None
 
     def parse_count(self, data: Json) -> int:
         """Read how many tokens a request takes."""
-        raise NotImplementedError
+        tokens: int = data["input_tokens"]
+        return tokens
 
     def max_output(self, body: Json) -> int | None:
         """Return how many tokens *body* lets the model generate, reasoning included; None: any."""
-        value: object = body
-        for name in self.option_names.get("max_tokens", "max_tokens").split("."):
-            value = value.get(name) if isinstance(value, dict) else None
-        return value if isinstance(value, int) and is_whole(value, least=0) else None
+        names = ("max_tokens", self.option_names.get("max_tokens", "max_tokens"))
+        limits = [n for name in names if (n := _number(body, name, least=0)) is not None]
+        answers = _number(body, self.answers_field, least=1) or 1
+        return max(limits) * answers if limits else None
 
     def requested_window(self, body: Json) -> int | None:
         """Return the context window that *body* itself asks for, in tokens; None if none."""
@@ -203,16 +190,17 @@ class ChatAdapter(Adapter):
         return frozenset()
 
     def amend(self, body: Json, code: str, field: str) -> Json | None:
-        """Return *body* in a way that the API takes, after it has refused *field*, or None.
-
-        Args:
-            body: What was sent.
-            code: The API's word for the error.
-            field: The field of the body that it named.
-        """
+        """Return *body* in a way that the API takes, or None, after it has refused *field* with *code*."""
         if code not in _UNSUPPORTED or field in self.reserved_fields:
             return None
         return {name: value for name, value in body.items() if name != field}
+
+
+def _number(body: Json, name: str, *, least: int) -> int | None:
+    value: object = body
+    for key in name.split("."):
+        value = value.get(key) if isinstance(value, dict) else None
+    return value if isinstance(value, int) and is_whole(value, least=least) else None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -247,12 +235,9 @@ class EmbeddingAdapter(Adapter):
 
     @abstractmethod
     def build(self, texts: Sequence[str], options: Json, dimensions: int | None) -> Json:
-        """Return the body that asks for the vectors of *texts*.
+        """Return the body that asks for the vectors of *texts*, with the user's *options* in it.
 
-        Args:
-            texts: What is to be embedded.
-            options: The model and the user's own fields; they belong in the body.
-            dimensions: How many numbers a vector shall have; None where the model is to decide.
+        *dimensions* is how many numbers a vector shall have; None where the model is to decide.
         """
 
     @abstractmethod

@@ -1,12 +1,12 @@
 """What providers of chat and of embeddings have in common: how they are built, their models, their end."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 from typing_extensions import TypedDict
 
@@ -15,7 +15,7 @@ from bruno_llm_base.adapter import Adapter
 from bruno_llm_base.call import result_of
 from bruno_llm_base.context.windows import Window, Windows
 from bruno_llm_base.cost.prices import Prices
-from bruno_llm_base.events import Observer
+from bruno_llm_base.events import Diagnosis, Observer
 from bruno_llm_base.exceptions import (
     AuthenticationError,
     ConfigurationError,
@@ -44,9 +44,8 @@ if TYPE_CHECKING:
     from bruno_llm_base.cost.price import Price
     from bruno_llm_base.cost.tracker import CostTracker
 
-__all__ = ["Client", "Diagnosis", "Policies"]
+__all__ = ["Client", "Policies"]
 
-_T = TypeVar("_T")
 _CHECK_SECONDS = 5.0
 _ADVICE_SECONDS = 2.0
 _ONCE = Retry(attempts=1)
@@ -91,23 +90,6 @@ class Policies(TypedDict, total=False):
     max_retries: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Diagnosis:
-    """Whether a provider can be used, and if not, why.
-
-    Attributes:
-        ok: Whether it answers, takes the key and, where that can be told, has the model.
-        reason: What is wrong, for people; None if nothing is.
-        error: The error behind it.
-        models: The models on offer.
-    """
-
-    ok: bool
-    reason: str | None = None
-    error: LLMError | None = None
-    models: tuple[str, ...] = ()
-
-
 class Client(Vendor, ABC):
     """A provider of any kind.
 
@@ -136,16 +118,7 @@ class Client(Vendor, ABC):
         """Return a transport for the running event loop; the SDK is imported here."""
 
     def __init__(self, model: str | None, keywords: Mapping[str, Any], window: int | None) -> None:
-        """Set up what all kinds of providers have. Nothing is sent, and no SDK is imported.
-
-        Args:
-            model: The model; `default_model` if None.
-            keywords: What the user has given, of `Policies` and of `settings_type`.
-            window: What the user says of context windows.
-
-        Raises:
-            ConfigurationError: A keyword is unknown, a value is wrong, or the key is missing.
-        """
+        """Set up what all kinds of providers have; *window* is what the user says of context windows."""
         refuse(keywords, keywords_of(type(self)), type(self).__name__)
         settings = self._settings = _Settings(keywords)
         settings |= deepcopy(check(self.settings_type, keywords, ConfigurationError))
@@ -259,7 +232,7 @@ class Client(Vendor, ABC):
         """Return what is known of the context window of *model*; nothing is asked for it.
 
         The user's word counts first, then the server's, as far as `list_models` or `diagnose` have
-        heard it, then that of a list of prices; None if it is not known.
+        heard it, then that of a list of prices.
         """
         model = model or self.model
         if (window := self._windows.of(model)) is not None:
@@ -304,34 +277,20 @@ class Client(Vendor, ABC):
     # -- lists of models ------------------------------------------------------------------------------
 
     async def _list_models(self, **limits: Any) -> list[str]:
-        """Return the names of the models on offer, and learn their context windows.
-
-        Args:
-            **limits: What holds of `Endpoint` instead of the provider's own.
-        """
-        endpoint = replace(self._endpoint, **limits)
-        names = await result_of(
-            endpoint, self._listing("GET", self.adapter.models_path, None, self._parse_names)
+        """Return the names of the models on offer, within other *limits* of `Endpoint` than usual."""
+        endpoint, adapter = replace(self._endpoint, **limits), self.adapter
+        listing = partial(Request, operation="models", model=self.model, advise=self._advise)
+        names: list[str] = await result_of(
+            endpoint, listing(method="GET", path=adapter.models_path, parse=self._parse_names)
         )
-        if not self.adapter.missing_model(self.model, names):
-            for method, path, body in self.adapter.window_requests(self.model):
+        if not adapter.missing_model(self.model, names):
+            for method, path, body in adapter.window_requests(self.model):
                 with suppress(LLMError):  # it has been logged, and is not what was asked for
-                    windows = self._listing(method, path, body, self._parse_windows)
+                    windows = listing(
+                        method=method, path=path, body=body, parse=self._parse_windows
+                    )
                     await result_of(endpoint, windows)
         return names
-
-    def _listing(
-        self, method: str, path: str, body: Json | None, parse: Callable[[Json], _T]
-    ) -> Request[_T]:
-        return Request(
-            operation="models",
-            method=method,
-            path=path,
-            body=body,
-            model=self.model,
-            parse=parse,
-            advise=self._advise,
-        )
 
     def _parse_names(self, data: Json) -> list[str]:
         names = self.adapter.parse_models(data)
@@ -349,14 +308,14 @@ class Client(Vendor, ABC):
         """Name the models that are closest to an unknown one, and learn from a window that is too small."""
         if isinstance(error, ContextLengthExceededError) and error.status_code and error.limit:
             self._windows.learn({str(error.model): error.limit}, refused=True)
-        advice = await self._advise(error)
+        offered: Sequence[str] = ()
         if isinstance(error, ModelNotFoundError) and error.model is not None:
             limits = Timeouts(total=_ADVICE_SECONDS)
-            ask = partial(self._list_models, retry=_ONCE, timeouts=limits)
-            if offered := await self._offer.names(ask):
-                names = ", ".join(closest(error.model, offered))
-                return [f"closest on offer: {names}", *advice]
-        return advice
+            offered = await self._offer.names(
+                partial(self._list_models, retry=_ONCE, timeouts=limits)
+            )
+        names = ", ".join(closest(str(error.model), offered)) if offered else ""
+        return [f"closest on offer: {names}" if names else "", *await self._advise(error)]
 
     async def _advise(self, error: LLMError) -> list[str]:
         """Return what a user may want to know about an error that a request ended with."""

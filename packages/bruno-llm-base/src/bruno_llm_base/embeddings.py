@@ -21,11 +21,10 @@ from bruno_llm_base.exceptions import (
     LLMError,
 )
 from bruno_llm_base.messages import check_message, check_text
-from bruno_llm_base.options import EmbeddingSettings
+from bruno_llm_base.options import EmbeddingSettings, check_sendable
 from bruno_llm_base.request import Request
 from bruno_llm_base.response import Json, checked
 from bruno_llm_base.tokens import estimate_tokens, utf8_size
-from bruno_llm_base.values import is_json
 from bruno_llm_base.vectors import checked_vector, similarity
 
 if TYPE_CHECKING:
@@ -70,9 +69,12 @@ class BaseEmbeddings(Client, EmbeddingInterface):
             ConfigurationError: A keyword is unknown, a value is wrong, or the key is missing.
         """
         super().__init__(model, keywords, None)
-        self._asked_dimension: int | None = self._settings.get("dimensions")
-        self._batch_size: int | None = self._settings.get("batch_size")
-        self._seen_dimension: int | None = None
+        settings = self._settings
+        self._own_fields: Json = settings.get("options") or {}
+        self._asked_dimension: int | None = settings.get("dimensions")
+        self._own_dimension = self.adapter.own_dimension(self.model)
+        self._dimension = self._asked_dimension or self._own_dimension
+        self._batch_size: int | None = settings.get("batch_size")
         self._check_settings()
 
     async def embed_text(self, text: str) -> list[float]:
@@ -132,14 +134,13 @@ class BaseEmbeddings(Client, EmbeddingInterface):
         Raises:
             ConfigurationError: It was not set, the model is not known, and nothing has been embedded.
         """
-        known = self._dimension()
-        if known is None:
+        if self._dimension is None:
             raise ConfigurationError(
                 f"it is not known how many dimensions the vectors of {self.model} have: give"
                 " dimensions, or embed a text first",
                 model=self.model,
             )
-        return known
+        return self._dimension
 
     def get_model_name(self) -> str:
         """Return the model's name."""
@@ -153,12 +154,8 @@ class BaseEmbeddings(Client, EmbeddingInterface):
         """Return the most texts that one request has; `embed_texts` takes any number."""
         return self._batch_size or min(_USUAL_BATCH, self.adapter.max_batch or _USUAL_BATCH)
 
-    def _dimension(self) -> int | None:
-        own = self.adapter.own_dimension(self.model)
-        return self._asked_dimension or own or self._seen_dimension
-
     def _check_settings(self) -> None:
-        asked, own = self._asked_dimension, self.adapter.own_dimension(self.model)
+        asked, own = self._asked_dimension, self._own_dimension
         if asked is not None and own is not None and asked > own and self.access.base_url is None:
             raise ConfigurationError(
                 f"dimensions is {asked}, and {self.model} has {own}: give that or fewer"
@@ -169,15 +166,7 @@ class BaseEmbeddings(Client, EmbeddingInterface):
                 f"batch_size is {self._batch_size}, and {self.name} takes {most} texts at most:"
                 " give that or fewer"
             )
-        for name, value in (self._settings.get("options") or {}).items():
-            if name in self.adapter.reserved_fields:
-                raise ConfigurationError(
-                    f"{name!r} is not an option: it belongs to the request itself, leave it out"
-                )
-            if not is_json({name: value}):
-                raise ConfigurationError(
-                    f"the option {name!r} is not JSON, but a {type(value).__name__}"
-                )
+        check_sendable(self._own_fields, self.adapter.reserved_fields, ConfigurationError)
 
     async def _embed(self, texts: Sequence[str]) -> list[list[float]]:
         spending = self._endpoint.spending
@@ -192,26 +181,27 @@ class BaseEmbeddings(Client, EmbeddingInterface):
         limits: list[_Limit] = [(lambda _: 1, self.get_max_batch_size())]
         if self.adapter.max_request_tokens is not None:
             limits.append((utf8_size, self.adapter.max_request_tokens))
-        rate_limit = self._endpoint.rate_limit
-        if rate_limit is not None and rate_limit.tokens_per_minute is not None:
-            limits.append((estimate_tokens, rate_limit.tokens_per_minute))
+        if per_minute := self._tokens_per_minute():
+            limits.append((estimate_tokens, per_minute))
         return limits
 
+    def _tokens_per_minute(self) -> int | None:
+        rate_limit = self._endpoint.rate_limit
+        return None if rate_limit is None else rate_limit.tokens_per_minute
+
     def _request(self, texts: Sequence[str], labels: "Labels | None") -> Request[EmbeddingResponse]:
-        asked, own = self._asked_dimension, self.adapter.own_dimension(self.model)
-        options = (self._settings.get("options") or {}) | {"model": self.model}
+        asked = None if self._asked_dimension == self._own_dimension else self._asked_dimension
         request = Request(
             operation="embeddings",
             path=self.adapter.embeddings_path,
-            body=self.adapter.build(texts, options, None if asked == own else asked),
+            body=self.adapter.build(texts, self._own_fields | {"model": self.model}, asked),
             model=self.model,
             texts=texts,
             labels=labels,
             parse=partial(self._parse, len(texts)),
             advise=self._advise_on_model,
         )
-        rate_limit = self._endpoint.rate_limit
-        if rate_limit is not None and rate_limit.tokens_per_minute:
+        if self._tokens_per_minute():
             request.tokens = request.estimated_input
         return request
 
@@ -220,14 +210,14 @@ class BaseEmbeddings(Client, EmbeddingInterface):
         vectors = response.vectors = [checked_vector(said) for said in response.vectors]
         if len(vectors) != count:
             raise InvalidResponseError(f"the server sent {len(vectors)} vectors for {count} texts")
-        expected = self._dimension() or len(vectors[0])
+        expected = self._dimension or len(vectors[0])
         for vector in vectors:
             if len(vector) != expected:
                 raise InvalidResponseError(
                     f"the vectors of {self.model} have {len(vector)} dimensions, and {expected}"
                     f" are expected: give dimensions={len(vector)} if that is right"
                 )
-        self._seen_dimension = expected
+        self._dimension = expected
         return response
 
     async def _advise(self, error: LLMError) -> list[str]:

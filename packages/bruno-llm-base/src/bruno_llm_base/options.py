@@ -8,10 +8,9 @@ the environment variable `BRUNO_LLM_<NAME>`, the flag `--<name>` of the command,
 
 import inspect
 from collections.abc import Container, Hashable, Iterable, Mapping
-from dataclasses import dataclass
 from functools import cache
 from itertools import islice
-from typing import Annotated, Any, TypeVar, cast, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, NamedTuple, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from pydantic import (
     BeforeValidator,
@@ -21,12 +20,11 @@ from pydantic import (
     TypeAdapter,
     ValidationError,
 )
-from pydantic_core import ErrorDetails
 from typing_extensions import TypedDict, Unpack
 
 from bruno_llm_base.exceptions import ConfigurationError, InvalidRequestError, LLMError
 from bruno_llm_base.response import Json
-from bruno_llm_base.values import INT64, shown
+from bruno_llm_base.values import INT64, is_json, shown
 
 __all__ = [
     "PORTABLE",
@@ -36,6 +34,7 @@ __all__ = [
     "SharedSettings",
     "check",
     "check_options",
+    "check_sendable",
     "closest",
     "did_you_mean",
     "keywords_of",
@@ -48,32 +47,21 @@ _T = TypeVar("_T")
 _SECRET = ("api_key", "base_url", "options")
 _CLOSEST, _NEAR_MISS = 5, 0.85
 _MOST_COMPARED, _LONGEST_COMPARED = 2000, 100  # the list is a server's, and comparing is slow
+_DEEPEST = 10  # dots in the name of an option
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """What is said of an option beside its type.
-
-    Attributes:
-        help: What it does, for people.
-        sample: A value that the contract of providers sends.
-    """
+class Row(NamedTuple):
+    """What is said of an option beside its type: for people, and for the contract of providers."""
 
     help: str
     sample: Any
 
 
 def _maybe_number(value: object) -> object:
-    # pydantic takes these for numbers, and wants a ValueError
-    if isinstance(value, bool):
-        raise ValueError("a truth value is not a number")  # noqa: TRY004
-    if isinstance(value, bytes):
-        raise ValueError("bytes are not a number")  # noqa: TRY004
+    if isinstance(value, bool | bytes):  # pydantic takes these for numbers, and wants a ValueError
+        kind = "a truth value is" if isinstance(value, bool) else "bytes are"
+        raise ValueError(f"{kind} not a number")  # noqa: TRY004
     return value
-
-
-def _as_list(value: object) -> object:
-    return [value] if isinstance(value, str) else value
 
 
 def _read_as(kind: Any) -> GetPydanticSchema:
@@ -83,8 +71,13 @@ def _read_as(kind: Any) -> GetPydanticSchema:
 
 _Number = Annotated[float, BeforeValidator(_maybe_number), Field(allow_inf_nan=False)]
 _Whole = Annotated[int, BeforeValidator(_maybe_number), Field(ge=-INT64, le=INT64)]
+_Count = Annotated[_Whole | None, Field(ge=1)]
 _Text = Annotated[str, Field(min_length=1)]
-_Stops = Annotated[list[_Text], BeforeValidator(_as_list), Field(min_length=1)]
+_Stops = Annotated[
+    list[_Text],
+    BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
+    Field(min_length=1),
+]
 
 
 class CallOptions(TypedDict, total=False):
@@ -93,9 +86,7 @@ class CallOptions(TypedDict, total=False):
     temperature: Annotated[
         _Number | None, Field(ge=0, le=2), Row("Sampling temperature, 0 to 2.", 0.5)
     ]
-    max_tokens: Annotated[
-        _Whole | None, Field(ge=1), Row("The most tokens of an answer, reasoning included.", 99)
-    ]
+    max_tokens: Annotated[_Count, Row("The most tokens of an answer, reasoning included.", 99)]
     top_p: Annotated[_Number | None, Field(gt=0, le=1), Row("Nucleus sampling, above 0 to 1.", 0.5)]
     stop: Annotated[
         str | list[str] | None,
@@ -151,19 +142,15 @@ class EmbeddingSettings(SharedSettings, total=False):
         batch_size: The most texts in one request; if None, 256 or what the vendor takes.
     """
 
-    dimensions: Annotated[_Whole | None, Field(ge=1)]
-    batch_size: Annotated[_Whole | None, Field(ge=1)]
+    dimensions: _Count
+    batch_size: _Count
 
 
-def _rows() -> dict[str, tuple[type, Row]]:
-    plain = get_type_hints(CallOptions)
-    return {
-        name: (get_args(plain[name])[0], next(m for m in get_args(hint) if isinstance(m, Row)))
-        for name, hint in get_type_hints(CallOptions, include_extras=True).items()
-    }
-
-
-PORTABLE = _rows()
+_HINTS = get_type_hints(CallOptions, include_extras=True)
+PORTABLE: dict[str, tuple[type, Row]] = {
+    name: (get_args(kind)[0], next(m for m in get_args(_HINTS[name]) if isinstance(m, Row)))
+    for name, kind in get_type_hints(CallOptions).items()
+}
 """The table: of each option the type in which a user may write one value, and its row."""
 
 
@@ -178,19 +165,15 @@ def check(kind: type[_T], values: Mapping[str, Any], error: type[LLMError]) -> _
     Raises:
         LLMError: Of kind *error*; names each field, its value and the rule that it breaks.
     """
+    rules = []
     try:
-        checked: _T = _validator(cast(Hashable, kind)).validate_python(dict(values))
+        return cast(_T, _validator(cast(Hashable, kind)).validate_python(dict(values)))
     except ValidationError as problems:
-        rules = [_rule(item) for item in problems.errors(include_url=False)]
-    else:
-        return checked
-    raise error("; ".join(rules))
-
-
-def _rule(item: ErrorDetails) -> str:
-    path = [str(step) for step in item["loc"] if not str(step).startswith("function-")]
-    value = "" if path[0] in _SECRET else f" is {shown(item['input'])}"
-    return f"{'.'.join(path)}{value}: {item['msg'].removeprefix('Value error, ')}"
+        for item in problems.errors(include_url=False):
+            path = [str(step) for step in item["loc"] if not str(step).startswith("function-")]
+            value = "" if path[0] in _SECRET else f" is {shown(item['input'])}"
+            rules.append(f"{'.'.join(path)}{value}: {item['msg'].removeprefix('Value error, ')}")
+    raise error("; ".join(rules))  # outside of `except`: the problems hold secrets
 
 
 def check_options(call: Mapping[str, Any], own: Container[str] = ()) -> Json:
@@ -204,12 +187,31 @@ def check_options(call: Mapping[str, Any], own: Container[str] = ()) -> Json:
         InvalidRequestError: A value is of the wrong type or out of range, or a name is nearly that
             of an option.
     """
-    given = {name: value for name, value in call.items() if value is not None}
-    for name in given.keys() - PORTABLE.keys():
-        if name not in own and (meant := _near_miss(name)):
+    portable = {}
+    for name, value in call.items():
+        if name in PORTABLE:
+            if value is not None:
+                portable[name] = value
+        elif value is not None and name not in own and (meant := _near_miss(name)):
             raise InvalidRequestError(f"{name!r} is not known: did you mean {meant!r}?")
-    portable = {name: given[name] for name in PORTABLE if name in given}
     return dict(check(CallOptions, portable, InvalidRequestError)) if portable else portable
+
+
+def check_sendable(options: Json, reserved: Container[str], error: type[LLMError]) -> None:
+    """Check options in the vendor's own words; dots in a name lead into nested objects.
+
+    Raises:
+        LLMError: Of kind *error*: one is of the *reserved* fields of a request, or no JSON.
+    """
+    for name, value in options.items():
+        if name.partition(".")[0] in reserved:
+            raise error(
+                f"{name!r} is not an option: it belongs to the request itself, leave it out"
+            )
+        if not is_json(name) or name.count(".") > _DEEPEST:
+            raise error(f"{shown(name)} is not the name of an option: leave it out")
+        if not is_json(value):
+            raise error(f"the option {name!r} is not JSON, but a {type(value).__name__}")
 
 
 @cache
@@ -226,12 +228,11 @@ def keywords_of(kind: type) -> set[str]:
         if "__init__" not in vars(base):
             continue
         for name, parameter in inspect.signature(vars(base)["__init__"]).parameters.items():
-            if parameter.kind is parameter.VAR_KEYWORD:
-                if get_origin(parameter.annotation) is Unpack:
-                    names.update(get_args(parameter.annotation)[0].__annotations__)
-            elif parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
+            if parameter.kind is not parameter.VAR_KEYWORD:
                 names.add(name)
-    return names - {"self"}
+            elif get_origin(parameter.annotation) is Unpack:
+                names.update(get_args(parameter.annotation)[0].__annotations__)
+    return names - {"self", "args"}
 
 
 def refuse(unknown: Iterable[str], known: Iterable[str], owner: str) -> None:
@@ -240,10 +241,8 @@ def refuse(unknown: Iterable[str], known: Iterable[str], owner: str) -> None:
     Raises:
         ConfigurationError: Names the keyword and the closest known one.
     """
-    names = sorted(known)
-    for name in unknown:
-        if name not in names:
-            raise ConfigurationError(f"{owner} takes no {name!r}{did_you_mean(name, names)}")
+    for name in sorted(set(unknown).difference(known)):
+        raise ConfigurationError(f"{owner} takes no {name!r}{did_you_mean(name, known)}")
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -253,14 +252,14 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f": did you mean {close[0]!r}?" if close else f" (known: {', '.join(names)})"
 
 
-def spelled(options: Mapping[str, object], names: Mapping[str, str]) -> Json:
-    """Return *options* under the names that *names* gives them, others as they are.
+def spelled(names: Mapping[str, str], *layers: Json) -> Json:
+    """Return *layers* of options as one body, under the names that *names* gives them.
 
-    Args:
-        options: Options by name.
-        names: The vendor's names; dots lead into nested objects ("options.num_ctx").
+    Dots in a name lead into nested objects ("options.num_ctx"); later layers win.
     """
-    return merged(*(_nested(names.get(name, name), value) for name, value in options.items()))
+    return merged(
+        *[_nested(names.get(n, n), value) for each in layers for n, value in each.items()]
+    )
 
 
 def _nested(path: str, value: object) -> Json:
@@ -275,9 +274,8 @@ def merged(*bodies: Json) -> Json:
         for name, value in body.items():
             before = whole.get(name)
             if isinstance(before, dict) and isinstance(value, dict):
-                whole[name] = merged(before, value)
-            else:
-                whole[name] = value
+                value = merged(before, value)  # noqa: PLW2901
+            whole[name] = value
     return whole
 
 

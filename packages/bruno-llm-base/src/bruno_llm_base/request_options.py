@@ -5,14 +5,18 @@ from typing import Any
 
 from bruno_llm_base.adapter import ChatAdapter
 from bruno_llm_base.exceptions import ConfigurationError, InvalidRequestError, LLMError
-from bruno_llm_base.options import PORTABLE, ChatSettings, check_options, merged, spelled
+from bruno_llm_base.options import (
+    PORTABLE,
+    ChatSettings,
+    check_options,
+    check_sendable,
+    merged,
+    spelled,
+)
 from bruno_llm_base.request import Request
 from bruno_llm_base.response import Json
-from bruno_llm_base.values import is_json, shown
 
 __all__ = ["RequestOptions"]
-
-_DEEPEST = 10  # dots in the name of an option
 
 
 class RequestOptions:
@@ -35,9 +39,10 @@ class RequestOptions:
         self._strict = settings.get("strict", False)
         given = ((name, settings.get(name)) for name in PORTABLE)
         self.defaults: Json = {name: value for name, value in given if value is not None}
+        self._usual: dict[str, Json] = {}  # of each model, where a call says nothing
         self._dropped: set[tuple[str, str]] = set()
         self._learned: dict[str, dict[tuple[str, str], None]] = {}
-        self._check_sendable(self._always, ConfigurationError)
+        check_sendable(self._always, adapter.reserved_fields, ConfigurationError)
 
     def options(self, model: str, call: Mapping[str, Any]) -> tuple[Json, list[str]]:
         """Return the body's options, and the names of those newly left out.
@@ -51,40 +56,34 @@ class RequestOptions:
         Raises:
             InvalidRequestError: A value is wrong, or the model refuses an option of a strict user.
         """
-        given = {n: v for n, v in call.items() if v is not None or n not in PORTABLE}
-        portable, own = self._checked(given) if given else ({}, {})
-        defaults = self.defaults
-        everything = defaults | portable | self._always | own
-        refused = self._adapter.refused_options(model, everything)
-        if refused := refused & (defaults | portable).keys():
-            if self._strict:
-                names = " and ".join(sorted(refused))
-                raise InvalidRequestError(
-                    f"{model} does not accept {names}: leave it out, or set strict=False",
-                    param=names,
-                )
-            defaults = {name: value for name, value in defaults.items() if name not in refused}
-            portable = {name: value for name, value in portable.items() if name not in refused}
-        body: Json = {"model": model}
-        for options in filter(None, (defaults, self._always, portable, own)):
-            body = merged(body, spelled(options, self._adapter.option_names))
-        return body, [name for name in sorted(refused) if self._is_new(model, name)]
-
-    def _checked(self, call: Json) -> tuple[Json, Json]:
-        """Return the portable options of a *call*, and the vendor's own.
-
-        Raises:
-            InvalidRequestError: One cannot be sent.
-        """
-        portable = check_options(call, self._adapter.own_options)
-        own = {name: value for name, value in call.items() if name not in PORTABLE}
-        if not self._keywords.isdisjoint(own):
-            name = min(self._keywords & own.keys())
+        given = {n: value for n, value in call.items() if value is not None or n not in PORTABLE}
+        if not given and model in self._usual:
+            return merged(self._usual[model]), []
+        adapter = self._adapter
+        portable = check_options(given, adapter.own_options)
+        own = {name: value for name, value in given.items() if name not in PORTABLE}
+        for name in sorted(self._keywords & own.keys()):
             raise InvalidRequestError(
                 f"{name!r} is not an option of a call: give it when the provider is built"
             )
-        self._check_sendable(own, InvalidRequestError)
-        return portable, own
+        check_sendable(own, adapter.reserved_fields, InvalidRequestError)
+        refused = adapter.refused_options(model, self.defaults | portable | self._always | own)
+        refused &= (self.defaults | portable).keys()
+        if refused and self._strict:
+            names = " and ".join(sorted(refused))
+            raise InvalidRequestError(
+                f"{model} does not accept {names}: leave it out, or set strict=False", param=names
+            )
+        defaults, portable = (
+            {name: value for name, value in layer.items() if name not in refused}
+            for layer in (self.defaults, portable)
+        )
+        options = {"model": model} | spelled(
+            adapter.option_names, defaults, self._always, portable, own
+        )
+        if not given:
+            self._usual[model] = options
+        return merged(options), [name for name in sorted(refused) if self._is_new(model, name)]
 
     def amend(self, request: Request[Any], error: LLMError) -> tuple[Json, str | None] | None:
         """Return the body without what the API has just refused, or None if nothing can be done.
@@ -114,20 +113,3 @@ class RequestOptions:
         new = (model, option) not in self._dropped
         self._dropped.add((model, option))
         return new
-
-    def _check_sendable(self, options: Mapping[str, Any], kind: type[LLMError]) -> None:
-        """Raise if an option of the vendor's is not an option, or no JSON.
-
-        Raises:
-            LLMError: Of that *kind*; names the option.
-        """
-        for name, value in options.items():
-            # dots lead into nested objects
-            if name.partition(".")[0] in self._adapter.reserved_fields:
-                raise kind(
-                    f"{name!r} is not an option: it belongs to the request itself, leave it out"
-                )
-            if not is_json(name) or name.count(".") > _DEEPEST:
-                raise kind(f"{shown(name)} is not the name of an option: leave it out")
-            if not is_json(value):
-                raise kind(f"the option {name!r} is not JSON, but a {type(value).__name__}")

@@ -1,6 +1,7 @@
 """Anthropic's Messages API (https://platform.claude.com/docs/en/api/messages)."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import ClassVar
 
 from bruno_llm_base import (
@@ -49,6 +50,7 @@ class Messages(ChatAdapter):
     count_error = 0.05
     option_names: ClassVar[Mapping[str, str]] = {"stop": "stop_sequences"}
     own_options = frozenset({"speed"})
+    error_kinds = errors.KINDS
 
     def build(self, conversation: Conversation, options: Json, *, stream: bool) -> Json:
         body: Json = {"max_tokens": _MAX_TOKENS, "messages": messages.build(conversation)}
@@ -88,10 +90,6 @@ class Messages(ChatAdapter):
     def build_count(self, conversation: Conversation, body: Json) -> Json:
         return {name: value for name, value in body.items() if name in _COUNTED}
 
-    def parse_count(self, data: Json) -> int:
-        tokens: int = data["input_tokens"]
-        return tokens
-
     def unpriced_field(self, body: Json) -> str | None:
         if body.get("speed") not in (None, "standard"):
             return "speed"
@@ -103,7 +101,9 @@ class Messages(ChatAdapter):
         return None
 
     def read_error(self, status: int, headers: Mapping[str, str], data: Json) -> ErrorFacts:
-        return errors.read(status, data)
+        facts = super().read_error(status, headers, data)
+        is_unbound = binding.MISMATCH.search(facts.message)
+        return replace(facts, param=errors.MESSAGES) if is_unbound else facts
 
     def read_limits(self, headers: Mapping[str, str]) -> LimitState | None:
         return read_limits(headers, "anthropic-ratelimit-{unit}-{what}")

@@ -20,29 +20,20 @@ API = "gemini"
 SIGNATURE = "thoughtSignature"
 """What a part of an answer is signed with (https://ai.google.dev/gemini-api/docs/thought-signatures)."""
 
+_INTERRUPTED = (
+    *("MALFORMED_FUNCTION_CALL", "MALFORMED_RESPONSE", "MISSING_THOUGHT_SIGNATURE", "NO_IMAGE"),
+    *("TOO_MANY_TOOL_CALLS", "UNEXPECTED_TOOL_CALL"),
+)
+_BLOCKED = (
+    *("BLOCKLIST", "ESCALATION", "IMAGE_OTHER", "IMAGE_PROHIBITED_CONTENT", "IMAGE_RECITATION"),
+    *("IMAGE_SAFETY", "LANGUAGE", "MODEL_ARMOR", "OTHER", "PROHIBITED_CONTENT"),
+    *("PUP_LIMITED_DISABLED", "RECITATION", "SAFETY", "SPII"),
+)
 FINISH_REASONS: dict[str, FinishReason] = {
-    "MAX_TOKENS": "length",
+    **dict.fromkeys(_BLOCKED, "content_filter"),
+    **dict.fromkeys(_INTERRUPTED, "error"),
     "CONTINUATION": "length",
-    "SAFETY": "content_filter",
-    "RECITATION": "content_filter",
-    "BLOCKLIST": "content_filter",
-    "PROHIBITED_CONTENT": "content_filter",
-    "SPII": "content_filter",
-    "LANGUAGE": "content_filter",
-    "OTHER": "content_filter",
-    "MODEL_ARMOR": "content_filter",
-    "ESCALATION": "content_filter",
-    "PUP_LIMITED_DISABLED": "content_filter",
-    "IMAGE_SAFETY": "content_filter",
-    "IMAGE_PROHIBITED_CONTENT": "content_filter",
-    "IMAGE_RECITATION": "content_filter",
-    "IMAGE_OTHER": "content_filter",
-    "NO_IMAGE": "error",
-    "MALFORMED_FUNCTION_CALL": "error",
-    "MALFORMED_RESPONSE": "error",
-    "UNEXPECTED_TOOL_CALL": "error",
-    "TOO_MANY_TOOL_CALLS": "error",
-    "MISSING_THOUGHT_SIGNATURE": "error",
+    "MAX_TOKENS": "length",
 }
 
 
@@ -59,8 +50,11 @@ def parts(content: Json) -> tuple[Part, ...]:
 def _read(piece: Json) -> tuple[Part, ...]:
     signature = piece.get(SIGNATURE)
     state = VendorBlock(API, {SIGNATURE: signature}) if signature else None
-    if "functionCall" in piece:
-        return (_tool_call(piece["functionCall"], state),)
+    if "functionCall" in piece:  # whole and, from older models, without an id
+        call = piece["functionCall"]
+        arguments = read_arguments(call.get("args")) or "{}"
+        named = read_word(call.get("id")), read_word(call.get("name"))
+        return (ToolCall(*named, arguments, state),)
     if piece.get("thought"):
         return (Reasoning(read_text(piece.get("text"), "text"), state),)
     if "text" in piece:
@@ -69,16 +63,6 @@ def _read(piece: Json) -> tuple[Part, ...]:
         return (*said, state) if state else said
     # what only Gemini can read: its own tools and what they found, code that it ran, pictures
     return (VendorBlock(API, piece),)
-
-
-def _tool_call(call: Json, state: VendorBlock | None) -> ToolCall:
-    """Return a call, which comes whole and, from older models, without an id."""
-    return ToolCall(
-        id=read_word(call.get("id")),
-        name=read_word(call.get("name")),
-        arguments=read_arguments(call.get("args")) or "{}",
-        state=state,
-    )
 
 
 @forgiving

@@ -1,6 +1,5 @@
 """Conversations in the words of Gemini's generateContent."""
 
-import json
 from collections.abc import Iterator
 from typing import assert_never
 
@@ -14,8 +13,7 @@ from bruno_llm_base import (
     Turn,
     VendorBlock,
 )
-from bruno_llm_base.parts import arguments_of, state_for
-from bruno_llm_base.values import is_json
+from bruno_llm_base.parts import arguments_of, json_object, state_for
 
 from bruno_llm_gemini.answers import API, SIGNATURE
 
@@ -40,7 +38,6 @@ def build(conversation: Conversation, *, sign: bool) -> Json:
 
 
 def _content(turn: Turn, *, sign: bool) -> Json:
-    role = "model" if turn.role == "assistant" else "user"
     parts: list[Json] = []
     for part in _parts(turn):
         if part.keys() == {SIGNATURE}:  # of the text before it, or of nothing: then it stands alone
@@ -53,7 +50,7 @@ def _content(turn: Turn, *, sign: bool) -> Json:
     calls = [part for part in parts if "functionCall" in part]
     if sign and calls:  # the first of parallel calls is the one that is checked
         calls[0].setdefault(SIGNATURE, _UNSIGNED)
-    return {"role": role, "parts": parts}
+    return {"role": "model" if turn.role == "assistant" else "user", "parts": parts}
 
 
 def _parts(turn: Turn) -> Iterator[Json]:
@@ -68,19 +65,12 @@ def _parts(turn: Turn) -> Iterator[Json]:
                 call = {"id": part.id, "name": part.name, "args": arguments_of(part)}
                 yield {"functionCall": call} | state_for(part, API)
             case ToolResult():
-                named = {"id": part.id, "name": part.name}
-                yield {"functionResponse": named | {"response": _result(part.content)}}
+                # Gemini takes nothing but an object
+                response = json_object(part.content)
+                answer = {"result": part.content} if response is None else response
+                yield {"functionResponse": {"id": part.id, "name": part.name, "response": answer}}
             case VendorBlock(vendor, data):
                 if vendor == API:
                     yield data
             case _:
                 assert_never(part)
-
-
-def _result(text: str) -> Json:
-    """Return what a tool answered as an object: Gemini takes nothing else."""
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        value = None
-    return value if isinstance(value, dict) and is_json(value) else {"result": text}

@@ -13,7 +13,6 @@ from bruno_llm_base import (
     ModelResponse,
 )
 from bruno_llm_base.lenient import finish_reason, read_word
-from bruno_llm_base.values import is_whole
 
 from bruno_llm_gemini import answers, messages
 from bruno_llm_gemini.transport import CHAT, COUNT, STREAM
@@ -54,6 +53,7 @@ class GenerateContent(GeminiAdapter, ChatAdapter):
         "max_tokens": "generationConfig.maxOutputTokens",
         "stop": "generationConfig.stopSequences",
     }
+    answers_field = "generationConfig.candidateCount"
     finish_reasons: ClassVar[Mapping[str, FinishReason]] = answers.FINISH_REASONS
 
     def build(self, conversation: Conversation, options: Json, *, stream: bool) -> Json:
@@ -87,15 +87,6 @@ class GenerateContent(GeminiAdapter, ChatAdapter):
         if isinstance(tools, list) and not all(map(_is_the_users, tools)):
             return "tools"  # that Google runs, and charges by the use
         return None
-
-    def max_output(self, body: Json) -> int | None:
-        settings = body.get("generationConfig")
-        if not isinstance(settings, dict):
-            return None  # nothing is set, or what the server will refuse
-        most, answers = settings.get("maxOutputTokens"), settings.get("candidateCount", 1)
-        if not isinstance(most, int) or not is_whole(most, least=0):
-            return None
-        return most * (answers if is_whole(answers, least=1) else 1)
 
     def build_count(self, conversation: Conversation, body: Json) -> Json:
         model = body["model"]

@@ -4,16 +4,43 @@ import re
 from collections.abc import Mapping
 from typing import ClassVar, Self
 
-from bruno_llm_base import Access, ConfigurationError, ErrorFacts, Json, Timeouts, Vendor
+from bruno_llm_base import (
+    Access,
+    AuthenticationError,
+    ConfigurationError,
+    Json,
+    LLMError,
+    ModelNotFoundError,
+    PermissionDeniedError,
+    RateLimitError,
+    ServiceUnavailableError,
+    Timeouts,
+    Vendor,
+)
 from bruno_llm_base.adapter import Adapter
 from bruno_llm_base.lenient import read_models
 from bruno_llm_base.transport import Transport
 
-from bruno_llm_gemini import errors
 from bruno_llm_gemini.transport import CHAT, MODELS, ComposedTransport
 from bruno_llm_gemini.typed import TypedTransport
 
 __all__ = ["GeminiAdapter", "GeminiVendor"]
+
+# Google's common statuses and reasons (https://google.aip.dev/193,
+# https://ai.google.dev/gemini-api/docs/troubleshooting).
+_ERRORS: dict[str, type[LLMError]] = {
+    "API_KEY_INVALID": AuthenticationError,
+    "CONSUMER_SUSPENDED": AuthenticationError,  # says so with the key in its message
+    "ABORTED": ServiceUnavailableError,
+    "DEADLINE_EXCEEDED": ServiceUnavailableError,
+    "INTERNAL": ServiceUnavailableError,
+    "NOT_FOUND": ModelNotFoundError,
+    "PERMISSION_DENIED": PermissionDeniedError,
+    "RESOURCE_EXHAUSTED": RateLimitError,
+    "UNAUTHENTICATED": AuthenticationError,
+    "UNAVAILABLE": ServiceUnavailableError,
+    "UNKNOWN": ServiceUnavailableError,
+}
 
 
 class GeminiVendor(Vendor):
@@ -57,6 +84,7 @@ class GeminiAdapter(Adapter):
     __slots__ = ()
 
     models_path = MODELS
+    error_kinds = _ERRORS
     method: ClassVar[str] = CHAT
 
     @classmethod
@@ -78,9 +106,6 @@ class GeminiAdapter(Adapter):
 
     def parse_windows(self, data: Json, model: str) -> Mapping[str, int | None]:
         return {_short(row["id"]): row.get("inputTokenLimit") for row in _models(data)}
-
-    def read_error(self, status: int, headers: Mapping[str, str], data: Json) -> ErrorFacts:
-        return errors.read(status, data)
 
     def _offers(self, model: Json) -> bool:
         """Whether a model does what we ask for; Vertex AI does not say what its models do."""

@@ -15,7 +15,6 @@ from bruno_llm_base import (
 )
 from bruno_llm_base.cost.prices import reported_cost
 from bruno_llm_base.lenient import read_word
-from bruno_llm_base.values import is_whole
 
 from bruno_llm_openai import answers, counting, messages, responses
 from bruno_llm_openai.vendor import OpenAIAdapter, OpenAIVendor
@@ -30,7 +29,6 @@ _REASONS_ON_DEMAND = re.compile(r"gpt-5\.[1-4]")
 # answer with a dearer one than was asked.
 _LISTED_TIERS = (None, "auto", "default")
 _CHARGED_APART = ("web_search_options", "models")
-_OUTPUT_LIMITS = ("max_completion_tokens", "max_tokens")
 # What OpenAI takes as the id of a call; other vendors' may be longer.
 _REFUSED_IN_IDS, _LONGEST_ID = re.compile(r"(?!)"), 40
 _SAMPLING = frozenset({"temperature", "top_p"})
@@ -99,19 +97,8 @@ class ChatCompletions(OpenAIAdapter, ChatAdapter):
                 return name
         return None
 
-    def max_output(self, body: Json) -> int | None:
-        if body.keys().isdisjoint(_OUTPUT_LIMITS):
-            return None
-        named = [body[name] for name in _OUTPUT_LIMITS if is_whole(body.get(name), least=0)]
-        answers = body.get("n", 1)
-        return max(named) * (answers if is_whole(answers, least=1) else 1) if named else None
-
     def build_count(self, conversation: Conversation, body: Json) -> Json | None:
         return None if self.own_server else responses.build(conversation, body)
-
-    def parse_count(self, data: Json) -> int:
-        tokens: int = data["input_tokens"]
-        return tokens
 
     def text_tokens(self, text: str, model: str) -> TokenCount | None:
         return counting.text_tokens(text, model)

@@ -27,14 +27,7 @@ async def fit(
 ) -> Conversation:
     """Return *conversation* as it fits *window*: itself, or without what the policy leaves out.
 
-    Args:
-        conversation: What has been said.
-        policy: What is left out, and how much is kept free.
-        window: The model's context window.
-        max_output: How many tokens the model may generate; None if that is not limited.
-        extra: Tokens of what goes with the conversation, such as tools.
-        count: Counts a conversation, in a thread: it may take a while, or load a vocabulary first.
-        tell: Tells observers.
+    *extra* tokens go with it, such as tools. It is counted in a thread, which may take a while.
 
     Raises:
         ContextLengthExceededError: It certainly does not fit, and nothing more can be left out.

@@ -12,7 +12,7 @@ from bruno_llm_base.values import is_json
 
 __all__ = ["summarize"]
 
-_SHARE = 4  # a quarter of the room is kept free for the summary
+_SHARE = 4
 _TITLE = "Summary of the conversation so far: "
 
 
@@ -26,17 +26,9 @@ async def summarize(
 ) -> Trimmed:
     """Return *conversation* with a summary of its oldest turns in their place, so that it fits.
 
-    The summary goes to the end of the system text, the one place that every vendor has. *write* is
+    The summary goes to the end of the system text, the one place that every vendor has. A quarter of
+    the room is kept free for it, or less where what always stays needs more than the rest; *write* is
     not asked where everything fits, or where what always stays is too much by itself.
-
-    Args:
-        conversation: What has been said.
-        write: Is given the text of what is left out, and returns a summary of it. A plain function
-            runs in a thread, since it may block.
-        costs: What each turn takes, in tokens.
-        room: The tokens that the turns and the summary may take. A quarter of it is kept free for
-            the summary, or less where what always stays needs more than the rest.
-        count: Counts the tokens of a text.
 
     Raises:
         InvalidRequestError: *write* failed (see `cause`), or what it returned is not a text, is
@@ -81,7 +73,7 @@ async def _written(write: Callable[[str], str | Awaitable[str]], text: str) -> o
             raise _failure(error) from error
 
     is_async = inspect.iscoroutinefunction(write)
-    answer = call() if is_async else await asyncio.to_thread(call)
+    answer = call() if is_async else await asyncio.to_thread(call)  # a plain function may block
     try:
         return await answer if inspect.isawaitable(answer) else answer
     except Exception as error:

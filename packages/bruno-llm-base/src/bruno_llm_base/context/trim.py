@@ -40,14 +40,8 @@ def trim(
 ) -> Trimmed:
     """Return *conversation* without as many turns as it takes to fit, in time linear in its turns.
 
-    Where what always stays is too much by itself, it is what is returned. Trimming again changes
-    nothing.
-
-    Args:
-        conversation: What has been said, from `Conversation.of`.
-        strategy: What is left out; "summarize" leaves out what "oldest_first" does.
-        costs: What each turn takes, in tokens, 0 or more.
-        room: The tokens that the turns may take, without the system text's.
+    Its turns take *costs* tokens, and may take *room*. Where what always stays is too much by
+    itself, it is what is returned. Trimming again changes nothing.
     """
     turns, tokens = conversation.turns, sum(costs)
     if tokens <= room or not turns:

@@ -37,12 +37,7 @@ class Windows:
     """What is known of the windows of one provider's models; no server is asked for it."""
 
     def __init__(self, given: int | None, *, certain: bool) -> None:
-        """Start with the window that the user gives for every model, if any.
-
-        Args:
-            given: The user's own.
-            certain: Whether what a server says stays true.
-        """
+        """Start with the user's own for every model, if any; a server's stays true if *certain*."""
         self._given = None if given is None else Window(tokens=given, source="ContextPolicy.window")
         self._certain = certain
         self._learned: dict[str, Window] = {}
@@ -60,11 +55,8 @@ class Windows:
         return new
 
     def learn(self, found: Mapping[str, int | None], *, refused: bool = False) -> None:
-        """Remember what a server says of its models, in tokens; what makes no sense is left out.
-
-        A window that a refusal tells (*refused*) may be that of one of several servers at an
-        address, or be misread, so it is never certain.
-        """
+        """Remember what a server says of its models, in tokens; what makes no sense is left out."""
+        # what a refusal tells may hold of one of several servers at an address, or be misread
         certain = self._certain and not refused
         for model, tokens in found.items():
             room = model in self._learned or len(self._learned) < _MOST_REMEMBERED
