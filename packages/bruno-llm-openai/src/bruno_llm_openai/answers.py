@@ -3,7 +3,6 @@
 from typing import Any
 
 from bruno_llm_base import (
-    FinishReason,
     Json,
     ModelResponse,
     Part,
@@ -62,9 +61,10 @@ def read(choice: Json, message: Json, api: str) -> ModelResponse:
         message: Its `message`, or in a stream its `delta`.
         api: Whose state it is that the message holds.
     """
-    word = read_word(choice.get("finish_reason") or choice.get("finishReason"))
-    reason: FinishReason | None = finish_reason(word)
-    part = ModelResponse(parts=parts(message, api), finish_reason=reason, finish_detail=word)
+    part = ModelResponse(parts=parts(message, api))
+    if word := choice.get("finish_reason") or choice.get("finishReason"):
+        part.finish_detail = read_word(word)
+        part.finish_reason = finish_reason(part.finish_detail)
     if message.get("refusal"):
         part.finish_reason, part.finish_detail = "content_filter", "refusal"
     if error := choice.get("error"):  # OpenRouter, of a provider that broke off
@@ -170,12 +170,12 @@ def usage(counts: Json) -> Usage:
     So they do with rejected predictions, which are billed as output
     (https://platform.openai.com/docs/guides/predicted-outputs).
     """
+    prompt, completion, audio = _totals(counts)
     read = inner(counts, "prompt_tokens_details")
     written = inner(counts, "completion_tokens_details")
     # DeepSeek's own word, which some servers of its models send alone
     # (https://api-docs.deepseek.com/guides/kv_cache)
     cached = read.get("cached_tokens", counts.get("prompt_cache_hit_tokens"))
-    prompt, completion, audio = _totals(counts)
     return Usage(
         input_tokens=prompt,
         output_tokens=completion,
