@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from bruno_llm_base.access import Access, Vendor
 from bruno_llm_base.adapter import ChatAdapter, EmbeddingAdapter, EmbeddingResponse
-from bruno_llm_base.client import Diagnosis
 from bruno_llm_base.context import ContextPolicy, Window
 from bruno_llm_base.error_mapping import ErrorFacts
+from bruno_llm_base.events import Diagnosis
 from bruno_llm_base.exceptions import (
     AllProvidersFailedError,
     AuthenticationError,

@@ -7,7 +7,6 @@ from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import partial
-from types import TracebackType
 from typing import Generic, Self, TypeVar, cast
 
 from bruno_llm_base.attempt import Attempt
@@ -120,12 +119,7 @@ class Call(Generic[T]):
         self.endpoint.tell(self.request, RequestStarted)
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         """Close what a caller has left, or was cancelled in."""
         if self._is_over:
             return

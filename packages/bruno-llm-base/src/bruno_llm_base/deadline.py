@@ -2,7 +2,6 @@
 
 import asyncio
 from math import inf
-from types import TracebackType
 
 from bruno_llm_base.exceptions import LLMError, LLMTimeoutError
 
@@ -73,12 +72,7 @@ class Deadline:
         if self._handle is None and self._bound[0] < inf:
             self._handle = self._loop.call_at(self._bound[0], self._tick)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
         """End a wait.
 
         Raises:

@@ -31,6 +31,7 @@ _TOOL_TOKENS = 2_000
 _MOST_IN_HAND, _PER_ANSWER = 20.0, 0.2
 
 
+@dataclass(slots=True)
 class RetryThrottle:
     """Keeps an outage from becoming a storm: a provider that keeps failing is asked once per request.
 
@@ -39,10 +40,7 @@ class RetryThrottle:
     (https://github.com/grpc/proposal/blob/master/A6-client-retries.md#throttling-retry-attempts-and-hedged-rpcs).
     """
 
-    __slots__ = ("_in_hand",)
-
-    def __init__(self) -> None:
-        self._in_hand = _MOST_IN_HAND
+    _in_hand: float = _MOST_IN_HAND
 
     def spend(self) -> bool:
         """Say whether a retry may be sent, and count it."""

@@ -160,7 +160,7 @@ def _labelled(report: Report, label: str) -> tuple[Column, Sequence[Row], int] |
     rows = report.sums(label)
     if all(getattr(row, label) is None for row in rows):
         return None
-    return Column(label, label.capitalize()), rows[:_MOST], max(0, len(rows) - _MOST)
+    return Column(label), rows[:_MOST], max(0, len(rows) - _MOST)
 
 
 def _name(text: str | None) -> str:

@@ -10,7 +10,6 @@ import logging
 from threading import get_ident
 from typing import Any, NoReturn
 
-from bruno_llm_base.framing import sse
 from bruno_llm_base.response import Json
 from bruno_llm_base.transport import Reply, client_options, over_aiohttp, proxy_for, watched
 from bruno_llm_base.transport.http import MAX_CONNECTIONS, cookie_jar, refuse_login
@@ -75,7 +74,7 @@ class ComposedTransport:
             method, composed.url, headers=composed.headers, json=content
         )
         request.extensions["timeout"] = self._timeout
-        return Reply(await self._http.send(request, stream=True), sse)
+        return Reply(await self._http.send(request, stream=True))
 
     async def aclose(self) -> None:
         """Close the connections."""

@@ -10,7 +10,6 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from typing import Any
 
 from bruno_llm_base.exceptions import InvalidResponseError
-from bruno_llm_base.framing import sse
 from bruno_llm_base.response import Json
 from bruno_llm_base.transport import Reply
 from bruno_llm_base.transport.response import MAX_ANSWER
@@ -37,20 +36,20 @@ class TypedTransport:
         try:
             if path == STREAM:
                 stream = await models.generate_content_stream(**_asking(asked))
-                return Reply(_Pump(await anext(stream, None), stream, self._api_error), sse)
+                return Reply(_Pump(await anext(stream, None), stream, self._api_error))
             if path == MODELS:
                 pages = await models.list(config={"page_size": PAGE_SIZE})
                 rows = [_json(model) async for model in pages]
-                return Reply(_Document(b'{"models":[%b]}' % b",".join(rows)), sse)
+                return Reply(_Document(b'{"models":[%b]}' % b",".join(rows)))
             if path == COUNT:
                 answer = await models.count_tokens(**_counting(asked, vertex=self._vertex))
             elif path == EMBED:
                 answer = await models.embed_content(**_embedding(asked, vertex=self._vertex))
             else:
                 answer = await models.generate_content(**_asking(asked))
-            return Reply(_Document(_json(answer)), sse)
+            return Reply(_Document(_json(answer)))
         except self._api_error as error:
-            return Reply(_Document(_error(error), error), sse)
+            return Reply(_Document(_error(error), error))
 
     async def aclose(self) -> None:
         """Do nothing: the client is the user's."""

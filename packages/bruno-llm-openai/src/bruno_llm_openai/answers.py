@@ -54,15 +54,15 @@ def read(data: Json, choice: Json, message: Json, api: str) -> ModelResponse:
         message: The choice's `message`, or in a stream its `delta`.
         api: Whose state it is that the message holds.
     """
-    word = read_word(choice.get("finish_reason") or choice.get("finishReason"))
-    reason, model, name = finish_reason(word), data.get("model"), data.get("id")
+    model, name = data.get("model"), data.get("id")
     part = ModelResponse(
         parts=_parts(message, api),
-        finish_reason=reason,
-        finish_detail=word,
         model=model if model and type(model) is str else read_word(model),
         id=name if name and type(name) is str else read_word(name),
     )
+    if word := choice.get("finish_reason") or choice.get("finishReason"):
+        part.finish_detail = read_word(word)
+        part.finish_reason = finish_reason(part.finish_detail)
     if counts := data.get("usage") or _counts(data):
         part.usage, part.cost = _usage(counts), reported_cost(counts)
     if message.get("refusal"):
@@ -162,12 +162,12 @@ def _usage(counts: Json) -> Usage:
     So they do with rejected predictions, which are billed as output
     (https://platform.openai.com/docs/guides/predicted-outputs).
     """
+    prompt, completion, audio = _totals(counts)
     read = inner(counts, "prompt_tokens_details")
     written = inner(counts, "completion_tokens_details")
     # DeepSeek's own word, which some servers of its models send alone
     # (https://api-docs.deepseek.com/guides/kv_cache)
     cached = read.get("cached_tokens", counts.get("prompt_cache_hit_tokens"))
-    prompt, completion, audio = _totals(counts)
     return Usage(
         input_tokens=prompt,
         output_tokens=completion,

@@ -219,15 +219,14 @@ class Report:
 
 
 class Column(NamedTuple):
-    """One column of a table.
-
-    Attributes:
-        field: The field of `Row` that it shows.
-        title: What stands above it.
-    """
+    """One column of a table, which shows a field of `Row`."""
 
     field: str
-    title: str
+
+    @property
+    def title(self) -> str:
+        """What stands above it."""
+        return self.field.removesuffix("_tokens").replace("_", " ").capitalize()
 
     @property
     def is_label(self) -> bool:
@@ -235,25 +234,14 @@ class Column(NamedTuple):
         return self.field in KEYS
 
 
-_AMOUNTS = {
-    "cost": "Cost",
-    "requests": "Requests",
-    "input_tokens": "Input",
-    "output_tokens": "Output",
-    "cache_read_tokens": "Cache read",
-    "cache_write_tokens": "Cache written",
-    "reasoning_tokens": "Reasoning",
-    "unpriced": "Unpriced",
-    "estimated": "Estimated",
-}
 _ALWAYS = ("cost", "requests", "input_tokens", "output_tokens")
 
 
 def columns(report: Report) -> list[Column]:
     """Return the columns that a table of *report* needs; what is 0 everywhere has none."""
-    total, labels = report.total, [Column(label, label.capitalize()) for label in report.by]
-    used = (Column(*item) for item in _AMOUNTS.items())
-    return labels + [each for each in used if each.field in _ALWAYS or getattr(total, each.field)]
+    total = report.total
+    used = (name for name in COUNTS if name not in _ALWAYS and getattr(total, name))
+    return [Column(name) for name in (*report.by, *_ALWAYS, *used)]
 
 
 def cell(row: Row, column: Column) -> str:

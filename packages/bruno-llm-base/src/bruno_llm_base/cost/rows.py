@@ -5,7 +5,7 @@ with up to six decimals is a whole number of them per token, and sums of such co
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import date
 from decimal import ROUND_CEILING, Context, Decimal
 from typing import Any, NamedTuple
@@ -53,42 +53,6 @@ def usd(picodollars: int) -> Decimal:
     return Decimal(picodollars).scaleb(-_DIGITS, _EXACT).normalize(_EXACT)
 
 
-KEYS = ("day", "provider", "model", "tag", "user")
-"""What entries are distinguished by."""
-
-LABELS = KEYS[1:]
-"""What a budget can select by."""
-
-COUNTS = (
-    "requests",
-    "input_tokens",
-    "output_tokens",
-    "cache_read_tokens",
-    "cache_write_tokens",
-    "reasoning_tokens",
-    "cost",
-    "unpriced",
-    "estimated",
-)
-"""What is summed up of them."""
-
-
-def checked_keys(by: object) -> tuple[str, ...]:
-    """Return the `KEYS` in *by*, one or several, each once.
-
-    Raises:
-        InvalidRequestError: There is something else.
-    """
-    names = (by,) if isinstance(by, str) else by
-    if not isinstance(names, Sequence) or not all(name in KEYS for name in names):
-        raise InvalidRequestError(f"by is {shown(by)}: give some of {', '.join(KEYS)}")
-    return tuple(dict.fromkeys(names))
-
-
-Names = tuple[str, str, str, str]
-"""A value for each of `LABELS`; "" for none."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
     """What some requests took and cost together.
@@ -125,6 +89,30 @@ class Row:
     cost: Decimal
     unpriced: int
     estimated: int
+
+
+_FIELDS = tuple(field.name for field in fields(Row))
+KEYS, COUNTS = _FIELDS[:5], _FIELDS[5:]
+"""What entries are distinguished by, and what is summed up of them."""
+
+LABELS = KEYS[1:]
+"""What a budget can select by."""
+
+
+def checked_keys(by: object) -> tuple[str, ...]:
+    """Return the `KEYS` in *by*, one or several, each once.
+
+    Raises:
+        InvalidRequestError: There is something else.
+    """
+    names = (by,) if isinstance(by, str) else by
+    if not isinstance(names, Sequence) or not all(name in KEYS for name in names):
+        raise InvalidRequestError(f"by is {shown(by)}: give some of {', '.join(KEYS)}")
+    return tuple(dict.fromkeys(names))
+
+
+Names = tuple[str, str, str, str]
+"""A value for each of `LABELS`; "" for none."""
 
 
 def row(by: Sequence[str], values: Sequence[str], counts: Sequence[int]) -> Row:

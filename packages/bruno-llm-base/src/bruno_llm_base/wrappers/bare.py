@@ -10,7 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 from bruno_core.interfaces import LLMInterface
 from bruno_core.utils import exceptions as core
 
-from bruno_llm_base.client import Diagnosis
+from bruno_llm_base.events import Diagnosis
 from bruno_llm_base.exceptions import (
     InvalidResponseError,
     LLMError,

@@ -9,8 +9,7 @@ from typing import Any, ClassVar, Self
 
 from bruno_core.interfaces import LLMInterface
 
-from bruno_llm_base.client import Diagnosis
-from bruno_llm_base.events import Observer
+from bruno_llm_base.events import Diagnosis, Observer
 from bruno_llm_base.exceptions import (
     ConfigurationError,
     InvalidRequestError,
