@@ -4,19 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import ClassVar, Self
 
-from bruno_llm_base import (
-    Access,
-    AuthenticationError,
-    ConfigurationError,
-    Json,
-    LLMError,
-    ModelNotFoundError,
-    PermissionDeniedError,
-    RateLimitError,
-    ServiceUnavailableError,
-    Timeouts,
-    Vendor,
-)
+from bruno_llm_base import Access, Json, Timeouts, Vendor, exceptions
 from bruno_llm_base.adapter import Adapter
 from bruno_llm_base.lenient import read_models
 from bruno_llm_base.transport import Transport
@@ -28,18 +16,18 @@ __all__ = ["GeminiAdapter", "GeminiVendor"]
 
 # Google's common statuses and reasons (https://google.aip.dev/193,
 # https://ai.google.dev/gemini-api/docs/troubleshooting).
-_ERRORS: dict[str, type[LLMError]] = {
-    "API_KEY_INVALID": AuthenticationError,
-    "CONSUMER_SUSPENDED": AuthenticationError,  # says so with the key in its message
-    "ABORTED": ServiceUnavailableError,
-    "DEADLINE_EXCEEDED": ServiceUnavailableError,
-    "INTERNAL": ServiceUnavailableError,
-    "NOT_FOUND": ModelNotFoundError,
-    "PERMISSION_DENIED": PermissionDeniedError,
-    "RESOURCE_EXHAUSTED": RateLimitError,
-    "UNAUTHENTICATED": AuthenticationError,
-    "UNAVAILABLE": ServiceUnavailableError,
-    "UNKNOWN": ServiceUnavailableError,
+_ERRORS: dict[str, type[exceptions.LLMError]] = {
+    "API_KEY_INVALID": exceptions.AuthenticationError,
+    "CONSUMER_SUSPENDED": exceptions.AuthenticationError,  # says so with the key in its message
+    "ABORTED": exceptions.ServiceUnavailableError,
+    "DEADLINE_EXCEEDED": exceptions.ServiceUnavailableError,
+    "INTERNAL": exceptions.ServiceUnavailableError,
+    "NOT_FOUND": exceptions.ModelNotFoundError,
+    "PERMISSION_DENIED": exceptions.PermissionDeniedError,
+    "RESOURCE_EXHAUSTED": exceptions.RateLimitError,
+    "UNAUTHENTICATED": exceptions.AuthenticationError,
+    "UNAVAILABLE": exceptions.ServiceUnavailableError,
+    "UNKNOWN": exceptions.ServiceUnavailableError,
 }
 
 
@@ -95,7 +83,7 @@ class GeminiAdapter(Adapter):
             ConfigurationError: It is not.
         """
         if (access.base_url or "").rstrip("/").endswith("/openai"):
-            raise ConfigurationError(
+            raise exceptions.ConfigurationError(
                 "base_url ends in /openai, where Google speaks OpenAI's protocol: leave that out, or"
                 " give it to OpenAIProvider"
             )

@@ -12,6 +12,7 @@ from bruno_llm_base import (
     Usage,
     VendorBlock,
 )
+from bruno_llm_base.cost.prices import reported_cost
 from bruno_llm_base.lenient import (
     finish_reason,
     forgiving,
@@ -22,16 +23,7 @@ from bruno_llm_base.lenient import (
 )
 from bruno_llm_base.values import is_whole
 
-__all__ = [
-    "CUSTOM",
-    "DETAIL",
-    "REASONING",
-    "THOUGHTS_IN_CONTENT",
-    "counts",
-    "parts",
-    "read",
-    "usage",
-]
+__all__ = ["CUSTOM", "DETAIL", "REASONING", "THOUGHTS_IN_CONTENT", "read"]
 
 REASONING = ("reasoning_content", "reasoning")
 """The fields in which servers of open models send thoughts, and want them back."""
@@ -53,18 +45,26 @@ _OF_A_CALL = frozenset(("custom", "function", "id", "index", "type"))
 _TOTALS = ("completion_tokens", "prompt_tokens", "total_tokens")
 
 
-def read(choice: Json, message: Json, api: str) -> ModelResponse:
-    """Return what a choice says, or one document of a stream.
+def read(data: Json, choice: Json, message: Json, api: str) -> ModelResponse:
+    """Return what an answer says, or one document of a stream.
 
     Args:
-        choice: One of the `choices`.
-        message: Its `message`, or in a stream its `delta`.
+        data: The document.
+        choice: One of its `choices`.
+        message: The choice's `message`, or in a stream its `delta`.
         api: Whose state it is that the message holds.
     """
-    part = ModelResponse(parts=parts(message, api))
+    model, name = data.get("model"), data.get("id")
+    part = ModelResponse(
+        parts=_parts(message, api),
+        model=model if model and type(model) is str else read_word(model),
+        id=name if name and type(name) is str else read_word(name),
+    )
     if word := choice.get("finish_reason") or choice.get("finishReason"):
         part.finish_detail = read_word(word)
         part.finish_reason = finish_reason(part.finish_detail)
+    if counts := data.get("usage") or _counts(data):
+        part.usage, part.cost = _usage(counts), reported_cost(counts)
     if message.get("refusal"):
         part.finish_reason, part.finish_detail = "content_filter", "refusal"
     if error := choice.get("error"):  # OpenRouter, of a provider that broke off
@@ -72,7 +72,7 @@ def read(choice: Json, message: Json, api: str) -> ModelResponse:
     return part
 
 
-def parts(message: Json, api: str) -> tuple[Part, ...]:
+def _parts(message: Json, api: str) -> tuple[Part, ...]:
     """Return the parts of a message, or the fragments of them in a delta."""
     found: list[Part] = []
     if any(map(message.get, _OF_THOUGHTS)):
@@ -111,12 +111,9 @@ def _details(rows: Any, api: str) -> list[VendorBlock]:
 
 
 def _content(content: Any, api: str) -> list[Part]:
-    """Return the content: a text or, from Mistral's reasoning models, a list of pieces."""
-    if not isinstance(content, list):
-        text = read_text(content, "content")
-        return [Text(text)] if text else []
+    """Return content that is not a text, but an object or, from reasoning models, a list of pieces."""
     found: list[Part] = []
-    for piece in content:
+    for piece in content if isinstance(content, list) else [content]:
         if isinstance(piece, dict) and piece.get("type") in ("thinking", "reasoning"):
             state = VendorBlock(api, {"field": THOUGHTS_IN_CONTENT})
             found.append(Reasoning(read_text(piece, "content"), state))
@@ -150,13 +147,8 @@ def _call(call: Json, api: str) -> ToolCall:
     )
 
 
-def counts(data: Json) -> Any:
-    """Return the usage that a document reports, wherever its server puts it; None if it does not.
-
-    Moonshot counts inside the choice, and Groq in a field of its own.
-    """
-    if found := data.get("usage"):
-        return found
+def _counts(data: Json) -> Any:
+    # Moonshot counts inside the choice, and Groq in a field of its own
     for place in (*(data.get("choices") or ())[:1], data.get("x_groq")):
         if isinstance(place, dict) and (found := place.get("usage")):
             return found
@@ -164,7 +156,7 @@ def counts(data: Json) -> Any:
 
 
 @forgiving
-def usage(counts: Json) -> Usage:
+def _usage(counts: Json) -> Usage:
     """Return the tokens: OpenAI's totals already include cached input and reasoning.
 
     So they do with rejected predictions, which are billed as output
