@@ -41,7 +41,6 @@ _END_SECONDS = 2.0
 _NO_STREAM = ("application/json", "text/html", "text/plain")
 _LONGEST_QUOTE = 200
 _TOO_MANY = 429
-_FREE = (Outcome.NOT_SENT, Outcome.REFUSED)
 _UNANSWERED = (InvalidResponseError, LLMTimeoutError, StreamError)
 
 _has_answered: WeakSet[Transport] = WeakSet()
@@ -103,7 +102,10 @@ class Attempt(Generic[T]):
                 raise
             raise self._broken(error) from error
         if is_refused:
-            raise self._refusal(reply, _json_or_text(body))
+            said: object = body.decode(errors="replace")
+            with suppress(ValueError):
+                said = from_json(body)
+            raise self._refusal(reply, said)
         return self._parse(reply, [body]) if self._has_ended else []
 
     async def read(self) -> list[T] | None:
@@ -136,15 +138,17 @@ class Attempt(Generic[T]):
         """Close the connection, or give it back if the body was read to its end."""
         self._failure = None
         self.deadline.close()
+        is_free = self.outcome in (Outcome.NOT_SENT, Outcome.REFUSED)
         try:
             if self._reply is not None:
                 with suppress(Exception):  # the answer counts, not its connection
                     await self._reply.aclose()
             prices = self.endpoint.prices
-            if self.request.is_billed and self.outcome not in _FREE and not prices.are_loaded:
+            if self.request.is_billed and not is_free and not prices.are_loaded:
                 await prices.load()
         finally:
-            self._settle()
+            if not is_free:
+                self._settle()
 
     @property
     def limits_of_server(self) -> LimitState | None:
@@ -283,9 +287,7 @@ class Attempt(Generic[T]):
         return InvalidResponseError(f"the server's answer is not JSON: {words!r}")
 
     def _settle(self) -> None:
-        """Say what the attempt has taken, by its outcome: what was not seen is never assumed."""
-        if self.outcome in _FREE:
-            return
+        """Say what the attempt has taken: what was not seen is never assumed."""
         result, request, endpoint = self.result, self.request, self.endpoint
         response = result if isinstance(result, ModelResponse) else self._reader.partial()
         if request.is_billed:
@@ -304,22 +306,13 @@ def _estimate_missing(response: ModelResponse, request: Request[Any]) -> None:
     A count of 0 says nothing where something was read or written: some servers count nothing, and
     say 0 for that.
     """
-    usage = response.usage
+    read, written = response.usage.input_tokens, response.usage.output_tokens
     calls = (text for call in response.tool_calls for text in (call.name or "", call.arguments))
+    said = (response.text, response.reasoning, *calls)
     counted = replace(
-        usage,
-        input_tokens=usage.input_tokens or request.estimated_input,
-        output_tokens=usage.output_tokens
-        or sum(map(estimate_tokens, (response.text, response.reasoning, *calls))),
+        response.usage,
+        input_tokens=read or request.estimated_input,
+        output_tokens=written or sum(map(estimate_tokens, said)),
     )
-    if counted != usage:
+    if counted != response.usage:
         response.usage, response.usage_estimated = counted, True
-
-
-def _json_or_text(body: bytes) -> object:
-    """Return the JSON that *body* is, or else its text."""
-    try:
-        said: object = from_json(body)
-    except ValueError:
-        said = body.decode(errors="replace")
-    return said

@@ -52,15 +52,11 @@ class _Frozen:
 
     def __init_subclass__(cls, words: str = "", level: int = INFO) -> None:
         cls.holds = (*cls.holds, *cls.__annotations__)
-        cls.words = words or cls.__name__
-        cls.level = level
+        cls.words, cls.level = words, level
 
     def __init__(self, **facts: Any) -> None:
-        for name in self.holds:
-            if name not in facts and not hasattr(type(self), name):
-                raise TypeError(f"{type(self).__name__} needs {name}")
-        if not facts.keys() <= set(self.holds):
-            raise TypeError(f"{type(self).__name__} holds {', '.join(self.holds)} and no more")
+        if missing := [n for n in self.holds if n not in facts and not hasattr(type(self), n)]:
+            raise TypeError(f"{type(self).__name__} needs {missing[0]}")
         vars(self).update(facts)
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -129,7 +125,7 @@ class RequestFailed(Event, words="request failed", level=ERROR):
 
 
 class RequestAbandoned(Event, words="request abandoned"):
-    """The caller left a stream, or was cancelled; `response` holds what had arrived."""
+    """The caller left a stream, or was cancelled; `response` holds the text that it has got."""
 
     response: ModelResponse
     duration: float

@@ -10,20 +10,11 @@ import logging
 from threading import get_ident
 from typing import Any, NoReturn
 
-from bruno_llm_base.framing import sse
 from bruno_llm_base.response import Json
 from bruno_llm_base.transport import Reply, client_options, over_aiohttp, proxy_for, watched
-from bruno_llm_base.transport.http import MAX_CONNECTIONS, refuse_login
+from bruno_llm_base.transport.http import MAX_CONNECTIONS, cookie_jar, refuse_login
 
-__all__ = [
-    "CHAT",
-    "COUNT",
-    "EMBED",
-    "MODELS",
-    "PAGE_SIZE",
-    "STREAM",
-    "ComposedTransport",
-]
+__all__ = ["CHAT", "COUNT", "EMBED", "MODELS", "PAGE_SIZE", "STREAM", "ComposedTransport"]
 
 CHAT, STREAM, MODELS, COUNT = "generateContent", "streamGenerateContent", "models", "countTokens"
 EMBED = "batchEmbedContents"
@@ -48,7 +39,7 @@ class ComposedTransport:
         aiohttp = over_aiohttp(proxy)
         options = client_options(httpx2, proxy, aiohttp=aiohttp)
         tls = options["verify"]  # one for all: the SDK would load its own, twice
-        self._http = _open_http_client(options, aiohttp=aiohttp)
+        self._http, composing = _clients(options, aiohttp=aiohttp)
         self._timeout = {"connect": connect, "read": None, "write": None, "pool": None}
         self._composed: dict[tuple[str, str | None], Any] = {}
         log, thread = logging.getLogger("google_genai._api_client"), get_ident()
@@ -65,7 +56,7 @@ class ComposedTransport:
                 http_options=genai.types.HttpOptions(
                     base_url=base_url,
                     api_version=api_version,
-                    httpx_async_client=_composing_client(options),
+                    httpx_async_client=composing,
                     client_args=options,
                     async_client_args={"verify": tls, "ssl": tls},
                     retry_options=genai.types.HttpRetryOptions(attempts=1),
@@ -83,7 +74,7 @@ class ComposedTransport:
             method, composed.url, headers=composed.headers, json=content
         )
         request.extensions["timeout"] = self._timeout
-        return Reply(await self._http.send(request, stream=True), sse)
+        return Reply(await self._http.send(request, stream=True))
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -124,32 +115,20 @@ class _Composed(Exception):  # noqa: N818 - no error: it carries the request out
         self.request = request
 
 
-# The HTTP library is imported with the first request, so its class can only be extended here.
-
-
-def _composing_client(options: Json) -> Any:
-    import httpx2
+def _clients(options: Json, *, aiohttp: bool) -> tuple[Any, Any]:
+    """Return the client that sends, and one for the SDK that does not."""
+    import httpx2  # which is loaded with the first request, so its class can only be extended here
 
     class ComposingClient(httpx2.AsyncClient):
         async def send(self, request: httpx2.Request, **options: Any) -> NoReturn:
             raise _Composed(request)
-
-    return ComposingClient(**options)
-
-
-def _open_http_client(options: Json, *, aiohttp: bool) -> Any:
-    import httpx2
-    from bruno_llm_base.transport.http import cookie_jar
 
     kind = httpx2.AsyncClient
     if aiohttp:
         from httpx_aiohttp.httpx2 import Httpx2AiohttpClient
 
         kind = watched(Httpx2AiohttpClient)
-    return kind(
-        cookies=cookie_jar(),
-        limits=httpx2.Limits(
-            max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS
-        ),
-        **options,
+    limits = httpx2.Limits(
+        max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS
     )
+    return kind(cookies=cookie_jar(), limits=limits, **options), ComposingClient(**options)

@@ -7,10 +7,9 @@ with any client, so with Vertex AI, its credentials and its regions.
 import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from typing import Any, Self
+from typing import Any
 
 from bruno_llm_base.exceptions import InvalidResponseError
-from bruno_llm_base.framing import sse
 from bruno_llm_base.response import Json
 from bruno_llm_base.transport import Reply
 from bruno_llm_base.transport.response import MAX_ANSWER
@@ -37,20 +36,20 @@ class TypedTransport:
         try:
             if path == STREAM:
                 stream = await models.generate_content_stream(**_asking(asked))
-                return Reply(await _Pump(stream, self._api_error).start(), sse)
+                return Reply(_Pump(await anext(stream, None), stream, self._api_error))
             if path == MODELS:
                 pages = await models.list(config={"page_size": PAGE_SIZE})
                 rows = [_json(model) async for model in pages]
-                return Reply(_Document(b'{"models":[%b]}' % b",".join(rows)), sse)
+                return Reply(_Document(b'{"models":[%b]}' % b",".join(rows)))
             if path == COUNT:
                 answer = await models.count_tokens(**_counting(asked, vertex=self._vertex))
             elif path == EMBED:
                 answer = await models.embed_content(**_embedding(asked, vertex=self._vertex))
             else:
                 answer = await models.generate_content(**_asking(asked))
-            return Reply(_Document(_json(answer)), sse)
+            return Reply(_Document(_json(answer)))
         except self._api_error as error:
-            return Reply(_Document(_error(error), error), sse)
+            return Reply(_Document(_error(error), error))
 
     async def aclose(self) -> None:
         """Do nothing: the client is the user's."""
@@ -125,30 +124,17 @@ class _Pump:
     Cancelling the task that waits in the innermost one does, so a task has to wait there all the time.
     """
 
-    def __init__(self, stream: AsyncIterator[Any], api_error: type[Exception]) -> None:
+    def __init__(self, first: Any, rest: AsyncIterator[Any], api_error: type[Exception]) -> None:
         self.status_code = 200
         self.headers: Mapping[str, str] = {}
         self._api_error = api_error
         self._chunks: asyncio.Queue[bytes | Exception | None] = asyncio.Queue()
         self._waiting = 0  # how many bytes have come and were not taken yet
-        self._first: bytes | Exception | None = None
-        self._task = asyncio.create_task(self._read(stream))
-
-    async def start(self) -> Self:
-        """Return the answer once it has begun; raise if the server refuses."""
-        try:
-            self._first = await self._chunks.get()
-        except BaseException:
-            await self.aclose()
-            raise
-        if isinstance(self._first, Exception):
-            raise self._first
-        return self
+        self._task = asyncio.create_task(self._read(first, rest))
 
     async def aiter_bytes(self) -> AsyncGenerator[bytes, None]:
         """Yield each chunk as a server-sent event."""
-        chunk = self._first
-        while chunk is not None:
+        while (chunk := await self._chunks.get()) is not None:
             if isinstance(chunk, self._api_error):
                 chunk = _error(chunk)
             elif isinstance(chunk, Exception):
@@ -156,16 +142,15 @@ class _Pump:
             else:
                 self._waiting -= len(chunk)
             yield b"data:" + chunk + b"\n\n"
-            chunk = await self._chunks.get()
 
     async def aclose(self) -> None:
         """Close the connection."""
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
 
-    async def _read(self, stream: AsyncIterator[Any]) -> None:
+    async def _read(self, answer: Any, rest: AsyncIterator[Any]) -> None:
         try:
-            async for answer in stream:
+            while answer is not None:
                 chunk = _json(answer)
                 self._waiting += len(chunk)
                 self._chunks.put_nowait(chunk)
@@ -173,6 +158,7 @@ class _Pump:
                     self._task.cancel()  # at its next wait, which closes the connection
                     message = f"more than {MAX_ANSWER:,} bytes wait to be read"
                     self._chunks.put_nowait(InvalidResponseError(message))
+                answer = await anext(rest, None)
         except Exception as error:  # noqa: BLE001 - the reader of the chunks deals with it
             self._chunks.put_nowait(error)
         self._chunks.put_nowait(None)

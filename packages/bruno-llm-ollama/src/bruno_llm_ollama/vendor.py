@@ -16,7 +16,6 @@ from bruno_llm_base import (
     Vendor,
 )
 from bruno_llm_base.adapter import Adapter
-from bruno_llm_base.framing import ndjson
 from bruno_llm_base.transport import HttpTransport, Transport
 
 from bruno_llm_ollama import address, windows
@@ -46,7 +45,7 @@ class OllamaVendor(Vendor):
     @staticmethod
     def open_transport(access: Access, timeouts: Timeouts) -> Transport:
         """Return a transport over httpx."""
-        return HttpTransport.open(access, timeouts, framing=ndjson)
+        return HttpTransport.open(access, timeouts, framing="ndjson")
 
     @staticmethod
     def read_address(value: str) -> str:

@@ -13,10 +13,8 @@ from bruno_llm_base import (
     Text,
     TokenCount,
 )
-from bruno_llm_base.cost.prices import reported_cost
-from bruno_llm_base.lenient import read_word
 
-from bruno_llm_openai import answers, counting, messages, responses
+from bruno_llm_openai import counting, messages, responses
 from bruno_llm_openai.vendor import OpenAIAdapter, OpenAIVendor
 
 __all__ = ["ChatCompletions", "OpenAIProvider"]
@@ -57,12 +55,12 @@ class ChatCompletions(OpenAIAdapter, ChatAdapter):
     def parse(self, data: Json) -> ModelResponse:
         choice = data["choices"][0]
         # Azure leaves the message out where it has filtered the answer
-        return self._read(data, choice, choice.get("message") or {})
+        return messages.read(data, choice, choice.get("message") or {}, self.api)
 
     def parse_event(self, data: Json) -> ModelResponse:
         choices = data.get("choices")
         if not choices or choices[0].get("index"):  # of several answers we read the first
-            return self._read(data, {}, {})
+            return messages.read(data, {}, {}, self.api)
         choice = choices[0]
         delta = choice.get("delta")
         text = delta.get("content") if delta else None
@@ -78,24 +76,12 @@ class ChatCompletions(OpenAIAdapter, ChatAdapter):
             return ModelResponse(
                 parts=(Text(text),), model=data.get("model") or None, id=data.get("id") or None
             )
-        return self._read(data, choice, delta or choice.get("message") or {})
-
-    def _read(self, data: Json, choice: Json, message: Json) -> ModelResponse:
-        part = answers.read(choice, message, self.api)
-        if counts := data.get("usage") or answers.counts(data):
-            part.usage, part.cost = answers.usage(counts), reported_cost(counts)
-        model, name = data.get("model"), data.get("id")
-        part.model = model if model and type(model) is str else read_word(model)
-        part.id = name if name and type(name) is str else read_word(name)
-        return part
+        return messages.read(data, choice, delta or choice.get("message") or {}, self.api)
 
     def unpriced_field(self, body: Json) -> str | None:
         if body.get("service_tier") not in _LISTED_TIERS:
             return "service_tier"
-        for name in _CHARGED_APART:
-            if name in body:
-                return name
-        return None
+        return next((name for name in _CHARGED_APART if name in body), None)
 
     def build_count(self, conversation: Conversation, body: Json) -> Json | None:
         return None if self.own_server else responses.build(conversation, body)

@@ -5,22 +5,7 @@ from dataclasses import dataclass
 from typing import Self
 from urllib.parse import urlsplit
 
-from bruno_llm_base import (
-    Access,
-    AuthenticationError,
-    ContentBlockedError,
-    ContextLengthExceededError,
-    Json,
-    LimitState,
-    LLMError,
-    ModelNotFoundError,
-    PermissionDeniedError,
-    QuotaExceededError,
-    RateLimitError,
-    ServiceUnavailableError,
-    Timeouts,
-    Vendor,
-)
+from bruno_llm_base import Access, Json, LimitState, Timeouts, Vendor, exceptions
 from bruno_llm_base.adapter import Adapter
 from bruno_llm_base.lenient import read_models
 from bruno_llm_base.limits import read_limits
@@ -29,24 +14,24 @@ from bruno_llm_base.transport import SdkTransport, Transport
 __all__ = ["OpenAIAdapter", "OpenAIVendor"]
 
 # https://platform.openai.com/docs/guides/error-codes
-_ERRORS: dict[str, type[LLMError]] = {
-    "billing_hard_limit_reached": QuotaExceededError,
-    "content_filter": ContentBlockedError,
-    "content_policy_violation": ContentBlockedError,
-    "context_length_exceeded": ContextLengthExceededError,
-    "credit_balance_exhausted": QuotaExceededError,
-    "DeploymentNotFound": ModelNotFoundError,  # Azure
-    "exceed_context_size_error": ContextLengthExceededError,  # llama.cpp
-    "insufficient_permissions": PermissionDeniedError,
-    "insufficient_quota": QuotaExceededError,
-    "invalid_api_key": AuthenticationError,
-    "invalid_prompt": ContentBlockedError,
-    "model_not_found": ModelNotFoundError,
-    "organization_spend_limit_exceeded": QuotaExceededError,
-    "project_spend_limit_exceeded": QuotaExceededError,
-    "rate_limit_exceeded": RateLimitError,
-    "server_error": ServiceUnavailableError,
-    "server_overloaded": ServiceUnavailableError,
+_ERRORS: dict[str, type[exceptions.LLMError]] = {
+    "billing_hard_limit_reached": exceptions.QuotaExceededError,
+    "content_filter": exceptions.ContentBlockedError,
+    "content_policy_violation": exceptions.ContentBlockedError,
+    "context_length_exceeded": exceptions.ContextLengthExceededError,
+    "credit_balance_exhausted": exceptions.QuotaExceededError,
+    "DeploymentNotFound": exceptions.ModelNotFoundError,  # Azure
+    "exceed_context_size_error": exceptions.ContextLengthExceededError,  # llama.cpp
+    "insufficient_permissions": exceptions.PermissionDeniedError,
+    "insufficient_quota": exceptions.QuotaExceededError,
+    "invalid_api_key": exceptions.AuthenticationError,
+    "invalid_prompt": exceptions.ContentBlockedError,
+    "model_not_found": exceptions.ModelNotFoundError,
+    "organization_spend_limit_exceeded": exceptions.QuotaExceededError,
+    "project_spend_limit_exceeded": exceptions.QuotaExceededError,
+    "rate_limit_exceeded": exceptions.RateLimitError,
+    "server_error": exceptions.ServiceUnavailableError,
+    "server_overloaded": exceptions.ServiceUnavailableError,
 }
 
 

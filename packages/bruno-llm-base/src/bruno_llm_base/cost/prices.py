@@ -117,16 +117,6 @@ class Prices:
         self._observers = observers or Observers(())
         self._logged: set[str] = set()
 
-    def price(
-        self, *models: str, at: datetime | None = None, unpriced_field: str | None = None
-    ) -> "Price | None":
-        """Return what the first of *models* whose price is known cost at a time; None if none is.
-
-        None also where a source fails: an answer that was paid for is not lost for want of its
-        price. For a request with an *unpriced_field*, lists of prices do not hold.
-        """
-        return self._find(models, at, unpriced_field, is_reported=False)
-
     def cost(
         self,
         response: ModelResponse,
@@ -140,13 +130,38 @@ class Prices:
         The price of the version that answered holds, else that of the *model* that was asked. The
         response's own `cost` is what the server has reported, if anything.
         """
-        reported = response.cost
+        said = response.cost
         models = (model,) if response.model in (None, "", model) else (response.model, model)
-        if price := self._find(models, at, unpriced_field, is_reported=reported is not None):
+        if price := self.price(*models, at=at, unpriced_field=unpriced_field, reported=bool(said)):
             return price.cost(response.usage, estimated=response.usage_estimated)
-        if reported is not None:
-            return replace(reported, source=f"reported by {self._host or self.provider}")
+        if said is not None:
+            return replace(said, source=f"reported by {self._host or self.provider}")
         self._warn(model, unpriced_field)
+        return None
+
+    def price(
+        self,
+        *models: str,
+        at: datetime | None = None,
+        unpriced_field: str | None = None,
+        reported: bool = False,
+    ) -> "Price | None":
+        """Return what the first of *models* whose price is known cost at a time; None if none is.
+
+        None also where a source fails: an answer that was paid for is not lost for want of its
+        price. For a request with an *unpriced_field*, and for an answer whose cost was *reported*,
+        lists of prices do not hold.
+        """
+        at = at or datetime.now(UTC)
+        try:
+            if self._own is not None and (price := self._own_price(self._own, models, at)):
+                return price
+            if self._free is not None:
+                return _free_price(self._free)
+            if not reported:
+                return self._listed_price(models, at, unpriced_field)
+        except Exception:  # noqa: BLE001 - a user's source, or a package that is half installed
+            self._log_failure(models[-1])
         return None
 
     async def window(self, model: str) -> int | None:
@@ -170,31 +185,16 @@ class Prices:
             await _loaded()
             self.are_loaded = True
 
-    def _find(
-        self,
-        models: Sequence[str],
-        at: datetime | None,
-        unpriced_field: str | None,
-        *,
-        is_reported: bool,
+    def _listed_price(
+        self, models: Sequence[str], at: datetime, unpriced_field: str | None
     ) -> "Price | None":
-        at = at or datetime.now(UTC)
-        try:
-            if self._own is not None and (price := self._own_price(self._own, models, at)):
-                return price
-            if self._free is not None:
-                return _free_price(self._free)
-            if is_reported:
-                return None
-            if self._is_local:
-                return _free_price(f"{self._host} is this machine")
-            vendor = None if unpriced_field else self._vendor()
-            if vendor is not None:
-                for model in models:
-                    if price := _listed_price(vendor, model, at, self.output_price):
-                        return price
-        except Exception:  # noqa: BLE001 - a user's source, or a package that is half installed
-            self._log_failure(models[-1])
+        if self._is_local:
+            return _free_price(f"{self._host} is this machine")
+        vendor = None if unpriced_field else self._vendor()
+        if vendor is not None:
+            for model in models:
+                if price := _Data.now().price(vendor, model, at, self.output_price):
+                    return price
         return None
 
     def _own_price(
@@ -212,10 +212,7 @@ class Prices:
 
     def _vendor(self) -> str | None:
         """Return what lists call the vendor that answers; None if they do not know the address."""
-        if not self._address:
-            return self._price_name
-        data = _Data.now()
-        return None if data is None else data.vendor_at(self._address)
+        return _Data.now().vendor_at(self._address) if self._address else self._price_name
 
     def _log_failure(self, model: str) -> None:
         """Log the error that is being handled, once per model."""
@@ -271,27 +268,13 @@ class GenaiPrices:
 
     def price(self, provider: str, model: str, at: datetime) -> "Price | None":
         """Return what *model* cost at a time, by the day and the hour; None if that is unknown."""
-        return _listed_price(provider, model, at, None)
+        return _Data.now().price(provider, model, at, None)
 
     def window(self, provider: str, model: str) -> int | None:
         """Return the context window of *model*, in tokens; None if that is unknown."""
-        data = _Data.now()
-        info = None if data is None else data.find(provider, model)
+        info = _Data.now().find(provider, model)
         window = None if info is None else info.context_window
         return window if is_whole(window, least=1) else None
-
-
-def _listed_price(vendor: str, model: str, at: datetime, output: Decimal | None) -> "Price | None":
-    """Return what *model* cost at a time; *output* is the price of output where none is listed."""
-    data = _Data.now()
-    info = None if data is None else data.find(vendor, model)
-    if data is None or info is None or not info.prices:
-        return None
-    listed = info.get_prices(at)
-    key = id(listed), output  # the snapshot keeps the prices alive
-    if key not in data.prices:
-        data.prices[key] = _read(listed, output, data.source, data.as_of)
-    return data.prices[key]
 
 
 def _is_installed() -> bool:
@@ -309,48 +292,62 @@ def _is_installed() -> bool:
 # `find_provider_model()` do the same, and keep every model name that they ever heard.
 
 _REMEMBERED = 256
-"""Models and addresses: names also come from servers, so that they may be any number."""
+"""Models: names also come from servers, so that they may be any number."""
 
 
 class _Data:
-    """The data as they are until the next update."""
+    """The data as they are until the next update; none where the package is not installed."""
 
     _now: ClassVar[Optional["_Data"]] = None
 
     @classmethod
-    def now(cls) -> Optional["_Data"]:
-        """Return them; None where the package is not installed."""
-        try:
+    def now(cls) -> "_Data":
+        """Return them."""
+        snapshot: DataSnapshot | None = None
+        source = ""
+        with suppress(ImportError):
             from genai_prices import __version__, data_snapshot
-        except ImportError:
-            return None
-        snapshot, data = data_snapshot.get_snapshot(), cls._now
+
+            snapshot, source = data_snapshot.get_snapshot(), f"genai-prices {__version__}"
+        data = cls._now
         if data is None or data.snapshot is not snapshot:
-            data = cls._now = cls(snapshot, f"genai-prices {__version__}")
+            data = cls._now = cls(snapshot, source)
         return data
 
-    def __init__(self, snapshot: "DataSnapshot", source: str) -> None:
+    def __init__(self, snapshot: "DataSnapshot | None", source: str) -> None:
         self.snapshot = snapshot
-        self.source = source
-        updated = snapshot.timestamp.astimezone(UTC).date()
-        self.as_of = updated if snapshot.from_auto_update else None
-        self.prices: dict[tuple[int, Decimal | None], Price | None] = {}
+        self._source = source
+        self._prices: dict[tuple[int, Decimal | None], Price | None] = {}
         self.find = lru_cache(_REMEMBERED)(self._find)
-        self.vendor_at = lru_cache(_REMEMBERED)(self._vendor_at)
 
-    def _vendor_at(self, address: str) -> str | None:
-        try:
-            found: str = self.snapshot.find_provider(None, None, address).id
-        except LookupError:
-            return None
-        return found
+    def vendor_at(self, address: str) -> str | None:
+        """Return what the vendor at *address* is called; None if that is unknown."""
+        with suppress(LookupError):
+            if self.snapshot is not None:
+                return str(self.snapshot.find_provider(None, None, address).id)
+        return None
 
-    def _find(self, provider: str, model: str) -> "ModelInfo | None":
-        try:
-            vendor = self.snapshot.find_provider(None, provider, None)
-        except LookupError:
+    def price(
+        self, vendor: str, model: str, at: datetime, output: Decimal | None
+    ) -> "Price | None":
+        """Return what *model* cost at a time; *output* is the price of output if none is listed."""
+        info = self.find(vendor, model)
+        if info is None or self.snapshot is None or not info.prices:
             return None
-        return vendor.find_model(model, all_providers=self.snapshot.providers)
+        listed = info.get_prices(at)
+        key = id(listed), output  # the snapshot keeps the prices alive
+        if key not in self._prices:
+            updated = self.snapshot.timestamp.astimezone(UTC).date()
+            as_of = updated if self.snapshot.from_auto_update else None
+            self._prices[key] = _read(listed, output, self._source, as_of)
+        return self._prices[key]
+
+    def _find(self, vendor: str, model: str) -> "ModelInfo | None":
+        with suppress(LookupError):
+            if self.snapshot is not None:
+                found = self.snapshot.find_provider(None, vendor, None)
+                return found.find_model(model, all_providers=self.snapshot.providers)
+        return None
 
 
 _NAMES = (

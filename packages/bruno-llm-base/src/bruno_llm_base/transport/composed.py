@@ -10,7 +10,6 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from bruno_llm_base.framing import sse
 from bruno_llm_base.response import Json
 from bruno_llm_base.transport.response import ENCODINGS, Reply, decompressible
 
@@ -59,7 +58,7 @@ class ComposedTransport:
             extensions=composed.extensions,  # time limits, the name for TLS
         )
         response = await self._http.send(request, stream=True)
-        return Reply(await decompressible(response), sse)
+        return Reply(await decompressible(response))
 
     async def aclose(self) -> None:
         """Close the clients."""

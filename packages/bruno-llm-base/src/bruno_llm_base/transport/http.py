@@ -7,7 +7,6 @@ from urllib.parse import urlsplit, urlunsplit
 
 from bruno_llm_base.access import Access
 from bruno_llm_base.exceptions import ConfigurationError
-from bruno_llm_base.framing import Framing
 from bruno_llm_base.policies import Timeouts
 from bruno_llm_base.response import Json
 from bruno_llm_base.transport.connection import watched
@@ -17,6 +16,7 @@ from bruno_llm_base.transport.environment import (
     over_aiohttp,
     proxy_for,
 )
+from bruno_llm_base.transport.framing import Framing
 from bruno_llm_base.transport.response import ENCODINGS, Reply, decompressible
 
 __all__ = [
@@ -48,7 +48,7 @@ class HttpTransport:
         Args:
             client: An `httpx.AsyncClient`; typed loosely, since httpx2's serves as well.
             base_url: What paths are added to, whatever the client's own is.
-            framing: How streamed bodies are cut, `sse` or `ndjson`, unless they begin otherwise.
+            framing: How streamed bodies are cut, "sse" or "ndjson", unless they begin otherwise.
             connect: How many seconds reaching the server may take. The client's own time limits
                 are not used: ours govern.
             owned: Whether the client is ours to close.
@@ -69,7 +69,7 @@ class HttpTransport:
         Args:
             access: Where the API is, and the key.
             timeouts: How long each step may take.
-            framing: How streamed bodies are cut, `sse` or `ndjson`, unless they begin otherwise.
+            framing: How streamed bodies are cut, "sse" or "ndjson", unless they begin otherwise.
         """
         headers = {"authorization": f"Bearer {access.key}"} if access.key else {}
         return cls(

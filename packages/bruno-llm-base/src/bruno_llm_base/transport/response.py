@@ -8,8 +8,8 @@ from contextlib import aclosing
 from typing import Any, Protocol, Self
 
 from bruno_llm_base.exceptions import InvalidResponseError
-from bruno_llm_base.framing import Framing, LineBuffer
 from bruno_llm_base.response import Json
+from bruno_llm_base.transport.framing import Framing, LineBuffer
 
 __all__ = [
     "ENCODINGS",
@@ -83,7 +83,7 @@ class Reply:
         "whole",
     )
 
-    def __init__(self, response: HttpResponse, framing: Framing) -> None:
+    def __init__(self, response: HttpResponse, framing: Framing = "sse") -> None:
         self._response = response
         self.status_code = response.status_code
         self.headers = response.headers

@@ -11,7 +11,6 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Any
 
 from bruno_llm_base.access import Access
-from bruno_llm_base.framing import sse
 from bruno_llm_base.policies import Timeouts
 from bruno_llm_base.response import Json
 from bruno_llm_base.transport.composed import ComposedTransport, composing_client
@@ -107,8 +106,8 @@ class SdkTransport:
                 path, cast_to=object, stream=True, stream_cls=self._stream_type, **content
             )
         except self._status_error as error:
-            return Reply(error.response, sse)  # type: ignore[attr-defined]
-        return Reply(_body_of(stream), sse)
+            return Reply(error.response)  # type: ignore[attr-defined]
+        return Reply(_body_of(stream))
 
     async def aclose(self) -> None:
         """Do nothing: the client is the user's."""
