@@ -26,7 +26,7 @@ from bruno_llm_base.options import keywords_of, merged
 from bruno_llm_base.provider import BaseProvider, ProviderKeywords
 from bruno_llm_base.response import Json
 from bruno_llm_base.values import shown
-from bruno_llm_base.wrappers import Breaker, Candidate, FallbackLLM, first_healthy
+from bruno_llm_base.wrappers import Breaker, Candidate, FallbackLLM, first_healthy, listed
 
 if TYPE_CHECKING:  # programs that only chat do without
     from bruno_llm_base.embeddings import BaseEmbeddings, EmbeddingKeywords
@@ -205,7 +205,7 @@ class LLMFactory(_Factory[BaseProvider]):
             ConfigurationError: One of them cannot be built; the message says which and why.
         """
         built: list[LLMInterface] = []
-        for place, member in enumerate(_listed(members)):
+        for place, member in enumerate(listed(members, "provider")):
             label, llm, _ = cls._candidate(member, {})
             if isinstance(llm, ConfigurationError):
                 raise ConfigurationError(f"members[{place}], {label}: {llm.message}", cause=llm)
@@ -235,7 +235,7 @@ class LLMFactory(_Factory[BaseProvider]):
                     f"{name} is one provider's own: give it with that provider, as"
                     f" {{'provider': ..., {name!r}: ...}}"
                 )
-        candidates = [cls._candidate(member, keywords) for member in _listed(members)]
+        candidates = [cls._candidate(member, keywords) for member in listed(members, "provider")]
         return cast("BaseProvider", await first_healthy(candidates))
 
     @classmethod
@@ -319,14 +319,6 @@ class EmbeddingFactory(_Factory["BaseEmbeddings"]):
 
 def _with_model(model: str | None, keywords: Mapping[str, Any]) -> Json:
     return dict(keywords) if model is None else {"model": model, **keywords}
-
-
-def _listed(members: Any) -> list[Any]:
-    if not isinstance(members, Sequence) or isinstance(members, str):
-        raise ConfigurationError(f"members is a {type(members).__name__}: give a list of providers")
-    if not members:
-        raise ConfigurationError("members is empty: give at least one provider")
-    return list(members)
 
 
 def _sorted_out(kind: type[Any], given: Json, keywords: Mapping[str, Any]) -> Json:

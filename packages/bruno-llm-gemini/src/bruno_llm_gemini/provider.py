@@ -14,7 +14,7 @@ from bruno_llm_base import (
 )
 from bruno_llm_base.lenient import finish_reason, read_word
 
-from bruno_llm_gemini import answers, messages
+from bruno_llm_gemini import messages
 from bruno_llm_gemini.transport import CHAT, COUNT, STREAM
 from bruno_llm_gemini.vendor import GeminiAdapter, GeminiVendor
 
@@ -54,7 +54,7 @@ class GenerateContent(GeminiAdapter, ChatAdapter):
         "stop": "generationConfig.stopSequences",
     }
     answers_field = "generationConfig.candidateCount"
-    finish_reasons: ClassVar[Mapping[str, FinishReason]] = answers.FINISH_REASONS
+    finish_reasons: ClassVar[Mapping[str, FinishReason]] = messages.FINISH_REASONS
 
     def build(self, conversation: Conversation, options: Json, *, stream: bool) -> Json:
         strict = _WANTS_SIGNATURES.match(options["model"]) is not None
@@ -70,14 +70,14 @@ class GenerateContent(GeminiAdapter, ChatAdapter):
         candidates = data.get("candidates")
         if candidates and not candidates[0].get("index"):  # of several we read the first
             candidate = candidates[0]
-            part.parts = answers.parts(candidate.get("content") or {})
+            part.parts = messages.parts(candidate.get("content") or {})
             if word := read_word(candidate.get("finishReason")):
                 part.finish_detail = word
                 part.finish_reason = finish_reason(word, self.finish_reasons)
         elif reason := (data.get("promptFeedback") or {}).get("blockReason"):
             part.finish_reason, part.finish_detail = "content_filter", reason
         if counts := data.get("usageMetadata"):
-            part.usage = answers.usage(counts, ended=part.finish_reason is not None)
+            part.usage = messages.usage(counts, ended=part.finish_reason is not None)
         return part
 
     def unpriced_field(self, body: Json) -> str | None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import date
 from decimal import ROUND_CEILING, Context, Decimal
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from bruno_llm_base.exceptions import InvalidRequestError
 from bruno_llm_base.values import shown
@@ -26,7 +26,6 @@ __all__ = [
     "Row",
     "checked_keys",
     "pico",
-    "row",
     "usd",
 ]
 
@@ -90,6 +89,22 @@ class Row:
     unpriced: int
     estimated: int
 
+    @property
+    def known_cost(self) -> Decimal | None:
+        """What is known of the cost, in USD; None if nothing is."""
+        return None if self.unpriced and self.unpriced == self.requests else self.cost
+
+    @classmethod
+    def of(cls, by: Sequence[str], values: Sequence[str], counts: Sequence[int]) -> Self:
+        """Return a row of *counts*, one for each of `COUNTS`, for the *values* of *by*."""
+        facts: dict[str, Any] = {
+            name: value or None for name, value in zip(by, values, strict=True)
+        }
+        if "day" in facts:
+            facts["day"] = date.fromisoformat(facts["day"])
+        facts |= zip(COUNTS, counts, strict=True)
+        return cls(**facts | {"cost": usd(facts["cost"])})
+
 
 _FIELDS = tuple(field.name for field in fields(Row))
 KEYS, COUNTS = _FIELDS[:5], _FIELDS[5:]
@@ -113,15 +128,6 @@ def checked_keys(by: object) -> tuple[str, ...]:
 
 Names = tuple[str, str, str, str]
 """A value for each of `LABELS`; "" for none."""
-
-
-def row(by: Sequence[str], values: Sequence[str], counts: Sequence[int]) -> Row:
-    """Return a row of *counts*, one for each of `COUNTS`, for the *values* of *by*."""
-    facts: dict[str, Any] = {name: value or None for name, value in zip(by, values, strict=True)}
-    if "day" in facts:
-        facts["day"] = date.fromisoformat(facts["day"])
-    facts |= zip(COUNTS, counts, strict=True)
-    return Row(**facts | {"cost": usd(facts["cost"])})
 
 
 class Entry(NamedTuple):
