@@ -125,7 +125,7 @@ class RequestFailed(Event, words="request failed", level=ERROR):
 
 
 class RequestAbandoned(Event, words="request abandoned"):
-    """The caller left a stream, or was cancelled; `response` holds what had arrived."""
+    """The caller left a stream, or was cancelled; `response` holds the text that it has got."""
 
     response: ModelResponse
     duration: float

@@ -155,9 +155,7 @@ class BaseProvider(Client, LLMInterface):
             InvalidRequestError: An argument is wrong. All other errors are raised while reading.
         """
         options |= {"temperature": temperature, "max_tokens": max_tokens}
-        return text_stream(
-            self._endpoint, self._request(question(messages, prompt), options, stream=True)
-        )
+        return text_stream(self._endpoint, self._request(messages, prompt, options, stream=True))
 
     async def request(
         self,
@@ -176,9 +174,8 @@ class BaseProvider(Client, LLMInterface):
             LLMError: There is no answer; see `bruno_llm_base.exceptions`.
         """
         options |= {"temperature": temperature, "max_tokens": max_tokens}
-        return await result_of(
-            self._endpoint, self._request(question(messages, prompt), options, stream=False)
-        )
+        request = self._request(messages, prompt, options, stream=False)
+        return await result_of(self._endpoint, request)
 
     def get_model_info(self) -> dict[str, Any]:
         """Describe the provider: plain JSON, no secrets, no network."""
@@ -207,16 +204,20 @@ class BaseProvider(Client, LLMInterface):
 
     # -- a request ----------------------------------------------------------------------------------
 
-    def _request(self, messages: Messages, call: Json, *, stream: bool) -> Request[ModelResponse]:
+    def _request(
+        self, messages: Messages | None, prompt: str | None, call: Json, *, stream: bool
+    ) -> Request[ModelResponse]:
         """Return what to send: conversation, options, body."""
         adapter, endpoint = self.adapter, self._endpoint
-        conversation = Conversation.of(messages, self._settings.get("system_prompt"))
+        said = question(messages, prompt)
+        conversation = Conversation.of(said, self._settings.get("system_prompt"))
         model = call.pop("model", None)
         model = self.model if model is None else self._named(model)
         options, dropped = self._options.options(model, call)
         body = self._body(conversation, options, stream=stream)
         request = Request(
             operation="chat",
+            is_billed=True,
             path=(stream and adapter.stream_path) or adapter.chat_path,
             parse=adapter.parse_event if stream else adapter.parse,
             stream=stream,
@@ -327,7 +328,7 @@ class BaseProvider(Client, LLMInterface):
             InvalidRequestError: An argument is wrong, or the vendor refuses the request.
             LLMError: The vendor refuses the key or the model.
         """
-        request = self._request(question(messages, prompt), options, stream=False)
+        request = self._request(messages, prompt, options, stream=False)
         model, conversation = str(request.model), cast(Conversation, request.conversation)
         counted = await self._count_there(request, conversation)
         if counted is not None:

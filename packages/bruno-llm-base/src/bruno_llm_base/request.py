@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from bruno_llm_base.adapter import Adapter
@@ -119,6 +119,7 @@ class Request(Generic[T]):
         operation: What it is called in events.
         path: The endpoint, as the vendor's documentation spells it.
         parse: Reads one document of the answer.
+        is_billed: Whether the answer costs anything: lists of models and counts of tokens do not.
         method: The HTTP method.
         body: The JSON to send.
         model: The model it is for.
@@ -136,12 +137,12 @@ class Request(Generic[T]):
         advise: Returns what may be done about the error that it has failed with for good.
         learn: Is told what a request has really used.
         id: Our own name for it, once there was an event.
-        is_billed: Whether the answer costs anything: lists of models and counts of tokens do not.
     """
 
     operation: str
     path: str
     parse: Callable[[Json], T]
+    is_billed: bool = False
     method: str = "POST"
     body: Json | None = None
     model: str | None = None
@@ -159,11 +160,6 @@ class Request(Generic[T]):
     advise: Callable[[LLMError], Awaitable[list[str]]] = _no_advice
     learn: "Callable[[Request[T], ModelResponse], None] | None" = None
     id: str = ""
-    is_billed: bool = field(init=False)
-
-    def __post_init__(self) -> None:
-        """See what follows from the rest."""
-        self.is_billed = self.conversation is not None or bool(self.texts)
 
     @property
     def estimated_input(self) -> int:

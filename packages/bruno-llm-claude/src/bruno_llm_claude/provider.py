@@ -20,7 +20,7 @@ from bruno_llm_base.lenient import read_models
 from bruno_llm_base.limits import read_limits
 from bruno_llm_base.transport import SdkTransport, Transport
 
-from bruno_llm_claude import answers, binding, errors, messages
+from bruno_llm_claude import binding, errors, messages
 
 __all__ = ["ClaudeProvider", "Messages"]
 
@@ -65,21 +65,21 @@ class Messages(ChatAdapter):
         content = data.get("content") or []
         if isinstance(content, str):  # some gateways
             content = [{"type": "text", "text": content}]
-        parts = [part for i, b in enumerate(content) for part in answers.block(i, b, whole=True)]
-        end = answers.end(data, data.get("usage"))
-        return ModelResponse.join([answers.start(data), ModelResponse(parts=tuple(parts)), end])
+        parts = [part for i, b in enumerate(content) for part in messages.block(i, b, whole=True)]
+        end = messages.end(data, data.get("usage"))
+        return ModelResponse.join([messages.start(data), ModelResponse(parts=tuple(parts)), end])
 
     def parse_event(self, data: Json) -> ModelResponse:
         match data.get("type"):
             case "content_block_delta":
-                return answers.delta(data["index"], data["delta"])
+                return messages.delta(data["index"], data["delta"])
             case "content_block_start":
-                block = answers.block(data["index"], data["content_block"], whole=False)
+                block = messages.block(data["index"], data["content_block"], whole=False)
                 return ModelResponse(parts=block)
             case "message_start":
-                return answers.start(data["message"])
+                return messages.start(data["message"])
             case "message_delta":
-                return answers.end(data["delta"], data.get("usage"))
+                return messages.end(data["delta"], data.get("usage"))
             case "message_stop":
                 return ModelResponse(is_last=True)
         return NOTHING

@@ -13,8 +13,9 @@ from bruno_llm_base import (
     ModelResponse,
 )
 from bruno_llm_base.lenient import finish_reason, read_word
+from pydantic.alias_generators import to_snake
 
-from bruno_llm_gemini import answers, messages
+from bruno_llm_gemini import messages
 from bruno_llm_gemini.transport import CHAT, COUNT, STREAM
 from bruno_llm_gemini.vendor import GeminiAdapter, GeminiVendor
 
@@ -32,10 +33,6 @@ _GENERATION = (
 )
 
 
-def _snake(name: str) -> str:
-    return re.sub(r"[A-Z]", lambda found: f"_{found[0].lower()}", name)
-
-
 class GenerateContent(GeminiAdapter, ChatAdapter):
     """How generateContent spells things."""
 
@@ -47,14 +44,14 @@ class GenerateContent(GeminiAdapter, ChatAdapter):
     count_error = 0.1
     reserved_fields = frozenset({"contents", "model"})
     option_names: ClassVar[Mapping[str, str]] = {
-        **{_snake(name): name for name in _FIELDS},
-        **{_snake(name): f"generationConfig.{name}" for name in _GENERATION},
+        **{to_snake(name): name for name in _FIELDS},
+        **{to_snake(name): f"generationConfig.{name}" for name in _GENERATION},
         **{name: f"generationConfig.{name}" for name in _GENERATION},
         "max_tokens": "generationConfig.maxOutputTokens",
         "stop": "generationConfig.stopSequences",
     }
     answers_field = "generationConfig.candidateCount"
-    finish_reasons: ClassVar[Mapping[str, FinishReason]] = answers.FINISH_REASONS
+    finish_reasons: ClassVar[Mapping[str, FinishReason]] = messages.FINISH_REASONS
 
     def build(self, conversation: Conversation, options: Json, *, stream: bool) -> Json:
         strict = _WANTS_SIGNATURES.match(options["model"]) is not None
@@ -70,14 +67,14 @@ class GenerateContent(GeminiAdapter, ChatAdapter):
         candidates = data.get("candidates")
         if candidates and not candidates[0].get("index"):  # of several we read the first
             candidate = candidates[0]
-            part.parts = answers.parts(candidate.get("content") or {})
+            part.parts = messages.parts(candidate.get("content") or {})
             if word := read_word(candidate.get("finishReason")):
                 part.finish_detail = word
                 part.finish_reason = finish_reason(word, self.finish_reasons)
         elif reason := (data.get("promptFeedback") or {}).get("blockReason"):
             part.finish_reason, part.finish_detail = "content_filter", reason
         if counts := data.get("usageMetadata"):
-            part.usage = answers.usage(counts, ended=part.finish_reason is not None)
+            part.usage = messages.usage(counts, ended=part.finish_reason is not None)
         return part
 
     def unpriced_field(self, body: Json) -> str | None:

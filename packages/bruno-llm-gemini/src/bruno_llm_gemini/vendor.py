@@ -49,17 +49,18 @@ class GeminiVendor(Vendor):
         """Return a transport over google-genai."""
         if access.client is not None:
             return TypedTransport(access.client)
+        version = re.search(r"/(v\d\w*)", access.endpoint)  # given behind the address, if any
         return ComposedTransport(
             api_key=access.key or "none",  # servers of one's own may want none
             base_url=access.base_url or GeminiVendor.default_base_url,
-            api_version=_version(access.endpoint),
+            api_version=version and version[1],
             connect=timeouts.connect,
         )
 
     @staticmethod
     def plain_name(model: str) -> str:
         """Return *model* without the kind of resource that Google says before it."""
-        return _short(model)
+        return model.removeprefix("publishers/google/").removeprefix("models/")
 
 
 class GeminiAdapter(Adapter):
@@ -90,10 +91,12 @@ class GeminiAdapter(Adapter):
         return cls()
 
     def parse_models(self, data: Json) -> list[str]:
-        return [_short(row["id"]) for row in _models(data) if self._offers(row)]
+        return [GeminiVendor.plain_name(row["id"]) for row in _models(data) if self._offers(row)]
 
     def parse_windows(self, data: Json, model: str) -> Mapping[str, int | None]:
-        return {_short(row["id"]): row.get("inputTokenLimit") for row in _models(data)}
+        return {
+            GeminiVendor.plain_name(row["id"]): row.get("inputTokenLimit") for row in _models(data)
+        }
 
     def _offers(self, model: Json) -> bool:
         """Whether a model does what we ask for; Vertex AI does not say what its models do."""
@@ -101,15 +104,5 @@ class GeminiAdapter(Adapter):
         return not methods or self.method in methods
 
 
-def _version(endpoint: str) -> str | None:
-    """Return the version of the API in what was given behind the address, if any."""
-    found = re.search(r"/(v\d\w*)", endpoint)
-    return found[1] if found else None
-
-
 def _models(data: Json) -> list[Json]:
     return read_models(data) if data else []  # Google leaves an empty list out
-
-
-def _short(name: str) -> str:
-    return name.removeprefix("publishers/google/").removeprefix("models/")

@@ -14,7 +14,7 @@ from bruno_llm_base import (
     TokenCount,
 )
 
-from bruno_llm_openai import answers, counting, messages, responses
+from bruno_llm_openai import counting, messages, responses
 from bruno_llm_openai.vendor import OpenAIAdapter, OpenAIVendor
 
 __all__ = ["ChatCompletions", "OpenAIProvider"]
@@ -55,12 +55,12 @@ class ChatCompletions(OpenAIAdapter, ChatAdapter):
     def parse(self, data: Json) -> ModelResponse:
         choice = data["choices"][0]
         # Azure leaves the message out where it has filtered the answer
-        return answers.read(data, choice, choice.get("message") or {}, self.api)
+        return messages.read(data, choice, choice.get("message") or {}, self.api)
 
     def parse_event(self, data: Json) -> ModelResponse:
         choices = data.get("choices")
         if not choices or choices[0].get("index"):  # of several answers we read the first
-            return answers.read(data, {}, {}, self.api)
+            return messages.read(data, {}, {}, self.api)
         choice = choices[0]
         delta = choice.get("delta")
         text = delta.get("content") if delta else None
@@ -76,7 +76,7 @@ class ChatCompletions(OpenAIAdapter, ChatAdapter):
             return ModelResponse(
                 parts=(Text(text),), model=data.get("model") or None, id=data.get("id") or None
             )
-        return answers.read(data, choice, delta or choice.get("message") or {}, self.api)
+        return messages.read(data, choice, delta or choice.get("message") or {}, self.api)
 
     def unpriced_field(self, body: Json) -> str | None:
         if body.get("service_tier") not in _LISTED_TIERS:
