@@ -18,7 +18,7 @@ from benchmarks.measures import read
 __all__ = ["CONCERNS", "profile"]
 
 _BY_FILE = (
-    ("bruno_llm_base/framing", "cutting the bytes into documents"),
+    ("bruno_llm_base/transport/framing", "cutting the bytes into documents"),
     ("bruno_llm_base/exchange.py:_object", "JSON (jiter)"),
     ("bruno_llm_base/response.py:checked", "reading and checking a document"),
     ("bruno_llm_base/response.py:Answer", "collecting the answer"),

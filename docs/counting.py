@@ -61,7 +61,7 @@ async def calibrated(model: RealModel, api_key: str) -> Calibration:
         answer = await llm.request("Hi", max_tokens=1)
     template = (answer.usage.input_tokens or 0) - tokens("Hi")
     for text in _texts(_TESTS / "family" / "calibrating"):
-        calibration.learn(Conversation.of(text), tokens(text) + template)
+        calibration = calibration.learned(Conversation.of(text), tokens(text) + template)
     return calibration
 
 

@@ -6,8 +6,8 @@ from itertools import pairwise
 
 import pytest
 from bruno_llm_base import InvalidResponseError
-from bruno_llm_base.framing import LineBuffer, ndjson, sse
 from bruno_llm_base.transport import Reply
+from bruno_llm_base.transport.framing import LineBuffer
 from bruno_llm_base.transport.response import MAX_ANSWER, MAX_REFUSAL, MAX_STREAM, beginning
 from hypothesis import given
 from hypothesis import strategies as st
@@ -35,7 +35,7 @@ class Response:
 
 @given(pieces, st.integers(0, 12))
 def test_lines_are_whole_until_one_is_too_long(parts, longest):
-    buffer, body, found = LineBuffer(ndjson, longest), b"", []
+    buffer, body, found = LineBuffer("ndjson", longest), b"", []
     for part in parts:
         body += part
         *lines, rest = body.split(b"\n")
@@ -52,7 +52,7 @@ def test_lines_are_whole_until_one_is_too_long(parts, longest):
 def test_a_long_line_takes_no_longer_than_its_bytes(each):
     line = b"data:" + json.dumps("x" * 30 * MIB).encode()
     body = b"data:1\n" + line + b"\ndata:2\n"
-    buffer, found = LineBuffer(sse, MAX_ANSWER), []
+    buffer, found = LineBuffer("sse", MAX_ANSWER), []
     for start, end in pairwise([*range(0, len(body), each), len(body)]):
         found += buffer.feed(body[start:end])
     assert found == [b"1", line[5:], b"2"]
@@ -74,9 +74,9 @@ async def test_the_beginning_is_all_that_is_allowed(parts, most):
 
 
 async def test_the_longest_answer_is_read_and_one_byte_more_is_not():
-    reply = Reply(Response(MAX_ANSWER), sse)
+    reply = Reply(Response(MAX_ANSWER))
     assert len(await reply.read()) == MAX_ANSWER
-    reply = Reply(Response(MAX_ANSWER + 1), sse)
+    reply = Reply(Response(MAX_ANSWER + 1))
     with pytest.raises(InvalidResponseError, match="longer than 67,108,864 bytes"):
         await reply.read()
 
@@ -84,13 +84,13 @@ async def test_the_longest_answer_is_read_and_one_byte_more_is_not():
 @pytest.mark.parametrize("status", [100, 199, 300, 307, 400, 500, 599])
 async def test_of_a_refusal_the_beginning_is_enough(status):
     response = Response(100 * MAX_REFUSAL, status=status, each=1000)
-    assert len(await Reply(response, sse).read()) == MAX_REFUSAL
+    assert len(await Reply(response).read()) == MAX_REFUSAL
     assert response.read < MAX_REFUSAL + 1000
 
 
 @pytest.mark.parametrize("streamed", [True, False])
 async def test_an_error_does_not_keep_what_was_too_long(streamed):
-    reply = Reply(Response(1000 * MIB), sse)
+    reply = Reply(Response(1000 * MIB))
     tracemalloc.start()
     try:
         with pytest.raises(InvalidResponseError) as caught:
@@ -113,7 +113,7 @@ async def test_a_stream_ends_somewhere():
                 yield line * (MIB // len(line))
 
     response = Endless(0)
-    reply = Reply(response, ndjson)
+    reply = Reply(response, "ndjson")
     with pytest.raises(InvalidResponseError, match="the stream is longer"):
         _ = [len(batch) async for batch in reply]
     assert MAX_STREAM <= response.read <= MAX_STREAM + 2 * MIB

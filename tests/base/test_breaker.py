@@ -1,5 +1,7 @@
 """The circuit breaker's law, on a clock of its own."""
 
+import threading
+
 import pytest
 from bruno_llm_base import Breaker, ConfigurationError
 from bruno_llm_base.wrappers.breaker import Circuit
@@ -118,6 +120,26 @@ def test_what_began_before_the_circuit_opened_is_old_news(clock, late):
     assert circuit.admit() is None
     circuit.succeeded(probe)
     assert circuit.admit() is not None
+
+
+def test_a_call_may_end_in_the_middle_of_our_own_work():
+    # A stream that is garbage is collected anywhere, so also while the clock is asked.
+    ends = []
+
+    def clock():
+        while ends:
+            ends.pop()()
+        return 0.0
+
+    circuit = Circuit(Breaker(failures=1, cooldown=0), clock)
+    circuit.failed(circuit.admit())
+    probe = circuit.admit()
+    circuit.dropped(probe)
+    ends.append(lambda: circuit.dropped(probe))
+    asking = threading.Thread(target=circuit.admit, daemon=True)
+    asking.start()
+    asking.join(60)
+    assert not asking.is_alive()
 
 
 class Law(RuleBasedStateMachine):

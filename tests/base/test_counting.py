@@ -10,6 +10,7 @@ from bruno_core.models import Message
 from bruno_llm_base import (
     AllProvidersFailedError,
     AuthenticationError,
+    Conversation,
     FallbackLLM,
     InvalidRequestError,
     QuotaExceededError,
@@ -51,11 +52,11 @@ def of_kind(events, kind):
 
 def test_counting_goes_by_the_model_that_is_named():
     llm = OllamaProvider(model="a")
-    llm._calibrations.of("b").count_text = lambda text: f"b counts {text}"
-    llm._calibrations.of("b").count_conversation = lambda _: "b counts"
-    assert llm.count_text("hi", "b") == "b counts hi"
-    assert llm.count_conversation(None, "b") == "b counts"
-    assert llm.count_text("hi").tokens == 1
+    asked = Conversation.of("hi")
+    llm._calibrations.learn("b", asked, 20)
+    assert llm.count_text("hi", "b").source == "estimate, calibrated by 1 answer"
+    assert llm.count_conversation(asked, "b").source == "estimate, calibrated by 1 answer"
+    assert llm.count_text("hi").source == llm.count_conversation(asked).source == "estimate"
 
 
 # -- texts ----------------------------------------------------------------------------------------

@@ -32,7 +32,6 @@ from bruno_llm_base import (
 )
 from bruno_llm_base.embeddings import _split as split
 from bruno_llm_base.events import AttemptFailed, RequestFinished
-from bruno_llm_base.framing import sse
 from bruno_llm_base.tokens import estimate_tokens, utf8_size
 from bruno_llm_base.transport import Reply
 from bruno_llm_base.vectors import similarity
@@ -76,9 +75,9 @@ class Server:
         finally:
             self.active -= 1
         if self.fails():
-            return Reply(Answer(503, {"error": "busy"}), sse)
+            return Reply(Answer(503, {"error": "busy"}))
         document = {"vectors": [vector_of(text, 4) for text in body["texts"]]}
-        return Reply(Answer(200, self.document or document), sse)
+        return Reply(Answer(200, self.document or document))
 
     async def aclose(self):
         pass

@@ -1,7 +1,7 @@
 import json
 from itertools import pairwise
 
-from bruno_llm_base.framing import LineBuffer, ndjson, sse
+from bruno_llm_base.transport.framing import LineBuffer
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,10 +26,10 @@ def test_server_sent_events_survive_any_split(documents, places, end, spaced):
     body = "".join(
         f"{noise}{start}{json.dumps(d, ensure_ascii=False)}{end}{end}" for d in documents
     )
-    assert read(sse, body.encode(), places) == documents
+    assert read("sse", body.encode(), places) == documents
 
 
 @given(documents, cuts, st.booleans())
 def test_ndjson_survives_any_split(documents, places, ended):
     body = "\n".join(json.dumps(d, ensure_ascii=False) for d in documents) + "\n" * ended
-    assert read(ndjson, body.encode(), places) == documents
+    assert read("ndjson", body.encode(), places) == documents

@@ -453,6 +453,22 @@ def test_a_place_may_be_given_back_in_the_middle_of_our_own_work(leap):
     leap(test())
 
 
+def test_who_gives_up_leaves_no_timer_behind(leap):
+    async def test():
+        loop, timers = asyncio.get_running_loop(), []
+        call_later = loop.call_later
+        loop.call_later = lambda *given: timers.append(given) or call_later(*given)
+        limit = limited(requests_per_day=1)
+        await limit.acquire(0)
+        for _ in range(10):
+            assert not await is_free(limit)
+        assert len(timers) == 1
+        await limit.acquire(0)
+        assert now() == pytest.approx(86_400)
+
+    leap(test())
+
+
 # A slot, around an attempt
 
 

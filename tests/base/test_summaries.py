@@ -9,7 +9,7 @@ from functools import partial
 import pytest
 from bruno_core.models import Message
 from bruno_llm_base import Conversation, InvalidRequestError, RateLimitError
-from bruno_llm_base.context.summary import summarize as summarized
+from bruno_llm_base.context.trim import summarize as summarized
 from bruno_llm_base.context.trim import trim
 from hypothesis import given
 from hypothesis import strategies as st

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+from types import SimpleNamespace
 from typing import ClassVar
 
 import httpx
@@ -15,7 +16,6 @@ from bruno_llm_base import (
     LLMTimeoutError,
     ServiceUnavailableError,
 )
-from bruno_llm_base.framing import sse
 from bruno_llm_base.transport import PerLoop, SdkTransport, transport_error
 from bruno_llm_openai import OpenAIProvider
 from bruno_llm_testing import FakeOpenAI
@@ -233,7 +233,7 @@ class _Client:
 
 async def test_a_stream_that_only_the_sdk_can_read():
     client = _Client()
-    transport = SdkTransport(client, stream_type=list, status_error=KeyError)
+    transport = SdkTransport(SimpleNamespace(AsyncStream=list, APIStatusError=KeyError), client)
     reply = await transport.send("POST", "/v1/messages", {})
     batches = [batch async for batch in reply]
     assert [json.loads(line) for batch in batches for line in batch] == [
@@ -242,10 +242,10 @@ async def test_a_stream_that_only_the_sdk_can_read():
         {"number": 2},
     ]
     reply = await transport.send("POST", "/v1/messages", {})
-    assert sse((await reply.read()).splitlines()) == [
-        b'{"number": 0}',
-        b'{"number": 1}',
-        b'{"number": 2}',
+    assert (await reply.read()).splitlines()[::2] == [
+        b'data:{"number": 0}',
+        b'data:{"number": 1}',
+        b'data:{"number": 2}',
     ]
     await reply.aclose()
     assert client.stream.closed

@@ -6,7 +6,6 @@ from pathlib import Path
 import httpx
 import pytest
 from bruno_llm_base import ContentBlockedError, LLMError, Retry, StreamError, ToolCall
-from bruno_llm_base.framing import ndjson, sse
 from bruno_llm_base.transport import Reply
 
 RECORDED = sorted((Path(__file__).parent / "recorded").glob("*/*.json"))
@@ -19,7 +18,7 @@ class Cut:
     headers = httpx.Headers({"content-type": "text/event-stream"})
 
     def __init__(self, name):
-        self.framing = ndjson if name == "ollama" else sse
+        self.framing = "ndjson" if name == "ollama" else "sse"
         self.pieces = []
 
     async def send(self, method, path, body=None):

@@ -24,7 +24,6 @@ from bruno_llm_base import (
     Usage,
 )
 from bruno_llm_base.error_mapping import server_wait
-from bruno_llm_base.framing import ndjson, sse
 from bruno_llm_base.limits import read_limits
 from bruno_llm_base.messages import Conversation
 from bruno_llm_base.transport import Reply
@@ -120,7 +119,7 @@ class Canned:
 
 @pytest.fixture
 def canned(name):
-    return Canned(ndjson if name == "ollama" else sse)
+    return Canned("ndjson" if name == "ollama" else "sse")
 
 
 @pytest.fixture

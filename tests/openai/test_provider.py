@@ -16,8 +16,11 @@ from bruno_llm_base import (
     ServiceUnavailableError,
 )
 from bruno_llm_openai import OpenAIProvider
-from bruno_llm_openai.errors import read
 from bruno_llm_testing import FakeAnswer, FakeError
+
+
+def read(status, data):
+    return OpenAIProvider.adapter_type().read_error(status, {}, data)
 
 
 async def test_what_is_sent(server, llm):

@@ -17,7 +17,6 @@ from bruno_llm_base import (
     Timeouts,
     Usage,
 )
-from bruno_llm_base.framing import ndjson
 from bruno_llm_base.transport import HttpTransport, Transport
 
 _ERRORS = {"too_long": ContextLengthExceededError, "no_such_bird": ModelNotFoundError}
@@ -75,4 +74,4 @@ class ParrotProvider(BaseProvider):
 
     @staticmethod
     def open_transport(access: Access, timeouts: Timeouts) -> Transport:
-        return HttpTransport.open(access, timeouts, framing=ndjson)
+        return HttpTransport(access, timeouts, framing="ndjson")

@@ -30,12 +30,14 @@ class Adapter(ABC):
     Attributes:
         models_path: The endpoint that lists the models.
         reserved_fields: Fields of a body that belong to the request itself: no option may set them.
+        error_kinds: What the vendor's own codes, types and reasons of errors stand for.
     """
 
     __slots__ = ()
 
     models_path: ClassVar[str]
     reserved_fields: ClassVar[frozenset[str]]
+    error_kinds: ClassVar[Mapping[str, type[LLMError]]] = {}
 
     @classmethod
     def at(cls, access: Access) -> Self:
@@ -50,11 +52,11 @@ class Adapter(ABC):
     def read_error(self, status: int, headers: Mapping[str, str], data: Json) -> ErrorFacts:
         """Read an error document, of which a list or a text is the field `error`.
 
-        `read_error_document` knows most spellings. An API with codes of its own tells it, in
-        addition, what they stand for.
+        Most spellings are known; an API with codes of its own names them in `error_kinds`. What
+        neither tells, the HTTP status decides.
         """
         del headers
-        return read_error_document(status, data)
+        return read_error_document(status, data, self.error_kinds)
 
     def read_limits(self, headers: Mapping[str, str]) -> LimitState | None:
         """Read what the server says of its own rate limits; None if nothing."""
@@ -102,6 +104,7 @@ class ChatAdapter(Adapter):
         count_error: How far its count may be from what the request will take, as a fraction of
             it; 0 where the vendor documents it as exact.
         option_names: The portable names of options in the vendor's spelling, dots for nesting.
+        answers_field: The field that says how many answers are wanted, dots for nesting.
         own_options: Its own fields that are spelled nearly like a portable option.
         finish_reasons: What the vendor's words for the end of an answer mean, where they are its
             own; see `lenient.py` for those that all vendors use.
@@ -116,6 +119,7 @@ class ChatAdapter(Adapter):
     count_path: ClassVar[str | None] = None
     count_error: ClassVar[float] = 0.0
     option_names: ClassVar[Mapping[str, str]] = {}
+    answers_field: ClassVar[str] = "n"
     own_options: ClassVar[frozenset[str]] = frozenset()
     reserved_fields: ClassVar[frozenset[str]] = frozenset({"messages", "model", "stream"})
     finish_reasons: ClassVar[Mapping[str, FinishReason]] = {}
@@ -165,14 +169,15 @@ class ChatAdapter(Adapter):
 
     def parse_count(self, data: Json) -> int:
         """Read how many tokens a request takes."""
-        raise NotImplementedError
+        tokens: int = data["input_tokens"]
+        return tokens
 
     def max_output(self, body: Json) -> int | None:
         """Return how many tokens *body* lets the model generate, reasoning included; None: any."""
-        value: object = body
-        for name in self.option_names.get("max_tokens", "max_tokens").split("."):
-            value = value.get(name) if isinstance(value, dict) else None
-        return value if isinstance(value, int) and is_whole(value, least=0) else None
+        names = ("max_tokens", self.option_names.get("max_tokens", "max_tokens"))
+        limits = [n for name in names if (n := _number(body, name, least=0)) is not None]
+        answers = _number(body, self.answers_field, least=1) or 1
+        return max(limits) * answers if limits else None
 
     def requested_window(self, body: Json) -> int | None:
         """Return the context window that *body* itself asks for, in tokens; None if none."""
@@ -189,6 +194,13 @@ class ChatAdapter(Adapter):
         if code not in _UNSUPPORTED or field in self.reserved_fields:
             return None
         return {name: value for name, value in body.items() if name != field}
+
+
+def _number(body: Json, name: str, *, least: int) -> int | None:
+    value: object = body
+    for key in name.split("."):
+        value = value.get(key) if isinstance(value, dict) else None
+    return value if isinstance(value, int) and is_whole(value, least=least) else None
 
 
 @dataclass(slots=True, kw_only=True)

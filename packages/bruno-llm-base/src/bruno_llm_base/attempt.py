@@ -41,7 +41,6 @@ _END_SECONDS = 2.0
 _NO_STREAM = ("application/json", "text/html", "text/plain")
 _LONGEST_QUOTE = 200
 _TOO_MANY = 429
-_FREE = (Outcome.NOT_SENT, Outcome.REFUSED)
 _UNANSWERED = (InvalidResponseError, LLMTimeoutError, StreamError)
 
 _has_answered: WeakSet[Transport] = WeakSet()
@@ -76,18 +75,15 @@ class Attempt(Generic[T]):
         """Send the request, and return what has come when the server accepts it.
 
         That is all of an answer that comes as a whole, and mostly nothing of a stream. The caller
-        sees to the time limits, which begin here.
+        waits for it within the deadline.
 
         Raises:
             LLMError: The server cannot be reached, refuses, or takes too long.
         """
-        request, timeouts = self.request, self.endpoint.timeouts
+        request, prices = self.request, self.endpoint.prices
         self._reader = request.reader()
-        prices = self.endpoint.prices
         if request.is_billed and not request.stream and not prices.are_loaded:
             prices.start_loading()
-        self.deadline.begin(timeouts.total)
-        self.deadline.arm(timeouts.first_token, "first token")
         try:
             reply = self._reply = await self._fetch()
             is_refused = not 200 <= reply.status_code < 300
@@ -103,7 +99,10 @@ class Attempt(Generic[T]):
                 raise
             raise self._broken(error) from error
         if is_refused:
-            raise self._refusal(reply, _json_or_text(body))
+            said: object = body.decode(errors="replace")
+            with suppress(ValueError):
+                said = from_json(body)
+            raise self._refusal(reply, said)
         return self._parse(reply, [body]) if self._has_ended else []
 
     async def read(self) -> list[T] | None:
@@ -136,15 +135,17 @@ class Attempt(Generic[T]):
         """Close the connection, or give it back if the body was read to its end."""
         self._failure = None
         self.deadline.close()
+        is_free = self.outcome in (Outcome.NOT_SENT, Outcome.REFUSED)
         try:
             if self._reply is not None:
                 with suppress(Exception):  # the answer counts, not its connection
                     await self._reply.aclose()
             prices = self.endpoint.prices
-            if self.request.is_billed and self.outcome not in _FREE and not prices.are_loaded:
+            if self.request.is_billed and not is_free and not prices.are_loaded:
                 await prices.load()
         finally:
-            self._settle()
+            if not is_free:
+                self._settle()
 
     @property
     def limits_of_server(self) -> LimitState | None:
@@ -283,9 +284,7 @@ class Attempt(Generic[T]):
         return InvalidResponseError(f"the server's answer is not JSON: {words!r}")
 
     def _settle(self) -> None:
-        """Say what the attempt has taken, by its outcome: what was not seen is never assumed."""
-        if self.outcome in _FREE:
-            return
+        """Say what the attempt has taken: what was not seen is never assumed."""
         result, request, endpoint = self.result, self.request, self.endpoint
         response = result if isinstance(result, ModelResponse) else self._reader.partial()
         if request.is_billed:
@@ -304,22 +303,13 @@ def _estimate_missing(response: ModelResponse, request: Request[Any]) -> None:
     A count of 0 says nothing where something was read or written: some servers count nothing, and
     say 0 for that.
     """
-    usage = response.usage
+    read, written = response.usage.input_tokens, response.usage.output_tokens
     calls = (text for call in response.tool_calls for text in (call.name or "", call.arguments))
+    said = (response.text, response.reasoning, *calls)
     counted = replace(
-        usage,
-        input_tokens=usage.input_tokens or request.estimated_input,
-        output_tokens=usage.output_tokens
-        or sum(map(estimate_tokens, (response.text, response.reasoning, *calls))),
+        response.usage,
+        input_tokens=read or request.estimated_input,
+        output_tokens=written or sum(map(estimate_tokens, said)),
     )
-    if counted != usage:
+    if counted != response.usage:
         response.usage, response.usage_estimated = counted, True
-
-
-def _json_or_text(body: bytes) -> object:
-    """Return the JSON that *body* is, or else its text."""
-    try:
-        said: object = from_json(body)
-    except ValueError:
-        said = body.decode(errors="replace")
-    return said

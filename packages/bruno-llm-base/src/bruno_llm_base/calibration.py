@@ -36,27 +36,53 @@ _LATELY = 0.15  # how much the latest answer says about how far the next count w
 _MOST_MODELS, _MOST_WAITING = 100, 16
 
 
-class _Knowledge(NamedTuple):
-    """What is known after so many answers; never changed, so that threads may share it."""
+_COVARIANCES = tuple(
+    tuple(_TOGETHER**2 + (deviation**2 if kind == other else 0.0) for other in KINDS)
+    for kind, deviation in zip(KINDS, DEVIATIONS, strict=True)
+)
 
-    answers: int
-    factors: Shares
-    covariances: tuple[Shares, ...]  # of the factors
-    spread: float  # mean square of what the counts of late were off by
 
-    def tokens(self, shares: Shares) -> float:
-        tokens: float = sum(map(mul, self.factors, shares))
-        return max(tokens, _LEAST * sum(shares))
+class Calibration(NamedTuple):
+    """How one model's tokenizer differs from the general estimate, after so many answers.
 
-    def after(self, shares: Shares, reported: int) -> "_Knowledge":
-        """Return what is known when a server has *reported* the tokens of *shares*."""
+    It is never changed, so that threads may share it.
+    """
+
+    answers: int = 0
+    factors: Shares = (1.0,) * len(KINDS)
+    covariances: tuple[Shares, ...] = _COVARIANCES  # of the factors
+    spread: float = (_UNCALIBRATED / 2) ** 2  # mean square of what the counts of late were off by
+
+    def count_text(self, text: str) -> TokenCount:
+        """Count *text* alone, without what a server puts around it.
+
+        Raises:
+            InvalidRequestError: It is not a text.
+        """
+        return self._count(whole(self._tokens(text_shares(text)), text))
+
+    def count_conversation(self, conversation: Conversation) -> TokenCount:
+        """Count all that is said in *conversation*, and what marks who says it."""
+        return self._count(max(round(self._tokens(conversation_shares(conversation))), 1))
+
+    def learned(self, conversation: Conversation, reported: int) -> "Calibration":
+        """Return what is known when a server has *reported* the input tokens of *conversation*.
+
+        What cannot be the count of all that is said, such as of a prompt that the server cut, is
+        ignored; so is what is longer than 65,536 characters, which would take too long.
+        """
+        if not is_whole(reported, least=1) or sum(map(len, texts(conversation))) > _LONGEST:
+            return self
+        shares = conversation_shares(conversation)
+        if not 0.4 * sum(shares) <= reported <= 6 * sum(shares) + _MOST_AROUND:
+            return self
         predicted = max(sum(map(mul, self.factors, shares)), 1.0)
         off = reported - predicted
         shared = [sum(map(mul, row, shares)) for row in self.covariances]
         variance = sum(map(mul, shared, shares)) + (_NOISE * reported + 1) ** 2
         gains = [covariance / variance for covariance in shared]
         rows = zip(self.covariances, gains, strict=True)
-        return _Knowledge(
+        return Calibration(
             answers=self.answers + 1,
             factors=tuple(map(add, self.factors, (gain * off for gain in gains))),
             covariances=tuple(
@@ -65,57 +91,18 @@ class _Knowledge(NamedTuple):
             spread=self.spread + _LATELY * (min((off / predicted) ** 2, 1.0) - self.spread),
         )
 
-
-_NOTHING = _Knowledge(
-    answers=0,
-    factors=(1.0,) * len(KINDS),
-    covariances=tuple(
-        tuple(_TOGETHER**2 + (deviation**2 if kind == other else 0.0) for other in KINDS)
-        for kind, deviation in zip(KINDS, DEVIATIONS, strict=True)
-    ),
-    spread=(_UNCALIBRATED / 2) ** 2,
-)
-
-
-class Calibration:
-    """How one model's tokenizer differs from the general estimate.
-
-    It may be used from many threads: two that learn at once may lose one answer, nothing else.
-    """
-
-    def __init__(self) -> None:
-        self._known = _NOTHING
-
-    def count_text(self, text: str) -> TokenCount:
-        """Count *text* alone, without what a server puts around it.
-
-        Raises:
-            InvalidRequestError: It is not a text.
-        """
-        return self._count(whole(self._known.tokens(text_shares(text)), text))
-
-    def count_conversation(self, conversation: Conversation) -> TokenCount:
-        """Count all that is said in *conversation*, and what marks who says it."""
-        return self._count(max(round(self._known.tokens(conversation_shares(conversation))), 1))
-
-    def learn(self, conversation: Conversation, reported: int) -> None:
-        """Learn from the input tokens that the server *reported* for *conversation*.
-
-        What cannot be the count of all that is said, such as of a prompt that the server cut, is
-        ignored; so is what is longer than 65,536 characters, which would take too long.
-        """
-        if not is_whole(reported, least=1) or sum(map(len, texts(conversation))) > _LONGEST:
-            return
-        shares = conversation_shares(conversation)
-        if 0.4 * sum(shares) <= reported <= 6 * sum(shares) + _MOST_AROUND:
-            self._known = self._known.after(shares, reported)
+    def _tokens(self, shares: Shares) -> float:
+        tokens: float = sum(map(mul, self.factors, shares))
+        return max(tokens, _LEAST * sum(shares))
 
     def _count(self, tokens: int) -> TokenCount:
-        answers = self._known.answers
-        by = f", calibrated by {answers} answer{'s'[: answers > 1]}" if answers else ""
-        error = max(_LEAST_ERROR, 2 * sqrt(self._known.spread))
+        by = f", calibrated by {self.answers} answer{'s'[: self.answers > 1]}"
+        error = max(_LEAST_ERROR, 2 * sqrt(self.spread))
         return TokenCount(
-            tokens=tokens, exact=False, source=f"estimate{by}", error=min(error, _UNCALIBRATED)
+            tokens=tokens,
+            exact=False,
+            source=f"estimate{by if self.answers else ''}",
+            error=min(error, _UNCALIBRATED),
         )
 
 
@@ -137,17 +124,15 @@ class Calibrations:
             self._waiting.append((model, conversation, reported))
 
     def of(self, model: str) -> Calibration:
-        """Return what is known of *model*; of too many, the one that came first is forgotten."""
+        """Return what is known of *model*; of too many, the one that taught first is forgotten."""
+        known = self._by_model
         with suppress(IndexError):  # of another thread that counts
             while self._waiting:
                 told, conversation, reported = self._waiting.popleft()
-                self._for(told).learn(conversation, reported)
-        return self._for(model)
+                known[told] = known.get(told, _NOTHING).learned(conversation, reported)
+                if len(known) > _MOST_MODELS:
+                    del known[next(iter(known))]
+        return known.get(model, _NOTHING)
 
-    def _for(self, model: str) -> Calibration:
-        known = self._by_model.get(model)
-        if known is None:
-            if len(self._by_model) >= _MOST_MODELS:
-                self._by_model.pop(next(iter(self._by_model)), None)
-            known = self._by_model[model] = Calibration()
-        return known
+
+_NOTHING = Calibration()

@@ -7,7 +7,6 @@ from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import partial
-from types import TracebackType
 from typing import Generic, Self, TypeVar, cast
 
 from bruno_llm_base.attempt import Attempt
@@ -120,12 +119,7 @@ class Call(Generic[T]):
         self.endpoint.tell(self.request, RequestStarted)
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         """Close what a caller has left, or was cancelled in."""
         if self._is_over:
             return
@@ -175,6 +169,7 @@ class Call(Generic[T]):
         self._began_attempt = time.monotonic()
         # the first transport loads its SDK, and prices are loaded once: no time limit counts that
         transport = await endpoint.transports.get(endpoint.open_transport)
+        connections = endpoint.transports.connections
         spending = endpoint.spending if request.is_billed else None
         if spending is not None:
             await endpoint.prices.load()
@@ -189,7 +184,7 @@ class Call(Generic[T]):
             if request.is_billed and endpoint.rate_limit is not None:
                 slot = endpoint.rate_limit.slot(attempt, request.tokens)
                 await stack.enter_async_context(slot)
-            await stack.enter_async_context(endpoint.transports.connections)
+            await stack.enter_async_context(connections)
             if spending is not None:
                 hold = spending.hold(
                     attempt,
@@ -206,6 +201,8 @@ class Call(Generic[T]):
             self._began_attempt = time.monotonic()
             self._sent_first = self._sent_first or self._began_attempt
             stack.push_async_callback(attempt.aclose)
+            self._deadline.begin(endpoint.timeouts.total)
+            self._deadline.arm(endpoint.timeouts.first_token, "first token")
             return await attempt.send()
 
     async def _close(self) -> None:
@@ -265,17 +262,17 @@ class Call(Generic[T]):
         attempt = cast(Attempt[T], self._attempt)
         duration = time.monotonic() - self._began_attempt
         self._attempts.append(AttemptRecord(duration=duration, request_id=attempt.request_id))
-        self.endpoint.throttle.earn()
         self.result = attempt.result
         response = attempt.response or ModelResponse()
         response.attempts = tuple(self._attempts)
         self._end(RequestFinished, response=response)
+        self.endpoint.throttle.earn()
         if self.request.learn is not None:
             self.request.learn(self.request, response)
 
     def _end(self, kind: type[Event], **facts: object) -> None:
         self._is_over = True
-        if self._deadline is not None:
+        if self._deadline is not None and self._deadline.timer is not None:
             self._deadline.close()
         self.endpoint.tell(self.request, kind, duration=time.monotonic() - self._began, **facts)
 

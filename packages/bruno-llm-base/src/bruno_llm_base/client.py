@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
@@ -15,7 +15,7 @@ from bruno_llm_base.adapter import Adapter
 from bruno_llm_base.call import result_of
 from bruno_llm_base.context.windows import Window, Windows
 from bruno_llm_base.cost.prices import Prices
-from bruno_llm_base.events import Observer
+from bruno_llm_base.events import Diagnosis, Observer
 from bruno_llm_base.exceptions import (
     AuthenticationError,
     ConfigurationError,
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from bruno_llm_base.cost.price import Price
     from bruno_llm_base.cost.tracker import CostTracker
 
-__all__ = ["Client", "Diagnosis", "Policies"]
+__all__ = ["Client", "Policies"]
 
 _CHECK_SECONDS = 5.0
 _ADVICE_SECONDS = 2.0
@@ -88,23 +88,6 @@ class Policies(TypedDict, total=False):
     observers: Sequence[Observer]
     timeout: float | None
     max_retries: int | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Diagnosis:
-    """Whether a provider can be used, and if not, why.
-
-    Attributes:
-        ok: Whether it answers, takes the key and, where that can be told, has the model.
-        reason: What is wrong, for people; None if nothing is.
-        error: The error behind it.
-        models: The models on offer.
-    """
-
-    ok: bool
-    reason: str | None = None
-    error: LLMError | None = None
-    models: tuple[str, ...] = ()
 
 
 class Client(Vendor, ABC):
@@ -173,7 +156,7 @@ class Client(Vendor, ABC):
             adapter=self.adapter,
             transports=self._transports,
             open_transport=partial(self.open_transport, self.access, self.timeouts),
-            redact=self.access.blot,
+            redact=self.access.redact,
             timeouts=self.timeouts,
             retry=policy(
                 Retry, "retry", settings.get("retry"), attempts=None if most is None else most + 1

@@ -2,7 +2,6 @@
 
 import asyncio
 from math import inf
-from types import TracebackType
 
 from bruno_llm_base.exceptions import LLMError, LLMTimeoutError
 
@@ -20,14 +19,17 @@ class Deadline:
     off and, if the limit has moved on, sets itself again. It cancels only while *we* wait, so a
     consumer that takes its time between two chunks never times out, and no task is cancelled outside
     our own await.
+
+    Attributes:
+        timer: The timer, if it is set: `close` stops it.
     """
 
-    __slots__ = ("_before", "_bound", "_call", "_fired", "_handle", "_loop", "_task", "_total")
+    __slots__ = ("_before", "_bound", "_call", "_fired", "_loop", "_task", "_total", "timer")
 
     def __init__(self, call: float | None = None) -> None:
         """Start the clock: the request may take *call* seconds, with all its attempts and waits."""
         self._loop = asyncio.get_running_loop()
-        self._handle: asyncio.TimerHandle | None = None
+        self.timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[object] | None = None
         self._before = 0
         self._fired = False
@@ -45,11 +47,11 @@ class Deadline:
         """Allow *seconds* from now; *missing* names in the error what did not come."""
         when = inf if seconds is None else self._loop.time() + seconds
         self._bound = (when, missing, seconds) if when < self._total[0] else self._total
-        if self._handle is not None and self._bound[0] < self._handle.when():
-            self._handle.cancel()  # it would go off too late
-            self._handle = None
-        if self._task is not None and self._handle is None and self._bound[0] < inf:
-            self._handle = self._loop.call_at(self._bound[0], self._tick)
+        if self.timer is not None and self._bound[0] < self.timer.when():
+            self.timer.cancel()  # it would go off too late
+            self.timer = None
+        if self._task is not None and self.timer is None and self._bound[0] < inf:
+            self.timer = self._loop.call_at(self._bound[0], self._tick)
 
     def leaves(self, seconds: float) -> bool:
         """Whether the request has more than *seconds* left."""
@@ -70,15 +72,10 @@ class Deadline:
         if task is None:
             raise RuntimeError("bruno-llm needs an asyncio task to run in")
         self._before = task.cancelling()
-        if self._handle is None and self._bound[0] < inf:
-            self._handle = self._loop.call_at(self._bound[0], self._tick)
+        if self.timer is None and self._bound[0] < inf:
+            self.timer = self._loop.call_at(self._bound[0], self._tick)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
         """End a wait.
 
         Raises:
@@ -98,16 +95,16 @@ class Deadline:
     def close(self) -> None:
         """End an attempt: only the request as a whole is bounded from now on."""
         self._total = self._bound = self._call
-        if self._handle is not None:
-            self._handle.cancel()
-            self._handle = None
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
 
     def _tick(self) -> None:
-        self._handle = None
+        self.timer = None
         if self._task is None:
             return  # the consumer is busy: the next wait sets the timer again
         if self._loop.time() >= self._bound[0]:
             self._fired = True
             self._task.cancel()
         else:
-            self._handle = self._loop.call_at(self._bound[0], self._tick)
+            self.timer = self._loop.call_at(self._bound[0], self._tick)

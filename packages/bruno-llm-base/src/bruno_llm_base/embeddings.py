@@ -193,6 +193,7 @@ class BaseEmbeddings(Client, EmbeddingInterface):
         asked = None if self._asked_dimension == self._own_dimension else self._asked_dimension
         request = Request(
             operation="embeddings",
+            is_billed=True,
             path=self.adapter.embeddings_path,
             body=self.adapter.build(texts, self._own_fields | {"model": self.model}, asked),
             model=self.model,

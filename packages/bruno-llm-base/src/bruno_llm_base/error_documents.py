@@ -13,7 +13,7 @@ from jiter import from_json
 
 from bruno_llm_base.response import Json
 
-__all__ = ["error_fields", "is_error", "is_page", "object_in", "plain_text"]
+__all__ = ["SIGNS_OF_ERRORS", "error_fields", "is_error", "is_page", "object_in", "plain_text"]
 
 _DEEPEST, _MOST_ROWS, _LONGEST_TEXT, _LONGEST_DOCUMENT = 8, 5, 20_000, 200
 _SENTENCES = (
@@ -25,7 +25,8 @@ _NESTS = ("error", "Error", "fault", *_LISTS, "base_resp", *_SENTENCES)
 _CODES = ("code", "error_code", "errorCode", "Code", "__type", "status_code")
 _STATUSES = ("status_code", "statusCode", "http_status", "status", *_CODES)
 _OBJECTS = ("details", "metadata")  # that are kept as they are
-_OF_ERRORS = frozenset(("base_resp", "detail", *_SENTENCES))
+SIGNS_OF_ERRORS = frozenset(("errors", "base_resp", "detail", *_SENTENCES))
+"""The fields of which an error has one, but for `error`, and those that say what it is."""
 _FINE = frozenset({"", "0", "200", "ok", "success", "succeeded"})
 _ALONE = frozenset({"message", "msg", "detail", "request_id", "requestId", "trace_id", "timestamp"})
 _WRONG = re.compile(r"error|exception|fail", re.IGNORECASE)
@@ -86,8 +87,6 @@ def is_error(data: Json, *, readable: bool) -> bool:
     """
     if data.get("error") or data.get("errors") or "error" in (data.get("object"), data.get("type")):
         return True
-    if _OF_ERRORS.isdisjoint(data):
-        return False
     if not _is_fine(object_in(data.get("base_resp")).get("status_code")):
         return True
     words = {name: data[name] for name in ("detail", *_SENTENCES) if name in data}

@@ -4,6 +4,7 @@ Observers are plain callables that take an event. The log (`log.py`) is one of t
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from logging import DEBUG, ERROR, INFO, WARNING
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, dataclass_transform
 
@@ -19,6 +20,7 @@ __all__ = [
     "ContextNearlyFull",
     "ContextTrimmed",
     "CountEstimated",
+    "Diagnosis",
     "Event",
     "FinishReasonUnknown",
     "FirstToken",
@@ -50,15 +52,11 @@ class _Frozen:
 
     def __init_subclass__(cls, words: str = "", level: int = INFO) -> None:
         cls.holds = (*cls.holds, *cls.__annotations__)
-        cls.words = words or cls.__name__
-        cls.level = level
+        cls.words, cls.level = words, level
 
     def __init__(self, **facts: Any) -> None:
-        for name in self.holds:
-            if name not in facts and not hasattr(type(self), name):
-                raise TypeError(f"{type(self).__name__} needs {name}")
-        if not facts.keys() <= set(self.holds):
-            raise TypeError(f"{type(self).__name__} holds {', '.join(self.holds)} and no more")
+        if missing := [n for n in self.holds if n not in facts and not hasattr(type(self), n)]:
+            raise TypeError(f"{type(self).__name__} needs {missing[0]}")
         vars(self).update(facts)
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -127,7 +125,7 @@ class RequestFailed(Event, words="request failed", level=ERROR):
 
 
 class RequestAbandoned(Event, words="request abandoned"):
-    """The caller left a stream, or was cancelled; `response` holds what had arrived."""
+    """The caller left a stream, or was cancelled; `response` holds the text that it has got."""
 
     response: ModelResponse
     duration: float
@@ -211,3 +209,20 @@ class Tell(Protocol):
 
     def __call__(self, kind: type[Event], /, **facts: Any) -> None:
         """Tell of an event of *kind*, with its own *facts*; what all events hold is known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnosis:
+    """Whether a provider can be used, and if not, why.
+
+    Attributes:
+        ok: Whether it answers, takes the key and, where that can be told, has the model.
+        reason: What is wrong, for people; None if nothing is.
+        error: The error behind it.
+        models: The models on offer.
+    """
+
+    ok: bool
+    reason: str | None = None
+    error: LLMError | None = None
+    models: tuple[str, ...] = ()

@@ -1,26 +1,4 @@
-"""What can go wrong, in one family.
-
-Every error is bruno-core's `LLMError`, so code written against bruno-core catches ours:
-
-    LLMError
-    |- ConfigurationError (also bruno-core's ConfigError)
-    |  '- ProviderNotFoundError
-    |- AuthenticationError
-    |- PermissionDeniedError
-    |- QuotaExceededError           billing or a daily quota: waiting a little does not help
-    |- RateLimitError
-    |- ServiceUnavailableError      5xx, 529, refused and broken connections
-    |- LLMTimeoutError              (also TimeoutError)
-    |- InvalidRequestError
-    |  |- ModelNotFoundError
-    |  '- ContextLengthExceededError
-    |- ContentBlockedError          refusal, safety filter
-    |- OutputLimitError             the whole output budget went into reasoning
-    |- InvalidResponseError
-    |- StreamError                  (also bruno-core's StreamError)
-    |- BudgetExceededError          the request might cost more than is left
-    |- CircuitOpenError             a failing provider is left alone for a while
-    '- AllProvidersFailedError      of several providers none could answer: see `errors`
+"""What can go wrong, in one family: every error is bruno-core's `LLMError`.
 
 A mistake in a program is none of them: reading a stream twice, or calling a provider outside of
 asyncio, is a RuntimeError, and what a hook of the user's raises comes out as it is.
@@ -83,46 +61,39 @@ class LLMError(core.LLMError):
         partial: The answer so far, where some of it had arrived.
     """
 
-    is_retryable: ClassVar[bool] = False
     is_failure: ClassVar[bool] = True  # of the provider, as circuit breakers count them
     another_may_answer: ClassVar[bool] = True  # so `FallbackLLM` asks the next model
 
-    def __init__(
-        self,
-        message: str,
-        *,
-        advice: str = "",
-        provider: str | None = None,
-        model: str | None = None,
-        status_code: int | None = None,
-        request_id: str | None = None,
-        code: str | None = None,
-        param: str | None = None,
-        reason: str | None = None,
-        limit: int | None = None,
-        actual: int | None = None,
-        retryable: bool | None = None,
-        retry_after: float | None = None,
-        attempts: "Sequence[Attempt]" = (),
-        partial: "ModelResponse | None" = None,
-        cause: Exception | None = None,
-    ) -> None:
+    advice: str = ""
+    provider: str | None = None
+    model: str | None = None
+    status_code: int | None = None
+    request_id: str | None = None
+    code: str | None = None
+    param: str | None = None
+    reason: str | None = None
+    limit: int | None = None
+    actual: int | None = None
+    retryable: bool = False
+    retry_after: float | None = None
+    attempts: "Sequence[Attempt]" = ()
+    partial: "ModelResponse | None" = None
+
+    def __init__(self, message: str, *, cause: Exception | None = None, **facts: Any) -> None:
+        """Say what happened.
+
+        Args:
+            message: What happened, for people.
+            cause: What it was raised from.
+            **facts: Attributes; one that is None is left as it is by default.
+        """
         super().__init__(message, cause=cause)
         self.__cause__ = cause
-        self.advice = advice
-        self.provider = provider
-        self.model = model
-        self.status_code = status_code
-        self.request_id = request_id
-        self.code = code
-        self.param = param
-        self.reason = reason
-        self.limit = limit
-        self.actual = actual
-        self.retryable = self.is_retryable if retryable is None else retryable
-        self.retry_after = retry_after
-        self.attempts = tuple(attempts)
-        self.partial = partial
+        for name, value in facts.items():
+            if not hasattr(type(self), name):
+                raise TypeError(f"{type(self).__name__} has no attribute {name!r}")
+            if value is not None:
+                setattr(self, name, value)
 
     @property
     def description(self) -> str:
@@ -145,13 +116,8 @@ class LLMError(core.LLMError):
         return f"{type(self).__name__}({str(self)!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # The cause may be an SDK's error, and those fail to unpickle: its text is in ours.
-        state = {name: value for name, value in vars(self).items() if name != "cause"}
-        return _rebuild, (type(self), self.message), state | {"cause": None}
-
-
-def _rebuild(kind: type[LLMError], message: str) -> LLMError:
-    return kind(message)
+        # the cause may be an SDK's error, and those fail to unpickle: its text is in ours
+        return type(self), (self.message,), vars(self) | {"cause": None}
 
 
 class ConfigurationError(LLMError, core.ConfigError):
@@ -180,19 +146,19 @@ class QuotaExceededError(LLMError):
 class RateLimitError(LLMError):
     """Too many requests or tokens at once; not `retryable` where a request is too large for any time."""
 
-    is_retryable = True
+    retryable = True
 
 
 class ServiceUnavailableError(LLMError):
     """The server is down, overloaded, unreachable or dropped the connection."""
 
-    is_retryable = True
+    retryable = True
 
 
 class LLMTimeoutError(LLMError, TimeoutError):
     """The server took longer than allowed; the message says which limit, in seconds."""
 
-    is_retryable = True
+    retryable = True
 
 
 class InvalidRequestError(LLMError):
@@ -235,7 +201,7 @@ class InvalidResponseError(LLMError):
 class StreamError(LLMError, core.StreamError):
     """The stream broke off before its end: `partial` holds what had arrived."""
 
-    is_retryable = True
+    retryable = True
 
 
 class BudgetExceededError(LLMError):
@@ -249,28 +215,16 @@ class BudgetExceededError(LLMError):
     """
 
     is_failure = False
-
-    def __init__(
-        self,
-        message: str,
-        *,
-        allowed: "Decimal | None" = None,
-        left: "Decimal | None" = None,
-        needed: "Decimal | None" = None,
-        account: str | None = None,
-        **facts: Any,
-    ) -> None:
-        super().__init__(message, **facts)
-        self.allowed = allowed
-        self.left = left
-        self.needed = needed
-        self.account = account
+    allowed: "Decimal | None" = None
+    left: "Decimal | None" = None
+    needed: "Decimal | None" = None
+    account: str | None = None
 
 
 class CircuitOpenError(LLMError):
     """The provider kept failing and is left alone for `retry_after` seconds. Nothing was sent."""
 
-    is_retryable = True
+    retryable = True
     is_failure = False
 
 
@@ -284,14 +238,15 @@ class AllProvidersFailedError(LLMError):
     """
 
     is_failure = False
+    errors: Sequence[LLMError] = ()
 
     def __init__(self, message: str, *, errors: Sequence[LLMError] = (), **facts: Any) -> None:
         waits = [error.retry_after for error in errors if error.retry_after is not None]
         summed: dict[str, Any] = {
+            "errors": tuple(errors),
             "retryable": any(error.retryable for error in errors),
             "retry_after": min(waits, default=None),
-            "attempts": [attempt for error in errors for attempt in error.attempts],
+            "attempts": tuple(attempt for error in errors for attempt in error.attempts),
             "cause": errors[-1] if errors else None,
         }
         super().__init__(message, **summed | facts)
-        self.errors = tuple(errors)

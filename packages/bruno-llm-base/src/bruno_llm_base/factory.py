@@ -23,7 +23,7 @@ from bruno_llm_base.options import keywords_of, merged
 from bruno_llm_base.provider import BaseProvider
 from bruno_llm_base.response import Json
 from bruno_llm_base.values import shown
-from bruno_llm_base.wrappers import Breaker, Candidate, FallbackLLM, first_healthy
+from bruno_llm_base.wrappers import Breaker, Candidate, FallbackLLM, first_healthy, listed
 
 if TYPE_CHECKING:  # programs that only chat do without
     from bruno_llm_base.embeddings import BaseEmbeddings
@@ -157,7 +157,8 @@ class LanguageModelFactory(ProviderFactory[_P, BaseProvider]):
             ConfigurationError: One of them cannot be built; the message says which and why.
         """
         built: list[LLMInterface] = []
-        for place, (label, llm, _) in enumerate(self._candidates(members)):
+        for place, member in enumerate(listed(members, "provider")):
+            label, llm, _ = self._candidate(member, {})
             if isinstance(llm, ConfigurationError):
                 raise ConfigurationError(f"members[{place}], {label}: {llm.message}", cause=llm)
             built.append(llm)
@@ -186,16 +187,9 @@ class LanguageModelFactory(ProviderFactory[_P, BaseProvider]):
                     f"{name} is one provider's own: give it with that provider, as"
                     f" {{'provider': ..., {name!r}: ...}}"
                 )
-        candidates = self._candidates(members, **keywords)
+        own = dict(keywords)
+        candidates = [self._candidate(member, own) for member in listed(members, "provider")]
         return cast(BaseProvider, await first_healthy(candidates))
-
-    def _candidates(self, members: Any, **keywords: Any) -> list[Candidate]:
-        if not isinstance(members, Sequence) or isinstance(members, str):
-            kind = type(members).__name__
-            raise ConfigurationError(f"members is a {kind}: give a list of providers")
-        if not members:
-            raise ConfigurationError("members is empty: give at least one provider")
-        return [self._candidate(member, keywords) for member in members]
 
     def _candidate(self, member: Any, keywords: Json) -> Candidate:
         if isinstance(member, LLMInterface):

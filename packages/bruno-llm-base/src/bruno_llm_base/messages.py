@@ -81,11 +81,8 @@ class Conversation(NamedTuple):
     def of(cls, messages: Messages, system_prompt: str | None = None) -> "Conversation":
         """Read *messages*; the caller's list is not changed.
 
-        The system prompt comes first, then every SYSTEM message in order, exact duplicates once.
-
-        Args:
-            messages: The conversation, or one question.
-            system_prompt: The provider's own system prompt.
+        The provider's own *system_prompt* comes first, then every SYSTEM message in order, exact
+        duplicates once.
 
         Raises:
             InvalidRequestError: It is empty, or holds something that cannot be sent.
@@ -106,11 +103,8 @@ class Conversation(NamedTuple):
     def with_call_ids(self, refused: "re.Pattern[str]", longest: int) -> "Conversation":
         """Return the conversation with ids of calls that a vendor takes.
 
-        Call and result keep one id, and no two calls get the same.
-
-        Args:
-            refused: What an id may not hold; it becomes "_".
-            longest: How many characters an id may have.
+        What is *refused* in an id becomes "_", and none has more than *longest* characters. Call and
+        result keep one id, and no two calls get the same.
         """
         ids = {
             str(part.id) for turn in self.turns for part in turn.parts if isinstance(part, ToolCall)
@@ -220,11 +214,7 @@ def _message(name: str, given: Mapping[str, Any]) -> Message:
 
 
 def check_message(name: str, message: Message) -> None:
-    """Check that *message* can be sent.
-
-    Args:
-        name: What it is called in errors, such as "messages[0]".
-        message: The message.
+    """Check that *message*, which is called *name* in errors, can be sent.
 
     Raises:
         InvalidRequestError: It is of another kind, says nothing, or holds something that is not text.

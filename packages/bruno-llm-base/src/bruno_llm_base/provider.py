@@ -29,7 +29,6 @@ from bruno_llm_base.exceptions import (
     InvalidResponseError,
     LLMError,
     LLMTimeoutError,
-    ModelNotFoundError,
     QuotaExceededError,
     RateLimitError,
     ServiceUnavailableError,
@@ -47,6 +46,7 @@ from bruno_llm_base.values import is_whole, shown
 
 __all__ = ["BaseProvider", "ProviderKeywords"]
 
+# A guess will do for a count where the server cannot be asked, is too busy or knows no such endpoint.
 _CANNOT_TELL = (
     InvalidResponseError,
     LLMTimeoutError,
@@ -107,7 +107,7 @@ class BaseProvider(Client, LLMInterface):
             cast(ChatSettings, self._settings), self.adapter, _NO_OPTIONS
         )
         self._calibrations = Calibrations()
-        self._unknown_words: set[str] = set()
+        self._words_seen: set[str] = set()  # for why an answer has ended
 
     # -- asking -------------------------------------------------------------------------------------
 
@@ -155,9 +155,7 @@ class BaseProvider(Client, LLMInterface):
             InvalidRequestError: An argument is wrong. All other errors are raised while reading.
         """
         options |= {"temperature": temperature, "max_tokens": max_tokens}
-        return text_stream(
-            self._endpoint, self._request(question(messages, prompt), options, stream=True)
-        )
+        return text_stream(self._endpoint, self._request(messages, prompt, options, stream=True))
 
     async def request(
         self,
@@ -176,9 +174,8 @@ class BaseProvider(Client, LLMInterface):
             LLMError: There is no answer; see `bruno_llm_base.exceptions`.
         """
         options |= {"temperature": temperature, "max_tokens": max_tokens}
-        return await result_of(
-            self._endpoint, self._request(question(messages, prompt), options, stream=False)
-        )
+        request = self._request(messages, prompt, options, stream=False)
+        return await result_of(self._endpoint, request)
 
     def get_model_info(self) -> dict[str, Any]:
         """Describe the provider: plain JSON, no secrets, no network."""
@@ -207,15 +204,20 @@ class BaseProvider(Client, LLMInterface):
 
     # -- a request ----------------------------------------------------------------------------------
 
-    def _request(self, messages: Messages, call: Json, *, stream: bool) -> Request[ModelResponse]:
+    def _request(
+        self, messages: Messages | None, prompt: str | None, call: Json, *, stream: bool
+    ) -> Request[ModelResponse]:
         """Return what to send: conversation, options, body."""
         adapter, endpoint = self.adapter, self._endpoint
-        conversation = Conversation.of(messages, self._settings.get("system_prompt"))
-        model = self._named(call.pop("model", None))
+        said = question(messages, prompt)
+        conversation = Conversation.of(said, self._settings.get("system_prompt"))
+        model = call.pop("model", None)
+        model = self.model if model is None else self._named(model)
         options, dropped = self._options.options(model, call)
         body = self._body(conversation, options, stream=stream)
         request = Request(
             operation="chat",
+            is_billed=True,
             path=(stream and adapter.stream_path) or adapter.chat_path,
             parse=adapter.parse_event if stream else adapter.parse,
             stream=stream,
@@ -245,9 +247,10 @@ class BaseProvider(Client, LLMInterface):
         return self._options.recall(options["model"], body)
 
     def _window(self, request: Request[ModelResponse]) -> Window | None:
-        tokens = self.adapter.requested_window(request.body or {})
-        if tokens is not None:
-            return Window(tokens=tokens, source="the request")
+        if self.adapter.window_option is not None:
+            tokens = self.adapter.requested_window(request.body or {})
+            if tokens is not None:
+                return Window(tokens=tokens, source="the request")
         return self._windows.of(str(request.model))
 
     def _surely_fits(
@@ -294,14 +297,11 @@ class BaseProvider(Client, LLMInterface):
     def _learn(self, request: Request[ModelResponse], response: ModelResponse) -> None:
         """Learn from an answer how the server counts, and tell once of a word that we do not know."""
         word = response.finish_detail
-        if (
-            word is not None
-            and response.finish_reason in ("stop", "tool_call")
-            and word not in self._unknown_words
-            and not is_known(word, self.adapter.finish_reasons)
-        ):
-            self._unknown_words.add(word)
-            self._endpoint.tell(request, FinishReasonUnknown, word=word)
+        if word is not None and word not in self._words_seen:
+            self._words_seen.add(word)
+            counts_as_stop = response.finish_reason in ("stop", "tool_call")
+            if counts_as_stop and not is_known(word, self.adapter.finish_reasons):
+                self._endpoint.tell(request, FinishReasonUnknown, word=word)
         conversation, read = request.conversation, response.usage.input_tokens
         if conversation is None or read is None or response.usage_estimated:
             return
@@ -328,7 +328,7 @@ class BaseProvider(Client, LLMInterface):
             InvalidRequestError: An argument is wrong, or the vendor refuses the request.
             LLMError: The vendor refuses the key or the model.
         """
-        request = self._request(question(messages, prompt), options, stream=False)
+        request = self._request(messages, prompt, options, stream=False)
         model, conversation = str(request.model), cast(Conversation, request.conversation)
         counted = await self._count_there(request, conversation)
         if counted is not None:
@@ -402,7 +402,9 @@ class BaseProvider(Client, LLMInterface):
         try:
             tokens = await result_of(self._endpoint, counting)
         except LLMError as error:
-            if not _may_estimate(error):
+            # not where it refuses the key, the model or the request: it would refuse what is counted
+            lacks_it = type(error) is InvalidRequestError and error.status_code in _NO_SUCH_ENDPOINT
+            if not lacks_it and not isinstance(error, _CANNOT_TELL):
                 raise
             self._endpoint.tell(counting, CountEstimated, error=error)
             return None
@@ -427,14 +429,3 @@ def _tools(body: Json) -> str:
     """Return the tools that a request offers to the model, as text; "" for none."""
     tools = body.get("tools")
     return json.dumps(tools, ensure_ascii=False) if tools else ""
-
-
-def _may_estimate(error: LLMError) -> bool:
-    """Whether a guess will do for a count that ended with *error*.
-
-    It will where the server cannot be asked, is too busy or knows no such endpoint; not where it
-    refuses the key, the model or the request, which it would refuse the request itself for.
-    """
-    if isinstance(error, InvalidRequestError) and not isinstance(error, ModelNotFoundError):
-        return error.status_code in _NO_SUCH_ENDPOINT
-    return isinstance(error, _CANNOT_TELL)

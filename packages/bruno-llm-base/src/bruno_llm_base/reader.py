@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from jiter import from_json
 
-from bruno_llm_base.error_documents import is_error
+from bruno_llm_base.error_documents import SIGNS_OF_ERRORS, is_error
 from bruno_llm_base.exceptions import InvalidResponseError, LLMError, StreamError
-from bruno_llm_base.framing import DONE
 from bruno_llm_base.lenient import PARSE_ERRORS, describe_parse_error, is_programming_error
 from bruno_llm_base.response import NOTHING, Answer, Json, ModelResponse, Usage, checked
+from bruno_llm_base.transport.framing import DONE
 
 if TYPE_CHECKING:
     from bruno_llm_base.text_filters import SurrogateJoiner, ThinkTags
@@ -116,7 +116,7 @@ class AnswerReader(Reader[ModelResponse]):
     _is_torn: bool = False
     _joiner: "SurrogateJoiner | None" = None
 
-    def read(  # noqa: C901 - flat, and fast
+    def read(  # noqa: C901, PLR0912 - flat, and fast
         self, documents: list[bytes], items: list[ModelResponse], *, whole: bool
     ) -> bool:
         parse, answer = self.parse, self._answer
@@ -138,9 +138,11 @@ class AnswerReader(Reader[ModelResponse]):
                 try:
                     part = checked(parse(data))
                 except PARSE_ERRORS as error:
-                    part = self._read_otherwise(error, data, whole=whole)
+                    part = self._read_otherwise(data, error, whole=whole)
                 if not part.parts:
-                    part = self._read_again(part, data, whole=whole)
+                    is_odd = "error" in (data.get("object"), data.get("type"))
+                    if whole or is_odd or not SIGNS_OF_ERRORS.isdisjoint(data):
+                        part = self._read_otherwise(data, part, whole=whole)
                     if part is NOTHING:
                         continue
                 says_something = True
@@ -187,37 +189,28 @@ class AnswerReader(Reader[ModelResponse]):
     def partial(self) -> ModelResponse:
         return self._answer.finished()
 
-    def _read_otherwise(self, error: Exception, data: Json, *, whole: bool) -> ModelResponse:
-        """Read what the parser could not.
+    def _read_otherwise(
+        self, data: Json, found: ModelResponse | Exception, *, whole: bool
+    ) -> ModelResponse:
+        """Read *data*, in which the parser has *found* an error, or nothing that the model says.
 
         Raises:
-            NoAnswerError: It is an error in a spelling of its own.
+            NoAnswerError: It is an error of the server's.
             LLMError: Nothing can be made of it.
         """
-        if is_programming_error(error):
-            raise error
-        part = self._whole_answer(data) if whole else None
-        if part is None:
-            raise _unreadable(error, data) from error
-        return part
-
-    def _read_again(self, part: ModelResponse, data: Json, *, whole: bool) -> ModelResponse:
-        """Read *data*, in which *part* found nothing that the model says, for errors and whole answers.
-
-        Raises:
-            NoAnswerError: It is an error.
-        """
-        if is_error(data, readable=self.streams or part.finish_reason is not None):
+        if isinstance(found, Exception):
+            if is_programming_error(found):
+                raise found
+        elif is_error(data, readable=self.streams or found.finish_reason is not None):
             raise NoAnswerError(data)
-        return (self._whole_answer(data) if whole else None) or part
-
-    def _whole_answer(self, data: Json) -> ModelResponse | None:
-        if self.parse_whole is None:
-            return None
-        answer = _parsed(self.parse_whole, data)
-        if not answer.parts and answer.finish_reason is None:
-            raise InvalidResponseError("the server answered as a whole, and not as documented")
-        return answer
+        if whole and self.parse_whole is not None:
+            answer = _parsed(self.parse_whole, data)
+            if not answer.parts and answer.finish_reason is None:
+                raise InvalidResponseError("the server answered as a whole, and not as documented")
+            return answer
+        if isinstance(found, Exception):
+            raise _unreadable(found, data) from found
+        return found
 
     def _untorn(self, part: ModelResponse) -> ModelResponse:
         """Return *part* with whole characters; halves wait for each other."""
@@ -249,16 +242,14 @@ def _torn(document: bytes) -> object:
 
 def _object(data: object, *, bare_list: bool = False) -> Json:
     """Return *data* if it is an object, or a list, as `data` of one, where that may be."""
-    if isinstance(data, dict):
-        if data.get("error"):
-            raise NoAnswerError(data)
-        return data
-    rows = data if isinstance(data, list) else []
+    rows = data if isinstance(data, list) else [data]
     if any(isinstance(row, dict) and row.get("error") for row in rows):
-        raise NoAnswerError(rows)
+        raise NoAnswerError(data)
+    if isinstance(data, dict):
+        return data
     if not isinstance(data, list) or not bare_list:
         raise InvalidResponseError("the server's answer is not a JSON object")
-    return {"data": rows}
+    return {"data": data}
 
 
 def _parsed(parse: Callable[[Json], T], data: Json) -> T:

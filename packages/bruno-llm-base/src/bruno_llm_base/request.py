@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from bruno_llm_base.adapter import Adapter
@@ -31,6 +31,7 @@ _TOOL_TOKENS = 2_000
 _MOST_IN_HAND, _PER_ANSWER = 20.0, 0.2
 
 
+@dataclass(slots=True)
 class RetryThrottle:
     """Keeps an outage from becoming a storm: a provider that keeps failing is asked once per request.
 
@@ -39,10 +40,7 @@ class RetryThrottle:
     (https://github.com/grpc/proposal/blob/master/A6-client-retries.md#throttling-retry-attempts-and-hedged-rpcs).
     """
 
-    __slots__ = ("_in_hand",)
-
-    def __init__(self) -> None:
-        self._in_hand = _MOST_IN_HAND
+    _in_hand: float = _MOST_IN_HAND
 
     def spend(self) -> bool:
         """Say whether a retry may be sent, and count it."""
@@ -121,6 +119,7 @@ class Request(Generic[T]):
         operation: What it is called in events.
         path: The endpoint, as the vendor's documentation spells it.
         parse: Reads one document of the answer.
+        is_billed: Whether the answer costs anything: lists of models and counts of tokens do not.
         method: The HTTP method.
         body: The JSON to send.
         model: The model it is for.
@@ -138,12 +137,12 @@ class Request(Generic[T]):
         advise: Returns what may be done about the error that it has failed with for good.
         learn: Is told what a request has really used.
         id: Our own name for it, once there was an event.
-        is_billed: Whether the answer costs anything: lists of models and counts of tokens do not.
     """
 
     operation: str
     path: str
     parse: Callable[[Json], T]
+    is_billed: bool = False
     method: str = "POST"
     body: Json | None = None
     model: str | None = None
@@ -161,11 +160,6 @@ class Request(Generic[T]):
     advise: Callable[[LLMError], Awaitable[list[str]]] = _no_advice
     learn: "Callable[[Request[T], ModelResponse], None] | None" = None
     id: str = ""
-    is_billed: bool = field(init=False)
-
-    def __post_init__(self) -> None:
-        """See what follows from the rest."""
-        self.is_billed = self.conversation is not None or bool(self.texts)
 
     @property
     def estimated_input(self) -> int:

@@ -57,19 +57,10 @@ NO_TEXT_PLACEHOLDER = "(no text)"
 class Usage:
     """Tokens of a request, as the server reports them, or of several.
 
-    Totals are inclusive: cached input counts as input, reasoning counts as output. None means that
-    the server did not say; it never means 0. `+` adds what two requests took; two reports of one
-    request become one with `updated`. The names follow OpenTelemetry's GenAI conventions.
-
-    Attributes:
-        input_tokens: All input, cached or not.
-        output_tokens: All output, reasoning included.
-        cache_read_tokens: Input that was read from the vendor's prompt cache.
-        cache_write_tokens: Input that was written to the prompt cache.
-        cache_write_1h_tokens: The part of it that is kept for an hour.
-        reasoning_tokens: Output that was reasoning.
-        input_audio_tokens: Input that was audio.
-        output_audio_tokens: Output that was audio.
+    Totals are inclusive: input counts what the vendor's prompt cache held, output the reasoning, and
+    what was written to the cache what is kept for an hour. None means that the server did not say;
+    it never means 0. `+` adds what two requests took; two reports of one request become one with
+    `updated`. The names follow OpenTelemetry's GenAI conventions.
     """
 
     input_tokens: int | None = None
@@ -127,7 +118,6 @@ class Cost:
     """What one answer cost, in USD.
 
     Attributes:
-        total: All of it.
         parts: What its parts cost, which sum to `total`: "input" (neither cached nor audio),
             "cache_read", "cache_write", "cache_write_1h", "input_audio", "output" (reasoning
             included), "output_audio"; or "reported" alone, where the server said what it cost.
@@ -166,14 +156,12 @@ class Outcome(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One try of a request.
+    """One try of a request, with times in seconds.
 
     Attributes:
-        duration: How long it took, in seconds.
         error: The kind of error that ended it; None for success.
-        status_code: The HTTP status, where there was one.
         request_id: The server's name for it.
-        retry_after: The wait in seconds that the server asked for.
+        retry_after: The wait that the server asked for.
     """
 
     duration: float
@@ -390,11 +378,7 @@ def _whole(count: object) -> int | None:
 class Progress:
     """One report of work that a server does, such as fetching a model.
 
-    Attributes:
-        step: What it is doing, in its own words.
-        part: What of several things the numbers are about; None where there is but one.
-        done: How much of it is done, in bytes; None where that is not said.
-        total: How much there is to do, in bytes; None where that is not said.
+    `step` is in its own words; `done` of `total` bytes are those of `part`, where there are several.
     """
 
     step: str

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Coroutine, Generator
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any, Protocol, Self
 
 from bruno_llm_base.exceptions import (
@@ -17,6 +16,8 @@ from bruno_llm_base.response import ModelResponse
 from bruno_llm_base.speech import MAX_CHARS, Pieces, SentenceCutter, WordCutter
 
 __all__ = ["StreamState", "TextStream", "answer_text"]
+
+_FULL_WINDOW = ("context_length", "context_window")  # in the vendor's word
 
 
 class Texts(Protocol):
@@ -107,12 +108,7 @@ class TextStream(AsyncIterator[str], Coroutine[Any, Any, "TextStream"]):
     async def __aenter__(self) -> Self:
         return await self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
     def words(self) -> Pieces:
@@ -164,6 +160,35 @@ class TextStream(AsyncIterator[str], Coroutine[Any, Any, "TextStream"]):
         return self._steps
 
 
+# What an answer has in place of text, by why it ended.
+_INSTEAD_OF_TEXT: dict[str | None, tuple[type[LLMError], str]] = {
+    "content_filter": (ContentBlockedError, "the answer was blocked: {detail}"),
+    "full window": (
+        ContextLengthExceededError,
+        (
+            "the context window was full before any text: shorten the conversation, or see"
+            " ContextPolicy"
+        ),
+    ),
+    "length": (
+        OutputLimitError,
+        (
+            "the output limit was reached before any text (reasoning counts as output): raise"
+            " max_tokens or lower the reasoning effort"
+        ),
+    ),
+    "pause": (
+        InvalidResponseError,
+        (
+            "the model paused before any text ({detail}): use request(), and send its to_message()"
+            " back to let it go on"
+        ),
+    ),
+    "tool_call": (InvalidResponseError, "the answer only calls tools: use request() to read them"),
+}
+_NO_TEXT = (InvalidResponseError, "the answer holds no text")
+
+
 def answer_text(response: ModelResponse, provider: str) -> str:
     """Return the text of an answer of *provider*.
 
@@ -172,48 +197,18 @@ def answer_text(response: ModelResponse, provider: str) -> str:
         OutputLimitError: The output budget was spent before any text.
         InvalidResponseError: It only calls tools, or says nothing.
     """
-    blocked = response.finish_reason == "content_filter"
-    text = response.text
+    text, reason, detail = response.text, response.finish_reason, response.finish_detail
+    blocked = reason == "content_filter"
     if text.strip() and not blocked:
         return text
-    kind, message = _instead_of_text(response)
+    is_full = reason == "length" and any(map((detail or "").lower().count, _FULL_WINDOW))
+    kind, message = _INSTEAD_OF_TEXT.get("full window" if is_full else reason, _NO_TEXT)
     raise kind(
-        message,
+        message.format(detail=detail),
         provider=provider,
         model=response.model,
         request_id=response.request_id,
-        reason=response.finish_detail if blocked else None,
+        reason=detail if blocked else None,
         attempts=response.attempts,
         partial=response,
     )
-
-
-def _instead_of_text(response: ModelResponse) -> tuple[type[LLMError], str]:
-    """Return what an answer has in place of text."""
-    detail = response.finish_detail
-    if response.finish_reason == "content_filter":
-        return ContentBlockedError, f"the answer was blocked: {detail}"
-    if response.finish_reason == "length" and _is_full_window(detail):
-        return ContextLengthExceededError, (
-            "the context window was full before any text: shorten the conversation, or see"
-            " ContextPolicy"
-        )
-    if response.finish_reason == "length":
-        return OutputLimitError, (
-            "the output limit was reached before any text (reasoning counts as output): raise"
-            " max_tokens or lower the reasoning effort"
-        )
-    if response.finish_reason == "pause":
-        return InvalidResponseError, (
-            f"the model paused before any text ({detail}): use request(), and send its to_message()"
-            " back to let it go on"
-        )
-    if response.tool_calls:
-        return InvalidResponseError, "the answer only calls tools: use request() to read them"
-    return InvalidResponseError, "the answer holds no text"
-
-
-def _is_full_window(word: str | None) -> bool:
-    """Whether *word* says that the context window was full, which no higher output limit mends."""
-    word = (word or "").lower()
-    return "context_length" in word or "context_window" in word

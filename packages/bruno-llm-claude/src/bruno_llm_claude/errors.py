@@ -1,29 +1,22 @@
 """Anthropic's errors (https://platform.claude.com/docs/en/api/errors)."""
 
-from dataclasses import replace
-
 from bruno_llm_base import (
     AuthenticationError,
     ContextLengthExceededError,
-    ErrorFacts,
     InvalidRequestError,
-    Json,
     LLMError,
     PermissionDeniedError,
     QuotaExceededError,
     RateLimitError,
     ServiceUnavailableError,
 )
-from bruno_llm_base.error_mapping import read_error_document
 
-from bruno_llm_claude.binding import MISMATCH
-
-__all__ = ["MESSAGES", "read"]
+__all__ = ["KINDS", "MESSAGES"]
 
 MESSAGES = "messages"
 """The field of the request in which thoughts are that no longer fit what stands before them."""
 
-_KINDS: dict[str, type[LLMError]] = {
+KINDS: dict[str, type[LLMError]] = {
     # codes
     "contract_spend_limit_reached": QuotaExceededError,
     "enforced_spend_limit_reached": QuotaExceededError,
@@ -41,9 +34,3 @@ _KINDS: dict[str, type[LLMError]] = {
     "request_too_large": InvalidRequestError,
     "timeout_error": ServiceUnavailableError,
 }
-
-
-def read(status: int, data: Json) -> ErrorFacts:
-    """Read an error document, or the error inside a stream."""
-    facts = read_error_document(status, data, _KINDS)
-    return replace(facts, param=MESSAGES) if MISMATCH.search(facts.message) else facts

@@ -1,6 +1,7 @@
 """Anthropic's Messages API (https://platform.claude.com/docs/en/api/messages)."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import ClassVar
 
 from bruno_llm_base import (
@@ -19,7 +20,7 @@ from bruno_llm_base.lenient import read_models
 from bruno_llm_base.limits import read_limits
 from bruno_llm_base.transport import SdkTransport, Transport
 
-from bruno_llm_claude import answers, binding, errors, messages
+from bruno_llm_claude import binding, errors, messages
 
 __all__ = ["ClaudeProvider", "Messages"]
 
@@ -49,6 +50,7 @@ class Messages(ChatAdapter):
     count_error = 0.05
     option_names: ClassVar[Mapping[str, str]] = {"stop": "stop_sequences"}
     own_options = frozenset({"speed"})
+    error_kinds = errors.KINDS
 
     def build(self, conversation: Conversation, options: Json, *, stream: bool) -> Json:
         body: Json = {"max_tokens": _MAX_TOKENS, "messages": messages.build(conversation)}
@@ -63,21 +65,21 @@ class Messages(ChatAdapter):
         content = data.get("content") or []
         if isinstance(content, str):  # some gateways
             content = [{"type": "text", "text": content}]
-        parts = [part for i, b in enumerate(content) for part in answers.block(i, b, whole=True)]
-        end = answers.end(data, data.get("usage"))
-        return ModelResponse.join([answers.start(data), ModelResponse(parts=tuple(parts)), end])
+        parts = [part for i, b in enumerate(content) for part in messages.block(i, b, whole=True)]
+        end = messages.end(data, data.get("usage"))
+        return ModelResponse.join([messages.start(data), ModelResponse(parts=tuple(parts)), end])
 
     def parse_event(self, data: Json) -> ModelResponse:
         match data.get("type"):
             case "content_block_delta":
-                return answers.delta(data["index"], data["delta"])
+                return messages.delta(data["index"], data["delta"])
             case "content_block_start":
-                block = answers.block(data["index"], data["content_block"], whole=False)
+                block = messages.block(data["index"], data["content_block"], whole=False)
                 return ModelResponse(parts=block)
             case "message_start":
-                return answers.start(data["message"])
+                return messages.start(data["message"])
             case "message_delta":
-                return answers.end(data["delta"], data.get("usage"))
+                return messages.end(data["delta"], data.get("usage"))
             case "message_stop":
                 return ModelResponse(is_last=True)
         return NOTHING
@@ -87,10 +89,6 @@ class Messages(ChatAdapter):
 
     def build_count(self, conversation: Conversation, body: Json) -> Json:
         return {name: value for name, value in body.items() if name in _COUNTED}
-
-    def parse_count(self, data: Json) -> int:
-        tokens: int = data["input_tokens"]
-        return tokens
 
     def unpriced_field(self, body: Json) -> str | None:
         if body.get("speed") not in (None, "standard"):
@@ -103,7 +101,9 @@ class Messages(ChatAdapter):
         return None
 
     def read_error(self, status: int, headers: Mapping[str, str], data: Json) -> ErrorFacts:
-        return errors.read(status, data)
+        facts = super().read_error(status, headers, data)
+        is_unbound = binding.MISMATCH.search(facts.message)
+        return replace(facts, param=errors.MESSAGES) if is_unbound else facts
 
     def read_limits(self, headers: Mapping[str, str]) -> LimitState | None:
         return read_limits(headers, "anthropic-ratelimit-{unit}-{what}")

@@ -10,8 +10,8 @@ from typing import Literal
 
 from bruno_core.interfaces import LLMInterface
 from bruno_llm_base.adapter import Adapter
-from bruno_llm_base.client import Diagnosis
 from bruno_llm_base.discovery import ProviderInfo, canonical, installed, kind_of
+from bruno_llm_base.events import Diagnosis
 from bruno_llm_base.exceptions import (
     AuthenticationError,
     ConfigurationError,

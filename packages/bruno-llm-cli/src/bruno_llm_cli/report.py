@@ -7,19 +7,7 @@ from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
-from bruno_llm_base.cost.report import (
-    Column,
-    Report,
-    cell,
-    columns,
-    dollars,
-    known_cost,
-    notes,
-    origin,
-    period,
-    plain,
-    requests,
-)
+from bruno_llm_base.cost.report import Column, Report, cell, dollars, plain, requests
 from bruno_llm_base.cost.rows import Row
 
 from bruno_llm_cli.charts import Chart, Series, by_day
@@ -54,12 +42,12 @@ def to_html(report: Report) -> str:
         undefined=StrictUndefined,
     )
     colors = _colors(report)
-    shape = columns(report)
+    shape = report.columns
     page: str = pages.get_template("report.html").render(
         report=report,
-        period=period(report),
+        period=report.period,
         figures=_figures(report.total),
-        notes=notes(report),
+        notes=report.notes,
         costs=_cost_by_day(report, colors),
         models=_cost_by_model(report, colors),
         tokens=_tokens_by_day(report),
@@ -68,7 +56,7 @@ def to_html(report: Report) -> str:
         amounts=[column for column in shape if not column.is_label],
         cell=cell,
         color=lambda row: colors.get(row.provider, _COLORS),
-        origin=origin(report),
+        origin=report.origin,
     )
     return page
 
@@ -85,7 +73,7 @@ def _figures(total: Row) -> list[tuple[str, str, str]]:
     from_cache = f"{compact(cached)} from a cache" if cached else ""
     of_reasoning = f"{compact(reasoning)} of reasoning" if reasoning else ""
     return [
-        ("Cost", dollars(known_cost(total), 2), without),
+        ("Cost", dollars(total.known_cost, 2), without),
         ("Requests", f"{total.requests:,}", ""),
         ("Input tokens", compact(total.input_tokens), from_cache),
         ("Output tokens", compact(total.output_tokens), of_reasoning),
@@ -101,7 +89,7 @@ def _cost_by_day(report: Report, colors: dict[str | None, int]) -> Chart | None:
         if row.day is not None:
             costs[colors.get(row.provider, _COLORS)][row.day] += row.cost
     series = [
-        Series(_name(row.provider), _cents(known_cost(row)), costs[color])
+        Series(_name(row.provider), _cents(row.known_cost), costs[color])
         for color, row in enumerate(report.sums("provider")[:_COLORS])
     ]
     if others := costs[_COLORS]:
@@ -160,7 +148,7 @@ def _labelled(report: Report, label: str) -> tuple[Column, Sequence[Row], int] |
     rows = report.sums(label)
     if all(getattr(row, label) is None for row in rows):
         return None
-    return Column(label, label.capitalize()), rows[:_MOST], max(0, len(rows) - _MOST)
+    return Column(label), rows[:_MOST], max(0, len(rows) - _MOST)
 
 
 def _name(text: str | None) -> str:

@@ -1,25 +1,108 @@
-"""Conversations in the words of Gemini's generateContent."""
+"""Conversations and answers in the words of Gemini's generateContent."""
 
-import json
-from collections.abc import Iterator
 from typing import assert_never
 
 from bruno_llm_base import (
     Conversation,
+    FinishReason,
     Json,
+    Part,
     Reasoning,
     Text,
     ToolCall,
     ToolResult,
     Turn,
+    Usage,
     VendorBlock,
 )
-from bruno_llm_base.parts import arguments_of, state_for
-from bruno_llm_base.values import is_json
+from bruno_llm_base.lenient import forgiving, read_arguments, read_text, read_word
+from bruno_llm_base.parts import arguments_of, json_object, state_for
 
-from bruno_llm_gemini.answers import API, SIGNATURE
+__all__ = ["FINISH_REASONS", "build", "parts", "usage"]
 
-__all__ = ["build"]
+_API = "gemini"  # whose state it is, whichever provider or cloud carries it
+# What a part of an answer is signed with (https://ai.google.dev/gemini-api/docs/thought-signatures).
+_SIGNATURE = "thoughtSignature"
+
+_INTERRUPTED = (
+    *("MALFORMED_FUNCTION_CALL", "MALFORMED_RESPONSE", "MISSING_THOUGHT_SIGNATURE", "NO_IMAGE"),
+    *("TOO_MANY_TOOL_CALLS", "UNEXPECTED_TOOL_CALL"),
+)
+_BLOCKED = (
+    *("BLOCKLIST", "ESCALATION", "IMAGE_OTHER", "IMAGE_PROHIBITED_CONTENT", "IMAGE_RECITATION"),
+    *("IMAGE_SAFETY", "LANGUAGE", "MODEL_ARMOR", "OTHER", "PROHIBITED_CONTENT"),
+    *("PUP_LIMITED_DISABLED", "RECITATION", "SAFETY", "SPII"),
+)
+FINISH_REASONS: dict[str, FinishReason] = {
+    **dict.fromkeys(_BLOCKED, "content_filter"),
+    **dict.fromkeys(_INTERRUPTED, "error"),
+    "CONTINUATION": "length",
+    "MAX_TOKENS": "length",
+}
+
+
+def parts(content: Json) -> tuple[Part, ...]:
+    """Return the parts of a candidate's content, or of one document of a stream."""
+    pieces: list[Json] = content.get("parts") or []
+    if isinstance(pieces, dict):
+        pieces = [pieces]
+    if len(pieces) == 1 and len(pieces[0]) == 1 and (text := pieces[0].get("text")):
+        return (Text(read_text(text, "text")),)  # nearly every document of a stream
+    return tuple([part for piece in pieces for part in _read(piece)])
+
+
+def _read(piece: Json) -> tuple[Part, ...]:
+    signature = piece.get(_SIGNATURE)
+    state = VendorBlock(_API, {_SIGNATURE: signature}) if signature else None
+    if "functionCall" in piece:  # whole and, from older models, without an id
+        call = piece["functionCall"]
+        arguments = read_arguments(call.get("args")) or "{}"
+        named = read_word(call.get("id")), read_word(call.get("name"))
+        return (ToolCall(*named, arguments, state),)
+    if piece.get("thought"):
+        return (Reasoning(read_text(piece.get("text"), "text"), state),)
+    if "text" in piece:
+        text = read_text(piece["text"], "text")
+        said: tuple[Part, ...] = (Text(text),) if text else ()
+        return (*said, state) if state else said
+    # what only Gemini can read: its own tools and what they found, code that it ran, pictures
+    return (VendorBlock(_API, piece),)
+
+
+@forgiving
+def usage(counts: Json, *, ended: bool) -> Usage:
+    """Return the tokens: input includes cached input, output has to be told of its thoughts.
+
+    A count of 0 is left out of the JSON, so where nothing was generated, as for a blocked prompt, the
+    total alone tells the output once the answer has *ended*. It also tells of thoughts that were not
+    counted apart.
+    """
+    prompt = counts.get("promptTokenCount")
+    tools = counts.get("toolUsePromptTokenCount") or 0
+    said, thought = counts.get("candidatesTokenCount"), counts.get("thoughtsTokenCount")
+    total = counts.get("totalTokenCount")
+    output = None
+    if said is not None or thought is not None:
+        output = (said or 0) + (thought or 0)
+    if total is not None and prompt is not None and (ended or output is not None):
+        output = max(output or 0, total - prompt - tools)
+    return Usage(
+        input_tokens=None if prompt is None else prompt + tools,
+        output_tokens=output,
+        cache_read_tokens=counts.get("cachedContentTokenCount"),
+        reasoning_tokens=thought,
+        input_audio_tokens=_audio(counts, "promptTokensDetails", "toolUsePromptTokensDetails"),
+        output_audio_tokens=_audio(counts, "candidatesTokensDetails"),
+    )
+
+
+def _audio(counts: Json, *names: str) -> int | None:
+    rows = [row for name in names if name in counts for row in counts[name] or ()]
+    if not rows:
+        return None
+    heard = [row.get("tokenCount") or 0 for row in rows if row.get("modality") == "AUDIO"]
+    return sum(heard) if heard else None
+
 
 # For calls that no Gemini made (https://ai.google.dev/gemini-api/docs/thought-signatures, FAQ).
 _UNSIGNED = "skip_thought_signature_validator"
@@ -28,9 +111,7 @@ _UNSIGNED = "skip_thought_signature_validator"
 def build(conversation: Conversation, *, sign: bool) -> Json:
     """Return the `contents` and `systemInstruction` of a request.
 
-    Args:
-        conversation: What has been said.
-        sign: Whether the model refuses tool calls without a signature.
+    With *sign*, the model refuses tool calls without a signature.
     """
     contents = [_content(turn, sign=sign) for turn in conversation.turns]
     body: Json = {"contents": [content for content in contents if content["parts"]]}
@@ -40,47 +121,39 @@ def build(conversation: Conversation, *, sign: bool) -> Json:
 
 
 def _content(turn: Turn, *, sign: bool) -> Json:
-    role = "model" if turn.role == "assistant" else "user"
     parts: list[Json] = []
-    for part in _parts(turn):
-        if part.keys() == {SIGNATURE}:  # of the text before it, or of nothing: then it stands alone
-            if parts and parts[-1].keys() == {"text"}:
-                parts[-1] |= part
-            else:
-                parts.append({"text": ""} | part)
-        else:
-            parts.append(part)
-    calls = [part for part in parts if "functionCall" in part]
-    if sign and calls:  # the first of parallel calls is the one that is checked
-        calls[0].setdefault(SIGNATURE, _UNSIGNED)
-    return {"role": role, "parts": parts}
-
-
-def _parts(turn: Turn) -> Iterator[Json]:
     for part in turn.parts:
         match part:
             case Text(text):
-                yield {"text": text}
+                parts.append({"text": text})
             case Reasoning(text):
-                if state := state_for(part, API):
-                    yield {"text": text, "thought": True} | state
+                if state := state_for(part, _API):
+                    parts.append({"text": text, "thought": True} | state)
             case ToolCall():
                 call = {"id": part.id, "name": part.name, "args": arguments_of(part)}
-                yield {"functionCall": call} | state_for(part, API)
+                parts.append({"functionCall": call} | state_for(part, _API))
             case ToolResult():
+                # Gemini takes nothing but an object
+                response = json_object(part.content)
+                answer = {"result": part.content} if response is None else response
                 named = {"id": part.id, "name": part.name}
-                yield {"functionResponse": named | {"response": _result(part.content)}}
-            case VendorBlock(vendor, data):
-                if vendor == API:
-                    yield data
+                parts.append({"functionResponse": named | {"response": answer}})
+            case VendorBlock(vendor, data) if vendor == _API:
+                _put_back(data, parts)
+            case VendorBlock():
+                pass
             case _:
                 assert_never(part)
+    calls = [part for part in parts if "functionCall" in part]
+    if sign and calls:  # the first of parallel calls is the one that is checked
+        calls[0].setdefault(_SIGNATURE, _UNSIGNED)
+    return {"role": "model" if turn.role == "assistant" else "user", "parts": parts}
 
 
-def _result(text: str) -> Json:
-    """Return what a tool answered as an object: Gemini takes nothing else."""
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        value = None
-    return value if isinstance(value, dict) and is_json(value) else {"result": text}
+def _put_back(data: Json, parts: list[Json]) -> None:
+    if data.keys() != {_SIGNATURE}:
+        parts.append(data)
+    elif parts and parts[-1].keys() == {"text"}:  # it is signed
+        parts[-1] |= data
+    else:
+        parts.append({"text": ""} | data)

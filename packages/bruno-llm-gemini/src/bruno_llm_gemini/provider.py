@@ -13,9 +13,9 @@ from bruno_llm_base import (
     ModelResponse,
 )
 from bruno_llm_base.lenient import finish_reason, read_word
-from bruno_llm_base.values import is_whole
+from pydantic.alias_generators import to_snake
 
-from bruno_llm_gemini import answers, messages
+from bruno_llm_gemini import messages
 from bruno_llm_gemini.transport import CHAT, COUNT, STREAM
 from bruno_llm_gemini.vendor import GeminiAdapter, GeminiVendor
 
@@ -33,10 +33,6 @@ _GENERATION = (
 )
 
 
-def _snake(name: str) -> str:
-    return re.sub(r"[A-Z]", lambda found: f"_{found[0].lower()}", name)
-
-
 class GenerateContent(GeminiAdapter, ChatAdapter):
     """How generateContent spells things."""
 
@@ -48,13 +44,14 @@ class GenerateContent(GeminiAdapter, ChatAdapter):
     count_error = 0.1
     reserved_fields = frozenset({"contents", "model"})
     option_names: ClassVar[Mapping[str, str]] = {
-        **{_snake(name): name for name in _FIELDS},
-        **{_snake(name): f"generationConfig.{name}" for name in _GENERATION},
+        **{to_snake(name): name for name in _FIELDS},
+        **{to_snake(name): f"generationConfig.{name}" for name in _GENERATION},
         **{name: f"generationConfig.{name}" for name in _GENERATION},
         "max_tokens": "generationConfig.maxOutputTokens",
         "stop": "generationConfig.stopSequences",
     }
-    finish_reasons: ClassVar[Mapping[str, FinishReason]] = answers.FINISH_REASONS
+    answers_field = "generationConfig.candidateCount"
+    finish_reasons: ClassVar[Mapping[str, FinishReason]] = messages.FINISH_REASONS
 
     def build(self, conversation: Conversation, options: Json, *, stream: bool) -> Json:
         strict = _WANTS_SIGNATURES.match(options["model"]) is not None
@@ -70,14 +67,14 @@ class GenerateContent(GeminiAdapter, ChatAdapter):
         candidates = data.get("candidates")
         if candidates and not candidates[0].get("index"):  # of several we read the first
             candidate = candidates[0]
-            part.parts = answers.parts(candidate.get("content") or {})
+            part.parts = messages.parts(candidate.get("content") or {})
             if word := read_word(candidate.get("finishReason")):
                 part.finish_detail = word
                 part.finish_reason = finish_reason(word, self.finish_reasons)
         elif reason := (data.get("promptFeedback") or {}).get("blockReason"):
             part.finish_reason, part.finish_detail = "content_filter", reason
         if counts := data.get("usageMetadata"):
-            part.usage = answers.usage(counts, ended=part.finish_reason is not None)
+            part.usage = messages.usage(counts, ended=part.finish_reason is not None)
         return part
 
     def unpriced_field(self, body: Json) -> str | None:
@@ -87,15 +84,6 @@ class GenerateContent(GeminiAdapter, ChatAdapter):
         if isinstance(tools, list) and not all(map(_is_the_users, tools)):
             return "tools"  # that Google runs, and charges by the use
         return None
-
-    def max_output(self, body: Json) -> int | None:
-        settings = body.get("generationConfig")
-        if not isinstance(settings, dict):
-            return None  # nothing is set, or what the server will refuse
-        most, answers = settings.get("maxOutputTokens"), settings.get("candidateCount", 1)
-        if not isinstance(most, int) or not is_whole(most, least=0):
-            return None
-        return most * (answers if is_whole(answers, least=1) else 1)
 
     def build_count(self, conversation: Conversation, body: Json) -> Json:
         model = body["model"]

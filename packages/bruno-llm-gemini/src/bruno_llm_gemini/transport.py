@@ -7,31 +7,21 @@ differs only by endpoint and model, so it is asked once for each.
 """
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from threading import get_ident
 from typing import Any, NoReturn
 
-from bruno_llm_base.framing import sse
 from bruno_llm_base.response import Json
-from bruno_llm_base.transport import Reply, client_options, over_aiohttp, proxy_for, watched
-from bruno_llm_base.transport.http import MAX_CONNECTIONS, refuse_login
+from bruno_llm_base.transport import Reply
+from bruno_llm_base.transport.environment import tls_context
+from bruno_llm_base.transport.http import open_client, refuse_login
 
-__all__ = [
-    "CHAT",
-    "COUNT",
-    "EMBED",
-    "MODELS",
-    "PAGE_SIZE",
-    "STREAM",
-    "ComposedTransport",
-    "arguments",
-]
+__all__ = ["CHAT", "COUNT", "EMBED", "MODELS", "PAGE_SIZE", "STREAM", "ComposedTransport"]
 
 CHAT, STREAM, MODELS, COUNT = "generateContent", "streamGenerateContent", "models", "countTokens"
 EMBED = "batchEmbedContents"
 PAGE_SIZE = 1000  # the API's most; its default is 50
 
+_ONE_CALL: Any = {"automatic_function_calling": {"disable": True}}
 _MOST_COMPOSED = 1000  # the models that one process asks are few, unless its users name them
 
 
@@ -41,25 +31,24 @@ class ComposedTransport:
     def __init__(
         self, *, api_key: str, base_url: str, api_version: str | None, connect: float | None
     ) -> None:
-        """Open the clients.
-
-        Args:
-            api_key: The key.
-            base_url: Where the API is.
-            api_version: The API's version; the SDK's own choice if None.
-            connect: How many seconds reaching the server may take.
-        """
+        """Open the clients; without *api_version* the SDK chooses one, *connect* is in seconds."""
         import httpx2
         from google import genai
 
         refuse_login(base_url)
-        proxy = proxy_for(base_url)
-        aiohttp = over_aiohttp(proxy)
-        options = client_options(httpx2, proxy, aiohttp=aiohttp)
-        tls = options["verify"]  # one for all: the SDK would load its own, twice
-        self._http = _open_http_client(options, aiohttp=aiohttp)
+        tls = tls_context(httpx2)  # one for all: the SDK would load its own, twice
+        options = {"trust_env": False, "verify": tls}
+        self._http = open_client(httpx2, base_url)
         self._timeout = {"connect": connect, "read": None, "write": None, "pool": None}
-        with _key_is_given():
+        self._composed: dict[tuple[str, str | None], Any] = {}
+        log, thread = logging.getLogger("google_genai._api_client"), get_ident()
+
+        def is_wanted(record: logging.LogRecord) -> bool:
+            # the SDK would say which of the environment's keys it uses: it is given one
+            return record.thread != thread or "GOOGLE_API_KEY" not in record.getMessage()
+
+        log.addFilter(is_wanted)
+        try:
             self._composer = genai.Client(
                 vertexai=False,  # whatever the environment says: a key of the Gemini API is set
                 api_key=api_key,
@@ -72,7 +61,8 @@ class ComposedTransport:
                     retry_options=genai.types.HttpRetryOptions(attempts=1),
                 ),
             )
-        self._composed: dict[tuple[str, str | None], Any] = {}
+        finally:
+            log.removeFilter(is_wanted)
 
     async def send(self, method: str, path: str, body: Json | None = None) -> Reply:
         """Send a request and return the answer, whatever its status."""
@@ -83,7 +73,7 @@ class ComposedTransport:
             method, composed.url, headers=composed.headers, json=content
         )
         request.extensions["timeout"] = self._timeout
-        return Reply(await self._http.send(request, stream=True), sse)
+        return Reply(await self._http.send(request, stream=True))
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -93,18 +83,19 @@ class ComposedTransport:
     async def _compose(self, path: str, model: str | None) -> Any:
         """Return the SDK's request to *path* for *model*."""
         models = self._composer.aio.models
+        asked: Json = {"model": model, "contents": "-"}
         try:
             if path == MODELS:
                 await models.list(config={"page_size": PAGE_SIZE})
             elif path == CHAT:
-                await models.generate_content(**arguments({"model": model}))
+                await models.generate_content(**asked, config=_ONE_CALL)
             elif path == COUNT:
-                await models.count_tokens(model=str(model), contents="-")
+                await models.count_tokens(**asked)
             elif path == EMBED:
-                await models.embed_content(model=str(model), contents="-")
+                await models.embed_content(**asked)
             else:
                 # the SDK turns to its client with the first step of the stream
-                await anext(await models.generate_content_stream(**arguments({"model": model})))
+                await anext(await models.generate_content_stream(**asked, config=_ONE_CALL))
         except _Composed as composed:
             request = composed.request
             # the SDK's retries keep the error, and its frames, those of our caller
@@ -117,73 +108,17 @@ class ComposedTransport:
         return request
 
 
-def arguments(body: Json, **http_options: Any) -> Json:
-    """Return the keywords with which the SDK sends *body*, and nothing that is not in it.
-
-    Args:
-        body: The request's JSON, and the model that stands in the URL.
-        **http_options: More of the SDK's `HttpOptions`.
-    """
-    extra = {name: value for name, value in body.items() if name != "model"}
-    return {
-        "model": body["model"],
-        "contents": "-",  # it insists on some; those in extra_body take their place
-        "config": {
-            "automatic_function_calling": {"disable": True},
-            "automatic_continuation": False,  # it would send, and bill, further requests
-            "http_options": {"extra_body": extra, **http_options},
-        },
-    }
-
-
 class _Composed(Exception):  # noqa: N818 - no error: it carries the request out of the SDK
     def __init__(self, request: Any) -> None:
         super().__init__("composed")
         self.request = request
 
 
-# The HTTP library is imported with the first request, so its class can only be extended here.
-
-
 def _composing_client(options: Json) -> Any:
-    import httpx2
+    import httpx2  # which is loaded with the first request, so its class can only be extended here
 
     class ComposingClient(httpx2.AsyncClient):
         async def send(self, request: httpx2.Request, **options: Any) -> NoReturn:
             raise _Composed(request)
 
     return ComposingClient(**options)
-
-
-def _open_http_client(options: Json, *, aiohttp: bool) -> Any:
-    import httpx2
-    from bruno_llm_base.transport.http import cookie_jar
-
-    kind = httpx2.AsyncClient
-    if aiohttp:
-        from httpx_aiohttp.httpx2 import Httpx2AiohttpClient
-
-        kind = watched(Httpx2AiohttpClient)
-    return kind(
-        cookies=cookie_jar(),
-        limits=httpx2.Limits(
-            max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS
-        ),
-        **options,
-    )
-
-
-@contextmanager
-def _key_is_given() -> Iterator[None]:
-    """Keep the SDK from logging which of the environment's keys it uses: it is given one."""
-    thread = get_ident()
-
-    def is_wanted(record: logging.LogRecord) -> bool:
-        return record.thread != thread or "GOOGLE_API_KEY" not in record.getMessage()
-
-    log = logging.getLogger("google_genai._api_client")
-    log.addFilter(is_wanted)
-    try:
-        yield
-    finally:
-        log.removeFilter(is_wanted)

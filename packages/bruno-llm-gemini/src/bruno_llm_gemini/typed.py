@@ -7,15 +7,14 @@ with any client, so with Vertex AI, its credentials and its regions.
 import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from typing import Any, Self, cast
+from typing import Any
 
 from bruno_llm_base.exceptions import InvalidResponseError
-from bruno_llm_base.framing import sse
 from bruno_llm_base.response import Json
 from bruno_llm_base.transport import Reply
 from bruno_llm_base.transport.response import MAX_ANSWER
 
-from bruno_llm_gemini.transport import COUNT, EMBED, MODELS, PAGE_SIZE, STREAM, arguments
+from bruno_llm_gemini.transport import COUNT, EMBED, MODELS, PAGE_SIZE, STREAM
 
 __all__ = ["TypedTransport"]
 
@@ -33,27 +32,37 @@ class TypedTransport:
 
     async def send(self, method: str, path: str, body: Json | None = None) -> Reply:
         """Send a request and return the answer, whatever its status."""
+        models, asked = self._models, body or {}
         try:
-            if path == MODELS:
-                pages = await self._models.list(config={"page_size": PAGE_SIZE})
-                rows = [_json(model) async for model in pages]
-                return Reply(_Document(b'{"models":[%b]}' % b",".join(rows)), sse)
-            if path == COUNT:
-                asked = _counting(body or {}, vertex=self._vertex)
-                return Reply(_Document(_json(await self._models.count_tokens(**asked))), sse)
-            if path == EMBED:
-                asked = _embedding(body or {}, vertex=self._vertex)
-                return Reply(_Document(_json(await self._models.embed_content(**asked))), sse)
-            asked = arguments(body or {}, retry_options={"attempts": 1})
             if path == STREAM:
-                stream = await self._models.generate_content_stream(**asked)
-                return Reply(await _Pump(stream, self._api_error).start(), sse)
-            return Reply(_Document(_json(await self._models.generate_content(**asked))), sse)
+                stream = await models.generate_content_stream(**_asking(asked))
+                return Reply(_Pump(await anext(stream, None), stream, self._api_error))
+            if path == MODELS:
+                pages = await models.list(config={"page_size": PAGE_SIZE})
+                rows = [_json(model) async for model in pages]
+                return Reply(_Document(b'{"models":[%b]}' % b",".join(rows)))
+            if path == COUNT:
+                answer = await models.count_tokens(**_counting(asked, vertex=self._vertex))
+            elif path == EMBED:
+                answer = await models.embed_content(**_embedding(asked, vertex=self._vertex))
+            else:
+                answer = await models.generate_content(**_asking(asked))
+            return Reply(_Document(_json(answer)))
         except self._api_error as error:
-            return Reply(_Document(_error(error), error), sse)
+            return Reply(_Document(_error(error), error))
 
     async def aclose(self) -> None:
         """Do nothing: the client is the user's."""
+
+
+def _asking(body: Json) -> Json:
+    """Return the keywords with which the SDK sends *body*, and nothing that is not in it."""
+    return _keywords(
+        body,
+        {name: value for name, value in body.items() if name != "model"},
+        automatic_function_calling={"disable": True},
+        automatic_continuation=False,  # it would send, and bill, further requests
+    )
 
 
 def _counting(body: Json, *, vertex: bool) -> Json:
@@ -64,12 +73,16 @@ def _counting(body: Json, *, vertex: bool) -> Json:
     countTokens); the Gemini API wants them in one, and no contents beside it.
     """
     request = body["generateContentRequest"]
-    extra = {"contents": [], "generateContentRequest": request}
-    if vertex:
-        names = ("contents", "generationConfig", "systemInstruction", "tools")
-        extra = {name: request[name] for name in names if name in request}
+    if not vertex:
+        return _keywords(body, {"contents": [], "generateContentRequest": request})
+    names = ("contents", "generationConfig", "systemInstruction", "tools")
+    return _keywords(body, {name: request[name] for name in names if name in request})
+
+
+def _keywords(body: Json, extra: Json, **config: Any) -> Json:
     options = {"extra_body": extra, "retry_options": {"attempts": 1}}
-    return {"model": body["model"], "contents": "-", "config": {"http_options": options}}
+    # it insists on contents; those in extra_body take their place
+    return {"model": body["model"], "contents": "-", "config": config | {"http_options": options}}
 
 
 def _embedding(body: Json, *, vertex: bool) -> Json:
@@ -111,76 +124,44 @@ class _Pump:
     Cancelling the task that waits in the innermost one does, so a task has to wait there all the time.
     """
 
-    def __init__(self, stream: AsyncIterator[Any], api_error: type[Exception]) -> None:
+    def __init__(self, first: Any, rest: AsyncIterator[Any], api_error: type[Exception]) -> None:
         self.status_code = 200
         self.headers: Mapping[str, str] = {}
         self._api_error = api_error
-        self._chunks = _Chunks()
-        self._first: bytes | Exception | None = None
-        self._task = asyncio.create_task(_read(stream, self._chunks))
-
-    async def start(self) -> Self:
-        """Return the answer once it has begun; raise if the server refuses."""
-        try:
-            self._first = await self._chunks.get()
-        except BaseException:
-            await self.aclose()
-            raise
-        if isinstance(self._first, Exception):
-            raise self._first
-        return self
+        self._chunks: asyncio.Queue[bytes | Exception | None] = asyncio.Queue()
+        self._waiting = 0  # how many bytes have come and were not taken yet
+        self._task = asyncio.create_task(self._read(first, rest))
 
     async def aiter_bytes(self) -> AsyncGenerator[bytes, None]:
         """Yield each chunk as a server-sent event."""
-        chunk = self._first
-        while chunk is not None:
+        while (chunk := await self._chunks.get()) is not None:
             if isinstance(chunk, self._api_error):
                 chunk = _error(chunk)
-            if isinstance(chunk, Exception):
+            elif isinstance(chunk, Exception):
                 raise chunk
+            else:
+                self._waiting -= len(chunk)
             yield b"data:" + chunk + b"\n\n"
-            chunk = await self._chunks.get()
 
     async def aclose(self) -> None:
         """Close the connection."""
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
 
-
-class _Chunks:
-    """What has come and was not taken yet; an error or None stands at the end.
-
-    Attributes:
-        waiting: How many bytes that are.
-    """
-
-    def __init__(self) -> None:
-        self._queue: asyncio.Queue[bytes | Exception | None] = asyncio.Queue()
-        self.waiting = 0
-
-    def put(self, chunk: bytes | Exception | None) -> None:
-        """Add a chunk, or the end."""
-        self.waiting += len(chunk) if isinstance(chunk, bytes) else 0
-        self._queue.put_nowait(chunk)
-
-    async def get(self) -> bytes | Exception | None:
-        """Take the next one, once it is there."""
-        chunk = await self._queue.get()
-        self.waiting -= len(chunk) if isinstance(chunk, bytes) else 0
-        return chunk
-
-
-async def _read(stream: AsyncIterator[Any], chunks: _Chunks) -> None:
-    try:
-        async for chunk in stream:
-            chunks.put(_json(chunk))
-            if chunks.waiting > MAX_ANSWER:
-                chunks.put(InvalidResponseError(f"more than {MAX_ANSWER:,} bytes wait to be read"))
-                # at its next wait, which closes the connection
-                cast("asyncio.Task[None]", asyncio.current_task()).cancel()
-    except Exception as error:  # noqa: BLE001 - the reader of the chunks deals with it
-        chunks.put(error)
-    chunks.put(None)
+    async def _read(self, answer: Any, rest: AsyncIterator[Any]) -> None:
+        try:
+            while answer is not None:
+                chunk = _json(answer)
+                self._waiting += len(chunk)
+                self._chunks.put_nowait(chunk)
+                if self._waiting > MAX_ANSWER:
+                    self._task.cancel()  # at its next wait, which closes the connection
+                    message = f"more than {MAX_ANSWER:,} bytes wait to be read"
+                    self._chunks.put_nowait(InvalidResponseError(message))
+                answer = await anext(rest, None)
+        except Exception as error:  # noqa: BLE001 - the reader of the chunks deals with it
+            self._chunks.put_nowait(error)
+        self._chunks.put_nowait(None)
 
 
 def _json(answer: Any) -> bytes:

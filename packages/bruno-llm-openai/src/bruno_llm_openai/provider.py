@@ -13,11 +13,8 @@ from bruno_llm_base import (
     Text,
     TokenCount,
 )
-from bruno_llm_base.cost.prices import reported_cost
-from bruno_llm_base.lenient import read_word
-from bruno_llm_base.values import is_whole
 
-from bruno_llm_openai import answers, counting, messages, responses
+from bruno_llm_openai import counting, messages, responses
 from bruno_llm_openai.vendor import OpenAIAdapter, OpenAIVendor
 
 __all__ = ["ChatCompletions", "OpenAIProvider"]
@@ -30,7 +27,6 @@ _REASONS_ON_DEMAND = re.compile(r"gpt-5\.[1-4]")
 # answer with a dearer one than was asked.
 _LISTED_TIERS = (None, "auto", "default")
 _CHARGED_APART = ("web_search_options", "models")
-_OUTPUT_LIMITS = ("max_completion_tokens", "max_tokens")
 # What OpenAI takes as the id of a call; other vendors' may be longer.
 _REFUSED_IN_IDS, _LONGEST_ID = re.compile(r"(?!)"), 40
 _SAMPLING = frozenset({"temperature", "top_p"})
@@ -59,12 +55,12 @@ class ChatCompletions(OpenAIAdapter, ChatAdapter):
     def parse(self, data: Json) -> ModelResponse:
         choice = data["choices"][0]
         # Azure leaves the message out where it has filtered the answer
-        return self._read(data, choice, choice.get("message") or {})
+        return messages.read(data, choice, choice.get("message") or {}, self.api)
 
     def parse_event(self, data: Json) -> ModelResponse:
         choices = data.get("choices")
         if not choices or choices[0].get("index"):  # of several answers we read the first
-            return self._read(data, {}, {})
+            return messages.read(data, {}, {}, self.api)
         choice = choices[0]
         delta = choice.get("delta")
         text = delta.get("content") if delta else None
@@ -80,38 +76,15 @@ class ChatCompletions(OpenAIAdapter, ChatAdapter):
             return ModelResponse(
                 parts=(Text(text),), model=data.get("model") or None, id=data.get("id") or None
             )
-        return self._read(data, choice, delta or choice.get("message") or {})
-
-    def _read(self, data: Json, choice: Json, message: Json) -> ModelResponse:
-        part = answers.read(choice, message, self.api)
-        if counts := data.get("usage") or answers.counts(data):
-            part.usage, part.cost = answers.usage(counts), reported_cost(counts)
-        model, name = data.get("model"), data.get("id")
-        part.model = model if model and type(model) is str else read_word(model)
-        part.id = name if name and type(name) is str else read_word(name)
-        return part
+        return messages.read(data, choice, delta or choice.get("message") or {}, self.api)
 
     def unpriced_field(self, body: Json) -> str | None:
         if body.get("service_tier") not in _LISTED_TIERS:
             return "service_tier"
-        for name in _CHARGED_APART:
-            if name in body:
-                return name
-        return None
-
-    def max_output(self, body: Json) -> int | None:
-        if body.keys().isdisjoint(_OUTPUT_LIMITS):
-            return None
-        named = [body[name] for name in _OUTPUT_LIMITS if is_whole(body.get(name), least=0)]
-        answers = body.get("n", 1)
-        return max(named) * (answers if is_whole(answers, least=1) else 1) if named else None
+        return next((name for name in _CHARGED_APART if name in body), None)
 
     def build_count(self, conversation: Conversation, body: Json) -> Json | None:
         return None if self.own_server else responses.build(conversation, body)
-
-    def parse_count(self, data: Json) -> int:
-        tokens: int = data["input_tokens"]
-        return tokens
 
     def text_tokens(self, text: str, model: str) -> TokenCount | None:
         return counting.text_tokens(text, model)

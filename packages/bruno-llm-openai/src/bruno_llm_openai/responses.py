@@ -22,11 +22,7 @@ _UNKNOWN = frozenset(
 def build(conversation: Conversation, body: Json) -> Json | None:
     """Return the body that asks how many tokens the input takes, or None if it cannot be asked.
 
-    Options that do not change the input are left out.
-
-    Args:
-        conversation: What has been said.
-        body: The request of Chat Completions.
+    Of the request of Chat Completions, *body*, options that do not change the input are left out.
     """
     if not _UNKNOWN.isdisjoint(body):
         return None
@@ -43,7 +39,8 @@ def build(conversation: Conversation, body: Json) -> Json | None:
         asked["tool_choice"] = _flat(body["tool_choice"])
     if effort := body.get("reasoning_effort"):
         asked["reasoning"] = {"effort": effort}
-    if style := _style(body):
+    named = (("format", "response_format"), ("verbosity", "verbosity"))
+    if style := {new: _flat(body[old]) for new, old in named if old in body}:
         asked["text"] = style
     return asked
 
@@ -56,15 +53,6 @@ def _items(turn: Turn) -> Iterator[Json]:
     for call in turn.tool_calls:
         named = {"call_id": call.id, "name": call.name}
         yield {"type": "function_call", **named, "arguments": arguments_text(call)}
-
-
-def _style(body: Json) -> Json:
-    style: Json = {}
-    if "response_format" in body:
-        style["format"] = _flat(body["response_format"])
-    if "verbosity" in body:
-        style["verbosity"] = body["verbosity"]
-    return style
 
 
 def _flat(value: Any, **defaults: Any) -> Any:

@@ -5,15 +5,34 @@ from dataclasses import dataclass
 from typing import Self
 from urllib.parse import urlsplit
 
-from bruno_llm_base import Access, ErrorFacts, Json, LimitState, Timeouts, Vendor
+from bruno_llm_base import Access, Json, LimitState, Timeouts, Vendor, exceptions
 from bruno_llm_base.adapter import Adapter
 from bruno_llm_base.lenient import read_models
 from bruno_llm_base.limits import read_limits
 from bruno_llm_base.transport import SdkTransport, Transport
 
-from bruno_llm_openai import errors
-
 __all__ = ["OpenAIAdapter", "OpenAIVendor"]
+
+# https://platform.openai.com/docs/guides/error-codes
+_ERRORS: dict[str, type[exceptions.LLMError]] = {
+    "billing_hard_limit_reached": exceptions.QuotaExceededError,
+    "content_filter": exceptions.ContentBlockedError,
+    "content_policy_violation": exceptions.ContentBlockedError,
+    "context_length_exceeded": exceptions.ContextLengthExceededError,
+    "credit_balance_exhausted": exceptions.QuotaExceededError,
+    "DeploymentNotFound": exceptions.ModelNotFoundError,  # Azure
+    "exceed_context_size_error": exceptions.ContextLengthExceededError,  # llama.cpp
+    "insufficient_permissions": exceptions.PermissionDeniedError,
+    "insufficient_quota": exceptions.QuotaExceededError,
+    "invalid_api_key": exceptions.AuthenticationError,
+    "invalid_prompt": exceptions.ContentBlockedError,
+    "model_not_found": exceptions.ModelNotFoundError,
+    "organization_spend_limit_exceeded": exceptions.QuotaExceededError,
+    "project_spend_limit_exceeded": exceptions.QuotaExceededError,
+    "rate_limit_exceeded": exceptions.RateLimitError,
+    "server_error": exceptions.ServiceUnavailableError,
+    "server_overloaded": exceptions.ServiceUnavailableError,
+}
 
 
 class OpenAIVendor(Vendor):
@@ -50,6 +69,7 @@ class OpenAIAdapter(Adapter):
     own_server: bool = False
 
     models_path = "/models"
+    error_kinds = _ERRORS
 
     @classmethod
     def at(cls, access: Access) -> Self:
@@ -62,9 +82,6 @@ class OpenAIAdapter(Adapter):
         # OpenAI does not tell; vLLM and OpenRouter do
         rows = read_models(data)
         return {row["id"]: row.get("max_model_len", row.get("context_length")) for row in rows}
-
-    def read_error(self, status: int, headers: Mapping[str, str], data: Json) -> ErrorFacts:
-        return errors.read(status, data)
 
     def read_limits(self, headers: Mapping[str, str]) -> LimitState | None:
         return read_limits(headers, "x-ratelimit-{what}-{unit}")

@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar
 
 from bruno_llm_base.exceptions import LLMError
-from bruno_llm_base.framing import ndjson
 from bruno_llm_base.messages import Conversation, Turn
 from bruno_llm_base.parts import Json, part_from_json, part_to_json
 from bruno_llm_base.response import ModelResponse, Usage
@@ -86,7 +85,7 @@ class MemoryTransport:
             Exception: The script says so.
         """
         if body is None:
-            return Reply(_HttpReply([{"models": list(self._models)}], 0), ndjson)
+            return Reply(_HttpReply([{"models": list(self._models)}], 0), "ndjson")
         options = {name: value for name, value in body.items() if name not in _NO_OPTIONS}
         conversation = _read_conversation(body["conversation"])
         call = Call(
@@ -105,7 +104,7 @@ class MemoryTransport:
         if not call.streamed:
             parts = [ModelResponse.join(part for part in parts if isinstance(part, ModelResponse))]
         documents = [part if isinstance(part, Exception) else _write_answer(part) for part in parts]
-        return Reply(_HttpReply(documents, self._delay), ndjson)
+        return Reply(_HttpReply(documents, self._delay), "ndjson")
 
     async def aclose(self) -> None:
         """Do nothing: nothing is open."""

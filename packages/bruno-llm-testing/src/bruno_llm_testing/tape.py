@@ -5,7 +5,6 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
 
 from bruno_llm_base import Access, Json
-from bruno_llm_base.framing import ndjson
 from bruno_llm_base.transport import Reply, Transport
 from bruno_llm_base.values import is_json
 
@@ -31,7 +30,7 @@ class Player:
         """
         asked = self._recording.asked(self._access, method, path, body)
         # documents, whatever the vendor wraps them in, are handed out one a line
-        return Reply(_Played(self._recording.answer(asked)), ndjson)
+        return Reply(_Played(self._recording.answer(asked)), "ndjson")
 
     async def aclose(self) -> None:
         """Do nothing: nothing is open."""

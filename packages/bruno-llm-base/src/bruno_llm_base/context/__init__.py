@@ -55,8 +55,7 @@ async def _trimmed(
     conversation: Conversation, policy: ContextPolicy, room: int, count: _Count
 ) -> tuple[Conversation, int]:
     """Return what stays of *conversation*, and how many turns do not."""
-    from bruno_llm_base.context.summary import summarize  # most requests need neither
-    from bruno_llm_base.context.trim import trim
+    from bruno_llm_base.context.trim import summarize, trim  # most requests need neither
 
     def costs() -> list[int]:
         parts = [Conversation(None, (turn,)) for turn in conversation.turns]

@@ -40,8 +40,7 @@ class Windows:
         """Start with the user's own for every model, if any; a server's stays true if *certain*."""
         self._given = None if given is None else Window(tokens=given, source="ContextPolicy.window")
         self._certain = certain
-        self._learned: dict[str, Window] = {}
-        self._asked: set[str] = set()
+        self._learned: dict[str, Window | None] = {}  # None: the server was asked
 
     def of(self, model: str) -> Window | None:
         """Return the window of *model*: the user's own, else the server's."""
@@ -49,19 +48,21 @@ class Windows:
 
     def asks_for(self, model: str) -> bool:
         """Whether the window of *model* is worth a question: once, if it is not known."""
-        new = self.of(model) is None and model not in self._asked
-        if new and len(self._asked) < _MOST_REMEMBERED:
-            self._asked.add(model)
-        return new
+        return self._given is None and model not in self._learned and self._learn(model, None)
 
     def learn(self, found: Mapping[str, int | None], *, refused: bool = False) -> None:
         """Remember what a server says of its models, in tokens; what makes no sense is left out."""
         # what a refusal tells may hold of one of several servers at an address, or be misread
         certain = self._certain and not refused
         for model, tokens in found.items():
-            room = model in self._learned or len(self._learned) < _MOST_REMEMBERED
-            if room and tokens is not None and is_whole(tokens, least=1):
-                self._learned[model] = Window(tokens=tokens, source="the server", certain=certain)
+            if tokens is not None and is_whole(tokens, least=1):
+                self._learn(model, Window(tokens=tokens, source="the server", certain=certain))
+
+    def _learn(self, model: str, window: Window | None) -> bool:
+        has_room = model in self._learned or len(self._learned) < _MOST_REMEMBERED
+        if has_room:
+            self._learned[model] = window
+        return has_room
 
 
 def reserved(window: Window, policy: ContextPolicy, max_output: int | None) -> int:

@@ -21,18 +21,7 @@ from typing import Any, Protocol, TypeVar
 from uuid import uuid4
 from weakref import WeakSet
 
-from bruno_llm_base.cost.rows import (
-    COUNTS,
-    KEYS,
-    LABELS,
-    PICO,
-    Balance,
-    Claim,
-    Entry,
-    Names,
-    Row,
-    row,
-)
+from bruno_llm_base.cost.rows import COUNTS, KEYS, LABELS, PICO, Balance, Claim, Entry, Names, Row
 from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.values import INT64
 
@@ -405,7 +394,7 @@ def _sums(
     )
     size = len(by)
     return [
-        row(by, found[:size], list(map(_whole, found[size::2], found[size + 1 :: 2])))
+        Row.of(by, found[:size], list(map(_whole, found[size::2], found[size + 1 :: 2])))
         for found in connection.execute(query, (since, until or "~", *values.values()))
     ]
 
@@ -418,26 +407,24 @@ def _whole(trillions: int | None, rest: int | None) -> int:
 
 _all: "WeakSet[Ledger]" = WeakSet()
 _all_lock = Lock()
-_resting: list[list[Ledger]] = []  # empty if the fork began before this module was loaded
 
 
 def _rest_all() -> None:
     _all_lock.acquire()
-    _resting.append(list(_all))
-    for ledger in _resting[0]:
+    for ledger in _all:
         ledger.rest()
 
 
 def _go_on_all() -> None:
-    if _resting:
-        for ledger in _resting.pop():
+    if _all_lock.locked():  # unless the fork began before this module was loaded
+        for ledger in _all:
             ledger.go_on()
         _all_lock.release()
 
 
 def _start_fresh_in_child() -> None:
-    if _resting:
-        for ledger in _resting.pop():
+    if _all_lock.locked():
+        for ledger in _all:
             ledger.start_fresh()
         _all_lock.release()
 

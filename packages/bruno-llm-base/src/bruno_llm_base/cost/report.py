@@ -20,26 +20,14 @@ from bruno_llm_base.cost.rows import COUNTS, KEYS, LABELS, Row, checked_keys, pi
 from bruno_llm_base.exceptions import InvalidRequestError
 from bruno_llm_base.values import shown
 
-__all__ = [
-    "Column",
-    "Report",
-    "cell",
-    "columns",
-    "dollars",
-    "known_cost",
-    "notes",
-    "origin",
-    "period",
-    "plain",
-    "requests",
-    "source_of",
-]
+__all__ = ["Column", "Report", "cell", "dollars", "plain", "requests", "source_of"]
 
 # What a spreadsheet may run (https://owasp.org/www-community/attacks/CSV_Injection: also the
 # full-width signs), and our own mark, so that taking one away again is always right.
 _MARKED = re.compile("[-=+@\t\r\n'\uff0d\uff1d\uff0b\uff20]")
 _MARKUP = re.compile(r"[\\|<>&`*_~\[\]]")
 _NAMED = 3  # so many models are named where more would tire
+_ALWAYS = ("cost", "requests", "input_tokens", "output_tokens")  # columns, even if all is 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +66,45 @@ class Report:
         """The first and the last day: those asked for, else the first and last with a request."""
         days = [row.day for row in self.entries if row.day is not None]
         return self.since or min(days, default=None), self.until or max(days, default=None)
+
+    @property
+    def period(self) -> str:
+        """The days in words, such as "2026-11-01 to 2026-11-30"."""
+        first, last = self.days
+        if first is None or last is None:
+            return "no requests yet"
+        return f"{first}" if first == last else f"{first} to {last}"
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader of the sums has to know."""
+        total, said = self.total, []
+        if total.unpriced:
+            models = [plain(str(row.model)) for row in self.sums("model") if row.unpriced]
+            rest = len(models) - _NAMED
+            more = f" and {rest} more" if rest > 0 else ""
+            said.append(
+                f"No price is known for {total.unpriced:,} of {requests(total.requests)}"
+                f" ({', '.join(models[:_NAMED])}{more}); what they cost is in no sum."
+            )
+        if total.estimated:
+            said.append(
+                f"The tokens of {total.estimated:,} of {requests(total.requests)} are estimated, as"
+                " the server did not count them."
+            )
+        return said
+
+    @property
+    def origin(self) -> str:
+        """Where prices come from, in words; "" if that is not known."""
+        return f"Price data when this was made: {plain(self.prices)}." if self.prices else ""
+
+    @property
+    def columns(self) -> "list[Column]":
+        """The columns that a table needs; what is 0 everywhere has none."""
+        total = self.total
+        used = (name for name in COUNTS if name not in _ALWAYS and getattr(total, name))
+        return [Column(name) for name in (*self.by, *_ALWAYS, *used)]
 
     def sums(self, *by: str) -> list[Row]:
         """Return the entries summed up, such as by `"tag"`, or by `"provider", "model"`.
@@ -199,7 +226,7 @@ class Report:
 
     def _cells(self) -> tuple[list["Column"], list[list[str]]]:
         """Return the columns, and their cells: titles, rows and, if these are grouped, the total."""
-        shape = columns(self)
+        shape = self.columns
         lines = [[column.title for column in shape]]
         lines += [[cell(row, column) for column in shape] for row in self.rows]
         if self.by:
@@ -210,24 +237,23 @@ class Report:
     def _remarks(self) -> list[str]:
         """Return what stands above a table, first of all the sum of everything."""
         total = self.total
-        cost = dollars(known_cost(total), 2)
+        cost = dollars(total.known_cost, 2)
         if total.unpriced and total.unpriced < total.requests:
             cost = f"at least {cost}"
-        when = f", {period(self)}" if all(self.days) else ""
+        when = f", {self.period}" if all(self.days) else ""
         first = f"{cost} for {requests(total.requests)}{when}."
-        return [text for text in (first, *notes(self), origin(self)) if text]
+        return [text for text in (first, *self.notes, self.origin) if text]
 
 
 class Column(NamedTuple):
-    """One column of a table.
-
-    Attributes:
-        field: The field of `Row` that it shows.
-        title: What stands above it.
-    """
+    """One column of a table, which shows a field of `Row`."""
 
     field: str
-    title: str
+
+    @property
+    def title(self) -> str:
+        """What stands above it."""
+        return self.field.removesuffix("_tokens").replace("_", " ").capitalize()
 
     @property
     def is_label(self) -> bool:
@@ -235,40 +261,14 @@ class Column(NamedTuple):
         return self.field in KEYS
 
 
-_AMOUNTS = {
-    "cost": "Cost",
-    "requests": "Requests",
-    "input_tokens": "Input",
-    "output_tokens": "Output",
-    "cache_read_tokens": "Cache read",
-    "cache_write_tokens": "Cache written",
-    "reasoning_tokens": "Reasoning",
-    "unpriced": "Unpriced",
-    "estimated": "Estimated",
-}
-_ALWAYS = ("cost", "requests", "input_tokens", "output_tokens")
-
-
-def columns(report: Report) -> list[Column]:
-    """Return the columns that a table of *report* needs; what is 0 everywhere has none."""
-    total, labels = report.total, [Column(label, label.capitalize()) for label in report.by]
-    used = (Column(*item) for item in _AMOUNTS.items())
-    return labels + [each for each in used if each.field in _ALWAYS or getattr(total, each.field)]
-
-
 def cell(row: Row, column: Column) -> str:
     """Return what a table says of *row* in *column*."""
     if column.field == "cost":
-        return dollars(known_cost(row))
+        return dollars(row.known_cost)
     value = getattr(row, column.field)
     if column.is_label:
         return "-" if value is None else plain(str(value))
     return f"{value:,}"
-
-
-def known_cost(row: Row) -> Decimal | None:
-    """Return what is known of *row*'s cost in USD, or None if nothing is."""
-    return None if row.unpriced and row.unpriced == row.requests else row.cost
 
 
 def dollars(amount: Decimal | None, digits: int = 4) -> str:
@@ -284,38 +284,6 @@ def dollars(amount: Decimal | None, digits: int = 4) -> str:
 def plain(text: str) -> str:
     """Return *text* with nothing in it that moves a cursor, breaks a line or turns a direction."""
     return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text)
-
-
-def period(report: Report) -> str:
-    """Return the days of *report*, such as "2026-11-01 to 2026-11-30"."""
-    first, last = report.days
-    if first is None or last is None:
-        return "no requests yet"
-    return f"{first}" if first == last else f"{first} to {last}"
-
-
-def notes(report: Report) -> list[str]:
-    """Return what a reader of the sums has to know."""
-    total, said = report.total, []
-    if total.unpriced:
-        models = [plain(str(row.model)) for row in report.sums("model") if row.unpriced]
-        rest = len(models) - _NAMED
-        more = f" and {rest} more" if rest > 0 else ""
-        said.append(
-            f"No price is known for {total.unpriced:,} of {requests(total.requests)}"
-            f" ({', '.join(models[:_NAMED])}{more}); what they cost is in no sum."
-        )
-    if total.estimated:
-        said.append(
-            f"The tokens of {total.estimated:,} of {requests(total.requests)} are estimated, as the"
-            " server did not count them."
-        )
-    return said
-
-
-def origin(report: Report) -> str:
-    """Return where prices come from; "" if that is not known."""
-    return f"Price data when this was made: {plain(report.prices)}." if report.prices else ""
 
 
 def requests(number: int) -> str:
@@ -354,7 +322,7 @@ def _values(row: Row, by: Iterable[str]) -> dict[str, Any]:
     values: dict[str, Any] = {name: getattr(row, name) for name in (*by, *COUNTS)}
     if "day" in values:
         values["day"] = _iso(values["day"])
-    cost = known_cost(row)
+    cost = row.known_cost
     values["cost"] = None if cost is None else f"{cost:f}"
     return values
 

@@ -5,10 +5,10 @@ with up to six decimals is a whole number of them per token, and sums of such co
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import date
 from decimal import ROUND_CEILING, Context, Decimal
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from bruno_llm_base.exceptions import InvalidRequestError
 from bruno_llm_base.values import shown
@@ -26,7 +26,6 @@ __all__ = [
     "Row",
     "checked_keys",
     "pico",
-    "row",
     "usd",
 ]
 
@@ -51,42 +50,6 @@ def usd(picodollars: int) -> Decimal:
     if not picodollars % PICO:
         return Decimal(picodollars // PICO)
     return Decimal(picodollars).scaleb(-_DIGITS, _EXACT).normalize(_EXACT)
-
-
-KEYS = ("day", "provider", "model", "tag", "user")
-"""What entries are distinguished by."""
-
-LABELS = KEYS[1:]
-"""What a budget can select by."""
-
-COUNTS = (
-    "requests",
-    "input_tokens",
-    "output_tokens",
-    "cache_read_tokens",
-    "cache_write_tokens",
-    "reasoning_tokens",
-    "cost",
-    "unpriced",
-    "estimated",
-)
-"""What is summed up of them."""
-
-
-def checked_keys(by: object) -> tuple[str, ...]:
-    """Return the `KEYS` in *by*, one or several, each once.
-
-    Raises:
-        InvalidRequestError: There is something else.
-    """
-    names = (by,) if isinstance(by, str) else by
-    if not isinstance(names, Sequence) or not all(name in KEYS for name in names):
-        raise InvalidRequestError(f"by is {shown(by)}: give some of {', '.join(KEYS)}")
-    return tuple(dict.fromkeys(names))
-
-
-Names = tuple[str, str, str, str]
-"""A value for each of `LABELS`; "" for none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,14 +89,45 @@ class Row:
     unpriced: int
     estimated: int
 
+    @property
+    def known_cost(self) -> Decimal | None:
+        """What is known of the cost, in USD; None if nothing is."""
+        return None if self.unpriced and self.unpriced == self.requests else self.cost
 
-def row(by: Sequence[str], values: Sequence[str], counts: Sequence[int]) -> Row:
-    """Return a row of *counts*, one for each of `COUNTS`, for the *values* of *by*."""
-    facts: dict[str, Any] = {name: value or None for name, value in zip(by, values, strict=True)}
-    if "day" in facts:
-        facts["day"] = date.fromisoformat(facts["day"])
-    facts |= zip(COUNTS, counts, strict=True)
-    return Row(**facts | {"cost": usd(facts["cost"])})
+    @classmethod
+    def of(cls, by: Sequence[str], values: Sequence[str], counts: Sequence[int]) -> Self:
+        """Return a row of *counts*, one for each of `COUNTS`, for the *values* of *by*."""
+        facts: dict[str, Any] = {
+            name: value or None for name, value in zip(by, values, strict=True)
+        }
+        if "day" in facts:
+            facts["day"] = date.fromisoformat(facts["day"])
+        facts |= zip(COUNTS, counts, strict=True)
+        return cls(**facts | {"cost": usd(facts["cost"])})
+
+
+_FIELDS = tuple(field.name for field in fields(Row))
+KEYS, COUNTS = _FIELDS[:5], _FIELDS[5:]
+"""What entries are distinguished by, and what is summed up of them."""
+
+LABELS = KEYS[1:]
+"""What a budget can select by."""
+
+
+def checked_keys(by: object) -> tuple[str, ...]:
+    """Return the `KEYS` in *by*, one or several, each once.
+
+    Raises:
+        InvalidRequestError: There is something else.
+    """
+    names = (by,) if isinstance(by, str) else by
+    if not isinstance(names, Sequence) or not all(name in KEYS for name in names):
+        raise InvalidRequestError(f"by is {shown(by)}: give some of {', '.join(KEYS)}")
+    return tuple(dict.fromkeys(names))
+
+
+Names = tuple[str, str, str, str]
+"""A value for each of `LABELS`; "" for none."""
 
 
 class Entry(NamedTuple):

@@ -14,16 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, overload
 
 from bruno_llm_base.cost.ledger import Ledger
 from bruno_llm_base.cost.price import Overrides, Price, PriceSource
-from bruno_llm_base.cost.rows import (
-    COUNTS,
-    KEYS,
-    LABELS,
-    Entry,
-    Names,
-    Row,
-    checked_keys,
-    pico,
-)
+from bruno_llm_base.cost.rows import COUNTS, KEYS, LABELS, Entry, Names, Row, checked_keys, pico
 from bruno_llm_base.cost.sqlite import SqliteDatabase
 from bruno_llm_base.exceptions import ConfigurationError, InvalidRequestError
 from bruno_llm_base.options import did_you_mean

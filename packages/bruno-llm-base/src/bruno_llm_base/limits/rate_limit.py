@@ -178,6 +178,7 @@ class RateLimit(Limits):
         return partial(type(self), **settings), ()
 
 
+@dataclass(slots=True, eq=False)
 class Slot:
     """An attempt's place in a limit, `async with limit.slot(attempt, tokens)` around the attempt.
 
@@ -185,27 +186,24 @@ class Slot:
     its place back, any other pays the tokens of its response.
     """
 
-    __slots__ = ("_attempt", "_limit", "_permit", "_tokens")
-
-    def __init__(self, limit: RateLimit, attempt: Attempt, tokens: int) -> None:
-        self._limit = limit
-        self._attempt = attempt
-        self._tokens = tokens
-        self._permit: Permit
+    limit: RateLimit
+    attempt: Attempt
+    tokens: int
+    _permit: Permit = field(init=False)
 
     async def __aenter__(self) -> None:
         """Wait for the place; it raises what `RateLimit.acquire` does."""
-        self._permit = await self._limit.acquire(self._tokens)
+        self._permit = await self.limit.acquire(self.tokens)
 
     async def __aexit__(self, *_: object) -> None:
         """Give the place back, and believe what the server says of its limits."""
-        attempt, response = self._attempt, self._attempt.response
+        attempt, response = self.attempt, self.attempt.response
         if attempt.outcome is Outcome.NOT_SENT:
             self._permit.cancel()
         else:
             self._permit.settle(0 if response is None else response.usage.total_tokens)
-        if self._limit.counts_time:
-            self._limit.lower(attempt.limits_of_server)
+        if self.limit.counts_time:
+            self.limit.lower(attempt.limits_of_server)
 
 
 def _wrong(name: str, value: object, cure: str) -> ConfigurationError:

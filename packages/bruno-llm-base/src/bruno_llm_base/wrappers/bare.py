@@ -4,13 +4,14 @@ import asyncio
 import inspect
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 from bruno_core.interfaces import LLMInterface
 from bruno_core.utils import exceptions as core
 
-from bruno_llm_base.client import Diagnosis
+from bruno_llm_base.events import Diagnosis
 from bruno_llm_base.exceptions import (
     InvalidResponseError,
     LLMError,
@@ -139,32 +140,32 @@ class _BareLLM:
         return f"{type(self._llm).__name__}(model={self.model!r})"
 
 
+@dataclass(slots=True, eq=False)
 class _BareTexts(AsyncIterator[str]):
     """The pieces of an answer that a bare interface streams.
 
     A class, since most read a generator: when a loop ends, asyncio closes all of them at once.
     """
 
-    def __init__(self, llm: _BareLLM, opener: Callable[[], Any], state: StreamState) -> None:
-        self._llm = llm
-        self._open = opener
-        self._state = state
-        self._texts: list[str] = []
-        self._pieces: Any = None
-        self._ended = False
+    llm: _BareLLM
+    opener: Callable[[], Any]
+    state: StreamState
+    _texts: list[str] = field(default_factory=list)
+    _pieces: Any = None
+    _ended: bool = False
 
     async def __anext__(self) -> str:
         if self._ended:
             raise StopAsyncIteration
         try:
-            with self._llm.errors_of_ours():
+            with self.llm.errors_of_ours():
                 return await self._next()
         except BaseException as error:
             await self.aclose()
-            response = self._llm.response("".join(self._texts))
+            response = self.llm.response("".join(self._texts))
             if isinstance(error, StopAsyncIteration):
-                self._state.response = response
-                answer_text(response, self._llm.name)
+                self.state.response = response
+                answer_text(response, self.llm.name)
             elif isinstance(error, LLMError) and self._texts:
                 error.partial = error.partial or response
             raise
@@ -177,13 +178,13 @@ class _BareTexts(AsyncIterator[str]):
 
     async def _next(self) -> str:
         if self._pieces is None:
-            self._pieces = self._open()
+            self._pieces = self.opener()
             if inspect.isawaitable(self._pieces):
                 # declared as bruno-core declares it, it returns an iterator
                 self._pieces = await self._pieces
             self._pieces = aiter(self._pieces)
-        if self._state.announce:  # whether the request is accepted, it does not tell
-            self._state.announce = False
+        if self.state.announce:  # whether the request is accepted, it does not tell
+            self.state.announce = False
             return ""
         piece = ""
         while not piece:

@@ -56,7 +56,7 @@ class Circuit:
 
     def start_fresh(self) -> None:
         """Remember nothing."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a stream that is collected meanwhile reports its end
         self._failures = 0
         self._opens: float | None = None  # when a probe may go; None while closed
         self._probing = False
@@ -83,14 +83,16 @@ class Circuit:
     def begun(self, ticket: object) -> None:
         """Note that the call is being answered, which closes the circuit; its end is still to come."""
         with self._lock:
-            if self._probing and ticket is self._period:
-                self._close()
+            if self._probing:
+                self.succeeded(ticket)
 
     def succeeded(self, ticket: object) -> None:
         """Note that the call was answered."""
         with self._lock:
             if ticket is self._period:
-                self._close()
+                self._failures = 0
+                self._opens = None
+                self._probing = False
 
     def failed(self, ticket: object, retry_after: float | None = None) -> None:
         """Note that the provider failed, whose server asks to wait *retry_after* seconds."""
@@ -108,8 +110,3 @@ class Circuit:
         with self._lock:
             if ticket is self._period:
                 self._probing = False
-
-    def _close(self) -> None:
-        self._failures = 0
-        self._opens = None
-        self._probing = False

@@ -2,8 +2,8 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
-from contextvars import copy_context
-from dataclasses import dataclass
+from contextvars import Context, copy_context
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from bruno_llm_base.events import Event, ProviderAnswered, ProviderPassedOver
@@ -33,17 +33,16 @@ class Member:
     circuit: Circuit
 
 
+@dataclass(slots=True, eq=False)
 class Failover:
     """One call, the model that is asked now, and the errors of those before it."""
 
-    def __init__(self, members: Sequence[Member], operation: str, observers: Observers) -> None:
-        self._members = members
-        self._rest = iter(members)
-        self._operation = operation
-        self._observers = observers
-        self._errors: list[LLMError] = []
-        self._asked: tuple[Member, object] | None = None  # and its circuit's ticket
-        self._delivered = False
+    members: Sequence[Member]
+    operation: str
+    observers: Observers
+    _errors: list[LLMError] = field(default_factory=list)
+    _asked: tuple[Member, object] | None = None  # and its circuit's ticket
+    _delivered: bool = False
 
     async def ask(self, question: Callable[[FullLLM], Awaitable[_T]]) -> _T:
         """Return what *question* gets from the first model that answers it.
@@ -68,13 +67,13 @@ class Failover:
         Raises:
             AllProvidersFailedError: There is none left.
         """
-        for member in self._rest:
+        for member in self.members[len(self._errors) :]:
             ticket = member.circuit.admit()
             if ticket is not None:
                 self._asked = member, ticket
                 return member.llm
             self._pass_over(member, _circuit_is_open(member))
-        raise all_failed(self._members, self._errors)
+        raise all_failed(self.members, self._errors)
 
     def deliver(self) -> None:
         """Note that the caller has some of the answer: no other model is asked any more."""
@@ -111,41 +110,39 @@ class Failover:
         error.provider = error.provider or member.llm.name
         error.__traceback__ = error.__context__ = None  # their frames hold this call, and it them
         self._errors.append(error)
-        if len(self._errors) < len(self._members):
+        if len(self._errors) < len(self.members):
             self._tell(ProviderPassedOver, member, error=error)
 
     def _tell(self, kind: type[Event], member: Member, **facts: Any) -> None:
         llm = member.llm
-        self._observers.tell(
-            kind, provider=llm.name, model=llm.model or None, operation=self._operation, **facts
+        self.observers.tell(
+            kind, provider=llm.name, model=llm.model or None, operation=self.operation, **facts
         )
 
 
+@dataclass(slots=True, eq=False)
 class FallbackTexts(AsyncIterator[str]):
     """The pieces of the first answer that begins; a class for `_BareTexts`' reason.
 
     Each model is asked in the context of the call, whose labels hold wherever the stream is read.
     """
 
-    def __init__(
-        self, failover: Failover, question: Callable[[FullLLM], TextStream], state: StreamState
-    ) -> None:
-        self._failover = failover
-        self._question = question
-        self._context = copy_context()
-        self._state = state
-        self._stream: TextStream | None = None
-        self._ended = False
+    failover: Failover
+    question: Callable[[FullLLM], TextStream]
+    state: StreamState
+    _context: Context = field(default_factory=copy_context)
+    _stream: TextStream | None = None
+    _ended: bool = False
 
     async def __anext__(self) -> str:
         while not self._ended:
             try:
                 if self._stream is None:
-                    llm = self._failover.next_llm()
-                    self._stream = self._context.run(self._question, llm)
+                    llm = self.failover.next_llm()
+                    self._stream = self._context.run(self.question, llm)
                     await self._stream
-                    if self._state.announce:
-                        self._state.announce = False
+                    if self.state.announce:
+                        self.state.announce = False
                         return ""
                 text = await anext(self._stream)
             except StopAsyncIteration:
@@ -154,7 +151,7 @@ class FallbackTexts(AsyncIterator[str]):
                 if not await self._end(error):
                     raise
             else:
-                self._failover.deliver()
+                self.failover.deliver()
                 return text
         raise StopAsyncIteration
 
@@ -162,7 +159,7 @@ class FallbackTexts(AsyncIterator[str]):
         await self._end(GeneratorExit())
 
     def __del__(self) -> None:
-        self._failover.end(GeneratorExit())
+        self.failover.end(GeneratorExit())
 
     async def _end(self, error: BaseException | None) -> bool:
         """Close the answer that is read, if any; return whether the next model is to be asked."""
@@ -170,10 +167,10 @@ class FallbackTexts(AsyncIterator[str]):
         stream, self._stream = self._stream, None
         if stream is not None:
             await stream.aclose()
-            self._state.response = None
+            self.state.response = None
             with suppress(StreamError):  # it is not complete
-                self._state.response = stream.response
-        self._ended = not self._failover.end(error)
+                self.state.response = stream.response
+        self._ended = not self.failover.end(error)
         return not self._ended
 
 

@@ -9,8 +9,7 @@ from typing import Any, ClassVar, Self
 
 from bruno_core.interfaces import LLMInterface
 
-from bruno_llm_base.client import Diagnosis
-from bruno_llm_base.events import Observer
+from bruno_llm_base.events import Diagnosis, Observer
 from bruno_llm_base.exceptions import (
     ConfigurationError,
     InvalidRequestError,
@@ -32,7 +31,7 @@ from bruno_llm_base.wrappers.failover import (
     all_failed,
 )
 
-__all__ = ["FallbackLLM"]
+__all__ = ["FallbackLLM", "listed"]
 
 
 class FallbackLLM(LLMInterface):
@@ -67,7 +66,13 @@ class FallbackLLM(LLMInterface):
         Raises:
             ConfigurationError: A value is wrong.
         """
-        self._given = _checked_members(members)
+        self._given: tuple[LLMInterface, ...] = listed(members, "model")
+        for place, member in enumerate(self._given):
+            if not isinstance(member, LLMInterface):
+                raise ConfigurationError(
+                    f"members[{place}] is a {type(member).__name__}: give an LLMInterface, or names"
+                    " and mappings to LLMFactory.fallback"
+                )
         self._breaker = policy(Breaker, "breaker", breaker)
         self._observers = Observers(observers)
         if not callable(clock):
@@ -230,14 +235,8 @@ class FallbackLLM(LLMInterface):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the models and the policy; each process has its own experience of them."""
-        rebuild = partial(
-            type(self),
-            self._given,
-            breaker=self._breaker,
-            observers=self._observers.given,
-            clock=self._clock,
-        )
-        return rebuild, ()
+        settings: Json = {"breaker": self._breaker, "observers": self._observers.given}
+        return partial(type(self), self._given, clock=self._clock, **settings), ()
 
     def _failover(self, operation: str, options: Json) -> Failover:
         _refuse_model(options)
@@ -259,15 +258,14 @@ async def _models_of(member: Member) -> list[str] | LLMError:
         return error
 
 
-def _checked_members(members: Sequence[LLMInterface]) -> tuple[LLMInterface, ...]:
+def listed(members: Any, kind: str) -> tuple[Any, ...]:
+    """Return the members of a fallback or a selection, each a *kind* of thing.
+
+    Raises:
+        ConfigurationError: It is no list, or empty.
+    """
     if not isinstance(members, Sequence) or isinstance(members, str):
-        raise ConfigurationError(f"members is a {type(members).__name__}: give a list of models")
+        raise ConfigurationError(f"members is a {type(members).__name__}: give a list of {kind}s")
     if not members:
-        raise ConfigurationError("members is empty: give at least one model")
-    for place, member in enumerate(members):
-        if not isinstance(member, LLMInterface):
-            raise ConfigurationError(
-                f"members[{place}] is a {type(member).__name__}: give an LLMInterface, or names and"
-                " mappings to LLMFactory.fallback"
-            )
+        raise ConfigurationError(f"members is empty: give at least one {kind}")
     return tuple(members)
