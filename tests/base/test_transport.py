@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+from types import SimpleNamespace
 from typing import ClassVar
 
 import httpx
@@ -232,7 +233,7 @@ class _Client:
 
 async def test_a_stream_that_only_the_sdk_can_read():
     client = _Client()
-    transport = SdkTransport(client, stream_type=list, status_error=KeyError)
+    transport = SdkTransport(SimpleNamespace(AsyncStream=list, APIStatusError=KeyError), client)
     reply = await transport.send("POST", "/v1/messages", {})
     batches = [batch async for batch in reply]
     assert [json.loads(line) for batch in batches for line in batch] == [

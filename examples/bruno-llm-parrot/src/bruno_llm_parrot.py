@@ -74,4 +74,4 @@ class ParrotProvider(BaseProvider):
 
     @staticmethod
     def open_transport(access: Access, timeouts: Timeouts) -> Transport:
-        return HttpTransport.open(access, timeouts, framing="ndjson")
+        return HttpTransport(access, timeouts, framing="ndjson")

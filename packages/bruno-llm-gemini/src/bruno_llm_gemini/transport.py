@@ -11,8 +11,9 @@ from threading import get_ident
 from typing import Any, NoReturn
 
 from bruno_llm_base.response import Json
-from bruno_llm_base.transport import Reply, client_options, over_aiohttp, proxy_for, watched
-from bruno_llm_base.transport.http import MAX_CONNECTIONS, cookie_jar, refuse_login
+from bruno_llm_base.transport import Reply
+from bruno_llm_base.transport.environment import tls_context
+from bruno_llm_base.transport.http import open_client, refuse_login
 
 __all__ = ["CHAT", "COUNT", "EMBED", "MODELS", "PAGE_SIZE", "STREAM", "ComposedTransport"]
 
@@ -35,11 +36,9 @@ class ComposedTransport:
         from google import genai
 
         refuse_login(base_url)
-        proxy = proxy_for(base_url)
-        aiohttp = over_aiohttp(proxy)
-        options = client_options(httpx2, proxy, aiohttp=aiohttp)
-        tls = options["verify"]  # one for all: the SDK would load its own, twice
-        self._http, composing = _clients(options, aiohttp=aiohttp)
+        tls = tls_context(httpx2)  # one for all: the SDK would load its own, twice
+        options = {"trust_env": False, "verify": tls}
+        self._http = open_client(httpx2, base_url)
         self._timeout = {"connect": connect, "read": None, "write": None, "pool": None}
         self._composed: dict[tuple[str, str | None], Any] = {}
         log, thread = logging.getLogger("google_genai._api_client"), get_ident()
@@ -56,7 +55,7 @@ class ComposedTransport:
                 http_options=genai.types.HttpOptions(
                     base_url=base_url,
                     api_version=api_version,
-                    httpx_async_client=composing,
+                    httpx_async_client=_composing_client(options),
                     client_args=options,
                     async_client_args={"verify": tls, "ssl": tls},
                     retry_options=genai.types.HttpRetryOptions(attempts=1),
@@ -115,20 +114,11 @@ class _Composed(Exception):  # noqa: N818 - no error: it carries the request out
         self.request = request
 
 
-def _clients(options: Json, *, aiohttp: bool) -> tuple[Any, Any]:
-    """Return the client that sends, and one for the SDK that does not."""
+def _composing_client(options: Json) -> Any:
     import httpx2  # which is loaded with the first request, so its class can only be extended here
 
     class ComposingClient(httpx2.AsyncClient):
         async def send(self, request: httpx2.Request, **options: Any) -> NoReturn:
             raise _Composed(request)
 
-    kind = httpx2.AsyncClient
-    if aiohttp:
-        from httpx_aiohttp.httpx2 import Httpx2AiohttpClient
-
-        kind = watched(Httpx2AiohttpClient)
-    limits = httpx2.Limits(
-        max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS
-    )
-    return kind(cookies=cookie_jar(), limits=limits, **options), ComposingClient(**options)
+    return ComposingClient(**options)

@@ -45,7 +45,7 @@ class OllamaVendor(Vendor):
     @staticmethod
     def open_transport(access: Access, timeouts: Timeouts) -> Transport:
         """Return a transport over httpx."""
-        return HttpTransport.open(access, timeouts, framing="ndjson")
+        return HttpTransport(access, timeouts, framing="ndjson")
 
     @staticmethod
     def read_address(value: str) -> str:

@@ -1,13 +1,9 @@
 """Carrying requests to a server. An HTTP library or SDK is imported here, at the first request."""
 
-from bruno_llm_base.transport.connection import Connection, watched
-from bruno_llm_base.transport.environment import client_options, over_aiohttp, proxy_for
-from bruno_llm_base.transport.errors import (
-    DROPPED,
-    UNREACHABLE,
-    transport_error,
-)
-from bruno_llm_base.transport.http import MAX_CONNECTIONS, HttpTransport, open_http_client
+from bruno_llm_base.transport.connection import Connection
+from bruno_llm_base.transport.environment import proxy_for
+from bruno_llm_base.transport.errors import DROPPED, UNREACHABLE, transport_error
+from bruno_llm_base.transport.http import MAX_CONNECTIONS, HttpTransport
 from bruno_llm_base.transport.per_loop import PerLoop
 from bruno_llm_base.transport.response import Reply, Transport
 from bruno_llm_base.transport.sdk import SdkTransport
@@ -22,10 +18,6 @@ __all__ = [
     "Reply",
     "SdkTransport",
     "Transport",
-    "client_options",
-    "open_http_client",
-    "over_aiohttp",
     "proxy_for",
     "transport_error",
-    "watched",
 ]

@@ -1,11 +1,13 @@
 """What is known of the connection that a request takes: whether the server can have seen it."""
 
+from collections.abc import Awaitable, Callable
 from contextvars import ContextVar, Token
 from dataclasses import dataclass, field
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
-__all__ = ["Connection", "watched"]
+__all__ = ["Connection", "watch"]
 
 _current: ContextVar["Connection | None"] = ContextVar("bruno_llm_connection", default=None)
 
@@ -37,56 +39,30 @@ class Connection:
             _current.reset(self._token)
 
 
-def watched(kind: Any) -> Any:
-    """Return *kind*, a class of httpx clients over aiohttp, that tells of its connections.
-
-    Only aiohttp's sessions tell of them, and only httpx's own two hooks are given the transports
-    that open such sessions; httpx-aiohttp is made of the same two.
-    """
-
-    class WatchedClient(kind):  # type: ignore[misc]
-        def _init_transport(self, *arguments: Any, **options: Any) -> Any:
-            return _watched_transport(super()._init_transport(*arguments, **options))
-
-        def _init_proxy_transport(self, *arguments: Any, **options: Any) -> Any:
-            return _watched_transport(super()._init_proxy_transport(*arguments, **options))
-
-    return WatchedClient
+def watch(client: Any) -> None:
+    """Have *client*, one of httpx's over aiohttp, tell of its connections: only aiohttp's sessions do."""
+    for transport in (client._transport, *client._mounts.values()):  # noqa: SLF001 - no public door
+        transport.client = partial(_open_session, transport)
 
 
-def _watched_transport(transport: Any) -> Any:
-    def open_session() -> Any:
-        transport.client = None  # else it would ask us again
-        session = transport.get_client()
-        session.trace_configs.append(_trace_config())
-        return session
-
-    transport.client = open_session
-    return transport
-
-
-def _trace_config() -> Any:
+def _open_session(transport: Any) -> Any:
     import aiohttp
 
     config = aiohttp.TraceConfig()
-    config.on_connection_queued_start.append(_on_opening)
-    config.on_connection_create_start.append(_on_opening)
-    config.on_connection_create_end.append(_on_opened)
-    config.on_connection_reuseconn.append(_on_reused)
+    config.on_connection_queued_start.append(_told(is_open=False))
+    config.on_connection_create_start.append(_told(is_open=False))
+    config.on_connection_create_end.append(_told(is_open=True, is_reused=False))
+    config.on_connection_reuseconn.append(_told(is_open=True, is_reused=True))
     config.freeze()
-    return config
+    transport.client = None  # else it would ask us again
+    session = transport.get_client()
+    session.trace_configs.append(config)
+    return session
 
 
-async def _on_opening(*_: Any) -> None:
-    if (connection := _current.get()) is not None:
-        connection.is_open = False
+def _told(*, is_open: bool, is_reused: bool | None = None) -> Callable[..., Awaitable[None]]:
+    async def tell(*_: object) -> None:
+        if (connection := _current.get()) is not None:
+            connection.is_open, connection.is_reused = is_open, is_reused
 
-
-async def _on_opened(*_: Any) -> None:
-    if (connection := _current.get()) is not None:
-        connection.is_open, connection.is_reused = True, False
-
-
-async def _on_reused(*_: Any) -> None:
-    if (connection := _current.get()) is not None:
-        connection.is_open, connection.is_reused = True, True
+    return tell

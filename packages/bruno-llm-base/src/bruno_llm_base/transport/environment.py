@@ -6,7 +6,6 @@ Each library reads it in its own way, and some fail on what the others understan
 import os
 import re
 from base64 import b64encode
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.util import find_spec
@@ -21,7 +20,7 @@ from bruno_llm_base.values import is_loopback, shown
 if TYPE_CHECKING:
     import ssl
 
-__all__ = ["Proxy", "basic_login", "client_options", "over_aiohttp", "proxy_for", "tls_context"]
+__all__ = ["Proxy", "basic_login", "proxy_for", "tls_context"]
 
 _PORTS = {"http": 80, "https": 443}
 _SOCKS = ("socks5", "socks5h")
@@ -68,30 +67,9 @@ def proxy_for(url: str) -> Proxy | None:
         return None
     for name in (parts.scheme, "all"):
         if address := unquoted(proxies.get(name, "")):
-            return _checked(address, _variable(name))
+            spellings = filter(os.environ.get, (f"{name}_proxy", f"{name}_proxy".upper()))
+            return _checked(address, next(spellings, "the system's settings"))
     return None
-
-
-def over_aiohttp(proxy: Proxy | None) -> bool:
-    """Whether requests go over aiohttp, at a fraction of the cost of httpx's own transport."""
-    return find_spec("aiohttp") is not None and not (proxy and proxy.is_socks)
-
-
-def client_options(library: Any, proxy: Proxy | None, *, aiohttp: bool) -> dict[str, Any]:
-    """Return the keywords with which a client goes by what is read here.
-
-    Args:
-        library: httpx or httpx2.
-        proxy: The proxy, if any.
-        aiohttp: Whether the client goes over aiohttp, which wants a proxy's login as a header.
-
-    Raises:
-        ConfigurationError: The environment's certificates cannot be used.
-    """
-    way: Any = None if proxy is None else proxy.url
-    if proxy is not None and aiohttp and (login := basic_login(proxy.url)):
-        way = library.Proxy(public_url(proxy.url), headers={"authorization": login})
-    return {"proxy": way, "trust_env": False, "verify": tls_context(library)}
 
 
 def basic_login(url: str) -> str | None:
@@ -109,7 +87,7 @@ def tls_context(library: Any) -> "ssl.SSLContext":
     Raises:
         ConfigurationError: The environment's certificates cannot be used.
     """
-    file, folders = (os.environ.get(name) for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"))
+    file, folders = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
     if folders and not file and not any(map(os.path.isdir, folders.split(os.pathsep))):
         raise ConfigurationError(
             f"SSL_CERT_DIR is {shown(folders)}, which is not a directory: give one with certificates,"
@@ -135,11 +113,6 @@ def _trusted(library: Any, _file: str | None, _folders: str | None) -> "ssl.SSLC
     return context
 
 
-def _variable(name: str) -> str:
-    spellings = (f"{name}_proxy", f"{name}_PROXY".upper())
-    return next((each for each in spellings if os.environ.get(each)), "the system's settings")
-
-
 def _checked(address: str, variable: str) -> Proxy:
     scheme, _, place = address.rpartition("://")
     scheme = scheme.lower() or "http"
@@ -156,25 +129,19 @@ def _checked(address: str, variable: str) -> Proxy:
 
 
 def _is_excepted(host: str, port: int, excepted: str) -> bool:
-    """Whether *excepted*, the value of NO_PROXY, lists *host*."""
-    return any(
-        name == "*" or (wanted in (None, port) and _matches(host, name))
-        for name, wanted in _entries(excepted)
-    )
-
-
-def _entries(excepted: str) -> Iterator[tuple[str, int | None]]:
-    """Yield each name, address or network, and its port, if it names one."""
+    """Whether *excepted*, the value of NO_PROXY, lists *host*: by name, address, network, or port."""
     for entry in re.split(r"[\s,;]+", unquoted(excepted)):
         place = unquoted(entry).rpartition("://")[2]
         if found := _BRACKETED.fullmatch(place):
-            port = found["port"]
-            yield found["name"] + (found["size"] or ""), int(port) if port else None
+            name, wanted = found["name"] + (found["size"] or ""), found["port"]
         elif place.count(":") == 1:
-            name, _, port = place.partition(":")
-            yield name, int(port) if port.isdecimal() else None
-        elif place:
-            yield place, None
+            name, _, wanted = place.partition(":")
+        else:
+            name, wanted = place, None
+        is_port = not (wanted or "").isdecimal() or int(wanted or 0) == port
+        if name == "*" or (is_port and _matches(host, name)):
+            return True
+    return False
 
 
 def _matches(host: str, name: str) -> bool:

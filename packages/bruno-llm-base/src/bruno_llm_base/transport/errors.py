@@ -19,56 +19,40 @@ UNREACHABLE = "unreachable"
 """The code of an error before anything was sent."""
 
 _CONNECT_TIMEOUT = "no connection within the time allowed"
-_UNREACHABLE = "the server cannot be reached"
-_DROPPED = "the connection broke off"
-_TLS = "the server's certificate was refused"
-_POOL_TIMEOUT = "no free connection within the time allowed"
-_NO_PROXY, _PROXY_REFUSED = "the proxy cannot be reached", "the proxy refused"
-_CODES = {_DROPPED: DROPPED} | dict.fromkeys(
-    (_UNREACHABLE, _TLS, _CONNECT_TIMEOUT, _POOL_TIMEOUT, _NO_PROXY, _PROXY_REFUSED), UNREACHABLE
-)
+_Cause = tuple[type[LLMError], str | None, str]
 
 # By class name, so that no HTTP library is imported to ask. Wrappers are not listed: httpx-aiohttp
 # calls refused and broken connections timeouts, and the SDKs pass that on.
-_CAUSES: dict[str, tuple[type[LLMError], str]] = {
-    "ClientConnectorCertificateError": (ServiceUnavailableError, _TLS),
-    "ClientConnectorSSLError": (ServiceUnavailableError, _TLS),
-    "SSLCertVerificationError": (ServiceUnavailableError, _TLS),
-    "SSLError": (ServiceUnavailableError, _TLS),
-    "ClientConnectorDNSError": (ServiceUnavailableError, _UNREACHABLE),
-    "ClientConnectorError": (ServiceUnavailableError, _UNREACHABLE),
-    "ClientProxyConnectionError": (ServiceUnavailableError, _NO_PROXY),
-    "ClientHttpProxyError": (ServiceUnavailableError, _PROXY_REFUSED),
-    "ProxyError": (ServiceUnavailableError, _PROXY_REFUSED),
-    "gaierror": (ServiceUnavailableError, _UNREACHABLE),
-    "ConnectionRefusedError": (ServiceUnavailableError, _UNREACHABLE),
-    "ConnectError": (ServiceUnavailableError, _UNREACHABLE),
-    "ConnectionTimeoutError": (LLMTimeoutError, _CONNECT_TIMEOUT),
-    "ConnectTimeout": (LLMTimeoutError, _CONNECT_TIMEOUT),
-    "PoolTimeout": (LLMTimeoutError, _POOL_TIMEOUT),
-    "SocketTimeoutError": (LLMTimeoutError, "no data within the time allowed"),
-    "ServerTimeoutError": (LLMTimeoutError, "no data within the time allowed"),
-    "ReadTimeout": (LLMTimeoutError, "no data within the time allowed"),
-    "WriteTimeout": (LLMTimeoutError, "the request was not taken within the time allowed"),
-    "ServerDisconnectedError": (ServiceUnavailableError, _DROPPED),
-    "ClientOSError": (ServiceUnavailableError, _DROPPED),
-    "ClientPayloadError": (ServiceUnavailableError, _DROPPED),
-    "ClientConnectionResetError": (ServiceUnavailableError, _DROPPED),
-    "ConnectionResetError": (ServiceUnavailableError, _DROPPED),
-    "BrokenPipeError": (ServiceUnavailableError, _DROPPED),
-    "ReadError": (ServiceUnavailableError, _DROPPED),
-    "WriteError": (ServiceUnavailableError, _DROPPED),
-    "RemoteProtocolError": (ServiceUnavailableError, _DROPPED),
-    "BadStatusLine": (InvalidResponseError, "the server does not speak HTTP"),
-    "BadHttpMessage": (InvalidResponseError, "the server does not speak HTTP"),
-    "InvalidHeader": (InvalidResponseError, "the server does not speak HTTP"),
-    "LineTooLong": (InvalidResponseError, "the server does not speak HTTP"),
-    "ContentLengthError": (ServiceUnavailableError, _DROPPED),
-    "TransferEncodingError": (ServiceUnavailableError, _DROPPED),
-    "DecodingError": (InvalidResponseError, "the server's answer cannot be decompressed"),
-    "ContentEncodingError": (InvalidResponseError, "the server's answer cannot be decompressed"),
+_NAMES: dict[_Cause, str] = {
+    (ServiceUnavailableError, UNREACHABLE, "the server's certificate was refused"): (
+        "ClientConnectorCertificateError ClientConnectorSSLError SSLCertVerificationError SSLError"
+    ),
+    (ServiceUnavailableError, UNREACHABLE, "the server cannot be reached"): (
+        "ClientConnectorDNSError ClientConnectorError ConnectError ConnectionRefusedError gaierror"
+    ),
+    (ServiceUnavailableError, UNREACHABLE, "the proxy cannot be reached"): (
+        "ClientProxyConnectionError"
+    ),
+    (ServiceUnavailableError, UNREACHABLE, "the proxy refused"): "ClientHttpProxyError ProxyError",
+    (LLMTimeoutError, UNREACHABLE, _CONNECT_TIMEOUT): "ConnectionTimeoutError ConnectTimeout",
+    (LLMTimeoutError, UNREACHABLE, "no free connection within the time allowed"): "PoolTimeout",
+    (LLMTimeoutError, None, "no data within the time allowed"): (
+        "ReadTimeout ServerTimeoutError SocketTimeoutError"
+    ),
+    (LLMTimeoutError, None, "the request was not taken within the time allowed"): "WriteTimeout",
+    (ServiceUnavailableError, DROPPED, "the connection broke off"): (
+        "BrokenPipeError ClientConnectionResetError ClientOSError ClientPayloadError"
+        " ConnectionResetError ContentLengthError ReadError RemoteProtocolError"
+        " ServerDisconnectedError TransferEncodingError WriteError"
+    ),
+    (InvalidResponseError, None, "the server does not speak HTTP"): (
+        "BadHttpMessage BadStatusLine InvalidHeader LineTooLong"
+    ),
+    (InvalidResponseError, None, "the server's answer cannot be decompressed"): (
+        "ContentEncodingError DecodingError"
+    ),
 }
-
+_CAUSES = {name: cause for cause, names in _NAMES.items() for name in names.split()}
 
 # Whose errors are failures of the network, even those that are not in the list above.
 _LIBRARIES = frozenset(
@@ -92,19 +76,18 @@ def transport_error(error: Exception, connect: float | None = None) -> LLMError:
     Raises:
         Exception: It is not a failure of the network but a mistake, in a client of the user's, say.
     """
-    found: tuple[type[LLMError], str] | None = None
+    cause: _Cause | None = None
     innermost = error
     for inner in _causes(error):
         if isinstance(inner, LLMError):
             return copy(inner)  # itself, it would be raised from what it is the cause of
-        found = _CAUSES.get(type(inner).__name__, found)
+        cause = _CAUSES.get(type(inner).__name__, cause)
         innermost = inner
-    if found is None:
+    if cause is None:
         if not _is_the_networks(innermost):
             raise innermost
-        found = LLMError, f"unexpected {type(error).__name__}"
-    kind, message = found
-    code = _CODES.get(message)
+        cause = LLMError, None, f"unexpected {type(error).__name__}"
+    kind, code, message = cause
     if message == _CONNECT_TIMEOUT and connect is not None:
         message = f"no connection within {connect} s"
     return kind(message, code=code, cause=error)

@@ -1,84 +1,64 @@
-"""Plain JSON over HTTP, for servers that have no SDK or need none."""
+"""HTTP clients of our own, and plain JSON over HTTP for servers that have no SDK or need none."""
 
 from collections.abc import Mapping
 from importlib.util import find_spec
-from typing import Any, Self
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from bruno_llm_base.access import Access
+from bruno_llm_base.access import Access, public_url
 from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.policies import Timeouts
 from bruno_llm_base.response import Json
-from bruno_llm_base.transport.connection import watched
-from bruno_llm_base.transport.environment import (
-    basic_login,
-    client_options,
-    over_aiohttp,
-    proxy_for,
-)
+from bruno_llm_base.transport.connection import watch
+from bruno_llm_base.transport.environment import basic_login, proxy_for, tls_context
 from bruno_llm_base.transport.framing import Framing
 from bruno_llm_base.transport.response import ENCODINGS, Reply, decompressible
 
-__all__ = [
-    "MAX_CONNECTIONS",
-    "HttpTransport",
-    "cookie_jar",
-    "open_http_client",
-    "refuse_login",
-]
+__all__ = ["MAX_CONNECTIONS", "HttpTransport", "open_client", "refuse_login"]
 
 MAX_CONNECTIONS = 1000
 """Connections per client: aiohttp's default is 100, and it takes "no limit" for that."""
 
 
 class HttpTransport:
-    """Send JSON with an httpx client."""
+    """Send JSON with an httpx client: the user's, or a new one, which is closed with the transport."""
 
     def __init__(
         self,
-        client: Any,
+        access: Access,
+        timeouts: Timeouts,
         *,
-        base_url: str,
-        framing: Framing,
-        connect: float | None,
-        owned: bool,
+        framing: Framing = "sse",
+        headers: Mapping[str, str] | None = None,
     ) -> None:
-        """Take a client.
-
-        Args:
-            client: An `httpx.AsyncClient`; typed loosely, since httpx2's serves as well.
-            base_url: What paths are added to, whatever the client's own is.
-            framing: How streamed bodies are cut, "sse" or "ndjson", unless they begin otherwise.
-            connect: How many seconds reaching the server may take. The client's own time limits
-                are not used: ours govern.
-            owned: Whether the client is ours to close.
-        """
-        self._client = client
-        # httpx logs URLs, so a login goes into a header; open_http_client has made one already
-        self._headers = {} if owned or getattr(client, "auth", None) else _login(base_url)
-        self._base_url = _without_login(base_url).rstrip("/")
-        self._framing = framing
-        self._timeout = {"connect": connect, "read": None, "write": None, "pool": None}
-        self._owned = owned
-        self._urls: dict[str, Any] = {}
-
-    @classmethod
-    def open(cls, access: Access, timeouts: Timeouts, *, framing: Framing) -> Self:
-        """Return a transport over the user's client, or over a new one that sends the key as a bearer.
+        """Open a client, unless *access* has the user's.
 
         Args:
             access: Where the API is, and the key.
-            timeouts: How long each step may take.
+            timeouts: How long reaching the server may take; a client's own limits are not used.
             framing: How streamed bodies are cut, "sse" or "ndjson", unless they begin otherwise.
+            headers: What a new client sends with every request; the key as a bearer if None.
+
+        Raises:
+            ConfigurationError: The environment names a proxy or certificates that cannot be used.
         """
-        headers = {"authorization": f"Bearer {access.key}"} if access.key else {}
-        return cls(
-            access.client or open_http_client(access.url, headers=headers),
-            base_url=access.url,
-            framing=framing,
-            connect=timeouts.connect,
-            owned=access.client is None,
-        )
+        login = basic_login(access.url)  # for a header: httpx logs URLs
+        self._headers = {} if login is None else {"authorization": login}
+        self._client, self._owned = access.client, access.client is None
+        if self._owned:
+            import httpx
+
+            if headers is None:
+                headers = {"authorization": f"Bearer {access.key}"} if access.key else {}
+            self._client = open_client(httpx, access.url, headers=self._headers | dict(headers))
+        if self._owned or getattr(self._client, "auth", None):
+            self._headers = {}
+        parts = urlsplit(access.url)
+        parts = parts._replace(netloc=parts.netloc.rpartition("@")[2])
+        self._base_url = urlunsplit(parts).rstrip("/")
+        self._framing = framing
+        self._timeout = {"connect": timeouts.connect, "read": None, "write": None, "pool": None}
+        self._urls: dict[str, Any] = {}
 
     async def send(self, method: str, path: str, body: Json | None = None) -> Reply:
         """Send a request and return the answer, whatever its status.
@@ -101,42 +81,57 @@ class HttpTransport:
             await self._client.aclose()
 
 
-def open_http_client(base_url: str, *, headers: Mapping[str, str]) -> Any:
-    """Return an httpx client, over aiohttp if it and httpx-aiohttp are installed.
+def open_client(
+    library: Any,
+    address: str,
+    *,
+    headers: Mapping[str, str] | None = None,
+    aiohttp_client: Any = None,
+) -> Any:
+    """Return a client that goes by the environment, over aiohttp at a fraction of the cost if that is here.
 
     Args:
-        base_url: Where requests will go; a login in it is sent as basic authentication.
+        library: httpx or httpx2.
+        address: Where requests will go.
         headers: Sent with every request.
+        aiohttp_client: The library's client over aiohttp; httpx-aiohttp's if None.
 
     Raises:
         ConfigurationError: The environment names a proxy or certificates that cannot be used.
     """
-    import httpx
-
-    kind = httpx.AsyncClient
-    proxy = proxy_for(base_url)
-    if aiohttp := find_spec("httpx_aiohttp") is not None and over_aiohttp(proxy):
-        from httpx_aiohttp import HttpxAiohttpClient
-
-        kind = watched(HttpxAiohttpClient)
-    return kind(
-        headers=_login(base_url) | {"accept-encoding": ENCODINGS} | dict(headers),
-        cookies=cookie_jar(),
-        limits=httpx.Limits(
+    proxy = proxy_for(address)
+    way: Any = proxy and proxy.url
+    kind = None
+    if find_spec("aiohttp") and not (proxy and proxy.is_socks):
+        kind = aiohttp_client or _aiohttp_client(library)
+    if kind and proxy and (login := basic_login(proxy.url)):  # aiohttp wants a header
+        way = library.Proxy(public_url(proxy.url), headers={"authorization": login})
+    client = (kind or library.AsyncClient)(
+        proxy=way,
+        trust_env=False,
+        verify=tls_context(library),
+        headers={"accept-encoding": ENCODINGS, **(headers or {})},
+        cookies=_cookie_jar(),
+        follow_redirects=False,  # it would carry the conversation to another host
+        limits=library.Limits(
             max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS
         ),
-        **client_options(httpx, proxy, aiohttp=aiohttp),
     )
+    if kind:
+        watch(client)
+    return client
 
 
-def _login(url: str) -> dict[str, str]:
-    login = basic_login(url)
-    return {} if login is None else {"authorization": login}
+def _aiohttp_client(library: Any) -> Any:
+    if not find_spec("httpx_aiohttp"):
+        return None
+    if library.__name__ == "httpx":
+        from httpx_aiohttp import HttpxAiohttpClient
 
+        return HttpxAiohttpClient
+    from httpx_aiohttp.httpx2 import Httpx2AiohttpClient
 
-def _without_login(url: str) -> str:
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    return Httpx2AiohttpClient
 
 
 def refuse_login(url: str) -> None:
@@ -149,7 +144,7 @@ def refuse_login(url: str) -> None:
         raise ConfigurationError("base_url holds a login: pass client= with a client that has it")
 
 
-def cookie_jar() -> Any:
+def _cookie_jar() -> Any:
     """Return a jar without cookies that no header can hold.
 
     httpx keeps any, sends them with every later request, and aiohttp refuses to: one bad answer

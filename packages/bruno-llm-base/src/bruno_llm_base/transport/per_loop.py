@@ -49,7 +49,6 @@ class PerLoop:
                 thread, and the loop goes on turning. "" if it imports none.
         """
         self._needs = needs
-        self._imported = not needs
         self._by_loop: dict[_Loop, _Entry] = {}
         self._opening = weakref.WeakKeyDictionary[_Loop, asyncio.Lock]()
         self._lines = weakref.WeakKeyDictionary[_Loop, asyncio.Semaphore]()
@@ -67,9 +66,6 @@ class PerLoop:
         entry = self._by_loop.get(loop)
         if entry is None:
             async with self._opening.setdefault(loop, asyncio.Lock()):
-                if not self._imported:  # `sys.modules` holds modules that are still being imported
-                    await asyncio.to_thread(_import, self._needs)
-                    self._imported = True
                 entry = self._by_loop.get(loop) or await self._add(loop, open_transport)
         return entry.transport
 
@@ -92,9 +88,10 @@ class PerLoop:
             if old.is_closed():
                 self._forget(old)
         try:
-            # certificates and an SDK's client take up to 0.2 s
-            opening = asyncio.to_thread(open_transport) if self._needs else None
-            transport = open_transport() if opening is None else await opening
+            if self._needs:  # an SDK, its client and certificates take a second
+                transport = await asyncio.to_thread(_open, self._needs, open_transport)
+            else:
+                transport = open_transport()
         except LLMError:
             raise
         except Exception as error:
@@ -118,13 +115,14 @@ def _running_loop() -> _Loop:
         raise RuntimeError(_NO_LOOP) from None
 
 
-def _import(name: str) -> None:
+def _open(needs: str, open_transport: Callable[[], Transport]) -> Transport:
     try:
-        importlib.import_module(name)
+        importlib.import_module(needs)
         if find_spec("aiohttp"):  # it carries the requests, whichever client composes them
             importlib.import_module("aiohttp")
     except ImportError as error:
-        raise ConfigurationError(f"{name} cannot be imported: {error}", cause=error) from error
+        raise ConfigurationError(f"{needs} cannot be imported: {error}", cause=error) from error
+    return open_transport()
 
 
 async def _close_with_loop(

@@ -21,7 +21,6 @@ __all__ = [
     "Transport",
     "beginning",
     "decompressible",
-    "refuses",
 ]
 
 MAX_ANSWER = 64 * 2**20
@@ -159,11 +158,6 @@ class Transport(Protocol):
         """Close the connections."""
 
 
-def refuses(status: int) -> bool:
-    """Whether an HTTP status stands for anything but an answer: a redirect is none either."""
-    return not 200 <= status < 300
-
-
 async def beginning(chunks: AsyncGenerator[bytes, None], most: int) -> bytes:
     """Return the first *most* bytes of a body."""
     body = bytearray()  # a list of chunks would take many times their bytes if they are tiny
@@ -189,7 +183,7 @@ async def decompressible(response: Any) -> Any:
     if encoding in ("identity", "", *ENCODINGS.split(", ")):
         return response
     await response.aclose()
-    if refuses(response.status_code):
+    if not 200 <= response.status_code < 300:
         headers = [item for item in response.headers.raw if item[0].lower() not in _OF_THE_BODY]
         return type(response)(
             response.status_code, headers=headers, content=b"", request=response.request

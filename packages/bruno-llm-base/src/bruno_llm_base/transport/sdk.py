@@ -1,8 +1,6 @@
-"""The openai and anthropic SDKs, which come from one generator, through their raw doors.
+"""The openai and anthropic SDKs, which come from one generator, through doors that their READMEs name.
 
-A client of the user's own builds the URL, the headers and the credentials of every request, and keeps
-the connections; we read the body, because building its typed objects costs ten times more than all
-the rest. Without such a client the SDK is asked once per endpoint; see `composed.py`.
+We read the bodies ourselves: building an SDK's typed objects costs ten times more than all the rest.
 """
 
 import json
@@ -13,37 +11,27 @@ from typing import Any
 from bruno_llm_base.access import Access
 from bruno_llm_base.policies import Timeouts
 from bruno_llm_base.response import Json
-from bruno_llm_base.transport.composed import ComposedTransport, composing_client
-from bruno_llm_base.transport.connection import watched
-from bruno_llm_base.transport.environment import client_options, over_aiohttp, proxy_for
-from bruno_llm_base.transport.http import cookie_jar, refuse_login
-from bruno_llm_base.transport.response import HttpResponse, Reply, Transport
+from bruno_llm_base.transport.http import open_client, refuse_login
+from bruno_llm_base.transport.response import ENCODINGS, Reply, Transport, decompressible
 
 __all__ = ["SdkTransport"]
 
+_Headers = Callable[[Json], Mapping[str, str]]
+_OF_THE_BODY = ("content-length", "transfer-encoding")
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+
 
 class SdkTransport:
-    """Send JSON through an openai or anthropic client that is not ours to close."""
+    """Send JSON through an openai or anthropic client of the user's, which is not ours to close.
 
-    def __init__(
-        self,
-        client: Any,
-        *,
-        stream_type: Any,
-        status_error: type[Exception],
-        headers: Callable[[Json], Mapping[str, str]] | None = None,
-    ) -> None:
-        """Take the parts of the SDK; the base imports none.
+    It builds the URL, the headers and the credentials of every request, and keeps the connections.
+    """
 
-        Args:
-            client: `AsyncOpenAI` or `AsyncAnthropic`, or a variant of theirs.
-            stream_type: The SDK's `AsyncStream`.
-            status_error: The SDK's `APIStatusError`.
-            headers: Returns the headers that a body needs beside the client's own, if any.
-        """
+    def __init__(self, sdk: Any, client: Any, headers: _Headers | None = None) -> None:
+        """Take the SDK's module, and `AsyncOpenAI`, `AsyncAnthropic` or a variant of theirs."""
         self._client = client.with_options(max_retries=0)
-        self._stream_type = stream_type[object]
-        self._status_error = status_error
+        self._stream_type = sdk.AsyncStream[object]
+        self._status_error = sdk.APIStatusError
         self._headers = headers
 
     @classmethod
@@ -54,7 +42,7 @@ class SdkTransport:
         *,
         access: Access,
         timeouts: Timeouts,
-        headers: Callable[[Json], Mapping[str, str]] | None = None,
+        headers: _Headers | None = None,
     ) -> Transport:
         """Return a transport over the user's client, which is asked for every request, or over ours.
 
@@ -66,34 +54,21 @@ class SdkTransport:
             headers: Returns the headers that a body needs beside the client's own, if any.
         """
         if access.client is not None:
-            return cls(
-                access.client,
-                stream_type=sdk.AsyncStream,
-                status_error=sdk.APIStatusError,
-                headers=headers,
-            )
+            return cls(sdk, access.client, headers)
         refuse_login(access.base_url or "")
-        proxy = proxy_for(access.address)
-        aiohttp = over_aiohttp(proxy)
-        kind = watched(sdk.DefaultAioHttpClient) if aiohttp else sdk.DefaultAsyncHttpxClient
-        library = _library_of(kind)
-        timeout = sdk.Timeout(None, connect=timeouts.connect)
+        http_client = sdk.DefaultAsyncHttpxClient.__base__
+        library = sys.modules[http_client.__module__.partition(".")[0]]  # httpx or httpx2
         composer = client_type(
             # both SDKs look for credentials elsewhere where they are given no key, and for the
             # address where they are given none
             api_key=access.key or "none",
             base_url=access.address,
-            timeout=timeout,
+            timeout=sdk.Timeout(None, connect=timeouts.connect),
             max_retries=0,
-            http_client=composing_client(library),
+            http_client=_composing_client(library),
         )
-        http = kind(
-            timeout=timeout,
-            follow_redirects=False,  # it would carry the conversation to another host
-            cookies=cookie_jar(),
-            **client_options(library, proxy, aiohttp=aiohttp),
-        )
-        return ComposedTransport(composer, http, library=library, headers=headers)
+        http = open_client(library, access.address, aiohttp_client=sdk.DefaultAioHttpClient)
+        return _ComposedTransport(composer, http, library, headers)
 
     async def send(self, method: str, path: str, body: Json | None = None) -> Reply:
         """Send a request and return the answer, whatever its status."""
@@ -106,24 +81,13 @@ class SdkTransport:
                 path, cast_to=object, stream=True, stream_cls=self._stream_type, **content
             )
         except self._status_error as error:
-            return Reply(error.response)  # type: ignore[attr-defined]
-        return Reply(_body_of(stream))
+            return Reply(error.response)
+        kind = stream.response.headers.get("content-type", "")
+        is_binary = "application/vnd.amazon.eventstream" in kind
+        return Reply(_Decoded(stream) if is_binary else stream.response)
 
     async def aclose(self) -> None:
         """Do nothing: the client is the user's."""
-
-
-def _library_of(client_type: Any) -> Any:
-    """Return the HTTP library that a client of the SDK's is made of: httpx or httpx2."""
-    (kind,) = (each for each in client_type.__mro__ if each.__name__ == "AsyncClient")
-    return sys.modules[kind.__module__.partition(".")[0]]
-
-
-def _body_of(stream: Any) -> HttpResponse:
-    response: HttpResponse = stream.response
-    if "application/vnd.amazon.eventstream" in response.headers.get("content-type", ""):
-        return _Decoded(stream)
-    return response
 
 
 class _Decoded:
@@ -135,10 +99,75 @@ class _Decoded:
         self.headers = stream.response.headers
 
     async def aiter_bytes(self) -> AsyncGenerator[bytes, None]:
-        """Yield each event."""
         async for event in self._stream:
             yield b"data:" + json.dumps(event).encode() + b"\n\n"
 
     async def aclose(self) -> None:
-        """Close the connection."""
         await self._stream.close()
+
+
+class _ComposedTransport:
+    """Send JSON as an SDK's client would, over an HTTP client of ours; both are closed with it.
+
+    What an SDK composes for an endpoint is the same for every call but for the body: the URL, the
+    key, the organization, the versions. So it is asked once for each: `http_client=` takes a client,
+    which sends nothing here, and `cast_to=Response` returns the response, with its request.
+    """
+
+    def __init__(self, composer: Any, http: Any, library: Any, headers: _Headers | None) -> None:
+        self._composer = composer
+        self._http = http
+        self._library = library
+        self._headers = headers
+        self._composed: dict[tuple[Any, ...], Any] = {}
+
+    async def send(self, method: str, path: str, body: Json | None = None) -> Reply:
+        more = self._headers(body) if body is not None and self._headers is not None else {}
+        key = (method, path, *more.items())
+        composed = self._composed.get(key)
+        if composed is None:
+            composed = await self._ask(method, path, more)
+            again = await self._ask(method, path, more)
+            # an SDK that signs or numbers its requests composes each
+            if (composed.url, composed.headers) == (again.url, again.headers):
+                self._composed[key] = composed
+        request = self._library.Request(
+            method,
+            composed.url,
+            headers=composed.headers,
+            cookies=self._http.cookies or None,
+            content=None if body is None else _encode(body).encode(),
+            extensions=composed.extensions,  # time limits, the name for TLS
+        )
+        response = await self._http.send(request, stream=True)
+        return Reply(await decompressible(response))
+
+    async def aclose(self) -> None:
+        await self._http.aclose()
+        await self._composer.close()
+
+    async def _ask(self, method: str, path: str, more: Mapping[str, str]) -> Any:
+        call = self._composer.post if method == "POST" else self._composer.get
+        content: Json = {"body": {}} if method == "POST" else {}
+        if more:
+            content["options"] = {"headers": more}
+        response = await call(path, cast_to=self._library.Response, **content)
+        for name in _OF_THE_BODY:
+            response.request.headers.pop(name, None)
+        return response.request
+
+
+def _composing_client(library: Any) -> Any:
+    """Return a client of an HTTP *library* that sends nothing, and answers with the request itself."""
+
+    class ComposingClient(library.AsyncClient):  # type: ignore[misc]
+        # not a transport: what is never sent must not show up in the library's log or in traces
+        async def send(self, request: Any, **options: Any) -> Any:
+            del options
+            return library.Response(200, json={}, request=request)
+
+    return ComposingClient(
+        headers={"accept-encoding": ENCODINGS},
+        transport=library.MockTransport(lambda _: library.Response(500)),  # loads no certificates
+        trust_env=False,
+    )
