@@ -4,8 +4,7 @@ Users need `LLMFactory`, the policies, the types and the errors; authors of prov
 `BaseProvider` and what its hooks take and give.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bruno_llm_base.access import Access, Vendor
 from bruno_llm_base.adapter import ChatAdapter, EmbeddingAdapter, EmbeddingResponse
@@ -33,6 +32,7 @@ from bruno_llm_base.exceptions import (
     ServiceUnavailableError,
     StreamError,
 )
+from bruno_llm_base.lazy import late_names
 from bruno_llm_base.limits import LimitState, RateLimit
 from bruno_llm_base.messages import Conversation, Messages, Turn
 from bruno_llm_base.parts import Part, Reasoning, Text, ToolCall, ToolResult, VendorBlock
@@ -128,28 +128,20 @@ __all__ = [
 ]
 
 # Loaded when first used: a provider by itself needs none of them.
-_LATE = {
-    "BaseEmbeddings": "bruno_llm_base.embeddings",
-    "Breaker": "bruno_llm_base.wrappers",
-    "Budget": "bruno_llm_base.cost.budget",
-    "CostTracker": "bruno_llm_base.cost.tracker",
-    "EmbeddingFactory": "bruno_llm_base.factory",
-    "FallbackLLM": "bruno_llm_base.wrappers",
-    "LLMFactory": "bruno_llm_base.factory",
-    "GenaiPrices": "bruno_llm_base.cost.prices",
-    "Overrides": "bruno_llm_base.cost.price",
-    "Price": "bruno_llm_base.cost.price",
-    "PriceSource": "bruno_llm_base.cost.price",
-    "ProviderInfo": "bruno_llm_base.discovery",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _LATE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(_LATE[name]), name)
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = late_names(
+    __name__,
+    {
+        "BaseEmbeddings": "bruno_llm_base.embeddings",
+        "Breaker": "bruno_llm_base.wrappers",
+        "Budget": "bruno_llm_base.cost.budget",
+        "CostTracker": "bruno_llm_base.cost.tracker",
+        "EmbeddingFactory": "bruno_llm_base.factory",
+        "FallbackLLM": "bruno_llm_base.wrappers",
+        "LLMFactory": "bruno_llm_base.factory",
+        "GenaiPrices": "bruno_llm_base.cost.prices",
+        "Overrides": "bruno_llm_base.cost.price",
+        "Price": "bruno_llm_base.cost.price",
+        "PriceSource": "bruno_llm_base.cost.price",
+        "ProviderInfo": "bruno_llm_base.discovery",
+    },
+)

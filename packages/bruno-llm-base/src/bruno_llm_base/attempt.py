@@ -75,18 +75,15 @@ class Attempt(Generic[T]):
         """Send the request, and return what has come when the server accepts it.
 
         That is all of an answer that comes as a whole, and mostly nothing of a stream. The caller
-        sees to the time limits, which begin here.
+        waits for it within the deadline.
 
         Raises:
             LLMError: The server cannot be reached, refuses, or takes too long.
         """
-        request, timeouts = self.request, self.endpoint.timeouts
+        request, prices = self.request, self.endpoint.prices
         self._reader = request.reader()
-        prices = self.endpoint.prices
         if request.is_billed and not request.stream and not prices.are_loaded:
             prices.start_loading()
-        self.deadline.begin(timeouts.total)
-        self.deadline.arm(timeouts.first_token, "first token")
         try:
             reply = self._reply = await self._fetch()
             is_refused = not 200 <= reply.status_code < 300

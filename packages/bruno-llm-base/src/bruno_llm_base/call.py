@@ -201,6 +201,8 @@ class Call(Generic[T]):
             self._began_attempt = time.monotonic()
             self._sent_first = self._sent_first or self._began_attempt
             stack.push_async_callback(attempt.aclose)
+            self._deadline.begin(endpoint.timeouts.total)
+            self._deadline.arm(endpoint.timeouts.first_token, "first token")
             return await attempt.send()
 
     async def _close(self) -> None:

@@ -1,6 +1,8 @@
 """Google's Gemini for bruno."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from bruno_llm_base.lazy import late_names
 
 from bruno_llm_gemini.provider import GeminiProvider
 
@@ -9,14 +11,5 @@ if TYPE_CHECKING:
 
 __all__ = ["GeminiEmbeddings", "GeminiProvider"]
 
-
-def __getattr__(name: str) -> Any:
-    if name != "GeminiEmbeddings":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from bruno_llm_gemini.embeddings import GeminiEmbeddings  # chat does without
-
-    return GeminiEmbeddings
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+# chat does without
+__getattr__, __dir__ = late_names(__name__, {"GeminiEmbeddings": "bruno_llm_gemini.embeddings"})

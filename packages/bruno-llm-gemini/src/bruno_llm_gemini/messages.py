@@ -1,6 +1,5 @@
 """Conversations and answers in the words of Gemini's generateContent."""
 
-from collections.abc import Iterator
 from typing import assert_never
 
 from bruno_llm_base import (
@@ -74,11 +73,9 @@ def _read(piece: Json) -> tuple[Part, ...]:
 def usage(counts: Json, *, ended: bool) -> Usage:
     """Return the tokens: input includes cached input, output has to be told of its thoughts.
 
-    Args:
-        counts: The `usageMetadata`.
-        ended: Whether nothing follows. A count of 0 is left out of the JSON, so where nothing was
-            generated, as for a blocked prompt, the total alone tells the output. It also tells of
-            thoughts that were not counted apart.
+    A count of 0 is left out of the JSON, so where nothing was generated, as for a blocked prompt, the
+    total alone tells the output once the answer has *ended*. It also tells of thoughts that were not
+    counted apart.
     """
     prompt = counts.get("promptTokenCount")
     tools = counts.get("toolUsePromptTokenCount") or 0
@@ -114,9 +111,7 @@ _UNSIGNED = "skip_thought_signature_validator"
 def build(conversation: Conversation, *, sign: bool) -> Json:
     """Return the `contents` and `systemInstruction` of a request.
 
-    Args:
-        conversation: What has been said.
-        sign: Whether the model refuses tool calls without a signature.
+    With *sign*, the model refuses tool calls without a signature.
     """
     contents = [_content(turn, sign=sign) for turn in conversation.turns]
     body: Json = {"contents": [content for content in contents if content["parts"]]}
@@ -127,40 +122,38 @@ def build(conversation: Conversation, *, sign: bool) -> Json:
 
 def _content(turn: Turn, *, sign: bool) -> Json:
     parts: list[Json] = []
-    for part in _parts(turn):
-        if part.keys() == {
-            _SIGNATURE
-        }:  # of the text before it, or of nothing: then it stands alone
-            if parts and parts[-1].keys() == {"text"}:
-                parts[-1] |= part
-            else:
-                parts.append({"text": ""} | part)
-        else:
-            parts.append(part)
+    for part in turn.parts:
+        match part:
+            case Text(text):
+                parts.append({"text": text})
+            case Reasoning(text):
+                if state := state_for(part, _API):
+                    parts.append({"text": text, "thought": True} | state)
+            case ToolCall():
+                call = {"id": part.id, "name": part.name, "args": arguments_of(part)}
+                parts.append({"functionCall": call} | state_for(part, _API))
+            case ToolResult():
+                # Gemini takes nothing but an object
+                response = json_object(part.content)
+                answer = {"result": part.content} if response is None else response
+                named = {"id": part.id, "name": part.name}
+                parts.append({"functionResponse": named | {"response": answer}})
+            case VendorBlock(vendor, data) if vendor == _API:
+                _put_back(data, parts)
+            case VendorBlock():
+                pass
+            case _:
+                assert_never(part)
     calls = [part for part in parts if "functionCall" in part]
     if sign and calls:  # the first of parallel calls is the one that is checked
         calls[0].setdefault(_SIGNATURE, _UNSIGNED)
     return {"role": "model" if turn.role == "assistant" else "user", "parts": parts}
 
 
-def _parts(turn: Turn) -> Iterator[Json]:
-    for part in turn.parts:
-        match part:
-            case Text(text):
-                yield {"text": text}
-            case Reasoning(text):
-                if state := state_for(part, _API):
-                    yield {"text": text, "thought": True} | state
-            case ToolCall():
-                call = {"id": part.id, "name": part.name, "args": arguments_of(part)}
-                yield {"functionCall": call} | state_for(part, _API)
-            case ToolResult():
-                # Gemini takes nothing but an object
-                response = json_object(part.content)
-                answer = {"result": part.content} if response is None else response
-                yield {"functionResponse": {"id": part.id, "name": part.name, "response": answer}}
-            case VendorBlock(vendor, data):
-                if vendor == _API:
-                    yield data
-            case _:
-                assert_never(part)
+def _put_back(data: Json, parts: list[Json]) -> None:
+    if data.keys() != {_SIGNATURE}:
+        parts.append(data)
+    elif parts and parts[-1].keys() == {"text"}:  # it is signed
+        parts[-1] |= data
+    else:
+        parts.append({"text": ""} | data)

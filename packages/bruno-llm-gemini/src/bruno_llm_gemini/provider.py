@@ -13,6 +13,7 @@ from bruno_llm_base import (
     ModelResponse,
 )
 from bruno_llm_base.lenient import finish_reason, read_word
+from pydantic.alias_generators import to_snake
 
 from bruno_llm_gemini import messages
 from bruno_llm_gemini.transport import CHAT, COUNT, STREAM
@@ -32,10 +33,6 @@ _GENERATION = (
 )
 
 
-def _snake(name: str) -> str:
-    return re.sub(r"[A-Z]", lambda found: f"_{found[0].lower()}", name)
-
-
 class GenerateContent(GeminiAdapter, ChatAdapter):
     """How generateContent spells things."""
 
@@ -47,8 +44,8 @@ class GenerateContent(GeminiAdapter, ChatAdapter):
     count_error = 0.1
     reserved_fields = frozenset({"contents", "model"})
     option_names: ClassVar[Mapping[str, str]] = {
-        **{_snake(name): name for name in _FIELDS},
-        **{_snake(name): f"generationConfig.{name}" for name in _GENERATION},
+        **{to_snake(name): name for name in _FIELDS},
+        **{to_snake(name): f"generationConfig.{name}" for name in _GENERATION},
         **{name: f"generationConfig.{name}" for name in _GENERATION},
         "max_tokens": "generationConfig.maxOutputTokens",
         "stop": "generationConfig.stopSequences",

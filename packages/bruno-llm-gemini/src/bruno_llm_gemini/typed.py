@@ -57,16 +57,12 @@ class TypedTransport:
 
 def _asking(body: Json) -> Json:
     """Return the keywords with which the SDK sends *body*, and nothing that is not in it."""
-    extra = {name: value for name, value in body.items() if name != "model"}
-    return {
-        "model": body["model"],
-        "contents": "-",  # it insists on some; those in extra_body take their place
-        "config": {
-            "automatic_function_calling": {"disable": True},
-            "automatic_continuation": False,  # it would send, and bill, further requests
-            "http_options": {"extra_body": extra, "retry_options": {"attempts": 1}},
-        },
-    }
+    return _keywords(
+        body,
+        {name: value for name, value in body.items() if name != "model"},
+        automatic_function_calling={"disable": True},
+        automatic_continuation=False,  # it would send, and bill, further requests
+    )
 
 
 def _counting(body: Json, *, vertex: bool) -> Json:
@@ -77,12 +73,16 @@ def _counting(body: Json, *, vertex: bool) -> Json:
     countTokens); the Gemini API wants them in one, and no contents beside it.
     """
     request = body["generateContentRequest"]
-    extra = {"contents": [], "generateContentRequest": request}
-    if vertex:
-        names = ("contents", "generationConfig", "systemInstruction", "tools")
-        extra = {name: request[name] for name in names if name in request}
+    if not vertex:
+        return _keywords(body, {"contents": [], "generateContentRequest": request})
+    names = ("contents", "generationConfig", "systemInstruction", "tools")
+    return _keywords(body, {name: request[name] for name in names if name in request})
+
+
+def _keywords(body: Json, extra: Json, **config: Any) -> Json:
     options = {"extra_body": extra, "retry_options": {"attempts": 1}}
-    return {"model": body["model"], "contents": "-", "config": {"http_options": options}}
+    # it insists on contents; those in extra_body take their place
+    return {"model": body["model"], "contents": "-", "config": config | {"http_options": options}}
 
 
 def _embedding(body: Json, *, vertex: bool) -> Json:

@@ -1,6 +1,8 @@
 """Ollama, on this machine, another one or in its cloud, for bruno."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from bruno_llm_base.lazy import late_names
 
 from bruno_llm_ollama.provider import OllamaProvider
 
@@ -9,14 +11,5 @@ if TYPE_CHECKING:
 
 __all__ = ["OllamaEmbeddings", "OllamaProvider"]
 
-
-def __getattr__(name: str) -> Any:
-    if name != "OllamaEmbeddings":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from bruno_llm_ollama.embeddings import OllamaEmbeddings  # chat does without
-
-    return OllamaEmbeddings
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+# chat does without
+__getattr__, __dir__ = late_names(__name__, {"OllamaEmbeddings": "bruno_llm_ollama.embeddings"})

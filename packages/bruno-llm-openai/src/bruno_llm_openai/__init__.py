@@ -1,6 +1,8 @@
 """OpenAI, and every server that speaks its Chat Completions, for bruno."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from bruno_llm_base.lazy import late_names
 
 from bruno_llm_openai.provider import OpenAIProvider
 
@@ -9,14 +11,5 @@ if TYPE_CHECKING:
 
 __all__ = ["OpenAIEmbeddings", "OpenAIProvider"]
 
-
-def __getattr__(name: str) -> Any:
-    if name != "OpenAIEmbeddings":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from bruno_llm_openai.embeddings import OpenAIEmbeddings  # chat does without
-
-    return OpenAIEmbeddings
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+# chat does without
+__getattr__, __dir__ = late_names(__name__, {"OpenAIEmbeddings": "bruno_llm_openai.embeddings"})

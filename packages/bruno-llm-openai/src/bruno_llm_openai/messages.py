@@ -45,13 +45,9 @@ _TOTALS = ("completion_tokens", "prompt_tokens", "total_tokens")
 
 
 def read(data: Json, choice: Json, message: Json, api: str) -> ModelResponse:
-    """Return what an answer says, or one document of a stream.
+    """Return what a whole answer or one document of a stream says: *data*, with one of its choices.
 
-    Args:
-        data: The document.
-        choice: One of its `choices`.
-        message: The choice's `message`, or in a stream its `delta`.
-        api: Whose state it is that the message holds.
+    *message* is the choice's `message` or `delta`, and *api* made the state that it holds.
     """
     model, name = data.get("model"), data.get("id")
     part = ModelResponse(
@@ -198,12 +194,7 @@ def _totals(counts: Json) -> tuple[int | None, int | None, int | None]:
 
 
 def build(conversation: Conversation, api: str) -> list[Json]:
-    """Return the `messages` of a request.
-
-    Args:
-        conversation: What has been said.
-        api: Whose state is sent back: what another API made is left out.
-    """
+    """Return the `messages` of a request; state that another API than *api* made is left out."""
     messages: list[Json] = []
     if conversation.system:
         messages.append({"role": "system", "content": conversation.system})
