@@ -308,7 +308,7 @@ class BaseProvider(Client, LLMInterface):
             if sent.least > 2 * read:
                 self._endpoint.tell(request, PromptCut, tokens=sent.tokens, read=read)
                 return
-        if not self.adapter.has_vocabulary(model) and not _tools(request.body or {}):
+        if not self.adapter.has_vocabulary(model) and not (request.body or {}).get("tools"):
             self._calibrations.learn(model, conversation, read)
 
     # -- counting -----------------------------------------------------------------------------------
