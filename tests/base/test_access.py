@@ -14,30 +14,30 @@ KEY = "sk-canary+7Hq2/xW4v"
 def test_a_key_is_blotted_out_wherever_it_stands():
     access = OpenAIProvider(api_key=KEY).access
     said = {KEY: [f"Bearer {KEY}", {"url": "?key=sk-canary%2B7Hq2%2FxW4v"}, 5, None], "a": "b"}
-    assert access.blot(said) == {"***": ["Bearer ***", {"url": "?key=***"}, 5, None], "a": "b"}
-    assert access.blot(None) is None
+    assert access.redact(said) == {"***": ["Bearer ***", {"url": "?key=***"}, 5, None], "a": "b"}
+    assert access.redact(None) is None
     assert KEY not in repr(access)
 
 
 def test_a_login_is_blotted_out_in_every_spelling():
     access = OllamaProvider(base_url="http://me:p%40ss%2Fword@host").access
     said = "p@ss/word p%40ss%2Fword p%40ss/word bWU6cEBzcy93b3Jk"
-    assert access.blot(said) == "*** *** *** ***"
+    assert access.redact(said) == "*** *** *** ***"
 
 
 def test_what_a_client_says_of_itself_is_blotted_out():
     headers = {"x-gateway-token": "a-gateways-token", "accept": "application/json"}
     client = openai.AsyncOpenAI(api_key=KEY, default_headers=headers)
     access = OpenAIProvider(client=client).access
-    assert access.blot(f"{KEY} a-gateways-token application/json") == "*** *** application/json"
+    assert access.redact(f"{KEY} a-gateways-token application/json") == "*** *** application/json"
     access = OllamaProvider(
         client=httpx.AsyncClient(headers={"authorization": f"Bearer {KEY}"})
     ).access
-    assert access.blot(f"Bearer {KEY}") == "Bearer ***"
+    assert access.redact(f"Bearer {KEY}") == "Bearer ***"
 
 
 def test_a_stand_in_for_a_key_is_no_secret():
-    assert OpenAIProvider(api_key="none").access.blot("none of these") == "none of these"
+    assert OpenAIProvider(api_key="none").access.redact("none of these") == "none of these"
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ __all__ = ["Access", "Vendor", "checked_url", "find_access", "public_url", "unqu
 
 _SECRET_HEADER = re.compile(r"auth|cookie|key|secret|token", re.IGNORECASE)
 _SHORTEST_SECRET = 8  # a stand-in such as "none" is a word of its own, and no secret
-_BLOT = "***"
+_REDACTED = "***"
 _PORTS = {"http": 80, "https": 443}
 _PLACE = re.compile(r"(\w+://)?[\w.-]*(:\d+)?(/.*)?")
 _DOUBLED = re.compile(r"(/v\d\w*)\1+$")
@@ -97,15 +97,15 @@ class Access:
     address: str
     secrets: tuple[str, ...] = field(repr=False, default=())
 
-    def blot(self, said: Any) -> Any:
+    def redact(self, said: Any) -> Any:
         """Return what a server *said*, any JSON, without our secrets: some repeat what they were sent."""
         if isinstance(said, str):
             for secret in self.secrets:
-                said = said.replace(secret, _BLOT)
+                said = said.replace(secret, _REDACTED)
         elif isinstance(said, dict):
-            return {self.blot(name): self.blot(value) for name, value in said.items()}
+            return {self.redact(name): self.redact(value) for name, value in said.items()}
         elif isinstance(said, list):
-            return [self.blot(value) for value in said]
+            return [self.redact(value) for value in said]
         return said
 
     @property

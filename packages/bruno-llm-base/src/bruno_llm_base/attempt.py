@@ -20,6 +20,7 @@ from bruno_llm_base.exceptions import (
 )
 from bruno_llm_base.lenient import PARSE_ERRORS
 from bruno_llm_base.limits import LimitState
+from bruno_llm_base.log import LOGGER
 from bruno_llm_base.reader import NoAnswerError, Reader
 from bruno_llm_base.request import Endpoint, Request
 from bruno_llm_base.response import ModelResponse, Outcome
@@ -75,18 +76,15 @@ class Attempt(Generic[T]):
         """Send the request, and return what has come when the server accepts it.
 
         That is all of an answer that comes as a whole, and mostly nothing of a stream. The caller
-        sees to the time limits, which begin here.
+        waits for it within the deadline.
 
         Raises:
             LLMError: The server cannot be reached, refuses, or takes too long.
         """
-        request, timeouts = self.request, self.endpoint.timeouts
+        request, prices = self.request, self.endpoint.prices
         self._reader = request.reader()
-        prices = self.endpoint.prices
         if request.is_billed and not request.stream and not prices.are_loaded:
             prices.start_loading()
-        self.deadline.begin(timeouts.total)
-        self.deadline.arm(timeouts.first_token, "first token")
         try:
             reply = self._reply = await self._fetch()
             is_refused = not 200 <= reply.status_code < 300
@@ -141,8 +139,10 @@ class Attempt(Generic[T]):
         is_free = self.outcome in (Outcome.NOT_SENT, Outcome.REFUSED)
         try:
             if self._reply is not None:
-                with suppress(Exception):  # the answer counts, not its connection
+                try:
                     await self._reply.aclose()
+                except Exception as error:  # noqa: BLE001 - the answer counts, not its connection
+                    LOGGER.debug("closing a connection failed: %s", type(error).__name__)
             prices = self.endpoint.prices
             if self.request.is_billed and not is_free and not prices.are_loaded:
                 await prices.load()

@@ -156,7 +156,7 @@ class Client(Vendor, ABC):
             adapter=self.adapter,
             transports=self._transports,
             open_transport=partial(self.open_transport, self.access, self.timeouts),
-            redact=self.access.blot,
+            redact=self.access.redact,
             timeouts=self.timeouts,
             retry=policy(
                 Retry, "retry", settings.get("retry"), attempts=None if most is None else most + 1

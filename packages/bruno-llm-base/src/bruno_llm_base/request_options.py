@@ -10,7 +10,6 @@ from bruno_llm_base.options import (
     ChatSettings,
     check_options,
     check_sendable,
-    merged,
     spelled,
 )
 from bruno_llm_base.request import Request
@@ -58,7 +57,7 @@ class RequestOptions:
         """
         given = {n: value for n, value in call.items() if value is not None or n not in PORTABLE}
         if not given and model in self._usual:
-            return merged(self._usual[model]), []
+            return dict(self._usual[model]), []
         adapter = self._adapter
         portable = check_options(given, adapter.own_options)
         own = {name: value for name, value in given.items() if name not in PORTABLE}
@@ -83,7 +82,7 @@ class RequestOptions:
         )
         if not given:
             self._usual[model] = options
-        return merged(options), [name for name in sorted(refused) if self._is_new(model, name)]
+        return dict(options), [name for name in sorted(refused) if self._is_new(model, name)]
 
     def amend(self, request: Request[Any], error: LLMError) -> tuple[Json, str | None] | None:
         """Return the body without what the API has just refused, or None if nothing can be done.

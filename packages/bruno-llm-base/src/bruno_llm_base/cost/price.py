@@ -13,7 +13,7 @@ from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.response import Cost, Usage
 from bruno_llm_base.values import is_whole, shown
 
-__all__ = ["Overrides", "Price", "PriceSource", "amount"]
+__all__ = ["PARTS", "Overrides", "Price", "PriceSource", "amount"]
 
 # Exact, as the decimal FAQ has it (https://docs.python.org/3/library/decimal.html#decimal-faq).
 # The bounds of a price keep sums short.
@@ -21,7 +21,7 @@ _EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
 _LEAST, _MOST = Decimal("1E-50"), Decimal("1E+9")
 _MILLION = 6  # as a power of ten
 _ZERO = Decimal(0)
-_PARTS = ("cache_read", "cache_write", "cache_write_1h", "input_audio", "output_audio")
+PARTS = ("cache_read", "cache_write", "cache_write_1h", "input_audio", "output_audio")
 _NO_TIERS: "Mapping[int, Price]" = MappingProxyType({})
 _DATED = re.compile(r"-(\d{4}-\d{2}-\d{2}|\d{8}|00\d)$")
 """How vendors mark a version of a model: "-2026-04-01", "-20260401", "-001"."""
@@ -92,7 +92,7 @@ class Price:
     ) -> None:
         parts = (cache_read, cache_write, cache_write_1h, input_audio, output_audio)
         facts: dict[str, Any] = {"input": _usd("input", input), "output": _usd("output", output)}
-        for name, part in zip(_PARTS, parts, strict=True):
+        for name, part in zip(PARTS, parts, strict=True):
             facts[name] = None if part is None else _usd(name, part)
         facts["_rates"] = _rates(facts)
         facts["tiers"] = _checked_tiers(tiers)

@@ -9,7 +9,7 @@ import os
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Optional
@@ -41,6 +41,130 @@ _ELSEWHERE = (
 _REPORTED = {"cost_in_usd_ticks", "cost"}
 _TICKS_PER_USD = -10  # as a power of ten
 _MOST_USD = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class GenaiPrices:
+    """The prices that the package `genai-prices` holds, which need no network.
+
+    See https://github.com/pydantic/genai-prices. It is imported at the first question; where it is
+    not installed, every price is unknown. A model is unknown too if the data price something that
+    `Usage` does not count (a flat price per request, audio by the hour), or list no price for it:
+    they do not tell what is free from what was not looked up. Images are priced as text.
+
+    The costs name the package's version as their source, which pins the data; these have no date
+    of their own. If the application updates them (`genai_prices.UpdatePrices`), it is the day of
+    the update.
+
+    Attributes:
+        output: USD per million tokens of output where none are listed: embeddings have none.
+    """
+
+    output: Decimal | None = None
+
+    def price(self, provider: str, model: str, at: datetime) -> "Price | None":
+        """Return what *model* cost at a time, by the day and the hour; None if that is unknown."""
+        data = _Data.now()
+        info = data.find(provider, model)
+        if info is None or not info.prices:
+            return None
+        return data.read(info.get_prices(at), self.output)
+
+    def window(self, provider: str, model: str) -> int | None:
+        """Return the context window of *model*, in tokens; None if that is unknown."""
+        info = _Data.now().find(provider, model)
+        window = None if info is None else info.context_window
+        return window if is_whole(window, least=1) else None
+
+
+# What follows knows genai-prices 0.2.3, by names that have no underscore: `get_snapshot()` (a new
+# object after each update) and its `providers`, `from_auto_update` and `timestamp`, `find_provider()`
+# by id or address, `Provider.find_model()`, `ModelInfo.get_prices()` and `context_window`, prices per
+# million tokens that are a Decimal or `base` and `tiers`. `calc_price()` and `find_provider_model()`
+# do the same, and keep every model name that they ever heard.
+
+_REMEMBERED = 256
+"""Models: names also come from servers, so that they may be any number."""
+_UNCOUNTED = (
+    *("requests_kcount", "output_reasoning_mtok", "output_citation_mtok"),
+    *("audio_hours", "input_audio_hours"),
+)
+"""What every answer may be charged for, and `Price` has no word for."""
+
+
+class _Data:
+    """The data as they are until the next update; none where the package is not installed."""
+
+    _now: ClassVar[Optional["_Data"]] = None
+
+    @classmethod
+    def now(cls) -> "_Data":
+        """Return them."""
+        snapshot: DataSnapshot | None = None
+        source = ""
+        with suppress(ImportError):
+            from genai_prices import __version__, data_snapshot
+
+            snapshot, source = data_snapshot.get_snapshot(), f"genai-prices {__version__}"
+        data = cls._now
+        if data is None or data.snapshot is not snapshot:
+            data = cls._now = cls(snapshot, source)
+        return data
+
+    def __init__(self, snapshot: "DataSnapshot | None", source: str) -> None:
+        self.snapshot = snapshot
+        self._facts: dict[str, Any] = {"source": source}
+        if snapshot is not None and snapshot.from_auto_update:
+            self._facts["as_of"] = snapshot.timestamp.astimezone(UTC).date()
+        self._prices: dict[tuple[int, Decimal | None], Price | None] = {}
+        self.find = lru_cache(_REMEMBERED)(self._find)
+
+    def vendor_at(self, address: str) -> str | None:
+        """Return what the vendor at *address* is called; None if that is unknown."""
+        with suppress(LookupError):
+            if self.snapshot is not None:
+                return str(self.snapshot.find_provider(None, None, address).id)
+        return None
+
+    def _find(self, vendor: str, model: str) -> "ModelInfo | None":
+        with suppress(LookupError):
+            if self.snapshot is not None:
+                found = self.snapshot.find_provider(None, vendor, None)
+                return found.find_model(model, all_providers=self.snapshot.providers)
+        return None
+
+    def read(self, listed: "ModelPrice", output: Decimal | None) -> "Price | None":
+        """Return a price that was found; *output* is that of output if it has none."""
+        key = id(listed), output  # the snapshot keeps it alive
+        if key not in self._prices:
+            self._prices[key] = _read(listed, output, self._facts)
+        return self._prices[key]
+
+
+def _read(listed: "ModelPrice", output: Decimal | None, facts: dict[str, Any]) -> "Price | None":
+    from bruno_llm_base.cost.price import PARTS, Price
+
+    usd = {name: getattr(listed, f"{name}_mtok", None) for name in ("input", "output", *PARTS)}
+    usd["output"] = output if usd["output"] is None else usd["output"]
+    uncounted = any(getattr(listed, name, None) is not None for name in _UNCOUNTED)
+    if usd["input"] is None or usd["output"] is None or uncounted:
+        return None
+
+    def above(start: int, **tiers: Any) -> Price:
+        return Price(
+            **{name: _above(value, start) for name, value in usd.items()}, **tiers, **facts
+        )
+
+    starts = {tier.start for value in usd.values() for tier in getattr(value, "tiers", ())}
+    return above(-1, tiers={start: above(start) for start in starts})
+
+
+def _above(value: "Decimal | TieredPrices | None", start: int) -> Any:
+    """Return the price of requests that are just longer than *start* tokens."""
+    if value is None or isinstance(value, Decimal):
+        return value
+    reached = [tier.price for tier in value.tiers if tier.start <= start]
+    return reached[-1] if reached else value.base  # `tiers` are sorted
 
 
 def reported_cost(counts: Any) -> Cost | None:
@@ -89,12 +213,12 @@ class Prices:
 
     Attributes:
         operation: What the models are asked for, in events.
-        output_price: What output costs where a list does not say.
+        lists: What knows prices that the user has not given.
         are_loaded: Whether nothing is to be loaded before prices are asked for.
     """
 
     operation: ClassVar[str] = "chat"
-    output_price: ClassVar[Decimal | None] = None
+    lists: ClassVar[GenaiPrices] = GenaiPrices()
 
     def __init__(
         self,
@@ -154,12 +278,16 @@ class Prices:
         """
         at = at or datetime.now(UTC)
         try:
-            if self._own is not None and (price := self._own_price(self._own, models, at)):
+            if self._own is not None and (price := _ask(self._own, self.provider, models, at)):
                 return price
             if self._free is not None:
                 return _free_price(self._free)
-            if not reported:
-                return self._listed_price(models, at, unpriced_field)
+            if reported:
+                return None
+            if self._is_local:
+                return _free_price(f"{self._host} is this machine")
+            if not unpriced_field and (vendor := self._vendor()):
+                return _ask(self.lists, vendor, models, at)
         except Exception:  # noqa: BLE001 - a user's source, or a package that is half installed
             self._log_failure(models[-1])
         return None
@@ -170,7 +298,7 @@ class Prices:
             return None
         await _loaded()
         try:
-            return GenaiPrices().window(self._vendor() or self._price_name, model)
+            return self.lists.window(self._vendor() or self._price_name, model)
         except Exception:  # noqa: BLE001 - a package that is half installed, or a newer one
             self._log_failure(model)
             return None
@@ -184,31 +312,6 @@ class Prices:
         if not self.are_loaded:
             await _loaded()
             self.are_loaded = True
-
-    def _listed_price(
-        self, models: Sequence[str], at: datetime, unpriced_field: str | None
-    ) -> "Price | None":
-        if self._is_local:
-            return _free_price(f"{self._host} is this machine")
-        vendor = None if unpriced_field else self._vendor()
-        if vendor is not None:
-            for model in models:
-                if price := _Data.now().price(vendor, model, at, self.output_price):
-                    return price
-        return None
-
-    def _own_price(
-        self, source: "PriceSource", models: Sequence[str], at: datetime
-    ) -> "Price | None":
-        from bruno_llm_base.cost.price import Price
-
-        for model in models:
-            price = source.price(self.provider, model, at)
-            if not isinstance(price, Price | None):
-                raise TypeError(f"a source of prices gave a {type(price).__name__}")
-            if price is not None:
-                return price
-        return None
 
     def _vendor(self) -> str | None:
         """Return what lists call the vendor that answers; None if they do not know the address."""
@@ -224,10 +327,15 @@ class Prices:
         if (unknown := f"{model}, {unpriced_field}") in self._logged:
             return
         self._logged.add(unknown)
-        advice = _OVERRIDE if _is_installed() else _INSTALL
+        try:
+            import genai_prices  # noqa: F401
+        except ImportError:
+            advice = _INSTALL
+        else:
+            advice = _OVERRIDE
         if unpriced_field is not None:
             advice = f"lists of prices do not tell what {unpriced_field} costs: {_OVERRIDE}"
-        elif self._address and _is_installed() and self._vendor() is None:
+        elif self._address and advice == _OVERRIDE and self._vendor() is None:
             advice = f"lists of prices do not know {self._address}: {_ELSEWHERE}"
         self._observers.tell(
             PriceUnknown,
@@ -242,7 +350,19 @@ class InputPrices(Prices):
     """What the answers of models that write nothing cost, such as embeddings."""
 
     operation = "embeddings"
-    output_price = Decimal(0)
+    lists = GenaiPrices(output=Decimal(0))
+
+
+def _ask(source: "PriceSource", vendor: str, models: Sequence[str], at: datetime) -> "Price | None":
+    from bruno_llm_base.cost.price import Price
+
+    for model in models:
+        price = source.price(vendor, model, at)
+        if not isinstance(price, Price | None):
+            raise TypeError(f"a source of prices gave a {type(price).__name__}")
+        if price is not None:
+            return price
+    return None
 
 
 @cache
@@ -250,151 +370,6 @@ def _free_price(reason: str) -> "Price":
     from bruno_llm_base.cost.price import Price
 
     return Price(input=0, output=0, source=reason)
-
-
-@dataclass(frozen=True)
-class GenaiPrices:
-    """The prices that the package `genai-prices` holds, which need no network.
-
-    See https://github.com/pydantic/genai-prices. It is imported at the first question; where it is
-    not installed, every price is unknown. A model is unknown too if the data price something that
-    `Usage` does not count (a flat price per request, audio by the hour), or list no price for it:
-    they do not tell what is free from what was not looked up. Images are priced as text.
-
-    The costs name the package's version as their source, which pins the data; these have no date
-    of their own. If the application updates them (`genai_prices.UpdatePrices`), it is the day of
-    the update.
-    """
-
-    def price(self, provider: str, model: str, at: datetime) -> "Price | None":
-        """Return what *model* cost at a time, by the day and the hour; None if that is unknown."""
-        return _Data.now().price(provider, model, at, None)
-
-    def window(self, provider: str, model: str) -> int | None:
-        """Return the context window of *model*, in tokens; None if that is unknown."""
-        info = _Data.now().find(provider, model)
-        window = None if info is None else info.context_window
-        return window if is_whole(window, least=1) else None
-
-
-def _is_installed() -> bool:
-    try:
-        import genai_prices  # noqa: F401
-    except ImportError:
-        return False
-    return True
-
-
-# What follows knows genai-prices 0.2.3, by names that have no underscore: `get_snapshot()` (a new
-# object after each update) and its `providers`, `from_auto_update` and `timestamp`,
-# `find_provider()` by id or address, `Provider.find_model()`, `ModelInfo.get_prices()` and `context_window`, prices
-# per million tokens that are a Decimal or `base` and `tiers`. `calc_price()` and
-# `find_provider_model()` do the same, and keep every model name that they ever heard.
-
-_REMEMBERED = 256
-"""Models: names also come from servers, so that they may be any number."""
-
-
-class _Data:
-    """The data as they are until the next update; none where the package is not installed."""
-
-    _now: ClassVar[Optional["_Data"]] = None
-
-    @classmethod
-    def now(cls) -> "_Data":
-        """Return them."""
-        snapshot: DataSnapshot | None = None
-        source = ""
-        with suppress(ImportError):
-            from genai_prices import __version__, data_snapshot
-
-            snapshot, source = data_snapshot.get_snapshot(), f"genai-prices {__version__}"
-        data = cls._now
-        if data is None or data.snapshot is not snapshot:
-            data = cls._now = cls(snapshot, source)
-        return data
-
-    def __init__(self, snapshot: "DataSnapshot | None", source: str) -> None:
-        self.snapshot = snapshot
-        self._source = source
-        self._prices: dict[tuple[int, Decimal | None], Price | None] = {}
-        self.find = lru_cache(_REMEMBERED)(self._find)
-
-    def vendor_at(self, address: str) -> str | None:
-        """Return what the vendor at *address* is called; None if that is unknown."""
-        with suppress(LookupError):
-            if self.snapshot is not None:
-                return str(self.snapshot.find_provider(None, None, address).id)
-        return None
-
-    def price(
-        self, vendor: str, model: str, at: datetime, output: Decimal | None
-    ) -> "Price | None":
-        """Return what *model* cost at a time; *output* is the price of output if none is listed."""
-        info = self.find(vendor, model)
-        if info is None or self.snapshot is None or not info.prices:
-            return None
-        listed = info.get_prices(at)
-        key = id(listed), output  # the snapshot keeps the prices alive
-        if key not in self._prices:
-            updated = self.snapshot.timestamp.astimezone(UTC).date()
-            as_of = updated if self.snapshot.from_auto_update else None
-            self._prices[key] = _read(listed, output, self._source, as_of)
-        return self._prices[key]
-
-    def _find(self, vendor: str, model: str) -> "ModelInfo | None":
-        with suppress(LookupError):
-            if self.snapshot is not None:
-                found = self.snapshot.find_provider(None, vendor, None)
-                return found.find_model(model, all_providers=self.snapshot.providers)
-        return None
-
-
-_NAMES = (
-    "input",
-    "output",
-    "cache_read",
-    "cache_write",
-    "cache_write_1h",
-    "input_audio",
-    "output_audio",
-)
-_UNCOUNTED = (
-    *("requests_kcount", "output_reasoning_mtok", "output_citation_mtok"),
-    *("audio_hours", "input_audio_hours"),
-)
-"""What every answer may be charged for, and `Price` has no word for."""
-
-
-def _read(
-    listed: "ModelPrice", output: Decimal | None, source: str, as_of: date | None
-) -> "Price | None":
-    from bruno_llm_base.cost.price import Price
-
-    said = {name: getattr(listed, f"{name}_mtok", None) for name in _NAMES}
-    if said["output"] is None:
-        said["output"] = output
-    uncounted = any(getattr(listed, name, None) is not None for name in _UNCOUNTED)
-    if said["input"] is None or said["output"] is None or uncounted:
-        return None
-    tiered = [
-        value for value in said.values() if value is not None and not isinstance(value, Decimal)
-    ]
-    starts = {tier.start for value in tiered for tier in value.tiers}
-
-    def above(start: int, **facts: Any) -> Price:
-        prices: dict[str, Any] = {name: _above(value, start) for name, value in said.items()}
-        return Price(**prices, source=source, as_of=as_of, **facts)
-
-    return above(-1, tiers={start: above(start) for start in starts})
-
-
-def _above(value: "Decimal | TieredPrices | None", start: int) -> Decimal | None:
-    """Return the price of requests that are just longer than *start* tokens."""
-    if value is None or isinstance(value, Decimal):
-        return value
-    reached = [tier.price for tier in value.tiers if tier.start <= start]
-    return reached[-1] if reached else value.base  # `tiers` are sorted
 
 
 # -- Loading, once per process
