@@ -37,19 +37,16 @@ class ModelNames:
             self._asking, self._waiting = loop.create_task(self._ask(ask)), 0
         asking = self._asking
         if asking is not None and asking.get_loop() is loop:  # another loop's is not waited for
-            await self._wait_for(asking)
+            self._waiting += 1
+            try:
+                await asyncio.wait([asking])
+            finally:
+                self._waiting -= 1
+                if not self._waiting:
+                    asking.cancel()
+            if not asking.cancelled():
+                asking.result()  # raises what is not an error of the server's
         return self._names
-
-    async def _wait_for(self, asking: asyncio.Task[None]) -> None:
-        self._waiting += 1
-        try:
-            await asyncio.wait([asking])
-        finally:
-            self._waiting -= 1
-            if not self._waiting:
-                asking.cancel()
-        if not asking.cancelled():
-            asking.result()  # raises what is not an error of the server's
 
     async def _ask(self, ask: Callable[[], Awaitable[Sequence[str]]]) -> None:
         try:
