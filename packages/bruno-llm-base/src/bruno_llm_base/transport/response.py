@@ -3,7 +3,7 @@
 All limits count bytes after decompression.
 """
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any, Protocol, Self
 
@@ -16,7 +16,6 @@ __all__ = [
     "MAX_ANSWER",
     "MAX_REFUSAL",
     "MAX_STREAM",
-    "HttpResponse",
     "Reply",
     "Transport",
     "beginning",
@@ -40,24 +39,6 @@ _LONGEST_WORD = 200
 _OF_THE_BODY = (b"content-encoding", b"content-length", b"transfer-encoding")
 
 
-class HttpResponse(Protocol):
-    """The part of httpx's and httpx2's responses that we use."""
-
-    @property
-    def status_code(self) -> int:
-        """The HTTP status."""
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """The headers; names are found in any case."""
-
-    def aiter_bytes(self) -> AsyncGenerator[bytes, None]:
-        """Read the body piece by piece."""
-
-    async def aclose(self) -> None:
-        """Close the connection, or give it back if the body was read to its end."""
-
-
 class Reply:
     """A status, headers and a body that is still to be read: at once, or as batches of documents.
 
@@ -70,19 +51,8 @@ class Reply:
         whole: Whether a body that was read in batches was one JSON text where a stream was expected.
     """
 
-    __slots__ = (
-        "_bytes",
-        "_ended",
-        "_framing",
-        "_left",
-        "_lines",
-        "_response",
-        "headers",
-        "status_code",
-        "whole",
-    )
-
-    def __init__(self, response: HttpResponse, framing: Framing = "sse") -> None:
+    def __init__(self, response: Any, framing: Framing = "sse") -> None:
+        """Take a response of httpx or httpx2, or what looks like one, before its body is read."""
         self._response = response
         self.status_code = response.status_code
         self.headers = response.headers
