@@ -74,7 +74,7 @@ def check_umbrella() -> None:
     needed = " ".join(distribution_of("bruno-llm").requires or ())
     assert listed() == sorted(set(re.findall(r"bruno-llm-(\w+)", needed)) - {"base", "cli"})
     umbrella = import_module("bruno_llm")
-    assert issubclass(umbrella.LLMFactory, LLMFactory)
+    assert umbrella.LLMFactory is LLMFactory
     assert all(hasattr(umbrella, name) for name in umbrella.__all__)
     files = {str(file) for file in distribution_of("bruno-llm").files or ()}
     home = Path(str(files_of("bruno_llm")))

@@ -7,6 +7,7 @@ import httpx
 import pytest
 from bruno_llm_base import ContentBlockedError, LLMError, Retry, StreamError, ToolCall
 from bruno_llm_base.transport import Reply
+from bruno_llm_ollama import OllamaProvider
 
 RECORDED = sorted((Path(__file__).parent / "recorded").glob("*/*.json"))
 
@@ -200,3 +201,24 @@ async def test_an_end_without_a_last_word_or_a_reason_is_none(name, raw, client)
         async for _ in client.stream("hi"):
             pass
     assert caught.value.partial.text == "Hello"
+
+
+async def test_a_connection_that_fails_to_close_is_told_at_debug_level_only(caplog):
+    class Stuck(Cut):
+        async def aclose(self):
+            raise OSError("a socket of its own mind")
+
+    class Offline(OllamaProvider):
+        @staticmethod
+        def open_transport(access, timeouts):
+            return transport
+
+    transport = Stuck("ollama")
+    transport.pieces = [b'{"message":{"content":"hi"},"done":true,"done_reason":"stop"}\n']
+    with caplog.at_level("DEBUG", "bruno_llm"):
+        assert await Offline().generate("hi") == "hi"
+    (record,) = [r for r in caplog.records if "closing a connection" in r.getMessage()]
+    assert (record.levelname, record.getMessage()) == (
+        "DEBUG",
+        "closing a connection failed: OSError",
+    )

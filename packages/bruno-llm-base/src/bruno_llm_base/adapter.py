@@ -55,42 +55,34 @@ class Adapter(ABC):
         Most spellings are known; an API with codes of its own names them in `error_kinds`. What
         neither tells, the HTTP status decides.
         """
-        del headers
         return read_error_document(status, data, self.error_kinds)
 
     def read_limits(self, headers: Mapping[str, str]) -> LimitState | None:
         """Read what the server says of its own rate limits; None if nothing."""
-        del headers
         return None
 
     def advice(self, error: LLMError) -> str:
         """Return what the user may do about *error*; "" for nothing."""
-        del error
         return ""
 
     def missing_model(self, model: str, offered: Sequence[str]) -> str:
         """Return what is wrong if *model* is not among those *offered*, else ""."""
-        del model, offered
         return ""
 
     def max_output(self, body: Json) -> int | None:
         """Return how many tokens *body* lets the model generate, reasoning included; None: any."""
-        del body
         return 0  # of endpoints that only read
 
     def unpriced_field(self, body: Json) -> str | None:
         """Return the field of *body* for which the vendor charges what no list of prices tells."""
-        del body
         return None
 
     def window_requests(self, model: str) -> tuple[tuple[str, str, Json | None], ...]:
         """Return what else tells a model's window: method, path and body of requests."""
-        del model
         return ()
 
     def parse_windows(self, data: Json, model: str) -> Mapping[str, int | None]:
         """Read context windows, in tokens, from the list of models or an answer to `window_requests`."""
-        del data, model
         return {}
 
 
@@ -146,17 +138,14 @@ class ChatAdapter(Adapter):
 
         It may take long, but asks no server and never fails.
         """
-        del text, model
         return None
 
     def conversation_tokens(self, conversation: Conversation, model: str) -> TokenCount | None:
         """Count *conversation* by the vocabulary of *model*, as `text_tokens` counts a text."""
-        del conversation, model
         return None
 
     def has_vocabulary(self, model: str) -> bool:
         """Whether `text_tokens` and `conversation_tokens` count for *model*."""
-        del model
         return False
 
     def build_count(self, conversation: Conversation, body: Json) -> Json | None:
@@ -164,7 +153,6 @@ class ChatAdapter(Adapter):
 
         None where this server, or this request, is not to be asked about.
         """
-        del conversation, body
         return None
 
     def parse_count(self, data: Json) -> int:
@@ -181,12 +169,10 @@ class ChatAdapter(Adapter):
 
     def requested_window(self, body: Json) -> int | None:
         """Return the context window that *body* itself asks for, in tokens; None if none."""
-        del body
         return None
 
     def refused_options(self, model: str, options: Json) -> frozenset[str]:
         """Return the portable names of those *options* that *model* refuses."""
-        del model, options
         return frozenset()
 
     def amend(self, body: Json, code: str, field: str) -> Json | None:

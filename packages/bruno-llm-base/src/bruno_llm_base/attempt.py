@@ -20,6 +20,7 @@ from bruno_llm_base.exceptions import (
 )
 from bruno_llm_base.lenient import PARSE_ERRORS
 from bruno_llm_base.limits import LimitState
+from bruno_llm_base.log import LOGGER
 from bruno_llm_base.reader import NoAnswerError, Reader
 from bruno_llm_base.request import Endpoint, Request
 from bruno_llm_base.response import ModelResponse, Outcome
@@ -138,8 +139,10 @@ class Attempt(Generic[T]):
         is_free = self.outcome in (Outcome.NOT_SENT, Outcome.REFUSED)
         try:
             if self._reply is not None:
-                with suppress(Exception):  # the answer counts, not its connection
+                try:
                     await self._reply.aclose()
+                except Exception as error:  # noqa: BLE001 - the answer counts, not its connection
+                    LOGGER.debug("closing a connection failed: %s", type(error).__name__)
             prices = self.endpoint.prices
             if self.request.is_billed and not is_free and not prices.are_loaded:
                 await prices.load()

@@ -21,7 +21,7 @@ from bruno_llm_base.events import (
     RequestStarted,
 )
 from bruno_llm_base.exceptions import LLMError, LLMTimeoutError
-from bruno_llm_base.parts import Part, Text
+from bruno_llm_base.parts import Text
 from bruno_llm_base.policies import Retry
 from bruno_llm_base.request import Endpoint, Request
 from bruno_llm_base.response import Attempt as AttemptRecord
@@ -179,7 +179,7 @@ class Call(Generic[T]):
         with self._deadline:
             if (fit := request.fit) is not None:
                 request.fit = None
-                request = self.request = await fit(request, partial(endpoint.tell, request))
+                await fit(request, partial(endpoint.tell, request))
             attempt = Attempt(endpoint, request, transport, self._deadline)
             if request.is_billed and endpoint.rate_limit is not None:
                 slot = endpoint.rate_limit.slot(attempt, request.tokens)
@@ -279,27 +279,18 @@ class Call(Generic[T]):
 
 def _begin_of(response: ModelResponse, length: int) -> ModelResponse:
     """Return *response* with the first *length* characters of its text: what the caller has of it."""
-    parts: list[Part] = []
     for part in response.parts:
         if isinstance(part, Text):
-            text = part.text[:length]
-            length -= len(text)
-            if text:
-                parts.append(Text(text))
-        else:
-            parts.append(part)
-    response.parts = tuple(parts)
+            part.text = part.text[:length]
+            length -= len(part.text)
+    response.parts = tuple([part for part in response.parts if part != Text("")])
     return response
 
 
 def next_wait(retry: Retry, error: LLMError, *, failed: int, elapsed: float) -> float | None:
-    """Return how many seconds to wait before the next attempt, or None to give up.
+    """Return how many seconds to wait after an *error*, or None to give up.
 
-    Args:
-        retry: The policy.
-        error: What ended the latest attempt.
-        failed: How many attempts have failed.
-        elapsed: Seconds since the first attempt began.
+    By then *failed* attempts have failed, and the first was sent *elapsed* seconds ago.
     """
     if not error.retryable or failed >= retry.attempts:
         return None

@@ -1,12 +1,15 @@
 """What providers of chat and of embeddings have in common: how they are built, their models, their end."""
 
+import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from copy import deepcopy
 from dataclasses import replace
 from functools import partial
+from math import inf
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
+from weakref import WeakKeyDictionary
 
 from typing_extensions import TypedDict
 
@@ -31,13 +34,12 @@ from bruno_llm_base.exceptions import (
 )
 from bruno_llm_base.limits import RateLimit
 from bruno_llm_base.log import Observers
-from bruno_llm_base.model_names import ModelNames
 from bruno_llm_base.options import SharedSettings, check, closest, keywords_of, refuse
-from bruno_llm_base.policies import Retry, Timeouts, policy
+from bruno_llm_base.policies import Retry, Timeouts, check_whole, policy
 from bruno_llm_base.request import Endpoint, Request, RetryThrottle
 from bruno_llm_base.response import Json
 from bruno_llm_base.transport import PerLoop, Transport, proxy_for
-from bruno_llm_base.values import is_json, is_whole, shown
+from bruno_llm_base.values import is_json, shown
 
 if TYPE_CHECKING:
     from bruno_llm_base.cost.budget import Budget
@@ -47,7 +49,7 @@ if TYPE_CHECKING:
 __all__ = ["Client", "Policies"]
 
 _CHECK_SECONDS = 5.0
-_ADVICE_SECONDS = 2.0
+_ADVICE_SECONDS, _OFFER_SECONDS = 2.0, 60.0
 _ONCE = Retry(attempts=1)
 
 # What a proxy may be to blame for.
@@ -129,7 +131,8 @@ class Client(Vendor, ABC):
             Timeouts, "timeouts", settings.get("timeouts"), call=settings.get("timeout")
         )
         self._windows = Windows(window, certain=self.fixed_windows)
-        self._offer = ModelNames()
+        self._offer: tuple[float, Sequence[str]] = -inf, ()  # when it was asked for, and what it is
+        self._asking = WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock]()
         self._transports = PerLoop(needs=self.sdk)
         self._endpoint = self._make_endpoint()
 
@@ -140,10 +143,8 @@ class Client(Vendor, ABC):
         rate_limit, most = settings.get("rate_limit"), settings.get("max_retries")
         if not isinstance(rate_limit, RateLimit | None):
             raise ConfigurationError(f"rate_limit is {shown(rate_limit)}: give a RateLimit")
-        if most is not None and not is_whole(most, least=0):
-            raise ConfigurationError(
-                f"max_retries is {shown(most)}: give a whole number, 0 or more"
-            )
+        if most is not None:
+            check_whole("max_retries", most, least=0)
         spending = None
         prices_by = partial(self._prices_by, observers)
         if settings.get("cost") is not None or settings.get("budget") is not None:
@@ -308,14 +309,23 @@ class Client(Vendor, ABC):
         """Name the models that are closest to an unknown one, and learn from a window that is too small."""
         if isinstance(error, ContextLengthExceededError) and error.status_code and error.limit:
             self._windows.learn({str(error.model): error.limit}, refused=True)
-        offered: Sequence[str] = ()
-        if isinstance(error, ModelNotFoundError) and error.model is not None:
-            limits = Timeouts(total=_ADVICE_SECONDS)
-            offered = await self._offer.names(
-                partial(self._list_models, retry=_ONCE, timeouts=limits)
-            )
-        names = ", ".join(closest(str(error.model), offered)) if offered else ""
-        return [f"closest on offer: {names}" if names else "", *await self._advise(error)]
+        advice = await self._advise(error)
+        unknown = error.model if isinstance(error, ModelNotFoundError) else None
+        if unknown is not None and (offered := await self._offered()):
+            advice.insert(0, f"closest on offer: {', '.join(closest(unknown, offered))}")
+        return advice
+
+    async def _offered(self) -> Sequence[str]:
+        """Return the models on offer, asked for at most once a minute, by one for all."""
+        loop = asyncio.get_running_loop()
+        async with self._asking.setdefault(loop, asyncio.Lock()):
+            asked, names = self._offer
+            if loop.time() - asked >= _OFFER_SECONDS:
+                limits, names = Timeouts(total=_ADVICE_SECONDS), ()
+                with suppress(LLMError):  # the error that is to be explained is what matters
+                    names = await self._list_models(retry=_ONCE, timeouts=limits)
+                self._offer = loop.time(), names
+        return names
 
     async def _advise(self, error: LLMError) -> list[str]:
         """Return what a user may want to know about an error that a request ended with."""

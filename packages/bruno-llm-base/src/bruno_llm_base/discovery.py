@@ -6,7 +6,7 @@ embeddings in `bruno.embedding_providers`; nothing is imported before it is aske
 
 import difflib
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.metadata import EntryPoint, EntryPoints, entry_points
@@ -15,20 +15,22 @@ from typing import Any
 from bruno_core.interfaces import EmbeddingInterface, LLMInterface
 
 from bruno_llm_base.exceptions import ConfigurationError, ProviderNotFoundError
+from bruno_llm_base.options import ChatSettings, EmbeddingSettings
 from bruno_llm_base.values import shown
 
 __all__ = [
-    "ALIASES",
     "EMBEDDINGS",
     "LANGUAGE_MODELS",
     "Group",
     "ProviderInfo",
-    "aliases_of",
     "canonical",
     "installed",
     "kind_of",
     "known_names",
 ]
+
+_ALIASES = {"anthropic": "claude", "google": "gemini"}
+_BESIDE_SETTINGS = ("max_retries", "model", "provider", "timeout")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,26 +41,37 @@ class Group:
         name: The group of its entry points.
         interface: What of bruno-core's it implements.
         published: Those that bruno-llm publishes, for advice only.
+        without: Vendors that have none and are asked for it nevertheless, for advice only.
+        section: Where it stands in a file, if not alone.
+        prefix: What its environment variables have before the field.
+        fields: What the environment may set.
     """
 
     name: str
     interface: type
     published: tuple[str, ...]
+    without: Mapping[str, str] = field(default_factory=dict)
+    section: str
+    prefix: str = ""
+    fields: frozenset[str]
 
 
 LANGUAGE_MODELS = Group(
     name="bruno.llm_providers",
     interface=LLMInterface,
     published=("claude", "gemini", "ollama", "openai"),
+    section="llm",
+    fields=frozenset({*_BESIDE_SETTINGS, *ChatSettings.__annotations__} - {"options"}),
 )
 EMBEDDINGS = Group(
     name="bruno.embedding_providers",
     interface=EmbeddingInterface,
     published=("gemini", "ollama", "openai"),
+    without={"claude": "Anthropic"},
+    section="embeddings",
+    prefix="EMBEDDING_",
+    fields=frozenset({*_BESIDE_SETTINGS, *EmbeddingSettings.__annotations__} - {"options"}),
 )
-
-ALIASES = {"anthropic": "claude", "google": "gemini"}
-"""Other names of providers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +89,7 @@ class ProviderInfo:
     name: str
     distribution: str
     version: str
-    capabilities: frozenset[str] = field(default_factory=frozenset)
+    capabilities: frozenset[str] = frozenset()
     error: str | None = None
 
 
@@ -94,7 +107,14 @@ def kind_of(name: str, group: Group = LANGUAGE_MODELS) -> type[Any]:
         ProviderNotFoundError: It is not installed; the message says what to install.
         ConfigurationError: It cannot be loaded.
     """
-    return _load(_point(name, group), group)
+    wanted = canonical(name)
+    found = _named(wanted, _points(group))
+    if found is None:
+        _search.cache_clear()  # perhaps it was installed since
+        found = _named(wanted, _points(group))
+    if found is None:
+        raise ProviderNotFoundError(_advice(wanted, group))
+    return _load(found, group)
 
 
 def canonical(name: Any) -> str:
@@ -106,19 +126,14 @@ def canonical(name: Any) -> str:
     if not isinstance(name, str) or not name.strip():
         raise ConfigurationError(f"provider is {shown(name)}: give a name, such as 'openai'")
     lowered = name.strip().lower()
-    return ALIASES.get(lowered, lowered)
-
-
-def aliases_of(name: str) -> set[str]:
-    """Return the other names of the provider that is called *name* everywhere."""
-    return {alias for alias, meant in ALIASES.items() if meant == name}
+    return _ALIASES.get(lowered, lowered)
 
 
 def known_names() -> set[str]:
     """Return what providers of any kind are called: those installed, published, and other names."""
     groups = (LANGUAGE_MODELS, EMBEDDINGS)
     found = {point.name.lower() for group in groups for point in _points(group)}
-    return found.union(ALIASES, *(group.published for group in groups))
+    return found.union(_ALIASES, *(group.published for group in groups))
 
 
 def _points(group: Group) -> EntryPoints:
@@ -132,78 +147,67 @@ def _search(group: str, _path: tuple[str, ...]) -> EntryPoints:
     return entry_points(group=group)
 
 
-def _point(name: str, group: Group) -> EntryPoint:
-    wanted = canonical(name)
-    found = _named(wanted, _points(group))
-    if not found:  # perhaps it was installed since
-        _search.cache_clear()
-        found = _named(wanted, _points(group))
-    if not found:
-        raise ProviderNotFoundError(_advice(wanted, group))
-    return found[0]
-
-
-def _named(name: str, points: Iterable[EntryPoint]) -> list[EntryPoint]:
-    """Return those of *points* that are called *name*, which all mean the same.
+def _named(name: str, points: Iterable[EntryPoint]) -> EntryPoint | None:
+    """Return that of *points* which is called *name*.
 
     Raises:
-        ConfigurationError: They do not.
+        ConfigurationError: There are several, and they differ.
     """
     found = [point for point in points if point.name.lower() == name]
     if len({point.value for point in found}) > 1:
-        owners = ", ".join(sorted(_owner(point) for point in found))
+        owners = ", ".join(sorted(map(_owner, found)))
         raise ConfigurationError(
             f"several distributions provide {name!r}: {owners}; uninstall all but one"
         )
-    return found
+    return found[0] if found else None
 
 
 def _advice(name: str, group: Group) -> str:
     known = sorted(point.name for point in _points(group))
+    if name in group.without:
+        others = ", ".join(map(repr, known)) or "none installed"
+        vendor = group.without[name]
+        return f"{vendor} offers no {group.section}: use those of another provider ({others})"
     if name in group.published:
         return f"the provider {name!r} is not installed: pip install bruno-llm-{name}"
-    close = difflib.get_close_matches(name, {*known, *group.published, *ALIASES}, n=1)
+    close = difflib.get_close_matches(name, {*known, *group.published, *_ALIASES}, n=1)
     hint = f": did you mean {close[0]!r}?" if close else ""
     return f"no provider is called {name!r}{hint} (installed: {', '.join(known) or 'none'})"
 
 
 def _load(point: EntryPoint, group: Group) -> type[Any]:
+    owner = _owner(point)
+    it = f"the provider {point.name!r} of {owner}"
     try:
         loaded = point.load()
     except (Exception, SystemExit) as error:  # some modules exit where something is missing
         raise ConfigurationError(
-            f"the provider {point.name!r} of {_owner(point)} cannot be loaded: {error};"
-            f" reinstall it: pip install --force-reinstall {_owner(point)}",
+            f"{it} cannot be loaded: {error}; reinstall it: pip install --force-reinstall {owner}",
             cause=error if isinstance(error, Exception) else None,
         ) from error
     if not (isinstance(loaded, type) and issubclass(loaded, group.interface)):
         raise ConfigurationError(
-            f"the provider {point.name!r} of {_owner(point)} is {point.value}, which does not"
-            f" implement bruno_core.interfaces.{group.interface.__name__}: report it to its authors"
+            f"{it} is {point.value}, which does not implement"
+            f" bruno_core.interfaces.{group.interface.__name__}: report it to its authors"
         )
-    missing = sorted(getattr(loaded, "__abstractmethods__", ()))
-    if missing:
-        raise ConfigurationError(
-            f"the provider {point.name!r} of {_owner(point)} lacks {', '.join(missing)}:"
-            " report it to its authors"
-        )
+    if missing := sorted(getattr(loaded, "__abstractmethods__", ())):
+        raise ConfigurationError(f"{it} lacks {', '.join(missing)}: report it to its authors")
     return loaded
 
 
 def _info(point: EntryPoint, points: Iterable[EntryPoint], group: Group) -> ProviderInfo:
-    version = point.dist.version if point.dist else ""
+    capabilities, problem = frozenset[str](), None
     try:
         _named(point.name.lower(), points)
-        kind = _load(point, group)
+        capabilities = getattr(_load(point, group), "capabilities", capabilities)
     except ConfigurationError as error:
-        return ProviderInfo(
-            name=point.name, distribution=_owner(point), version=version, error=error.message
-        )
+        problem = error.message
     return ProviderInfo(
         name=point.name,
         distribution=_owner(point),
-        version=version,
-        capabilities=getattr(kind, "capabilities", frozenset()),
+        version=point.dist.version if point.dist else "",
+        capabilities=capabilities,
+        error=problem,
     )
 
 

@@ -78,13 +78,7 @@ class BaseEmbeddings(Client, EmbeddingInterface):
         self._check_settings()
 
     async def embed_text(self, text: str) -> list[float]:
-        """Return the vector of *text*.
-
-        Raises:
-            InvalidRequestError: It is empty, or no text.
-            ContextLengthExceededError: It is longer than the model reads.
-            LLMError: Any other failure; see `bruno_llm_base.exceptions`.
-        """
+        """Return the vector of *text*; the errors are those of `embed_texts`."""
         _check_text("text", text)
         return (await self._embed([text]))[0]
 
@@ -109,11 +103,9 @@ class BaseEmbeddings(Client, EmbeddingInterface):
         return await self.embed_texts(texts)
 
     async def embed_message(self, message: Message) -> list[float]:
-        """Return the vector of what *message* says.
+        """Return the vector of what *message* says; the errors are those of `embed_texts`.
 
-        Raises:
-            InvalidRequestError: It is not a message, says nothing, or holds an image or a file.
-            LLMError: As for `embed_text`.
+        A message that says nothing, or holds an image or a file, is an `InvalidRequestError` too.
         """
         check_message("message", message)
         return (await self._embed([message.content]))[0]
@@ -256,22 +248,18 @@ def _split(texts: Sequence[str], limits: Sequence[_Limit]) -> list[list[str]]:
 
 async def _in_order(batches: Sequence[_T], send: Callable[[_T], Awaitable[list[_R]]]) -> list[_R]:
     """Return what *send* makes of all *batches*, in their order; the first error stops the others."""
-    results: list[list[_R]] = [[] for _ in batches]
-    waiting = iter(enumerate(batches))
-    worker: asyncio.Task[None] | None
+    line = asyncio.Semaphore(_AT_ONCE)
 
-    async def work() -> None:
-        for place, batch in waiting:
-            results[place] = await send(batch)
+    async def sent(batch: _T) -> list[_R]:
+        async with line:
+            return await send(batch)
 
-    workers = [asyncio.create_task(work()) for _ in range(min(_AT_ONCE, len(batches)))]
+    sending = [asyncio.create_task(sent(batch)) for batch in batches]
     try:
-        await asyncio.gather(*workers)
+        results = await asyncio.gather(*sending)
     finally:
-        for worker in workers:
-            worker.cancel()
-        await asyncio.gather(*workers, return_exceptions=True)
-        # a worker holds its error, whose traceback holds this frame: together, a cycle
-        workers.clear()
-        worker = None
+        # a task holds its error, whose traceback holds this frame: no name may hold the task
+        list(map(asyncio.Task.cancel, sending))
+        await asyncio.gather(*sending, return_exceptions=True)
+        sending.clear()
     return [result for batch in results for result in batch]

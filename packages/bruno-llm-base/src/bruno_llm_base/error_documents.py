@@ -6,7 +6,6 @@ lists, texts and pages, and with documents inside the texts of other documents.
 
 import json
 import re
-from collections.abc import Iterable
 from typing import Any
 
 from jiter import from_json
@@ -124,15 +123,27 @@ def _read(value: object, depth: int) -> tuple[list[str], Json]:
     fields: Json = {}
     if isinstance(value, list) and depth:
         for row in value[:_MOST_ROWS]:
-            words, inner = _read(row, depth - 1)
+            words, found = _read(row, depth - 1)
             said += words
-            fields = inner | fields
+            fields = found | fields
     elif isinstance(value, dict) and depth:
         fields = _own_fields(value)
-        for words, inner in _nested(value, depth - 1):
+        # OpenRouter passes on what another vendor has said
+        raw = object_in(value.get("metadata")).get("raw")
+        for name, inner in (*((n, value.get(n)) for n in _NESTS), ("raw", raw)):
+            words, found = _read(inner, depth - 1)
+            if not words and name in _LISTS:
+                rows = [(n, _read(v, depth - 1)[0]) for n, v in object_in(inner).items()]
+                words = [f"{row}: {texts[0]}" for row, texts in rows[:_MOST_ROWS] if texts]
             said += words
-            fields |= inner
-        said = _located(value.get("loc"), said, fields)
+            fields |= found
+        # Groq passes on what the model has written instead of a call
+        said += [f"failed_generation: {t}" for t in _read(value.get("failed_generation"), 0)[0]]
+        place = value.get("loc")  # where FastAPI says what field it speaks of
+        if isinstance(place, list) and place and said:
+            names = [str(name) for name in place]
+            fields["param"] = ".".join(names[1:] or names)
+            said[0] = f"{'.'.join(names)}: {said[0]}"
     return said, fields
 
 
@@ -155,7 +166,9 @@ def _own_fields(data: Json) -> Json:
     word = plain.get("error")
     if code is None and isinstance(word, str) and " " not in word:
         code = word
-    found = {"code": code, "http_status": _status(data), "reason": _reason(data)}
+    reasons = object_in(data.get("metadata")).get("reasons")  # of OpenRouter's moderation
+    reason = reasons[0] if isinstance(reasons, list) and reasons else data.get("reason")
+    found = {"code": code, "http_status": _status(data), "reason": reason}
     return plain | {name: value for name, value in found.items() if value is not None}
 
 
@@ -165,35 +178,6 @@ def _status(data: Json) -> int | None:
         if isinstance(value, str | int) and re.fullmatch(r"[45]\d\d", str(value)):
             return int(value)
     return None
-
-
-def _reason(data: Json) -> object:
-    """Return why OpenRouter's moderation has flagged a request."""
-    reasons = object_in(data.get("metadata")).get("reasons")
-    return reasons[0] if isinstance(reasons, list) and reasons else data.get("reason")
-
-
-def _nested(data: Json, depth: int) -> Iterable[tuple[list[str], Json]]:
-    """Yield what the values of *data* say that are, or hold, sentences."""
-    for name in _NESTS:
-        said, fields = _read(data.get(name), depth)
-        if not said and name in _LISTS:
-            rows = [(n, _read(v, depth)[0]) for n, v in object_in(data.get(name)).items()]
-            said = [f"{row}: {words[0]}" for row, words in rows[:_MOST_ROWS] if words]
-        yield said, fields
-    # OpenRouter passes on what another vendor has said
-    yield _read(object_in(data.get("metadata")).get("raw"), depth)
-    # Groq passes on what the model has written instead of a call
-    yield [f"failed_generation: {text}" for text in _read(data.get("failed_generation"), 0)[0]], {}
-
-
-def _located(place: object, said: list[str], fields: Json) -> list[str]:
-    """Return what is *said* of a field, and what field that is, as FastAPI tells it."""
-    if not isinstance(place, list) or not place or not said:
-        return said
-    names = [str(name) for name in place]
-    fields["param"] = ".".join(names[1:] or names)
-    return [f"{'.'.join(names)}: {said[0]}", *said[1:]]
 
 
 def _distinct(said: list[str]) -> list[str]:

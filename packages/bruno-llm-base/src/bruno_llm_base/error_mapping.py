@@ -5,9 +5,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
 
-from bruno_llm_base.error_documents import error_fields, object_in
+from bruno_llm_base.error_documents import error_fields
 from bruno_llm_base.error_kinds import (
     A_DAY,
     REQUEST_TOO_LARGE,
@@ -32,6 +31,7 @@ __all__ = ["ErrorFacts", "error_from", "read_error_document", "server_wait"]
 _REDIRECT, _ERROR = 300, 400
 _LONGEST_MESSAGE, _LONGEST_WORD, _LONGEST_READ = 1_000, 200, 2_000
 _KEY_REFUSED = "the API key was refused: check that it is complete and not revoked"
+_DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)s")  # protobuf's in JSON, such as "45.837906927s"
 _SHOULD_RETRY = {"true": True, "false": False}  # `x-should-retry` of OpenAI and Anthropic
 
 # What may be a part of a key: a word with a digit, with asterisks or dots in it, or that begins as keys do.
@@ -82,7 +82,7 @@ def read_error_document(
         kinds: What the vendor's own codes, types and reasons stand for.
     """
     fields = error_fields(data)
-    details = [row for row in _list(fields.get("details")) if isinstance(row, dict)]
+    details = fields.get("details")  # Google's: https://google.aip.dev/193
     codes = _codes(fields, details)
     code = next(iter(codes), None)
     message = fields["message"][:_LONGEST_READ]
@@ -90,9 +90,10 @@ def read_error_document(
     status = status if status >= _ERROR else named_status or status
     kind = kind_of(status, codes, message, kinds or {})
     limit, actual = _count(fields.get("n_ctx")), _count(fields.get("n_prompt_tokens"))
+    delay = _DURATION.fullmatch(next(_find(details, "retryDelay"), ""))
     retryable = None
     if (kind or kind_by_status(status)) is RateLimitError:
-        if has(A_DAY, " ".join([message, *_inner_values(details, "violations", "quotaId")])):
+        if has(A_DAY, " ".join([message, *_find(details, "quotaId")])):
             kind = QuotaExceededError
         else:
             limit, actual = figures_in(message) if "token" in message.lower() else (None, None)
@@ -105,11 +106,11 @@ def read_error_document(
         kind=kind,
         message=fields["message"],
         code=code,
-        param=_word(fields.get("param"), *_inner_values(details, "fieldViolations", "field")),
+        param=_word(fields.get("param"), *_find(details, "field")),
         reason=_word(fields.get("reason"), code if kind is ContentBlockedError else None),
         limit=limit,
         actual=actual,
-        retry_after=next(filter(None, map(_seconds, _values(details, "retryDelay"))), None),
+        retry_after=float(delay[1]) if delay else None,
         request_id=_word(fields.get("request_id"), fields.get("requestId")),
         status=named_status,
         retryable=retryable,
@@ -195,18 +196,14 @@ def _count(value: object) -> int | None:
     return value if isinstance(value, int) and is_whole(value, least=0) else None
 
 
-def _list(value: object) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
-def _codes(fields: Json, details: list[Json]) -> list[str]:
+def _codes(fields: Json, details: object) -> list[str]:
     """Return the words for the error: the most special first, and numbers last."""
     code = fields.get("code")
     is_number = str(code).isdecimal()
     words = [
-        object_in(fields.get("details")).get("error_code"),  # Anthropic
+        *_find(details, "error_code"),  # Anthropic
         None if is_number else code,
-        *_values(details, "reason"),  # Google
+        *_find(details, "reason"),
         fields.get("type"),
         fields.get("status"),
         code if is_number else None,
@@ -214,18 +211,12 @@ def _codes(fields: Json, details: list[Json]) -> list[str]:
     return [str(w)[:_LONGEST_WORD] for w in words if w is not None and not isinstance(w, bool)]
 
 
-# Google's details, each of which names its type (https://google.aip.dev/193).
-
-
-def _values(rows: list[Any], name: str) -> Iterator[str]:
-    return (str(row[name]) for row in rows if isinstance(row, dict) and row.get(name))
-
-
-def _inner_values(details: list[Json], outer: str, name: str) -> Iterator[str]:
-    return _values([row for detail in details for row in _list(detail.get(outer))], name)
-
-
-def _seconds(delay: str) -> float | None:
-    """Read a protobuf duration in JSON, such as "45.837906927s"."""
-    found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)s", delay)
-    return float(found[1]) if found else None
+def _find(value: object, name: str, depth: int = 4) -> Iterator[str]:
+    """Yield the texts that stand under *name* in *value*, or inside of it."""
+    if isinstance(value, dict):
+        if isinstance(text := value.get(name), str) and text:
+            yield text
+        value = list(value.values())
+    if isinstance(value, list) and depth:
+        for inner in value:
+            yield from _find(inner, name, depth - 1)

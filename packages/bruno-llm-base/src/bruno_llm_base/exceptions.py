@@ -102,14 +102,10 @@ class LLMError(core.LLMError):
 
     def __str__(self) -> str:
         """Return the description and where it came from."""
-        facts = {
-            "provider": self.provider,
-            "model": self.model,
-            "status": self.status_code,
-            "code": self.code,
-            "request": self.request_id,
-        }
-        known = ", ".join(f"{name} {value}" for name, value in facts.items() if value is not None)
+        names = {"status": "status_code", "request": "request_id"}
+        facts = ("provider", "model", "status", "code", "request")
+        told = [(name, getattr(self, names.get(name, name))) for name in facts]
+        known = ", ".join(f"{name} {value}" for name, value in told if value is not None)
         return f"{self.description} ({known})" if known else self.description
 
     def __repr__(self) -> str:

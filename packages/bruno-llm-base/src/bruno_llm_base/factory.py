@@ -1,12 +1,11 @@
 """Providers by name and configuration: language models and embeddings."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
 
 from bruno_core.interfaces import LLMInterface
 from bruno_core.models.config import BrunoConfig, LLMConfig
-from typing_extensions import Unpack
 
 from bruno_llm_base import sources
 from bruno_llm_base.discovery import (
@@ -14,26 +13,25 @@ from bruno_llm_base.discovery import (
     LANGUAGE_MODELS,
     Group,
     ProviderInfo,
-    aliases_of,
     canonical,
     installed,
     kind_of,
-    known_names,
 )
 from bruno_llm_base.events import Observer
-from bruno_llm_base.exceptions import ConfigurationError, ProviderNotFoundError
+from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.options import keywords_of, merged
-from bruno_llm_base.provider import BaseProvider, ProviderKeywords
+from bruno_llm_base.provider import BaseProvider
 from bruno_llm_base.response import Json
 from bruno_llm_base.values import shown
 from bruno_llm_base.wrappers import Breaker, Candidate, FallbackLLM, first_healthy, listed
 
 if TYPE_CHECKING:  # programs that only chat do without
-    from bruno_llm_base.embeddings import BaseEmbeddings, EmbeddingKeywords
+    from bruno_llm_base.embeddings import BaseEmbeddings
 
-__all__ = ["EmbeddingFactory", "LLMFactory"]
+__all__ = ["EmbeddingFactory", "LLMFactory", "LanguageModelFactory", "ProviderFactory"]
 
-_P = TypeVar("_P")
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 Config = LLMConfig | BrunoConfig | Mapping[str, Any]
 Member = str | LLMConfig | Mapping[str, Any] | LLMInterface
 """A provider: its name, its configuration, or a ready one."""
@@ -41,153 +39,107 @@ Member = str | LLMConfig | Mapping[str, Any] | LLMInterface
 _ONES_OWN = ("api_key", "base_url", "client", "model", "options")
 """Keywords that mean something else, or nothing, to another provider."""
 
-_OFFER_NONE = {"claude": "Anthropic"}
-"""Vendors that people ask for embeddings, and that have none, for advice only."""
 
+class ProviderFactory(Generic[_P, _T]):
+    """Builds providers by name, so that a program is free to change its model.
 
-class _Factory(Generic[_P]):
-    """What both factories do."""
-
-    group: ClassVar[Group]
-    section: ClassVar[str]
-    variables: ClassVar[sources.Variables]
-
-    @classmethod
-    def providers(cls) -> list[ProviderInfo]:
-        """Return the installed providers by name; no SDK is imported."""
-        return installed(cls.group)
-
-    @classmethod
-    def _kind_of(cls, name: str) -> type[_P]:
-        return kind_of(name, cls.group)
-
-    @classmethod
-    def _build(cls, name: str, config: Config | None, keywords: Mapping[str, Any]) -> _P:
-        kind = cls._kind_of(name)
-        given = {} if config is None else sources.from_config(config, cls.section)
-        named = given.pop("provider", name)
-        if canonical(named) != canonical(name):
-            raise ConfigurationError(
-                f"the configuration is for {named!r}, not for {name!r}: it may hold another's key"
-            )
-        return kind(**_sorted_out(kind, given, keywords))
-
-    @classmethod
-    def _from_config(cls, config: Config, keywords: Mapping[str, Any]) -> _P:
-        given = sources.from_config(config, cls.section)
-        return cls._build(sources.provider_of(given), given, keywords)
-
-    @classmethod
-    def _from_file(cls, path: str | Path, keywords: Mapping[str, Any]) -> _P:
-        if not isinstance(path, str | Path):
-            raise ConfigurationError(f"path is {shown(path)}: give a text or a pathlib.Path")
-        return cls._from_config(sources.from_file(Path(path)), keywords)
-
-    @classmethod
-    def _from_env(cls, name: str | None, keywords: Mapping[str, Any]) -> _P:
-        chosen = canonical(name or cls.variables.provider())
-        given = cls.variables.of(chosen, aliases_of(chosen), known_names())
-        return cls._build(chosen, given, keywords)
-
-
-class LLMFactory(_Factory[BaseProvider]):
-    """Build providers by name, so that a program is free to change its model.
-
-    Keywords are those that all providers share. What one provider alone takes is given by *config*,
-    or to the provider's class.
+    Keywords are those that all providers share, and type checkers know them. What one provider alone
+    takes is given by *config*, or to the provider's class. A class of another author that implements
+    no more than bruno-core's interface is returned as it is, whatever the annotation says.
     """
 
-    group = LANGUAGE_MODELS
-    section = "llm"
-    variables = sources.CHAT
+    def __init__(self, like: Callable[[], Callable[_P, _T]], group: Group) -> None:
+        """Build what is *like* the class that this returns, for type checkers, of one *group*."""
+        del like
+        self._group = group
 
-    @classmethod
+    def providers(self) -> list[ProviderInfo]:
+        """Return the installed providers by name; no SDK is imported."""
+        return installed(self._group)
+
     def create(
-        cls,
-        name: str,
-        config: LLMConfig | Mapping[str, Any] | None = None,
-        *,
-        model: str | None = None,
-        **keywords: Unpack[ProviderKeywords],
-    ) -> BaseProvider:
+        self, name: str, config: Config | None = None, *args: _P.args, **keywords: _P.kwargs
+    ) -> _T:
         """Return a provider.
-
-        A class of another author that implements no more than bruno-core's `LLMInterface` is returned
-        as it is, whatever the annotation says.
 
         Args:
             name: The provider: "openai", "claude", "gemini", "ollama" or any that is installed.
             config: Its keywords as a mapping, or bruno-core's `LLMConfig`.
-            model: The model; the provider's own if None.
-            **keywords: Its keywords; they win over *config*. See `BaseProvider`.
+            *args: The model; the provider's own if None.
+            **keywords: `model`, and the keywords of `BaseProvider` or `BaseEmbeddings`; they win
+                over *config*.
 
         Raises:
             ProviderNotFoundError: It is not installed; the message says what to install.
             ConfigurationError: A keyword is unknown or its value wrong.
         """
-        return cls._build(name, config, _with_model(model, keywords))
+        given = {} if config is None else sources.from_config(config, self._group.section)
+        named = given.setdefault("provider", name)
+        if canonical(named) != canonical(name):
+            raise ConfigurationError(
+                f"the configuration is for {named!r}, not for {name!r}: it may hold another's key"
+            )
+        return self._build(given, *args, **keywords)
 
-    @classmethod
-    def from_config(
-        cls, config: Config, *, model: str | None = None, **keywords: Unpack[ProviderKeywords]
-    ) -> BaseProvider:
-        """Return the provider that *config* describes.
+    def from_config(self, config: Config, *args: _P.args, **keywords: _P.kwargs) -> _T:
+        """Return the provider that *config* describes; see `create`.
 
         Of bruno-core's models only fields that were set count: their defaults are no choice of yours.
 
         Args:
             config: bruno-core's `LLMConfig` or `BrunoConfig`, or a mapping with "provider", alone
-                or under "llm".
-            model: The model.
+                or under "llm", for embeddings under "embeddings".
+            *args: The model.
             **keywords: Keywords that win over it.
 
         Raises:
             ConfigurationError: It names no provider, or something in it is wrong.
         """
-        return cls._from_config(config, _with_model(model, keywords))
+        return self._build(sources.from_config(config, self._group.section), *args, **keywords)
 
-    @classmethod
-    def from_file(
-        cls, path: str | Path, *, model: str | None = None, **keywords: Unpack[ProviderKeywords]
-    ) -> BaseProvider:
+    def from_file(self, path: str | Path, *args: _P.args, **keywords: _P.kwargs) -> _T:
         """Return the provider that a YAML, JSON or TOML file describes.
 
-        Args:
-            path: The file; it holds what `from_config` takes as a mapping.
-            model: The model.
-            **keywords: Keywords that win over it.
+        The file holds what `from_config` takes as a mapping.
 
         Raises:
             ConfigurationError: It cannot be read, names no provider, or something in it is wrong.
         """
-        return cls._from_file(path, _with_model(model, keywords))
+        if not isinstance(path, str | Path):
+            raise ConfigurationError(f"path is {shown(path)}: give a text or a pathlib.Path")
+        return self.from_config(sources.from_file(Path(path)), *args, **keywords)
 
-    @classmethod
-    def from_env(
-        cls,
-        name: str | None = None,
-        *,
-        model: str | None = None,
-        **keywords: Unpack[ProviderKeywords],
-    ) -> BaseProvider:
+    def from_env(self, name: str | None = None, *args: _P.args, **keywords: _P.kwargs) -> _T:
         """Return the provider that the environment describes.
 
         An argument wins over `BRUNO_LLM_<PROVIDER>_<FIELD>`, that over `BRUNO_LLM_<FIELD>` (unless
         `BRUNO_LLM_PROVIDER` names another provider), and that over the vendor's own variables.
+        Those of embeddings have `EMBEDDING_` before the field.
 
         Args:
             name: The provider; from `BRUNO_LLM_PROVIDER` if None.
-            model: The model.
+            *args: The model.
             **keywords: Keywords that win over the environment.
 
         Raises:
             ConfigurationError: No provider is named, or a value is wrong.
         """
-        return cls._from_env(name, _with_model(model, keywords))
+        return self._build(sources.from_environment(self._group, name), *args, **keywords)
 
-    @classmethod
+    def _build(self, given: Json, *args: _P.args, **keywords: _P.kwargs) -> _T:
+        kind = kind_of(sources.provider_of(given), self._group)
+        del given["provider"]
+        own = {**dict(zip(("model",), args, strict=False)), **keywords}
+        if own.get("model") is None:
+            own.pop("model", None)
+        return cast(_T, kind(**_sorted_out(kind, given, own)))
+
+
+class LanguageModelFactory(ProviderFactory[_P, BaseProvider]):
+    """What `LLMFactory` is: builds language models, and makes one of several."""
+
     def fallback(
-        cls,
+        self,
         members: Sequence[Member],
         *,
         breaker: Breaker | None = None,
@@ -206,15 +158,14 @@ class LLMFactory(_Factory[BaseProvider]):
         """
         built: list[LLMInterface] = []
         for place, member in enumerate(listed(members, "provider")):
-            label, llm, _ = cls._candidate(member, {})
+            label, llm, _ = self._candidate(member, {})
             if isinstance(llm, ConfigurationError):
                 raise ConfigurationError(f"members[{place}], {label}: {llm.message}", cause=llm)
             built.append(llm)
         return FallbackLLM(built, breaker=breaker, observers=observers)
 
-    @classmethod
     async def select(
-        cls, members: Sequence[Member], **keywords: Unpack[ProviderKeywords]
+        self, members: Sequence[Member], *args: _P.args, **keywords: _P.kwargs
     ) -> BaseProvider:
         """Return the first of several providers that is installed, configured and healthy.
 
@@ -223,6 +174,7 @@ class LLMFactory(_Factory[BaseProvider]):
 
         Args:
             members: The providers, the preferred one first, as for `fallback`.
+            *args: None: a model is one provider's own.
             **keywords: Keywords for all that are built here, such as `timeouts`.
 
         Raises:
@@ -230,110 +182,49 @@ class LLMFactory(_Factory[BaseProvider]):
             AllProvidersFailedError: None can be used; the message says for each one why.
         """
         for name in _ONES_OWN:
-            if name in keywords:
+            if name in keywords or (name == "model" and args):
                 raise ConfigurationError(
                     f"{name} is one provider's own: give it with that provider, as"
                     f" {{'provider': ..., {name!r}: ...}}"
                 )
-        candidates = [cls._candidate(member, keywords) for member in listed(members, "provider")]
-        return cast("BaseProvider", await first_healthy(candidates))
+        own = dict(keywords)
+        candidates = [self._candidate(member, own) for member in listed(members, "provider")]
+        return cast(BaseProvider, await first_healthy(candidates))
 
-    @classmethod
-    def _candidate(cls, member: Any, keywords: Mapping[str, Any]) -> Candidate:
+    def _candidate(self, member: Any, keywords: Json) -> Candidate:
         if isinstance(member, LLMInterface):
             return Candidate(repr(type(member).__name__), member)
         label = type(member).__name__
         try:
             given = {"provider": member} if isinstance(member, str) else member
-            given = sources.from_config(given, cls.section)
+            given = sources.from_config(given)
             label = repr(sources.provider_of(given))
-            llm = cls._from_config(given, keywords)
+            build = cast(Callable[..., BaseProvider], self._build)
+            return Candidate(label, build(given, **keywords), ours=True)
         except ConfigurationError as error:
             return Candidate(label, error)
-        return Candidate(label, llm, ours=True)
 
 
-class EmbeddingFactory(_Factory["BaseEmbeddings"]):
-    """Build providers of embeddings by name, with the methods and the errors of `LLMFactory`."""
+LLMFactory = LanguageModelFactory(lambda: BaseProvider, LANGUAGE_MODELS)
+"""Builds language models; see `ProviderFactory`."""
 
-    group = EMBEDDINGS
-    section = "embeddings"
-    variables = sources.EMBEDDINGS
-
-    @classmethod
-    def create(
-        cls,
-        name: str,
-        config: Mapping[str, Any] | None = None,
-        *,
-        model: str | None = None,
-        **keywords: "Unpack[EmbeddingKeywords]",
-    ) -> "BaseEmbeddings":
-        """Return a provider, as `LLMFactory.create` does; a vendor without embeddings is not found."""
-        return cls._build(name, config, _with_model(model, keywords))
-
-    @classmethod
-    def from_config(
-        cls,
-        config: Mapping[str, Any],
-        *,
-        model: str | None = None,
-        **keywords: "Unpack[EmbeddingKeywords]",
-    ) -> "BaseEmbeddings":
-        """Return the provider that a mapping describes, alone or under "embeddings"."""
-        return cls._from_config(config, _with_model(model, keywords))
-
-    @classmethod
-    def from_file(
-        cls, path: str | Path, *, model: str | None = None, **keywords: "Unpack[EmbeddingKeywords]"
-    ) -> "BaseEmbeddings":
-        """Return the provider that a file describes, as `LLMFactory.from_file` does."""
-        return cls._from_file(path, _with_model(model, keywords))
-
-    @classmethod
-    def from_env(
-        cls,
-        name: str | None = None,
-        *,
-        model: str | None = None,
-        **keywords: "Unpack[EmbeddingKeywords]",
-    ) -> "BaseEmbeddings":
-        """Return the provider that the environment describes, as `LLMFactory.from_env` does.
-
-        The variables are `BRUNO_LLM_<PROVIDER>_EMBEDDING_<FIELD>` and `BRUNO_LLM_EMBEDDING_<FIELD>`.
-        """
-        return cls._from_env(name, _with_model(model, keywords))
-
-    @classmethod
-    def _kind_of(cls, name: str) -> "type[BaseEmbeddings]":
-        try:
-            return super()._kind_of(name)
-        except ProviderNotFoundError as error:
-            vendor = _OFFER_NONE.get(canonical(name))
-            if vendor is None:
-                raise
-            others = ", ".join(repr(info.name) for info in cls.providers()) or "none installed"
-            message = f"{vendor} offers no embeddings: use those of another provider ({others})"
-            raise ProviderNotFoundError(message, cause=error) from error
+EmbeddingFactory = ProviderFactory(lambda: BaseEmbeddings, EMBEDDINGS)
+"""Builds providers of embeddings; see `ProviderFactory`."""
 
 
-def _with_model(model: str | None, keywords: Mapping[str, Any]) -> Json:
-    return dict(keywords) if model is None else {"model": model, **keywords}
-
-
-def _sorted_out(kind: type[Any], given: Json, keywords: Mapping[str, Any]) -> Json:
+def _sorted_out(kind: type[Any], given: Json, keywords: Json) -> Json:
     """Put bruno-core's `additional_params` where they belong: keywords, else vendor options.
 
     *keywords* win over what else is *given*, and that over `additional_params`; options join.
     """
     extra = _mapping("additional_params", given.pop("additional_params", None))
     known = keywords_of(kind)
-    unknown = {name: value for name, value in extra.items() if name not in known}
-    layers = [{name: extra[name] for name in extra.keys() & known}, given, dict(keywords)]
+    unknown = {name: extra.pop(name) for name in extra.keys() - known}
+    layers = (extra, given, keywords)
     options = merged(
         unknown, *(_mapping("options", layer.pop("options", None)) for layer in layers)
     )
-    whole = layers[0] | layers[1] | layers[2]
+    whole = extra | given | keywords
     return whole | {"options": options} if options else whole
 
 

@@ -30,15 +30,8 @@ _LISTS, _NAMES = ("data", "models", "result", "results"), ("id", "name", "model"
 _TEXTS = ("text", "content", "thinking", "parts", "summary")
 _LABELS = ("modality", "type")  # of counts
 _MOST_NAMES = 5
-_SHAPES: dict[type, str] = {
-    bool: "true or false",
-    int: "a number",
-    float: "a number",
-    str: "a text",
-    dict: "an object",
-    list: "a list",
-    type(None): "missing",
-}
+_SHAPES = {bool: "true or false", int: "a number", float: "a number", str: "a text"}
+_SHAPES |= {dict: "an object", list: "a list", type(None): "missing"}
 _WRONG_CALL = re.compile(r"\(\) (?:got|missing|takes) ")
 
 PARSE_ERRORS = (LookupError, TypeError, ValueError, AttributeError)
@@ -167,27 +160,22 @@ def _sound(value: Any) -> Any:
 
 # Servers of one protocol use each other's words, in any case, so one table serves all. "error": the
 # answer was interrupted, since the server, the network or the model's own words failed.
-_REASONS: dict[FinishReason, tuple[str, ...]] = {
-    "stop": (
-        *("stop", "stop_sequence", "end_turn", "end", "eos", "eos_token", "complete", "completed"),
-    ),
+_REASONS: dict[FinishReason, str] = {
+    "stop": "stop stop_sequence end_turn end eos eos_token complete completed",
     "length": (
-        *("length", "max_length", "max_new_tokens", "max_output_tokens", "max_tokens"),
-        *("model_length", "token_limit", "tokens_limit", "truncated"),
-        *("context_length_exceeded", "context_window_exceeded", "model_context_window_exceeded"),
+        "length max_length max_new_tokens max_output_tokens max_tokens model_length token_limit"
+        " tokens_limit truncated context_length_exceeded context_window_exceeded"
+        " model_context_window_exceeded"
     ),
-    "content_filter": (
-        *("content_filter", "content_filtered", "guardrail_intervened", "refusal", "safety"),
-    ),
-    "tool_call": ("function_call", "function_calls", "tool_call", "tool_calls", "tool_use"),
-    "pause": ("pause", "pause_turn"),
+    "content_filter": "content_filter content_filtered guardrail_intervened refusal safety",
+    "tool_call": "function_call function_calls tool_call tool_calls tool_use",
+    "pause": "pause pause_turn",
     "error": (
-        *("abort", "aborted", "cancel", "cancelled", "canceled", "error", "failed"),
-        *("insufficient_system_resource", "malformed_function_call", "network_error"),
-        *("server_error", "timeout"),
+        "abort aborted cancel cancelled canceled error failed insufficient_system_resource"
+        " malformed_function_call network_error server_error timeout"
     ),
 }
-_WORDS = {word: reason for reason, words in _REASONS.items() for word in words}
+_WORDS = {word: reason for reason, words in _REASONS.items() for word in words.split()}
 
 
 def finish_reason(

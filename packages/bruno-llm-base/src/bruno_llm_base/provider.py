@@ -263,14 +263,12 @@ class BaseProvider(Client, LLMInterface):
         most += reserved(window, self.context, self.adapter.max_output(request.body or {}))
         return most <= self.context.warn_at * window.tokens
 
-    async def _fit(
-        self, options: Json, request: Request[ModelResponse], tell: Tell
-    ) -> Request[ModelResponse]:
-        """Return *request* as it fits the context window; see `ContextPolicy`."""
+    async def _fit(self, options: Json, request: Request[ModelResponse], tell: Tell) -> None:
+        """Make *request* fit the context window; see `ContextPolicy`."""
         model, conversation = str(request.model), request.conversation
         window = self._window(request) or await self.context_window(model)
         if window is None or conversation is None or self._surely_fits(request, options, window):
-            return request
+            return
         fits = await fit(
             conversation,
             self.context,
@@ -285,7 +283,6 @@ class BaseProvider(Client, LLMInterface):
             request.body = self._body(fits, options, stream=request.stream)
             if request.tokens:
                 request.tokens -= estimate_conversation(conversation) - estimate_conversation(fits)
-        return request
 
     def _amend(self, request: Request[Any], error: LLMError) -> Json | None:
         """Return the body without what the API has just refused, or None if nothing can be done."""
@@ -311,7 +308,7 @@ class BaseProvider(Client, LLMInterface):
             if sent.least > 2 * read:
                 self._endpoint.tell(request, PromptCut, tokens=sent.tokens, read=read)
                 return
-        if not self.adapter.has_vocabulary(model) and not _tools(request.body or {}):
+        if not self.adapter.has_vocabulary(model) and not (request.body or {}).get("tools"):
             self._calibrations.learn(model, conversation, read)
 
     # -- counting -----------------------------------------------------------------------------------

@@ -106,11 +106,6 @@ class Endpoint:
             self.observers.tell(kind, **self.facts(request), **facts)
 
 
-async def _no_advice(error: LLMError) -> list[str]:
-    del error
-    return []
-
-
 @dataclass(slots=True, kw_only=True)
 class Request(Generic[T]):
     """What is to be sent, and how its answer is read.
@@ -119,6 +114,7 @@ class Request(Generic[T]):
         operation: What it is called in events.
         path: The endpoint, as the vendor's documentation spells it.
         parse: Reads one document of the answer.
+        advise: Returns what may be done about the error that it has failed with for good.
         is_billed: Whether the answer costs anything: lists of models and counts of tokens do not.
         method: The HTTP method.
         body: The JSON to send.
@@ -132,9 +128,8 @@ class Request(Generic[T]):
         texts: What is to be embedded; none for requests that do not embed.
         labels: What its cost is booked under.
         unpriced_field: The field for which the vendor charges what no list of prices tells, if any.
-        fit: Returns the request as it fits the context window, where that is in doubt.
+        fit: Makes it fit the context window, where that is in doubt.
         amend: Returns a body without what the server has just refused, or None.
-        advise: Returns what may be done about the error that it has failed with for good.
         learn: Is told what a request has really used.
         id: Our own name for it, once there was an event.
     """
@@ -142,6 +137,7 @@ class Request(Generic[T]):
     operation: str
     path: str
     parse: Callable[[Json], T]
+    advise: Callable[[LLMError], Awaitable[list[str]]]
     is_billed: bool = False
     method: str = "POST"
     body: Json | None = None
@@ -155,9 +151,8 @@ class Request(Generic[T]):
     texts: Sequence[str] = ()
     labels: "Labels | None" = None
     unpriced_field: str | None = None
-    fit: "Callable[[Request[T], Tell], Awaitable[Request[T]]] | None" = None
+    fit: "Callable[[Request[T], Tell], Awaitable[None]] | None" = None
     amend: "Callable[[Request[T], LLMError], Json | None] | None" = None
-    advise: Callable[[LLMError], Awaitable[list[str]]] = _no_advice
     learn: "Callable[[Request[T], ModelResponse], None] | None" = None
     id: str = ""
 

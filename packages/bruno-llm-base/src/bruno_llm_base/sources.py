@@ -3,7 +3,6 @@
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,28 +10,22 @@ import yaml
 from bruno_core.models.config import BrunoConfig, LLMConfig
 
 from bruno_llm_base.access import unquoted
+from bruno_llm_base.discovery import EMBEDDINGS, LANGUAGE_MODELS, Group, canonical, known_names
 from bruno_llm_base.exceptions import ConfigurationError
-from bruno_llm_base.options import PORTABLE
 from bruno_llm_base.response import Json
 from bruno_llm_base.values import shown
 
-__all__ = [
-    "CHAT",
-    "EMBEDDINGS",
-    "Variables",
-    "from_config",
-    "from_file",
-    "provider_of",
-]
+__all__ = ["from_config", "from_environment", "from_file", "provider_of"]
 
-_NUMBERS: dict[str, Callable[[str], int | float]] = {
+_PREFIX = "BRUNO_LLM_"
+_NUMBERS: dict[str, Callable[[str], float]] = {
     "batch_size": int,
     "dimensions": int,
     "max_retries": int,
     "timeout": float,
 }
-_PREFIX = "BRUNO_LLM_"
 _TEXTS = ("stop", "system_prompt")  # in which quotes and spaces may be meant
+_CLOSE = 0.75
 
 
 def from_config(config: LLMConfig | BrunoConfig | Mapping[str, Any], section: str = "llm") -> Json:
@@ -45,10 +38,10 @@ def from_config(config: LLMConfig | BrunoConfig | Mapping[str, Any], section: st
     Raises:
         ConfigurationError: It is of another kind.
     """
-    if section == "llm" and isinstance(config, BrunoConfig):
-        config = config.llm
-    if section == "llm" and isinstance(config, LLMConfig):
-        return {name: getattr(config, name) for name in config.model_fields_set}
+    if section == "llm":
+        config = config.llm if isinstance(config, BrunoConfig) else config
+        if isinstance(config, LLMConfig):
+            return {name: getattr(config, name) for name in config.model_fields_set}
     if not isinstance(config, Mapping):
         cure = "give a mapping or LLMConfig" if section == "llm" else "give a mapping"
         raise ConfigurationError(f"config is a {type(config).__name__}: {cure}")
@@ -92,6 +85,28 @@ def from_file(path: Path) -> Json:
     return data
 
 
+def from_environment(group: Group, name: str | None) -> Json:
+    """Return the keywords that the environment has, "provider" among them.
+
+    A provider's own variables win. Those without its name are another's where they name another.
+
+    Args:
+        group: The kind of provider.
+        name: The provider; the one that the environment names if None.
+
+    Raises:
+        ConfigurationError: No provider is named, a value is not a number where it has to be one, or
+            a variable is misspelt.
+    """
+    generic = _variables(group, "")
+    chosen = canonical(name or provider_of(generic, f"{_PREFIX}{group.prefix}PROVIDER"))
+    own = f"{chosen.upper().replace('-', '_')}_"
+    _refuse_misspelt(own)
+    if canonical(generic.get("provider", chosen)) != chosen:
+        generic = {}
+    return generic | _variables(group, own) | {"provider": chosen}
+
+
 def provider_of(given: Mapping[str, Any], origin: str = "provider") -> str:
     """Return the provider that *given* names.
 
@@ -104,118 +119,61 @@ def provider_of(given: Mapping[str, Any], origin: str = "provider") -> str:
     return name
 
 
-@dataclass(frozen=True, slots=True)
-class Variables:
-    """The environment variables of one kind of provider.
-
-    Attributes:
-        fields: The keywords that they may give.
-        kind: What their names have before the field, such as "EMBEDDING_".
-    """
-
-    fields: tuple[str, ...]
-    kind: str = ""
-
-    def provider(self) -> str:
-        """Return the provider that they name.
-
-        Raises:
-            ConfigurationError: They name none.
-        """
-        return provider_of(self._read(_PREFIX + self.kind), f"{_PREFIX}{self.kind}PROVIDER")
-
-    def of(self, provider: str, aliases: Iterable[str], names: Iterable[str]) -> Json:
-        """Return what the environment says about *provider*: its own variables win.
-
-        Args:
-            provider: The provider's name.
-            aliases: Other names that may be given to it there.
-            names: What other providers are called, whose variables are left alone.
-
-        Raises:
-            ConfigurationError: A value is not a number where it has to be one, or a name is misspelt.
-        """
-        _refuse_misspelt(provider, names)
-        generic = self._read(_PREFIX + self.kind)
-        named = str(generic.pop("provider", provider)).strip().lower()
-        if named not in {provider, *aliases}:
-            generic = {}  # these are another provider's
-        specific = self._read(_PREFIX + _spelled(provider) + self.kind)
-        specific.pop("provider", None)
-        return generic | specific
-
-    def _read(self, prefix: str) -> Json:
-        found = {}
-        for field in self.fields:
-            variable = prefix + field.upper()
-            value = os.environ.get(variable, "")
-            if plain := unquoted(value):
-                found[field] = _converted(variable, field, value if field in _TEXTS else plain)
-        return found
+def _variables(group: Group, owner: str) -> Json:
+    """Return what the variables of *owner* set, or those of none."""
+    found = {}
+    for field in group.fields:
+        variable = f"{_PREFIX}{owner}{group.prefix}{field.upper()}"
+        value = os.environ.get(variable, "")
+        if plain := unquoted(value):
+            try:
+                found[field] = _NUMBERS[field](plain) if field in _NUMBERS else plain
+            except ValueError:
+                raise ConfigurationError(f"{variable} is {shown(plain)}: give a number") from None
+            if field in _TEXTS:
+                found[field] = value
+    return found
 
 
-_ANY = (
-    *("api_key", "base_url", "free", "max_retries", "model", "price_name", "provider", "timeout"),
-)
-CHAT = Variables((*_ANY, *PORTABLE, "strict", "system_prompt"))
-EMBEDDINGS = Variables((*_ANY, "batch_size", "dimensions"), "EMBEDDING_")
-
-
-_FIELDS = frozenset(
-    variables.kind + field.upper() for variables in (CHAT, EMBEDDINGS) for field in variables.fields
-)
-_CLOSE = 0.75
-
-
-def _refuse_misspelt(provider: str, names: Iterable[str]) -> None:
+def _refuse_misspelt(own: str) -> None:
     """Raise if the environment holds a variable of ours that is none.
 
     What may belong to another provider, or to no part of ours, is left alone, unless it is nearly
     the name of one that exists.
 
+    Args:
+        own: What the variables of the provider in question begin with.
+
     Raises:
         ConfigurationError: Names the variable, and the one that it may stand for.
     """
-    ours = _spelled(provider)
-    owners = {_spelled(name) for name in names} | {ours}
+    fields = {field.upper() for group in (LANGUAGE_MODELS, EMBEDDINGS) for field in group.fields}
+    owners = {"", own, *(f"{name.upper().replace('-', '_')}_" for name in known_names())}
+    prefixes = owners | {owner + EMBEDDINGS.prefix for owner in owners}
     for variable in sorted(os.environ):
+        if not variable.startswith(_PREFIX):
+            continue
         rest = variable.removeprefix(_PREFIX)
-        if rest == variable or rest in _FIELDS:
-            continue
-        owner = max((name for name in owners if rest.startswith(name)), key=len, default="")
-        field = rest.removeprefix(owner)
-        if field in _FIELDS:
-            continue
-        last = max((each for each in _FIELDS if field.endswith(f"_{each}")), key=len, default="")
-        if last:  # of another kind, or of a provider that we do not know
-            kinds = {EMBEDDINGS.kind} if owner else {EMBEDDINGS.kind, *owners}
-            close = [owner + name + last for name in _close(field.removesuffix(last), kinds)]
+        field = max(filter(rest.endswith, fields), key=len, default="")
+        if field:  # of a known owner, or of one whose name is nearly this
+            before = rest.removesuffix(field)
+            close = (
+                [] if before in prefixes else [name + field for name in _close(before, prefixes)]
+            )
+            is_wrong = bool(close)
         else:
-            close = [owner + name for name in _close(field, _FIELDS)]
-        if close or (owner == ours and not last):
-            known = ", ".join(sorted(owner + name.upper() for name in CHAT.fields))
-            hint = (
+            before = max(filter(rest.startswith, prefixes), key=len)
+            close = [before + name for name in _close(rest.removeprefix(before), fields)]
+            is_wrong = bool(close) or before.startswith(own)
+        if is_wrong:
+            known = ", ".join(sorted(own + name.upper() for name in LANGUAGE_MODELS.fields))
+            cure = (
                 f"did you mean {_PREFIX}{close[0]}?" if close else f"{_PREFIX} may precede {known}"
             )
-            raise ConfigurationError(f"{variable} is set, which is not known: {hint}")
-
-
-def _spelled(provider: str) -> str:
-    """Return what the name of a provider's own variables begins with, behind our prefix."""
-    return f"{provider.upper().replace('-', '_')}_"
+            raise ConfigurationError(f"{variable} is set, which is not known: {cure}")
 
 
 def _close(name: str, known: Iterable[str]) -> list[str]:
     import difflib  # slow to load
 
     return difflib.get_close_matches(name, sorted(known), n=1, cutoff=_CLOSE)
-
-
-def _converted(variable: str, field: str, value: str) -> object:
-    convert = _NUMBERS.get(field)
-    if convert is None:
-        return value
-    try:
-        return convert(value)
-    except ValueError:
-        raise ConfigurationError(f"{variable} is {shown(value)}: give a number") from None

@@ -97,11 +97,12 @@ def usage(counts: Json, *, ended: bool) -> Usage:
 
 
 def _audio(counts: Json, *names: str) -> int | None:
-    rows = [row for name in names if name in counts for row in counts[name] or ()]
-    if not rows:
-        return None
-    heard = [row.get("tokenCount") or 0 for row in rows if row.get("modality") == "AUDIO"]
-    return sum(heard) if heard else None
+    heard = None
+    for name in names:
+        for row in counts.get(name) or ():
+            if row.get("modality") == "AUDIO":
+                heard = (heard or 0) + (row.get("tokenCount") or 0)
+    return heard
 
 
 # For calls that no Gemini made (https://ai.google.dev/gemini-api/docs/thought-signatures, FAQ).

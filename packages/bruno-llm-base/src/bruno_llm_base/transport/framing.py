@@ -154,22 +154,22 @@ class _Kept:
         return self.lines == 1 and (text.strip() == DONE or _json(text) is not None)
 
 
-class _Text:
+class _Text(_Kept):
     """One text over many lines: an indented JSON document, a list of documents, or a page."""
 
-    __slots__ = ("_kept", "whole")
+    __slots__ = ("whole",)
 
     def __init__(self, longest: int) -> None:
-        self._kept = _Kept(longest)
+        super().__init__(longest)
         self.whole = False
 
     def cut(self, lines: list[bytes]) -> list[bytes]:
         for line in lines:
-            self._kept.add(line)
+            self.add(line)
         return []
 
     def end(self) -> list[bytes]:
-        text = self._kept.take()
+        text = self.take()
         if not text.startswith(b"["):
             self.whole = True
             return [text]

@@ -1,10 +1,13 @@
-"""One HTTP answer, whatever fetched it, and how much of it is ever held in memory.
+"""One HTTP answer, whatever fetched it, how much of it is ever held in memory, and its connection.
 
 All limits count bytes after decompression.
 """
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
+from contextvars import ContextVar, Token
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol, Self
 
 from bruno_llm_base.exceptions import InvalidResponseError
@@ -16,11 +19,12 @@ __all__ = [
     "MAX_ANSWER",
     "MAX_REFUSAL",
     "MAX_STREAM",
-    "HttpResponse",
+    "Connection",
     "Reply",
     "Transport",
     "beginning",
     "decompressible",
+    "watch",
 ]
 
 MAX_ANSWER = 64 * 2**20
@@ -40,24 +44,6 @@ _LONGEST_WORD = 200
 _OF_THE_BODY = (b"content-encoding", b"content-length", b"transfer-encoding")
 
 
-class HttpResponse(Protocol):
-    """The part of httpx's and httpx2's responses that we use."""
-
-    @property
-    def status_code(self) -> int:
-        """The HTTP status."""
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """The headers; names are found in any case."""
-
-    def aiter_bytes(self) -> AsyncGenerator[bytes, None]:
-        """Read the body piece by piece."""
-
-    async def aclose(self) -> None:
-        """Close the connection, or give it back if the body was read to its end."""
-
-
 class Reply:
     """A status, headers and a body that is still to be read: at once, or as batches of documents.
 
@@ -70,19 +56,8 @@ class Reply:
         whole: Whether a body that was read in batches was one JSON text where a stream was expected.
     """
 
-    __slots__ = (
-        "_bytes",
-        "_ended",
-        "_framing",
-        "_left",
-        "_lines",
-        "_response",
-        "headers",
-        "status_code",
-        "whole",
-    )
-
-    def __init__(self, response: HttpResponse, framing: Framing = "sse") -> None:
+    def __init__(self, response: Any, framing: Framing = "sse") -> None:
+        """Take a response of httpx or httpx2, or what looks like one, before its body is read."""
         self._response = response
         self.status_code = response.status_code
         self.headers = response.headers
@@ -189,3 +164,57 @@ async def decompressible(response: Any) -> Any:
             response.status_code, headers=headers, content=b"", request=response.request
         )
     raise InvalidResponseError(f"the answer is not compressed as we asked: {ENCODINGS}")
+
+
+_current: ContextVar["Connection | None"] = ContextVar("bruno_llm_connection", default=None)
+
+
+@dataclass(slots=True, eq=False)
+class Connection:
+    """What a client of our own tells of the connection that it takes, within a `with` block.
+
+    Attributes:
+        is_open: Whether there is one; None where nothing is told.
+        is_reused: Whether it has carried another request before; None where nothing is told.
+    """
+
+    is_open: bool | None = None
+    is_reused: bool | None = None
+    _token: "Token[Connection | None]" = field(init=False)
+
+    def __enter__(self) -> Self:
+        self._token = _current.set(self)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not GeneratorExit:  # a task that was thrown away ends in another context
+            _current.reset(self._token)
+
+
+def watch(client: Any) -> None:
+    """Have *client*, one of httpx's over aiohttp, tell of its connections: only aiohttp's sessions do."""
+    for transport in (client._transport, *client._mounts.values()):  # noqa: SLF001 - no public door
+        transport.client = partial(_open_session, transport)
+
+
+def _open_session(transport: Any) -> Any:
+    import aiohttp
+
+    config = aiohttp.TraceConfig()
+    config.on_connection_queued_start.append(_told(is_open=False))
+    config.on_connection_create_start.append(_told(is_open=False))
+    config.on_connection_create_end.append(_told(is_open=True, is_reused=False))
+    config.on_connection_reuseconn.append(_told(is_open=True, is_reused=True))
+    config.freeze()
+    transport.client = None  # else it would ask us again
+    session = transport.get_client()
+    session.trace_configs.append(config)
+    return session
+
+
+def _told(*, is_open: bool, is_reused: bool | None = None) -> Callable[..., Awaitable[None]]:
+    async def tell(*_: object) -> None:
+        if (connection := _current.get()) is not None:
+            connection.is_open, connection.is_reused = is_open, is_reused
+
+    return tell
