@@ -1,11 +1,10 @@
 """Carrying requests to a server. An HTTP library or SDK is imported here, at the first request."""
 
-from bruno_llm_base.transport.connection import Connection
 from bruno_llm_base.transport.environment import proxy_for
 from bruno_llm_base.transport.errors import DROPPED, UNREACHABLE, transport_error
 from bruno_llm_base.transport.http import MAX_CONNECTIONS, HttpTransport
 from bruno_llm_base.transport.per_loop import PerLoop
-from bruno_llm_base.transport.response import Reply, Transport
+from bruno_llm_base.transport.response import Connection, Reply, Transport
 from bruno_llm_base.transport.sdk import SdkTransport
 
 __all__ = [

@@ -9,10 +9,9 @@ from bruno_llm_base.access import Access, public_url
 from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.policies import Timeouts
 from bruno_llm_base.response import Json
-from bruno_llm_base.transport.connection import watch
 from bruno_llm_base.transport.environment import basic_login, proxy_for, tls_context
 from bruno_llm_base.transport.framing import Framing
-from bruno_llm_base.transport.response import ENCODINGS, Reply, decompressible
+from bruno_llm_base.transport.response import ENCODINGS, Reply, decompressible, watch
 
 __all__ = ["MAX_CONNECTIONS", "HttpTransport", "open_client", "refuse_login"]
 
