@@ -3,7 +3,7 @@
 import os
 import re
 from base64 import b64encode
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from inspect import iscoroutinefunction
 from typing import Any, ClassVar
@@ -125,15 +125,15 @@ def find_access(vendor: type[Vendor], settings: SharedSettings, client: Any) -> 
     Raises:
         ConfigurationError: Something is wrong, contradictory or missing.
     """
-    for name in ("api_key", "base_url"):
-        if client is not None and settings.get(name) is not None:
-            raise ConfigurationError(f"client= brings its own {name}: give one of the two")
     if client is not None:
+        for name in ("api_key", "base_url"):
+            if settings.get(name) is not None:
+                raise ConfigurationError(f"client= brings its own {name}: give one of the two")
         _check_client(vendor, client)
     client_address = str(getattr(client, "base_url", ""))
-    base_url, endpoint = (None, "") if client_address else _base_url(vendor, settings)
+    base_url, endpoint = (None, "") if client_address else _find_base_url(vendor, settings)
     url = client_address or base_url or vendor.default_base_url
-    key, source = (None, None) if client is not None else _key(vendor, settings)
+    key, source = (None, None) if client is not None else _find_key(vendor, settings)
     if key is None and vendor.needs_key and client is None and base_url is None:
         raise ConfigurationError(
             f"{vendor.name} needs an API key: set {vendor.api_key_env[0]} or pass api_key"
@@ -147,42 +147,29 @@ def find_access(vendor: type[Vendor], settings: SharedSettings, client: Any) -> 
         api_key=key,
         key_source=source,
         address=public_url(url),
-        secrets=_forms(
-            [
-                key.get_secret_value() if key else "",
-                *_login(client_address or base_url or ""),
-                *_of_client(client),
-            ]
-        ),
+        secrets=_secrets(key, client_address or base_url or "", client),
     )
 
 
-def _login(url: str) -> Iterator[str]:
-    """Yield the password in *url*, and the login as a header spells it."""
+def _secrets(key: SecretStr | None, url: str, client: Any) -> tuple[str, ...]:
+    """Return what must not be shown, as it is and as in a URL; the longest first: it may hold others."""
+    found = [key.get_secret_value() if key else ""]
+    found += [getattr(client, name, "") for name in ("api_key", "auth_token")]
     parts = urlsplit(url)
-    if parts.username is None:
-        return
-    name, password = unquote(parts.username), unquote(parts.password or "")
-    yield parts.password or ""  # as it is spelled there
-    yield password or name  # some take a key as a name without a password
-    yield b64encode(f"{name}:{password}".encode()).decode()
-
-
-def _of_client(client: Any) -> Iterator[str]:
-    """Yield what a client of the user's says with every request, as far as it tells."""
-    for name in ("api_key", "auth_token"):
-        yield getattr(client, name, "")
+    if parts.username is not None:
+        name, password = unquote(parts.username), unquote(parts.password or "")
+        # some take a key as a name without a password; the last is what a header says
+        login = b64encode(f"{name}:{password}".encode()).decode()
+        found += [parts.password or "", password or name, login]
     for name in ("headers", "default_headers"):
         headers = getattr(client, name, {})
-        for header, value in headers.items() if isinstance(headers, Mapping) else ():
-            if isinstance(value, str) and _SECRET_HEADER.search(header):
-                yield value.rpartition(" ")[2]  # behind "Bearer"
-
-
-def _forms(secrets: list[Any]) -> tuple[str, ...]:
-    """Return *secrets* as they are and as in a URL, the longest first, since one may hold another."""
-    sound = [text for text in secrets if isinstance(text, str) and len(text) >= _SHORTEST_SECRET]
-    forms = {form for text in sound for form in (text, quote(text), quote(text, safe=""))}
+        found += [
+            value.rpartition(" ")[2]  # behind "Bearer"
+            for header, value in (headers.items() if isinstance(headers, Mapping) else ())
+            if isinstance(value, str) and _SECRET_HEADER.search(header)
+        ]
+    long = [text for text in found if isinstance(text, str) and len(text) >= _SHORTEST_SECRET]
+    forms = {form for text in long for form in (text, quote(text), quote(text, safe=""))}
     return tuple(sorted(forms, key=len, reverse=True))
 
 
@@ -202,19 +189,16 @@ def _check_client(vendor: type[Vendor], client: Any) -> None:
     call = client
     for name in vendor.client_call.split("."):
         call = getattr(call, name, None)
-    if isinstance(client, type) or not is_known or not iscoroutinefunction(call):
-        what = (
-            f"the class {client.__name__}"
-            if isinstance(client, type)
-            else f"of the class {client.__class__.__name__}"
-        )
+    is_class = isinstance(client, type)
+    if is_class or not is_known or not iscoroutinefunction(call):
+        kind = client if is_class else client.__class__
         raise ConfigurationError(
-            f"client is {what}: give an asynchronous client, made by {vendor.client_type}(...) or a"
-            " variant of it"
+            f"client is {'' if is_class else 'of '}the class {kind.__name__}: give an asynchronous"
+            f" client, made by {vendor.client_type}(...) or a variant of it"
         )
 
 
-def _base_url(vendor: type[Vendor], settings: SharedSettings) -> tuple[str | None, str]:
+def _find_base_url(vendor: type[Vendor], settings: SharedSettings) -> tuple[str | None, str]:
     """Return the address of a server of one's own, and what was left off its end.
 
     None is the vendor's, however it is spelled.
@@ -228,16 +212,14 @@ def _base_url(vendor: type[Vendor], settings: SharedSettings) -> tuple[str | Non
             return None, ""
         value = vendor.read_address(value)
     given = checked_url(origin, value)
-    url, own = _without_endpoint(given, vendor.endpoints), vendor.default_base_url
-    is_own = _place(url) in (_place(own), _place(own)._replace(path=""))
-    return None if is_own else url, given.removeprefix(url)
+    url, own = _without_endpoint(given, vendor.endpoints), _place(vendor.default_base_url)
+    return None if _place(url) in (own, own._replace(path="")) else url, given.removeprefix(url)
 
 
 def _without_endpoint(url: str, endpoints: tuple[str, ...]) -> str:
     """Return *url* without what requests add to it: an endpoint, or its version for a second time."""
     shorter = url.rstrip("/")
-    longest_first = sorted(endpoints, key=len, reverse=True)
-    while tail := next((each for each in longest_first if shorter.endswith(each)), ""):
+    while tail := max(filter(shorter.endswith, endpoints), key=len, default=""):
         shorter = shorter.removesuffix(tail).rstrip("/")
     shorter = _DOUBLED.sub(r"\1", shorter)
     return url if shorter == url.rstrip("/") else shorter
@@ -251,14 +233,23 @@ def _place(url: str) -> SplitResult:
     return parts._replace(netloc=f"{login}@{host}:{port}")
 
 
-def _key(vendor: type[Vendor], settings: SharedSettings) -> tuple[SecretStr | None, str | None]:
+def _find_key(
+    vendor: type[Vendor], settings: SharedSettings
+) -> tuple[SecretStr | None, str | None]:
     if (key := settings.get("api_key")) is not None:
         clear = key if isinstance(key, str) else key.get_secret_value()
-        return checked_key("api_key", clear), "api_key"
+        return _checked_key("api_key", clear), "api_key"
     for variable in vendor.api_key_env:
         if value := unquoted(os.environ.get(variable, "")):
-            return checked_key(variable, value), variable
+            return _checked_key(variable, value), variable
     return None, None
+
+
+def _checked_key(origin: str, key: str) -> SecretStr:
+    key = unquoted(key)
+    if not key or not key.isascii() or not key.isprintable():  # no header can hold it
+        raise ConfigurationError(f"{origin} holds characters that no key has: copy it again")
+    return SecretStr(key)
 
 
 def checked_url(origin: str, url: str) -> str:
@@ -272,14 +263,18 @@ def checked_url(origin: str, url: str) -> str:
     """
     try:
         parts = urlsplit(url)
-        sound = parts.scheme in ("http", "https") and parts.port != 0 and "@" not in parts.path
-        sound = sound and _is_host(parts.hostname or "") and url.isprintable() and " " not in url
+        host = parts.hostname or ""
+        host.encode("idna")  # a ValueError where a label is empty or too long
+        is_sound = parts.scheme in _PORTS and host and parts.port != 0 and "@" not in parts.path
     except ValueError:
-        sound = False
-    if not sound:
-        raise ConfigurationError(
-            f"{origin} is {_without_secrets(url)}: give an address like http://host:port/path"
-        )
+        is_sound = False
+    if not is_sound or not url.isprintable() or " " in url:
+        login, _, place = url.rpartition("@")
+        place = place.partition("?")[0].partition("#")[0]
+        found = _PLACE.fullmatch(place)
+        # without any sign of an address it may as well be a key, in the wrong place
+        said = shown(place) if found and (login or any(found.groups())) else "no address"
+        raise ConfigurationError(f"{origin} is {said}: give an address like http://host:port/path")
     if "?" in url or "#" in url:
         raise ConfigurationError(
             f"{origin} has a query or a fragment: give an address like http://host:port/path, with"
@@ -288,40 +283,12 @@ def checked_url(origin: str, url: str) -> str:
     return url
 
 
-def _is_host(name: str) -> bool:
-    """Whether *name* may be that of a host (RFC 1035, 2.3.4); it need not exist."""
-    if ":" in name:  # IPv6
-        return True
-    return len(name) < 254 and all(0 < len(part) < 64 for part in name.removesuffix(".").split("."))
-
-
-def _without_secrets(url: str) -> str:
-    login, _, place = url.rpartition("@")
-    place = place.partition("?")[0].partition("#")[0]
-    found = _PLACE.fullmatch(place)
-    if found is not None and (login or any(found.groups())):
-        return shown(place)
-    return "no address"  # it may as well be a key, in the wrong place
-
-
 def unquoted(value: str) -> str:
     """Return *value* without white space and quotes around it, as files of variables leave them."""
     value = value.strip()
     if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
         value = value[1:-1].strip()
     return value
-
-
-def checked_key(origin: str, key: str) -> SecretStr:
-    """Return *key*, which came from *origin*, without white space and quotes around it.
-
-    Raises:
-        ConfigurationError: No header can hold it; the message does not show it.
-    """
-    key = unquoted(key)
-    if not key or not key.isascii() or not key.isprintable():
-        raise ConfigurationError(f"{origin} holds characters that no key has: copy it again")
-    return SecretStr(key)
 
 
 def public_url(url: str) -> str:

@@ -35,11 +35,11 @@ from bruno_llm_base.exceptions import (
 from bruno_llm_base.limits import RateLimit
 from bruno_llm_base.log import Observers
 from bruno_llm_base.options import SharedSettings, check, closest, keywords_of, refuse
-from bruno_llm_base.policies import Retry, Timeouts, policy
+from bruno_llm_base.policies import Retry, Timeouts, check_whole, policy
 from bruno_llm_base.request import Endpoint, Request, RetryThrottle
 from bruno_llm_base.response import Json
 from bruno_llm_base.transport import PerLoop, Transport, proxy_for
-from bruno_llm_base.values import is_json, is_whole, shown
+from bruno_llm_base.values import is_json, shown
 
 if TYPE_CHECKING:
     from bruno_llm_base.cost.budget import Budget
@@ -143,10 +143,8 @@ class Client(Vendor, ABC):
         rate_limit, most = settings.get("rate_limit"), settings.get("max_retries")
         if not isinstance(rate_limit, RateLimit | None):
             raise ConfigurationError(f"rate_limit is {shown(rate_limit)}: give a RateLimit")
-        if most is not None and not is_whole(most, least=0):
-            raise ConfigurationError(
-                f"max_retries is {shown(most)}: give a whole number, 0 or more"
-            )
+        if most is not None:
+            check_whole("max_retries", most, least=0)
         spending = None
         prices_by = partial(self._prices_by, observers)
         if settings.get("cost") is not None or settings.get("budget") is not None:

@@ -55,8 +55,6 @@ class _Frozen:
         cls.words, cls.level = words, level
 
     def __init__(self, **facts: Any) -> None:
-        if missing := [n for n in self.holds if n not in facts and not hasattr(type(self), n)]:
-            raise TypeError(f"{type(self).__name__} needs {missing[0]}")
         vars(self).update(facts)
 
     def __setattr__(self, name: str, value: object) -> None:

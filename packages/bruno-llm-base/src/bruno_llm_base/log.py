@@ -2,13 +2,10 @@
 
 import inspect
 import logging
-from collections.abc import Callable, MutableMapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import fields
-from types import TracebackType
+from dataclasses import asdict
 from typing import Any
-
-import structlog
 
 from bruno_llm_base.events import Event, Observer, RequestStarted
 from bruno_llm_base.exceptions import ConfigurationError, LLMError
@@ -37,13 +34,6 @@ _OTEL = {
 """Our names and OpenTelemetry's (https://github.com/open-telemetry/semantic-conventions-genai)."""
 
 
-def _render(_: Any, __: str, facts: MutableMapping[str, Any]) -> tuple[Any, ...]:
-    event = facts.pop("event")
-    text = " ".join([event, *(f"{key}={_plain(value)}" for key, value in facts.items())])
-    extra = {_OTEL.get(key, f"bruno_llm.{key}"): value for key, value in facts.items()}
-    return (text,), {"extra": extra}
-
-
 def _plain(value: object) -> object:
     """Return *value* on one line: names and ids are a server's, which may try to forge a record."""
     if isinstance(value, str) and len(value) < 80 and value.isprintable():
@@ -54,19 +44,14 @@ def _plain(value: object) -> object:
 LOGGER = logging.getLogger("bruno_llm")
 LOGGER.addHandler(logging.NullHandler())  # silent unless the application wants to hear
 
-_log = structlog.wrap_logger(
-    LOGGER,
-    processors=[structlog.stdlib.filter_by_level, _render],
-    wrapper_class=structlog.stdlib.BoundLogger,
-    context_class=dict,
-    cache_logger_on_first_use=False,
-)
-
 
 def log_event(event: Event) -> None:
     """Log *event* on the logger "bruno_llm": how long, how many tokens, never what was said."""
     if LOGGER.isEnabledFor(event.level):
-        _log.log(event.level, event.words, **_facts(event))
+        facts = _facts(event)
+        text = " ".join([event.words, *(f"{key}={_plain(value)}" for key, value in facts.items())])
+        extra = {_OTEL.get(key, f"bruno_llm.{key}"): value for key, value in facts.items()}
+        LOGGER.log(event.level, text, extra=extra)
 
 
 class Observers:
@@ -131,15 +116,10 @@ class _Around:
             else:
                 self._entered.append(manager)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *failure: object) -> None:
         while self._entered:
             try:
-                self._entered.pop().__exit__(kind, error, traceback)
+                self._entered.pop().__exit__(*failure)
             except Exception:
                 LOGGER.exception("an observer failed")
 
@@ -147,31 +127,28 @@ class _Around:
 def _facts(event: Event) -> dict[str, Any]:
     facts: dict[str, Any] = {}
     for name in event.holds:
-        value = getattr(event, name)
-        if isinstance(value, ModelResponse):
-            facts |= _response_facts(value)
-        elif isinstance(value, LLMError):
-            facts |= {
-                "error": type(value).__name__,
-                "status_code": value.status_code,
-                "request_id": value.request_id,
-                "attempts": len(value.attempts),
-            }
-        elif isinstance(value, Attempt):
-            facts |= {"error": value.error, "status_code": value.status_code}
-            facts |= {"request_id": value.request_id}
-        else:
-            facts[name] = round(value, 4) if isinstance(value, float) else value
+        match getattr(event, name):
+            case ModelResponse() as response:
+                facts |= {
+                    "response_model": response.model,
+                    "response_id": response.id,
+                    "request_id": response.request_id,
+                    "finish_reason": response.finish_reason,
+                    "attempts": len(response.attempts),
+                    **asdict(response.usage),
+                }
+            case LLMError() as error:
+                facts |= {
+                    "error": type(error).__name__,
+                    "status_code": error.status_code,
+                    "request_id": error.request_id,
+                    "attempts": len(error.attempts),
+                }
+            case Attempt() as attempt:
+                facts |= {"error": attempt.error, "status_code": attempt.status_code}
+                facts |= {"request_id": attempt.request_id}
+            case float() as number:
+                facts[name] = round(number, 4)
+            case value:
+                facts[name] = value
     return {name: value for name, value in facts.items() if value is not None}
-
-
-def _response_facts(response: ModelResponse) -> dict[str, Any]:
-    usage = {item.name: getattr(response.usage, item.name) for item in fields(response.usage)}
-    return {
-        "response_model": response.model,
-        "response_id": response.id,
-        "request_id": response.request_id,
-        "finish_reason": response.finish_reason,
-        "attempts": len(response.attempts),
-        **usage,
-    }

@@ -6,9 +6,21 @@ from typing import TypeVar
 from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.values import LONGEST, is_seconds, is_whole, shown
 
-__all__ = ["Retry", "Timeouts", "policy"]
+__all__ = ["Retry", "Timeouts", "check_seconds", "check_whole", "policy"]
 
 _P = TypeVar("_P")
+
+
+def check_whole(name: str, value: object, least: int = 1) -> None:
+    """Refuse what is not a whole number, *least* or more, with an error that calls it *name*."""
+    if not is_whole(value, least=least):
+        raise ConfigurationError(f"{name} is {shown(value)}: give a whole number, {least} or more")
+
+
+def check_seconds(name: str, value: object) -> None:
+    """Refuse what is not a time in seconds, with an error that calls it *name*."""
+    if not is_seconds(value):
+        raise ConfigurationError(f"{name} is {shown(value)}: give seconds, 0 to {LONGEST}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,16 +45,9 @@ class Retry:
 
     def __post_init__(self) -> None:
         """Check the values."""
-        if not is_whole(self.attempts, least=1):
-            raise ConfigurationError(
-                f"Retry.attempts is {shown(self.attempts)}: give a whole number, 1 or more"
-            )
+        check_whole("Retry.attempts", self.attempts)
         for name in ("wait_initial", "wait_max", "deadline"):
-            value = getattr(self, name)
-            if not is_seconds(value):
-                raise ConfigurationError(
-                    f"Retry.{name} is {shown(value)}: give seconds, 0 to {LONGEST}"
-                )
+            check_seconds(f"Retry.{name}", getattr(self, name))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,6 @@ together they are the text, to the character. The rules serve text that mixes la
 import re
 from collections import deque
 from collections.abc import AsyncIterator
-from itertools import accumulate
 from unicodedata import category, combining
 
 from bruno_llm_base.exceptions import ConfigurationError
@@ -120,8 +119,8 @@ class SentenceCutter:
             raise ConfigurationError(f"max_chars is {max_chars!r}: give a whole number above 0")
         self._max = max_chars
         self._words = WordCutter(min(max_chars, _LONGEST_WORD))
-        self._held: list[str] = []  # the words of a sentence
-        self._size = 0
+        self._held = ""  # of a sentence
+        self._clause = 0  # where its last clause ends
 
     def feed(self, text: str) -> list[str]:
         """Return the sentences that *text* completes."""
@@ -129,34 +128,28 @@ class SentenceCutter:
         words = self._words.feed(text)
         for word, following in zip(words, [*words[1:], self._words.rest], strict=bool(words)):
             found += self._add(word)
-            if _ends(self._held, following[0]):
-                found += self._cut(len(self._held))
+            if _ends(self._held[: -len(word)], word, following[0]):
+                found.append(self._cut(len(self._held)))
         return found
 
     def flush(self) -> list[str]:
         """Return what is left at the end of the text, if anything."""
         found = [piece for word in self._words.flush() for piece in self._add(word)]
-        return found + self._cut(len(self._held))
+        return [*found, self._cut(len(self._held))] if self._held else found
 
     def _add(self, word: str) -> list[str]:
         found: list[str] = []
-        while self._held and self._size + len(word) > self._max:
-            held = zip(self._held, accumulate(map(len, self._held)), strict=True)
-            clauses = [
-                count
-                for count, (last, size) in enumerate(held, start=1)
-                if size * 2 >= self._max and last.rstrip().rstrip(_CLOSERS).endswith(_PAUSES)
-            ]
-            found += self._cut(clauses[-1] if clauses else len(self._held))
-        self._held.append(word)
-        self._size += len(word)
+        while self._held and len(self._held) + len(word) > self._max:
+            is_long = self._clause * 2 >= self._max
+            found.append(self._cut(self._clause if is_long else len(self._held)))
+        self._held += word
+        if word.rstrip().rstrip(_CLOSERS).endswith(_PAUSES):
+            self._clause = len(self._held)
         return found
 
-    def _cut(self, count: int) -> list[str]:
-        piece = "".join(self._held[:count])
-        del self._held[:count]
-        self._size -= len(piece)
-        return [piece] if piece else []
+    def _cut(self, end: int) -> str:
+        piece, self._held, self._clause = self._held[:end], self._held[end:], 0
+        return piece
 
 
 # Only short forms that a capital, a number or a quotation may follow: before a small letter no
@@ -182,32 +175,30 @@ _STOPPED = re.compile(
 )
 
 
-def _ends(words: list[str], char: str) -> bool:
-    """Whether a sentence of *words* ends before *char*, which is not a space."""
-    last = words[-1]
+def _ends(before: str, last: str, char: str) -> bool:
+    """Whether a sentence of *before* and the word *last* ends before *char*, which is not a space."""
     if last.splitlines() != [last]:
         return True
     match = _STOPPED.fullmatch(last)
     if match is None:
         return False
     word, stop, closers = match.groups()
-    if stop in ".．" and _is_short(word.lstrip("\"'“„«‘‚(*_[¿¡"), words[:-1], char):
+    if stop in ".．" and _is_short(before, word.lstrip("\"'“„«‘‚(*_[¿¡"), char):
         return False
-    mark = stop.strip(".．…")
+    mark, text = stop.strip(".．…"), before + last
     if not last[-1].isspace():  # as before a sign of Chinese
         return mark != "" or stop in ".．"
-    text = "".join(words)
     if char in _GOES_ON or (char == "»" and text.rfind("«") > text.rfind("»")):
         return False
     return mark.strip("!?") != "" or not char.islower() or (mark != "" and not closers.strip())
 
 
-def _is_short(word: str, before: list[str], char: str) -> bool:
+def _is_short(before: str, word: str, char: str) -> bool:
     """Whether the dot behind *word* belongs to it, as in "Dr. No", rather than to a sentence."""
-    earlier, lower = "".join(before).rstrip(), word.lower()
-    first = earlier.endswith(":") or not any(map(str.isalnum, earlier))
+    lower = word.lower()
+    first = before.rstrip().endswith(":") or not any(map(str.isalnum, before))
     if _NUMBER.fullmatch(word):
-        return first or before[-1].strip().lower() in _BEFORE_ORDINAL
+        return first or before.rsplit(maxsplit=1)[-1].lower() in _BEFORE_ORDINAL
     if lower in ("a.m", "p.m") or (word == "I" and not first):
         return False
     return bool(

@@ -19,38 +19,32 @@ def similarity(first: Sequence[float], second: Sequence[float]) -> float:
     Raises:
         InvalidRequestError: They differ in length, are empty, or hold something that is not a number.
     """
-    for name, vector in (("first", first), ("second", second)):
-        _check(name, vector)
-    if len(first) != len(second):
+    one, other = _direction("first", first), _direction("second", second)
+    if len(one) != len(other):
         raise InvalidRequestError(
-            f"the vectors have {len(first)} and {len(second)} numbers: compare vectors of one model"
+            f"the vectors have {len(one)} and {len(other)} numbers: compare vectors of one model"
             " and one number of dimensions"
         )
-    cosine: float = sum(map(mul, _direction(first), _direction(second)))
+    cosine: float = sum(map(mul, one, other))
     return min(1.0, max(0.0, cosine))
 
 
-def _check(name: str, vector: Sequence[float]) -> None:
+def _direction(name: str, vector: Sequence[float]) -> list[float]:
+    """Return *vector* with the length 1; squares of what is very large or small would be lost."""
     if isinstance(vector, str | bytes) or not isinstance(vector, Sequence):
         kind = type(vector).__name__
         raise InvalidRequestError(f"the {name} vector is a {kind}: give a list of numbers")
     if not vector:
         raise InvalidRequestError(f"the {name} vector is empty: give a list of numbers")
     try:
-        sound = all(map(math.isfinite, vector))
+        is_sound = all(map(math.isfinite, vector))
     except (TypeError, OverflowError):
-        sound = False
-    if not sound:
+        is_sound = False
+    if not is_sound:
         raise InvalidRequestError(f"the {name} vector holds something that is not a number")
-
-
-def _direction(vector: Sequence[float]) -> list[float]:
-    """Return *vector* with the length 1; squares of what is very large or small would be lost."""
-    largest = max(map(abs, vector))
-    if not largest:
-        return [0.0] * len(vector)
+    largest = max(map(abs, vector)) or 1.0
     scaled = [number / largest for number in vector]
-    length = math.hypot(*scaled)
+    length = math.hypot(*scaled) or 1.0
     return [number / length for number in scaled]
 
 

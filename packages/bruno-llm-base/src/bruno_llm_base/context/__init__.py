@@ -45,9 +45,16 @@ async def fit(
         if left_out:
             tell(ContextTrimmed, left_out=left_out, window=window.tokens)
             conversation, counted = trimmed, await asyncio.to_thread(count, trimmed)
-    least = counted.least + (policy.reserve_output or 0)
-    if window.certain and least > window.tokens:
-        raise _too_long(counted, policy, window)
+    kept = policy.reserve_output or 0
+    if window.certain and counted.least + kept > window.tokens:
+        cure = "a shorter question" if policy.strategy else "a ContextPolicy with a strategy"
+        raise ContextLengthExceededError(
+            f"the conversation takes {'' if counted.exact else 'about '}{counted.tokens} tokens"
+            f"{f' and {kept} kept for the answer' if kept else ''}, and the context window is"
+            f" {window.tokens} tokens ({window.source}): shorten it, or use {cure} or another model",
+            limit=window.tokens,
+            actual=counted.tokens,
+        )
     return conversation
 
 
@@ -73,17 +80,3 @@ async def _trimmed(
             count=lambda text: count(Conversation(text, ())).tokens,
         )
     return cut.conversation, len(cut.left_out)
-
-
-def _too_long(
-    counted: TokenCount, policy: ContextPolicy, window: Window
-) -> ContextLengthExceededError:
-    about = "" if counted.exact else "about "
-    kept = f" and {policy.reserve_output} kept for the answer" if policy.reserve_output else ""
-    cure = "a ContextPolicy with a strategy" if policy.strategy is None else "a shorter question"
-    return ContextLengthExceededError(
-        f"the conversation takes {about}{counted.tokens} tokens{kept}, and the context window is"
-        f" {window.tokens} tokens ({window.source}): shorten it, or use {cure} or another model",
-        limit=window.tokens,
-        actual=counted.tokens,
-    )

@@ -33,6 +33,7 @@ _IDLE = 1.0  # seconds after which a thread without work ends
 _RENEWAL = 30.0  # seconds after which a thread renews the holds of this process
 _LEASE = 4 * _RENEWAL  # seconds that a hold counts that others see, unless it is renewed
 _DAY = 86_400
+_MOST_NOTES = 1_000
 
 
 _T = TypeVar("_T")
@@ -157,7 +158,9 @@ class Ledger:
     def write(self) -> None:
         """Write what was noted; what cannot be written is logged, kept and tried again."""
         with self._lock, suppress(ConfigurationError):
-            if not self._is_writing:  # if so, we have interrupted it
+            # in memory, what was noted need not be written before it is asked for
+            is_urgent = self.address is not None or len(self._notes) > _MOST_NOTES
+            if is_urgent and not self._is_writing:  # if so, we have interrupted it
                 self._carry_out()
 
     def balance(self, claim: Claim) -> Balance:
@@ -291,8 +294,8 @@ class Ledger:
     def _write_down(self, connection: Any) -> None:
         for (day, names), counts in self._unwritten.items():
             _add(connection, day, names, [min(count, INT64) for count in counts])
-        released = [(hold,) for hold in self._released]
-        connection.executemany("DELETE FROM held WHERE id = ?", released)
+        for hold in self._released:
+            connection.execute("DELETE FROM held WHERE id = ?", (hold,))
         if self._held and time.monotonic() > self._renewed + _RENEWAL:
             holds = [(self._now() + self._lease, hold) for hold in self._held]
             connection.executemany("UPDATE held SET expires = ? WHERE id = ?", holds)

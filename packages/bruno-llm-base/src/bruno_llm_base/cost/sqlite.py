@@ -73,7 +73,8 @@ class SqliteDatabase:
         """
         with self._errors_named():
             connection = self.connection()
-            connection.execute(f"PRAGMA busy_timeout = {int(self._patience * 1000)}")
+            if self.path is not None:
+                connection.execute(f"PRAGMA busy_timeout = {int(self._patience * 1000)}")
             with connection:
                 connection.execute("BEGIN IMMEDIATE")
                 yield connection

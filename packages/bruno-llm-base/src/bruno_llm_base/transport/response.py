@@ -1,4 +1,4 @@
-"""One HTTP answer, whatever fetched it: its connection, and how much of it is ever held in memory.
+"""One HTTP answer, whatever fetched it, how much of it is ever held in memory, and its connection.
 
 All limits count bytes after decompression.
 """
@@ -41,7 +41,6 @@ ENCODINGS = "gzip, deflate"
 """Compressions that grow what they are given 1,032 times at most (https://zlib.net/zlib_tech.html)."""
 
 _LONGEST_WORD = 200
-_current: ContextVar["Connection | None"] = ContextVar("bruno_llm_connection", default=None)
 _OF_THE_BODY = (b"content-encoding", b"content-length", b"transfer-encoding")
 
 
@@ -165,6 +164,9 @@ async def decompressible(response: Any) -> Any:
             response.status_code, headers=headers, content=b"", request=response.request
         )
     raise InvalidResponseError(f"the answer is not compressed as we asked: {ENCODINGS}")
+
+
+_current: ContextVar["Connection | None"] = ContextVar("bruno_llm_connection", default=None)
 
 
 @dataclass(slots=True, eq=False)

@@ -8,9 +8,8 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.forks import start_fresh_in_children
-from bruno_llm_base.values import LONGEST, is_seconds, is_whole, shown
+from bruno_llm_base.policies import check_seconds, check_whole
 
 __all__ = ["Breaker", "Circuit"]
 
@@ -30,14 +29,8 @@ class Breaker:
 
     def __post_init__(self) -> None:
         """Check the values."""
-        if not is_whole(self.failures, least=1):
-            raise ConfigurationError(
-                f"Breaker.failures is {shown(self.failures)}: give a whole number, 1 or more"
-            )
-        if not is_seconds(self.cooldown):
-            raise ConfigurationError(
-                f"Breaker.cooldown is {shown(self.cooldown)}: give seconds, 0 to {LONGEST}"
-            )
+        check_whole("Breaker.failures", self.failures)
+        check_seconds("Breaker.cooldown", self.cooldown)
 
 
 class Circuit:

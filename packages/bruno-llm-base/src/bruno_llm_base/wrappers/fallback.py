@@ -145,12 +145,25 @@ class FallbackLLM(LLMInterface):
     async def count_tokens(
         self, messages: Messages | None = None, *, prompt: str | None = None, **options: Any
     ) -> TokenCount:
-        """Count the input tokens of a request as the first model does.
+        """Count the input tokens of a request as the first model does that can.
 
-        The arguments are those of `BaseProvider.count_tokens`, but for `model`.
+        The arguments are those of `BaseProvider.count_tokens`, but for `model`. No circuit breaker is
+        asked or told: an estimate does not show that a model is well.
+
+        Raises:
+            AllProvidersFailedError: No model can.
+            LLMError: An error that another model cannot help with.
         """
         _refuse_model(options)
-        return await self._members[0].llm.count_tokens(messages, prompt=prompt, **options)
+        errors: list[LLMError] = []
+        for member in self._members:
+            try:
+                return await member.llm.count_tokens(messages, prompt=prompt, **options)
+            except LLMError as error:
+                if not error.another_may_answer:
+                    raise
+                errors.append(error)
+        raise all_failed(self._members, errors)
 
     def get_token_count(self, text: str) -> int:
         """Count the tokens of *text*: the most that any model makes of it."""
