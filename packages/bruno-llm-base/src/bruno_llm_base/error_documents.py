@@ -10,9 +10,10 @@ from typing import Any
 
 from jiter import from_json
 
+from bruno_llm_base.lenient import object_in
 from bruno_llm_base.response import Json
 
-__all__ = ["SIGNS_OF_ERRORS", "error_fields", "is_error", "is_page", "object_in", "plain_text"]
+__all__ = ["SIGNS_OF_ERRORS", "error_fields", "is_error", "is_page", "plain_text"]
 
 _DEEPEST, _MOST_ROWS, _LONGEST_TEXT, _LONGEST_DOCUMENT = 8, 5, 20_000, 200
 _SENTENCES = (
@@ -52,11 +53,6 @@ def plain_text(said: str) -> str:
         text = unescape(_TAG.sub(" ", _UNSEEN.sub(" ", text)))
     shown = "".join([c if c.isprintable() and c != "\ufffd" else " " for c in text])
     return _TWICE.sub(r"\1", " ".join(shown.split()))
-
-
-def object_in(value: object) -> Json:
-    """Return *value* if it is an object, or else an empty one."""
-    return value if isinstance(value, dict) else {}
 
 
 def error_fields(data: object) -> Json:

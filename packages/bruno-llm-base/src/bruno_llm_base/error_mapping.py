@@ -31,6 +31,7 @@ __all__ = ["ErrorFacts", "error_from", "read_error_document", "server_wait"]
 _REDIRECT, _ERROR = 300, 400
 _LONGEST_MESSAGE, _LONGEST_WORD, _LONGEST_READ = 1_000, 200, 2_000
 _KEY_REFUSED = "the API key was refused: check that it is complete and not revoked"
+_AS_THEY_ARE = ("request_id", "code", "param", "reason", "limit", "actual")
 _DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)s")  # protobuf's in JSON, such as "45.837906927s"
 _SHOULD_RETRY = {"true": True, "false": False}  # `x-should-retry` of OpenAI and Anthropic
 
@@ -130,12 +131,7 @@ def error_from(facts: ErrorFacts, status: int, headers: Mapping[str, str]) -> LL
     return kind(
         _message(kind, facts.message.strip(), status),
         status_code=status,
-        request_id=facts.request_id,
-        code=facts.code,
-        param=facts.param,
-        reason=facts.reason,
-        limit=facts.limit,
-        actual=facts.actual,
+        **{name: getattr(facts, name) for name in _AS_THEY_ARE},
         retryable=retryable,
         retry_after=server_wait(headers) if facts.retry_after is None else facts.retry_after,
     )

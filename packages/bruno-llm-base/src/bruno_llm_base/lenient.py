@@ -15,9 +15,9 @@ __all__ = [
     "describe_parse_error",
     "finish_reason",
     "forgiving",
-    "inner",
     "is_known",
     "is_programming_error",
+    "object_in",
     "read_arguments",
     "read_models",
     "read_text",
@@ -130,15 +130,13 @@ def forgiving(
         try:
             return read(counts, *rest, **more)  # tried first: nearly all are sound
         except PARSE_ERRORS:
-            sound = _sound(counts) if isinstance(counts, dict) else {}
-            return read(sound, *rest, **more)
+            return read(_sound(object_in(counts)), *rest, **more)
 
     return reading
 
 
-def inner(counts: Json, name: str) -> Json:
-    """Return the counts that stand inside *counts* under *name*; none where there are none."""
-    value = counts.get(name)
+def object_in(value: object) -> Json:
+    """Return *value* if it is an object, or else an empty one."""
     return value if isinstance(value, dict) else {}
 
 

@@ -27,7 +27,7 @@ from bruno_llm_base.cost.prices import reported_cost
 from bruno_llm_base.lenient import (
     finish_reason,
     forgiving,
-    inner,
+    object_in,
     read_arguments,
     read_text,
     read_word,
@@ -130,7 +130,7 @@ def _input(counts: Json) -> Usage:
     fresh, read, written = (counts.get(name) for name in _INPUT)
     if not (fresh or read or written):
         return Usage()  # no input is impossible: a gateway that does not know it yet says 0
-    kept = inner(counts, "cache_creation")
+    kept = object_in(counts.get("cache_creation"))
     return Usage(
         input_tokens=None if fresh is None else fresh + (read or 0) + (written or 0),
         cache_read_tokens=read,
@@ -142,7 +142,7 @@ def _input(counts: Json) -> Usage:
 @forgiving
 def _total(counts: Json) -> Usage:
     counts = _with_compaction(counts)
-    details = inner(counts, "output_tokens_details")
+    details = object_in(counts.get("output_tokens_details"))
     usage = Usage(
         output_tokens=counts.get("output_tokens"), reasoning_tokens=details.get("thinking_tokens")
     )

@@ -19,7 +19,7 @@ from bruno_llm_base.cost.prices import reported_cost
 from bruno_llm_base.lenient import (
     finish_reason,
     forgiving,
-    inner,
+    object_in,
     read_arguments,
     read_text,
     read_word,
@@ -158,8 +158,8 @@ def _usage(counts: Json) -> Usage:
     (https://platform.openai.com/docs/guides/predicted-outputs).
     """
     prompt, completion, audio = _totals(counts)
-    read = inner(counts, "prompt_tokens_details")
-    written = inner(counts, "completion_tokens_details")
+    read = object_in(counts.get("prompt_tokens_details"))
+    written = object_in(counts.get("completion_tokens_details"))
     # DeepSeek's own word, which some servers of its models send alone
     # (https://api-docs.deepseek.com/guides/kv_cache)
     cached = read.get("cached_tokens", counts.get("prompt_cache_hit_tokens"))
@@ -187,7 +187,7 @@ def _totals(counts: Json) -> tuple[int | None, int | None, int | None]:
     if not are_counts or total <= prompt + completion:
         return prompt, completion, None
     rest = total - prompt - completion
-    heard = inner(counts, "prompt_tokens_details").get("audio_tokens")
+    heard = object_in(counts.get("prompt_tokens_details")).get("audio_tokens")
     if "prompt_audio_seconds" in counts or rest == heard:  # Mistral's own field, often 0
         return prompt + rest, completion, rest
     return prompt, completion + rest, None
