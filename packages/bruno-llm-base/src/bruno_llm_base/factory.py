@@ -209,7 +209,7 @@ EmbeddingFactory = ProviderFactory(lambda: BaseEmbeddings, EMBEDDINGS)
 """Builds providers of embeddings; see `ProviderFactory`."""
 
 
-def _given(model: str | None = None, **keywords: Any) -> Json:
+def _given(model: Any = None, **keywords: Any) -> Json:
     return keywords if model is None else {"model": model, **keywords}
 
 
