@@ -8,6 +8,7 @@ import pytest
 from bruno_core.interfaces import LLMInterface
 from bruno_core.models import Message
 from bruno_llm_base import (
+    AllProvidersFailedError,
     AuthenticationError,
     Conversation,
     FallbackLLM,
@@ -214,15 +215,16 @@ class Bare(LLMInterface):
         return self.prompt
 
 
-async def test_of_several_the_first_counts(server):
+async def test_of_several_the_first_that_can_counts(server):
     server.say(FakeAnswer(usage=FakeAnswer().usage), to="count_tokens")
     wrong = ClaudeProvider(**server.connection() | {"api_key": "wrong"})
     right = ClaudeProvider(**server.connection())
-    async with FallbackLLM([right, wrong]) as both:
-        assert (await both.count_tokens("hi")).tokens == 11
     async with FallbackLLM([wrong, right]) as both:
-        with pytest.raises(AuthenticationError):
+        assert (await both.count_tokens("hi")).tokens == 11
+    async with FallbackLLM([wrong, wrong]) as both:
+        with pytest.raises(AllProvidersFailedError) as caught:
             await both.count_tokens("hi")
+    assert [type(error) for error in caught.value.errors] == [AuthenticationError] * 2
 
 
 async def test_what_is_wrong_for_all_is_not_passed_on(server):
