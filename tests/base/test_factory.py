@@ -55,6 +55,10 @@ def test_a_provider_is_made_by_name():
     assert isinstance(llm, OpenAIProvider)
     assert (llm.model, llm.get_model_info()["temperature"]) == ("gpt-4.1", 0.2)
     assert isinstance(LLMFactory.create(" OpenAI "), OpenAIProvider)
+    assert LLMFactory.create("openai", {"model": "a"}, "b").model == "b"
+    assert LLMFactory.create("openai", {"model": "a"}, model=None).model == "a"
+    with pytest.raises(TypeError):
+        LLMFactory.create("openai", {}, "b", "c")
 
 
 def test_installed_providers_are_listed():

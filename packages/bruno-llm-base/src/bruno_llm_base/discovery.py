@@ -4,7 +4,6 @@ A distribution offers a provider by an entry point in the group `bruno.llm_provi
 embeddings in `bruno.embedding_providers`; nothing is imported before it is asked for.
 """
 
-import difflib
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ from typing import Any
 from bruno_core.interfaces import EmbeddingInterface, LLMInterface
 
 from bruno_llm_base.exceptions import ConfigurationError, ProviderNotFoundError
-from bruno_llm_base.options import ChatSettings, EmbeddingSettings
+from bruno_llm_base.options import ChatSettings, EmbeddingSettings, close_matches
 from bruno_llm_base.values import shown
 
 __all__ = [
@@ -170,7 +169,7 @@ def _advice(name: str, group: Group) -> str:
         return f"{vendor} offers no {group.section}: use those of another provider ({others})"
     if name in group.published:
         return f"the provider {name!r} is not installed: pip install bruno-llm-{name}"
-    close = difflib.get_close_matches(name, {*known, *group.published, *_ALIASES}, n=1)
+    close = close_matches(name, {*known, *group.published, *_ALIASES})
     hint = f": did you mean {close[0]!r}?" if close else ""
     return f"no provider is called {name!r}{hint} (installed: {', '.join(known) or 'none'})"
 

@@ -129,10 +129,7 @@ class ProviderFactory(Generic[_P, _T]):
     def _build(self, given: Json, *args: _P.args, **keywords: _P.kwargs) -> _T:
         kind = kind_of(sources.provider_of(given), self._group)
         del given["provider"]
-        own = {**dict(zip(("model",), args, strict=False)), **keywords}
-        if own.get("model") is None:
-            own.pop("model", None)
-        return cast(_T, kind(**_sorted_out(kind, given, own)))
+        return cast(_T, kind(**_sorted_out(kind, given, _given(*args, **keywords))))
 
 
 class LanguageModelFactory(ProviderFactory[_P, BaseProvider]):
@@ -181,13 +178,13 @@ class LanguageModelFactory(ProviderFactory[_P, BaseProvider]):
             ConfigurationError: None can be built, or a keyword is one provider's own.
             AllProvidersFailedError: None can be used; the message says for each one why.
         """
+        own = _given(*args, **keywords)
         for name in _ONES_OWN:
-            if name in keywords or (name == "model" and args):
+            if name in own:
                 raise ConfigurationError(
                     f"{name} is one provider's own: give it with that provider, as"
                     f" {{'provider': ..., {name!r}: ...}}"
                 )
-        own = dict(keywords)
         candidates = [self._candidate(member, own) for member in listed(members, "provider")]
         return cast(BaseProvider, await first_healthy(candidates))
 
@@ -212,6 +209,10 @@ EmbeddingFactory = ProviderFactory(lambda: BaseEmbeddings, EMBEDDINGS)
 """Builds providers of embeddings; see `ProviderFactory`."""
 
 
+def _given(model: Any = None, **keywords: Any) -> Json:
+    return keywords if model is None else {"model": model, **keywords}
+
+
 def _sorted_out(kind: type[Any], given: Json, keywords: Json) -> Json:
     """Put bruno-core's `additional_params` where they belong: keywords, else vendor options.
 
@@ -221,11 +222,10 @@ def _sorted_out(kind: type[Any], given: Json, keywords: Json) -> Json:
     known = keywords_of(kind)
     unknown = {name: extra.pop(name) for name in extra.keys() - known}
     layers = (extra, given, keywords)
-    options = merged(
-        unknown, *(_mapping("options", layer.pop("options", None)) for layer in layers)
-    )
+    options = [_mapping("options", layer.pop("options", None)) for layer in layers]
+    joined = merged(unknown, *options)
     whole = extra | given | keywords
-    return whole | {"options": options} if options else whole
+    return whole | {"options": joined} if joined else whole
 
 
 def _mapping(name: str, value: object) -> Json:

@@ -35,6 +35,7 @@ __all__ = [
     "check",
     "check_options",
     "check_sendable",
+    "close_matches",
     "closest",
     "did_you_mean",
     "keywords_of",
@@ -217,8 +218,7 @@ def check_sendable(options: Json, reserved: Container[str], error: type[LLMError
 @cache
 def _near_miss(name: str) -> str:
     """Return the portable option that *name* is nearly called, or ""."""
-    short = name[:_LONGEST_COMPARED]
-    return next(iter(_matches(short, PORTABLE, 1, _NEAR_MISS)), "")
+    return "".join(close_matches(name[:_LONGEST_COMPARED], PORTABLE, cutoff=_NEAR_MISS))
 
 
 def keywords_of(kind: type) -> set[str]:
@@ -248,8 +248,21 @@ def refuse(unknown: Iterable[str], known: Iterable[str], owner: str) -> None:
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return ": did you mean ...?" where a name in *known* is close to *name*, else all of them."""
     names = sorted(known)
-    close = _matches(name, names, 1, 0.6)
+    close = close_matches(name, names)
     return f": did you mean {close[0]!r}?" if close else f" (known: {', '.join(names)})"
+
+
+def closest(name: str, known: Iterable[str]) -> list[str]:
+    """Return the five of *known* that are most like *name*, the closest first."""
+    names = [other for other in islice(known, _MOST_COMPARED) if len(other) <= _LONGEST_COMPARED]
+    return close_matches(name[:_LONGEST_COMPARED], names, _CLOSEST, 0.0)
+
+
+def close_matches(name: str, known: Iterable[str], most: int = 1, cutoff: float = 0.6) -> list[str]:
+    """Return *most* of *known* that are like *name* by *cutoff*, 0 to 1, the closest first."""
+    import difflib  # for errors only, and slow to load
+
+    return difflib.get_close_matches(name, sorted(known), most, cutoff)
 
 
 def spelled(names: Mapping[str, str], *layers: Json) -> Json:
@@ -277,15 +290,3 @@ def merged(*bodies: Json) -> Json:
                 value = merged(before, value)  # noqa: PLW2901
             whole[name] = value
     return whole
-
-
-def closest(name: str, known: Iterable[str]) -> list[str]:
-    """Return the five of *known* that are most like *name*, the closest first."""
-    names = [other for other in islice(known, _MOST_COMPARED) if len(other) <= _LONGEST_COMPARED]
-    return _matches(name[:_LONGEST_COMPARED], names, _CLOSEST, 0.0)
-
-
-def _matches(name: str, names: Iterable[str], most: int, cutoff: float) -> list[str]:
-    import difflib  # for errors only, and slow to load
-
-    return difflib.get_close_matches(name, list(names), most, cutoff)

@@ -2,7 +2,8 @@
 
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from bruno_core.models.config import BrunoConfig, LLMConfig
 from bruno_llm_base.access import unquoted
 from bruno_llm_base.discovery import EMBEDDINGS, LANGUAGE_MODELS, Group, canonical, known_names
 from bruno_llm_base.exceptions import ConfigurationError
+from bruno_llm_base.options import close_matches
 from bruno_llm_base.response import Json
 from bruno_llm_base.values import shown
 
@@ -122,7 +124,7 @@ def provider_of(given: Mapping[str, Any], origin: str = "provider") -> str:
 def _variables(group: Group, owner: str) -> Json:
     """Return what the variables of *owner* set, or those of none."""
     found = {}
-    for field in group.fields:
+    for field in sorted(group.fields):
         variable = f"{_PREFIX}{owner}{group.prefix}{field.upper()}"
         value = os.environ.get(variable, "")
         if plain := unquoted(value):
@@ -150,30 +152,21 @@ def _refuse_misspelt(own: str) -> None:
     fields = {field.upper() for group in (LANGUAGE_MODELS, EMBEDDINGS) for field in group.fields}
     owners = {"", own, *(f"{name.upper().replace('-', '_')}_" for name in known_names())}
     prefixes = owners | {owner + EMBEDDINGS.prefix for owner in owners}
+    near = partial(close_matches, cutoff=_CLOSE)
     for variable in sorted(os.environ):
         if not variable.startswith(_PREFIX):
             continue
         rest = variable.removeprefix(_PREFIX)
         field = max(filter(rest.endswith, fields), key=len, default="")
-        if field:  # of a known owner, or of one whose name is nearly this
+        if field:  # of an owner that we know, or whose name is nearly one of these
             before = rest.removesuffix(field)
-            close = (
-                [] if before in prefixes else [name + field for name in _close(before, prefixes)]
-            )
-            is_wrong = bool(close)
+            close = [] if before in prefixes else [each + field for each in near(before, prefixes)]
         else:
             before = max(filter(rest.startswith, prefixes), key=len)
-            close = [before + name for name in _close(rest.removeprefix(before), fields)]
-            is_wrong = bool(close) or before.startswith(own)
-        if is_wrong:
+            close = [before + each for each in near(rest.removeprefix(before), fields)]
+        if close or (not field and before.startswith(own)):
             known = ", ".join(sorted(own + name.upper() for name in LANGUAGE_MODELS.fields))
             cure = (
                 f"did you mean {_PREFIX}{close[0]}?" if close else f"{_PREFIX} may precede {known}"
             )
             raise ConfigurationError(f"{variable} is set, which is not known: {cure}")
-
-
-def _close(name: str, known: Iterable[str]) -> list[str]:
-    import difflib  # slow to load
-
-    return difflib.get_close_matches(name, sorted(known), n=1, cutoff=_CLOSE)
