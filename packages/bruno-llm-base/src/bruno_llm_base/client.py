@@ -130,7 +130,10 @@ class Client(Vendor, ABC):
         self.timeouts = policy(
             Timeouts, "timeouts", settings.get("timeouts"), call=settings.get("timeout")
         )
-        self._windows = Windows(window, certain=self.fixed_windows)
+        self._own_window = (
+            None if window is None else Window(tokens=window, source="ContextPolicy.window")
+        )
+        self._windows = Windows(certain=self.fixed_windows)
         self._offer: tuple[float, Sequence[str]] = -inf, ()  # when it was asked for, and what it is
         self._asking = WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock]()
         self._transports = PerLoop(needs=self.sdk)
@@ -236,7 +239,7 @@ class Client(Vendor, ABC):
         heard it, then that of a list of prices.
         """
         model = model or self.model
-        if (window := self._windows.of(model)) is not None:
+        if window := self._own_window or self._windows.get(model):
             return window
         tokens = await self._endpoint.prices.window(model)
         if tokens is None:

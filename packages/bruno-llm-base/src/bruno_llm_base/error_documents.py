@@ -58,10 +58,8 @@ def plain_text(said: str) -> str:
 def error_fields(data: object) -> Json:
     """Return what *data*, any JSON or text, says of an error.
 
-    Returns:
-        `message` holds all that it says in words. `code`, `type`, `param`, `http_status` and all
-        other fields are there as far as it has them, in whatever object they stand: the innermost
-        one counts.
+    `message` holds all that it says in words. `code`, `type`, `param`, `http_status` and all other
+    fields are there as far as it has them: of several, the one in the innermost object counts.
     """
     said, fields = _read(data, _DEEPEST)
     message = "; ".join(_distinct(said))
@@ -75,10 +73,7 @@ def error_fields(data: object) -> Json:
 def is_error(data: Json, *, readable: bool) -> bool:
     """Whether *data*, which came with a status of success and holds no answer, is an error.
 
-    Args:
-        data: The document.
-        readable: Whether it could be read as a part of an answer, which says nothing: words alone
-            do not make it an error then.
+    Words alone do not make it one where it is *readable* as a part of an answer, which says nothing.
     """
     if data.get("error") or data.get("errors") or "error" in (data.get("object"), data.get("type")):
         return True

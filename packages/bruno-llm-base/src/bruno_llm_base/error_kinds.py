@@ -184,13 +184,9 @@ def kind_by_status(status: int) -> type[LLMError]:
 def kind_of(
     status: int, codes: list[str], message: str, own: Mapping[str, type[LLMError]]
 ) -> type[LLMError] | None:
-    """Return the kind that *codes* and *message* stand for; None leaves it to the status.
+    """Return the kind that *codes*, the vendor's *own* first, and *message* stand for.
 
-    Args:
-        status: The HTTP status, or the one that the document names.
-        codes: The vendor's words for the error.
-        message: Its sentences.
-        own: What the vendor's own codes stand for, which come first.
+    None leaves it to the *status*: HTTP's, or the one that the document names.
     """
     all_codes = " ".join(codes)
     is_rate = has(_IN_A_WHILE, message)

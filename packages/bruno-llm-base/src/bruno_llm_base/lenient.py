@@ -181,9 +181,7 @@ def finish_reason(
 ) -> FinishReason | None:
     """Return why a model stopped: "stop" for a word that we do not know, None where there is none.
 
-    Args:
-        word: The vendor's word; None if it said none.
-        own: What words mean that this vendor alone uses.
+    *own* are the words that this vendor alone uses.
     """
     if not word:
         return None

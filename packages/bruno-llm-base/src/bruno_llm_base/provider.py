@@ -16,7 +16,7 @@ from bruno_llm_base.calibration import Calibrations
 from bruno_llm_base.call import result_of, text_stream
 from bruno_llm_base.client import Client, Policies
 from bruno_llm_base.context import ContextPolicy, Window, fit
-from bruno_llm_base.context.windows import most_tokens, reserved
+from bruno_llm_base.context.windows import reserved
 from bruno_llm_base.events import (
     CountEstimated,
     FinishReasonUnknown,
@@ -41,7 +41,13 @@ from bruno_llm_base.request import Request
 from bruno_llm_base.request_options import RequestOptions
 from bruno_llm_base.response import Json, ModelResponse
 from bruno_llm_base.stream import TextStream, answer_text
-from bruno_llm_base.tokens import TokenCount, estimate_conversation, estimate_tokens, texts
+from bruno_llm_base.tokens import (
+    TokenCount,
+    estimate_conversation,
+    estimate_tokens,
+    most_tokens,
+    texts,
+)
 from bruno_llm_base.values import is_whole, shown
 
 __all__ = ["BaseProvider", "ProviderKeywords"]
@@ -251,7 +257,7 @@ class BaseProvider(Client, LLMInterface):
             tokens = self.adapter.requested_window(request.body or {})
             if tokens is not None:
                 return Window(tokens=tokens, source="the request")
-        return self._windows.of(str(request.model))
+        return self._own_window or self._windows.get(str(request.model))
 
     def _surely_fits(
         self, request: Request[ModelResponse], options: Json, window: Window | None
@@ -405,7 +411,7 @@ class BaseProvider(Client, LLMInterface):
                 raise
             self._endpoint.tell(counting, CountEstimated, error=error)
             return None
-        if self._windows.asks_for(model):
+        if self._own_window is None and self._windows.asks_for(model):
             with suppress(LLMError):  # it has been logged, and is not what was asked for
                 await self._list_models(retry=Retry(attempts=1))
         return TokenCount(

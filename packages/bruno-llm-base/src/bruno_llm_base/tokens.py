@@ -7,6 +7,7 @@ corpus in the tests, which `docs/counting.md` reports on, was not among them. No
 than its UTF-8 bytes, so two texts hardly take fewer tokens apart than in one.
 """
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from itertools import pairwise
 from bruno_llm_base.exceptions import InvalidRequestError
 from bruno_llm_base.messages import Conversation
 from bruno_llm_base.parts import Text, ToolCall, ToolResult
+from bruno_llm_base.response import Json
 from bruno_llm_base.values import shown
 
 __all__ = [
@@ -25,6 +27,7 @@ __all__ = [
     "conversation_shares",
     "estimate_conversation",
     "estimate_tokens",
+    "most_tokens",
     "text_shares",
     "texts",
     "utf8_size",
@@ -77,6 +80,7 @@ _TABLE: dict[str, tuple[float, dict[str, float]]] = {
     "conversation": (6.0, {}),
 }
 _PER_PART, _PER_CONVERSATION = 4.0, 3.0
+_MOST_PER_PART = 16  # what marks where it begins and ends, and who speaks: templates need less
 _PER_REPEATED = 0.02  # tokens for each sign of a run but the first, beside those of the run
 
 KINDS = tuple(_TABLE)
@@ -200,3 +204,18 @@ def conversation_shares(conversation: Conversation) -> Shares:
     total = [sum(share) for share in zip(*parts, strict=True)] or [0.0] * len(KINDS)
     total[-2:] = _PER_PART * len(parts), _PER_CONVERSATION
     return tuple(total)
+
+
+def most_tokens(conversation: Conversation | None, options: Json) -> int:
+    """Return more tokens than any model makes of *conversation* and *options*, without counting.
+
+    A tokenizer of bytes, as all of today's are or fall back to, makes at most one token of a byte.
+    Of the options, tools and the like are read by the model too.
+    """
+    most = _MOST_PER_PART
+    for text in texts(conversation) if conversation else ():
+        most += _MOST_PER_PART + utf8_size(text)
+    for value in options.values():
+        if isinstance(value, dict | list):
+            most += len(json.dumps(value))
+    return most

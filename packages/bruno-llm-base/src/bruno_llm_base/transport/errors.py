@@ -67,11 +67,7 @@ def transport_error(error: Exception, connect: float | None = None) -> LLMError:
     """Return ours for what a transport raised: the innermost cause that is known decides.
 
     An error of ours that an SDK has wrapped is returned as it was. One of the libraries' of no known
-    kind is not retried: it may as well be a defect.
-
-    Args:
-        error: What was raised.
-        connect: How many seconds reaching the server may take.
+    kind is not retried: it may as well be a defect. Reaching the server may take *connect* seconds.
 
     Raises:
         Exception: It is not a failure of the network but a mistake, in a client of the user's, say.

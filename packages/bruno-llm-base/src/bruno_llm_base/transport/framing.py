@@ -34,12 +34,7 @@ class LineBuffer:
     __slots__ = ("_cutter", "_framing", "_longest", "_rest")
 
     def __init__(self, framing: Framing, longest: int) -> None:
-        """Start empty.
-
-        Args:
-            framing: How the body is expected to be cut.
-            longest: How many bytes may wait for their line break, or for the rest of their event.
-        """
+        """Start empty; *longest* bytes may wait for their line break, or the rest of their event."""
         self._framing = framing
         self._longest = longest
         self._rest = bytearray()

@@ -42,11 +42,9 @@ class PerLoop:
     """
 
     def __init__(self, *, needs: str) -> None:
-        """Start without any.
+        """Name the module that opening one *needs*; "" for none.
 
-        Args:
-            needs: The module that opening one imports. It may be large, so both are done in a
-                thread, and the loop goes on turning. "" if it imports none.
+        It may be large, so both are done in a thread, and the loop goes on turning.
         """
         self._needs = needs
         self._by_loop: dict[_Loop, _Entry] = {}
@@ -54,10 +52,7 @@ class PerLoop:
         self._lines = weakref.WeakKeyDictionary[_Loop, asyncio.Semaphore]()
 
     async def get(self, open_transport: Callable[[], Transport]) -> Transport:
-        """Return the running loop's transport.
-
-        Args:
-            open_transport: Builds it, once per loop.
+        """Return the running loop's transport, which *open_transport* builds once per loop.
 
         Raises:
             RuntimeError: No event loop of asyncio runs.
