@@ -34,7 +34,7 @@ from bruno_llm_base.exceptions import (
 )
 from bruno_llm_base.limits import RateLimit
 from bruno_llm_base.log import Observers
-from bruno_llm_base.options import SharedSettings, check, closest, keywords_of, refuse
+from bruno_llm_base.options import SharedSettings, check, check_keywords, closest
 from bruno_llm_base.policies import Retry, Timeouts, check_whole, policy
 from bruno_llm_base.request import Endpoint, Request, RetryThrottle
 from bruno_llm_base.response import Json
@@ -121,7 +121,7 @@ class Client(Vendor, ABC):
 
     def __init__(self, model: str | None, keywords: Mapping[str, Any], window: int | None) -> None:
         """Set up what all kinds of providers have; *window* is what the user says of context windows."""
-        refuse(keywords, keywords_of(type(self)), type(self).__name__)
+        check_keywords(type(self), keywords)
         settings = self._settings = _Settings(keywords)
         settings |= deepcopy(check(self.settings_type, keywords, ConfigurationError))
         self.model = self._named(self.default_model if model is None else model, ConfigurationError)

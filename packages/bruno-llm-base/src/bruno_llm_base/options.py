@@ -33,6 +33,7 @@ __all__ = [
     "EmbeddingSettings",
     "SharedSettings",
     "check",
+    "check_keywords",
     "check_options",
     "check_sendable",
     "close_matches",
@@ -40,7 +41,6 @@ __all__ = [
     "did_you_mean",
     "keywords_of",
     "merged",
-    "refuse",
     "spelled",
 ]
 
@@ -221,7 +221,8 @@ def _near_miss(name: str) -> str:
     return "".join(close_matches(name[:_LONGEST_COMPARED], PORTABLE, cutoff=_NEAR_MISS))
 
 
-def keywords_of(kind: type) -> set[str]:
+@cache
+def keywords_of(kind: type) -> frozenset[str]:
     """Return what a provider class can be built with."""
     names: set[str] = set()
     for base in kind.__mro__:
@@ -232,17 +233,18 @@ def keywords_of(kind: type) -> set[str]:
                 names.add(name)
             elif get_origin(parameter.annotation) is Unpack:
                 names.update(get_args(parameter.annotation)[0].__annotations__)
-    return names - {"self", "args"}
+    return frozenset(names - {"self", "args"})
 
 
-def refuse(unknown: Iterable[str], known: Iterable[str], owner: str) -> None:
-    """Raise if a keyword is not one of *known*.
+def check_keywords(kind: type, given: Iterable[str]) -> None:
+    """Check the names of what a provider class is built with.
 
     Raises:
-        ConfigurationError: Names the keyword and the closest known one.
+        ConfigurationError: Names the first that is unknown, and the closest known one.
     """
-    for name in sorted(set(unknown).difference(known)):
-        raise ConfigurationError(f"{owner} takes no {name!r}{did_you_mean(name, known)}")
+    known = keywords_of(kind)
+    for name in sorted(set(given) - known):
+        raise ConfigurationError(f"{kind.__name__} takes no {name!r}{did_you_mean(name, known)}")
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
