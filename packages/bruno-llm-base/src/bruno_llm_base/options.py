@@ -114,7 +114,7 @@ class SharedSettings(TypedDict, total=False):
 
     api_key: Annotated[str | SecretStr | None, _read_as(SecretStr | None)]
     base_url: str | None
-    options: Annotated[dict[str, Any] | None, Field()]
+    options: dict[str, Any] | None
     free: bool
     price_name: _Text | None
 
