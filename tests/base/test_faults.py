@@ -261,18 +261,11 @@ async def test_split_packets(server, client, streamed, size):
     server.say(Fault(ANSWER, split=size))
     await client.ask(streamed=streamed)
     _, headers = await client.header()
-    if streamed:
-        found = await client.chunks()
-    else:
-        found, missing = [], int(headers["content-length"])
-        while missing:
-            found.append(await client.reader.read(missing))
-            missing -= len(found[-1])
+    # what is whole may be read together: how often is the machine's business
+    found = await client.chunks() if streamed else [await client.body(headers)]
     assert b"".join(found) == b"".join(events(server, streamed=streamed))
     if streamed:
         assert max(map(len, found)) <= size
-    else:  # some may have been read together
-        assert len(found) > sum(map(len, found)) / size / 3
 
 
 @pytest.mark.parametrize(
