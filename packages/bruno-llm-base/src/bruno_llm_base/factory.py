@@ -213,7 +213,7 @@ def _given(model: Any = None, **keywords: Any) -> Json:
     return keywords if model is None else {"model": model, **keywords}
 
 
-def _sorted_out(kind: type[Any], given: Json, keywords: Json) -> Json:
+def _sorted_out(kind: type, given: Json, keywords: Json) -> Json:
     """Put bruno-core's `additional_params` where they belong: keywords, else vendor options.
 
     *keywords* win over what else is *given*, and that over `additional_params`; options join.
