@@ -174,13 +174,7 @@ def _secrets(key: SecretStr | None, url: str, client: Any) -> tuple[str, ...]:
 
 
 def _check_client(vendor: type[Vendor], client: Any) -> None:
-    """Raise if *client* is not what the vendor's requests can be sent with.
-
-    No SDK is imported to ask: an object of its classes shows by their modules.
-
-    Raises:
-        ConfigurationError: Says what to give.
-    """
+    """Raise if the vendor's requests cannot be sent with *client*; no SDK is imported to ask."""
     if vendor.client_type is None:
         return
     package = vendor.client_type.rpartition(".")[0]
@@ -199,10 +193,7 @@ def _check_client(vendor: type[Vendor], client: Any) -> None:
 
 
 def _find_base_url(vendor: type[Vendor], settings: SharedSettings) -> tuple[str | None, str]:
-    """Return the address of a server of one's own, and what was left off its end.
-
-    None is the vendor's, however it is spelled.
-    """
+    """Return the address, None for the vendor's own in any spelling, and what was left off its end."""
     if (own_url := settings.get("base_url")) is not None:
         origin, value = "base_url", unquoted(own_url)
     else:

@@ -147,11 +147,7 @@ def _search(group: str, _path: tuple[str, ...]) -> EntryPoints:
 
 
 def _named(name: str, points: Iterable[EntryPoint]) -> EntryPoint | None:
-    """Return that of *points* which is called *name*.
-
-    Raises:
-        ConfigurationError: There are several, and they differ.
-    """
+    """Return that of *points* which is called *name*; several that differ are an error."""
     found = [point for point in points if point.name.lower() == name]
     if len({point.value for point in found}) > 1:
         owners = ", ".join(sorted(map(_owner, found)))

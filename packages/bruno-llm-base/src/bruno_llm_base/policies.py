@@ -90,10 +90,12 @@ def policy(kind: type[_P], name: str, given: _P | None, **short: float | None) -
         ConfigurationError: Both forms are given, or the long one is something else.
     """
     chosen = {field: value for field, value in short.items() if value is not None}
-    if given is not None and chosen:
+    if given is None:
+        return kind(**chosen)
+    if chosen:
         raise ConfigurationError(
             f"{name}={shown(given)} and its short form are given: give one of them"
         )
-    if given is not None and not isinstance(given, kind):
+    if not isinstance(given, kind):
         raise ConfigurationError(f"{name} is {shown(given)}: give a {kind.__name__}")
-    return given or kind(**chosen)
+    return given

@@ -138,16 +138,10 @@ def _variables(group: Group, owner: str) -> Json:
 
 
 def _refuse_misspelt(own: str) -> None:
-    """Raise if the environment holds a variable of ours that is none.
+    """Raise if a variable of ours is misspelt; those of the provider in question begin with *own*.
 
     What may belong to another provider, or to no part of ours, is left alone, unless it is nearly
     the name of one that exists.
-
-    Args:
-        own: What the variables of the provider in question begin with.
-
-    Raises:
-        ConfigurationError: Names the variable, and the one that it may stand for.
     """
     fields = {field.upper() for group in (LANGUAGE_MODELS, EMBEDDINGS) for field in group.fields}
     owners = {"", own, *(f"{name.upper().replace('-', '_')}_" for name in known_names())}
