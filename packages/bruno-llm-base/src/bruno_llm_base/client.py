@@ -1,6 +1,7 @@
 """What providers of chat and of embeddings have in common: how they are built, their models, their end."""
 
 import asyncio
+import gc
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -214,14 +215,22 @@ class Client(Vendor, ABC):
         """Load the SDK and open a connection, so that the first request waits for neither.
 
         For servers, before they take requests. The SDK is loaded in a thread, and the event loop goes
-        on but for Python's garbage collector, which stops every thread of a process while it goes
-        through all that was loaded. Then the list of models is asked for, which costs nothing.
+        on. Meanwhile Python's garbage collector is paused, which would stop the loop for a tenth of a
+        second, and what has been loaded is left out of its later collections (`gc.freeze`). Then the
+        list of models is asked for, which costs nothing.
 
         Raises:
             ConfigurationError: The SDK cannot be loaded. An error of the server's is not raised: see
                 `diagnose`.
         """
-        await self._transports.get(self._endpoint.open_transport)
+        collects = gc.isenabled()
+        gc.disable()
+        try:
+            await self._transports.get(self._endpoint.open_transport)
+        finally:
+            gc.freeze()
+            if collects:
+                gc.enable()
         await self.diagnose()
 
     async def list_models(self) -> list[str]:
