@@ -36,11 +36,12 @@ from bruno_llm_base.exceptions import (
 from bruno_llm_base.limits import RateLimit
 from bruno_llm_base.log import Observers
 from bruno_llm_base.options import SharedSettings, check, check_keywords, closest
+from bruno_llm_base.parts import is_json
 from bruno_llm_base.policies import Retry, Timeouts, check_whole, policy
 from bruno_llm_base.request import Endpoint, Request, RetryThrottle
 from bruno_llm_base.response import Json
 from bruno_llm_base.transport import PerLoop, Transport, proxy_for
-from bruno_llm_base.values import is_json, shown
+from bruno_llm_base.values import shown
 
 if TYPE_CHECKING:
     from bruno_llm_base.cost.budget import Budget

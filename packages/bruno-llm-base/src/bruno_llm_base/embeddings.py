@@ -28,7 +28,7 @@ from bruno_llm_base.tokens import estimate_tokens, utf8_size
 from bruno_llm_base.vectors import checked_vector, similarity
 
 if TYPE_CHECKING:
-    from bruno_llm_base.cost.tracker import Labels
+    pass
 
 __all__ = ["BaseEmbeddings", "EmbeddingKeywords"]
 
@@ -162,7 +162,7 @@ class BaseEmbeddings(Client, EmbeddingInterface):
 
     async def _embed(self, texts: Sequence[str]) -> list[list[float]]:
         spending = self._endpoint.spending
-        labels = None if spending is None else spending.tracker.labels()
+        labels = None if spending is None else spending.labels()
 
         async def send(batch: Sequence[str]) -> list[list[float]]:
             return (await result_of(self._endpoint, self._request(batch, labels))).vectors
@@ -181,7 +181,7 @@ class BaseEmbeddings(Client, EmbeddingInterface):
         rate_limit = self._endpoint.rate_limit
         return None if rate_limit is None else rate_limit.tokens_per_minute
 
-    def _request(self, texts: Sequence[str], labels: "Labels | None") -> Request[EmbeddingResponse]:
+    def _request(self, texts: Sequence[str], labels: Any) -> Request[EmbeddingResponse]:
         asked = None if self._asked_dimension == self._own_dimension else self._asked_dimension
         request = Request(
             operation="embeddings",

@@ -14,12 +14,13 @@ from bruno_llm_base.parts import (
     Text,
     ToolCall,
     ToolResult,
+    is_json,
     join_parts,
     part_from_json,
     text_of,
 )
 from bruno_llm_base.response import NO_TEXT_PLACEHOLDER, TOOL_CALL_PLACEHOLDER
-from bruno_llm_base.values import is_json, shown
+from bruno_llm_base.values import shown
 
 __all__ = [
     "Conversation",

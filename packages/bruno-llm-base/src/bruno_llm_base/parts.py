@@ -11,8 +11,6 @@ from dataclasses import dataclass, field, fields
 from types import NoneType
 from typing import Any
 
-from bruno_llm_base.values import is_json
-
 __all__ = [
     "Json",
     "Part",
@@ -24,6 +22,7 @@ __all__ = [
     "arguments_of",
     "arguments_text",
     "check_types",
+    "is_json",
     "join_parts",
     "json_object",
     "part_from_json",
@@ -33,6 +32,15 @@ __all__ = [
 ]
 
 Json = dict[str, Any]
+
+
+def is_json(value: object) -> bool:
+    """Whether *value* can be sent as JSON: no NaN, no infinity, no half of a surrogate pair."""
+    try:
+        json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return True
 
 
 def _index() -> Any:

@@ -232,7 +232,7 @@ class BaseProvider(Client, LLMInterface):
             body=body,
             model=model,
             conversation=conversation,
-            labels=None if endpoint.spending is None else endpoint.spending.tracker.labels(),
+            labels=None if endpoint.spending is None else endpoint.spending.labels(),
             unpriced_field=adapter.unpriced_field(body),
             amend=self._amend,
             advise=self._advise_on_model,

@@ -3,12 +3,14 @@
 import json
 import os
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 from bruno_llm_base.adapter import Adapter
 from bruno_llm_base.cost.prices import Prices
-from bruno_llm_base.events import Event
+from bruno_llm_base.deadline import Deadline
+from bruno_llm_base.events import Event, Tell
 from bruno_llm_base.exceptions import LLMError
 from bruno_llm_base.limits import RateLimit
 from bruno_llm_base.log import LOGGER, Observers
@@ -19,12 +21,7 @@ from bruno_llm_base.response import Json, ModelResponse
 from bruno_llm_base.tokens import estimate_conversation, estimate_tokens
 from bruno_llm_base.transport import PerLoop, Transport
 
-if TYPE_CHECKING:
-    from bruno_llm_base.cost.spending import Spending
-    from bruno_llm_base.cost.tracker import Labels
-    from bruno_llm_base.events import Tell
-
-__all__ = ["Endpoint", "Request", "RetryThrottle"]
+__all__ = ["Billing", "Endpoint", "Request", "RetryThrottle"]
 
 T = TypeVar("T")
 _TOOL_TOKENS = 2_000
@@ -52,6 +49,27 @@ class RetryThrottle:
     def earn(self) -> None:
         """Count a request that was answered."""
         self._in_hand = min(_MOST_IN_HAND, self._in_hand + _PER_ANSWER)
+
+
+class Billing(Protocol):
+    """Where costs are recorded and budgets are kept; it is `cost.spending.Spending`."""
+
+    def labels(self) -> Any:
+        """Return what is billed here and now is booked under."""
+
+    def hold(
+        self,
+        attempt: Any,
+        *,
+        model: str,
+        most_input: Callable[[], int],
+        most_output: int | None,
+        deadline: Deadline,
+        tell: Tell,
+        labels: Any,
+        unpriced_field: str | None,
+    ) -> AbstractAsyncContextManager[None]:
+        """Return the block in which an attempt is sent and answered."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +102,7 @@ class Endpoint:
     retry: Retry
     throttle: RetryThrottle
     rate_limit: RateLimit | None
-    spending: "Spending | None"
+    spending: Billing | None
     prices: Prices
     observers: Observers
 
@@ -126,7 +144,7 @@ class Request(Generic[T]):
         tokens: About how many tokens it takes, input and output; 0 where no limit counts them.
         conversation: What is asked; None for requests that are no part of one.
         texts: What is to be embedded; none for requests that do not embed.
-        labels: What its cost is booked under.
+        labels: What its cost is booked under, as `Billing.labels` gave it.
         unpriced_field: The field for which the vendor charges what no list of prices tells, if any.
         fit: Makes it fit the context window, where that is in doubt.
         amend: Returns a body without what the server has just refused, or None.
@@ -149,7 +167,7 @@ class Request(Generic[T]):
     tokens: int = 0
     conversation: Conversation | None = None
     texts: Sequence[str] = ()
-    labels: "Labels | None" = None
+    labels: Any = None
     unpriced_field: str | None = None
     fit: "Callable[[Request[T], Tell], Awaitable[None]] | None" = None
     amend: "Callable[[Request[T], LLMError], Json | None] | None" = None

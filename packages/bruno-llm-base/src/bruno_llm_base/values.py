@@ -1,9 +1,8 @@
 """Whether a user's value makes sense, and how a wrong one is named in an error."""
 
-import json
 from ipaddress import ip_address
 
-__all__ = ["INT64", "LONGEST", "is_json", "is_loopback", "is_seconds", "is_whole", "shown"]
+__all__ = ["INT64", "LONGEST", "is_loopback", "is_seconds", "is_whole", "shown"]
 
 LONGEST = 1_000_000_000
 """Seconds, some 30 years: event loops and HTTP libraries fail on infinity and beyond."""
@@ -26,15 +25,6 @@ def shown(value: object) -> str:
 def is_whole(value: object, *, least: int) -> bool:
     """Whether *value* is a whole number, *least* or more, that every server can read."""
     return isinstance(value, int) and not isinstance(value, bool) and least <= value <= INT64
-
-
-def is_json(value: object) -> bool:
-    """Whether *value* can be sent as JSON: no NaN, no infinity, no half of a surrogate pair."""
-    try:
-        json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
-    except (TypeError, ValueError, RecursionError):
-        return False
-    return True
 
 
 def is_loopback(host: str) -> bool:

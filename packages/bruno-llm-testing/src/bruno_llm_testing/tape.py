@@ -5,8 +5,8 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
 
 from bruno_llm_base import Access, Json
+from bruno_llm_base.parts import is_json
 from bruno_llm_base.transport import Reply, Transport
-from bruno_llm_base.values import is_json
 
 from bruno_llm_testing.recording import HOW_TO_RECORD, CassetteError, Recording
 from bruno_llm_testing.scrub import safe_headers

@@ -18,8 +18,7 @@ from typing import NamedTuple
 from bruno_llm_base.context.policy import Strategy
 from bruno_llm_base.exceptions import InvalidRequestError
 from bruno_llm_base.messages import Conversation, Turn
-from bruno_llm_base.parts import Text, ToolCall, ToolResult
-from bruno_llm_base.values import is_json
+from bruno_llm_base.parts import Text, ToolCall, ToolResult, is_json
 
 __all__ = ["Trimmed", "summarize", "trim"]
 

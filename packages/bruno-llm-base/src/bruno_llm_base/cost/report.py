@@ -8,19 +8,16 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from importlib.metadata import PackageNotFoundError, version
 from io import StringIO
 from pathlib import Path
 from typing import Any, NamedTuple
 from unicodedata import combining, east_asian_width
 
-from bruno_llm_base.cost.price import Overrides, PriceSource
-from bruno_llm_base.cost.prices import GenaiPrices
 from bruno_llm_base.cost.rows import COUNTS, KEYS, LABELS, Row, checked_keys, pico, usd
 from bruno_llm_base.exceptions import InvalidRequestError
 from bruno_llm_base.values import shown
 
-__all__ = ["Column", "Report", "cell", "dollars", "plain", "requests", "source_of"]
+__all__ = ["Column", "Report", "cell", "dollars", "plain", "requests"]
 
 # What a spreadsheet may run (https://owasp.org/www-community/attacks/CSV_Injection: also the
 # full-width signs), and our own mark, so that taking one away again is always right.
@@ -289,20 +286,6 @@ def plain(text: str) -> str:
 def requests(number: int) -> str:
     """Return *number* with its noun."""
     return f"{number:,} request{'' if number == 1 else 's'}"
-
-
-def source_of(prices: PriceSource | None) -> str:
-    """Return whose prices they are, in words."""
-    try:
-        listed = f"genai-prices {version('genai-prices')}"
-    except PackageNotFoundError:
-        listed = "none, as genai-prices is not installed"
-    if prices is None or isinstance(prices, GenaiPrices):
-        return listed
-    if not isinstance(prices, Overrides):
-        return f"{type(prices).__name__}, else {listed}"
-    own = len(prices.prices)
-    return f"your own for {own} model{'' if own == 1 else 's'}, else {listed}"
 
 
 def _summed(rows: Sequence[Row], keys: Iterable[str]) -> Row:

@@ -62,6 +62,10 @@ class Spending:
         self.tracker = cost
         self.prices = prices_by(cost)
 
+    def labels(self) -> Labels:
+        """Return the labels in effect here."""
+        return self.tracker.labels()
+
     def hold(
         self,
         attempt: Attempted,
