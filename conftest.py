@@ -31,6 +31,7 @@ SNIPPET = re.compile(r'^--8<-- "(.+)"$', re.MULTILINE)
 TITLE = re.compile(r'\w+ title="(?P<name>[^"]+)"$\n', re.MULTILINE)
 
 
+@pytest.hookimpl(optionalhook=True)  # not all who run tests here have xdist
 def pytest_xdist_auto_num_workers() -> int:
     """One worker more than cores: some tests wait for a server or a process."""
     return len(os.sched_getaffinity(0)) + 1 if hasattr(os, "sched_getaffinity") else 2
