@@ -246,6 +246,9 @@ def test_variables_are_read_without_the_quotes_of_a_file(monkeypatch):
         ("OLAMA_MODEL", "BRUNO_LLM_OLLAMA_MODEL"),
         ("EMBEDING_MODEL", "BRUNO_LLM_EMBEDDING_MODEL"),
         ("OLLAMA_EMBEDING_MODEL", "BRUNO_LLM_OLLAMA_EMBEDDING_MODEL"),
+        ("OLLAMA_DIMENSIONS", "BRUNO_LLM_OLLAMA_EMBEDDING_DIMENSIONS"),
+        ("BATCH_SIZE", "BRUNO_LLM_EMBEDDING_BATCH_SIZE"),
+        ("OLLAMA_EMBEDDING_TEMPERATURE", "BRUNO_LLM_OLLAMA_TEMPERATURE"),
     ],
 )
 @pytest.mark.parametrize("factory", [LLMFactory, EmbeddingFactory])

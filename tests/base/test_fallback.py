@@ -563,6 +563,36 @@ async def test_leaving_a_bare_stream_closes_it_at_once(coroutine):
     assert bare.left
 
 
+async def test_awaiting_a_bare_stream_waits_for_its_first_piece():
+    down = ServiceUnavailableError("down")
+    with pytest.raises(AllProvidersFailedError):
+        await FallbackLLM([Bare((), down), Bare((), down)]).stream("hi")
+    answers = await FallbackLLM([Bare((), down), Bare()]).stream("hi")
+    assert [piece async for piece in answers] == ["bare", " text"]
+
+
+@pytest.mark.parametrize("leaves", [False, True])
+async def test_what_a_bare_interface_streams_from_is_closed(leaves):
+    class Connection:
+        is_closed = False
+
+        async def __aiter__(self):
+            yield "a"
+            yield "b"
+
+        async def aclose(self):
+            self.is_closed = True
+
+    connection = Connection()
+    bare = Bare()
+    bare.stream = lambda *_, **__: connection
+    async with FallbackLLM([bare]).stream("hi") as stream:
+        async for _ in stream:
+            if leaves:
+                break
+    assert connection.is_closed
+
+
 @pytest.mark.parametrize(
     "error", [core.LLMError("key sk-canary"), core.StreamError("cut"), RateLimitError("slow")]
 )

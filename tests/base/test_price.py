@@ -39,6 +39,10 @@ usages = st.builds(
 )
 
 
+def test_what_is_free_is_zero_without_decimals():
+    assert str(FREE.cost(Usage(input_tokens=5, output_tokens=7)).total) == "0"
+
+
 @given(tiered, usages)
 def test_the_parts_sum_to_the_total_exactly(price, usage):
     cost = price.cost(usage)

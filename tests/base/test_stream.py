@@ -7,7 +7,15 @@ import inspect
 import warnings
 
 import pytest
-from bruno_llm_base import Retry, StreamError, TextStream
+from bruno_llm_base import (
+    InvalidResponseError,
+    ModelResponse,
+    Retry,
+    StreamError,
+    TextStream,
+    ToolCall,
+)
+from bruno_llm_base.stream import answer_text
 from bruno_llm_openai import OpenAIProvider
 from bruno_llm_testing import FakeAnswer, FakeError, FakeOpenAI, Fault
 
@@ -45,6 +53,8 @@ async def test_asyncio_takes_it_for_a_coroutine(llm):
     for stream in (await task, *(await gathered), await timed):
         assert isinstance(stream, TextStream)
         assert "".join([piece async for piece in stream]) == TEXT
+    again = llm.stream("hi")
+    assert [await asyncio.wait_for(again, 120) for _ in range(2)] == [again, again]
     assert asyncio.iscoroutine(llm.stream("hi"))
     assert not inspect.iscoroutine(llm.stream("hi"))
 
@@ -190,3 +200,15 @@ async def test_leaving_the_sentences_closes_the_connection(server, llm):
     async for _ in llm.stream("hi").words():
         break
     assert await asyncio.to_thread(server.received[-1].left.wait, 2.0)
+
+
+@pytest.mark.parametrize(
+    ("calls", "reason", "words"),
+    [
+        ((), "tool_call", "holds no text"),
+        ((ToolCall(id="c1", name="f", arguments="{}"),), "stop", "only calls tools"),
+    ],
+)
+def test_tools_are_called_where_there_are_calls(calls, reason, words):
+    with pytest.raises(InvalidResponseError, match=words):
+        answer_text(ModelResponse(parts=calls, finish_reason=reason), "acme")

@@ -19,7 +19,7 @@ from bruno_llm_base import (
     Retry,
     ServiceUnavailableError,
 )
-from bruno_llm_testing import MockLLM
+from bruno_llm_testing import Fault, MockLLM, RawReply
 
 pytestmark = pytest.mark.usefixtures("few_certificates")
 
@@ -412,3 +412,25 @@ async def test_a_refused_key_is_told_in_the_servers_words_without_the_key(fail):
     assert "It was revoked at https://x.ai/keys" in error.message
     assert "sk-pr" not in str(error)
     assert "ab12" not in str(error)
+
+
+@pytest.mark.parametrize("said", [{"code": ""}, {"type": ""}, {"code": "", "type": ""}])
+async def test_an_empty_word_is_no_code(fail, said):
+    error = await fail(400, {"error": {"message": SAID} | said})
+    assert error.code is None
+    assert "code" not in str(error)
+
+
+async def test_an_empty_code_hides_no_type(fail):
+    error = await fail(400, {"error": {"message": SAID, "type": "x_error", "code": ""}})
+    assert error.code == "x_error"
+
+
+async def test_a_refusal_that_breaks_off_is_no_broken_stream(kind, fake, streamed):
+    with fake() as server:
+        body = json.dumps({"error": SAID * 10}).encode()
+        refusal = RawReply(status=503, headers={"content-type": "application/json"}, body=body)
+        server.say(Fault(refusal, after=1, then="close"))
+        async with kind(**server.connection(), max_retries=0) as llm:
+            with pytest.raises(ServiceUnavailableError, match="the address is"):
+                await call(llm, streamed=streamed)

@@ -209,7 +209,8 @@ class Attempt(Generic[T]):
     def _broken(self, error: Exception) -> LLMError:
         """Return the error of ours for one of the network's."""
         ours = transport_error(error, self.endpoint.timeouts.connect)
-        has_begun = self._reply is not None and self.request.stream
+        reply = self._reply
+        has_begun = reply is not None and 200 <= reply.status_code < 300 and self.request.stream
         if has_begun and isinstance(ours, ServiceUnavailableError):
             return StreamError(ours.message, cause=error)
         return ours

@@ -204,7 +204,9 @@ def _codes(fields: Json, details: object) -> list[str]:
         fields.get("status"),
         code if is_number else None,
     ]
-    return [str(w)[:_LONGEST_WORD] for w in words if w is not None and not isinstance(w, bool)]
+    return [
+        str(w)[:_LONGEST_WORD] for w in words if w not in (None, "") and not isinstance(w, bool)
+    ]
 
 
 def _find(value: object, name: str, depth: int = 4) -> Iterator[str]:

@@ -143,24 +143,33 @@ def _refuse_misspelt(own: str) -> None:
     What may belong to another provider, or to no part of ours, is left alone, unless it is nearly
     the name of one that exists.
     """
-    fields = {field.upper() for group in (LANGUAGE_MODELS, EMBEDDINGS) for field in group.fields}
     owners = {"", own, *(f"{name.upper().replace('-', '_')}_" for name in known_names())}
-    prefixes = owners | {owner + EMBEDDINGS.prefix for owner in owners}
+    fields, prefixes, known = set[str](), set[str](), set[str]()
+    for group in (LANGUAGE_MODELS, EMBEDDINGS):
+        own_fields = {field.upper() for field in group.fields}
+        own_prefixes = {owner + group.prefix for owner in owners}
+        fields |= own_fields
+        prefixes |= own_prefixes
+        known |= {prefix + field for prefix in own_prefixes for field in own_fields}
     near = partial(close_matches, cutoff=_CLOSE)
     for variable in sorted(os.environ):
-        if not variable.startswith(_PREFIX):
-            continue
         rest = variable.removeprefix(_PREFIX)
+        if rest == variable or rest in known:
+            continue
         field = max(filter(rest.endswith, fields), key=len, default="")
         if field:  # of an owner that we know, or whose name is nearly one of these
             before = rest.removesuffix(field)
-            close = [] if before in prefixes else [each + field for each in near(before, prefixes)]
+            if before in prefixes:  # a field of chat that embeddings lack, or the other way round
+                owner = before.removesuffix(EMBEDDINGS.prefix)
+                close = [owner + ("" if owner != before else EMBEDDINGS.prefix) + field]
+            else:
+                close = [each + field for each in near(before, prefixes)]
         else:
             before = max(filter(rest.startswith, prefixes), key=len)
             close = [before + each for each in near(rest.removeprefix(before), fields)]
         if close or (not field and before.startswith(own)):
-            known = ", ".join(sorted(own + name.upper() for name in LANGUAGE_MODELS.fields))
+            names = ", ".join(sorted(own + name.upper() for name in LANGUAGE_MODELS.fields))
             cure = (
-                f"did you mean {_PREFIX}{close[0]}?" if close else f"{_PREFIX} may precede {known}"
+                f"did you mean {_PREFIX}{close[0]}?" if close else f"{_PREFIX} may precede {names}"
             )
             raise ConfigurationError(f"{variable} is set, which is not known: {cure}")

@@ -1,6 +1,6 @@
 """The handle of a streamed answer."""
 
-from collections.abc import AsyncIterator, Coroutine, Generator
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
@@ -145,19 +145,22 @@ class TextStream(AsyncIterator[str], Coroutine[Any, Any, "TextStream"]):
 
     def send(self, value: Any) -> Any:
         """Go on with opening, as a coroutine."""
-        return self._opening().send(value)
+        return self._open(lambda steps: steps.send(value))
 
     def throw(self, *error: Any) -> Any:
         """Raise *error* where opening waits, as a coroutine."""
-        return self._opening().throw(*error)
+        return self._open(lambda steps: steps.throw(*error))
 
     def close(self) -> None:
         """Do nothing: `aclose` closes the connection."""
 
-    def _opening(self) -> Generator[Any, Any, Self]:
-        if self._steps is None:
-            self._steps = self.__await__()
-        return self._steps
+    def _open(self, step: Callable[[Generator[Any, Any, Self]], Any]) -> Any:
+        steps = self._steps = self._steps or self.__await__()
+        try:
+            return step(steps)
+        except BaseException:  # it is open, or cannot be opened: the next one is told so again
+            self._steps = None
+            raise
 
 
 # What an answer has in place of text, by why it ended.
@@ -184,7 +187,7 @@ _INSTEAD_OF_TEXT: dict[str | None, tuple[type[LLMError], str]] = {
             " back to let it go on"
         ),
     ),
-    "tool_call": (InvalidResponseError, "the answer only calls tools: use request() to read them"),
+    "calls": (InvalidResponseError, "the answer only calls tools: use request() to read them"),
 }
 _NO_TEXT = (InvalidResponseError, "the answer holds no text")
 
@@ -202,7 +205,10 @@ def answer_text(response: ModelResponse, provider: str) -> str:
     if text.strip() and not blocked:
         return text
     is_full = reason == "length" and any(map((detail or "").lower().count, _FULL_WINDOW))
-    kind, message = _INSTEAD_OF_TEXT.get("full window" if is_full else reason, _NO_TEXT)
+    why: str | None = "full window" if is_full else reason
+    if why not in _INSTEAD_OF_TEXT and response.tool_calls:
+        why = "calls"
+    kind, message = _INSTEAD_OF_TEXT.get(why, _NO_TEXT)
     raise kind(
         message.format(detail=detail),
         provider=provider,

@@ -127,7 +127,8 @@ class Price:
                 rates = tier._rates  # noqa: SLF001 - another of our own
         for name, tokens in _parts(usage).items():
             parts[name] = _EXACT.multiply(rates[name], tokens) if tokens else _ZERO
-            total = _EXACT.add(total, parts[name])
+            if parts[name]:  # a sum of zeros would be written with their decimals
+                total = _EXACT.add(total, parts[name])
         return Cost(total, parts, self.source, self.as_of, estimated)
 
     def ceiling(self, input_tokens: int, output_tokens: int) -> Decimal:

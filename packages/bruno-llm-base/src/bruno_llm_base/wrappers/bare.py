@@ -151,7 +151,9 @@ class _BareTexts(AsyncIterator[str]):
     opener: Callable[[], Any]
     state: StreamState
     _texts: list[str] = field(default_factory=list)
-    _pieces: Any = None
+    _source: Any = None
+    _pieces: AsyncIterator[str] | None = None
+    _held: str = ""
     _ended: bool = False
 
     async def __anext__(self) -> str:
@@ -172,23 +174,23 @@ class _BareTexts(AsyncIterator[str]):
 
     async def aclose(self) -> None:
         self._ended = True
-        pieces, self._pieces = self._pieces, None
-        if hasattr(pieces, "aclose"):
-            await pieces.aclose()
+        source, self._source, self._pieces = self._source, None, None
+        if hasattr(source, "aclose"):
+            await source.aclose()
 
     async def _next(self) -> str:
         if self._pieces is None:
-            self._pieces = self.opener()
-            if inspect.isawaitable(self._pieces):
+            self._source = self.opener()
+            if inspect.isawaitable(self._source):
                 # declared as bruno-core declares it, it returns an iterator
-                self._pieces = await self._pieces
-            self._pieces = aiter(self._pieces)
-        if self.state.announce:  # whether the request is accepted, it does not tell
-            self.state.announce = False
-            return ""
-        piece = ""
+                self._source = await self._source
+            self._pieces = aiter(self._source)
+        piece, self._held = self._held, ""
         while not piece:
             piece = await anext(self._pieces)
+            if self.state.announce:  # only a piece shows that the request was accepted
+                self.state.announce, self._held = False, piece
+                return ""
         self._texts.append(piece)
         return piece
 

@@ -108,7 +108,10 @@ class Failover:
 
     def _pass_over(self, member: Member, error: LLMError) -> None:
         error.provider = error.provider or member.llm.name
-        error.__traceback__ = error.__context__ = None  # their frames hold this call, and it them
+        link: BaseException | None = error
+        while link is not None and link.__traceback__ is not None:
+            link.__traceback__ = link.__context__ = None  # their frames hold this call, and it them
+            link = link.__cause__
         self._errors.append(error)
         if len(self._errors) < len(self.members):
             self._tell(ProviderPassedOver, member, error=error)
