@@ -169,7 +169,7 @@ class PromptCut(Event, words="prompt cut by the server", level=WARNING):
 
 
 class PriceUnknown(Event, words="price unknown", level=WARNING):
-    """Nobody knows what the model costs: told once per model, with `advice` what to do about it."""
+    """It is not known what the model costs: told once per model, with `advice` what to do about it."""
 
     advice: str | None = None
 

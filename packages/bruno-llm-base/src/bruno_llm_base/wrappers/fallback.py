@@ -275,7 +275,7 @@ def listed(members: Any, kind: str) -> tuple[Any, ...]:
     """Return the members of a fallback or a selection, each a *kind* of thing.
 
     Raises:
-        ConfigurationError: It is no list, or empty.
+        ConfigurationError: It is not a list, or empty.
     """
     if not isinstance(members, Sequence) or isinstance(members, str):
         raise ConfigurationError(f"members is a {type(members).__name__}: give a list of {kind}s")
