@@ -255,7 +255,7 @@ class _Asked:
 
     id: str | None
     call: ToolCall
-    result: str | None = None
+    result: ToolResult | None = None
 
 
 def _turns(messages: list[Message]) -> list[Turn]:
@@ -266,7 +266,8 @@ def _turns(messages: list[Message]) -> list[Turn]:
         asked: list[_Asked] = []
         if message.role in _RESULT_ROLES:
             if call := _awaiting(message, turns):
-                call.result = message.content
+                failed = bool(message.metadata.get("is_error"))
+                call.result = ToolResult(call.call.id, call.call.name, message.content, failed)
                 continue
             name = message.metadata.get("name")
             said = f"Result of {name}: {message.content}" if name else message.content
@@ -282,7 +283,7 @@ def _turns(messages: list[Message]) -> list[Turn]:
     for turn, asked in turns:
         answered.append(turn)
         if asked:  # vendors refuse to go on where a call was never answered
-            results = (ToolResult(a.call.id, a.call.name, a.result or _NO_RESULT) for a in asked)
+            results = (a.result or ToolResult(a.call.id, a.call.name, _NO_RESULT) for a in asked)
             answered.append(Turn("tool", tuple(results)))
     return answered
 

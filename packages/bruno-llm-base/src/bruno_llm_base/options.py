@@ -29,6 +29,7 @@ from bruno_llm_base.values import INT64, shown
 
 __all__ = [
     "PORTABLE",
+    "TOOL_OPTIONS",
     "CallOptions",
     "ChatSettings",
     "EmbeddingSettings",
@@ -46,6 +47,10 @@ __all__ = [
 ]
 
 _T = TypeVar("_T")
+
+TOOL_OPTIONS = ("tools", "tool_choice", "parallel_tool_calls")
+"""Options of a call that offer tools to the model; they are no text, and `tools.py` reads them."""
+
 _SECRET = ("api_key", "base_url", "options")
 _CLOSEST, _NEAR_MISS = 5, 0.85
 _MOST_COMPARED, _LONGEST_COMPARED = 2000, 100  # the list is a server's, and comparing is slow
@@ -219,7 +224,9 @@ def check_sendable(options: Json, reserved: Container[str], error: type[LLMError
 @cache
 def _near_miss(name: str) -> str:
     """Return the portable option that *name* is nearly called, or ""."""
-    return "".join(close_matches(name[:_LONGEST_COMPARED], PORTABLE, cutoff=_NEAR_MISS))
+    return "".join(
+        close_matches(name[:_LONGEST_COMPARED], (*PORTABLE, *TOOL_OPTIONS), cutoff=_NEAR_MISS)
+    )
 
 
 @cache

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, fields
 from types import NoneType
 from typing import Any
 
+from bruno_llm_base.values import shown
+
 __all__ = [
     "Json",
     "Part",
@@ -100,14 +102,32 @@ class ToolCall:
     state: VendorBlock | None = None
     index: int | None = _index()
 
+    @property
+    def parsed(self) -> Json:
+        """The arguments.
+
+        Raises:
+            ValueError: The model wrote no JSON object.
+        """
+        arguments = json_object(self.arguments or "{}")
+        if arguments is None:
+            wrong = shown(self.arguments)
+            raise ValueError(f"the arguments of {self.name} are not a JSON object: {wrong}")
+        return arguments
+
 
 @dataclass(slots=True)
 class ToolResult:
-    """What a tool answered to the call `id`."""
+    """What a tool answered to the call `id`.
+
+    Attributes:
+        is_error: Whether `content` says why there is no result.
+    """
 
     id: str | None
     name: str | None
     content: str
+    is_error: bool = False
     index: int | None = _index()
 
 
@@ -120,7 +140,7 @@ _KINDS: dict[str, type[Part]] = {
     "vendor_block": VendorBlock,
 }
 _NAMES = {kind: name for name, kind in _KINDS.items()}
-_TYPES = {"data": dict, "index": int, "state": VendorBlock}
+_TYPES = {"data": dict, "index": int, "is_error": bool, "state": VendorBlock}
 _OPTIONAL = ("id", "index", "name", "state")
 _FIELDS = {
     kind: [
@@ -296,6 +316,7 @@ _JOINS: dict[str, Callable[[list[Any]], Any]] = {
     "id": _first,
     "name": _first,
     "state": _joined_state,
+    "is_error": any,
 }
 
 

@@ -7,6 +7,7 @@ from bruno_llm_base.adapter import ChatAdapter
 from bruno_llm_base.exceptions import ConfigurationError, InvalidRequestError, LLMError
 from bruno_llm_base.options import (
     PORTABLE,
+    TOOL_OPTIONS,
     ChatSettings,
     check_options,
     check_sendable,
@@ -16,6 +17,8 @@ from bruno_llm_base.request import Request
 from bruno_llm_base.response import Json
 
 __all__ = ["RequestOptions"]
+
+_OURS = {*PORTABLE, *TOOL_OPTIONS}
 
 
 class RequestOptions:
@@ -55,19 +58,22 @@ class RequestOptions:
         Raises:
             InvalidRequestError: A value is wrong, or the model refuses an option of a strict user.
         """
-        given = {n: value for n, value in call.items() if value is not None or n not in PORTABLE}
+        given = {n: value for n, value in call.items() if value is not None or n not in _OURS}
         if not given and model in self._usual:
             return dict(self._usual[model]), []
         adapter = self._adapter
+        tools = {name: given.pop(name) for name in TOOL_OPTIONS if name in given}
         portable = check_options(given, adapter.own_options)
         own = {name: value for name, value in given.items() if name not in PORTABLE}
         for name in sorted(self._keywords & own.keys()):
             raise InvalidRequestError(
                 f"{name!r} is not an option of a call: give it when the provider is built"
             )
+        if isinstance(tools.get("tool_choice"), Mapping):  # in the vendor's words
+            own["tool_choice"] = tools.pop("tool_choice")
         check_sendable(own, adapter.reserved_fields, InvalidRequestError)
-        refused = adapter.refused_options(model, self.defaults | portable | self._always | own)
-        refused &= (self.defaults | portable).keys()
+        ours = self.defaults | portable | tools
+        refused = adapter.refused_options(model, ours | self._always | own) & ours.keys()
         if refused and self._strict:
             names = " and ".join(sorted(refused))
             raise InvalidRequestError(
@@ -77,12 +83,22 @@ class RequestOptions:
             {name: value for name, value in layer.items() if name not in refused}
             for layer in (self.defaults, portable)
         )
+        offered = {n: value for n, value in tools.items() if n not in refused}
+        fields = self._tool_fields(model, offered) if offered else {}
         options = {"model": model} | spelled(
-            adapter.option_names, defaults, self._always, portable, own
+            adapter.option_names, defaults, self._always, portable, fields, own
         )
-        if not given:
+        if not given and not tools:
             self._usual[model] = options
         return dict(options), [name for name in sorted(refused) if self._is_new(model, name)]
+
+    def _tool_fields(self, model: str, given: Json) -> Json:
+        from bruno_llm_base.tools import read_tool_options  # most requests offer no tools
+
+        tools, choice, parallel = read_tool_options(given)
+        fields = self._adapter.build_tools(tools, choice, parallel, model)
+        check_sendable(fields, (), InvalidRequestError)
+        return fields
 
     def amend(self, request: Request[Any], error: LLMError) -> tuple[Json, str | None] | None:
         """Return the body without what the API has just refused, or None if nothing can be done.
