@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from enum import Enum
 from operator import attrgetter
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from bruno_core.models import Message, MessageRole
 
@@ -301,10 +301,11 @@ class Answer:
         return response
 
 
+_Response = TypeVar("_Response", bound=ModelResponse)
 _MOST_DIGITS = 19
 
 
-def checked(part: ModelResponse) -> ModelResponse:
+def checked(part: _Response) -> _Response:
     """Return *part* with None for counts that are none.
 
     Raises:
