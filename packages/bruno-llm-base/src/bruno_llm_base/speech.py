@@ -33,7 +33,9 @@ _CORE = (
     rf"[{re.escape(_KEPT)}]{{0,9}}"
 )
 # French puts a space before its signs. What repeats is bounded, so that what is held stays small.
-_WORD = re.compile(f"[{_SPACE}]{{0,99}}(?:{_CORE}(?: (?=[»!?:;…]){_CORE}){{0,3}})?[{_SPACE}]{{0,99}}")
+_WORD = re.compile(
+    f"[{_SPACE}]{{0,99}}(?:{_CORE}(?: (?=[»!?:;…]){_CORE}){{0,3}})?[{_SPACE}]{{0,99}}"
+)
 
 _CLAUSE = re.compile(r".*(?:[,;:—–،؛]\S?\s+|[，、；：])", re.DOTALL)
 _STOPPED = re.compile(rf".*?([{_STOPS}]+)([{re.escape(_CLOSERS)}\s]*)", re.DOTALL)
@@ -93,7 +95,9 @@ class SentenceCutter:
         """Return the sentences that *text* completes."""
         words = self._words.feed(text)
         following = [*words[1:], self._words.rest]
-        return [piece for at, word in enumerate(words) for piece in self._add(word, following[at][0])]
+        return [
+            piece for at, word in enumerate(words) for piece in self._add(word, following[at][0])
+        ]
 
     def flush(self) -> list[str]:
         """Return what is left at the end of the text, if anything."""
