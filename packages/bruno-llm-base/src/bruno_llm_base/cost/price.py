@@ -225,7 +225,7 @@ class Overrides:
                     " of a model"
                 )
 
-    def price(self, provider: str, model: str, at: datetime) -> Price | None:  # noqa: ARG002
+    def price(self, provider: str, model: str, at: datetime) -> Price | None:
         """Return the user's price of *model*; None if there is none."""
         undated = _DATED.sub("", model)
         keys = (f"{provider}/{model}", model, f"{provider}/{undated}", undated)
