@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from bruno_llm_base.parts import Json
+from bruno_llm_base.parts import Json, object_in
 from bruno_llm_base.response import FinishReason
 from bruno_llm_base.values import shown
 
@@ -17,7 +17,6 @@ __all__ = [
     "forgiving",
     "is_known",
     "is_programming_error",
-    "object_in",
     "read_arguments",
     "read_models",
     "read_text",
@@ -133,11 +132,6 @@ def forgiving(
             return read(_sound(object_in(counts)), *rest, **more)
 
     return reading
-
-
-def object_in(value: object) -> Json:
-    """Return *value* if it is an object, or else an empty one."""
-    return value if isinstance(value, dict) else {}
 
 
 def _is_number(value: object) -> bool:
