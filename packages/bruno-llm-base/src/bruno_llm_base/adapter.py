@@ -15,8 +15,7 @@ from bruno_llm_base.exceptions import LLMError
 from bruno_llm_base.lenient import read_models
 from bruno_llm_base.limits import LimitState
 from bruno_llm_base.messages import Conversation
-from bruno_llm_base.response import FinishReason, Json, ModelResponse
-from bruno_llm_base.tokens import TokenCount
+from bruno_llm_base.response import FinishReason, Json, ModelResponse, TokenCount
 from bruno_llm_base.values import is_whole
 
 __all__ = ["Adapter", "ChatAdapter", "EmbeddingAdapter", "EmbeddingResponse"]

@@ -20,11 +20,11 @@ from bruno_llm_base.events import (
     RequestFinished,
     RequestStarted,
 )
+from bruno_llm_base.exceptions import Attempt as AttemptRecord
 from bruno_llm_base.exceptions import LLMError, LLMTimeoutError
 from bruno_llm_base.parts import Text
 from bruno_llm_base.policies import Retry
 from bruno_llm_base.request import Endpoint, Request
-from bruno_llm_base.response import Attempt as AttemptRecord
 from bruno_llm_base.response import ModelResponse, Outcome
 from bruno_llm_base.stream import StreamState, TextStream, answer_text
 from bruno_llm_base.transport import DROPPED

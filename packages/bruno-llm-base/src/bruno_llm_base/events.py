@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from logging import DEBUG, ERROR, INFO, WARNING
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, dataclass_transform
 
-from bruno_llm_base.exceptions import LLMError
-from bruno_llm_base.response import Attempt, ModelResponse
+from bruno_llm_base.exceptions import Attempt, LLMError
+from bruno_llm_base.response import ModelResponse
 
 if TYPE_CHECKING:
     from decimal import Decimal

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from bruno_llm_base.parts import Json
+from bruno_llm_base.parts import Json, object_in
 from bruno_llm_base.response import FinishReason, Usage
 from bruno_llm_base.values import shown
 
@@ -17,7 +17,6 @@ __all__ = [
     "forgiving",
     "is_known",
     "is_programming_error",
-    "object_in",
     "read_arguments",
     "read_models",
     "read_text",
@@ -113,11 +112,6 @@ def _model(row: object) -> Json:
     if not isinstance(name, str):
         raise UnreadableFieldError("the name of a model", name)
     return row | {"id": name}
-
-
-def object_in(value: object) -> Json:
-    """Return *value* if it is an object, or else an empty one."""
-    return value if isinstance(value, dict) else {}
 
 
 def forgiving(read: Callable[..., Usage]) -> Callable[..., Usage]:

@@ -23,6 +23,7 @@ __all__ = [
     "is_json",
     "join_parts",
     "json_object",
+    "object_in",
     "part_from_json",
     "part_to_json",
     "state_for",
@@ -149,6 +150,11 @@ def json_object(text: str) -> Json | None:
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) and is_json(value) else None
+
+
+def object_in(value: object) -> Json:
+    """Return *value* if it is an object, or else an empty one."""
+    return value if isinstance(value, dict) else {}
 
 
 def arguments_of(call: ToolCall) -> Json:

@@ -39,15 +39,9 @@ from bruno_llm_base.options import PORTABLE, ChatSettings
 from bruno_llm_base.policies import Retry, policy
 from bruno_llm_base.request import Request
 from bruno_llm_base.request_options import RequestOptions
-from bruno_llm_base.response import Json, ModelResponse
+from bruno_llm_base.response import Json, ModelResponse, TokenCount
 from bruno_llm_base.stream import TextStream, answer_text
-from bruno_llm_base.tokens import (
-    TokenCount,
-    estimate_conversation,
-    estimate_tokens,
-    most_tokens,
-    texts,
-)
+from bruno_llm_base.tokens import estimate_conversation, estimate_tokens, most_tokens, texts
 from bruno_llm_base.values import is_whole, shown
 
 __all__ = ["BaseProvider", "ProviderKeywords"]

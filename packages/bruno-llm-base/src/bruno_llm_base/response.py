@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 from bruno_core.models import Message, MessageRole
 
+from bruno_llm_base.exceptions import Attempt
 from bruno_llm_base.parts import (
     Json,
     Part,
@@ -33,13 +34,13 @@ __all__ = [
     "NO_TEXT_PLACEHOLDER",
     "TOOL_CALL_PLACEHOLDER",
     "Answer",
-    "Attempt",
     "Cost",
     "FinishReason",
     "Json",
     "ModelResponse",
     "Outcome",
     "Progress",
+    "TokenCount",
     "Usage",
     "checked",
 ]
@@ -141,17 +142,6 @@ class Outcome(Enum):
     NO_ANSWER = "it was sent, and nothing came back"  # its estimated input, flagged
     PARTIAL = "some of an answer has come"  # its input, and what has arrived
     ANSWERED = "the answer is complete"  # what the server has counted
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
-    """One try of a request, with times in seconds; `error` is the kind of error that ended it."""
-
-    duration: float
-    error: str | None = None
-    status_code: int | None = None
-    request_id: str | None = None
-    retry_after: float | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -342,6 +332,28 @@ def _whole(count: object) -> int | None:
     if isinstance(count, float) and count.is_integer():
         count = int(count)
     return count if isinstance(count, int) and is_whole(count, least=0) else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenCount:
+    """How many tokens something takes.
+
+    Attributes:
+        tokens: The count, or the best guess.
+        exact: Whether it is what the server will count, to the token.
+        source: Who counted, such as "tiktoken, o200k_base".
+        error: How far the truth may be from `tokens`, as a fraction of it; 0 where it is exact.
+    """
+
+    tokens: int
+    exact: bool
+    source: str
+    error: float = 0.0
+
+    @property
+    def least(self) -> int:
+        """The fewest tokens that it can be."""
+        return int(self.tokens / (1 + self.error))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
