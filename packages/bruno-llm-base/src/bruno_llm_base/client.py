@@ -186,7 +186,7 @@ class Client(Vendor, ABC):
             "declared free of charge" if self._settings.get("free") else self.free,
             None if cost is None else cost.prices,
             address="" if given or self._is_vendors_own() else self.access.address,
-            observers=observers,
+            tell=observers.tell,
         )
 
     def _is_vendors_own(self) -> bool:
