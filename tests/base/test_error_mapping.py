@@ -6,8 +6,9 @@ import bruno_core.utils.exceptions as core
 import pytest
 from bruno_llm_base import exceptions as ours
 from bruno_llm_base.error_mapping import ErrorFacts, error_from, server_wait
+from bruno_llm_base.exceptions import Attempt
 from bruno_llm_base.parts import Text
-from bruno_llm_base.response import Attempt, ModelResponse
+from bruno_llm_base.response import ModelResponse
 
 
 @pytest.mark.parametrize(

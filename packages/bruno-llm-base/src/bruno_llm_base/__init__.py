@@ -13,6 +13,7 @@ from bruno_llm_base.error_mapping import ErrorFacts
 from bruno_llm_base.events import Diagnosis
 from bruno_llm_base.exceptions import (
     AllProvidersFailedError,
+    Attempt,
     AuthenticationError,
     BudgetExceededError,
     CircuitOpenError,
@@ -40,15 +41,14 @@ from bruno_llm_base.policies import Retry, Timeouts
 from bruno_llm_base.provider import BaseProvider, ProviderKeywords
 from bruno_llm_base.response import (
     NOTHING,
-    Attempt,
     Cost,
     FinishReason,
     Json,
     ModelResponse,
+    TokenCount,
     Usage,
 )
 from bruno_llm_base.stream import TextStream
-from bruno_llm_base.tokens import TokenCount
 
 if TYPE_CHECKING:
     from bruno_llm_base.cost.budget import Budget

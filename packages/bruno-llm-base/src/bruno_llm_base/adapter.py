@@ -15,8 +15,7 @@ from bruno_llm_base.exceptions import InvalidRequestError, LLMError
 from bruno_llm_base.lenient import read_models
 from bruno_llm_base.limits import LimitState
 from bruno_llm_base.messages import Conversation
-from bruno_llm_base.response import FinishReason, Json, ModelResponse
-from bruno_llm_base.tokens import TokenCount
+from bruno_llm_base.response import FinishReason, Json, ModelResponse, TokenCount
 from bruno_llm_base.values import is_whole
 
 if TYPE_CHECKING:
@@ -120,6 +119,13 @@ class ChatAdapter(Adapter):
     finish_reasons: ClassVar[Mapping[str, FinishReason]] = {}
     window_option: ClassVar[str | None] = None
     cuts_prompts: ClassVar[bool] = False
+
+    def adapter_for(self, model: str, options: Json) -> "ChatAdapter":
+        """Return the adapter that asks *model* with *options*: of another API, where the vendor has several.
+
+        Options have their portable names here, or the vendor's own.
+        """
+        return self
 
     @abstractmethod
     def build(self, conversation: Conversation, options: Json, *, stream: bool) -> Json:

@@ -12,11 +12,11 @@ from operator import add, mul, sub
 from typing import NamedTuple
 
 from bruno_llm_base.messages import Conversation
+from bruno_llm_base.response import TokenCount
 from bruno_llm_base.tokens import (
     DEVIATIONS,
     KINDS,
     Shares,
-    TokenCount,
     conversation_shares,
     text_shares,
     texts,

@@ -10,8 +10,7 @@ from typing import Any
 
 from jiter import from_json
 
-from bruno_llm_base.lenient import object_in
-from bruno_llm_base.response import Json
+from bruno_llm_base.parts import Json, object_in
 
 __all__ = ["SIGNS_OF_ERRORS", "error_fields", "is_error", "is_page", "plain_text"]
 

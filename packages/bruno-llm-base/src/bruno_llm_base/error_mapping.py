@@ -23,7 +23,7 @@ from bruno_llm_base.exceptions import (
     QuotaExceededError,
     RateLimitError,
 )
-from bruno_llm_base.response import Json
+from bruno_llm_base.parts import Json
 from bruno_llm_base.values import LONGEST, is_whole
 
 __all__ = ["ErrorFacts", "error_from", "read_error_document", "server_wait"]

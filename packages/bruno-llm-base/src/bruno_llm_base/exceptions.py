@@ -8,6 +8,7 @@ or a prompt or (but for `partial`) an answer, unless the server's own words for 
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bruno_core.utils import exceptions as core
@@ -15,10 +16,9 @@ from bruno_core.utils import exceptions as core
 if TYPE_CHECKING:
     from decimal import Decimal
 
-    from bruno_llm_base.response import Attempt, ModelResponse
-
 __all__ = [
     "AllProvidersFailedError",
+    "Attempt",
     "AuthenticationError",
     "BudgetExceededError",
     "CircuitOpenError",
@@ -40,6 +40,23 @@ __all__ = [
 ]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One try of a request, with times in seconds.
+
+    Attributes:
+        error: The kind of error that ended it; None for success.
+        request_id: The server's name for it.
+        retry_after: The wait that the server asked for.
+    """
+
+    duration: float
+    error: str | None = None
+    status_code: int | None = None
+    request_id: str | None = None
+    retry_after: float | None = None
+
+
 class LLMError(core.LLMError):
     """A request to a language model failed.
 
@@ -58,7 +75,7 @@ class LLMError(core.LLMError):
         retryable: Whether the same request may succeed later.
         retry_after: How many seconds the server asks to wait.
         attempts: What happened to each attempt, in order.
-        partial: The answer so far, where some of it had arrived.
+        partial: The answer so far, a `ModelResponse`, where some of it had arrived.
     """
 
     is_failure: ClassVar[bool] = True  # of the provider, as circuit breakers count them
@@ -76,8 +93,8 @@ class LLMError(core.LLMError):
     actual: int | None = None
     retryable: bool = False
     retry_after: float | None = None
-    attempts: "Sequence[Attempt]" = ()
-    partial: "ModelResponse | None" = None
+    attempts: Sequence[Attempt] = ()
+    partial: Any = None
 
     def __init__(self, message: str, *, cause: Exception | None = None, **facts: Any) -> None:
         """Say what happened.

@@ -23,8 +23,7 @@ from pydantic import (
 from typing_extensions import TypedDict, Unpack
 
 from bruno_llm_base.exceptions import ConfigurationError, InvalidRequestError, LLMError
-from bruno_llm_base.parts import is_json
-from bruno_llm_base.response import Json
+from bruno_llm_base.parts import Json, is_json
 from bruno_llm_base.values import INT64, shown
 
 __all__ = [

@@ -10,7 +10,6 @@ than its UTF-8 bytes, so two texts hardly take fewer tokens apart than in one.
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import pairwise
 
 from bruno_llm_base.exceptions import InvalidRequestError
@@ -23,7 +22,6 @@ __all__ = [
     "DEVIATIONS",
     "KINDS",
     "Shares",
-    "TokenCount",
     "conversation_shares",
     "estimate_conversation",
     "estimate_tokens",
@@ -105,28 +103,6 @@ _PATTERNS = [
 _ONLY = {
     letter: bytes(byte if byte == letter else 32 for byte in range(256)) for letter in range(128)
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TokenCount:
-    """How many tokens something takes.
-
-    Attributes:
-        tokens: The count, or the best guess.
-        exact: Whether it is what the server will count, to the token.
-        source: Who counted, such as "tiktoken, o200k_base".
-        error: How far the truth may be from `tokens`, as a fraction of it; 0 where it is exact.
-    """
-
-    tokens: int
-    exact: bool
-    source: str
-    error: float = 0.0
-
-    @property
-    def least(self) -> int:
-        """The fewest tokens that it can be."""
-        return int(self.tokens / (1 + self.error))
 
 
 def estimate_tokens(text: str) -> int:

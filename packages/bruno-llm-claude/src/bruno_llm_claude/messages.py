@@ -24,15 +24,8 @@ from bruno_llm_base import (
     VendorBlock,
 )
 from bruno_llm_base.cost.prices import reported_cost
-from bruno_llm_base.lenient import (
-    finish_reason,
-    forgiving,
-    object_in,
-    read_arguments,
-    read_text,
-    read_word,
-)
-from bruno_llm_base.parts import arguments_of, state_for
+from bruno_llm_base.lenient import finish_reason, forgiving, read_arguments, read_text, read_word
+from bruno_llm_base.parts import arguments_of, object_in, state_for
 
 __all__ = ["block", "build", "delta", "end", "start"]
 

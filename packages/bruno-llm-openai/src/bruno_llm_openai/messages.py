@@ -16,15 +16,8 @@ from bruno_llm_base import (
     VendorBlock,
 )
 from bruno_llm_base.cost.prices import reported_cost
-from bruno_llm_base.lenient import (
-    finish_reason,
-    forgiving,
-    object_in,
-    read_arguments,
-    read_text,
-    read_word,
-)
-from bruno_llm_base.parts import arguments_text, state_for
+from bruno_llm_base.lenient import finish_reason, forgiving, read_arguments, read_text, read_word
+from bruno_llm_base.parts import arguments_text, object_in, state_for
 from bruno_llm_base.values import is_whole
 
 __all__ = ["build", "read"]

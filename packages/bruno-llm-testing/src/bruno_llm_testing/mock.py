@@ -12,8 +12,7 @@ from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.messages import Conversation
 from bruno_llm_base.policies import Retry, Timeouts
 from bruno_llm_base.provider import BaseProvider
-from bruno_llm_base.response import Json, ModelResponse
-from bruno_llm_base.tokens import TokenCount
+from bruno_llm_base.response import Json, ModelResponse, TokenCount
 from bruno_llm_base.tools import Tool
 from bruno_llm_base.transport import Transport
 from bruno_llm_base.values import is_seconds, shown

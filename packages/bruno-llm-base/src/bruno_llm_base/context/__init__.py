@@ -8,7 +8,7 @@ from bruno_llm_base.context.windows import Window, reserved
 from bruno_llm_base.events import ContextNearlyFull, ContextTrimmed, Tell
 from bruno_llm_base.exceptions import ContextLengthExceededError
 from bruno_llm_base.messages import Conversation
-from bruno_llm_base.tokens import TokenCount
+from bruno_llm_base.response import TokenCount
 
 __all__ = ["ContextPolicy", "Window", "fit"]
 

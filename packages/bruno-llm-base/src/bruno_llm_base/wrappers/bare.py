@@ -21,9 +21,8 @@ from bruno_llm_base.exceptions import (
 from bruno_llm_base.messages import Conversation, Messages, question, read_messages
 from bruno_llm_base.options import check_options
 from bruno_llm_base.parts import Text
-from bruno_llm_base.response import Json, ModelResponse
+from bruno_llm_base.response import Json, ModelResponse, TokenCount
 from bruno_llm_base.stream import StreamState, TextStream, answer_text
-from bruno_llm_base.tokens import TokenCount
 
 __all__ = ["FullLLM", "in_full"]
 

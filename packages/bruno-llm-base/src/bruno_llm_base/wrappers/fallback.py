@@ -18,9 +18,8 @@ from bruno_llm_base.exceptions import (
 from bruno_llm_base.log import Observers
 from bruno_llm_base.messages import Messages
 from bruno_llm_base.policies import policy
-from bruno_llm_base.response import Json, ModelResponse
+from bruno_llm_base.response import Json, ModelResponse, TokenCount
 from bruno_llm_base.stream import StreamState, TextStream
-from bruno_llm_base.tokens import TokenCount
 from bruno_llm_base.values import shown
 from bruno_llm_base.wrappers.bare import in_full
 from bruno_llm_base.wrappers.breaker import Breaker, Circuit
