@@ -9,6 +9,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, get_args, get_type_hints
 
+from bruno_llm_base.exceptions import InvalidRequestError
+
 __all__ = [
     "Json",
     "Part",
@@ -294,7 +296,7 @@ def part_from_json(data: object) -> Part:
     """Return the part that `part_to_json` wrote.
 
     Raises:
-        ValueError: It has been changed so that it cannot be read.
+        InvalidRequestError: It has been changed so that it cannot be read.
     """
     try:
         values = dict(data) if is_json(data) else {}  # type: ignore[call-overload]
@@ -304,7 +306,7 @@ def part_from_json(data: object) -> Part:
         part: Part = kind(**values)
         check_types(part)
     except (KeyError, TypeError, ValueError):
-        raise ValueError(
+        raise InvalidRequestError(
             "metadata['parts'] is not what `to_message()` wrote: leave it as it was, or remove it"
         ) from None
     return part
