@@ -288,7 +288,10 @@ def _said(message: Message) -> list[Part]:
     """Return what an assistant's message says, as `ModelResponse.to_message` wrote it or simpler."""
     is_silent = message.content in (TOOL_CALL_PLACEHOLDER, NO_TEXT_PLACEHOLDER)
     words: list[Part] = [] if is_silent else [Text(message.content)]
-    parts = [part_from_json(data) for data in _listed(message, "parts")]
+    try:
+        parts = [part_from_json(data) for data in _listed(message, "parts")]
+    except ValueError as error:
+        raise InvalidRequestError(str(error)) from None
     if not parts:
         calls = enumerate(_listed(message, "tool_calls"))
         return [*words, *(_call(place, data) for place, data in calls)]

@@ -9,8 +9,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, get_args, get_type_hints
 
-from bruno_llm_base.exceptions import InvalidRequestError
-
 __all__ = [
     "Json",
     "Part",
@@ -296,7 +294,7 @@ def part_from_json(data: object) -> Part:
     """Return the part that `part_to_json` wrote.
 
     Raises:
-        InvalidRequestError: It has been changed so that it cannot be read.
+        ValueError: It has been changed so that it cannot be read.
     """
     try:
         values = dict(data) if is_json(data) else {}  # type: ignore[call-overload]
@@ -306,7 +304,7 @@ def part_from_json(data: object) -> Part:
         part: Part = kind(**values)
         check_types(part)
     except (KeyError, TypeError, ValueError):
-        raise InvalidRequestError(
+        raise ValueError(
             "metadata['parts'] is not what `to_message()` wrote: leave it as it was, or remove it"
         ) from None
     return part
