@@ -117,6 +117,13 @@ class ChatAdapter(Adapter):
     window_option: ClassVar[str | None] = None
     cuts_prompts: ClassVar[bool] = False
 
+    def adapter_for(self, model: str, options: Json) -> "ChatAdapter":
+        """Return the adapter that asks *model* with *options*: of another API, where the vendor has several.
+
+        Options have their portable names here, or the vendor's own.
+        """
+        return self
+
     @abstractmethod
     def build(self, conversation: Conversation, options: Json, *, stream: bool) -> Json:
         """Return the body that asks for the next turn.

@@ -190,7 +190,7 @@ class Call(Generic[T]):
                     attempt,
                     model=request.model or "",
                     most_input=lambda: request.most_input,
-                    most_output=endpoint.adapter.max_output(request.body or {}),
+                    most_output=request.adapter.max_output(request.body or {}),
                     deadline=self._deadline,
                     tell=partial(endpoint.tell, request),
                     labels=request.labels,

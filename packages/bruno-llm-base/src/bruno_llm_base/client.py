@@ -128,7 +128,7 @@ class Client(Vendor, ABC):
         settings |= deepcopy(check(self.settings_type, keywords, ConfigurationError))
         self.model = self._named(self.default_model if model is None else model, ConfigurationError)
         self.access = find_access(type(self), cast(Any, settings), settings.get("client"))
-        self.adapter = self.adapter_type.at(self.access)
+        self.adapter = self.make_adapter()
         self.timeouts = policy(
             Timeouts, "timeouts", settings.get("timeouts"), call=settings.get("timeout")
         )
@@ -140,6 +140,10 @@ class Client(Vendor, ABC):
         self._asking = WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock]()
         self._transports = PerLoop(needs=self.sdk)
         self._endpoint = self._make_endpoint()
+
+    def make_adapter(self) -> Any:
+        """Return how the API at the provider's address spells things."""
+        return self.adapter_type.at(self.access)
 
     def _make_endpoint(self) -> Endpoint:
         settings = self._settings
@@ -159,7 +163,6 @@ class Client(Vendor, ABC):
         return Endpoint(
             provider=self.name,
             address=self.access.address,
-            adapter=self.adapter,
             transports=self._transports,
             open_transport=partial(self.open_transport, self.access, self.timeouts),
             redact=self.access.redact,
@@ -183,7 +186,7 @@ class Client(Vendor, ABC):
             "declared free of charge" if self._settings.get("free") else self.free,
             None if cost is None else cost.prices,
             address="" if given or self._is_vendors_own() else self.access.address,
-            observers=observers,
+            tell=observers.tell,
         )
 
     def _is_vendors_own(self) -> bool:
@@ -293,7 +296,9 @@ class Client(Vendor, ABC):
     async def _list_models(self, **limits: Any) -> list[str]:
         """Return the names of the models on offer, within other *limits* of `Endpoint` than usual."""
         endpoint, adapter = replace(self._endpoint, **limits), self.adapter
-        listing = partial(Request, operation="models", model=self.model, advise=self._advise)
+        listing = partial(
+            Request, operation="models", adapter=adapter, model=self.model, advise=self._advise
+        )
         names: list[str] = await result_of(
             endpoint, listing(method="GET", path=adapter.models_path, parse=self._parse_names)
         )

@@ -186,6 +186,7 @@ class BaseEmbeddings(Client, EmbeddingInterface):
         request = Request(
             operation="embeddings",
             is_billed=True,
+            adapter=self.adapter,
             path=self.adapter.embeddings_path,
             body=self.adapter.build(texts, self._own_fields | {"model": self.model}, asked),
             model=self.model,

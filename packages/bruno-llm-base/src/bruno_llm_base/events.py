@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
 __all__ = [
+    "AnotherApiAsked",
     "AttemptFailed",
     "BudgetNearlySpent",
     "ContextNearlyFull",
@@ -133,6 +134,15 @@ class OptionDropped(Event, words="option dropped: the model refuses it", level=W
     """An option was left out because the model refuses it."""
 
     option: str
+
+
+class AnotherApiAsked(
+    Event,
+    words="another API of the vendor asked: the usual one does not take the model or an option",
+):
+    """Requests like this one go to `path`, another API of the vendor: told once per model."""
+
+    path: str
 
 
 class FinishReasonUnknown(Event, words="finish reason unknown: it counts as a stop", level=WARNING):

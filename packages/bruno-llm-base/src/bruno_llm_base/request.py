@@ -79,7 +79,6 @@ class Endpoint:
     Attributes:
         provider: The provider's name.
         address: Where requests go, for people.
-        adapter: How the API spells things.
         transports: The transports that are open.
         open_transport: Opens one.
         redact: Returns what a server said without our secrets.
@@ -94,7 +93,6 @@ class Endpoint:
 
     provider: str
     address: str
-    adapter: Adapter
     transports: PerLoop
     open_transport: Callable[[], Transport]
     redact: Callable[[Any], Any]
@@ -130,6 +128,7 @@ class Request(Generic[T]):
 
     Attributes:
         operation: What it is called in events.
+        adapter: How the API that is asked spells things.
         path: The endpoint, as the vendor's documentation spells it.
         parse: Reads one document of the answer.
         advise: Returns what may be done about the error that it has failed with for good.
@@ -153,6 +152,7 @@ class Request(Generic[T]):
     """
 
     operation: str
+    adapter: Adapter
     path: str
     parse: Callable[[Json], T]
     advise: Callable[[LLMError], Awaitable[list[str]]]

@@ -1,7 +1,7 @@
 """The options of one provider's requests: spelled as its vendor does, without what a model refuses."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from bruno_llm_base.adapter import ChatAdapter
 from bruno_llm_base.exceptions import ConfigurationError, InvalidRequestError, LLMError
@@ -38,13 +38,15 @@ class RequestOptions:
         self._strict = settings.get("strict", False)
         given = ((name, settings.get(name)) for name in PORTABLE)
         self.defaults: Json = {name: value for name, value in given if value is not None}
-        self._usual: dict[str, Json] = {}  # of each model, where a call says nothing
-        self._dropped: set[tuple[str, str]] = set()
+        self._usual: dict[str, tuple[ChatAdapter, Json]] = (
+            {}
+        )  # of each model, where a call says nothing
+        self._told: set[tuple[str, str]] = set()
         self._learned: dict[str, dict[tuple[str, str], None]] = {}
         check_sendable(self._always, adapter.reserved_fields, ConfigurationError)
 
-    def options(self, model: str, call: Mapping[str, Any]) -> tuple[Json, list[str]]:
-        """Return the body's options, and the names of those newly left out.
+    def options(self, model: str, call: Mapping[str, Any]) -> tuple[ChatAdapter, Json, list[str]]:
+        """Return the adapter of a call, the body's options, and the names of those newly left out.
 
         A call's options overrule the provider's, and among each the vendor's own the portable ones.
 
@@ -57,16 +59,18 @@ class RequestOptions:
         """
         given = {n: value for n, value in call.items() if value is not None or n not in PORTABLE}
         if not given and model in self._usual:
-            return dict(self._usual[model]), []
-        adapter = self._adapter
-        portable = check_options(given, adapter.own_options)
+            adapter, options = self._usual[model]
+            return adapter, dict(options), []
+        portable = check_options(given, self._adapter.own_options)
         own = {name: value for name, value in given.items() if name not in PORTABLE}
         for name in sorted(self._keywords & own.keys()):
             raise InvalidRequestError(
                 f"{name!r} is not an option of a call: give it when the provider is built"
             )
+        asked = self.defaults | portable | self._always | own
+        adapter = self._adapter.adapter_for(model, asked)
         check_sendable(own, adapter.reserved_fields, InvalidRequestError)
-        refused = adapter.refused_options(model, self.defaults | portable | self._always | own)
+        refused = adapter.refused_options(model, asked)
         refused &= (self.defaults | portable).keys()
         if refused and self._strict:
             names = " and ".join(sorted(refused))
@@ -81,8 +85,9 @@ class RequestOptions:
             adapter.option_names, defaults, self._always, portable, own
         )
         if not given:
-            self._usual[model] = options
-        return dict(options), [name for name in sorted(refused) if self._is_new(model, name)]
+            self._usual[model] = adapter, options
+        dropped = [name for name in sorted(refused) if self.is_new(model, name)]
+        return adapter, dict(options), dropped
 
     def amend(self, request: Request[Any], error: LLMError) -> tuple[Json, str | None] | None:
         """Return the body without what the API has just refused, or None if nothing can be done.
@@ -92,23 +97,24 @@ class RequestOptions:
         body, model, field = request.body, request.model, error.param
         if body is None or model is None or not error.code or field not in body:
             return None
-        amended = self._adapter.amend(body, error.code, field)
+        amended = cast(ChatAdapter, request.adapter).amend(body, error.code, field)
         if amended is None:
             return None
         dropped = len(amended) < len(body)
         if dropped and self._strict:
             return None
         self._learned.setdefault(model, {})[error.code, field] = None
-        return amended, field if dropped and self._is_new(model, field) else None
+        return amended, field if dropped and self.is_new(model, field) else None
 
-    def recall(self, model: str, body: Json) -> Json:
+    def recall(self, adapter: ChatAdapter, model: str, body: Json) -> Json:
         """Return *body* without what the API has refused before."""
         for code, field in self._learned.get(model, ()):
             if field in body:
-                body = self._adapter.amend(body, code, field) or body
+                body = adapter.amend(body, code, field) or body
         return body
 
-    def _is_new(self, model: str, option: str) -> bool:
-        new = (model, option) not in self._dropped
-        self._dropped.add((model, option))
+    def is_new(self, model: str, word: str) -> bool:
+        """Whether nothing was told yet of *word*, the name of an option or an API, and *model*."""
+        new = (model, word) not in self._told
+        self._told.add((model, word))
         return new

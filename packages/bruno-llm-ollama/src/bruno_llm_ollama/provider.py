@@ -125,6 +125,7 @@ class OllamaProvider(OllamaVendor, BaseProvider):
         name = self._named(model)
         request = Request(
             operation="pull",
+            adapter=self.adapter,
             path="/api/pull",
             body={"model": name, "stream": True},
             model=name,

@@ -21,7 +21,7 @@ from typing import Any, Protocol, TypeVar
 from uuid import uuid4
 from weakref import WeakSet
 
-from bruno_llm_base.cost.rows import COUNTS, KEYS, LABELS, PICO, Balance, Claim, Entry, Names, Row
+from bruno_llm_base.cost.rows import COUNTS, KEYS, LABELS, Balance, Claim, Entry, Names, Row, row_of
 from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.values import INT64
 
@@ -339,9 +339,12 @@ class Ledger:
 # -- The statements
 
 
+_PICO = 10**12
+
+
 def _sum(column: str) -> str:
     """Return a sum in two columns: one of picodollars may be too large for SQLite."""
-    return f"sum({column} / {PICO}), sum({column} % {PICO})"
+    return f"sum({column} / {_PICO}), sum({column} % {_PICO})"
 
 
 def _added(column: str) -> str:
@@ -397,13 +400,13 @@ def _sums(
     )
     size = len(by)
     return [
-        Row.of(by, found[:size], list(map(_whole, found[size::2], found[size + 1 :: 2])))
+        row_of(by, found[:size], list(map(_whole, found[size::2], found[size + 1 :: 2])))
         for found in connection.execute(query, (since, until or "~", *values.values()))
     ]
 
 
 def _whole(trillions: int | None, rest: int | None) -> int:
-    return (trillions or 0) * PICO + (rest or 0)
+    return (trillions or 0) * _PICO + (rest or 0)
 
 
 # -- All ledgers of this process
