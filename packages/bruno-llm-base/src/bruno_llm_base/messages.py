@@ -147,11 +147,7 @@ def question(messages: Messages | None, prompt: str | None) -> Messages:
 
 
 def read_messages(messages: Messages) -> list[Message]:
-    """Return *messages* as bruno-core's, plain dicts and a question included.
-
-    Raises:
-        InvalidRequestError: There is none, or one cannot be sent.
-    """
+    """Return *messages* as bruno-core's, or raise an `InvalidRequestError` if one cannot be sent."""
     if isinstance(messages, str):
         messages = {"role": "user", "content": messages}
     if isinstance(messages, Message | Mapping):
@@ -202,11 +198,7 @@ def _message(name: str, given: Mapping[str, Any]) -> Message:
 
 
 def check_message(name: str, message: Message) -> None:
-    """Check that *message*, which is called *name* in errors, can be sent.
-
-    Raises:
-        InvalidRequestError: It is of another kind, says nothing, or holds something that is not text.
-    """
+    """Raise an `InvalidRequestError` unless *message*, which errors call *name*, can be sent."""
     cure = "a dict with role and content, or bruno_core.models.Message"
     _check_kind(name, message, Message, cure)
     # bruno-core checks a message when it is built, but not what is assigned to it afterwards
@@ -223,11 +215,7 @@ def check_message(name: str, message: Message) -> None:
 
 
 def check_text(name: str, text: str) -> None:
-    """Check that *text* is one that can be sent; it may be empty.
-
-    Raises:
-        InvalidRequestError: It is something else, or no Unicode.
-    """
+    """Raise an `InvalidRequestError` unless *text* is one that can be sent; it may be empty."""
     _check_kind(name, text, str, "a text")
     try:
         text.encode()
