@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, overload
 from bruno_llm_base.cost.ledger import Ledger
 from bruno_llm_base.cost.price import Overrides, Price, PriceSource
 from bruno_llm_base.cost.rows import COUNTS, KEYS, LABELS, Entry, Names, Row, checked_keys, pico
-from bruno_llm_base.cost.sqlite import SqliteDatabase
 from bruno_llm_base.exceptions import ConfigurationError, InvalidRequestError
 from bruno_llm_base.options import did_you_mean
 from bruno_llm_base.parts import is_json
@@ -132,7 +131,7 @@ class CostTracker:
         self.path = None if path is None else Path(path).resolve()
         self.prices: PriceSource | None = source
         self._clock = clock
-        self.ledger = Ledger(SqliteDatabase(self.path), clock)
+        self.ledger = Ledger(self.path, clock)
 
     def today(self) -> date:
         """Return the day, in UTC."""
