@@ -21,7 +21,6 @@ import pytest
 from bruno_llm_base.cost.budget import Budget
 from bruno_llm_base.cost.ledger import Ledger
 from bruno_llm_base.cost.rows import KEYS, Claim, Entry, pico
-from bruno_llm_base.cost.sqlite import SqliteDatabase
 from bruno_llm_base.cost.tracker import CostTracker
 from bruno_llm_base.exceptions import BudgetExceededError, ConfigurationError
 from bruno_llm_base.response import Usage
@@ -617,7 +616,7 @@ CLAIMS = [
 @given(steps)
 def test_a_ledger_in_memory_and_one_in_a_file_say_the_same(steps):
     with tempfile.TemporaryDirectory() as folder:
-        pair = [Ledger(SqliteDatabase(path), noon) for path in (None, Path(folder) / "costs.db")]
+        pair = [Ledger(path, noon) for path in (None, Path(folder) / "costs.db")]
         on_their_way = []
         for names, number, step, day in steps:
             entry = Entry(f"2026-11-2{4 + day}", names, (1, number, 2, 0, 0, 1, number, 0, day % 2))

@@ -6,7 +6,7 @@ embeddings in `bruno.embedding_providers`; nothing is imported before it is aske
 
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from typing import Any
@@ -25,7 +25,6 @@ __all__ = [
     "canonical",
     "installed",
     "kind_of",
-    "known_names",
 ]
 
 _ALIASES = {"anthropic": "claude", "google": "gemini"}
@@ -34,36 +33,26 @@ _BESIDE_SETTINGS = ("max_retries", "model", "provider", "timeout")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """One kind of provider.
+    """One kind of provider."""
 
-    Attributes:
-        name: The group of its entry points.
-        interface: What of bruno-core's it implements.
-        published: Those that bruno-llm publishes, for advice only.
-        without: Vendors that have none and are asked for it nevertheless, for advice only.
-        section: Where it stands in a file, if not alone.
-        prefix: What its environment variables have before the field.
-        fields: What the environment may set.
-    """
-
-    name: str
+    entry_points: str
     interface: type
-    published: tuple[str, ...]
-    without: Mapping[str, str] = field(default_factory=dict)
-    section: str
-    prefix: str = ""
-    fields: frozenset[str]
+    published: tuple[str, ...]  # by bruno-llm, for advice only
+    without: Mapping[str, str] = field(default_factory=dict)  # vendors that have none, for advice
+    section: str  # of a file
+    prefix: str = ""  # of the field in an environment variable
+    fields: frozenset[str]  # that the environment may set
 
 
 LANGUAGE_MODELS = Group(
-    name="bruno.llm_providers",
+    entry_points="bruno.llm_providers",
     interface=LLMInterface,
     published=("claude", "gemini", "ollama", "openai"),
     section="llm",
     fields=frozenset({*_BESIDE_SETTINGS, *ChatSettings.__annotations__} - {"options"}),
 )
 EMBEDDINGS = Group(
-    name="bruno.embedding_providers",
+    entry_points="bruno.embedding_providers",
     interface=EmbeddingInterface,
     published=("gemini", "ollama", "openai"),
     without={"claude": "Anthropic"},
@@ -107,13 +96,11 @@ def kind_of(name: str, group: Group = LANGUAGE_MODELS) -> type[Any]:
         ConfigurationError: It cannot be loaded.
     """
     wanted = canonical(name)
-    found = _named(wanted, _points(group))
-    if found is None:
+    for _ in range(2):
+        if found := _named(wanted, _points(group)):
+            return _load(found, group)
         _search.cache_clear()  # perhaps it was installed since
-        found = _named(wanted, _points(group))
-    if found is None:
-        raise ProviderNotFoundError(_advice(wanted, group))
-    return _load(found, group)
+    raise ProviderNotFoundError(_advice(wanted, group))
 
 
 def canonical(name: Any) -> str:
@@ -128,16 +115,9 @@ def canonical(name: Any) -> str:
     return _ALIASES.get(lowered, lowered)
 
 
-def known_names() -> set[str]:
-    """Return what providers of any kind are called: those installed, published, and other names."""
-    groups = (LANGUAGE_MODELS, EMBEDDINGS)
-    found = {point.name.lower() for group in groups for point in _points(group)}
-    return found.union(_ALIASES, *(group.published for group in groups))
-
-
 def _points(group: Group) -> EntryPoints:
     """Return the entry points of *group*, as they were when `sys.path` was first searched."""
-    return _search(group.name, tuple(sys.path))
+    return _search(group.entry_points, tuple(sys.path))
 
 
 @lru_cache
@@ -171,13 +151,13 @@ def _advice(name: str, group: Group) -> str:
 
 
 def _load(point: EntryPoint, group: Group) -> type[Any]:
-    owner = _owner(point)
-    it = f"the provider {point.name!r} of {owner}"
+    it = f"the provider {point.name!r} of {_owner(point)}"
     try:
         loaded = point.load()
     except (Exception, SystemExit) as error:  # some modules exit where something is missing
         raise ConfigurationError(
-            f"{it} cannot be loaded: {error}; reinstall it: pip install --force-reinstall {owner}",
+            f"{it} cannot be loaded: {error}; reinstall it:"
+            f" pip install --force-reinstall {_owner(point)}",
             cause=error if isinstance(error, Exception) else None,
         ) from error
     if not (isinstance(loaded, type) and issubclass(loaded, group.interface)):
@@ -191,19 +171,17 @@ def _load(point: EntryPoint, group: Group) -> type[Any]:
 
 
 def _info(point: EntryPoint, points: Iterable[EntryPoint], group: Group) -> ProviderInfo:
-    capabilities, problem = frozenset[str](), None
-    try:
-        _named(point.name.lower(), points)
-        capabilities = getattr(_load(point, group), "capabilities", capabilities)
-    except ConfigurationError as error:
-        problem = error.message
-    return ProviderInfo(
+    found = ProviderInfo(
         name=point.name,
         distribution=_owner(point),
         version=point.dist.version if point.dist else "",
-        capabilities=capabilities,
-        error=problem,
     )
+    try:
+        _named(point.name.lower(), points)
+        capabilities = getattr(_load(point, group), "capabilities", found.capabilities)
+    except ConfigurationError as error:
+        return replace(found, error=error.message)
+    return replace(found, capabilities=capabilities)
 
 
 def _owner(point: EntryPoint) -> str:

@@ -97,13 +97,7 @@ class LLMError(core.LLMError):
     partial: Any = None
 
     def __init__(self, message: str, *, cause: Exception | None = None, **facts: Any) -> None:
-        """Say what happened.
-
-        Args:
-            message: What happened, for people.
-            cause: What it was raised from.
-            **facts: Attributes; one that is None is left as it is by default.
-        """
+        """Say what happened, for people; *facts* are attributes, of which None says nothing."""
         super().__init__(message, cause=cause)
         self.__cause__ = cause
         for name, value in facts.items():
@@ -119,10 +113,9 @@ class LLMError(core.LLMError):
 
     def __str__(self) -> str:
         """Return the description and where it came from."""
-        names = {"status": "status_code", "request": "request_id"}
-        facts = ("provider", "model", "status", "code", "request")
-        told = [(name, getattr(self, names.get(name, name))) for name in facts]
-        known = ", ".join(f"{name} {value}" for name, value in told if value is not None)
+        names = ("provider", "model", "status_code", "code", "request_id")
+        facts = ((name.partition("_")[0], getattr(self, name)) for name in names)
+        known = ", ".join(f"{name} {value}" for name, value in facts if value is not None)
         return f"{self.description} ({known})" if known else self.description
 
     def __repr__(self) -> str:
@@ -222,9 +215,9 @@ class BudgetExceededError(LLMError):
 
     Attributes:
         allowed: The budget, in USD.
-        left: What is neither spent nor reserved by requests on their way, in USD.
+        left: What is neither spent nor reserved, in USD.
         needed: The most that the request can cost, in USD.
-        account: Whose spending the budget counts, in words, such as "user 'ann'".
+        account: Whose spending the budget counts, such as "user 'ann'".
     """
 
     is_failure = False
@@ -242,12 +235,9 @@ class CircuitOpenError(LLMError):
 
 
 class AllProvidersFailedError(LLMError):
-    """Of several providers none could answer.
+    """Of several providers none could answer: `errors` says why, in the order they were asked.
 
     `retryable`, `retry_after` (the soonest) and `attempts` (all) sum up those of the errors.
-
-    Attributes:
-        errors: What each provider failed with, in the order in which they were asked.
     """
 
     is_failure = False

@@ -42,7 +42,7 @@ from bruno_llm_base.request import Request
 from bruno_llm_base.request_options import RequestOptions
 from bruno_llm_base.response import Json, ModelResponse, TokenCount
 from bruno_llm_base.stream import TextStream, answer_text
-from bruno_llm_base.tokens import estimate_conversation, estimate_tokens, most_tokens, texts
+from bruno_llm_base.tokens import estimate_conversation, estimate_tokens, texts
 from bruno_llm_base.values import is_whole, shown
 
 __all__ = ["BaseProvider", "ProviderKeywords"]
@@ -244,7 +244,7 @@ class BaseProvider(Client, LLMInterface):
             endpoint.tell(request, AnotherApiAsked, path=adapter.chat_path)
         for name in dropped:
             endpoint.tell(request, OptionDropped, option=name)
-        if not self._surely_fits(request, options, self._window(request)):
+        if not self._surely_fits(request, self._window(request)):
             request.fit = partial(self._fit, options)
         return request
 
@@ -261,11 +261,9 @@ class BaseProvider(Client, LLMInterface):
                 return Window(tokens=tokens, source="the request")
         return self._own_window or self._windows.get(str(request.model))
 
-    def _surely_fits(
-        self, request: Request[ModelResponse], options: Json, window: Window | None
-    ) -> bool:
+    def _surely_fits(self, request: Request[ModelResponse], window: Window | None) -> bool:
         """Whether a request need not be counted before it is sent, however many tokens it takes."""
-        most = most_tokens(request.conversation, options)
+        most = request.most_input
         if window is None:
             return most <= _SMALLEST_WINDOW
         most += reserved(window, self.context, request.adapter.max_output(request.body or {}))
@@ -275,7 +273,7 @@ class BaseProvider(Client, LLMInterface):
         """Make *request* fit the context window; see `ContextPolicy`."""
         model, conversation = str(request.model), request.conversation
         window = self._window(request) or await self.context_window(model)
-        if window is None or conversation is None or self._surely_fits(request, options, window):
+        if window is None or conversation is None or self._surely_fits(request, window):
             return
         fits = await fit(
             conversation,
@@ -312,7 +310,7 @@ class BaseProvider(Client, LLMInterface):
         if conversation is None or read is None or response.usage_estimated:
             return
         model = str(request.model)
-        if self.adapter.cuts_prompts and _CUT < read < most_tokens(conversation, {}) / _PLAUSIBLE:
+        if self.adapter.cuts_prompts and _CUT < read < request.most_input / _PLAUSIBLE:
             sent = self.count_conversation(conversation, model)
             if sent.least > 2 * read:
                 self._endpoint.tell(request, PromptCut, tokens=sent.tokens, read=read)

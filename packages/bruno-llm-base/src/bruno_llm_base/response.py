@@ -1,7 +1,4 @@
-"""What a model answers, and what is said about it.
-
-A streamed answer is a series of partial `ModelResponse`s whose sum is the answer.
-"""
+"""What a model answers, and what is said about it."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -47,11 +44,8 @@ __all__ = [
 
 FinishReason = Literal["stop", "length", "content_filter", "tool_call", "pause", "error"]
 
-TOOL_CALL_PLACEHOLDER = "(tool call)"
-"""The text of an assistant message that only calls tools: bruno-core's messages need one."""
-
-NO_TEXT_PLACEHOLDER = "(no text)"
-"""The text of an assistant message that says nothing in words and calls no tools."""
+# What an assistant's message says where there are no words: bruno-core's messages need some.
+TOOL_CALL_PLACEHOLDER, NO_TEXT_PLACEHOLDER = "(tool call)", "(no text)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,11 +208,10 @@ class ModelResponse:
 
         Its text is the message's content, and `metadata["parts"]` holds whatever is more than text.
         """
-        text = self.text
-        bare = not self.parts or self.parts == (Text(text.strip()),)
-        metadata = {} if bare else {"parts": [part_to_json(part) for part in self.parts]}
-        placeholder = TOOL_CALL_PLACEHOLDER if self.tool_calls else NO_TEXT_PLACEHOLDER
-        content = text if text.strip() else placeholder
+        content = self.text.strip()
+        is_bare = self.parts in ((), (Text(content),))
+        metadata = {} if is_bare else {"parts": [part_to_json(part) for part in self.parts]}
+        content = content or (TOOL_CALL_PLACEHOLDER if self.tool_calls else NO_TEXT_PLACEHOLDER)
         return Message(role=MessageRole.ASSISTANT, content=content, metadata=metadata)
 
 
@@ -278,8 +271,8 @@ class Answer:
     def finished(self) -> ModelResponse:
         """Return the answer, to which nothing is added any more, in one shape for every vendor.
 
-        A call without a name is left out, and arguments that were left out are `{}`; some vendors
-        call a call a stop.
+        A call without a name is left out; arguments that were left out are `{}`; a stop is a call
+        where there are calls.
         """
         response = self.total()
         parts = response.parts if self.mend is None else map(self.mend, response.parts)
@@ -296,11 +289,7 @@ _MOST_DIGITS = 19
 
 
 def checked(part: _Response) -> _Response:
-    """Return *part* with None for counts that are none.
-
-    Raises:
-        TypeError: Something in it is of another type than declared.
-    """
+    """Return *part* with None for counts that are none; a TypeError says that else it is unsound."""
     # spelled out, since it runs for every chunk
     for piece in part.parts:
         if (
@@ -339,7 +328,6 @@ class TokenCount:
     """How many tokens something takes.
 
     Attributes:
-        tokens: The count, or the best guess.
         exact: Whether it is what the server will count, to the token.
         source: Who counted, such as "tiktoken, o200k_base".
         error: How far the truth may be from `tokens`, as a fraction of it; 0 where it is exact.

@@ -27,7 +27,7 @@ from bruno_llm_base.cost.prices import reported_cost
 from bruno_llm_base.lenient import finish_reason, forgiving, read_arguments, read_text, read_word
 from bruno_llm_base.parts import arguments_of, object_in, state_for
 
-__all__ = ["block", "build", "delta", "end", "start"]
+__all__ = ["THOUGHTS", "block", "build", "delta", "end", "start"]
 
 _API = "anthropic"  # whose state it is, whichever provider, proxy or cloud carries it
 _CITATIONS = "citations"  # what we call a block with the citations of the text before it
@@ -163,7 +163,7 @@ def _sum(rows: list[Json]) -> Json:
 
 
 _REFUSED_IN_IDS, _LONGEST_ID = re.compile(r"[^a-zA-Z0-9_-]"), 64
-_THOUGHTS = ("thinking", "redacted_thinking")
+THOUGHTS = ("thinking", "redacted_thinking")
 
 
 def build(conversation: Conversation) -> list[Json]:
@@ -205,7 +205,7 @@ def _answered(turn: Turn, *, is_last: bool) -> list[Json]:
         for block in blocks
         if block["type"] != "server_tool_use" or is_last or block.get("id") in found
     ]
-    while blocks and blocks[-1]["type"] in _THOUGHTS:
+    while blocks and blocks[-1]["type"] in THOUGHTS:
         blocks.pop()
     if is_last and blocks and blocks[-1]["type"] == "text":
         blocks[-1]["text"] = blocks[-1]["text"].rstrip()

@@ -1,5 +1,6 @@
 """Anthropic's Messages API (https://platform.claude.com/docs/en/api/messages)."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
@@ -7,20 +8,28 @@ from typing import TYPE_CHECKING, ClassVar
 from bruno_llm_base import (
     NOTHING,
     Access,
+    AuthenticationError,
     BaseProvider,
     ChatAdapter,
+    ContextLengthExceededError,
     Conversation,
     ErrorFacts,
+    InvalidRequestError,
     Json,
     LimitState,
+    LLMError,
     ModelResponse,
+    PermissionDeniedError,
+    QuotaExceededError,
+    RateLimitError,
+    ServiceUnavailableError,
     Timeouts,
 )
 from bruno_llm_base.lenient import read_models
 from bruno_llm_base.limits import read_limits
 from bruno_llm_base.transport import SdkTransport, Transport
 
-from bruno_llm_claude import binding, errors, messages
+from bruno_llm_claude import messages
 
 if TYPE_CHECKING:
     from bruno_llm_base import Tool
@@ -41,6 +50,34 @@ _COUNTED = frozenset(
     )
 )
 
+# https://platform.claude.com/docs/en/api/errors
+_ERRORS: dict[str, type[LLMError]] = {
+    # codes
+    "contract_spend_limit_reached": QuotaExceededError,
+    "enforced_spend_limit_reached": QuotaExceededError,
+    "organization_on_hold": PermissionDeniedError,
+    # types
+    "api_error": ServiceUnavailableError,
+    "authentication_error": AuthenticationError,
+    "billing_error": QuotaExceededError,
+    "exceed_context_size_error": ContextLengthExceededError,  # llama.cpp
+    "invalid_request_error": InvalidRequestError,
+    "not_found_error": InvalidRequestError,
+    "overloaded_error": ServiceUnavailableError,
+    "permission_error": PermissionDeniedError,
+    "rate_limit_error": RateLimitError,
+    "request_too_large": InvalidRequestError,
+    "timeout_error": ServiceUnavailableError,
+}
+
+# Claude's newer models refuse a signed thought that is sent back behind another system text, other
+# tools or other messages than those it was thought after, as when a conversation was cut to fit. No
+# field of the refusal tells it. Asked to, the API drops such thoughts instead
+# (https://platform.claude.com/docs/en/build-with-claude/preserved-thinking).
+_UNBOUND = re.compile(r"bound to a different conversation")
+_BINDING_BETA = "thinking-binding-controls-2026-08-01"
+_DROP_UNBOUND = {"prefix_mismatch_behavior": "drop_block"}
+
 
 class Messages(ChatAdapter):
     """How the Messages API spells things."""
@@ -53,7 +90,7 @@ class Messages(ChatAdapter):
     count_error = 0.05
     option_names: ClassVar[Mapping[str, str]] = {"stop": "stop_sequences"}
     own_options = frozenset({"speed"})
-    error_kinds = errors.KINDS
+    error_kinds = _ERRORS
 
     def build(self, conversation: Conversation, options: Json, *, stream: bool) -> Json:
         body: Json = {"max_tokens": _MAX_TOKENS, "messages": messages.build(conversation)}
@@ -121,15 +158,14 @@ class Messages(ChatAdapter):
 
     def read_error(self, status: int, headers: Mapping[str, str], data: Json) -> ErrorFacts:
         facts = super().read_error(status, headers, data)
-        is_unbound = binding.MISMATCH.search(facts.message)
-        return replace(facts, param=errors.MESSAGES) if is_unbound else facts
+        return replace(facts, param="messages") if _UNBOUND.search(facts.message) else facts
 
     def read_limits(self, headers: Mapping[str, str]) -> LimitState | None:
         return read_limits(headers, "anthropic-ratelimit-{unit}-{what}")
 
     def amend(self, body: Json, code: str, field: str) -> Json | None:
-        if field == errors.MESSAGES:
-            return binding.drop_unbound(body)
+        if field == "messages":
+            return _without_unbound(body)
         return super().amend(body, code, field)
 
     def refused_options(self, model: str, options: Json) -> frozenset[str]:
@@ -182,5 +218,29 @@ class ClaudeProvider(BaseProvider):
             anthropic.AsyncAnthropic,
             access=access,
             timeouts=timeouts,
-            headers=binding.headers,
+            headers=_headers,
         )
+
+
+def _without_unbound(body: Json) -> Json | None:
+    """Return *body* with the wish to drop thoughts that are not bound to it; None if it cannot be.
+
+    A user's own `block_binding` is left as it is, and other kinds of thinking have none. All models
+    that bind thoughts think adaptively where nothing else is said.
+    """
+    thinking = body.get("thinking") or {}
+    blocks = (block for message in body["messages"] for block in message["content"])
+    if (
+        "block_binding" in thinking
+        or thinking.get("type", "adaptive") != "adaptive"
+        or not any(block["type"] in messages.THOUGHTS for block in blocks)
+    ):
+        return None
+    return body | {"thinking": {"type": "adaptive", **thinking, "block_binding": _DROP_UNBOUND}}
+
+
+def _headers(body: Json) -> Mapping[str, str]:
+    """Return the header without which the API does not know `block_binding`."""
+    thinking = body.get("thinking")
+    is_bound = isinstance(thinking, dict) and "block_binding" in thinking
+    return {"anthropic-beta": _BINDING_BETA} if is_bound else {}

@@ -253,12 +253,19 @@ def costs(  # noqa: PLR0917 - typer passes them by name
 
 
 def _formatted(report: "Report", form: Format) -> str:
-    if form == "html":
-        from bruno_llm_cli.report import to_html
+    from bruno_llm_cli.report import to_html, to_table
 
-        return to_html(report)
-    forms = {"table": report.table, "csv": report.to_csv, "json": report.to_json}
-    return (forms | {"markdown": report.to_markdown})[form]()
+    match form:
+        case "table":
+            return to_table(report)
+        case "html":
+            return to_html(report)
+        case "csv":
+            return report.to_csv()
+        case "json":
+            return report.to_json()
+        case _:
+            return report.to_markdown()
 
 
 def _save(report: "Report", path: Path) -> None:

@@ -115,8 +115,7 @@ class Budget:
             ConfigurationError: Another one counts already.
         """
         ours = self._tracker = self._tracker or tracker
-        address = ours.ledger.address
-        if tracker is not ours and (address is None or address != tracker.ledger.address):
+        if tracker is not ours and (ours.path is None or ours.path != tracker.path):
             raise ConfigurationError(
                 f"{self} counts what {ours} records, and is given with {tracker}: give every"
                 " provider that shares the budget the same cost=, or each its own Budget"

@@ -12,20 +12,23 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 from queue import Empty, SimpleQueue
+from sqlite3 import Connection
 from threading import Lock, RLock, Thread
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar, cast
 from uuid import uuid4
 from weakref import WeakSet
 
-from bruno_llm_base.cost.rows import COUNTS, KEYS, LABELS, PICO, Balance, Claim, Entry, Names, Row
+from bruno_llm_base.cost.rows import COUNTS, KEYS, LABELS, Balance, Claim, Entry, Names, Row, row_of
+from bruno_llm_base.cost.sqlite import SqliteDatabase
 from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.values import INT64
 
-__all__ = ["Database", "Ledger"]
+__all__ = ["Ledger"]
 
 _log = logging.getLogger("bruno_llm")
 
@@ -35,38 +38,10 @@ _LEASE = 4 * _RENEWAL  # seconds that a hold counts that others see, unless it i
 _DAY = 86_400
 _MOST_NOTES = 1_000
 
-
 _T = TypeVar("_T")
-_Query = Callable[[Any], _T]  # of a connection, with `execute` and `executemany` as sqlite3's
+_Query = Callable[[Connection], _T]
 _Job = tuple[Future[Any], _Query[Any]]
 _Held = tuple[str | None, list[Balance]]
-
-
-class Database(Protocol):
-    """Where the tables of a ledger are; threads share it, one at a time.
-
-    Attributes:
-        address: Where it is, for all who can use it; None in the memory of this process.
-    """
-
-    address: str | None
-
-    def transaction(self) -> AbstractContextManager[Any]:
-        """Write what is done with the connection, all of it or nothing.
-
-        Raises:
-            ConfigurationError: It cannot be written.
-        """
-
-    def read(self, query: _Query[_T]) -> _T:
-        """Return what *query* finds, in one moment of the ledger.
-
-        Raises:
-            ConfigurationError: It cannot be read.
-        """
-
-    def close(self) -> None:
-        """Give back what is open; it is opened again when needed. Memory is empty then."""
 
 
 class Ledger:
@@ -76,19 +51,20 @@ class Ledger:
     So if it cannot be written, it is not lost: the next transaction has it too, and none succeeds
     without it. And a finalizer that runs in the middle of our own work can note something as well.
 
-    The path of a request writes in a worker's thread, so event loops never wait for a file or a
-    server; memory, and all else, is used where it is asked. Threads share a ledger. What a process
-    held that was killed is free soon after; in a forked process, its parent's holds are not its own.
+    The path of a request writes in a worker's thread, so event loops never wait for a file; memory,
+    and all else, is used where it is asked. Threads share a ledger. What a process held that was
+    killed is free soon after; in a forked process, its parent's holds are not its own.
 
     Args:
-        database: Where it is.
+        path: The file; None for memory.
         clock: Tells the time, with a time zone.
     """
 
-    def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
-        self._database = database
+    def __init__(self, path: Path | None, clock: Callable[[], datetime]) -> None:
+        self.path = path
+        self._database = SqliteDatabase(path)
         self._clock = clock
-        self._lease = math.inf if database.address is None else _LEASE
+        self._lease = math.inf if path is None else _LEASE
         self.start_fresh()
         with _all_lock:
             _all.add(self)
@@ -106,11 +82,6 @@ class Ledger:
         self._jobs: SimpleQueue[_Job] = SimpleQueue()
         self._no_thread = Lock()  # is free while there is no thread
 
-    @property
-    def address(self) -> str | None:
-        """Where it is; two ledgers of one address are the same. None in memory."""
-        return self._database.address
-
     async def hold(self, names: Names, amount: int, claims: Sequence[Claim]) -> _Held:
         """Hold *amount*, if with all that is spent and held it is too much for no claim.
 
@@ -119,48 +90,36 @@ class Ledger:
             before it.
 
         Raises:
-            ConfigurationError: The database cannot be used.
+            ConfigurationError: The file cannot be used.
         """
-        found: _Held
         query = partial(self._hold, names=names, amount=amount, claims=claims)
-        if self.address is None:
-            (found,) = self._carry_out(query)
-            return found
+        if self.path is None:
+            return cast(_Held, self._carry_out(query)[0])
         job = self._ask(query)
         try:
-            found = await asyncio.wrap_future(job)
+            return cast(_Held, await asyncio.wrap_future(job))
         except BaseException:
             job.add_done_callback(self._give_back)  # what is held all the same
             raise
-        else:
-            return found
         finally:
             del job  # it holds an error whose traceback holds this frame
 
     def note(self, hold: str | None, entry: Entry | None = None) -> None:
-        """Release *hold* and add *entry*, both with what is written next.
-
-        Never blocks and never raises, from whatever thread or finalizer it is called.
-        """
+        """Release *hold* and add *entry*, with what is written next; never blocks and never raises."""
         self._notes.append((hold, entry))
 
     def write_soon(self) -> "Future[None] | None":
-        """See to it that what was noted is written; never blocks or raises.
-
-        Returns:
-            What is done when it was tried; None if that was at once.
-        """
-        if self.address is not None:
+        """Let what was noted be written; never blocks or raises. What is returned is done then."""
+        if self.path is not None:
             return self._ask(lambda _: None)
-        self.write()
+        if len(self._notes) > _MOST_NOTES:  # else it is time enough when it is asked for
+            self.write()
         return None
 
     def write(self) -> None:
         """Write what was noted; what cannot be written is logged, kept and tried again."""
         with self._lock, suppress(ConfigurationError):
-            # in memory, what was noted need not be written before it is asked for
-            is_urgent = self.address is not None or len(self._notes) > _MOST_NOTES
-            if is_urgent and not self._is_writing:  # if so, we have interrupted it
+            if not self._is_writing:  # if so, we have interrupted it
                 self._carry_out()
 
     def balance(self, claim: Claim) -> Balance:
@@ -170,14 +129,7 @@ class Ledger:
     def sums(
         self, by: Sequence[str], since: str, until: str, values: Mapping[str, str]
     ) -> list[Row]:
-        """Return the sums of the entries of some days, which have *values* of labels.
-
-        Args:
-            by: What there are sums by, in that order, some of `KEYS`.
-            since: The first day, in ISO format; "" for all.
-            until: The last day; "" for all.
-            values: Labels and the values that they must have.
-        """
+        """Return the sums by some of `KEYS` of the days ("" for no bound) and labels selected."""
         return self._read(partial(_sums, by=by, since=since, until=until, values=values))
 
     def close(self) -> None:
@@ -287,21 +239,21 @@ class Ledger:
                 self._held.remove(hold)
                 self._released.append(hold)
             if entry is not None:
-                key = entry.day, entry.names
-                known = self._unwritten.get(key, [0] * len(COUNTS))
-                self._unwritten[key] = [a + b for a, b in zip(known, entry.counts, strict=True)]
+                known = self._unwritten.setdefault((entry.day, entry.names), [0] * len(COUNTS))
+                known[:] = map(int.__add__, known, entry.counts)
 
-    def _write_down(self, connection: Any) -> None:
+    def _write_down(self, connection: Connection) -> None:
         for (day, names), counts in self._unwritten.items():
             _add(connection, day, names, [min(count, INT64) for count in counts])
-        for hold in self._released:
-            connection.execute("DELETE FROM held WHERE id = ?", (hold,))
+        connection.executemany("DELETE FROM held WHERE id = ?", [(h,) for h in self._released])
         if self._held and time.monotonic() > self._renewed + _RENEWAL:
             holds = [(self._now() + self._lease, hold) for hold in self._held]
             connection.executemany("UPDATE held SET expires = ? WHERE id = ?", holds)
             self._renewed = time.monotonic()
 
-    def _hold(self, connection: Any, names: Names, amount: int, claims: Sequence[Claim]) -> _Held:
+    def _hold(
+        self, connection: Connection, names: Names, amount: int, claims: Sequence[Claim]
+    ) -> _Held:
         now = self._now()
         balances = [_balance(connection, claim, now) for claim in claims]
         for claim, balance in zip(claims, balances, strict=True):
@@ -332,16 +284,22 @@ class Ledger:
         self._lock.release()
 
     def _close_file(self) -> None:
-        if self.address is not None:
+        if self.path is not None:
             self._database.close()
 
 
 # -- The statements
 
+_PICO = 10**12
+
 
 def _sum(column: str) -> str:
     """Return a sum in two columns: one of picodollars may be too large for SQLite."""
-    return f"sum({column} / {PICO}), sum({column} % {PICO})"
+    return f"sum({column} / {_PICO}), sum({column} % {_PICO})"
+
+
+def _whole(dollars: int | None, rest: int | None) -> int:
+    return (dollars or 0) * _PICO + (rest or 0)
 
 
 def _added(column: str) -> str:
@@ -359,14 +317,14 @@ _ADD_SPENT = (
 )
 
 
-def _add(connection: Any, day: str, names: Names, counts: Sequence[int]) -> None:
+def _add(connection: Connection, day: str, names: Names, counts: Sequence[int]) -> None:
     connection.execute(_ADD, (day, *names, *counts))
     if cost := counts[COUNTS.index("cost")]:
         accounts = (("", ""), *zip(LABELS, names, strict=True))
         connection.executemany(_ADD_SPENT, [(*account, day, cost) for account in accounts])
 
 
-def _balance(connection: Any, claim: Claim, now: float) -> Balance:
+def _balance(connection: Connection, claim: Claim, now: float) -> Balance:
     where = "".join(f" AND {label} = ?" for label, _ in claim.selected)
     values = [value for _, value in claim.selected]
     if len(values) > 1:
@@ -376,18 +334,14 @@ def _balance(connection: Any, claim: Claim, now: float) -> Balance:
         (account,) = claim.selected or (("", ""),)
         spent = f"SELECT {_sum('cost')} FROM spent WHERE day >= ? AND label = ? AND value = ?"
         found = connection.execute(spent, (claim.since, *account))
-    held = f"SELECT {_sum('amount')} FROM held WHERE expires > ?{where}"
-    return Balance(
-        _whole(*found.fetchone()), _whole(*connection.execute(held, (now, *values)).fetchone())
+    held = connection.execute(
+        f"SELECT {_sum('amount')} FROM held WHERE expires > ?{where}", (now, *values)
     )
+    return Balance(_whole(*found.fetchone()), _whole(*held.fetchone()))
 
 
 def _sums(
-    connection: Any,
-    by: Sequence[str],
-    since: str,
-    until: str,
-    values: Mapping[str, str],
+    connection: Connection, by: Sequence[str], since: str, until: str, values: Mapping[str, str]
 ) -> list[Row]:
     where = "".join(f" AND {label} = ?" for label in values)
     order = f" GROUP BY {', '.join(by)} ORDER BY {', '.join(by)}" if by else ""
@@ -397,13 +351,9 @@ def _sums(
     )
     size = len(by)
     return [
-        Row.of(by, found[:size], list(map(_whole, found[size::2], found[size + 1 :: 2])))
+        row_of(by, found[:size], list(map(_whole, found[size::2], found[size + 1 :: 2])))
         for found in connection.execute(query, (since, until or "~", *values.values()))
     ]
-
-
-def _whole(trillions: int | None, rest: int | None) -> int:
-    return (trillions or 0) * PICO + (rest or 0)
 
 
 # -- All ledgers of this process
@@ -418,17 +368,10 @@ def _rest_all() -> None:
         ledger.rest()
 
 
-def _go_on_all() -> None:
+def _wake_all(wake: Callable[[Ledger], None]) -> None:
     if _all_lock.locked():  # unless the fork began before this module was loaded
         for ledger in _all:
-            ledger.go_on()
-        _all_lock.release()
-
-
-def _start_fresh_in_child() -> None:
-    if _all_lock.locked():
-        for ledger in _all:
-            ledger.start_fresh()
+            wake(ledger)
         _all_lock.release()
 
 
@@ -440,5 +383,7 @@ def _end_all() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(
-        before=_rest_all, after_in_parent=_go_on_all, after_in_child=_start_fresh_in_child
+        before=_rest_all,
+        after_in_parent=partial(_wake_all, Ledger.go_on),
+        after_in_child=partial(_wake_all, Ledger.start_fresh),
     )

@@ -14,9 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, overload
 
 from bruno_llm_base.cost.ledger import Ledger
 from bruno_llm_base.cost.price import Overrides, Price, PriceSource
-from bruno_llm_base.cost.prices import GenaiPrices
 from bruno_llm_base.cost.rows import COUNTS, KEYS, LABELS, Entry, Names, Row, checked_keys, pico
-from bruno_llm_base.cost.sqlite import SqliteDatabase
 from bruno_llm_base.exceptions import ConfigurationError, InvalidRequestError
 from bruno_llm_base.options import did_you_mean
 from bruno_llm_base.parts import is_json
@@ -133,7 +131,7 @@ class CostTracker:
         self.path = None if path is None else Path(path).resolve()
         self.prices: PriceSource | None = source
         self._clock = clock
-        self.ledger = Ledger(SqliteDatabase(self.path), clock)
+        self.ledger = Ledger(self.path, clock)
 
     def today(self) -> date:
         """Return the day, in UTC."""
@@ -270,7 +268,7 @@ class CostTracker:
         from bruno_llm_base.cost.report import Report
 
         entries = tuple(self.total(KEYS, since=since, until=until))
-        return Report(entries, checked_keys(by), since, until, _source_of(self.prices))
+        return Report(entries, checked_keys(by), since, until)
 
     def close(self) -> None:
         """Close the file; it is opened again when needed. What is in memory stays there.
@@ -302,19 +300,3 @@ def _iso(name: Literal["since", "until"], selected: _Selected) -> str:
     if not isinstance(day, date | None) or isinstance(day, datetime):
         raise InvalidRequestError(f"{name} is {shown(day)}: give a datetime.date")
     return "" if day is None else day.isoformat()
-
-
-def _source_of(prices: PriceSource | None) -> str:
-    """Return whose prices they are, in words."""
-    from importlib.metadata import PackageNotFoundError, version  # for reports only
-
-    try:
-        listed = f"genai-prices {version('genai-prices')}"
-    except PackageNotFoundError:
-        listed = "none, as genai-prices is not installed"
-    if prices is None or isinstance(prices, GenaiPrices):
-        return listed
-    if not isinstance(prices, Overrides):
-        return f"{type(prices).__name__}, else {listed}"
-    own = len(prices.prices)
-    return f"your own for {own} model{'' if own == 1 else 's'}, else {listed}"
