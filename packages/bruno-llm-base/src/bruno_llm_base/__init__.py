@@ -6,33 +6,13 @@ Users need `LLMFactory`, the policies, the types and the errors; authors of prov
 
 from typing import TYPE_CHECKING
 
+from bruno_llm_base import exceptions
 from bruno_llm_base.access import Access, Vendor
 from bruno_llm_base.adapter import ChatAdapter, EmbeddingAdapter, EmbeddingResponse
 from bruno_llm_base.context import ContextPolicy, Window
 from bruno_llm_base.error_mapping import ErrorFacts
 from bruno_llm_base.events import Diagnosis
-from bruno_llm_base.exceptions import (
-    AllProvidersFailedError,
-    Attempt,
-    AuthenticationError,
-    BudgetExceededError,
-    CircuitOpenError,
-    ConfigurationError,
-    ContentBlockedError,
-    ContextLengthExceededError,
-    InvalidRequestError,
-    InvalidResponseError,
-    LLMError,
-    LLMTimeoutError,
-    ModelNotFoundError,
-    OutputLimitError,
-    PermissionDeniedError,
-    ProviderNotFoundError,
-    QuotaExceededError,
-    RateLimitError,
-    ServiceUnavailableError,
-    StreamError,
-)
+from bruno_llm_base.exceptions import *  # noqa: F403 - all of them
 from bruno_llm_base.lazy import late_names
 from bruno_llm_base.limits import LimitState, RateLimit
 from bruno_llm_base.messages import Conversation, Messages, Turn
@@ -63,19 +43,11 @@ if TYPE_CHECKING:
 __all__ = [
     "NOTHING",
     "Access",
-    "AllProvidersFailedError",
-    "Attempt",
-    "AuthenticationError",
     "BaseEmbeddings",
     "BaseProvider",
     "Breaker",
     "Budget",
-    "BudgetExceededError",
     "ChatAdapter",
-    "CircuitOpenError",
-    "ConfigurationError",
-    "ContentBlockedError",
-    "ContextLengthExceededError",
     "ContextPolicy",
     "Conversation",
     "Cost",
@@ -88,32 +60,20 @@ __all__ = [
     "FallbackLLM",
     "FinishReason",
     "GenaiPrices",
-    "InvalidRequestError",
-    "InvalidResponseError",
     "Json",
-    "LLMError",
     "LLMFactory",
-    "LLMTimeoutError",
     "LimitState",
     "Messages",
-    "ModelNotFoundError",
     "ModelResponse",
-    "OutputLimitError",
     "Overrides",
     "Part",
-    "PermissionDeniedError",
     "Price",
     "PriceSource",
     "ProviderInfo",
     "ProviderKeywords",
-    "ProviderNotFoundError",
-    "QuotaExceededError",
     "RateLimit",
-    "RateLimitError",
     "Reasoning",
     "Retry",
-    "ServiceUnavailableError",
-    "StreamError",
     "Text",
     "TextStream",
     "Timeouts",
@@ -126,6 +86,7 @@ __all__ = [
     "VendorBlock",
     "Window",
 ]
+__all__ += exceptions.__all__
 
 # Loaded when first used: a provider by itself needs none of them.
 __getattr__, __dir__ = late_names(

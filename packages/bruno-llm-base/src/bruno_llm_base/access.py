@@ -16,7 +16,15 @@ from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.options import SharedSettings
 from bruno_llm_base.values import shown
 
-__all__ = ["Access", "Vendor", "checked_url", "find_access", "public_url", "unquoted"]
+__all__ = [
+    "Access",
+    "Vendor",
+    "basic_login",
+    "checked_url",
+    "find_access",
+    "public_url",
+    "unquoted",
+]
 
 _SECRET_HEADER = re.compile(r"auth|cookie|key|secret|token", re.IGNORECASE)
 _SHORTEST_SECRET = 8  # a stand-in such as "none" is a word of its own, and no secret
@@ -154,22 +162,28 @@ def _secrets(key: SecretStr | None, url: str, client: Any) -> tuple[str, ...]:
     """Return what must not be shown, as it is and as in a URL; the longest first: it may hold others."""
     found = [key.get_secret_value() if key else ""]
     found += [getattr(client, name, "") for name in ("api_key", "auth_token")]
-    parts = urlsplit(url)
-    if parts.username is not None:
-        name, password = unquote(parts.username), unquote(parts.password or "")
-        # some take a key as a name without a password; the last is what a header says
-        login = b64encode(f"{name}:{password}".encode()).decode()
-        found += [parts.password or "", password or name, login]
+    if login := basic_login(url):
+        # some take a key as a name without a password
+        parts = urlsplit(url)
+        secret = parts.password or parts.username or ""
+        found += [secret, unquote(secret), login.removeprefix("Basic ")]
     for name in ("headers", "default_headers"):
-        headers = getattr(client, name, {})
-        found += [
-            value.rpartition(" ")[2]  # behind "Bearer"
-            for header, value in (headers.items() if isinstance(headers, Mapping) else ())
-            if isinstance(value, str) and _SECRET_HEADER.search(header)
-        ]
+        headers = getattr(client, name, None)
+        for header, value in headers.items() if isinstance(headers, Mapping) else ():
+            if _SECRET_HEADER.search(header) and isinstance(value, str):
+                found.append(value.rpartition(" ")[2])  # behind "Bearer"
     long = [text for text in found if isinstance(text, str) and len(text) >= _SHORTEST_SECRET]
     forms = {form for text in long for form in (text, quote(text), quote(text, safe=""))}
     return tuple(sorted(forms, key=len, reverse=True))
+
+
+def basic_login(url: str) -> str | None:
+    """Return the login in *url* as a header spells it (RFC 7617); None where there is none."""
+    parts = urlsplit(url)
+    if parts.username is None:
+        return None
+    login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+    return f"Basic {b64encode(login.encode()).decode()}"
 
 
 def _check_client(vendor: type[Vendor], client: Any) -> None:

@@ -35,7 +35,7 @@ from bruno_llm_base.exceptions import (
 )
 from bruno_llm_base.limits import RateLimit
 from bruno_llm_base.log import Observers
-from bruno_llm_base.options import SharedSettings, check, check_keywords, closest
+from bruno_llm_base.options import SharedSettings, check, check_keywords, close_matches
 from bruno_llm_base.parts import is_json
 from bruno_llm_base.policies import Retry, Timeouts, check_whole, policy
 from bruno_llm_base.request import Endpoint, Request, RetryThrottle
@@ -330,7 +330,9 @@ class Client(Vendor, ABC):
         advice = await self._advise(error)
         unknown = error.model if isinstance(error, ModelNotFoundError) else None
         if unknown is not None and (offered := await self._offered()):
-            advice.insert(0, f"closest on offer: {', '.join(closest(unknown, offered))}")
+            advice.insert(
+                0, f"closest on offer: {', '.join(close_matches(unknown, offered, 5, 0.0))}"
+            )
         return advice
 
     async def _offered(self) -> Sequence[str]:

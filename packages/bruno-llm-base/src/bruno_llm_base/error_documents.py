@@ -39,7 +39,7 @@ _TWICE = re.compile(r"^(.{1,100}) \1(?= |$)")  # a page's title and its first he
 
 
 def is_page(said: str) -> bool:
-    """Whether *said* is a page for people."""
+    """Whether *said* is HTML."""
     return _PAGE.match(said) is not None
 
 

@@ -43,14 +43,11 @@ _USUAL = frozenset({*range(_ERROR, 418), 421, 422, 426, 428, 429, 431, 451})
 
 
 class _Words(NamedTuple):
-    """What stands for a kind of error, as patterns.
-
-    `statuses` are those under which sentences are believed beside a status of success. A kind without
-    any says no more than a status does, so it counts only where there is none.
-    """
+    """The patterns of what stands for a kind of error."""
 
     kind: type[LLMError]
     statuses: Collection[int]
+    """Under which sentences are believed, beside success; a kind without any counts there alone."""
     codes: str
     sentences: str
 
@@ -171,14 +168,10 @@ def has(pattern: str, text: str) -> bool:
 
 def kind_by_status(status: int) -> type[LLMError]:
     """Return what an HTTP *status* alone stands for."""
-    if status in _BY_STATUS:
-        return _BY_STATUS[status]
-    if status >= _SERVER_ERROR:
-        return ServiceUnavailableError
-    if status >= _ERROR:
-        return InvalidRequestError
-    # a redirect that was not followed, or an error inside a 200 that names no kind
-    return InvalidResponseError if status >= _REDIRECT else ServiceUnavailableError
+    if _REDIRECT <= status < _ERROR:  # it was not followed
+        return InvalidResponseError
+    is_clients = _ERROR <= status < _SERVER_ERROR
+    return _BY_STATUS.get(status, InvalidRequestError if is_clients else ServiceUnavailableError)
 
 
 def kind_of(
@@ -213,9 +206,8 @@ def kind_of(
 
 def _breadth(kind: type[LLMError]) -> int:
     """Return how much *kind* leaves open: of all that an error is called, the most special counts."""
-    if kind is PermissionDeniedError:
-        return 1
-    return 2 if kind in (InvalidRequestError, RateLimitError, ServiceUnavailableError) else 0
+    broad = (InvalidRequestError, RateLimitError, ServiceUnavailableError)
+    return 2 if kind in broad else int(kind is PermissionDeniedError)
 
 
 def figures_in(message: str) -> tuple[int | None, int | None]:

@@ -215,9 +215,9 @@ class BudgetExceededError(LLMError):
 
     Attributes:
         allowed: The budget, in USD.
-        left: What is neither spent nor reserved by requests on their way, in USD.
+        left: What is neither spent nor reserved, in USD.
         needed: The most that the request can cost, in USD.
-        account: Whose spending the budget counts, in words, such as "user 'ann'".
+        account: Whose spending the budget counts, such as "user 'ann'".
     """
 
     is_failure = False
@@ -235,12 +235,9 @@ class CircuitOpenError(LLMError):
 
 
 class AllProvidersFailedError(LLMError):
-    """Of several providers none could answer.
+    """Of several providers none could answer: `errors` says why, in the order they were asked.
 
     `retryable`, `retry_after` (the soonest) and `attempts` (all) sum up those of the errors.
-
-    Attributes:
-        errors: What each provider failed with, in the order in which they were asked.
     """
 
     is_failure = False

@@ -37,7 +37,6 @@ __all__ = [
     "check_options",
     "check_sendable",
     "close_matches",
-    "closest",
     "did_you_mean",
     "keywords_of",
     "merged",
@@ -46,8 +45,8 @@ __all__ = [
 
 _T = TypeVar("_T")
 _SECRET = ("api_key", "base_url", "options")
-_CLOSEST, _NEAR_MISS = 5, 0.85
-_MOST_COMPARED, _LONGEST_COMPARED = 2000, 100  # the list is a server's, and comparing is slow
+_NEAR_MISS = 0.85
+_MOST_COMPARED, _LONGEST_COMPARED = 2000, 100
 _DEEPEST = 10  # dots in the name of an option
 
 
@@ -178,15 +177,11 @@ def check(kind: type[_T], values: Mapping[str, Any], error: type[LLMError]) -> _
 
 
 def check_options(call: Mapping[str, Any], own: Container[str] = ()) -> Json:
-    """Return the portable options of one call, checked and without those that are None.
-
-    Args:
-        call: All options of the call.
-        own: Fields of the vendor that are spelled nearly like an option.
+    """Return the portable options of a *call*, checked and without those that are None.
 
     Raises:
         InvalidRequestError: A value is of the wrong type or out of range, or a name is nearly that
-            of an option.
+            of an option, and none of the vendor's *own*.
     """
     portable = {}
     for name, value in call.items():
@@ -218,7 +213,7 @@ def check_sendable(options: Json, reserved: Container[str], error: type[LLMError
 @cache
 def _near_miss(name: str) -> str:
     """Return the portable option that *name* is nearly called, or ""."""
-    return "".join(close_matches(name[:_LONGEST_COMPARED], PORTABLE, cutoff=_NEAR_MISS))
+    return "".join(close_matches(name, PORTABLE, cutoff=_NEAR_MISS))
 
 
 @cache
@@ -254,17 +249,13 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f": did you mean {close[0]!r}?" if close else f" (known: {', '.join(names)})"
 
 
-def closest(name: str, known: Iterable[str]) -> list[str]:
-    """Return the five of *known* that are most like *name*, the closest first."""
-    names = [other for other in islice(known, _MOST_COMPARED) if len(other) <= _LONGEST_COMPARED]
-    return close_matches(name[:_LONGEST_COMPARED], names, _CLOSEST, 0.0)
-
-
 def close_matches(name: str, known: Iterable[str], most: int = 1, cutoff: float = 0.6) -> list[str]:
     """Return *most* of *known* that are like *name* by *cutoff*, 0 to 1, the closest first."""
     import difflib  # for errors only, and slow to load
 
-    return difflib.get_close_matches(name, sorted(known), most, cutoff)
+    # the list may be a server's, and comparing is slow
+    names = [other for other in islice(known, _MOST_COMPARED) if len(other) <= _LONGEST_COMPARED]
+    return difflib.get_close_matches(name[:_LONGEST_COMPARED], sorted(names), most, cutoff)
 
 
 def spelled(names: Mapping[str, str], *layers: Json) -> Json:

@@ -55,14 +55,12 @@ class Timeouts:
     """How long a request, and each step of an attempt, may take. None sets no limit.
 
     Attributes:
-        call: All attempts and waits together: in the lines of limits, between attempts, for the
-            answer, and a consumer's own time between two chunks. What must be loaded once, an SDK
-            or prices, does not count.
+        call: All attempts and waits together, a consumer's own time between two chunks too. What
+            must be loaded once, an SDK or prices, does not count.
         connect: Reaching the server.
         first_token: From sending to the first sign of an answer. The default is long: reasoning
             models are silent while they think, and Ollama loads its model first.
-        between_tokens: From one sign of the answer to the next; a consumer's own time between two
-            chunks does not count.
+        between_tokens: From one sign of the answer to the next, without a consumer's own time.
         total: The whole attempt.
     """
 
@@ -92,10 +90,8 @@ def policy(kind: type[_P], name: str, given: _P | None, **short: float | None) -
     chosen = {field: value for field, value in short.items() if value is not None}
     if given is None:
         return kind(**chosen)
-    if chosen:
-        raise ConfigurationError(
-            f"{name}={shown(given)} and its short form are given: give one of them"
-        )
     if not isinstance(given, kind):
         raise ConfigurationError(f"{name} is {shown(given)}: give a {kind.__name__}")
+    if chosen:
+        raise ConfigurationError(f"{name}={shown(given)} and its short form: give one of them")
     return given

@@ -24,13 +24,10 @@ class RequestOptions:
     def __init__(
         self, settings: ChatSettings, adapter: ChatAdapter, keywords: frozenset[str]
     ) -> None:
-        """Start with the options of every request.
+        """Start with what the user has set.
 
-        Args:
-            settings: What the user has set.
-            adapter: How the vendor spells options, and which it refuses.
-            keywords: What a provider is built with: taken for fields of a call's body, they would
-                reach the server.
+        *keywords* are what a provider is built with: taken for fields of a call's body, they would
+        reach the server.
         """
         self._adapter = adapter
         self._keywords = keywords
@@ -49,10 +46,6 @@ class RequestOptions:
         """Return the adapter of a call, the body's options, and the names of those newly left out.
 
         A call's options overrule the provider's, and among each the vendor's own the portable ones.
-
-        Args:
-            model: The model that is asked.
-            call: Options of one call, in bruno-core's words or the vendor's.
 
         Raises:
             InvalidRequestError: A value is wrong, or the model refuses an option of a strict user.
