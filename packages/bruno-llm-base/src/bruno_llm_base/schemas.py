@@ -11,6 +11,7 @@ __all__ = [
     "SchemaSubset",
     "changed",
     "fit_schema",
+    "has_optional",
     "inlined",
     "is_object",
     "resolved",
@@ -213,6 +214,18 @@ def inlined(schema: Json) -> Json:
 def is_object(schema: Json) -> bool:
     """Whether only an object fits *schema*, and one kind of it."""
     return resolved(schema, schema).get("type") == "object"
+
+
+def has_optional(schema: Json) -> bool:
+    """Whether an object in *schema* has a property that may be left out."""
+    found: list[object] = []
+
+    def look(one: Json) -> Json:
+        found.extend(one.get("properties", {}).keys() - set(one.get("required", ())))
+        return one
+
+    changed(schema, look)
+    return bool(found)
 
 
 def without_added_nulls(value: Any, schema: Json) -> Any:
