@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from bruno_llm_base.discovery import ProviderInfo
     from bruno_llm_base.embeddings import BaseEmbeddings
     from bruno_llm_base.factory import EmbeddingFactory, LLMFactory
+    from bruno_llm_base.tools import Tool, ToolError
     from bruno_llm_base.wrappers import Breaker, FallbackLLM
 
 __all__ = [
@@ -78,7 +79,9 @@ __all__ = [
     "TextStream",
     "Timeouts",
     "TokenCount",
+    "Tool",
     "ToolCall",
+    "ToolError",
     "ToolResult",
     "Turn",
     "Usage",
@@ -104,5 +107,7 @@ __getattr__, __dir__ = late_names(
         "Price": "bruno_llm_base.cost.price",
         "PriceSource": "bruno_llm_base.cost.price",
         "ProviderInfo": "bruno_llm_base.discovery",
+        "Tool": "bruno_llm_base.tools",
+        "ToolError": "bruno_llm_base.tools",
     },
 )

@@ -16,6 +16,7 @@ from bruno_llm_base.parts import (
     ToolResult,
     is_json,
     join_parts,
+    object_in,
     part_from_json,
     text_of,
 )
@@ -37,7 +38,6 @@ Messages = str | Message | Mapping[str, Any] | Sequence[Message | Mapping[str, A
 as `{"role": "user", "content": "Hello"}`; "tool_calls", "tool_call_id" and "name" are those of OpenAI's."""
 
 _MEDIA = (MessageType.IMAGE, MessageType.AUDIO, MessageType.FILE)
-_RESULT_ROLES = (MessageRole.TOOL, MessageRole.FUNCTION)
 _ROLES = tuple(role.value for role in MessageRole)
 _OF_METADATA = ("tool_calls", "tool_call_id", "name")
 _KEYS = ("role", "content", *_OF_METADATA, "metadata")
@@ -182,7 +182,7 @@ def _message(name: str, given: Mapping[str, Any]) -> Message:
     _check_kind(f"{name}.metadata", metadata, Mapping, "a mapping")
     own = {key: given[key] for key in _OF_METADATA if given.get(key) is not None}
     if isinstance(content, list | tuple):
-        texts: list[Any] = [p.get("text") if isinstance(p, Mapping) else None for p in content]
+        texts: list[Any] = [object_in(part).get("text") for part in content]
         if not all(isinstance(text, str) for text in texts):
             raise InvalidRequestError(
                 f"{name}.content holds something but texts, which this version sends alone:"
@@ -237,10 +237,11 @@ def _turns(messages: list[Message]) -> list[Turn]:
             if calls := turn.tool_calls:
                 rounds.append(_awaited(calls, len(turns) - 1, ids))
                 turns.append(Turn("tool", tuple([result for _, result in rounds[-1]])))
-        elif message.role not in _RESULT_ROLES:
+        elif message.role is MessageRole.USER:
             turns.append(Turn("user", (Text(message.content),)))
         elif result := _asked_for(message, rounds):
             result.content = message.content
+            result.is_error = bool(message.metadata.get("is_error"))
         else:  # every API refuses a result that nothing asked for, so the user tells it
             name = message.metadata.get("name")
             said = f"Result of {name}: {message.content}" if name else message.content
@@ -301,19 +302,19 @@ def _call(place: int, data: Any) -> ToolCall:
     if isinstance(data, ToolCall):
         data = {"id": data.id, "name": data.name, "arguments": data.arguments}
     _check_kind(where, data, dict, "id, name, arguments")
-    inner = data.get("function", data)
-    name, identifier = inner.get("name") if isinstance(inner, dict) else None, data.get("id")
+    inner = object_in(data.get("function", data))
+    name, identifier = inner.get("name"), data.get("id")
     if not isinstance(name, str):
         raise InvalidRequestError(f"{where} has no name: give the tool's")
     if not isinstance(identifier, str | None):
         raise InvalidRequestError(f"{where}.id is not text: give text")
     arguments = inner.get("arguments") or "{}"
-    if not isinstance(arguments, str):
-        if not isinstance(arguments, dict) or not is_json(arguments):
-            raise InvalidRequestError(
-                f"the arguments of the tool call {name!r} are not a JSON object: give one"
-            )
+    if isinstance(arguments, dict) and is_json(arguments):
         arguments = json.dumps(arguments)
+    if not isinstance(arguments, str):
+        raise InvalidRequestError(
+            f"the arguments of the tool call {name!r} are not a JSON object: give one"
+        )
     for key, text in (("name", name), ("id", identifier or ""), ("arguments", arguments)):
         check_text(f"{where}.{key}", text)
     return ToolCall(id=identifier, name=name, arguments=arguments)

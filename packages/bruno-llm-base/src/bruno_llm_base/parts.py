@@ -9,6 +9,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, get_args, get_type_hints
 
+from bruno_llm_base.values import shown
+
 __all__ = [
     "Json",
     "Part",
@@ -95,14 +97,32 @@ class ToolCall:
     state: VendorBlock | None = None
     index: int | None = _index()
 
+    @property
+    def parsed(self) -> Json:
+        """The arguments.
+
+        Raises:
+            ValueError: The model wrote no JSON object.
+        """
+        arguments = json_object(self.arguments or "{}")
+        if arguments is None:
+            wrong = shown(self.arguments)
+            raise ValueError(f"the arguments of {self.name} are not a JSON object: {wrong}")
+        return arguments
+
 
 @dataclass(slots=True)
 class ToolResult:
-    """What a tool answered to the call `id`."""
+    """What a tool answered to the call `id`.
+
+    Attributes:
+        is_error: Whether `content` says why there is no result.
+    """
 
     id: str | None
     name: str | None
     content: str
+    is_error: bool = False
     index: int | None = _index()
 
 

@@ -93,7 +93,7 @@ class Spending:
         Raises:
             ConfigurationError: A budget counts it, and what it might cost is unknown.
         """
-        names = names_of(self.prices.provider, model, labels or self.tracker.labels())
+        names = names_of(self.prices.provider, model, labels or self.labels())
         claims = [(each, claim) for each in self.budgets if (claim := each.claim(names))]
         needed = Decimal(0)
         if claims:
@@ -108,15 +108,7 @@ class Spending:
                         model=model,
                     )
                 needed = price.ceiling(most_input(), most_output)
-        return Hold(
-            tracker=self.tracker,
-            attempt=attempt,
-            names=names,
-            claims=claims,
-            needed=needed,
-            deadline=deadline,
-            tell=tell,
-        )
+        return Hold(self.tracker, attempt, names, claims, needed, deadline, tell)
 
 
 def _check_unpriced(budgets: Sequence[Budget], model: str, unpriced_field: str | None) -> None:
@@ -131,7 +123,7 @@ def _check_unpriced(budgets: Sequence[Budget], model: str, unpriced_field: str |
             )
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True)
 class Hold:
     """The most that an attempt can cost, held while it is on its way: an `async with` block.
 
