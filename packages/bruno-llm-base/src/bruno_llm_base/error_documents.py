@@ -12,8 +12,6 @@ from jiter import from_json
 
 from bruno_llm_base.parts import Json, object_in
 
-__all__ = ["SIGNS_OF_ERRORS", "error_fields", "is_error", "is_page", "plain_text"]
-
 _DEEPEST, _MOST_ROWS, _LONGEST_TEXT, _LONGEST_DOCUMENT = 8, 5, 20_000, 200
 _SENTENCES = (
     *("message", "msg", "error_description", "error_message", "errorMessage", "Message"),

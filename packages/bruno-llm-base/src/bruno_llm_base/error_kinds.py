@@ -22,8 +22,6 @@ from bruno_llm_base.exceptions import (
     ServiceUnavailableError,
 )
 
-__all__ = ["A_DAY", "REQUEST_TOO_LARGE", "figures_in", "has", "kind_by_status", "kind_of"]
-
 _BY_STATUS: dict[int, type[LLMError]] = {
     401: AuthenticationError,
     402: QuotaExceededError,

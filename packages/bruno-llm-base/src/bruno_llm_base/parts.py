@@ -11,27 +11,6 @@ from typing import Any, get_args, get_type_hints
 
 from bruno_llm_base.values import shown
 
-__all__ = [
-    "Json",
-    "Part",
-    "Reasoning",
-    "Text",
-    "ToolCall",
-    "ToolResult",
-    "VendorBlock",
-    "arguments_of",
-    "arguments_text",
-    "check_types",
-    "is_json",
-    "join_parts",
-    "json_object",
-    "object_in",
-    "part_from_json",
-    "part_to_json",
-    "state_for",
-    "text_of",
-]
-
 Json = dict[str, Any]
 
 

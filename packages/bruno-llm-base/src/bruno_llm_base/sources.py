@@ -16,8 +16,6 @@ from bruno_llm_base.options import close_matches
 from bruno_llm_base.parts import Json
 from bruno_llm_base.values import shown
 
-__all__ = ["from_config", "from_environment", "from_file", "provider_of"]
-
 _PREFIX = "BRUNO_LLM_"
 _NUMBERS: dict[str, Callable[[str], float]] = {
     "batch_size": int,
