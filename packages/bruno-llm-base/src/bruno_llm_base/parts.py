@@ -9,8 +9,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, get_args, get_type_hints
 
-from bruno_llm_base.values import shown
-
 Json = dict[str, Any]
 
 
@@ -85,8 +83,9 @@ class ToolCall:
         """
         arguments = json_object(self.arguments or "{}")
         if arguments is None:
-            wrong = shown(self.arguments)
-            raise ValueError(f"the arguments of {self.name} are not a JSON object: {wrong}")
+            raise ValueError(
+                f"the arguments of {self.name} are not a JSON object: {self.arguments[:80]!r}"
+            )
         return arguments
 
 
