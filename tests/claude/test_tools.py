@@ -62,5 +62,5 @@ async def test_a_schema_that_is_too_complex_is_told_alone(message):
         assert (await llm.request("hi", tools=[plain])).text
         assert ["strict" in body["tools"][0] for body in server.bodies] == [True, False, False]
         server.say(refused)  # which is none of our doing
-        with pytest.raises(InvalidRequestError, match="(?i)too (complex|large)"):
+        with pytest.raises(InvalidRequestError, match=r"(?i)too (complex|large)"):
             await llm.request("hi", tools=[{"name": "x", "input_schema": {"type": "object"}}])

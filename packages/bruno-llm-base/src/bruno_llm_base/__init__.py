@@ -16,18 +16,10 @@ from bruno_llm_base.exceptions import *  # noqa: F403 - all of them
 from bruno_llm_base.lazy import late_names
 from bruno_llm_base.limits import LimitState, RateLimit
 from bruno_llm_base.messages import Conversation, Messages, Turn
-from bruno_llm_base.parts import Part, Reasoning, Text, ToolCall, ToolResult, VendorBlock
+from bruno_llm_base.parts import Json, Part, Reasoning, Text, ToolCall, ToolResult, VendorBlock
 from bruno_llm_base.policies import Retry, Timeouts
 from bruno_llm_base.provider import BaseProvider, ProviderKeywords
-from bruno_llm_base.response import (
-    NOTHING,
-    Cost,
-    FinishReason,
-    Json,
-    ModelResponse,
-    TokenCount,
-    Usage,
-)
+from bruno_llm_base.response import NOTHING, Cost, FinishReason, ModelResponse, TokenCount, Usage
 from bruno_llm_base.stream import TextStream
 
 if TYPE_CHECKING:

@@ -15,13 +15,12 @@ from bruno_llm_base.exceptions import InvalidRequestError, LLMError
 from bruno_llm_base.lenient import read_models
 from bruno_llm_base.limits import LimitState
 from bruno_llm_base.messages import Conversation
-from bruno_llm_base.response import FinishReason, Json, ModelResponse, TokenCount
+from bruno_llm_base.parts import Json
+from bruno_llm_base.response import FinishReason, ModelResponse, TokenCount
 from bruno_llm_base.values import is_whole
 
 if TYPE_CHECKING:
     from bruno_llm_base.tools import Tool
-
-__all__ = ["Adapter", "ChatAdapter", "EmbeddingAdapter", "EmbeddingResponse"]
 
 _UNSUPPORTED = ("unsupported_parameter", "unsupported_value")
 

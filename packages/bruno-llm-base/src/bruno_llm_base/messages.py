@@ -23,16 +23,6 @@ from bruno_llm_base.parts import (
 from bruno_llm_base.response import NO_TEXT_PLACEHOLDER, TOOL_CALL_PLACEHOLDER
 from bruno_llm_base.values import shown
 
-__all__ = [
-    "Conversation",
-    "Messages",
-    "Turn",
-    "check_message",
-    "check_text",
-    "question",
-    "read_messages",
-]
-
 Messages = str | Message | Mapping[str, Any] | Sequence[Message | Mapping[str, Any]]
 """What a user may ask with: a question, a message, or a conversation. A message may be a plain dict, such
 as `{"role": "user", "content": "Hello"}`; "tool_calls", "tool_call_id" and "name" are those of OpenAI's."""

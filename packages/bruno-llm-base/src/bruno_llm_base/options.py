@@ -26,24 +26,6 @@ from bruno_llm_base.exceptions import ConfigurationError, InvalidRequestError, L
 from bruno_llm_base.parts import Json, is_json
 from bruno_llm_base.values import INT64, shown
 
-__all__ = [
-    "PORTABLE",
-    "TOOL_OPTIONS",
-    "CallOptions",
-    "ChatSettings",
-    "EmbeddingSettings",
-    "SharedSettings",
-    "check",
-    "check_keywords",
-    "check_options",
-    "check_sendable",
-    "close_matches",
-    "did_you_mean",
-    "keywords_of",
-    "merged",
-    "spelled",
-]
-
 _T = TypeVar("_T")
 
 TOOL_OPTIONS = ("tools", "tool_choice", "parallel_tool_calls")

@@ -9,29 +9,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, get_args, get_type_hints
 
-from bruno_llm_base.values import shown
-
-__all__ = [
-    "Json",
-    "Part",
-    "Reasoning",
-    "Text",
-    "ToolCall",
-    "ToolResult",
-    "VendorBlock",
-    "arguments_of",
-    "arguments_text",
-    "check_types",
-    "is_json",
-    "join_parts",
-    "json_object",
-    "object_in",
-    "part_from_json",
-    "part_to_json",
-    "state_for",
-    "text_of",
-]
-
 Json = dict[str, Any]
 
 
@@ -106,8 +83,9 @@ class ToolCall:
         """
         arguments = json_object(self.arguments or "{}")
         if arguments is None:
-            wrong = shown(self.arguments)
-            raise ValueError(f"the arguments of {self.name} are not a JSON object: {wrong}")
+            raise ValueError(
+                f"the arguments of {self.name} are not a JSON object: {self.arguments[:80]!r}"
+            )
         return arguments
 
 

@@ -13,10 +13,8 @@ from bruno_llm_base.options import (
     check_sendable,
     spelled,
 )
+from bruno_llm_base.parts import Json
 from bruno_llm_base.request import Request
-from bruno_llm_base.response import Json
-
-__all__ = ["RequestOptions"]
 
 _OURS = {*PORTABLE, *TOOL_OPTIONS}
 

@@ -16,15 +16,6 @@ from bruno_llm_base.parts import Json, is_json
 from bruno_llm_base.schemas import SchemaSubset, fit_schema, without_titles
 from bruno_llm_base.values import is_seconds, shown
 
-__all__ = [
-    "Tool",
-    "ToolError",
-    "fit_parameters",
-    "read_tool",
-    "read_tool_options",
-    "strict_parameters",
-]
-
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")  # what every vendor takes
 _CHOICES = ("auto", "none", "required")
 

@@ -10,9 +10,10 @@ from bruno_llm_base.adapter import ChatAdapter
 from bruno_llm_base.error_mapping import ErrorFacts
 from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.messages import Conversation
+from bruno_llm_base.parts import Json
 from bruno_llm_base.policies import Retry, Timeouts
 from bruno_llm_base.provider import BaseProvider
-from bruno_llm_base.response import Json, ModelResponse, TokenCount
+from bruno_llm_base.response import ModelResponse, TokenCount
 from bruno_llm_base.tools import Tool
 from bruno_llm_base.transport import Transport
 from bruno_llm_base.values import is_seconds, shown
