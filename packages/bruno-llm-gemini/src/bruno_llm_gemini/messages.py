@@ -21,8 +21,6 @@ from bruno_llm_base.parts import arguments_of, json_object, state_for
 if TYPE_CHECKING:
     from bruno_llm_base import Tool
 
-__all__ = ["FINISH_REASONS", "build", "declaration", "parts", "usage"]
-
 _API = "gemini"  # whose state it is, whichever provider or cloud carries it
 # What a part of an answer is signed with (https://ai.google.dev/gemini-api/docs/thought-signatures).
 _SIGNATURE = "thoughtSignature"

@@ -22,8 +22,6 @@ from bruno_llm_base.parts import arguments_of
 if TYPE_CHECKING:
     from bruno_llm_base import Tool
 
-__all__ = ["API", "FINISH_REASONS", "build", "parts", "tool", "usage"]
-
 API = "ollama"
 """Whose thoughts go back."""
 
