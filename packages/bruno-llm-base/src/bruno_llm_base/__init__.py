@@ -16,18 +16,10 @@ from bruno_llm_base.exceptions import *  # noqa: F403 - all of them
 from bruno_llm_base.lazy import late_names
 from bruno_llm_base.limits import LimitState, RateLimit
 from bruno_llm_base.messages import Conversation, Messages, Turn
-from bruno_llm_base.parts import Part, Reasoning, Text, ToolCall, ToolResult, VendorBlock
+from bruno_llm_base.parts import Json, Part, Reasoning, Text, ToolCall, ToolResult, VendorBlock
 from bruno_llm_base.policies import Retry, Timeouts
 from bruno_llm_base.provider import BaseProvider, ProviderKeywords
-from bruno_llm_base.response import (
-    NOTHING,
-    Cost,
-    FinishReason,
-    Json,
-    ModelResponse,
-    TokenCount,
-    Usage,
-)
+from bruno_llm_base.response import NOTHING, Cost, FinishReason, ModelResponse, TokenCount, Usage
 from bruno_llm_base.stream import TextStream
 
 if TYPE_CHECKING:
@@ -38,6 +30,7 @@ if TYPE_CHECKING:
     from bruno_llm_base.discovery import ProviderInfo
     from bruno_llm_base.embeddings import BaseEmbeddings
     from bruno_llm_base.factory import EmbeddingFactory, LLMFactory
+    from bruno_llm_base.tools import Tool, ToolError
     from bruno_llm_base.wrappers import Breaker, FallbackLLM
 
 __all__ = [
@@ -78,7 +71,9 @@ __all__ = [
     "TextStream",
     "Timeouts",
     "TokenCount",
+    "Tool",
     "ToolCall",
+    "ToolError",
     "ToolResult",
     "Turn",
     "Usage",
@@ -104,5 +99,7 @@ __getattr__, __dir__ = late_names(
         "Price": "bruno_llm_base.cost.price",
         "PriceSource": "bruno_llm_base.cost.price",
         "ProviderInfo": "bruno_llm_base.discovery",
+        "Tool": "bruno_llm_base.tools",
+        "ToolError": "bruno_llm_base.tools",
     },
 )

@@ -16,16 +16,6 @@ from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.options import SharedSettings
 from bruno_llm_base.values import shown
 
-__all__ = [
-    "Access",
-    "Vendor",
-    "basic_login",
-    "checked_url",
-    "find_access",
-    "public_url",
-    "unquoted",
-]
-
 _SECRET_HEADER = re.compile(r"auth|cookie|key|secret|token", re.IGNORECASE)
 _SHORTEST_SECRET = 8  # a stand-in such as "none" is a word of its own, and no secret
 _REDACTED = "***"

@@ -17,16 +17,6 @@ from bruno_llm_base.exceptions import ConfigurationError, ProviderNotFoundError
 from bruno_llm_base.options import ChatSettings, EmbeddingSettings, close_matches
 from bruno_llm_base.values import shown
 
-__all__ = [
-    "EMBEDDINGS",
-    "LANGUAGE_MODELS",
-    "Group",
-    "ProviderInfo",
-    "canonical",
-    "installed",
-    "kind_of",
-]
-
 _ALIASES = {"anthropic": "claude", "google": "gemini"}
 _BESIDE_SETTINGS = ("max_retries", "model", "provider", "timeout")
 

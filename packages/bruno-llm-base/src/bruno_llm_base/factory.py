@@ -28,8 +28,6 @@ from bruno_llm_base.wrappers import Breaker, Candidate, FallbackLLM, first_healt
 if TYPE_CHECKING:  # programs that only chat do without
     from bruno_llm_base.embeddings import BaseEmbeddings
 
-__all__ = ["EmbeddingFactory", "LLMFactory", "LanguageModelFactory", "ProviderFactory"]
-
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 Config = LLMConfig | BrunoConfig | Mapping[str, Any]

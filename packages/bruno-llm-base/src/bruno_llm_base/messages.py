@@ -23,16 +23,6 @@ from bruno_llm_base.parts import (
 from bruno_llm_base.response import NO_TEXT_PLACEHOLDER, TOOL_CALL_PLACEHOLDER
 from bruno_llm_base.values import shown
 
-__all__ = [
-    "Conversation",
-    "Messages",
-    "Turn",
-    "check_message",
-    "check_text",
-    "question",
-    "read_messages",
-]
-
 Messages = str | Message | Mapping[str, Any] | Sequence[Message | Mapping[str, Any]]
 """What a user may ask with: a question, a message, or a conversation. A message may be a plain dict, such
 as `{"role": "user", "content": "Hello"}`; "tool_calls", "tool_call_id" and "name" are those of OpenAI's."""
@@ -241,6 +231,7 @@ def _turns(messages: list[Message]) -> list[Turn]:
             turns.append(Turn("user", (Text(message.content),)))
         elif result := _asked_for(message, rounds):
             result.content = message.content
+            result.is_error = bool(message.metadata.get("is_error"))
         else:  # every API refuses a result that nothing asked for, so the user tells it
             name = message.metadata.get("name")
             said = f"Result of {name}: {message.content}" if name else message.content

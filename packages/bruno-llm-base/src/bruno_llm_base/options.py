@@ -26,24 +26,11 @@ from bruno_llm_base.exceptions import ConfigurationError, InvalidRequestError, L
 from bruno_llm_base.parts import Json, is_json
 from bruno_llm_base.values import INT64, shown
 
-__all__ = [
-    "PORTABLE",
-    "CallOptions",
-    "ChatSettings",
-    "EmbeddingSettings",
-    "SharedSettings",
-    "check",
-    "check_keywords",
-    "check_options",
-    "check_sendable",
-    "close_matches",
-    "did_you_mean",
-    "keywords_of",
-    "merged",
-    "spelled",
-]
-
 _T = TypeVar("_T")
+
+TOOL_OPTIONS = ("tools", "tool_choice", "parallel_tool_calls")
+"""Options of a call that offer tools to the model; they are no text, and `tools.py` reads them."""
+
 _SECRET = ("api_key", "base_url", "options")
 _NEAR_MISS = 0.85
 _MOST_COMPARED, _LONGEST_COMPARED = 2000, 100
@@ -213,7 +200,8 @@ def check_sendable(options: Json, reserved: Container[str], error: type[LLMError
 @cache
 def _near_miss(name: str) -> str:
     """Return the portable option that *name* is nearly called, or ""."""
-    return "".join(close_matches(name, PORTABLE, cutoff=_NEAR_MISS))
+    names = (*PORTABLE, *TOOL_OPTIONS)
+    return "".join(close_matches(name, names, cutoff=_NEAR_MISS))
 
 
 @cache

@@ -9,27 +9,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, get_args, get_type_hints
 
-__all__ = [
-    "Json",
-    "Part",
-    "Reasoning",
-    "Text",
-    "ToolCall",
-    "ToolResult",
-    "VendorBlock",
-    "arguments_of",
-    "arguments_text",
-    "check_types",
-    "is_json",
-    "join_parts",
-    "json_object",
-    "object_in",
-    "part_from_json",
-    "part_to_json",
-    "state_for",
-    "text_of",
-]
-
 Json = dict[str, Any]
 
 
@@ -95,14 +74,33 @@ class ToolCall:
     state: VendorBlock | None = None
     index: int | None = _index()
 
+    @property
+    def parsed(self) -> Json:
+        """The arguments.
+
+        Raises:
+            ValueError: The model wrote no JSON object.
+        """
+        arguments = json_object(self.arguments or "{}")
+        if arguments is None:
+            raise ValueError(
+                f"the arguments of {self.name} are not a JSON object: {self.arguments[:80]!r}"
+            )
+        return arguments
+
 
 @dataclass(slots=True)
 class ToolResult:
-    """What a tool answered to the call `id`."""
+    """What a tool answered to the call `id`.
+
+    Attributes:
+        is_error: Whether `content` says why there is no result.
+    """
 
     id: str | None
     name: str | None
     content: str
+    is_error: bool = False
     index: int | None = _index()
 
 

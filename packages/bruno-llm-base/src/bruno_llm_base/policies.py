@@ -6,8 +6,6 @@ from typing import TypeVar
 from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.values import LONGEST, is_seconds, is_whole, shown
 
-__all__ = ["Retry", "Timeouts", "check_seconds", "check_whole", "policy"]
-
 _P = TypeVar("_P")
 
 

@@ -37,15 +37,14 @@ from bruno_llm_base.exceptions import (
 from bruno_llm_base.lenient import is_known
 from bruno_llm_base.messages import Conversation, Messages, question
 from bruno_llm_base.options import PORTABLE, ChatSettings
+from bruno_llm_base.parts import Json
 from bruno_llm_base.policies import Retry, policy
 from bruno_llm_base.request import Request
 from bruno_llm_base.request_options import RequestOptions
-from bruno_llm_base.response import Json, ModelResponse, TokenCount
+from bruno_llm_base.response import ModelResponse, TokenCount
 from bruno_llm_base.stream import TextStream, answer_text
 from bruno_llm_base.tokens import estimate_conversation, estimate_tokens, texts
 from bruno_llm_base.values import is_whole, shown
-
-__all__ = ["BaseProvider", "ProviderKeywords"]
 
 # A guess will do for a count where the server cannot be asked, is too busy or knows no such endpoint.
 _CANNOT_TELL = (

@@ -26,22 +26,6 @@ if TYPE_CHECKING:
     from datetime import date
     from decimal import Decimal
 
-__all__ = [
-    "NOTHING",
-    "NO_TEXT_PLACEHOLDER",
-    "TOOL_CALL_PLACEHOLDER",
-    "Answer",
-    "Cost",
-    "FinishReason",
-    "Json",
-    "ModelResponse",
-    "Outcome",
-    "Progress",
-    "TokenCount",
-    "Usage",
-    "checked",
-]
-
 FinishReason = Literal["stop", "length", "content_filter", "tool_call", "pause", "error"]
 
 # What an assistant's message says where there are no words: bruno-core's messages need some.

@@ -7,17 +7,6 @@ from typing import Any
 
 from bruno_llm_base.parts import Json
 
-__all__ = [
-    "SchemaSubset",
-    "changed",
-    "fit_schema",
-    "inlined",
-    "is_object",
-    "resolved",
-    "without_added_nulls",
-    "without_titles",
-]
-
 _DEFINITIONS = ("$defs", "definitions")
 _MAPS = (*_DEFINITIONS, "dependentSchemas", "patternProperties", "properties")
 _LISTS = ("allOf", "anyOf", "oneOf", "prefixItems")

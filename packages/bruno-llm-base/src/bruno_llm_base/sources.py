@@ -16,8 +16,6 @@ from bruno_llm_base.options import close_matches
 from bruno_llm_base.parts import Json
 from bruno_llm_base.values import shown
 
-__all__ = ["from_config", "from_environment", "from_file", "provider_of"]
-
 _PREFIX = "BRUNO_LLM_"
 _NUMBERS: dict[str, Callable[[str], float]] = {
     "batch_size": int,
@@ -73,8 +71,8 @@ def from_file(path: Path) -> Json:
         raise ConfigurationError(f"{path} cannot be read: {error.strerror}", cause=error) from error
     except (ValueError, RecursionError, yaml.YAMLError) as error:
         # the parser's own text may quote a line that holds a key
-        place = getattr(error, "problem_mark", None)
-        line = getattr(error, "lineno", None) or (place.line + 1 if place else None)
+        mark = getattr(error, "problem_mark", None)  # of YAML's errors
+        line = mark.line + 1 if mark else getattr(error, "lineno", None)
         where = f", line {line}" if line else ""
         raise ConfigurationError(f"{path}{where} is not valid {path.suffix[1:].upper()}") from None
     if not isinstance(data, dict):
@@ -150,10 +148,8 @@ def _refuse_misspelt(own: str) -> None:
         else:
             close = close_matches(name, names, cutoff=_VERY_CLOSE if is_others else _CLOSE)
         if close or (owner and not is_others):
-            every = ", ".join(sorted(own + name.upper() for name in LANGUAGE_MODELS.fields))
-            cure = (
-                f"did you mean {_PREFIX}{owner}{close[0]}?"
-                if close
-                else f"{_PREFIX} may precede {every}"
-            )
+            every = ", ".join(sorted(own + name for name in names))
+            cure = f"{_PREFIX} may precede {every}"
+            if close:
+                cure = f"did you mean {_PREFIX}{owner}{close[0]}?"
             raise ConfigurationError(f"{variable} is set, which is not known: {cure}")

@@ -184,6 +184,7 @@ def build(conversation: Conversation) -> list[Json]:
 def _asked(turn: Turn) -> list[Json]:
     results = [
         {"type": "tool_result", "tool_use_id": result.id, "content": result.content}
+        | ({"is_error": True} if result.is_error else {})
         for result in turn.tool_results
     ]
     return results + ([{"type": "text", "text": turn.text}] if turn.text else [])

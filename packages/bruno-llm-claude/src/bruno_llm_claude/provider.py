@@ -1,9 +1,9 @@
 """Anthropic's Messages API (https://platform.claude.com/docs/en/api/messages)."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from bruno_llm_base import (
     NOTHING,
@@ -30,6 +30,9 @@ from bruno_llm_base.limits import read_limits
 from bruno_llm_base.transport import SdkTransport, Transport
 
 from bruno_llm_claude import messages
+
+if TYPE_CHECKING:
+    from bruno_llm_base import Tool
 
 __all__ = ["ClaudeProvider", "Messages"]
 
@@ -98,6 +101,22 @@ class Messages(ChatAdapter):
             body["stream"] = True
         return body
 
+    def build_tools(
+        self,
+        tools: "Sequence[Tool | Json]",
+        choice: str | None,
+        parallel: bool | None,  # noqa: FBT001 - the API's own switch
+        model: str,
+    ) -> Json:
+        fields: Json = {"tools": [t if isinstance(t, dict) else _declared(t) for t in tools]}
+        chosen: Json = {}
+        if choice is not None:
+            kind = _CHOICES.get(choice)
+            chosen = {"type": kind} if kind else {"type": "tool", "name": choice}
+        if parallel is False and choice != "none":
+            chosen = {"type": "auto"} | chosen | {"disable_parallel_tool_use": True}
+        return {n: v for n, v in (fields | {"tool_choice": chosen}).items() if v}
+
     def parse(self, data: Json) -> ModelResponse:
         content = data.get("content") or []
         if isinstance(content, str):  # some gateways
@@ -151,6 +170,14 @@ class Messages(ChatAdapter):
 
     def refused_options(self, model: str, options: Json) -> frozenset[str]:
         return _REFUSED.intersection(options)
+
+
+_CHOICES = {"auto": "auto", "none": "none", "required": "any"}
+
+
+def _declared(tool: "Tool") -> Json:
+    told = {"description": tool.description} if tool.description else {}
+    return {"name": tool.name, **told, "input_schema": tool.parameters}
 
 
 def _is_the_users(tool: object) -> bool:

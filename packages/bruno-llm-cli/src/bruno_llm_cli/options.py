@@ -12,7 +12,7 @@ from bruno_llm_base.discovery import ProviderInfo, installed
 from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.factory import LLMFactory
 from bruno_llm_base.options import PORTABLE
-from bruno_llm_base.response import Json
+from bruno_llm_base.parts import Json
 from bruno_llm_base.wrappers import FullLLM, in_full
 from typer import BadParameter, Option
 

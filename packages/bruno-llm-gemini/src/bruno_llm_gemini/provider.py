@@ -1,8 +1,8 @@
 """Gemini's generateContent (https://ai.google.dev/api/generate-content)."""
 
 import re
-from collections.abc import Mapping
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, ClassVar
 
 from bruno_llm_base import (
     BaseProvider,
@@ -19,6 +19,9 @@ from bruno_llm_gemini import messages
 from bruno_llm_gemini.transport import CHAT, COUNT, STREAM
 from bruno_llm_gemini.vendor import GeminiAdapter, GeminiVendor
 
+if TYPE_CHECKING:
+    from bruno_llm_base import Tool
+
 __all__ = ["GeminiProvider", "GenerateContent"]
 
 # From Gemini 3 on, a tool call without its signature is refused.
@@ -31,6 +34,8 @@ _GENERATION = (
     *("responseJsonSchema", "responseLogprobs", "responseMimeType", "responseModalities"),
     *("responseSchema", "seed", "stopSequences", "temperature", "thinkingConfig", "topK", "topP"),
 )
+
+_MODES = {"auto": "AUTO", "none": "NONE", "required": "ANY"}
 
 
 class GenerateContent(GeminiAdapter, ChatAdapter):
@@ -76,6 +81,26 @@ class GenerateContent(GeminiAdapter, ChatAdapter):
         if counts := data.get("usageMetadata"):
             part.usage = messages.usage(counts, ended=part.finish_reason is not None)
         return part
+
+    def build_tools(
+        self,
+        tools: "Sequence[Tool | Json]",
+        choice: str | None,
+        parallel: bool | None,  # noqa: FBT001 - the API's own switch
+        model: str,
+    ) -> Json:
+        declared = [messages.declaration(t) for t in tools if not isinstance(t, dict)]
+        functions = [{"functionDeclarations": declared}] if declared else []
+        fields: Json = {"tools": [*functions, *(t for t in tools if isinstance(t, dict))]}
+        if choice is not None:
+            mode = _MODES.get(choice)
+            calling = {"mode": mode} if mode else {"mode": "ANY", "allowedFunctionNames": [choice]}
+            fields["toolConfig"] = {"functionCallingConfig": calling}
+        return {name: value for name, value in fields.items() if value != []}
+
+    def refused_options(self, model: str, options: Json) -> frozenset[str]:
+        one_by_one = options.get("parallel_tool_calls") is False
+        return frozenset({"parallel_tool_calls"} if one_by_one else ())
 
     def unpriced_field(self, body: Json) -> str | None:
         if body.get("cachedContent"):

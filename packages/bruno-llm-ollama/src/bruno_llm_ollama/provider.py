@@ -1,8 +1,8 @@
 """Ollama's own API (https://docs.ollama.com/api/chat)."""
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import replace
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from bruno_llm_base import (
     NOTHING,
@@ -24,6 +24,9 @@ from bruno_llm_base.values import is_whole
 
 from bruno_llm_ollama import messages
 from bruno_llm_ollama.vendor import OllamaAdapter, OllamaVendor
+
+if TYPE_CHECKING:
+    from bruno_llm_base import Tool
 
 __all__ = ["OllamaChat", "OllamaProvider"]
 
@@ -89,6 +92,25 @@ class OllamaChat(OllamaAdapter, ChatAdapter):
             part.usage = messages.usage(data)
             part.is_last = True
         return part
+
+    def build_tools(
+        self,
+        tools: "Sequence[Tool | Json]",
+        choice: str | None,
+        parallel: bool | None,  # noqa: FBT001 - the API's own switch
+        model: str,
+    ) -> Json:
+        """Return the tools; the API has no choice, so those that are not to be called are left out."""
+        declared = [t if isinstance(t, dict) else messages.tool(t) for t in tools]
+        if choice not in (None, "auto", "required"):
+            declared = [t for t in declared if t.get("function", {}).get("name") == choice]
+        return {"tools": declared} if declared else {}
+
+    def refused_options(self, model: str, options: Json) -> frozenset[str]:
+        refused = {"tool_choice"} if options.get("tool_choice") == "required" else set()
+        if options.get("parallel_tool_calls") is False:
+            refused.add("parallel_tool_calls")
+        return frozenset(refused)
 
     def requested_window(self, body: Json) -> int | None:
         own = body.get("options")

@@ -1,8 +1,8 @@
 """OpenAI's Chat Completions (https://platform.openai.com/docs/api-reference/chat)."""
 
 import re
-from collections.abc import Mapping
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, ClassVar
 
 from bruno_llm_base import (
     BaseProvider,
@@ -16,6 +16,9 @@ from bruno_llm_base import (
 
 from bruno_llm_openai import counting, messages, responses
 from bruno_llm_openai.vendor import OpenAIAdapter, OpenAIVendor
+
+if TYPE_CHECKING:
+    from bruno_llm_base import Tool
 
 __all__ = ["ChatCompletions", "OpenAIProvider"]
 
@@ -78,6 +81,21 @@ class ChatCompletions(OpenAIAdapter, ChatAdapter):
             )
         return messages.read(data, choice, delta or choice.get("message") or {}, self.api)
 
+    def build_tools(
+        self,
+        tools: "Sequence[Tool | Json]",
+        choice: str | None,
+        parallel: bool | None,  # noqa: FBT001 - the API's own switch
+        model: str,
+    ) -> Json:
+        fields: Json = {"tools": [t if isinstance(t, dict) else _declared(t) for t in tools]}
+        if choice is not None:
+            named = {"type": "function", "function": {"name": choice}}
+            fields["tool_choice"] = choice if choice in ("auto", "none", "required") else named
+        if parallel is not None:
+            fields["parallel_tool_calls"] = parallel
+        return {name: value for name, value in fields.items() if value != []}
+
     def unpriced_field(self, body: Json) -> str | None:
         if body.get("service_tier") not in _LISTED_TIERS:
             return "service_tier"
@@ -109,6 +127,12 @@ class ChatCompletions(OpenAIAdapter, ChatAdapter):
             renamed = {"max_tokens": "max_completion_tokens"}
             return {renamed.get(name, name): value for name, value in body.items()}
         return super().amend(body, code, field)
+
+
+def _declared(tool: "Tool") -> Json:
+    told = {"description": tool.description} if tool.description else {}
+    function = {"name": tool.name, **told, "parameters": tool.parameters}
+    return {"type": "function", "function": function}
 
 
 class OpenAIProvider(OpenAIVendor, BaseProvider):

@@ -116,7 +116,9 @@ class MemoryTransport:
         if usage.input_tokens is None:
             usage = replace(usage, input_tokens=self._count(call.conversation))
         if usage.output_tokens is None:
-            usage = replace(usage, output_tokens=self._count(answer.reasoning + answer.text))
+            said = [answer.reasoning + answer.text]
+            said += [f"{call.name} {call.arguments}" for call in answer.tool_calls]
+            usage = replace(usage, output_tokens=self._count(" ".join(said)))
         return ModelResponse(
             finish_reason=answer.finish_reason or "stop",
             finish_detail=answer.finish_detail,

@@ -18,8 +18,6 @@ from bruno_llm_base.exceptions import (
 from bruno_llm_base.options import did_you_mean
 from bruno_llm_base.values import shown
 
-__all__ = ["Budget"]
-
 _Period = Literal["total", "day", "month"]
 _OnUnknown = Literal["refuse", "allow"]
 _Label = Literal["provider", "model", "tag", "user"]

@@ -28,8 +28,6 @@ from bruno_llm_base.cost.sqlite import SqliteDatabase
 from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.values import INT64
 
-__all__ = ["Ledger"]
-
 _log = logging.getLogger("bruno_llm")
 
 _IDLE = 1.0  # seconds after which a thread without work ends

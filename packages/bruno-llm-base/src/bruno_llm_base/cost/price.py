@@ -13,8 +13,6 @@ from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.response import Cost, Usage
 from bruno_llm_base.values import is_whole, shown
 
-__all__ = ["WHOLE", "Overrides", "Price", "PriceSource", "amount"]
-
 # Exact, as the decimal FAQ has it (https://docs.python.org/3/library/decimal.html#decimal-faq).
 # The bounds of a price keep sums short.
 _EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)

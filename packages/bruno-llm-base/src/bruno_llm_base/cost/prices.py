@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
     from bruno_llm_base.cost.price import Price, PriceSource
 
-__all__ = ["GenaiPrices", "InputPrices", "Prices", "reported_cost"]
-
 _log = logging.getLogger("bruno_llm")
 
 _OVERRIDE = "give its Price in CostTracker(prices={...})"

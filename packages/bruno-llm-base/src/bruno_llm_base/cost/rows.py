@@ -13,23 +13,6 @@ from typing import Any, NamedTuple
 from bruno_llm_base.exceptions import InvalidRequestError
 from bruno_llm_base.values import shown
 
-__all__ = [
-    "COUNTS",
-    "KEYS",
-    "LABELS",
-    "MOST",
-    "Balance",
-    "Claim",
-    "Entry",
-    "Names",
-    "Row",
-    "checked_keys",
-    "pico",
-    "row_of",
-    "summed",
-    "usd",
-]
-
 MOST = Decimal("1E+12")
 """A trillion dollars: more is a mistake."""
 

@@ -19,8 +19,6 @@ from bruno_llm_base.exceptions import ConfigurationError, LLMTimeoutError
 from bruno_llm_base.response import ModelResponse
 from bruno_llm_base.values import INT64, shown
 
-__all__ = ["Hold", "Spending"]
-
 
 class Spending:
     """Where one provider's requests are paid from.

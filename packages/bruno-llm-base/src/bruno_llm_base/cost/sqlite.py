@@ -10,8 +10,6 @@ from typing import TypeVar
 from bruno_llm_base.cost.rows import COUNTS
 from bruno_llm_base.exceptions import ConfigurationError
 
-__all__ = ["SqliteDatabase"]
-
 _T = TypeVar("_T")
 _Query = Callable[[sqlite3.Connection], _T]
 

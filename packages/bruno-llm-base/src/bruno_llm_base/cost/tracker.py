@@ -23,8 +23,6 @@ from bruno_llm_base.values import shown
 if TYPE_CHECKING:
     from bruno_llm_base.cost.report import Report
 
-__all__ = ["CostTracker", "Labels", "names_of", "storable"]
-
 _MOST_TOKENS = 10**12  # of a request; a server that reports more is mistaken, and sums must not be
 _TOKENS = tuple(name for name in COUNTS if name.endswith("_tokens"))
 

@@ -15,8 +15,6 @@ from bruno_llm_base.limits.windows import Limits
 from bruno_llm_base.response import ModelResponse, Outcome
 from bruno_llm_base.values import LONGEST, is_seconds, is_whole, shown
 
-__all__ = ["LimitStore", "Permit", "RateLimit"]
-
 _SHORTEST = 0.001  # seconds between two questions to a store
 
 

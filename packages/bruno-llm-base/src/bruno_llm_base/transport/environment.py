@@ -19,8 +19,6 @@ from bruno_llm_base.values import is_loopback, shown
 if TYPE_CHECKING:
     import ssl
 
-__all__ = ["Proxy", "proxy_for", "tls_context"]
-
 _PORTS = {"http": 80, "https": 443}
 _BRACKETED = re.compile(r"\[(?P<name>[^]]*)\](?P<size>/\d+)?(?::(?P<port>\d+))?")
 

@@ -20,8 +20,6 @@ from bruno_llm_base.stream import StreamState, TextStream
 from bruno_llm_base.wrappers.bare import FullLLM
 from bruno_llm_base.wrappers.breaker import Circuit
 
-__all__ = ["Failover", "FallbackTexts", "Member", "all_failed"]
-
 _T = TypeVar("_T")
 
 
