@@ -1,10 +1,8 @@
 """What can go wrong, in one family: every error is bruno-core's `LLMError`.
 
-A mistake in a program is none of them: reading a stream twice, or calling a provider outside of
-asyncio, is a RuntimeError, and what a hook of the user's raises comes out as it is.
-
-Errors pickle, so they survive worker processes. Neither their text nor their attributes hold a key,
-or a prompt or (but for `partial`) an answer, unless the server's own words for the error do.
+A mistake in a program is none of them: reading a stream twice is a RuntimeError, and what a hook of
+the user's raises comes out as it is. Errors pickle. Neither their text nor their attributes hold a
+key, or a prompt or (but for `partial`) an answer, unless the server's own words for the error do.
 """
 
 from collections.abc import Sequence

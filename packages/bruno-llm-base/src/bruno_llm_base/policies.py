@@ -80,11 +80,7 @@ class Timeouts:
 
 
 def policy(kind: type[_P], name: str, given: _P | None, **short: float | None) -> _P:
-    """Return the policy that a user chose, in its long or its short form.
-
-    Raises:
-        ConfigurationError: Both forms are given, or the long one is something else.
-    """
+    """Return the policy that a user chose, in its long or its short form, but not in both."""
     chosen = {field: value for field, value in short.items() if value is not None}
     if given is None:
         return kind(**chosen)

@@ -28,11 +28,7 @@ _CLOSE, _VERY_CLOSE = 0.75, 0.95
 
 
 def from_config(config: LLMConfig | BrunoConfig | Mapping[str, Any], section: str = "llm") -> Json:
-    """Return the keywords in *config*, "provider" among them; they may stand under *section* in it.
-
-    Raises:
-        ConfigurationError: It is neither of bruno-core's models nor a mapping.
-    """
+    """Return the keywords in *config*, "provider" among them; they may stand under *section* in it."""
     if section == "llm":
         config = config.llm if isinstance(config, BrunoConfig) else config
         if isinstance(config, LLMConfig):
@@ -49,11 +45,7 @@ def from_config(config: LLMConfig | BrunoConfig | Mapping[str, Any], section: st
 
 
 def from_file(path: Path) -> Json:
-    """Return what a YAML, JSON or TOML file holds.
-
-    Raises:
-        ConfigurationError: It is missing, of another format, or not a mapping.
-    """
+    """Return what a YAML, JSON or TOML file holds, or raise why it cannot be used."""
     import tomllib  # it takes longer to load than the rest of us, and few need it
 
     readers: dict[str, Callable[[str], Any]] = {
@@ -84,11 +76,7 @@ def from_environment(group: Group, name: str | None) -> Json:
     """Return the keywords that the environment has, "provider" among them.
 
     The provider is *name*, or the one that the environment names. Its own variables win. Those
-    without its name are another's where they name another.
-
-    Raises:
-        ConfigurationError: No provider is named, a value is not a number where it has to be one, or
-            a variable is misspelt.
+    without its name are another's where they name another. A misspelt one is an error.
     """
     generic = _variables(group, "")
     chosen = canonical(name or provider_of(generic, f"{_PREFIX}{group.prefix}PROVIDER"))
@@ -100,11 +88,7 @@ def from_environment(group: Group, name: str | None) -> Json:
 
 
 def provider_of(given: Mapping[str, Any], origin: str = "provider") -> str:
-    """Return the provider that *given* names.
-
-    Raises:
-        ConfigurationError: It names none.
-    """
+    """Return the provider that *given* names, or tell to set it in *origin*."""
     name = given.get("provider")
     if not isinstance(name, str) or not name.strip():
         raise ConfigurationError(f"no provider is named: set {origin}, for example to 'openai'")
