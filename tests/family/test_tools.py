@@ -7,7 +7,7 @@ import google.genai.types
 import openai.types.chat.completion_create_params
 import pytest
 from bruno_core.models import Message
-from bruno_llm_base import Tool, ToolCall
+from bruno_llm_base import InvalidRequestError, Tool, ToolCall
 from bruno_llm_testing import FakeAnswer
 from pydantic import BaseModel, Field, TypeAdapter
 
@@ -189,3 +189,89 @@ async def test_the_users_own_spelling_wins(name, server, llm):
     }[name]
     await llm.request("hi", tools=[now], **theirs)
     assert {n: server.bodies[0][n] for n in theirs} == theirs
+
+
+def book(city: str, place: Place, *, days: Annotated[int, Field(ge=1)] = 1) -> str:
+    """Book a room."""
+
+
+def greet(name: Annotated[str, Field(min_length=2)]) -> str:
+    """Greet someone."""
+
+
+def count(words: dict[str, int]) -> str:
+    """Count words."""
+
+
+def parameters_in(name, body):
+    """Return the schemas of the tools that *body* offers."""
+    if name == "gemini":
+        return [row["parametersJsonSchema"] for row in body["tools"][0]["functionDeclarations"]]
+    tools = body["tools"]
+    return [t["input_schema"] if name == "claude" else t["function"]["parameters"] for t in tools]
+
+
+def strict_in(name, body):
+    """Return which of the tools that *body* offers are strict."""
+    tools = [tool if name == "claude" else tool["function"] for tool in body["tools"]]
+    return [tool.get("strict", False) for tool in tools]
+
+
+async def test_a_schema_fits_the_vendor_and_loses_nothing(name, server, llm):
+    await llm.request("hi", tools=[book, greet, count])
+    CHECKS[name](server.bodies[0])
+    for schema in parameters_in(name, server.bodies[0]):
+        assert "title" not in str(schema)
+    text = str(server.bodies[0])
+    for rule in ("minLength", "minimum", "Italy"):
+        assert rule in text, rule
+
+
+async def test_tools_are_strict_where_that_changes_nothing(name, server, kind):
+    if name in ("gemini", "ollama"):
+        return
+    model = {"openai": "gpt-6.1-terra", "claude": "claude-sonnet-5-5"}[name]
+    llm = kind(model, **server.connection())
+    await llm.request("hi", tools=[book, greet, count, Tool(greet, "hello", strict=False)])
+    # OpenAI would have null in the place of what is left out, and this is a server of one's own
+    assert (
+        strict_in(name, server.bodies[0])
+        == {
+            "openai": [False, False, False, False],
+            "claude": [True, True, False, False],
+        }[name]
+    )
+
+
+async def test_a_tool_may_insist_on_being_strict(name, server, llm):
+    if name == "ollama":
+        with pytest.raises(InvalidRequestError, match="the tool book is strict"):
+            await llm.request("hi", tools=[Tool(book, strict=True)])
+        return
+    await llm.request("hi", tools=[Tool(book, strict=True)])
+    body = server.bodies[0]
+    CHECKS[name](body)
+    if name == "gemini":
+        assert body["toolConfig"] == {"functionCallingConfig": {"mode": "VALIDATED"}}
+        return
+    assert strict_in(name, body) == [True]
+    with pytest.raises(InvalidRequestError, match="the tool count cannot be strict"):
+        await llm.request("hi", tools=[Tool(count, strict=True)])
+
+
+class Node(BaseModel):
+    value: int
+    children: list["Node"] = []
+
+
+async def test_a_schema_that_refers_to_itself(name, server, llm):
+    def grow(tree: Node) -> str:
+        """Grow a tree."""
+
+    if name == "ollama":
+        with pytest.raises(InvalidRequestError, match=r"the tool grow cannot be told: .* itself"):
+            await llm.request("hi", tools=[grow])
+        return
+    await llm.request("hi", tools=[grow])
+    assert "$ref" in str(server.bodies[0])
+    CHECKS[name](server.bodies[0])

@@ -144,8 +144,9 @@ class ChatAdapter(Adapter):
     def build_tools(
         self,
         tools: "Sequence[Tool | Json]",
+        *,
         choice: str | None,
-        parallel: bool | None,  # noqa: FBT001 - the API's own switch
+        parallel: bool | None,
         model: str,
     ) -> Json:
         """Return the fields of a body that offer *tools* to the model.

@@ -122,6 +122,6 @@ def _tool_fields(adapter: ChatAdapter, model: str, given: Json) -> Json:
     from bruno_llm_base.tools import read_tool_options  # most requests offer no tools
 
     tools, choice, parallel = read_tool_options(given)
-    fields = adapter.build_tools(tools, choice, parallel, model)
+    fields = adapter.build_tools(tools, choice=choice, parallel=parallel, model=model)
     check_sendable(fields, (), InvalidRequestError)
     return fields

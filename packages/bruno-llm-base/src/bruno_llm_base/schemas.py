@@ -204,6 +204,18 @@ def is_object(schema: Json) -> bool:
     return resolved(schema, schema).get("type") == "object"
 
 
+def has_optional(schema: Json) -> bool:
+    """Whether an object in *schema* has a property that may be left out."""
+    found: list[object] = []
+
+    def look(one: Json) -> Json:
+        found.extend(one.get("properties", {}).keys() - set(one.get("required", ())))
+        return one
+
+    changed(schema, look)
+    return bool(found)
+
+
 def without_added_nulls(value: Any, schema: Json) -> Any:
     """Return *value* without each null that stands for an optional property of *schema* left out.
 

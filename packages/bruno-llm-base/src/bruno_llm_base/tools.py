@@ -13,7 +13,7 @@ from pydantic.errors import PydanticUserError
 from bruno_llm_base.exceptions import ConfigurationError, InvalidRequestError
 from bruno_llm_base.options import TOOL_OPTIONS, did_you_mean
 from bruno_llm_base.parts import Json, is_json
-from bruno_llm_base.schemas import without_titles
+from bruno_llm_base.schemas import SchemaSubset, fit_schema, without_titles
 from bruno_llm_base.values import is_seconds, shown
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")  # what every vendor takes
@@ -268,3 +268,29 @@ def _names(tool: Tool | Json) -> list[str]:
         row["name"] for row in rows if isinstance(row, dict) and isinstance(row.get("name"), str)
     ]
     return found if declared else found[:1]
+
+
+def fit_parameters(tool: Tool, subset: SchemaSubset) -> Json:
+    """Return the schema of what *tool* takes, as *subset* has it.
+
+    Raises:
+        InvalidRequestError: It cannot be said there.
+    """
+    try:
+        return fit_schema(tool.parameters, subset)
+    except ValueError as error:
+        raise InvalidRequestError(f"the tool {tool.name} cannot be told: {error}") from None
+
+
+def strict_parameters(tool: Tool, subset: SchemaSubset) -> Json | None:
+    """Return the schema to which the vendor can hold the model, or None where it is not to, or cannot.
+
+    Raises:
+        InvalidRequestError: The tool insists on it.
+    """
+    try:
+        return None if tool.strict is False else fit_schema(tool.parameters, subset)
+    except ValueError as error:
+        if tool.strict:
+            raise InvalidRequestError(f"the tool {tool.name} cannot be strict: {error}") from None
+        return None

@@ -76,6 +76,10 @@ _UNBOUND = re.compile(r"bound to a different conversation")
 _BINDING_BETA = "thinking-binding-controls-2026-08-01"
 _DROP_UNBOUND = {"prefix_mismatch_behavior": "drop_block"}
 
+# What it says of tools to whose schemas it cannot hold a model after all
+# (https://platform.claude.com/docs/en/build-with-claude/structured-outputs).
+_TOO_STRICT = re.compile(r"schema is too complex|compiled grammar is too large", re.IGNORECASE)
+
 
 class Messages(ChatAdapter):
     """How the Messages API spells things."""
@@ -102,18 +106,14 @@ class Messages(ChatAdapter):
     def build_tools(
         self,
         tools: "Sequence[Tool | Json]",
+        *,
         choice: str | None,
-        parallel: bool | None,  # noqa: FBT001 - the API's own switch
+        parallel: bool | None,
         model: str,
     ) -> Json:
-        fields: Json = {"tools": [t if isinstance(t, dict) else _declared(t) for t in tools]}
-        chosen: Json = {}
-        if choice is not None:
-            kind = _CHOICES.get(choice)
-            chosen = {"type": kind} if kind else {"type": "tool", "name": choice}
-        if parallel is False and choice != "none":
-            chosen = {"type": "auto"} | chosen | {"disable_parallel_tool_use": True}
-        return {n: v for n, v in (fields | {"tool_choice": chosen}).items() if v}
+        from bruno_llm_claude import schemas  # most requests offer no tools
+
+        return schemas.build_tools(tools, choice=choice, parallel=parallel, model=model)
 
     def parse(self, data: Json) -> ModelResponse:
         content = data.get("content") or []
@@ -156,7 +156,9 @@ class Messages(ChatAdapter):
 
     def read_error(self, status: int, headers: Mapping[str, str], data: Json) -> ErrorFacts:
         facts = super().read_error(status, headers, data)
-        return replace(facts, param="messages") if _UNBOUND.search(facts.message) else facts
+        if _UNBOUND.search(facts.message):
+            return replace(facts, param="messages")
+        return replace(facts, param="tools") if _TOO_STRICT.search(facts.message) else facts
 
     def read_limits(self, headers: Mapping[str, str]) -> LimitState | None:
         return read_limits(headers, "anthropic-ratelimit-{unit}-{what}")
@@ -164,18 +166,12 @@ class Messages(ChatAdapter):
     def amend(self, body: Json, code: str, field: str) -> Json | None:
         if field == "messages":
             return _without_unbound(body)
+        if field == "tools":
+            return _without_strict(body)
         return super().amend(body, code, field)
 
     def refused_options(self, model: str, options: Json) -> frozenset[str]:
         return _REFUSED.intersection(options)
-
-
-_CHOICES = {"auto": "auto", "none": "none", "required": "any"}
-
-
-def _declared(tool: "Tool") -> Json:
-    told = {"description": tool.description} if tool.description else {}
-    return {"name": tool.name, **told, "input_schema": tool.parameters}
 
 
 def _is_the_users(tool: object) -> bool:
@@ -235,6 +231,12 @@ def _without_unbound(body: Json) -> Json | None:
     ):
         return None
     return body | {"thinking": {"type": "adaptive", **thinking, "block_binding": _DROP_UNBOUND}}
+
+
+def _without_strict(body: Json) -> Json | None:
+    """Return *body* with tools whose schemas are only told; None where none is strict."""
+    tools = [{n: v for n, v in tool.items() if n != "strict"} for tool in body["tools"]]
+    return body | {"tools": tools} if tools != body["tools"] else None
 
 
 def _headers(body: Json) -> Mapping[str, str]:

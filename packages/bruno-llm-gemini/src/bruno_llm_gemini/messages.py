@@ -1,6 +1,6 @@
 """Conversations and answers in the words of Gemini's generateContent."""
 
-from typing import TYPE_CHECKING, assert_never
+from typing import assert_never
 
 from bruno_llm_base import (
     Conversation,
@@ -17,9 +17,6 @@ from bruno_llm_base import (
 )
 from bruno_llm_base.lenient import forgiving, read_arguments, read_text, read_word
 from bruno_llm_base.parts import arguments_of, json_object, state_for
-
-if TYPE_CHECKING:
-    from bruno_llm_base import Tool
 
 _API = "gemini"  # whose state it is, whichever provider or cloud carries it
 # What a part of an answer is signed with (https://ai.google.dev/gemini-api/docs/thought-signatures).
@@ -155,14 +152,6 @@ def _response(result: ToolResult) -> Json:
         return {"error": result.content}
     found = json_object(result.content)
     return {"output": result.content} if found is None else found
-
-
-def declaration(tool: "Tool") -> Json:
-    """Return how a tool is declared."""
-    told = {"name": tool.name, "description": tool.description}
-    # a function without parameters has no schema either
-    schema = {"parametersJsonSchema": tool.parameters} if tool.parameters.get("properties") else {}
-    return told | schema
 
 
 def _put_back(data: Json, parts: list[Json]) -> None:

@@ -33,8 +33,6 @@ _GENERATION = (
     *("responseSchema", "seed", "stopSequences", "temperature", "thinkingConfig", "topK", "topP"),
 )
 
-_MODES = {"auto": "AUTO", "none": "NONE", "required": "ANY"}
-
 
 class GenerateContent(GeminiAdapter, ChatAdapter):
     """How generateContent spells things."""
@@ -83,18 +81,14 @@ class GenerateContent(GeminiAdapter, ChatAdapter):
     def build_tools(
         self,
         tools: "Sequence[Tool | Json]",
+        *,
         choice: str | None,
-        parallel: bool | None,  # noqa: FBT001 - the API's own switch
+        parallel: bool | None,
         model: str,
     ) -> Json:
-        declared = [messages.declaration(t) for t in tools if not isinstance(t, dict)]
-        functions = [{"functionDeclarations": declared}] if declared else []
-        fields: Json = {"tools": [*functions, *(t for t in tools if isinstance(t, dict))]}
-        if choice is not None:
-            mode = _MODES.get(choice)
-            calling = {"mode": mode} if mode else {"mode": "ANY", "allowedFunctionNames": [choice]}
-            fields["toolConfig"] = {"functionCallingConfig": calling}
-        return {name: value for name, value in fields.items() if value != []}
+        from bruno_llm_gemini import schemas  # most requests offer no tools
+
+        return schemas.build_tools(tools, choice)
 
     def refused_options(self, model: str, options: Json) -> frozenset[str]:
         one_by_one = options.get("parallel_tool_calls") is False

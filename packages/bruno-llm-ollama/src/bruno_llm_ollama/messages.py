@@ -1,7 +1,6 @@
 """Conversations and answers in the words of Ollama's chat (https://docs.ollama.com/api/chat)."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from bruno_llm_base import (
     Conversation,
@@ -18,9 +17,6 @@ from bruno_llm_base import (
 )
 from bruno_llm_base.lenient import forgiving, read_arguments, read_text, read_word
 from bruno_llm_base.parts import arguments_of
-
-if TYPE_CHECKING:
-    from bruno_llm_base import Tool
 
 API = "ollama"
 """Whose thoughts go back."""
@@ -74,16 +70,6 @@ def _tool_result(result: ToolResult) -> Json:
     if result.id:
         message["tool_call_id"] = result.id
     return message
-
-
-def tool(given: "Tool") -> Json:
-    """Return how a tool is declared."""
-    function = {
-        "name": given.name,
-        "description": given.description,
-        "parameters": given.parameters,
-    }
-    return {"type": "function", "function": function}
 
 
 def parts(message: Json) -> tuple[Part, ...]:

@@ -94,15 +94,14 @@ class OllamaChat(OllamaAdapter, ChatAdapter):
     def build_tools(
         self,
         tools: "Sequence[Tool | Json]",
+        *,
         choice: str | None,
-        parallel: bool | None,  # noqa: FBT001 - the API's own switch
+        parallel: bool | None,
         model: str,
     ) -> Json:
-        """Return the tools; the API has no choice, so those that are not to be called are left out."""
-        declared = [t if isinstance(t, dict) else messages.tool(t) for t in tools]
-        if choice not in (None, "auto", "required"):
-            declared = [t for t in declared if t.get("function", {}).get("name") == choice]
-        return {"tools": declared} if declared else {}
+        from bruno_llm_ollama import schemas  # most requests offer no tools
+
+        return schemas.build_tools(tools, choice)
 
     def refused_options(self, model: str, options: Json) -> frozenset[str]:
         refused = {"tool_choice"} if options.get("tool_choice") == "required" else set()

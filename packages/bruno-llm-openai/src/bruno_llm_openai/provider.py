@@ -82,17 +82,14 @@ class ChatCompletions(OpenAIAdapter, ChatAdapter):
     def build_tools(
         self,
         tools: "Sequence[Tool | Json]",
+        *,
         choice: str | None,
-        parallel: bool | None,  # noqa: FBT001 - the API's own switch
+        parallel: bool | None,
         model: str,
     ) -> Json:
-        fields: Json = {"tools": [t if isinstance(t, dict) else _declared(t) for t in tools]}
-        if choice is not None:
-            named = {"type": "function", "function": {"name": choice}}
-            fields["tool_choice"] = choice if choice in ("auto", "none", "required") else named
-        if parallel is not None:
-            fields["parallel_tool_calls"] = parallel
-        return {name: value for name, value in fields.items() if value != []}
+        from bruno_llm_openai import schemas  # most requests offer no tools
+
+        return schemas.build_tools(tools, choice=choice, parallel=parallel, is_own=self.own_server)
 
     def unpriced_field(self, body: Json) -> str | None:
         if body.get("service_tier") not in _LISTED_TIERS:
@@ -125,12 +122,6 @@ class ChatCompletions(OpenAIAdapter, ChatAdapter):
             renamed = {"max_tokens": "max_completion_tokens"}
             return {renamed.get(name, name): value for name, value in body.items()}
         return super().amend(body, code, field)
-
-
-def _declared(tool: "Tool") -> Json:
-    told = {"description": tool.description} if tool.description else {}
-    function = {"name": tool.name, **told, "parameters": tool.parameters}
-    return {"type": "function", "function": function}
 
 
 class OpenAIProvider(OpenAIVendor, BaseProvider):

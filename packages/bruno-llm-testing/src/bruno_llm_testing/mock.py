@@ -43,8 +43,9 @@ class MockAdapter(ChatAdapter):
     def build_tools(
         self,
         tools: Sequence[Tool | Json],
+        *,
         choice: str | None,
-        parallel: bool | None,  # noqa: FBT001 - the API's own switch
+        parallel: bool | None,
         model: str,
     ) -> Json:
         declared = [tool if isinstance(tool, dict) else _declared(tool) for tool in tools]

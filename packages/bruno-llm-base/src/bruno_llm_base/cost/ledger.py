@@ -43,19 +43,15 @@ _Held = tuple[str | None, list[Balance]]
 
 
 class Ledger:
-    """Keeps what requests took and cost, and what is held for those on their way.
+    """Keeps what requests took and cost, and what is held for those on their way, by any thread.
 
     What is noted is first kept aside and then written, all that is there in one transaction.
     So if it cannot be written, it is not lost: the next transaction has it too, and none succeeds
     without it. And a finalizer that runs in the middle of our own work can note something as well.
 
-    The path of a request writes in a worker's thread, so event loops never wait for a file; memory,
-    and all else, is used where it is asked. Threads share a ledger. What a process held that was
-    killed is free soon after; in a forked process, its parent's holds are not its own.
-
-    Args:
-        path: The file; None for memory.
-        clock: Tells the time, with a time zone.
+    The path of a request writes to a *path* in a worker's thread, so event loops never wait for it;
+    memory, for None, and all else is used where it is asked. What a process held that was killed is
+    free soon after; in a forked process, its parent's holds are not its own.
     """
 
     def __init__(self, path: Path | None, clock: Callable[[], datetime]) -> None:
@@ -83,12 +79,7 @@ class Ledger:
     async def hold(self, names: Names, amount: int, claims: Sequence[Claim]) -> _Held:
         """Hold *amount*, if with all that is spent and held it is too much for no claim.
 
-        Returns:
-            The name of the hold, or None if it would be too much, and how each claim's account stood
-            before it.
-
-        Raises:
-            ConfigurationError: The file cannot be used.
+        Return the name of the hold, or None if it would be too much, and how the claims' accounts stood.
         """
         query = partial(self._hold, names=names, amount=amount, claims=claims)
         if self.path is None:
@@ -161,7 +152,11 @@ class Ledger:
     def _work(self) -> None:
         while True:
             is_waiting = bool(self._held or self._unwritten or self._released)
-            jobs = self._next_jobs(_RENEWAL if is_waiting else _IDLE)
+            jobs: list[_Job] = []
+            with suppress(Empty):
+                jobs.append(self._jobs.get(timeout=_RENEWAL if is_waiting else _IDLE))
+                while True:
+                    jobs.append(self._jobs.get_nowait())
             if jobs or is_waiting:
                 self._do(jobs)
                 del jobs  # it holds what was asked and answered
@@ -170,15 +165,6 @@ class Ledger:
             # one that has asked before that has found a thread, and relies on it
             if self._jobs.empty() or not self._no_thread.acquire(blocking=False):
                 return
-
-    def _next_jobs(self, patience: float) -> list[_Job]:
-        """Return all that is asked, once something is; nothing, if there is nothing for a while."""
-        jobs: list[_Job] = []
-        with suppress(Empty):
-            jobs.append(self._jobs.get(timeout=patience))
-            while True:
-                jobs.append(self._jobs.get_nowait())
-        return jobs
 
     def _do(self, jobs: list[_Job]) -> None:
         jobs = [job for job in jobs if job[0].set_running_or_notify_cancel()]
@@ -243,7 +229,8 @@ class Ledger:
     def _write_down(self, connection: Connection) -> None:
         for (day, names), counts in self._unwritten.items():
             _add(connection, day, names, [min(count, INT64) for count in counts])
-        connection.executemany("DELETE FROM held WHERE id = ?", [(h,) for h in self._released])
+        for hold in self._released:
+            connection.execute("DELETE FROM held WHERE id = ?", (hold,))
         if self._held and time.monotonic() > self._renewed + _RENEWAL:
             holds = [(self._now() + self._lease, hold) for hold in self._held]
             connection.executemany("UPDATE held SET expires = ? WHERE id = ?", holds)

@@ -44,10 +44,9 @@ _TABLES = (
 class SqliteDatabase:
     """A file, or memory, and the connection by which it is written.
 
-    Threads may share it, one at a time. A transaction that was committed survives the end of the
-    process, however it ends; only a power cut may undo the last ones
-    (https://www.sqlite.org/pragma.html#pragma_synchronous, NORMAL). Until something is written, the
-    file is only read, and nothing is made beside it.
+    Threads may share it, one at a time. What was committed to a file survives the end of the process;
+    only a power cut may undo the last transactions. Until something is written, a file is only read,
+    and nothing is made beside it.
 
     Raises:
         ConfigurationError: The file cannot be used, or is something else; so do all methods.
@@ -71,7 +70,8 @@ class SqliteDatabase:
         """Write what is done with the connection, all of it or nothing."""
         with self._errors_named():
             connection = self.connection()
-            connection.execute(f"PRAGMA busy_timeout = {int(self._patience * 1000)}")
+            if self._path is not None:
+                connection.execute(f"PRAGMA busy_timeout = {int(self._patience * 1000)}")
             with connection:
                 connection.execute("BEGIN IMMEDIATE")
                 yield connection
@@ -144,8 +144,7 @@ class SqliteDatabase:
         meanwhile, it is read again. Where there is a journal, there are the files for locks too.
         """
         for _ in range(_READINGS):
-            state = _state(path)
-            if state is None:
+            if (state := _state(path)) is None:
                 break
             with suppress(sqlite3.DatabaseError):
                 found = self._found(path, "mode=ro&immutable=1", query)
@@ -190,11 +189,7 @@ def _state(path: Path) -> tuple[int, ...] | None:
 
 
 def _is_ledger(connection: sqlite3.Connection, path: Path | None) -> bool:
-    """Say whether the database is a ledger; if not, it is empty.
-
-    Raises:
-        ConfigurationError: It is something else, or of another version.
-    """
+    """Say whether the database is a ledger rather than empty; anything else is refused."""
     application, version, tables = connection.execute(
         "SELECT application_id, user_version, (SELECT COUNT(*) FROM sqlite_master)"
         " FROM pragma_application_id, pragma_user_version"
