@@ -6,6 +6,7 @@ Its patterns are compiled when the first error is read, which most programs neve
 
 import re
 from collections.abc import Collection, Mapping
+from typing import NamedTuple
 
 from bruno_llm_base.exceptions import (
     AuthenticationError,
@@ -35,10 +36,18 @@ _REDIRECT, _ERROR, _TOO_LARGE, _TOO_MANY, _SERVER_ERROR = 300, 400, 413, 429, 50
 _USUAL = frozenset({*range(_ERROR, 418), 421, 422, 426, 428, 429, 431, 451})
 
 
-# Kinds, the statuses under which their sentences are believed beside success, and the patterns of
-# codes and of sentences. A kind without statuses counts where there is none but success.
-_WORDS: tuple[tuple[type[LLMError], Collection[int], str, str], ...] = (
-    (
+class _Words(NamedTuple):
+    """The patterns of what stands for a kind of error."""
+
+    kind: type[LLMError]
+    statuses: Collection[int]
+    """Under which sentences are believed, beside success; a kind without any counts there alone."""
+    codes: str
+    sentences: str
+
+
+_WORDS = (
+    _Words(
         ContextLengthExceededError,
         (400, 413, 422, 500),
         r"context_?(length|window|size)|max_prompt_tokens|tokens_limit_reached",
@@ -55,7 +64,7 @@ _WORDS: tuple[tuple[type[LLMError], Collection[int], str, str], ...] = (
         r"|(configured context size|context length) (is|of) (only )?\d"
         r"|range of input length should be|is too large to process|too many (input )?tokens",
     ),
-    (
+    _Words(
         AuthenticationError,
         (400, 401, 403, 422),
         r"(invalid|incorrect|missing|expired|wrong)_?api_?key|api_?key_?(invalid|expired|missing)"
@@ -67,7 +76,7 @@ _WORDS: tuple[tuple[type[LLMError], Collection[int], str, str], ...] = (
         r"|invalid (bearer|credential)|authentication (failed|error)|login fail"
         r"|^unauthori[sz]ed\W*$",
     ),
-    (
+    _Words(
         ContentBlockedError,
         range(400, 500),
         r"content_?(filter|policy)|data_?inspection|moderation|responsible_?ai",
@@ -76,7 +85,7 @@ _WORDS: tuple[tuple[type[LLMError], Collection[int], str, str], ...] = (
         r"|inappropriate content|sensitive (content|words)|considered high risk"
         r"|content violat|violat\w*[^.]{0,40}\b(usage|content|safety) (polic|guideline)",
     ),
-    (
+    _Words(
         QuotaExceededError,
         range(400, 500),
         r"insufficient_?(quota|balance|credit|fund)|arrear|spend_?limit|budget_?exceeded"
@@ -86,14 +95,14 @@ _WORDS: tuple[tuple[type[LLMError], Collection[int], str, str], ...] = (
         r"|usage limits?\b|spending limit|spend limit|budget has been exceeded|account[^.]{0,20}arrears"
         r"|payment required|recharge|top up your|purchase (more )?credits|余额不足",
     ),
-    (
+    _Words(
         ModelNotFoundError,
         (400, 404),
         r"model_?not_?(found|exist|available)|\b(unknown|invalid)_?model\b",
         r"\bmodel\b.{0,120}?\b(not found|does ?n[o']t exist|does not exist|not exist)\b"
         r"|not a valid model|\b(no such|unknown|invalid) model\b|no endpoints found for|^model: \S+$",
     ),
-    (
+    _Words(
         PermissionDeniedError,
         (400, 403),
         r"permission|forbidden|access_?denied|unsupported_country",
@@ -102,14 +111,14 @@ _WORDS: tuple[tuple[type[LLMError], Collection[int], str, str], ...] = (
         r"|\benable billing|billing (to be|is not|not|must be) |requires billing"
         r"|\b(plan|tier|subscription)\b[^.]{0,30}\bnot (include|support|allow)",
     ),
-    (RateLimitError, (), "rate_?limit|throttl|too_?many_?requests|exhausted", r"(?!)"),
-    (
+    _Words(RateLimitError, (), "rate_?limit|throttl|too_?many_?requests|exhausted", r"(?!)"),
+    _Words(
         ServiceUnavailableError,
         (),
         "overload|unavailable|capacity|internal|server|timeout|api_?error",
         "overload|try again|temporar|timed? ?out|internal",
     ),
-    (
+    _Words(
         InvalidRequestError,
         (),
         "invalid|bad_?request|validation|unprocessable|not_?found|precondition",
