@@ -106,7 +106,11 @@ class CostTracker:
         self.path = None if path is None else Path(path).resolve()
         self.prices: PriceSource | None = source
         self._clock = clock
-        self.ledger = Ledger(self.path, clock)
+        self.ledger = Ledger()
+        if self.path is not None:
+            from bruno_llm_base.cost.file_ledger import FileLedger  # many do without
+
+            self.ledger = FileLedger(self.path, clock)
 
     def today(self) -> date:
         """Return the day, in UTC."""
