@@ -87,5 +87,6 @@ def policy(kind: type[_P], name: str, given: _P | None, **short: float | None) -
     if not isinstance(given, kind):
         raise ConfigurationError(f"{name} is {shown(given)}: give a {kind.__name__}")
     if chosen:
-        raise ConfigurationError(f"{name}={shown(given)} and its short form: give one of them")
+        said = f"{name}={shown(given)} and its short form are given"
+        raise ConfigurationError(f"{said}: give one of them")
     return given

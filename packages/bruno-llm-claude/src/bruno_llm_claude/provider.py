@@ -34,8 +34,6 @@ from bruno_llm_claude import messages
 if TYPE_CHECKING:
     from bruno_llm_base import Tool
 
-__all__ = ["ClaudeProvider", "Messages"]
-
 # The API wants a number. Reasoning counts as output, so a small one would leave no room for the
 # answer; every current model takes this one, and it ends within the time of an unstreamed request.
 _MAX_TOKENS = 16_000

@@ -14,8 +14,6 @@ from bruno_llm_base.wrappers import FullLLM, in_full
 
 from bruno_llm_cli.output import say, show_document, show_table
 
-__all__ = ["Offer", "offers", "show_offers", "show_providers"]
-
 
 def show_providers(infos: Sequence[ProviderInfo], *, as_json: bool) -> None:
     """Print what is installed."""

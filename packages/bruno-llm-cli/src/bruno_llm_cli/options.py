@@ -18,17 +18,6 @@ from typer import BadParameter, Option
 
 from bruno_llm_cli.output import set_verbosity
 
-__all__ = [
-    "Config",
-    "Model",
-    "ModelOptions",
-    "Provider",
-    "Verbose",
-    "build_llm",
-    "taking_model_options",
-    "usable_providers",
-]
-
 _TABLE = PORTABLE.items()
 Provider = Annotated[
     str | None, Option("--provider", "-p", help="The provider, such as ollama; see `providers`.")

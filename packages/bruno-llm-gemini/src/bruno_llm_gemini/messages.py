@@ -18,8 +18,6 @@ from bruno_llm_base import (
 from bruno_llm_base.lenient import forgiving, read_arguments, read_text, read_word
 from bruno_llm_base.parts import arguments_of, json_object, state_for
 
-__all__ = ["FINISH_REASONS", "build", "parts", "usage"]
-
 _API = "gemini"  # whose state it is, whichever provider or cloud carries it
 # What a part of an answer is signed with (https://ai.google.dev/gemini-api/docs/thought-signatures).
 _SIGNATURE = "thoughtSignature"

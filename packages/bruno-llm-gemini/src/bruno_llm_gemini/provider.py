@@ -22,8 +22,6 @@ from bruno_llm_gemini.vendor import GeminiAdapter, GeminiVendor
 if TYPE_CHECKING:
     from bruno_llm_base import Tool
 
-__all__ = ["GeminiProvider", "GenerateContent"]
-
 # From Gemini 3 on, a tool call without its signature is refused.
 _WANTS_SIGNATURES = re.compile(r"(?:.*/)?gemini-(?:[3-9]|\d\d)")
 

@@ -15,8 +15,6 @@ from bruno_llm_base.transport import Reply
 from bruno_llm_base.transport.environment import tls_context
 from bruno_llm_base.transport.http import open_client, refuse_login
 
-__all__ = ["CHAT", "COUNT", "EMBED", "MODELS", "PAGE_SIZE", "STREAM", "ComposedTransport"]
-
 CHAT, STREAM, MODELS, COUNT = "generateContent", "streamGenerateContent", "models", "countTokens"
 EMBED = "batchEmbedContents"
 PAGE_SIZE = 1000  # the API's most; its default is 50

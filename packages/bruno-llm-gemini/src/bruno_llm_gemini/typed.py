@@ -16,8 +16,6 @@ from bruno_llm_base.transport.response import MAX_ANSWER
 
 from bruno_llm_gemini.transport import COUNT, EMBED, MODELS, PAGE_SIZE, STREAM
 
-__all__ = ["TypedTransport"]
-
 
 class TypedTransport:
     """Send JSON through a google-genai client that is not ours to close."""

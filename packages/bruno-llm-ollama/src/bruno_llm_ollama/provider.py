@@ -28,8 +28,6 @@ from bruno_llm_ollama.vendor import OllamaAdapter, OllamaVendor
 if TYPE_CHECKING:
     from bruno_llm_base import Tool
 
-__all__ = ["OllamaChat", "OllamaProvider"]
-
 # What belongs into the body's "options": api/types.go of Ollama, `Options` and `Runner`.
 _NESTED = (
     *("temperature", "top_p", "top_k", "min_p", "typical_p", "seed", "stop"),

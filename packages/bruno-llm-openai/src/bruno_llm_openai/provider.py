@@ -20,8 +20,6 @@ from bruno_llm_openai.vendor import OpenAIAdapter, OpenAIVendor
 if TYPE_CHECKING:
     from bruno_llm_base import Tool
 
-__all__ = ["ChatCompletions", "OpenAIProvider"]
-
 # Reasoning models take sampling options only while they do not reason; the older ones always do.
 _ALWAYS_REASONS = re.compile(r"o\d|gpt-5(?!\.|-chat)|gpt-[\d.]+-pro|gpt-6-astra|gpt-6\.1-sol")
 _REASONS_BY_DEFAULT = re.compile(r"gpt-5\.[5-9]|gpt-[6-9]")

@@ -27,8 +27,6 @@ from bruno_llm_testing.mock_transport import (
     write_conversation,
 )
 
-__all__ = ["MockLLM"]
-
 
 class MockAdapter(ChatAdapter):
     """How a mock's memory spells things; a token is a word."""

@@ -14,8 +14,6 @@ from bruno_llm_base.parts import Reasoning, Text, ToolCall
 from bruno_llm_base.response import ModelResponse
 from bruno_llm_base.values import shown
 
-__all__ = ["DEFAULT", "MockReply", "NoReplyError", "Part", "Script", "parts_of", "words"]
-
 DEFAULT = "Hello from the mock."
 """What a mock answers that was told nothing."""
 

@@ -15,8 +15,6 @@ from bruno_llm_base.transport import Reply
 
 from bruno_llm_testing.mock_replies import Part, Script
 
-__all__ = ["MODELS", "Call", "MemoryTransport", "read_answer", "write_conversation"]
-
 MODELS = "/models"
 
 _PLAIN = ("finish_reason", "finish_detail", "usage_estimated", "model", "id")

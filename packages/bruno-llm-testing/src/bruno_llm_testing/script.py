@@ -11,18 +11,6 @@ from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.parts import Json, ToolCall
 from bruno_llm_base.response import FinishReason, Usage
 
-__all__ = [
-    "ErrorKind",
-    "FakeAnswer",
-    "FakeError",
-    "Fault",
-    "Mishap",
-    "RawReply",
-    "Received",
-    "Reply",
-    "Step",
-]
-
 ErrorKind = Literal[
     "authentication",
     "permission",

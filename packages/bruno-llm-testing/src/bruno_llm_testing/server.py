@@ -20,8 +20,6 @@ from bruno_llm_base.response import Usage
 from bruno_llm_testing.script import FakeAnswer, FakeError, Fault, RawReply, Received, Reply, Step
 from bruno_llm_testing.wire import Rendered, Wire
 
-__all__ = ["FakeServer", "Operation", "vector_of"]
-
 _JSON = {"content-type": "application/json; charset=utf-8"}
 Operation = Literal["chat", "stream", "embeddings", "models", "count_tokens", "unknown"]
 _SCRIPTS: dict[str, str] = {

@@ -72,13 +72,12 @@ class Budget:
             )
         for name, value, known in (
             ("per", per, get_args(_Period)),
-            ("by", by, (None, *LABELS)),
+            ("by", LABELS[0] if by is None else by, LABELS),
             ("on_unknown_price", on_unknown_price, get_args(_OnUnknown)),
         ):
             if value not in known:
-                words = [word for word in known if word]
                 raise ConfigurationError(
-                    f"Budget.{name} is {shown(value)}{did_you_mean(str(value), words)}"
+                    f"Budget.{name} is {shown(value)}{did_you_mean(str(value), known)}"
                 )
         self.limit = dollars
         self.per = per
@@ -141,6 +140,17 @@ class Budget:
         if any(known[label] != value for label, value in self._of.items()):
             return None
         return self._claim(known[self._by] if self._by else "")
+
+    def check_unpriced(self, model: str, unpriced_field: str | None) -> None:
+        """Refuse a request of unknown price, unless such are allowed."""
+        if self.on_unknown_price == "refuse":
+            what = model if unpriced_field is None else f"{model} with {unpriced_field}"
+            raise ConfigurationError(
+                f"the price of {what} is unknown, so {self} cannot hold: give its price,"
+                f" CostTracker(prices={{{model!r}: Price(input=..., output=...)}}), or let it"
+                ' pass uncounted, Budget(on_unknown_price="allow")',
+                model=model,
+            )
 
     def refusal(self, needed: Decimal, claim: Claim, balance: Balance) -> BudgetExceededError:
         """Return the error for a request that needs more than is left."""

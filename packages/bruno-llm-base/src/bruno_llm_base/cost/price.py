@@ -119,13 +119,8 @@ class Price:
         """Return what *usage* costs, exactly; None if tokens are unknown that are not free.
 
         Cached input and audio are taken to be different tokens, because servers do not count what
-        is both. Where that, or a server's wrong sum, makes the parts of the input more than the
-        whole, they are cut, audio before writes, writes before reads: no token is
-        paid for twice.
-
-        Args:
-            usage: The tokens.
-            estimated: Whether some of them are a guess, which is noted in the cost.
+        is both. Where the parts of the input are more than the whole, they are cut, audio before
+        writes, writes before reads: no token is paid for twice.
         """
         known = usage.input_tokens is not None and usage.output_tokens is not None
         if not known and (self.tiers or any(self._rates.values())):
@@ -184,13 +179,9 @@ class PriceSource(Protocol):
     """What knows prices."""
 
     def price(self, provider: str, model: str, at: datetime) -> Price | None:
-        """Return what *model* cost at a time; None if that is unknown.
+        """Return what *model*, which may be a dated version of one, cost at a time; None if unknown.
 
-        Args:
-            provider: The provider, such as "claude"; `GenaiPrices` is given its own word for the
-                vendor.
-            model: The model, which may be a dated version of one.
-            at: When it was asked, with a time zone.
+        *provider* is its name, such as "claude"; `GenaiPrices` is given its own word for the vendor.
         """
         ...
 
@@ -219,8 +210,7 @@ class Overrides:
         for model, price in prices.items():
             if not isinstance(model, str) or not isinstance(price, Price):
                 raise ConfigurationError(
-                    f"Overrides.prices[{shown(model)}] is {shown(price)}: give a Price to the name"
-                    " of a model"
+                    f"Overrides.prices[{shown(model)}] is {shown(price)}: give a model's name its Price"
                 )
 
     def price(self, provider: str, model: str, at: datetime) -> Price | None:

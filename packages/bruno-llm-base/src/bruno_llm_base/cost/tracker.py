@@ -56,9 +56,9 @@ def _utc_now() -> datetime:
 class CostTracker:
     """Records what requests take and cost, in memory or in a file.
 
-    Pass the same object to several providers and they share it; it works across event loops,
-    threads and, on a file, processes, all at once. A copy sent to another process records into the
-    same file; without a file it starts empty there, and so it does in a forked process.
+    Several providers may share one, across event loops, threads and, on a file, processes. A copy sent
+    to another process records into the same file; without a file it starts empty there, and so it does
+    in a forked process.
 
     The records are sums by day (in UTC), provider, model and labels, so a file grows with these and
     not with the requests. What was recorded survives the end of the process, however it ends. A
@@ -106,7 +106,11 @@ class CostTracker:
         self.path = None if path is None else Path(path).resolve()
         self.prices: PriceSource | None = source
         self._clock = clock
-        self.ledger = Ledger(self.path, clock)
+        self.ledger = Ledger()
+        if self.path is not None:
+            from bruno_llm_base.cost.file_ledger import FileLedger  # many do without
+
+            self.ledger = FileLedger(self.path, clock)
 
     def today(self) -> date:
         """Return the day, in UTC."""
