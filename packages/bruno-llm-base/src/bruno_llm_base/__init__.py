@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from bruno_llm_base.embeddings import BaseEmbeddings
     from bruno_llm_base.factory import EmbeddingFactory, LLMFactory
     from bruno_llm_base.tool_loop import ToolResponse, ToolStream, run_tools, stream_tools
-    from bruno_llm_base.tools import Tool, ToolError
+    from bruno_llm_base.tools import Tool
     from bruno_llm_base.wrappers import Breaker, FallbackLLM
 
 __all__ = [
@@ -105,7 +105,6 @@ __getattr__, __dir__ = late_names(
         "PriceSource": "bruno_llm_base.cost.price",
         "ProviderInfo": "bruno_llm_base.discovery",
         "Tool": "bruno_llm_base.tools",
-        "ToolError": "bruno_llm_base.tools",
         "ToolResponse": "bruno_llm_base.tool_loop",
         "ToolStream": "bruno_llm_base.tool_loop",
         "run_tools": "bruno_llm_base.tool_loop",
