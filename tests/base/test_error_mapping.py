@@ -64,7 +64,7 @@ def test_a_complaint_about_a_key_is_not_repeated():
 
 
 def kinds():
-    return [getattr(ours, name) for name in ours.__all__]
+    return [getattr(ours, name) for name in ours.__all__ if name != "Attempt"]
 
 
 @pytest.mark.parametrize("kind", kinds())

@@ -6,76 +6,42 @@ Users need `LLMFactory`, the policies, the types and the errors; authors of prov
 
 from typing import TYPE_CHECKING
 
+from bruno_llm_base import exceptions
 from bruno_llm_base.access import Access, Vendor
 from bruno_llm_base.adapter import ChatAdapter, EmbeddingAdapter, EmbeddingResponse
 from bruno_llm_base.context import ContextPolicy, Window
 from bruno_llm_base.error_mapping import ErrorFacts
 from bruno_llm_base.events import Diagnosis
-from bruno_llm_base.exceptions import (
-    AllProvidersFailedError,
-    Attempt,
-    AuthenticationError,
-    BudgetExceededError,
-    CircuitOpenError,
-    ConfigurationError,
-    ContentBlockedError,
-    ContextLengthExceededError,
-    InvalidRequestError,
-    InvalidResponseError,
-    LLMError,
-    LLMTimeoutError,
-    ModelNotFoundError,
-    OutputLimitError,
-    PermissionDeniedError,
-    ProviderNotFoundError,
-    QuotaExceededError,
-    RateLimitError,
-    ServiceUnavailableError,
-    StreamError,
-)
+from bruno_llm_base.exceptions import *  # noqa: F403 - all of them
 from bruno_llm_base.lazy import late_names
 from bruno_llm_base.limits import LimitState, RateLimit
 from bruno_llm_base.messages import Conversation, Messages, Turn
-from bruno_llm_base.parts import Part, Reasoning, Text, ToolCall, ToolResult, VendorBlock
+from bruno_llm_base.parts import Json, Part, Reasoning, Text, ToolCall, ToolResult, VendorBlock
 from bruno_llm_base.policies import Retry, Timeouts
 from bruno_llm_base.provider import BaseProvider, ProviderKeywords
-from bruno_llm_base.response import (
-    NOTHING,
-    Cost,
-    FinishReason,
-    Json,
-    ModelResponse,
-    TokenCount,
-    Usage,
-)
+from bruno_llm_base.response import NOTHING, Cost, FinishReason, ModelResponse, TokenCount, Usage
 from bruno_llm_base.stream import TextStream
 
 if TYPE_CHECKING:
     from bruno_llm_base.cost.budget import Budget
-    from bruno_llm_base.cost.price import Overrides, Price, PriceSource
+    from bruno_llm_base.cost.price import Price, PriceSource
     from bruno_llm_base.cost.prices import GenaiPrices
     from bruno_llm_base.cost.tracker import CostTracker
     from bruno_llm_base.discovery import ProviderInfo
     from bruno_llm_base.embeddings import BaseEmbeddings
     from bruno_llm_base.factory import EmbeddingFactory, LLMFactory
+    from bruno_llm_base.tool_loop import ToolResponse, ToolStream, run_tools, stream_tools
+    from bruno_llm_base.tools import Tool, ToolError
     from bruno_llm_base.wrappers import Breaker, FallbackLLM
 
 __all__ = [
     "NOTHING",
     "Access",
-    "AllProvidersFailedError",
-    "Attempt",
-    "AuthenticationError",
     "BaseEmbeddings",
     "BaseProvider",
     "Breaker",
     "Budget",
-    "BudgetExceededError",
     "ChatAdapter",
-    "CircuitOpenError",
-    "ConfigurationError",
-    "ContentBlockedError",
-    "ContextLengthExceededError",
     "ContextPolicy",
     "Conversation",
     "Cost",
@@ -88,44 +54,38 @@ __all__ = [
     "FallbackLLM",
     "FinishReason",
     "GenaiPrices",
-    "InvalidRequestError",
-    "InvalidResponseError",
     "Json",
-    "LLMError",
     "LLMFactory",
-    "LLMTimeoutError",
     "LimitState",
     "Messages",
-    "ModelNotFoundError",
     "ModelResponse",
-    "OutputLimitError",
-    "Overrides",
     "Part",
-    "PermissionDeniedError",
     "Price",
     "PriceSource",
     "ProviderInfo",
     "ProviderKeywords",
-    "ProviderNotFoundError",
-    "QuotaExceededError",
     "RateLimit",
-    "RateLimitError",
     "Reasoning",
     "Retry",
-    "ServiceUnavailableError",
-    "StreamError",
     "Text",
     "TextStream",
     "Timeouts",
     "TokenCount",
+    "Tool",
     "ToolCall",
+    "ToolError",
+    "ToolResponse",
     "ToolResult",
+    "ToolStream",
     "Turn",
     "Usage",
     "Vendor",
     "VendorBlock",
     "Window",
+    "run_tools",
+    "stream_tools",
 ]
+__all__ += exceptions.__all__
 
 # Loaded when first used: a provider by itself needs none of them.
 __getattr__, __dir__ = late_names(
@@ -139,9 +99,14 @@ __getattr__, __dir__ = late_names(
         "FallbackLLM": "bruno_llm_base.wrappers",
         "LLMFactory": "bruno_llm_base.factory",
         "GenaiPrices": "bruno_llm_base.cost.prices",
-        "Overrides": "bruno_llm_base.cost.price",
         "Price": "bruno_llm_base.cost.price",
         "PriceSource": "bruno_llm_base.cost.price",
         "ProviderInfo": "bruno_llm_base.discovery",
+        "Tool": "bruno_llm_base.tools",
+        "ToolError": "bruno_llm_base.tools",
+        "ToolResponse": "bruno_llm_base.tool_loop",
+        "ToolStream": "bruno_llm_base.tool_loop",
+        "run_tools": "bruno_llm_base.tool_loop",
+        "stream_tools": "bruno_llm_base.tool_loop",
     },
 )

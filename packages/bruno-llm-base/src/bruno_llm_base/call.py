@@ -29,8 +29,6 @@ from bruno_llm_base.response import ModelResponse, Outcome
 from bruno_llm_base.stream import StreamState, TextStream, answer_text
 from bruno_llm_base.transport import DROPPED
 
-__all__ = ["Call", "documents", "result_of", "text_stream"]
-
 T = TypeVar("T")
 _CUT_SHORT = "no time is left"
 _THROTTLED = "not tried again, since too many requests have failed lately"
@@ -190,7 +188,7 @@ class Call(Generic[T]):
                     attempt,
                     model=request.model or "",
                     most_input=lambda: request.most_input,
-                    most_output=endpoint.adapter.max_output(request.body or {}),
+                    most_output=request.adapter.max_output(request.body or {}),
                     deadline=self._deadline,
                     tell=partial(endpoint.tell, request),
                     labels=request.labels,

@@ -18,6 +18,7 @@ from bruno_llm_base.client import Client, Policies
 from bruno_llm_base.context import ContextPolicy, Window, fit
 from bruno_llm_base.context.windows import reserved
 from bruno_llm_base.events import (
+    AnotherApiAsked,
     CountEstimated,
     FinishReasonUnknown,
     OptionDropped,
@@ -36,15 +37,14 @@ from bruno_llm_base.exceptions import (
 from bruno_llm_base.lenient import is_known
 from bruno_llm_base.messages import Conversation, Messages, question
 from bruno_llm_base.options import PORTABLE, ChatSettings
+from bruno_llm_base.parts import Json
 from bruno_llm_base.policies import Retry, policy
 from bruno_llm_base.request import Request
 from bruno_llm_base.request_options import RequestOptions
-from bruno_llm_base.response import Json, ModelResponse, TokenCount
+from bruno_llm_base.response import ModelResponse, TokenCount
 from bruno_llm_base.stream import TextStream, answer_text
-from bruno_llm_base.tokens import estimate_conversation, estimate_tokens, most_tokens, texts
+from bruno_llm_base.tokens import estimate_conversation, estimate_tokens, texts
 from bruno_llm_base.values import is_whole, shown
-
-__all__ = ["BaseProvider", "ProviderKeywords"]
 
 # A guess will do for a count where the server cannot be asked, is too busy or knows no such endpoint.
 _CANNOT_TELL = (
@@ -104,7 +104,9 @@ class BaseProvider(Client, LLMInterface):
             asked = {self.adapter.window_option: self.context.window}
             self._settings["options"] = asked | (self._settings.get("options") or {})
         self._options = RequestOptions(
-            cast(ChatSettings, self._settings), self.adapter, _NO_OPTIONS
+            cast(ChatSettings, self._settings),
+            self.adapter,
+            _NO_OPTIONS | self.settings_type.__annotations__.keys() - {*PORTABLE, "options"},
         )
         self._calibrations = Calibrations()
         self._words_seen: set[str] = set()  # for why an answer has ended
@@ -208,16 +210,17 @@ class BaseProvider(Client, LLMInterface):
         self, messages: Messages | None, prompt: str | None, call: Json, *, stream: bool
     ) -> Request[ModelResponse]:
         """Return what to send: conversation, options, body."""
-        adapter, endpoint = self.adapter, self._endpoint
+        endpoint = self._endpoint
         said = question(messages, prompt)
         conversation = Conversation.of(said, self._settings.get("system_prompt"))
         model = call.pop("model", None)
         model = self.model if model is None else self._named(model)
-        options, dropped = self._options.options(model, call)
-        body = self._body(conversation, options, stream=stream)
+        adapter, options, dropped = self._options.options(model, call)
+        body = self._body(adapter, conversation, options, stream=stream)
         request = Request(
             operation="chat",
             is_billed=True,
+            adapter=adapter,
             path=(stream and adapter.stream_path) or adapter.chat_path,
             parse=adapter.parse_event if stream else adapter.parse,
             stream=stream,
@@ -236,15 +239,19 @@ class BaseProvider(Client, LLMInterface):
             # output counts as far as it is limited; what comes beyond is counted when it is known
             most = call.get("max_tokens") or self._options.defaults.get("max_tokens") or 0
             request.tokens = estimate_conversation(conversation) + int(most)
+        if adapter is not self.adapter and self._options.is_new(model, adapter.chat_path):
+            endpoint.tell(request, AnotherApiAsked, path=adapter.chat_path)
         for name in dropped:
             endpoint.tell(request, OptionDropped, option=name)
-        if not self._surely_fits(request, options, self._window(request)):
+        if not self._surely_fits(request, self._window(request)):
             request.fit = partial(self._fit, options)
         return request
 
-    def _body(self, conversation: Conversation, options: Json, *, stream: bool) -> Json:
-        body = self.adapter.build(conversation, options, stream=stream)
-        return self._options.recall(options["model"], body)
+    def _body(
+        self, adapter: ChatAdapter, conversation: Conversation, options: Json, *, stream: bool
+    ) -> Json:
+        body = adapter.build(conversation, options, stream=stream)
+        return self._options.recall(adapter, options["model"], body)
 
     def _window(self, request: Request[ModelResponse]) -> Window | None:
         if self.adapter.window_option is not None:
@@ -253,34 +260,33 @@ class BaseProvider(Client, LLMInterface):
                 return Window(tokens=tokens, source="the request")
         return self._own_window or self._windows.get(str(request.model))
 
-    def _surely_fits(
-        self, request: Request[ModelResponse], options: Json, window: Window | None
-    ) -> bool:
+    def _surely_fits(self, request: Request[ModelResponse], window: Window | None) -> bool:
         """Whether a request need not be counted before it is sent, however many tokens it takes."""
-        most = most_tokens(request.conversation, options)
+        most = request.most_input
         if window is None:
             return most <= _SMALLEST_WINDOW
-        most += reserved(window, self.context, self.adapter.max_output(request.body or {}))
+        most += reserved(window, self.context, request.adapter.max_output(request.body or {}))
         return most <= self.context.warn_at * window.tokens
 
     async def _fit(self, options: Json, request: Request[ModelResponse], tell: Tell) -> None:
         """Make *request* fit the context window; see `ContextPolicy`."""
         model, conversation = str(request.model), request.conversation
         window = self._window(request) or await self.context_window(model)
-        if window is None or conversation is None or self._surely_fits(request, options, window):
+        if window is None or conversation is None or self._surely_fits(request, window):
             return
         fits = await fit(
             conversation,
             self.context,
             window,
-            max_output=self.adapter.max_output(request.body or {}),
+            max_output=request.adapter.max_output(request.body or {}),
             extra=estimate_tokens(_tools(options)),
             count=partial(self.count_conversation, model=model),
             tell=tell,
         )
         if fits is not conversation:
             request.conversation = fits
-            request.body = self._body(fits, options, stream=request.stream)
+            adapter = cast(ChatAdapter, request.adapter)
+            request.body = self._body(adapter, fits, options, stream=request.stream)
             if request.tokens:
                 request.tokens -= estimate_conversation(conversation) - estimate_conversation(fits)
 
@@ -303,7 +309,7 @@ class BaseProvider(Client, LLMInterface):
         if conversation is None or read is None or response.usage_estimated:
             return
         model = str(request.model)
-        if self.adapter.cuts_prompts and _CUT < read < most_tokens(conversation, {}) / _PLAUSIBLE:
+        if self.adapter.cuts_prompts and _CUT < read < request.most_input / _PLAUSIBLE:
             sent = self.count_conversation(conversation, model)
             if sent.least > 2 * read:
                 self._endpoint.tell(request, PromptCut, tokens=sent.tokens, read=read)
@@ -383,12 +389,13 @@ class BaseProvider(Client, LLMInterface):
         self, request: Request[ModelResponse], conversation: Conversation
     ) -> TokenCount | None:
         """Return the server's count of *request*, or None where it has none."""
-        adapter, model = self.adapter, str(request.model)
+        adapter, model = cast(ChatAdapter, request.adapter), str(request.model)
         body = adapter.build_count(conversation, request.body or {})
         if adapter.count_path is None or body is None:
             return None
         counting = Request(
             operation="count_tokens",
+            adapter=adapter,
             path=adapter.count_path,
             body=body,
             model=model,

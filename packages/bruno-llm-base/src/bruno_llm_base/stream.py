@@ -15,8 +15,6 @@ from bruno_llm_base.exceptions import (
 from bruno_llm_base.response import ModelResponse
 from bruno_llm_base.speech import MAX_CHARS, Pieces, SentenceCutter, WordCutter
 
-__all__ = ["StreamState", "TextStream", "answer_text"]
-
 _FULL_WINDOW = ("context_length", "context_window")  # in the vendor's word
 
 

@@ -27,8 +27,6 @@ from bruno_llm_base.cost.prices import reported_cost
 from bruno_llm_base.lenient import finish_reason, forgiving, read_arguments, read_text, read_word
 from bruno_llm_base.parts import arguments_of, object_in, state_for
 
-__all__ = ["block", "build", "delta", "end", "start"]
-
 _API = "anthropic"  # whose state it is, whichever provider, proxy or cloud carries it
 _CITATIONS = "citations"  # what we call a block with the citations of the text before it
 _OF_A_CALL = frozenset(("id", "input", "name", "type"))
@@ -163,7 +161,7 @@ def _sum(rows: list[Json]) -> Json:
 
 
 _REFUSED_IN_IDS, _LONGEST_ID = re.compile(r"[^a-zA-Z0-9_-]"), 64
-_THOUGHTS = ("thinking", "redacted_thinking")
+THOUGHTS = ("thinking", "redacted_thinking")
 
 
 def build(conversation: Conversation) -> list[Json]:
@@ -184,6 +182,7 @@ def build(conversation: Conversation) -> list[Json]:
 def _asked(turn: Turn) -> list[Json]:
     results = [
         {"type": "tool_result", "tool_use_id": result.id, "content": result.content}
+        | ({"is_error": True} if result.is_error else {})
         for result in turn.tool_results
     ]
     return results + ([{"type": "text", "text": turn.text}] if turn.text else [])
@@ -204,7 +203,7 @@ def _answered(turn: Turn, *, is_last: bool) -> list[Json]:
         for block in blocks
         if block["type"] != "server_tool_use" or is_last or block.get("id") in found
     ]
-    while blocks and blocks[-1]["type"] in _THOUGHTS:
+    while blocks and blocks[-1]["type"] in THOUGHTS:
         blocks.pop()
     if is_last and blocks and blocks[-1]["type"] == "text":
         blocks[-1]["text"] = blocks[-1]["text"].rstrip()

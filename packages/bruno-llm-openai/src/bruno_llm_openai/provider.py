@@ -1,8 +1,8 @@
 """OpenAI's Chat Completions (https://platform.openai.com/docs/api-reference/chat)."""
 
 import re
-from collections.abc import Mapping
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, ClassVar
 
 from bruno_llm_base import (
     BaseProvider,
@@ -17,7 +17,8 @@ from bruno_llm_base import (
 from bruno_llm_openai import counting, messages, responses
 from bruno_llm_openai.vendor import OpenAIAdapter, OpenAIVendor
 
-__all__ = ["ChatCompletions", "OpenAIProvider"]
+if TYPE_CHECKING:
+    from bruno_llm_base import Tool
 
 # Reasoning models take sampling options only while they do not reason; the older ones always do.
 _ALWAYS_REASONS = re.compile(r"o\d|gpt-5(?!\.|-chat)|gpt-[\d.]+-pro|gpt-6-astra|gpt-6\.1-sol")
@@ -77,6 +78,18 @@ class ChatCompletions(OpenAIAdapter, ChatAdapter):
                 parts=(Text(text),), model=data.get("model") or None, id=data.get("id") or None
             )
         return messages.read(data, choice, delta or choice.get("message") or {}, self.api)
+
+    def build_tools(
+        self,
+        tools: "Sequence[Tool | Json]",
+        *,
+        choice: str | None,
+        parallel: bool | None,
+        model: str,
+    ) -> Json:
+        from bruno_llm_openai import schemas  # most requests offer no tools
+
+        return schemas.build_tools(tools, choice=choice, parallel=parallel, is_own=self.own_server)
 
     def unpriced_field(self, body: Json) -> str | None:
         if body.get("service_tier") not in _LISTED_TIERS:

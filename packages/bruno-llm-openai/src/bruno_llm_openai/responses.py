@@ -11,8 +11,6 @@ from typing import Any
 from bruno_llm_base import Conversation, Json, Turn
 from bruno_llm_base.parts import arguments_text
 
-__all__ = ["build"]
-
 # What has no counterpart there, and changes what the model reads.
 _UNKNOWN = frozenset(
     {"audio", "function_call", "functions", "modalities", "prediction", "web_search_options"}

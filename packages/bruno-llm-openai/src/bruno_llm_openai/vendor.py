@@ -11,8 +11,6 @@ from bruno_llm_base.lenient import read_models
 from bruno_llm_base.limits import read_limits
 from bruno_llm_base.transport import SdkTransport, Transport
 
-__all__ = ["OpenAIAdapter", "OpenAIVendor"]
-
 # https://platform.openai.com/docs/guides/error-codes
 _ERRORS: dict[str, type[exceptions.LLMError]] = {
     "billing_hard_limit_reached": exceptions.QuotaExceededError,

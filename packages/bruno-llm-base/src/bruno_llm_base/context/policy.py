@@ -7,8 +7,6 @@ from typing import Literal, get_args
 from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.values import is_whole, shown
 
-__all__ = ["ContextPolicy", "Strategy"]
-
 Strategy = Literal["oldest_first", "sliding_window", "middle_out", "smart", "summarize"]
 
 

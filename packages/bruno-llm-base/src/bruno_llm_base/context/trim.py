@@ -20,8 +20,6 @@ from bruno_llm_base.exceptions import InvalidRequestError
 from bruno_llm_base.messages import Conversation, Turn
 from bruno_llm_base.parts import Text, ToolCall, ToolResult, is_json
 
-__all__ = ["Trimmed", "summarize", "trim"]
-
 _SHARE = 4
 _TITLE = "Summary of the conversation so far: "
 _Exchange = list[range]  # the places of each unit's turns

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from bruno_llm_base.context.policy import ContextPolicy
 from bruno_llm_base.values import is_whole
 
-__all__ = ["Window", "Windows", "reserved"]
-
 _MOST_REMEMBERED = 1000  # models; lists of them are a server's
 _ANSWER = 4_096  # tokens: most answers are shorter
 

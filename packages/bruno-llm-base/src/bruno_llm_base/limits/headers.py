@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-__all__ = ["LimitState", "read_limits"]
-
 
 @dataclass(frozen=True, slots=True)
 class LimitState:

@@ -11,8 +11,6 @@ from typing import Any
 from bruno_llm_base.exceptions import RateLimitError
 from bruno_llm_base.limits.windows import Counts, Entries, Limits
 
-__all__ = ["Queue", "QueuedPermit", "waits_too_long"]
-
 _TICK = 0.001  # seconds; no timer is finer
 _Loop = asyncio.AbstractEventLoop
 

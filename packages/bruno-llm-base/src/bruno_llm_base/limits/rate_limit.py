@@ -16,8 +16,6 @@ from bruno_llm_base.policies import check_seconds, check_whole
 from bruno_llm_base.response import ModelResponse, Outcome
 from bruno_llm_base.values import is_whole, shown
 
-__all__ = ["LimitStore", "Permit", "RateLimit"]
-
 _SHORTEST = 0.001  # seconds between two questions to a store
 
 

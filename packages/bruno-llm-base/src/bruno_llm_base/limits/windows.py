@@ -8,8 +8,6 @@ from operator import attrgetter
 
 from bruno_llm_base.limits.headers import LimitState
 
-__all__ = ["Counts", "Entries", "Limits", "SlidingWindow"]
-
 _MINUTE, _DAY = 60.0, 86_400.0
 _FINE = 1024  # so many entries are kept apart; beyond that, those of 1/1024 of the span are one
 

@@ -20,11 +20,9 @@ from bruno_llm_base.exceptions import (
 )
 from bruno_llm_base.messages import Conversation, Messages, question, read_messages
 from bruno_llm_base.options import check_options
-from bruno_llm_base.parts import Text
-from bruno_llm_base.response import Json, ModelResponse, TokenCount
+from bruno_llm_base.parts import Json, Text
+from bruno_llm_base.response import ModelResponse, TokenCount
 from bruno_llm_base.stream import StreamState, TextStream, answer_text
-
-__all__ = ["FullLLM", "in_full"]
 
 _CHECK_SECONDS = 5.0
 _COUNT_ERROR = 0.5  # what it counts by is not known, nor what stands around its messages

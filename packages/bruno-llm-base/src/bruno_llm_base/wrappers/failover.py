@@ -20,8 +20,6 @@ from bruno_llm_base.stream import StreamState, TextStream
 from bruno_llm_base.wrappers.bare import FullLLM
 from bruno_llm_base.wrappers.breaker import Circuit
 
-__all__ = ["Failover", "FallbackTexts", "Member", "all_failed"]
-
 _T = TypeVar("_T")
 
 
@@ -178,7 +176,8 @@ class FallbackTexts(AsyncIterator[str]):
 
 
 def _another_may_answer(error: LLMError) -> bool:
-    if isinstance(error, InvalidResponseError) and error.partial and error.partial.tool_calls:
+    answer = error.partial if isinstance(error, InvalidResponseError) else None
+    if answer is not None and (answer.tool_calls or answer.finish_reason == "pause"):
         return False  # a good answer that was asked for as text
     return error.another_may_answer
 

@@ -17,8 +17,9 @@ from bruno_llm_base.exceptions import (
 )
 from bruno_llm_base.log import Observers
 from bruno_llm_base.messages import Messages
+from bruno_llm_base.parts import Json
 from bruno_llm_base.policies import policy
-from bruno_llm_base.response import Json, ModelResponse, TokenCount
+from bruno_llm_base.response import ModelResponse, TokenCount
 from bruno_llm_base.stream import StreamState, TextStream
 from bruno_llm_base.values import shown
 from bruno_llm_base.wrappers.bare import in_full
@@ -29,8 +30,6 @@ from bruno_llm_base.wrappers.failover import (
     Member,
     all_failed,
 )
-
-__all__ = ["FallbackLLM", "listed"]
 
 
 class FallbackLLM(LLMInterface):

@@ -37,8 +37,6 @@ from bruno_llm_testing.contracts.model import HELLO, ModelContract
 from bruno_llm_testing.script import ErrorKind, FakeAnswer, FakeError, Fault, RawReply, Step
 from bruno_llm_testing.server import FakeServer
 
-__all__ = ["ProviderContract"]
-
 
 class ProviderContract(ModelContract):
     """What a provider does with everything a server may say.

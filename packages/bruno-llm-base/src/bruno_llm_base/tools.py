@@ -1,0 +1,296 @@
+"""Tools: what a model may call. Their schemas come from the types and docstrings of functions."""
+
+import inspect
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field
+from typing import Any, NamedTuple, get_type_hints
+from weakref import WeakKeyDictionary
+
+from pydantic import TypeAdapter
+from pydantic.errors import PydanticUserError
+
+from bruno_llm_base.exceptions import ConfigurationError, InvalidRequestError
+from bruno_llm_base.options import TOOL_OPTIONS, did_you_mean
+from bruno_llm_base.parts import Json, is_json
+from bruno_llm_base.schemas import SchemaSubset, fit_schema, without_titles
+from bruno_llm_base.values import is_seconds, shown
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")  # what every vendor takes
+_CHOICES = ("auto", "none", "required")
+
+
+class ToolError(Exception):
+    """Raised by a tool to tell the model, in words, why it has no result."""
+
+
+class Signature(NamedTuple):
+    """What a function tells of itself.
+
+    Attributes:
+        name: Its name.
+        description: What it does.
+        parameters: What it takes, as a JSON schema.
+        arguments: Reads arguments for it, and returns them as `(args, kwargs)`.
+    """
+
+    name: str
+    description: str
+    parameters: Json
+    arguments: TypeAdapter[Any] | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tool:
+    """A function that a model may call, and what is told of it.
+
+    A plain function in a list of tools is a `Tool` of its own: this class is for what the function
+    does not say itself.
+
+    Attributes:
+        function: What is called, with the arguments by their names; it may be async. Its parameters
+            need annotations, and their descriptions come from `Annotated[..., Field(description=)]`
+            or else the `Args:` of its docstring.
+        name: Its name; the function's if "".
+        description: What it does and when to call it; the function's docstring if "".
+        parameters: A JSON schema of the parameters, in place of the function's own: arguments are
+            then handed over as they come.
+        strict: Whether the vendor is to hold the model to the schema. If None, it is where the
+            vendor can and the schema allows it.
+        timeout: How many seconds one call may take.
+        sequential: Whether no other tool may run at the same time.
+    """
+
+    function: Callable[..., Any]
+    name: str = ""
+    description: str = ""
+    _: KW_ONLY
+    parameters: Json = field(default_factory=dict)
+    strict: bool | None = None
+    timeout: float | None = None
+    sequential: bool = False
+    arguments: TypeAdapter[Any] | None = field(default=None, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Read the function.
+
+        Raises:
+            ConfigurationError: A value is wrong, or a parameter cannot be told to a model.
+        """
+        if not self.parameters:
+            told = read_signature(self.function)
+        elif callable(self.function):
+            name = getattr(self.function, "__name__", "")
+            told = Signature(name, inspect.getdoc(self.function) or "", self.parameters, None)
+        else:
+            raise ConfigurationError(f"a tool is {shown(self.function)}: give a function")
+        for name, value in told._asdict().items():
+            if not getattr(self, name):
+                object.__setattr__(self, name, value)
+        self._check()
+
+    def _check(self) -> None:
+        name = self.name
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            raise ConfigurationError(
+                f"the tool's name is {shown(name)}: give letters, digits, _ and -, at most 64 and no"
+                " digit first"
+            )
+        if not isinstance(self.description, str):
+            raise ConfigurationError(f"the description of {name} is not a text: give one")
+        if self.timeout is not None and not (is_seconds(self.timeout) and self.timeout > 0):
+            raise ConfigurationError(
+                f"the timeout of {name} is {shown(self.timeout)}: give seconds"
+            )
+        schema = self.parameters
+        if not isinstance(schema, dict) or schema.get("type") != "object" or not is_json(schema):
+            raise ConfigurationError(
+                f"the parameters of {name} are {shown(schema)}: give a JSON schema of type object"
+            )
+
+
+_SIGNATURES: WeakKeyDictionary[Any, Signature] = WeakKeyDictionary()
+
+
+def read_signature(function: Callable[..., Any]) -> Signature:
+    """Return what *function* tells of itself; it is read once.
+
+    Raises:
+        ConfigurationError: It is not a function, or one of its parameters cannot be told to a model.
+    """
+    key = getattr(function, "__func__", function)  # a bound method is a new object each time
+    if not inspect.isfunction(key) or key.__name__ == "<lambda>":
+        raise ConfigurationError(f"a tool is {shown(function)}: give a function with a name")
+    if (known := _SIGNATURES.get(key)) is not None:
+        return known
+    name = function.__name__
+    signature = inspect.signature(function)
+    for parameter in signature.parameters.values():
+        _check_parameter(name, parameter)
+    description, told = read_docstring(inspect.getdoc(function) or "")
+    try:
+        arguments = _arguments(name, signature, get_type_hints(function, include_extras=True))
+        schema = arguments.json_schema()
+    except (PydanticUserError, NameError, TypeError) as error:
+        culprit = _culprit(name, signature, function)
+        reason = str(error).partition("\n")[0]
+        raise ConfigurationError(f"{culprit} cannot be told to a model: {reason}") from error
+    parameters = without_titles(schema)
+    for name_of_one, text in told.items():
+        if (one := parameters["properties"].get(name_of_one)) is not None:
+            one.setdefault("description", text)
+    read = _SIGNATURES[key] = Signature(name, description, parameters, arguments)
+    return read
+
+
+def _check_parameter(tool: str, parameter: inspect.Parameter) -> None:
+    kinds: dict[Any, str] = {
+        parameter.VAR_POSITIONAL: "takes any number of values",
+        parameter.VAR_KEYWORD: "takes any names",
+        parameter.POSITIONAL_ONLY: "has no name for callers",
+    }
+    if (why := kinds.get(parameter.kind)) is None and parameter.annotation is parameter.empty:
+        why = "has no annotation"
+    if why:
+        raise ConfigurationError(
+            f"the parameter {parameter.name!r} of the tool {tool} {why}: give each one a name and a"
+            " type, as in `city: str`"
+        )
+
+
+def _arguments(name: str, signature: inspect.Signature, hints: Json) -> TypeAdapter[Any]:
+    """Return what reads arguments: pydantic calls a stand-in, since the function runs elsewhere."""
+
+    def take(*args: Any, **kwargs: Any) -> Any:
+        return args, kwargs
+
+    stand_in: Any = take
+    stand_in.__name__, stand_in.__signature__ = name, signature
+    stand_in.__annotations__ = {n: kind for n, kind in hints.items() if n != "return"}
+    return TypeAdapter(stand_in)
+
+
+def _culprit(name: str, signature: inspect.Signature, function: Callable[..., Any]) -> str:
+    """Return which parameter has no schema, in words."""
+    for parameter in signature.parameters.values():
+        try:
+            alone = signature.replace(parameters=[parameter])
+            hints = get_type_hints(function, include_extras=True)
+            _arguments(name, alone, {parameter.name: hints[parameter.name]}).json_schema()
+        except (PydanticUserError, TypeError):
+            return f"the parameter {parameter.name!r} of the tool {name}"
+        except NameError:
+            break
+    return f"the tool {name}"
+
+
+_ARGS = re.compile(r"(Args|Arguments|Parameters):\s*")
+_ENTRY = re.compile(r"\s+\*{0,2}(\w+)\s*(?:\([^)]*\))?:\s*(.*)")
+
+
+def read_docstring(text: str) -> tuple[str, dict[str, str]]:
+    """Return what a docstring says of the whole, and what its `Args:` say of each parameter."""
+    rest: list[str] = []
+    told: dict[str, str] = {}
+    inside, indent, name = False, 0, ""
+    for line in text.splitlines():
+        depth = len(line) - len(line.lstrip())
+        if line.strip() and not depth:
+            inside = bool(_ARGS.fullmatch(line))
+            indent, name = 0, ""
+            if inside:
+                continue
+        if not inside:
+            rest.append(line)
+            continue
+        entry = _ENTRY.fullmatch(line) if depth and depth <= (indent or depth) else None
+        if entry is not None:
+            indent, name = depth, entry[1]
+            told[name] = entry[2].strip()
+        elif name and line.strip():
+            told[name] = f"{told[name]} {line.strip()}".strip()
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(rest)).strip(), told
+
+
+def read_tool(tool: object, where: str = "a tool") -> Tool | Json:
+    """Return *tool* as a `Tool`, or as it is where it is written in a vendor's words.
+
+    Raises:
+        ConfigurationError: It is something else; *where* says which in the error.
+    """
+    if isinstance(tool, Tool):
+        return tool
+    if isinstance(tool, Mapping):
+        return dict(tool)
+    if callable(tool):
+        return Tool(tool)
+    raise ConfigurationError(
+        f"{where} is a {type(tool).__name__}: give a function, a Tool, or the vendor's own dict"
+    )
+
+
+def read_tool_options(given: Json) -> tuple[Sequence[Tool | Json], str | None, bool | None]:
+    """Return the tools of a call, which of them is to be called, and whether several at once.
+
+    Raises:
+        ConfigurationError: One of the tools is none.
+        InvalidRequestError: A value is wrong, two tools have one name, or the chosen one is unknown.
+    """
+    tools, choice, parallel = (given.get(name) for name in TOOL_OPTIONS)
+    if tools is not None and (isinstance(tools, str | Mapping) or not isinstance(tools, Sequence)):
+        raise InvalidRequestError(f"tools is {shown(tools)}: give a list")
+    read = [read_tool(tool, f"tools[{place}]") for place, tool in enumerate(tools or ())]
+    names = [name for tool in read for name in _names(tool)]
+    for name in names:
+        if names.count(name) > 1:
+            raise InvalidRequestError(f"two of the tools are called {name!r}: rename one")
+    if parallel is not None and not isinstance(parallel, bool):
+        raise InvalidRequestError(f"parallel_tool_calls is {shown(parallel)}: give True or False")
+    if choice is None:
+        return read, None, parallel
+    if not isinstance(choice, str):
+        raise InvalidRequestError(
+            f"tool_choice is {shown(choice)}: give {', '.join(_CHOICES)}, or a name"
+        )
+    if tools is not None and choice not in (*_CHOICES, *names):
+        known = did_you_mean(choice, (*_CHOICES, *names))
+        raise InvalidRequestError(f"tool_choice is {choice!r}, which no tool is called{known}")
+    return read, choice, parallel
+
+
+def _names(tool: Tool | Json) -> list[str]:
+    """Return what a model knows a tool by; of a vendor's dict, as far as that can be told."""
+    if isinstance(tool, Tool):
+        return [tool.name]
+    function, declared = tool.get("function"), tool.get("functionDeclarations")
+    rows = declared if isinstance(declared, list) else [function, tool]
+    found = [
+        row["name"] for row in rows if isinstance(row, dict) and isinstance(row.get("name"), str)
+    ]
+    return found if declared else found[:1]
+
+
+def fit_parameters(tool: Tool, subset: SchemaSubset) -> Json:
+    """Return the schema of what *tool* takes, as *subset* has it.
+
+    Raises:
+        InvalidRequestError: It cannot be said there.
+    """
+    try:
+        return fit_schema(tool.parameters, subset)
+    except ValueError as error:
+        raise InvalidRequestError(f"the tool {tool.name} cannot be told: {error}") from None
+
+
+def strict_parameters(tool: Tool, subset: SchemaSubset) -> Json | None:
+    """Return the schema to which the vendor can hold the model, or None where it is not to, or cannot.
+
+    Raises:
+        InvalidRequestError: The tool insists on it.
+    """
+    try:
+        return None if tool.strict is False else fit_schema(tool.parameters, subset)
+    except ValueError as error:
+        if tool.strict:
+            raise InvalidRequestError(f"the tool {tool.name} cannot be strict: {error}") from None
+        return None
