@@ -73,7 +73,6 @@ __all__ = [
     "TokenCount",
     "Tool",
     "ToolCall",
-    "ToolError",
     "ToolResponse",
     "ToolResult",
     "ToolStream",

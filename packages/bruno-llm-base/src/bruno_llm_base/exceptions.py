@@ -2,8 +2,8 @@
 
 Only `ToolError` is not: tools raise it, and models read it. A mistake in a program is none of them
 either: reading a stream twice is a RuntimeError, and what a hook of the user's raises comes out as
-it is. Errors pickle. Neither their text nor their attributes hold a
-key, or a prompt or (but for `partial`) an answer, unless the server's own words for the error do.
+it is. Errors pickle. Neither their text nor their attributes hold a key, or a prompt or (but for
+`partial`) an answer, unless the server's own words for the error do.
 """
 
 from collections.abc import Sequence
