@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from bruno_llm_base.discovery import ProviderInfo
     from bruno_llm_base.embeddings import BaseEmbeddings
     from bruno_llm_base.factory import EmbeddingFactory, LLMFactory
+    from bruno_llm_base.tool_loop import ToolResponse, ToolStream, run_tools, stream_tools
     from bruno_llm_base.tools import Tool, ToolError
     from bruno_llm_base.wrappers import Breaker, FallbackLLM
 
@@ -74,12 +75,16 @@ __all__ = [
     "Tool",
     "ToolCall",
     "ToolError",
+    "ToolResponse",
     "ToolResult",
+    "ToolStream",
     "Turn",
     "Usage",
     "Vendor",
     "VendorBlock",
     "Window",
+    "run_tools",
+    "stream_tools",
 ]
 __all__ += exceptions.__all__
 
@@ -101,5 +106,9 @@ __getattr__, __dir__ = late_names(
         "ProviderInfo": "bruno_llm_base.discovery",
         "Tool": "bruno_llm_base.tools",
         "ToolError": "bruno_llm_base.tools",
+        "ToolResponse": "bruno_llm_base.tool_loop",
+        "ToolStream": "bruno_llm_base.tool_loop",
+        "run_tools": "bruno_llm_base.tool_loop",
+        "stream_tools": "bruno_llm_base.tool_loop",
     },
 )

@@ -32,7 +32,7 @@ _ROLES = tuple(role.value for role in MessageRole)
 _OF_METADATA = ("tool_calls", "tool_call_id", "name")
 _KEYS = ("role", "content", *_OF_METADATA, "metadata")
 _OPENING = Text("(The conversation goes on.)")
-_NO_RESULT = "(no result)"
+NO_RESULT = "(no result)"
 _Awaited = tuple[
     str | None, ToolResult
 ]  # with its call's id in the messages, which may not be unique
@@ -247,7 +247,7 @@ def _awaited(calls: list[ToolCall], turn: int, ids: set[str]) -> list[_Awaited]:
         given, name = call.id, call.id or f"call_{turn}_{place}"
         call.id = _unlike(name, ids, len(name) + 9)
         ids.add(call.id)
-        awaited.append((given, ToolResult(call.id, call.name, _NO_RESULT)))
+        awaited.append((given, ToolResult(call.id, call.name, NO_RESULT)))
     return awaited
 
 

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, get_args, get_type_hints
 
+from bruno_core.models import Message, MessageRole
+
 Json = dict[str, Any]
 
 
@@ -102,6 +104,13 @@ class ToolResult:
     content: str
     is_error: bool = False
     index: int | None = _index()
+
+    def to_message(self) -> Message:
+        """Return the result as a message, to be sent after the answer with the call."""
+        named = {"tool_call_id": self.id, "name": self.name}
+        metadata = {name: value for name, value in named.items() if value is not None}
+        failed = {"is_error": True} if self.is_error else {}
+        return Message(role=MessageRole.TOOL, content=self.content, metadata=metadata | failed)
 
 
 Part = Text | Reasoning | ToolCall | ToolResult | VendorBlock

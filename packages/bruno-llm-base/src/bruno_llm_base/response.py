@@ -108,6 +108,19 @@ class Cost:
     as_of: "date | None" = None
     estimated: bool = False
 
+    def __add__(self, other: "Cost") -> "Cost":
+        """Return what two answers cost together."""
+        parts = dict(self.parts)
+        for name, cost in other.parts.items():
+            parts[name] = parts[name] + cost if name in parts else cost
+        return Cost(
+            total=self.total + other.total,
+            parts=parts,
+            source=other.source,
+            as_of=other.as_of,
+            estimated=self.estimated or other.estimated,
+        )
+
 
 class Outcome(Enum):
     """How far an attempt has come, which decides what it costs and what it takes of a limit.

@@ -176,7 +176,8 @@ class FallbackTexts(AsyncIterator[str]):
 
 
 def _another_may_answer(error: LLMError) -> bool:
-    if isinstance(error, InvalidResponseError) and error.partial and error.partial.tool_calls:
+    answer = error.partial if isinstance(error, InvalidResponseError) else None
+    if answer is not None and (answer.tool_calls or answer.finish_reason == "pause"):
         return False  # a good answer that was asked for as text
     return error.another_may_answer
 
