@@ -171,9 +171,7 @@ class LanguageModelFactory(ProviderFactory[_P, BaseProvider]):
         label = type(member).__name__
         build = cast(Callable[..., BaseProvider], self._build)
         try:
-            given = sources.from_config(
-                {"provider": member} if isinstance(member, str) else member
-            )
+            given = sources.from_config({"provider": member} if isinstance(member, str) else member)
             label = repr(sources.provider_of(given))
             return Candidate(label, build(given, **keywords), ours=True)
         except ConfigurationError as error:
