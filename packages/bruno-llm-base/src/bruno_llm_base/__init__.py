@@ -24,7 +24,7 @@ from bruno_llm_base.stream import TextStream
 
 if TYPE_CHECKING:
     from bruno_llm_base.cost.budget import Budget
-    from bruno_llm_base.cost.price import Overrides, Price, PriceSource
+    from bruno_llm_base.cost.price import Price, PriceSource
     from bruno_llm_base.cost.prices import GenaiPrices
     from bruno_llm_base.cost.tracker import CostTracker
     from bruno_llm_base.discovery import ProviderInfo
@@ -59,7 +59,6 @@ __all__ = [
     "LimitState",
     "Messages",
     "ModelResponse",
-    "Overrides",
     "Part",
     "Price",
     "PriceSource",
@@ -93,7 +92,7 @@ __getattr__, __dir__ = late_names(
     __name__,
     {
         "cost.budget": ["Budget"],
-        "cost.price": ["Overrides", "Price", "PriceSource"],
+        "cost.price": ["Price", "PriceSource"],
         "cost.prices": ["GenaiPrices"],
         "cost.tracker": ["CostTracker"],
         "discovery": ["ProviderInfo"],

@@ -34,16 +34,13 @@ class Budget:
     It counts all that its tracker records, the one that a provider is given as `cost=`; without
     one it records in memory. Providers that share a budget share the tracker.
 
-    With *by*, each user (or tag, model, provider) has an account with this limit, and all requests
-    without such a label have one together. With *of*, only what has these labels counts, and other
-    requests are not limited. With both, each user has an account of what *of* selects.
-
     Args:
         limit: USD, as a Decimal, a number or a text; a float means what it is printed as.
         per: What the limit is for: "total", all that the tracker knows; "day" and "month", in UTC.
-        by: "user", "tag", "model" or "provider", each value of which has an account of its own;
-            None for one account.
-        of: What counts, such as `{"tag": "summaries"}`, by the same labels; None for everything.
+        by: "user", "tag", "model" or "provider", each value of which has an account of its own, and
+            all requests without one have one together; None for one account.
+        of: What counts, such as `{"tag": "summaries"}`, by the same labels; other requests are not
+            limited. None for everything.
         warn_at: From which part of the limit on observers are warned, above 0 to 1, once per period
             and account; what is held counts as spent.
         on_unknown_price: What happens to a request of a model whose price is unknown: "refuse" it,

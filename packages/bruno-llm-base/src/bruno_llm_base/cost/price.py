@@ -188,29 +188,19 @@ class PriceSource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Overrides:
-    """Prices that the user knows better than any list of prices.
+    """The user's own prices, by "model" or "provider/model", which goes first.
 
-    Attributes:
-        prices: By model, such as "gpt-5.5", or by provider and model, such as "openai/gpt-5.5",
-            which goes first. Each holds for dated versions of its model too ("gpt-5.5-2026-04-01"),
-            unless they have prices of their own here.
-
-    Raises:
-        ConfigurationError: They are something else.
+    Each holds for dated versions of its model too ("gpt-5.5-2026-04-01") that have no price here.
     """
 
     prices: Mapping[str, Price] = field(hash=False)
 
     def __post_init__(self) -> None:
-        prices = self.prices
-        if not isinstance(prices, Mapping):
-            raise ConfigurationError(
-                f"Overrides.prices is {shown(prices)}: give a dict of models and their Price"
-            )
-        for model, price in prices.items():
+        for model, price in self.prices.items():
             if not isinstance(model, str) or not isinstance(price, Price):
                 raise ConfigurationError(
-                    f"Overrides.prices[{shown(model)}] is {shown(price)}: give a model's name its Price"
+                    f"CostTracker.prices[{shown(model)}] is {shown(price)}: give a model's name its"
+                    " Price"
                 )
 
     def price(self, provider: str, model: str, at: datetime) -> Price | None:
