@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from bruno_llm_base.embeddings import BaseEmbeddings
     from bruno_llm_base.factory import EmbeddingFactory, LLMFactory
     from bruno_llm_base.tool_loop import ToolResponse, ToolStream, run_tools, stream_tools
-    from bruno_llm_base.tools import Tool, ToolError
+    from bruno_llm_base.tools import Tool
     from bruno_llm_base.wrappers import Breaker, FallbackLLM
 
 __all__ = [
@@ -73,7 +73,6 @@ __all__ = [
     "TokenCount",
     "Tool",
     "ToolCall",
-    "ToolError",
     "ToolResponse",
     "ToolResult",
     "ToolStream",
@@ -99,7 +98,7 @@ __getattr__, __dir__ = late_names(
         "embeddings": ["BaseEmbeddings"],
         "factory": ["EmbeddingFactory", "LLMFactory"],
         "tool_loop": ["ToolResponse", "ToolStream", "run_tools", "stream_tools"],
-        "tools": ["Tool", "ToolError"],
+        "tools": ["Tool"],
         "wrappers": ["Breaker", "FallbackLLM"],
     },
 )

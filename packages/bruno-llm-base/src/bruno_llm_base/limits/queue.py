@@ -13,7 +13,6 @@ from bruno_llm_base.limits.windows import Counts, Entries, Limits
 
 _TICK = 0.001  # seconds; no timer is finer
 _Loop = asyncio.AbstractEventLoop
-_Answer = asyncio.Future[RateLimitError | None]
 
 
 class QueuedPermit:
@@ -22,7 +21,7 @@ class QueuedPermit:
     __slots__ = ("answer", "deadline", "entries", "queue", "tokens")
 
     # set while it waits
-    answer: _Answer
+    answer: asyncio.Future[RateLimitError | None]
     deadline: float
 
     def __init__(self, tokens: int, queue: "Queue") -> None:
@@ -40,9 +39,9 @@ class QueuedPermit:
 class Queue:
     """Hands out places strictly in the order in which they were asked for.
 
-    The lock guards the counts and the queue. Only `take` ever waits for it: a change that finds the
-    lock taken stays in an inbox, which the lock's holder empties. So a place can be given back from
-    anywhere, a finalizer that runs in the middle of our own work included.
+    The lock guards the counts and the queue. Only `take` ever waits for it: all changes go into an
+    inbox, which they empty unless the lock is taken, and then its holder does. So a place can be
+    given back from anywhere, a finalizer that runs in the middle of our own work included.
     """
 
     def __init__(self, limits: Limits, clock: Callable[[], float], max_wait: float | None) -> None:
@@ -82,30 +81,22 @@ class Queue:
 
     def change(self, change: Callable[..., None], *subject: Any) -> None:
         """Call *change* with *subject* and the time, now or as soon as the lock is free."""
-        if self._lock.acquire(False):  # noqa: FBT003 - the keyword costs more than the lock
-            try:
-                now = self._clock()
-                change(*subject, now)
-                if self._waiting:
-                    self._serve(now)
-            finally:
-                self._lock.release()
-        else:
-            self._inbox.append((change, subject))
-        if self._inbox:
-            self._empty_inbox()
+        self._inbox.append((change, subject))
+        self._empty_inbox()
 
     def _empty_inbox(self) -> None:
         # If the lock is taken, its holder looks into the inbox after letting go.
-        while self._inbox and self._lock.acquire(blocking=False):
+        inbox, lock = self._inbox, self._lock
+        while inbox and lock.acquire(False):  # noqa: FBT003 - the keyword costs more than the lock
             try:
                 now = self._clock()
-                while self._inbox:
-                    change, subject = self._inbox.popleft()
+                while inbox:
+                    change, subject = inbox.popleft()
                     change(*subject, now)
-                self._serve(now)
+                if self._waiting:
+                    self._serve(now)
             finally:
-                self._lock.release()
+                lock.release()
 
     # What follows happens under the lock.
 
@@ -192,6 +183,6 @@ def waits_too_long(wait: float, max_wait: float | None) -> RateLimitError:
     )
 
 
-def _resolve(answer: _Answer, error: RateLimitError | None) -> None:
+def _resolve(answer: asyncio.Future[RateLimitError | None], error: RateLimitError | None) -> None:
     if not answer.done():
         answer.set_result(error)
