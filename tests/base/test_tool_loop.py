@@ -114,7 +114,7 @@ async def test_what_all_rounds_took_is_summed(run):
     usage = Usage(input_tokens=100, output_tokens=10)
     replies = [ModelResponse(parts=(call("weather", '{"city": "Rome"}', id="c"),), usage=usage)]
     replies.append(ModelResponse(parts=(Text("Sunny."),), usage=usage))
-    answer = await run(MockLLM(replies, cost_tracker=tracker), "Weather?", tools=[weather])
+    answer = await run(MockLLM(replies, cost=tracker), "Weather?", tools=[weather])
     assert (answer.usage.input_tokens, answer.usage.output_tokens) == (200, 20)
     assert answer.cost.total == sum(answer.cost.parts.values()) == Decimal("0.00024")
     assert len(answer.attempts) == 2

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from bruno_llm_base.embeddings import BaseEmbeddings
     from bruno_llm_base.factory import EmbeddingFactory, LLMFactory
     from bruno_llm_base.tool_loop import ToolResponse, ToolStream, run_tools, stream_tools
-    from bruno_llm_base.tools import Tool, ToolError
+    from bruno_llm_base.tools import Tool
     from bruno_llm_base.wrappers import Breaker, FallbackLLM
 
 __all__ = [
@@ -73,7 +73,6 @@ __all__ = [
     "TokenCount",
     "Tool",
     "ToolCall",
-    "ToolError",
     "ToolResponse",
     "ToolResult",
     "ToolStream",
@@ -91,22 +90,15 @@ __all__ += exceptions.__all__
 __getattr__, __dir__ = late_names(
     __name__,
     {
-        "BaseEmbeddings": "bruno_llm_base.embeddings",
-        "Breaker": "bruno_llm_base.wrappers",
-        "Budget": "bruno_llm_base.cost.budget",
-        "CostTracker": "bruno_llm_base.cost.tracker",
-        "EmbeddingFactory": "bruno_llm_base.factory",
-        "FallbackLLM": "bruno_llm_base.wrappers",
-        "LLMFactory": "bruno_llm_base.factory",
-        "GenaiPrices": "bruno_llm_base.cost.prices",
-        "Price": "bruno_llm_base.cost.price",
-        "PriceSource": "bruno_llm_base.cost.price",
-        "ProviderInfo": "bruno_llm_base.discovery",
-        "Tool": "bruno_llm_base.tools",
-        "ToolError": "bruno_llm_base.tools",
-        "ToolResponse": "bruno_llm_base.tool_loop",
-        "ToolStream": "bruno_llm_base.tool_loop",
-        "run_tools": "bruno_llm_base.tool_loop",
-        "stream_tools": "bruno_llm_base.tool_loop",
+        "cost.budget": ["Budget"],
+        "cost.price": ["Price", "PriceSource"],
+        "cost.prices": ["GenaiPrices"],
+        "cost.tracker": ["CostTracker"],
+        "discovery": ["ProviderInfo"],
+        "embeddings": ["BaseEmbeddings"],
+        "factory": ["EmbeddingFactory", "LLMFactory"],
+        "tool_loop": ["ToolResponse", "ToolStream", "run_tools", "stream_tools"],
+        "tools": ["Tool"],
+        "wrappers": ["Breaker", "FallbackLLM"],
     },
 )

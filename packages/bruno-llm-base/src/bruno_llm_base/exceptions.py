@@ -1,8 +1,9 @@
 """What can go wrong, in one family: every error is bruno-core's `LLMError`.
 
-A mistake in a program is none of them: reading a stream twice is a RuntimeError, and what a hook of
-the user's raises comes out as it is. Errors pickle. Neither their text nor their attributes hold a
-key, or a prompt or (but for `partial`) an answer, unless the server's own words for the error do.
+Only `ToolError` is not: tools raise it, and models read it. A mistake in a program is none of them
+either: reading a stream twice is a RuntimeError, and what a hook of the user's raises comes out as
+it is. Errors pickle. Neither their text nor their attributes hold a key, or a prompt or (but for
+`partial`) an answer, unless the server's own words for the error do.
 """
 
 from collections.abc import Sequence
@@ -35,6 +36,7 @@ __all__ = [
     "RateLimitError",
     "ServiceUnavailableError",
     "StreamError",
+    "ToolError",
 ]
 
 
@@ -228,3 +230,7 @@ class AllProvidersFailedError(LLMError, is_failure=False):
             "cause": errors[-1] if errors else None,
         }
         super().__init__(message, **summed | facts)
+
+
+class ToolError(Exception):
+    """Raised by a tool of yours to tell the model, in words, why there is no result."""

@@ -18,6 +18,7 @@ from bruno_llm_base.exceptions import (
     LLMError,
     OutputLimitError,
     StreamError,
+    ToolError,
 )
 from bruno_llm_base.log import LOGGER
 from bruno_llm_base.messages import NO_RESULT, Messages, question, read_messages
@@ -25,7 +26,7 @@ from bruno_llm_base.parts import Json, ToolCall, ToolResult
 from bruno_llm_base.response import Cost, ModelResponse, Usage
 from bruno_llm_base.schemas import without_added_nulls
 from bruno_llm_base.stream import StreamState, TextStream
-from bruno_llm_base.tools import Tool, ToolError, read_tool_options
+from bruno_llm_base.tools import Tool, read_tool_options
 from bruno_llm_base.values import is_whole, shown
 
 _MOST_ROUNDS = 10

@@ -10,6 +10,7 @@ from weakref import WeakKeyDictionary
 from pydantic import TypeAdapter
 from pydantic.errors import PydanticUserError
 
+from bruno_llm_base.abilities import describe, is_ability
 from bruno_llm_base.exceptions import ConfigurationError, InvalidRequestError
 from bruno_llm_base.options import TOOL_OPTIONS, did_you_mean
 from bruno_llm_base.parts import Json, is_json
@@ -18,10 +19,6 @@ from bruno_llm_base.values import is_seconds, shown
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")  # what every vendor takes
 _CHOICES = ("auto", "none", "required")
-
-
-class ToolError(Exception):
-    """Raised by a tool to tell the model, in words, why it has no result."""
 
 
 class Signature(NamedTuple):
@@ -70,6 +67,24 @@ class Tool:
     timeout: float | None = None
     sequential: bool = False
     arguments: TypeAdapter[Any] | None = field(default=None, init=False, repr=False)
+
+    @classmethod
+    def of(cls, ability: Any, *, user_id: str = "default", **settings: Any) -> "Tool":
+        """Return an ability of bruno-core or bruno-abilities as a tool.
+
+        In a list of tools an ability stands for itself: this is for what it does not know.
+
+        Args:
+            ability: The ability, initialized.
+            user_id: For whom it acts.
+            **settings: The other attributes.
+
+        Raises:
+            ConfigurationError: It is no ability.
+        """
+        if not is_ability(ability):
+            raise ConfigurationError(f"{shown(ability)} is not an ability")
+        return cls(**describe(ability, user_id) | settings)
 
     def __post_init__(self) -> None:
         """Read the function.
@@ -222,10 +237,13 @@ def read_tool(tool: object, where: str = "a tool") -> Tool | Json:
         return tool
     if isinstance(tool, Mapping):
         return dict(tool)
+    if is_ability(tool):
+        return Tool.of(tool)
     if callable(tool):
         return Tool(tool)
     raise ConfigurationError(
-        f"{where} is a {type(tool).__name__}: give a function, a Tool, or the vendor's own dict"
+        f"{where} is a {type(tool).__name__}: give a function, a Tool, an ability, or the vendor's"
+        " own dict"
     )
 
 

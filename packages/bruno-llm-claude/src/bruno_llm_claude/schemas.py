@@ -7,8 +7,6 @@ from bruno_llm_base import Json, Tool
 from bruno_llm_base.schemas import SchemaSubset, changed
 from bruno_llm_base.tools import strict_parameters
 
-__all__ = ["STRICT", "build_tools", "can_be_strict", "count_choices"]
-
 # https://platform.claude.com/docs/en/build-with-claude/structured-outputs, "JSON Schema limitations"
 STRICT = SchemaSubset(
     formats=frozenset(

@@ -6,8 +6,6 @@ from bruno_llm_base import Json, Tool
 from bruno_llm_base.schemas import SchemaSubset, changed
 from bruno_llm_base.tools import fit_parameters
 
-__all__ = ["SUBSET", "build_tools", "with_enums"]
-
 # https://ai.google.dev/gemini-api/docs/structured-output, "JSON Schema support"
 SUBSET = SchemaSubset(
     keywords=frozenset(

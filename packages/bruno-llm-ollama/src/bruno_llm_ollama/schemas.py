@@ -7,8 +7,6 @@ from typing import Any
 from bruno_llm_base import InvalidRequestError, Json, Tool
 from bruno_llm_base.schemas import SchemaSubset, changed, fit_schema, inlined
 
-__all__ = ["build_tools"]
-
 _SUBSET = SchemaSubset()
 # What it reads of a schema, and nothing beside it: api/types.go, `ToolProperty`.
 _READ = ("anyOf", "description", "enum", "items", "properties", "required", "type")

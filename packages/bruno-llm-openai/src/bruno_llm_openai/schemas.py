@@ -6,8 +6,6 @@ from bruno_llm_base import Json, Tool
 from bruno_llm_base.schemas import SchemaSubset, has_optional
 from bruno_llm_base.tools import strict_parameters
 
-__all__ = ["STRICT", "build_tools"]
-
 # https://platform.openai.com/docs/guides/structured-outputs, "Supported schemas"
 STRICT = SchemaSubset(
     keywords=frozenset(
