@@ -31,7 +31,6 @@ class Windows(dict[str, Window | None]):
 
     def __init__(self, *, certain: bool) -> None:
         """Start without any; what the server says stays true if *certain*."""
-        super().__init__()
         self._certain = certain
 
     def asks_for(self, model: str) -> bool:

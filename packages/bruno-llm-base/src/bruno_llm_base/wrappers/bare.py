@@ -30,7 +30,7 @@ _COUNT_ERROR = 0.5  # what it counts by is not known, nor what stands around its
 
 @runtime_checkable
 class FullLLM(Protocol):
-    """What every model of ours offers: bruno-core's interface, and what `BaseProvider` adds."""
+    """What every model of ours offers beyond bruno-core's interface, and what is used of that."""
 
     @property
     def name(self) -> str: ...
@@ -92,11 +92,10 @@ class _BareLLM:
             return list(await self._llm.list_models())
 
     async def diagnose(self) -> Diagnosis:
+        reason = "check_connection() says no"
         try:
-            async with asyncio.timeout(_CHECK_SECONDS):
-                if await self._llm.check_connection():
-                    return Diagnosis(ok=True)
-            reason = "check_connection() says no"
+            if await asyncio.wait_for(self._llm.check_connection(), _CHECK_SECONDS):
+                return Diagnosis(ok=True)
         except Exception as caught:  # noqa: BLE001 - whatever it raises, it cannot be used
             reason = f"check_connection() raised {type(caught).__name__}"
         error = ServiceUnavailableError(reason, provider=self.name, model=self.model or None)
@@ -107,9 +106,8 @@ class _BareLLM:
             await self._llm.aclose()
 
     async def count_tokens(self, messages: Messages | None = None, **kwargs: Any) -> TokenCount:
-        asked = _arguments(messages, kwargs)
-        said = [self._llm.get_system_prompt() or "", *(m.content for m in asked["messages"])]
-        tokens = sum(map(self._llm.get_token_count, said))
+        said = [message.content for message in _arguments(messages, kwargs)["messages"]]
+        tokens = sum(map(self.get_token_count, (self.get_system_prompt() or "", *said)))
         source = f"{self.name}, get_token_count"
         return TokenCount(tokens=tokens, exact=False, source=source, error=_COUNT_ERROR)
 
@@ -156,9 +154,12 @@ class _BareTexts(AsyncIterator[str]):
     async def __anext__(self) -> str:
         if self._ended:
             raise StopAsyncIteration
+        piece, self._held = self._held, ""
         try:
             with self.llm.errors_of_ours():
-                return await self._next()
+                pieces = self._pieces = self._pieces or await self._open()
+                while not piece:
+                    piece = await anext(pieces)
         except BaseException as error:
             await self.aclose()
             response = self.llm.response("".join(self._texts))
@@ -168,28 +169,24 @@ class _BareTexts(AsyncIterator[str]):
             elif isinstance(error, LLMError) and self._texts:
                 error.partial = error.partial or response
             raise
+        if self.state.announce:  # only a piece shows that the request was accepted
+            self.state.announce, self._held = False, piece
+            return ""
+        self._texts.append(piece)
+        return piece
+
+    async def _open(self) -> AsyncIterator[str]:
+        self._source = self.opener()
+        if inspect.isawaitable(self._source):
+            # declared as bruno-core declares it, it returns an iterator
+            self._source = await self._source
+        return aiter(self._source)
 
     async def aclose(self) -> None:
         self._ended = True
         source, self._source, self._pieces = self._source, None, None
         if hasattr(source, "aclose"):
             await source.aclose()
-
-    async def _next(self) -> str:
-        if self._pieces is None:
-            self._source = self.opener()
-            if inspect.isawaitable(self._source):
-                # declared as bruno-core declares it, it returns an iterator
-                self._source = await self._source
-            self._pieces = aiter(self._source)
-        piece, self._held = self._held, ""
-        while not piece:
-            piece = await anext(self._pieces)
-            if self.state.announce:  # only a piece shows that the request was accepted
-                self.state.announce, self._held = False, piece
-                return ""
-        self._texts.append(piece)
-        return piece
 
 
 def _arguments(messages: Messages | None, given: Json) -> Json:

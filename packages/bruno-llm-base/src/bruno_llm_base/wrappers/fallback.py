@@ -89,8 +89,8 @@ class FallbackLLM(LLMInterface):
     ) -> str:
         """Return the answer of the first model that has one.
 
-        The arguments are those of `BaseProvider.generate`, but for `model`; all models get the same.
-        What only one vendor knows belongs into that provider's own `options`.
+        The arguments are those of `BaseProvider.generate`, but for `model`. What only one vendor knows
+        belongs into that provider's own `options`.
 
         Raises:
             AllProvidersFailedError: No model could answer, or all are being left alone.
@@ -111,8 +111,7 @@ class FallbackLLM(LLMInterface):
     ) -> TextStream:
         """Return the answer of the first model that begins one, piece by piece.
 
-        The arguments are those of `generate`. After the first character no other model is asked:
-        an error then holds what had arrived, as `partial`.
+        After the first character no other model is asked: an error then holds what had arrived.
 
         Raises:
             InvalidRequestError: `model` is given. All other errors are raised while reading.
@@ -133,8 +132,7 @@ class FallbackLLM(LLMInterface):
     ) -> ModelResponse:
         """Return the answer of the first model that has one, whatever its finish reason.
 
-        Arguments and errors are those of `generate`. Of a model that offers no more than
-        `LLMInterface`, only the text is known.
+        Of a model that offers no more than `LLMInterface`, only the text is known.
         """
         options |= {"temperature": temperature, "max_tokens": max_tokens, "prompt": prompt}
         failover = self._failover("chat", options)
@@ -145,8 +143,7 @@ class FallbackLLM(LLMInterface):
     ) -> TokenCount:
         """Count the input tokens of a request as the first model does that can.
 
-        The arguments are those of `BaseProvider.count_tokens`, but for `model`. No circuit breaker is
-        asked or told: an estimate does not show that a model is well.
+        No circuit breaker is asked or told: an estimate does not show that a model is well.
 
         Raises:
             AllProvidersFailedError: No model can.
