@@ -59,8 +59,8 @@ def run(vendors, tmp_path):
 
 def test_every_example_is_tested_here():
     here = Path(__file__).read_text()
-    missing = [path.stem for path in EXAMPLES.glob("*.py") if f'run("{path.stem}"' not in here]
-    assert missing == []
+    examples = {path.stem for path in EXAMPLES.glob("*.py")} - {"mcp_notes"}  # of an extra
+    assert [name for name in examples if f'run("{name}"' not in here] == []
 
 
 def test_a_third_partys_provider_fits_a_screen():

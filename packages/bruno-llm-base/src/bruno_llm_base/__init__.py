@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from bruno_llm_base.discovery import ProviderInfo
     from bruno_llm_base.embeddings import BaseEmbeddings
     from bruno_llm_base.factory import EmbeddingFactory, LLMFactory
+    from bruno_llm_base.mcp import mcp_tools
     from bruno_llm_base.tool_loop import ToolResponse, ToolStream, run_tools, stream_tools
     from bruno_llm_base.tools import Tool
     from bruno_llm_base.wrappers import Breaker, FallbackLLM
@@ -81,6 +82,7 @@ __all__ = [
     "Vendor",
     "VendorBlock",
     "Window",
+    "mcp_tools",
     "run_tools",
     "stream_tools",
 ]
@@ -97,6 +99,7 @@ __getattr__, __dir__ = late_names(
         "discovery": ["ProviderInfo"],
         "embeddings": ["BaseEmbeddings"],
         "factory": ["EmbeddingFactory", "LLMFactory"],
+        "mcp": ["mcp_tools"],
         "tool_loop": ["ToolResponse", "ToolStream", "run_tools", "stream_tools"],
         "tools": ["Tool"],
         "wrappers": ["Breaker", "FallbackLLM"],
