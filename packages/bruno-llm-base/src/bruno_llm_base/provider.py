@@ -16,6 +16,7 @@ from bruno_llm_base.calibration import Calibrations
 from bruno_llm_base.call import result_of, text_stream
 from bruno_llm_base.client import Client, Policies
 from bruno_llm_base.context import ContextPolicy, Window, fit, reserved
+from bruno_llm_base.events import (
     AnotherApiAsked,
     CountEstimated,
     FinishReasonUnknown,
