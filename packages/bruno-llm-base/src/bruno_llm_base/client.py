@@ -17,7 +17,7 @@ from typing_extensions import TypedDict
 from bruno_llm_base.access import Access, Vendor, find_access
 from bruno_llm_base.adapter import Adapter
 from bruno_llm_base.call import result_of
-from bruno_llm_base.context.windows import Window, Windows
+from bruno_llm_base.context import Window, Windows
 from bruno_llm_base.cost.prices import Prices
 from bruno_llm_base.events import Diagnosis, Observer
 from bruno_llm_base.exceptions import (

@@ -15,8 +15,7 @@ from bruno_llm_base.adapter import ChatAdapter
 from bruno_llm_base.calibration import Calibrations
 from bruno_llm_base.call import result_of, text_stream
 from bruno_llm_base.client import Client, Policies
-from bruno_llm_base.context import ContextPolicy, Window, fit
-from bruno_llm_base.context.windows import reserved
+from bruno_llm_base.context import ContextPolicy, Window, fit, reserved
 from bruno_llm_base.events import (
     AnotherApiAsked,
     CountEstimated,

@@ -141,7 +141,7 @@ class Queue:
                 wait = self.counts.wait(permit.tokens, now)
                 due = now + wait if wait else permit.deadline
                 if due <= permit.deadline + _TICK if wait else now < due:
-                    self._look_again(due)
+                    self._look_again(due, now)
                     return
                 error = waits_too_long(wait, self._max_wait)
             self._remove(permit)
@@ -150,19 +150,18 @@ class Queue:
             except RuntimeError:  # it was closed just now
                 self.settle(permit, 0, 0, now)
 
-    def _look_again(self, due: float) -> None:
+    def _look_again(self, due: float, now: float) -> None:
         """Serve the queue at *due*, from every loop in which some wait: any may be closed by then."""
+        wait = max(due - now, _TICK)
         for loop, earlier in list(self._next_looks.items()):
             if loop.is_closed():
                 del self._next_looks[loop]
             elif due < earlier:
                 self._next_looks[loop] = due
                 with suppress(RuntimeError):  # it was closed just now
-                    loop.call_soon_threadsafe(self._set_timer, loop, due)
-
-    def _set_timer(self, loop: _Loop, due: float) -> None:
-        wait = max(due - self._clock(), _TICK)
-        loop.call_later(wait, self.change, self._timer_rang, loop, due)
+                    loop.call_soon_threadsafe(
+                        loop.call_later, wait, self.change, self._timer_rang, loop, due
+                    )
 
     def _timer_rang(self, loop: _Loop, due: float, _now: float) -> None:
         if self._next_looks.get(loop) == due:  # if not, another one was set, to an earlier time

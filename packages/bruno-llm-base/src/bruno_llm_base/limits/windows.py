@@ -22,14 +22,12 @@ class Limits:
     max_concurrent: int | None = None
 
 
+@dataclass(slots=True, eq=False)
 class _Entry:
     """An amount that counts until a time."""
 
-    __slots__ = ("amount", "until")
-
-    def __init__(self, amount: int, until: float) -> None:
-        self.amount = amount
-        self.until = until
+    amount: int
+    until: float
 
 
 class SlidingWindow:
