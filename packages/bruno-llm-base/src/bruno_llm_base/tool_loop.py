@@ -22,7 +22,7 @@ from bruno_llm_base.exceptions import (
 )
 from bruno_llm_base.log import LOGGER
 from bruno_llm_base.messages import NO_RESULT, Messages, question, read_messages
-from bruno_llm_base.parts import Json, ToolCall, ToolResult
+from bruno_llm_base.parts import Json, ToolCall, ToolResult, arguments_of
 from bruno_llm_base.response import Cost, ModelResponse, Usage
 from bruno_llm_base.schemas import without_added_nulls
 from bruno_llm_base.stream import StreamState, TextStream
@@ -226,7 +226,7 @@ class _Loop:
         self._approve = approve
         self._options = options
         self._responses: list[ModelResponse] = []
-        self._last_calls: list[tuple[str | None, str]] = []
+        self._last_calls: list[tuple[str | None, Json]] = []
         self._repeats = 0
 
     def options(self) -> Json:
@@ -294,7 +294,7 @@ class _Loop:
 
     async def _results(self, calls: Sequence[ToolCall]) -> list[ToolResult]:
         """Return the result of each of *calls*, in their order."""
-        same = [(call.name, call.arguments) for call in calls]
+        same = [(call.name, arguments_of(call)) for call in calls]
         self._repeats = self._repeats + 1 if same == self._last_calls else 1
         self._last_calls = same
         if self._repeats > _MOST_REPEATS:
