@@ -788,3 +788,15 @@ def test_a_loop_that_ends_while_a_bare_stream_is_read_says_nothing():
     for _ in range(3):  # asyncio closes what is open in any order
         asyncio.run(leave())
     assert (len(closed), said) == (3, [])
+
+
+async def test_a_bare_interface_is_given_no_functions():
+    def now() -> str:
+        """Tell the time."""
+
+    bare = Bare()
+    for tools in ([now], [{"name": "x"}, now]):
+        with pytest.raises(InvalidRequestError, match="takes no functions as tools"):
+            await FallbackLLM([bare]).generate("hi", tools=tools)
+    assert await FallbackLLM([bare]).generate("hi", tools=[{"name": "x"}])
+    assert len(bare.calls) == 1
