@@ -28,7 +28,7 @@ _REASONS_ON_DEMAND = re.compile(r"gpt-5\.[1-4]")
 _LISTED_TIERS = (None, "auto", "default")
 _CHARGED_APART = ("web_search_options", "models")
 # What OpenAI takes as the id of a call; other vendors' may be longer.
-_REFUSED_IN_IDS, _LONGEST_ID = re.compile(r"(?!)"), 40
+_CALL_ID = re.compile(r".{1,40}", re.DOTALL)
 _SAMPLING = frozenset({"temperature", "top_p"})
 
 
@@ -43,7 +43,7 @@ class ChatCompletions(OpenAIAdapter, ChatAdapter):
     reserved_fields = frozenset({"messages", "model", "stream", "stream_options"})
 
     def build(self, conversation: Conversation, options: Json, *, stream: bool) -> Json:
-        said = conversation.with_call_ids(_REFUSED_IN_IDS, _LONGEST_ID)
+        said = conversation.with_call_ids(_CALL_ID)
         body = {"messages": messages.build(said, self.api), **options}
         if self.own_server and "max_completion_tokens" in body:
             # OpenAI's newer word; most servers of its protocol know the older one
