@@ -12,7 +12,7 @@ from jiter import from_json
 
 from bruno_llm_base.parts import Json, object_in
 
-__all__ = ["SIGNS_OF_ERRORS", "error_fields", "is_error", "is_page", "plain_text"]
+__all__ = ["error_fields", "is_error", "is_page", "plain_text"]
 
 _DEEPEST, _MOST_ROWS, _LONGEST_TEXT, _LONGEST_DOCUMENT = 8, 5, 20_000, 200
 _SENTENCES = (
@@ -24,8 +24,6 @@ _NESTS = ("error", "Error", "fault", *_LISTS, "base_resp", *_SENTENCES)
 _CODES = ("code", "error_code", "errorCode", "Code", "__type", "status_code")
 _STATUSES = ("status_code", "statusCode", "http_status", "status", *_CODES)
 _OBJECTS = ("details", "metadata")  # that are kept as they are
-SIGNS_OF_ERRORS = frozenset(("errors", "base_resp", "detail", *_SENTENCES))
-"""The fields of which an error has one, but for `error`, and those that say what it is."""
 _FINE = frozenset({"", "0", "200", "ok", "success", "succeeded"})
 _ALONE = frozenset({"message", "msg", "detail", "request_id", "requestId", "trace_id", "timestamp"})
 _WRONG = re.compile(r"error|exception|fail", re.IGNORECASE)
