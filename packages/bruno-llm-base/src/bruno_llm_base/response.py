@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from enum import Enum
 from operator import attrgetter
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal
 
 from bruno_core.models import Message, MessageRole
+from typing_extensions import TypeVar
 
 from bruno_llm_base.exceptions import Attempt
 from bruno_llm_base.parts import (
@@ -135,8 +136,11 @@ class Outcome(Enum):
     ANSWERED = "the answer is complete"  # what the server has counted
 
 
+_Output = TypeVar("_Output", default=Any)
+
+
 @dataclass(slots=True, kw_only=True)
-class ModelResponse:
+class ModelResponse(Generic[_Output]):
     """A model's answer, or what one document of a stream says of it.
 
     The documents of a stream sum to the answer. `+` joins the parts; of everything else the later
@@ -172,6 +176,22 @@ class ModelResponse:
     attempts: tuple[Attempt, ...] = ()
     is_last: bool = field(default=False, repr=False, compare=False)
     error: Json | None = field(default=None, repr=False, compare=False)
+    _output: tuple[_Output] | None = field(default=None, repr=False)
+
+    @property
+    def output(self) -> _Output:
+        """What was asked for as `output`, of that type.
+
+        Raises:
+            RuntimeError: It was not asked for, or the answer calls tools first.
+        """
+        if self._output is None:
+            raise RuntimeError(
+                "the answer calls tools, or pauses, before its output: send the results back"
+                if self.tool_calls or self.finish_reason == "pause"
+                else "the answer has no output: ask for one with request(..., output=...)"
+            )
+        return self._output[0]
 
     @property
     def text(self) -> str:
@@ -281,7 +301,7 @@ class Answer:
         return response
 
 
-_Response = TypeVar("_Response", bound=ModelResponse)
+_Response = TypeVar("_Response", bound=ModelResponse[Any])
 _MOST_DIGITS = 19
 
 

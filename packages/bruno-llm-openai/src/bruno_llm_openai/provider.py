@@ -42,6 +42,7 @@ class ChatCompletions(OpenAIAdapter, ChatAdapter):
     count_path = "/responses/input_tokens"
     option_names: ClassVar[Mapping[str, str]] = {"max_tokens": "max_completion_tokens"}
     reserved_fields = frozenset({"messages", "model", "stream", "stream_options"})
+    json_mode: ClassVar[Json] = {"response_format": {"type": "json_object"}}
 
     def build(self, conversation: Conversation, options: Json, *, stream: bool) -> Json:
         said = conversation.with_call_ids(_REFUSED_IN_IDS, _LONGEST_ID)
@@ -90,6 +91,17 @@ class ChatCompletions(OpenAIAdapter, ChatAdapter):
         from bruno_llm_openai import schemas  # most requests offer no tools
 
         return schemas.build_tools(tools, choice=choice, parallel=parallel, is_own=self.own_server)
+
+    def build_output(self, schema: Json, model: str) -> Json | None:
+        from bruno_llm_openai import schemas
+
+        wanted = schemas.build_output(schema, model, is_own=self.own_server)
+        if wanted is None:
+            return None
+        return {"response_format": {"type": "json_schema", "json_schema": wanted}}
+
+    def shows_schema(self) -> bool:
+        return not self.own_server  # those that hold a model to a grammar do not tell it
 
     def unpriced_field(self, body: Json) -> str | None:
         if body.get("service_tier") not in _LISTED_TIERS:
