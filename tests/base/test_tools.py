@@ -13,7 +13,7 @@ from bruno_llm_base import (
     ToolCall,
     ToolResult,
 )
-from bruno_llm_base.tools import read_docstring, read_signature
+from bruno_llm_base.signatures import read_docstring, read_signature
 from bruno_llm_testing import MockLLM
 from pydantic import BaseModel, Field
 

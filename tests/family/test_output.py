@@ -10,6 +10,7 @@ from typing import Any, Literal
 import anthropic.types
 import google.genai.types
 import openai.types.chat.completion_create_params
+import openai.types.responses.response_create_params
 import pytest
 from bruno_core.interfaces import LLMInterface
 from bruno_llm_base import (
@@ -24,7 +25,8 @@ from bruno_llm_base import (
     Usage,
     run_tools,
 )
-from bruno_llm_testing import FakeAnswer, MockLLM, RawReply
+from bruno_llm_openai import OpenAIProvider
+from bruno_llm_testing import FakeAnswer, FakeOpenAI, MockLLM, RawReply
 from pydantic import BaseModel, Field, TypeAdapter
 from typing_extensions import TypedDict
 
@@ -127,6 +129,20 @@ def test_each_type_is_asked_for_and_read(llm, server, name, case):
     prompted = "JSON alone" in json.dumps(server.bodies[0])
     is_asked = format_of(name, server.bodies[0]) is not None
     assert prompted == (not is_asked or name in ("openai", "ollama"))
+
+
+def test_responses_is_asked_in_its_own_words():
+    with FakeOpenAI() as server:
+        llm = OpenAIProvider(**server.connection(), api="responses")
+        server.say(FakeAnswer(text='{"result": [{"depth": 1}]}'))
+        response = asyncio.run(llm.request("Which?", output=list[Lake]))
+    assert response.output == [{"depth": 1}]
+    (body,) = server.bodies
+    kind = openai.types.responses.response_create_params.ResponseCreateParamsNonStreaming
+    TypeAdapter(kind).validate_python(body)
+    asked = body["text"]["format"]
+    assert (asked["type"], asked["strict"]) == ("json_schema", True)
+    assert asked["schema"]["required"] == ["result"]
 
 
 def test_what_does_not_fit_is_asked_for_again(llm, server, name):

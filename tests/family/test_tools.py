@@ -7,8 +7,15 @@ import google.genai.types
 import openai.types.chat.completion_create_params
 import pytest
 from bruno_core.models import Message
-from bruno_llm_base import InvalidRequestError, Tool, ToolCall
-from bruno_llm_testing import FakeAnswer
+from bruno_llm_base import (
+    InvalidRequestError,
+    LLMError,
+    Retry,
+    Tool,
+    ToolCall,
+    stream_tools,
+)
+from bruno_llm_testing import FakeAnswer, Fault
 from pydantic import BaseModel, Field, TypeAdapter
 
 
@@ -275,3 +282,33 @@ async def test_a_schema_that_refers_to_itself(name, server, llm):
     await llm.request("hi", tools=[grow])
     assert "$ref" in str(server.bodies[0])
     CHECKS[name](server.bodies[0])
+
+
+@pytest.mark.parametrize("then", ["close", "garble"])
+async def test_a_call_that_breaks_off_is_never_made(name, server, kind, then):
+    ran = []
+
+    def delete(path: str) -> str:
+        """Delete a file."""
+        ran.append(path)
+
+    call = ToolCall(id="c1", name="delete", arguments='{"path": "/tmp/some/where/x"}')
+    answer = FakeAnswer(text="", tool_calls=(call,), finish_reason="tool_call")
+    llm = kind(**server.connection(), retry=Retry(attempts=1))
+    # Gemini and Ollama send a call whole, and then why it ends
+    for after in range(1, {"openai": 5, "claude": 6}.get(name, 1)):
+        server.say(Fault(answer, after=after, then=then))
+        stream = stream_tools(llm, "go", tools=[delete])
+        with pytest.raises(LLMError):
+            await anext(stream)
+    assert ran == []
+
+
+async def test_strict_users_are_told_of_what_cannot_be_asked(name, kind, server):
+    llm = kind(**server.connection(), strict=True)
+    asked = {"messages": "hi", "tools": [now], "parallel_tool_calls": False}
+    if name in ("gemini", "ollama"):
+        with pytest.raises(InvalidRequestError, match="does not accept parallel_tool_calls"):
+            await llm.request(**asked)
+    else:
+        assert await llm.request(**asked)

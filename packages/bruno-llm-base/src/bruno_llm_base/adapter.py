@@ -102,6 +102,8 @@ class ChatAdapter(Adapter):
         finish_reasons: What the vendor's words for the end of an answer mean, where they are its
             own; see `lenient.py` for those that all vendors use.
         window_option: The option that asks for a context window, where that can be asked.
+        conversation_codes: Codes of errors that lie in one conversation: how its body was amended is
+            not remembered for others.
         cuts_prompts: Whether a server may read a part of the conversation only, and not say so.
         json_mode: The fields that ask for any JSON, for models that know no schemas; none if none.
         wraps_output: Whether the root of an output must be an object.
@@ -119,6 +121,7 @@ class ChatAdapter(Adapter):
     reserved_fields: ClassVar[frozenset[str]] = frozenset({"messages", "model", "stream"})
     finish_reasons: ClassVar[Mapping[str, FinishReason]] = {}
     window_option: ClassVar[str | None] = None
+    conversation_codes: ClassVar[frozenset[str]] = frozenset()
     cuts_prompts: ClassVar[bool] = False
     json_mode: ClassVar[Json] = {}
     wraps_output: ClassVar[bool] = True

@@ -95,13 +95,15 @@ class RequestOptions:
         body, model, field = request.body, request.model, error.param
         if body is None or model is None or not error.code or field not in body:
             return None
-        amended = cast(ChatAdapter, request.adapter).amend(body, error.code, field)
+        adapter = cast(ChatAdapter, request.adapter)
+        amended = adapter.amend(body, error.code, field)
         if amended is None:
             return None
         dropped = len(amended) < len(body)
         if dropped and self._strict:
             return None
-        self._learned.setdefault(model, {})[error.code, field] = None
+        if error.code not in adapter.conversation_codes:
+            self._learned.setdefault(model, {})[error.code, field] = None
         return amended, field if dropped and self.is_new(model, field) else None
 
     def recall(self, adapter: ChatAdapter, model: str, body: Json) -> Json:

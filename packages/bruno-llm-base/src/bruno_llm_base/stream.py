@@ -203,7 +203,10 @@ _INSTEAD_OF_TEXT: dict[str | None, tuple[type[LLMError], str]] = {
             " back to let it go on"
         ),
     ),
-    "calls": (InvalidResponseError, "the answer only calls tools: use request() to read them"),
+    "calls": (
+        InvalidResponseError,
+        "the answer only calls tools: use request() to read them, or run_tools() to run them",
+    ),
 }
 _NO_TEXT = (InvalidResponseError, "the answer holds no text")
 

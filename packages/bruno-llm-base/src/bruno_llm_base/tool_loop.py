@@ -2,15 +2,12 @@
 
 import asyncio
 import inspect
-import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextvars import Context, copy_context
 from dataclasses import dataclass, field, fields
 from typing import Any, NoReturn, Protocol, cast
 
 from bruno_core.models import Message
-from pydantic import ValidationError
-from pydantic_core import to_json
 
 from bruno_llm_base.exceptions import (
     ConfigurationError,
@@ -18,14 +15,12 @@ from bruno_llm_base.exceptions import (
     LLMError,
     OutputLimitError,
     StreamError,
-    ToolError,
 )
-from bruno_llm_base.log import LOGGER
-from bruno_llm_base.messages import NO_RESULT, Messages, question, read_messages
+from bruno_llm_base.messages import Messages, question, read_messages
 from bruno_llm_base.parts import Json, ToolCall, ToolResult, arguments_of
 from bruno_llm_base.response import Cost, ModelResponse, Usage
-from bruno_llm_base.schemas import without_added_nulls
 from bruno_llm_base.stream import StreamState, TextStream
+from bruno_llm_base.tool_calls import ReadyCall, error_of, read_arguments, result_of_call
 from bruno_llm_base.tools import Tool, read_tool_options
 from bruno_llm_base.values import is_whole, shown
 
@@ -304,11 +299,11 @@ class _Loop:
             text = _REPEATED.format(_MOST_REPEATS - 1)
             return [ToolResult(call.id, call.name, text, is_error=True) for call in calls]
         ready = [await self._prepared(call) for call in calls]
-        if any(call.tool.sequential for call in ready if isinstance(call, _ReadyCall)):
-            return [await _finished(call) for call in ready]
+        if any(call.tool.sequential for call in ready if isinstance(call, ReadyCall)):
+            return [await result_of_call(call) for call in ready]
         try:
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(_finished(call)) for call in ready]
+                tasks = [group.create_task(result_of_call(call)) for call in ready]
         except* LLMError as errors:
             first: BaseException = errors
             while isinstance(first, BaseExceptionGroup):
@@ -316,107 +311,23 @@ class _Loop:
             raise first from None
         return [task.result() for task in tasks]
 
-    async def _prepared(self, call: ToolCall) -> "_ReadyCall | ToolResult":
+    async def _prepared(self, call: ToolCall) -> "ReadyCall | ToolResult":
         """Return *call* with its arguments, or why it does not happen."""
         tool = self._tools.get(call.name or "")
         if tool is None:
             known = ", ".join(self._tools)
-            return _error_of(call, f"There is no tool {call.name!r}: the tools are {known}.")
+            return error_of(call, f"There is no tool {call.name!r}: the tools are {known}.")
         try:
-            args, kwargs = _arguments(tool, call)
+            args, kwargs = read_arguments(tool, call)
         except ValueError as error:
-            return _error_of(call, str(error))
+            return error_of(call, str(error))
         if self._approve is not None:
             decision = self._approve(call)
             if inspect.isawaitable(decision):
                 decision = await decision
             if isinstance(decision, str) or not decision:
-                return _error_of(call, decision or _DENIED)
-        return _ReadyCall(call, tool, args, kwargs)
-
-
-@dataclass(frozen=True, slots=True)
-class _ReadyCall:
-    call: ToolCall
-    tool: Tool
-    args: Sequence[Any]
-    kwargs: Json
-
-
-def _error_of(call: ToolCall, text: str) -> ToolResult:
-    return ToolResult(call.id, call.name, text, is_error=True)
-
-
-def _arguments(tool: Tool, call: ToolCall) -> tuple[Sequence[Any], Json]:
-    """Return the arguments of *call* as *tool* wants them.
-
-    Raises:
-        ValueError: They do not fit; it says why to the model.
-    """
-    given = without_added_nulls(call.parsed, tool.parameters)
-    if tool.arguments is None:
-        return (), given
-    try:
-        args, kwargs = tool.arguments.validate_json(json.dumps(given))
-    except ValidationError as problems:
-        rows = problems.errors(include_url=False, include_context=False, include_input=False)
-        wrong = "; ".join(f"{'.'.join(map(str, row['loc']))}: {row['msg']}" for row in rows)
-        raise ValueError(f"the arguments of {tool.name} do not fit: {wrong}") from None
-    return args, kwargs
-
-
-async def _finished(ready: _ReadyCall | ToolResult) -> ToolResult:
-    """Return the result of a call, whatever happens in it.
-
-    Raises:
-        LLMError: The tool has raised it.
-    """
-    if isinstance(ready, ToolResult):
-        return ready
-    call, tool = ready.call, ready.tool
-    try:
-        async with asyncio.timeout(tool.timeout) as limit:
-            return ToolResult(call.id, call.name, _told(await _called(ready)))
-    except LLMError:
-        raise
-    except ToolError as error:
-        return _error_of(call, str(error) or NO_RESULT)
-    except asyncio.CancelledError:
-        task = asyncio.current_task()
-        if task is None or task.cancelling():
-            raise
-        return _error_of(call, "CancelledError")
-    except Exception as error:  # noqa: BLE001 - whatever a tool raises
-        if isinstance(error, TimeoutError) and limit.expired():
-            return _error_of(call, f"It took longer than {tool.timeout:g} s.")
-        LOGGER.warning("tool %s failed: %s", tool.name, type(error).__name__)
-        LOGGER.debug("tool %s failed", tool.name, exc_info=error)
-        return _error_of(call, _clean(f"{type(error).__name__}: {error}"))
-
-
-async def _called(ready: _ReadyCall) -> Any:
-    function, args, kwargs = ready.tool.function, ready.args, ready.kwargs
-    if inspect.iscoroutinefunction(function):
-        return await function(*args, **kwargs)
-
-    def call() -> Any:
-        try:
-            return function(*args, **kwargs)
-        except StopIteration as error:  # which no future can hold
-            raise RuntimeError("StopIteration") from error
-
-    result = await asyncio.to_thread(call)
-    return await result if inspect.isawaitable(result) else result
-
-
-def _told(result: object) -> str:
-    """Return what a tool has returned as text: JSON where it is none."""
-    text = result if isinstance(result, str) else "" if result is None else to_json(result).decode()
-    return _clean(text)
-
-
-def _clean(text: str) -> str:
-    return text.encode(errors="replace").decode() if text.strip() else NO_RESULT
+                return error_of(call, decision or _DENIED)
+        return ReadyCall(call, tool, args, kwargs)
 
 
 def _sum(costs: Sequence[Cost | None]) -> Cost | None:

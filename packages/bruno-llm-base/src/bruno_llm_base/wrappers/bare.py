@@ -2,7 +2,7 @@
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -13,13 +13,14 @@ from bruno_core.utils import exceptions as core
 
 from bruno_llm_base.events import Diagnosis
 from bruno_llm_base.exceptions import (
+    InvalidRequestError,
     InvalidResponseError,
     LLMError,
     ServiceUnavailableError,
     StreamError,
 )
 from bruno_llm_base.messages import Conversation, Messages, question, read_messages
-from bruno_llm_base.options import check_options
+from bruno_llm_base.options import TOOL_OPTIONS, check_options
 from bruno_llm_base.parts import Json, Text
 from bruno_llm_base.response import ModelResponse, TokenCount
 from bruno_llm_base.stream import StreamState, TextStream, answer_text
@@ -216,7 +217,9 @@ class _BareTexts(AsyncIterator[str]):
 
 def _arguments(messages: Messages | None, given: Json) -> Json:
     """Return what to call a bare interface with: what is set, and messages even for a question."""
+    if not all(isinstance(tool, Mapping) for tool in given.get("tools") or ()):
+        raise InvalidRequestError("a bare LLMInterface takes no functions as tools")
     said = question(messages, given.pop("prompt", None))
     Conversation.of(said)  # what ours would refuse, whichever provider is asked
     options = {name: value for name, value in given.items() if value is not None}
-    return {"messages": read_messages(said), **options, **check_options(given)}
+    return {"messages": read_messages(said), **options, **check_options(given, TOOL_OPTIONS)}
