@@ -16,16 +16,6 @@ from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.options import SharedSettings
 from bruno_llm_base.values import shown
 
-__all__ = [
-    "Access",
-    "Vendor",
-    "basic_login",
-    "checked_url",
-    "find_access",
-    "public_url",
-    "unquoted",
-]
-
 _SECRET_HEADER = re.compile(r"auth|cookie|key|secret|token", re.IGNORECASE)
 _SHORTEST_SECRET = 8  # a stand-in such as "none" is a word of its own, and no secret
 _REDACTED = "***"
@@ -125,11 +115,7 @@ class Access:
 
 
 def find_access(vendor: type[Vendor], settings: SharedSettings, client: Any) -> Access:
-    """Return the access that the arguments and the environment give.
-
-    Raises:
-        ConfigurationError: Something is wrong, contradictory or missing.
-    """
+    """Return the access that the arguments and the environment give, or raise what is wrong there."""
     key, source = None, None
     client_address = str(getattr(client, "base_url", ""))
     base_url, endpoint = (None, "") if client_address else _find_base_url(vendor, settings)
@@ -250,15 +236,13 @@ def _find_key(vendor: type[Vendor], given: object) -> tuple[SecretStr | None, st
 def checked_url(origin: str, url: str) -> str:
     """Return *url*, which came from *origin*, if it is one to which paths can be added.
 
-    An "@" in its path would most likely be that of a login with a "/" in its password.
-
-    Raises:
-        ConfigurationError: It is not; the message holds nothing that may be secret.
+    If not, it raises an error that holds nothing that may be secret.
     """
     try:
         parts = urlsplit(url)
         host = parts.hostname or ""
         host.encode("idna")  # a ValueError where a label is empty or too long
+        # an "@" in a path is most likely that of a login with a "/" in its password
         is_sound = parts.scheme in _PORTS and host and parts.port != 0 and "@" not in parts.path
     except ValueError:
         is_sound = False

@@ -34,8 +34,6 @@ from bruno_llm_base.transport import (
     transport_error,
 )
 
-__all__ = ["Attempt"]
-
 T = TypeVar("T")
 _DRAIN_SECONDS, _DRAIN_READS = 0.1, 64
 _END_SECONDS = 2.0

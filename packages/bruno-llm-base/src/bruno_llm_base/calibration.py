@@ -24,8 +24,6 @@ from bruno_llm_base.tokens import (
 )
 from bruno_llm_base.values import is_whole
 
-__all__ = ["Calibration", "Calibrations"]
-
 _TOGETHER = 0.4  # how far all factors of a model may be from 1 together: one standard deviation
 _LEAST = 1 / 8  # of what the general estimate says
 _MOST_AROUND = 300.0  # tokens of a server's own system prompt

@@ -29,8 +29,6 @@ from bruno_llm_base.response import ModelResponse, Outcome
 from bruno_llm_base.stream import StreamState, TextStream, answer_text
 from bruno_llm_base.transport import DROPPED
 
-__all__ = ["Call", "documents", "result_of", "text_stream"]
-
 T = TypeVar("T")
 _CUT_SHORT = "no time is left"
 _THROTTLED = "not tried again, since too many requests have failed lately"

@@ -17,7 +17,7 @@ from typing_extensions import TypedDict
 from bruno_llm_base.access import Access, Vendor, find_access
 from bruno_llm_base.adapter import Adapter
 from bruno_llm_base.call import result_of
-from bruno_llm_base.context.windows import Window, Windows
+from bruno_llm_base.context import Window, Windows
 from bruno_llm_base.cost.prices import Prices
 from bruno_llm_base.events import Diagnosis, Observer
 from bruno_llm_base.exceptions import (
@@ -36,10 +36,9 @@ from bruno_llm_base.exceptions import (
 from bruno_llm_base.limits import RateLimit
 from bruno_llm_base.log import Observers
 from bruno_llm_base.options import SharedSettings, check, check_keywords, close_matches
-from bruno_llm_base.parts import is_json
+from bruno_llm_base.parts import Json, is_json
 from bruno_llm_base.policies import Retry, Timeouts, check_whole, policy
 from bruno_llm_base.request import Endpoint, Request, RetryThrottle
-from bruno_llm_base.response import Json
 from bruno_llm_base.transport import PerLoop, Transport, proxy_for
 from bruno_llm_base.values import shown
 
@@ -47,8 +46,6 @@ if TYPE_CHECKING:
     from bruno_llm_base.cost.budget import Budget
     from bruno_llm_base.cost.price import Price
     from bruno_llm_base.cost.tracker import CostTracker
-
-__all__ = ["Client", "Policies"]
 
 _CHECK_SECONDS = 5.0
 _ADVICE_SECONDS, _OFFER_SECONDS = 2.0, 60.0

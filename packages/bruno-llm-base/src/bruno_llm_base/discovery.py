@@ -17,16 +17,6 @@ from bruno_llm_base.exceptions import ConfigurationError, ProviderNotFoundError
 from bruno_llm_base.options import ChatSettings, EmbeddingSettings, close_matches
 from bruno_llm_base.values import shown
 
-__all__ = [
-    "EMBEDDINGS",
-    "LANGUAGE_MODELS",
-    "Group",
-    "ProviderInfo",
-    "canonical",
-    "installed",
-    "kind_of",
-]
-
 _ALIASES = {"anthropic": "claude", "google": "gemini"}
 _BESIDE_SETTINGS = ("max_retries", "model", "provider", "timeout")
 
@@ -68,8 +58,7 @@ class ProviderInfo:
 
     Attributes:
         name: What the factory's `create` calls it.
-        distribution: The distribution that brings it.
-        version: That distribution's version.
+        distribution: What brings it, in this `version`.
         capabilities: What it can do.
         error: Why it cannot be loaded; None if it can.
     """
@@ -89,12 +78,7 @@ def installed(group: Group = LANGUAGE_MODELS) -> list[ProviderInfo]:
 
 
 def kind_of(name: str, group: Group = LANGUAGE_MODELS) -> type[Any]:
-    """Return the class of the provider *name*.
-
-    Raises:
-        ProviderNotFoundError: It is not installed; the message says what to install.
-        ConfigurationError: It cannot be loaded.
-    """
+    """Return the class of the provider *name*, or raise what to install."""
     wanted = canonical(name)
     for _ in range(2):
         if found := _named(wanted, _points(group)):
@@ -104,11 +88,7 @@ def kind_of(name: str, group: Group = LANGUAGE_MODELS) -> type[Any]:
 
 
 def canonical(name: Any) -> str:
-    """Return what the provider *name* is called everywhere.
-
-    Raises:
-        ConfigurationError: It is not a name.
-    """
+    """Return what the provider *name* is called everywhere; an error if it is not a name."""
     if not isinstance(name, str) or not name.strip():
         raise ConfigurationError(f"provider is {shown(name)}: give a name, such as 'openai'")
     lowered = name.strip().lower()

@@ -22,20 +22,14 @@ from bruno_llm_base.exceptions import (
     ServiceUnavailableError,
 )
 
-__all__ = ["A_DAY", "REQUEST_TOO_LARGE", "figures_in", "has", "kind_by_status", "kind_of"]
-
 _BY_STATUS: dict[int, type[LLMError]] = {
     401: AuthenticationError,
     402: QuotaExceededError,
     403: PermissionDeniedError,
-    408: ServiceUnavailableError,
-    409: ServiceUnavailableError,
     420: RateLimitError,
-    425: ServiceUnavailableError,
     429: RateLimitError,
-    449: ServiceUnavailableError,
-    498: ServiceUnavailableError,  # Groq: no capacity
-    499: ServiceUnavailableError,  # the server gave the request up, as Ollama does when it stops
+    # Groq: no capacity (498); the server gave the request up, as Ollama does when it stops (499)
+    **dict.fromkeys((408, 409, 425, 449, 498, 499), ServiceUnavailableError),
 }
 _REDIRECT, _ERROR, _TOO_LARGE, _TOO_MANY, _SERVER_ERROR = 300, 400, 413, 429, 500
 # What standards know as faults of the request; a server may mean anything by others.
@@ -190,9 +184,8 @@ def kind_of(
         if (status < _ERROR or (statuses and is_believed)) and has(patterns, all_codes):
             found.append(kind)
     for kind, statuses, _, patterns in _WORDS:
-        is_believed = status < _ERROR or status in statuses
-        is_believed = is_believed and not (is_rate and kind is ContextLengthExceededError)
-        if is_believed and has(patterns, message):
+        is_other = is_rate and kind is ContextLengthExceededError
+        if not is_other and (status < _ERROR or status in statuses) and has(patterns, message):
             found.append(kind)
     if found:
         return min(found, key=_breadth)

@@ -27,8 +27,6 @@ from bruno_llm_base.exceptions import (
 from bruno_llm_base.parts import Json
 from bruno_llm_base.values import INT64, LONGEST, is_whole
 
-__all__ = ["ErrorFacts", "error_from", "read_error_document", "server_wait"]
-
 _REDIRECT, _ERROR = 300, 400
 _LONGEST_MESSAGE, _LONGEST_WORD, _LONGEST_READ = 1_000, 200, 2_000
 _KEY_REFUSED = "the API key was refused: check that it is complete and not revoked"

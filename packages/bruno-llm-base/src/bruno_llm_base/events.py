@@ -14,30 +14,6 @@ from bruno_llm_base.response import ModelResponse
 if TYPE_CHECKING:
     from decimal import Decimal
 
-__all__ = [
-    "AnotherApiAsked",
-    "AttemptFailed",
-    "BudgetNearlySpent",
-    "ContextNearlyFull",
-    "ContextTrimmed",
-    "CountEstimated",
-    "Diagnosis",
-    "Event",
-    "FinishReasonUnknown",
-    "FirstToken",
-    "Observer",
-    "OptionDropped",
-    "PriceUnknown",
-    "PromptCut",
-    "ProviderAnswered",
-    "ProviderPassedOver",
-    "RequestAbandoned",
-    "RequestFailed",
-    "RequestFinished",
-    "RequestStarted",
-    "Tell",
-]
-
 
 @dataclass_transform(kw_only_default=True, frozen_default=True)
 class _Frozen:

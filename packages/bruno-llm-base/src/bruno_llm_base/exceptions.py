@@ -1,10 +1,9 @@
 """What can go wrong, in one family: every error is bruno-core's `LLMError`.
 
-A mistake in a program is none of them: reading a stream twice, or calling a provider outside of
-asyncio, is a RuntimeError, and what a hook of the user's raises comes out as it is.
-
-Errors pickle, so they survive worker processes. Neither their text nor their attributes hold a key,
-or a prompt or (but for `partial`) an answer, unless the server's own words for the error do.
+Only `ToolError` is not: tools raise it, and models read it. A mistake in a program is none of them
+either: reading a stream twice is a RuntimeError, and what a hook of the user's raises comes out as
+it is. Errors pickle. Neither their text nor their attributes hold a key, or a prompt or (but for
+`partial`) an answer, unless the server's own words for the error do.
 """
 
 from collections.abc import Sequence
@@ -30,6 +29,7 @@ __all__ = [
     "LLMError",
     "LLMTimeoutError",
     "ModelNotFoundError",
+    "OutputInvalidError",
     "OutputLimitError",
     "PermissionDeniedError",
     "ProviderNotFoundError",
@@ -37,6 +37,7 @@ __all__ = [
     "RateLimitError",
     "ServiceUnavailableError",
     "StreamError",
+    "ToolError",
 ]
 
 
@@ -96,6 +97,12 @@ class LLMError(core.LLMError):
     attempts: Sequence[Attempt] = ()
     partial: Any = None
 
+    def __init_subclass__(cls, **flags: bool) -> None:
+        """Set *flags*: `retryable`, `is_failure` or `another_may_answer`."""
+        super().__init_subclass__()
+        for name, value in flags.items():
+            setattr(cls, name, value)
+
     def __init__(self, message: str, *, cause: Exception | None = None, **facts: Any) -> None:
         """Say what happened, for people; *facts* are attributes, of which None says nothing."""
         super().__init__(message, cause=cause)
@@ -126,11 +133,8 @@ class LLMError(core.LLMError):
         return type(self), (self.message,), vars(self) | {"cause": None}
 
 
-class ConfigurationError(LLMError, core.ConfigError):
+class ConfigurationError(LLMError, core.ConfigError, is_failure=False, another_may_answer=False):
     """A provider cannot be set up as asked. Nothing was sent."""
-
-    is_failure = False
-    another_may_answer = False
 
 
 class ProviderNotFoundError(ConfigurationError):
@@ -149,68 +153,62 @@ class QuotaExceededError(LLMError):
     """The account's money or its daily quota is used up; never retried."""
 
 
-class RateLimitError(LLMError):
+class RateLimitError(LLMError, retryable=True):
     """Too many requests or tokens at once; not `retryable` where a request is too large for any time."""
 
-    retryable = True
 
-
-class ServiceUnavailableError(LLMError):
+class ServiceUnavailableError(LLMError, retryable=True):
     """The server is down, overloaded, unreachable or dropped the connection."""
 
-    retryable = True
 
-
-class LLMTimeoutError(LLMError, TimeoutError):
+class LLMTimeoutError(LLMError, TimeoutError, retryable=True):
     """The server took longer than allowed; the message says which limit, in seconds."""
 
-    retryable = True
 
-
-class InvalidRequestError(LLMError):
+class InvalidRequestError(LLMError, is_failure=False, another_may_answer=False):
     """The request is wrong and would fail again."""
 
-    is_failure = False
-    another_may_answer = False
 
-
-class ModelNotFoundError(InvalidRequestError):
+class ModelNotFoundError(InvalidRequestError, is_failure=True, another_may_answer=True):
     """The server does not offer this model."""
 
-    is_failure = True
-    another_may_answer = True
 
-
-class ContextLengthExceededError(InvalidRequestError):
+class ContextLengthExceededError(InvalidRequestError, another_may_answer=True):
     """The conversation does not fit the model's context window: see `limit` and `actual`."""
 
-    another_may_answer = True
 
-
-class ContentBlockedError(LLMError):
+class ContentBlockedError(LLMError, is_failure=False, another_may_answer=False):
     """The model refused, or a safety filter took the answer: see `reason`."""
 
-    is_failure = False
-    another_may_answer = False
+
+class OutputLimitError(LLMError, is_failure=False):
+    """The output budget was spent before any text, or within a typed output.
+
+    Raise `max_tokens` or lower the reasoning effort.
+    """
 
 
-class OutputLimitError(LLMError):
-    """The output budget was spent before any text: raise `max_tokens` or lower the effort."""
+class OutputInvalidError(LLMError, is_failure=False):
+    """The answer does not fit the type that was asked for, and did not when it was asked for again.
 
-    is_failure = False
+    `partial` is the last answer, with the usage and the cost of all.
+
+    Attributes:
+        errors: What is wrong with it, a line each.
+    """
+
+    errors: Sequence[str] = ()
 
 
 class InvalidResponseError(LLMError):
     """The server's answer cannot be read, or holds no text."""
 
 
-class StreamError(LLMError, core.StreamError):
+class StreamError(LLMError, core.StreamError, retryable=True):
     """The stream broke off before its end: `partial` holds what had arrived."""
 
-    retryable = True
 
-
-class BudgetExceededError(LLMError):
+class BudgetExceededError(LLMError, is_failure=False):
     """The request might cost more than the budget has left. Nothing was sent.
 
     Attributes:
@@ -220,27 +218,22 @@ class BudgetExceededError(LLMError):
         account: Whose spending the budget counts, such as "user 'ann'".
     """
 
-    is_failure = False
     allowed: "Decimal | None" = None
     left: "Decimal | None" = None
     needed: "Decimal | None" = None
     account: str | None = None
 
 
-class CircuitOpenError(LLMError):
+class CircuitOpenError(LLMError, retryable=True, is_failure=False):
     """The provider kept failing and is left alone for `retry_after` seconds. Nothing was sent."""
 
-    retryable = True
-    is_failure = False
 
-
-class AllProvidersFailedError(LLMError):
+class AllProvidersFailedError(LLMError, is_failure=False):
     """Of several providers none could answer: `errors` says why, in the order they were asked.
 
     `retryable`, `retry_after` (the soonest) and `attempts` (all) sum up those of the errors.
     """
 
-    is_failure = False
     errors: Sequence[LLMError] = ()
 
     def __init__(self, message: str, *, errors: Sequence[LLMError] = (), **facts: Any) -> None:
@@ -253,3 +246,7 @@ class AllProvidersFailedError(LLMError):
             "cause": errors[-1] if errors else None,
         }
         super().__init__(message, **summed | facts)
+
+
+class ToolError(Exception):
+    """Raised by a tool of yours to tell the model, in words, why there is no result."""

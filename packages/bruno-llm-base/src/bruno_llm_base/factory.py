@@ -28,8 +28,6 @@ from bruno_llm_base.wrappers import Breaker, Candidate, FallbackLLM, first_healt
 if TYPE_CHECKING:  # programs that only chat do without
     from bruno_llm_base.embeddings import BaseEmbeddings
 
-__all__ = ["EmbeddingFactory", "LLMFactory", "LanguageModelFactory", "ProviderFactory"]
-
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 Config = LLMConfig | BrunoConfig | Mapping[str, Any]
@@ -159,12 +157,11 @@ class LanguageModelFactory(ProviderFactory[_P, BaseProvider]):
             AllProvidersFailedError: None can be used; the message says for each one why.
         """
         own = _given(*args, **keywords)
-        for name in _ONES_OWN:
-            if name in own:
-                raise ConfigurationError(
-                    f"{name} is one provider's own: give it with that provider, as"
-                    f" {{'provider': ..., {name!r}: ...}}"
-                )
+        if name := next(filter(own.__contains__, _ONES_OWN), None):
+            raise ConfigurationError(
+                f"{name} is one provider's own: give it with that provider, as"
+                f" {{'provider': ..., {name!r}: ...}}"
+            )
         candidates = [self._candidate(member, own) for member in listed(members, "provider")]
         return cast(BaseProvider, await first_healthy(candidates))
 
@@ -172,11 +169,10 @@ class LanguageModelFactory(ProviderFactory[_P, BaseProvider]):
         if isinstance(member, LLMInterface):
             return Candidate(repr(type(member).__name__), member)
         label = type(member).__name__
+        build = cast(Callable[..., BaseProvider], self._build)
         try:
-            given = {"provider": member} if isinstance(member, str) else member
-            given = sources.from_config(given)
+            given = sources.from_config({"provider": member} if isinstance(member, str) else member)
             label = repr(sources.provider_of(given))
-            build = cast(Callable[..., BaseProvider], self._build)
             return Candidate(label, build(given, **keywords), ours=True)
         except ConfigurationError as error:
             return Candidate(label, error)
@@ -199,13 +195,11 @@ def _sorted_out(kind: type, given: Json, keywords: Json) -> Json:
     *keywords* win over what else is *given*, and that over `additional_params`; options join.
     """
     extra = _mapping("additional_params", given.pop("additional_params", None))
-    known = keywords_of(kind)
-    unknown = {name: extra.pop(name) for name in extra.keys() - known}
+    unknown = {name: extra.pop(name) for name in extra.keys() - keywords_of(kind)}
     layers = (extra, given, keywords)
     options = [_mapping("options", layer.pop("options", None)) for layer in layers]
     joined = merged(unknown, *options)
-    whole = extra | given | keywords
-    return whole | {"options": joined} if joined else whole
+    return extra | given | keywords | ({"options": joined} if joined else {})
 
 
 def _mapping(name: str, value: object) -> Json:

@@ -9,20 +9,6 @@ from bruno_llm_base.parts import Json, object_in
 from bruno_llm_base.response import FinishReason, Usage
 from bruno_llm_base.values import shown
 
-__all__ = [
-    "PARSE_ERRORS",
-    "UnreadableFieldError",
-    "describe_parse_error",
-    "finish_reason",
-    "forgiving",
-    "is_known",
-    "is_programming_error",
-    "read_arguments",
-    "read_models",
-    "read_text",
-    "read_word",
-]
-
 _LISTS, _NAMES = ("data", "models", "result", "results"), ("id", "name", "model")
 _TEXTS = ("text", "content", "thinking", "parts", "summary")
 _LABELS = ("modality", "type")  # of counts

@@ -12,8 +12,6 @@ from bruno_llm_base.exceptions import Attempt, ConfigurationError, LLMError
 from bruno_llm_base.response import ModelResponse
 from bruno_llm_base.values import shown
 
-__all__ = ["LOGGER", "Observers", "log_event"]
-
 _OTEL = {
     "provider": "gen_ai.provider.name",
     "operation": "gen_ai.operation.name",

@@ -24,16 +24,6 @@ from bruno_llm_base.parts import (
 from bruno_llm_base.response import NO_TEXT_PLACEHOLDER, TOOL_CALL_PLACEHOLDER
 from bruno_llm_base.values import shown
 
-__all__ = [
-    "Conversation",
-    "Messages",
-    "Turn",
-    "check_message",
-    "check_text",
-    "question",
-    "read_messages",
-]
-
 Messages = str | Message | Mapping[str, Any] | Sequence[Message | Mapping[str, Any]]
 """What a user may ask with: a question, a message, or a conversation. A message may be a plain dict, such
 as `{"role": "user", "content": "Hello"}`; "tool_calls", "tool_call_id" and "name" are those of OpenAI's."""
@@ -43,7 +33,7 @@ _ROLES = tuple(role.value for role in MessageRole)
 _OF_METADATA = ("tool_calls", "tool_call_id", "name")
 _KEYS = ("role", "content", *_OF_METADATA, "metadata")
 _OPENING = Text("(The conversation goes on.)")
-_NO_RESULT = "(no result)"
+NO_RESULT = "(no result)"
 _Awaited = tuple[
     str | None, ToolResult
 ]  # with its call's id in the messages, which may not be unique
@@ -221,6 +211,7 @@ def _turns(messages: list[Message]) -> list[Turn]:
             turns.append(Turn("user", (Text(message.content),)))
         elif result := _asked_for(message, rounds):
             result.content = message.content
+            result.is_error = bool(message.metadata.get("is_error"))
         else:  # every API refuses a result that nothing asked for, so the user tells it
             name = message.metadata.get("name")
             said = f"Result of {name}: {message.content}" if name else message.content
@@ -239,7 +230,7 @@ def _awaited(calls: list[ToolCall], turn: int, ids: set[str]) -> list[_Awaited]:
             number += 1
             call.id = f"{name}_{number}"
         ids.add(call.id)
-        awaited.append((given, ToolResult(call.id, call.name, _NO_RESULT)))
+        awaited.append((given, ToolResult(call.id, call.name, NO_RESULT)))
     return awaited
 
 

@@ -26,24 +26,11 @@ from bruno_llm_base.exceptions import ConfigurationError, InvalidRequestError, L
 from bruno_llm_base.parts import Json, is_json
 from bruno_llm_base.values import INT64, shown
 
-__all__ = [
-    "PORTABLE",
-    "CallOptions",
-    "ChatSettings",
-    "EmbeddingSettings",
-    "SharedSettings",
-    "check",
-    "check_keywords",
-    "check_options",
-    "check_sendable",
-    "close_matches",
-    "did_you_mean",
-    "keywords_of",
-    "merged",
-    "spelled",
-]
-
 _T = TypeVar("_T")
+
+TOOL_OPTIONS = ("tools", "tool_choice", "parallel_tool_calls")
+"""Options of a call that offer tools to the model; they are no text, and `tools.py` reads them."""
+
 _SECRET = ("api_key", "base_url", "options")
 _NEAR_MISS = 0.85
 _MOST_COMPARED, _LONGEST_COMPARED = 2000, 100
@@ -162,8 +149,7 @@ def _validator(kind: Any) -> TypeAdapter[Any]:
 def check(kind: type[_T], values: Mapping[str, Any], error: type[LLMError]) -> _T:
     """Return those of *values* that a *kind* of settings has.
 
-    Raises:
-        LLMError: Of kind *error*; names each field, its value and the rule that it breaks.
+    What is wrong is an *error* that names each field, its value and the rule that it breaks.
     """
     rules = []
     try:
@@ -179,9 +165,7 @@ def check(kind: type[_T], values: Mapping[str, Any], error: type[LLMError]) -> _
 def check_options(call: Mapping[str, Any], own: Container[str] = ()) -> Json:
     """Return the portable options of a *call*, checked and without those that are None.
 
-    Raises:
-        InvalidRequestError: A value is of the wrong type or out of range, or a name is nearly that
-            of an option, and none of the vendor's *own*.
+    A name that is nearly that of an option, and none of the vendor's *own*, is an error.
     """
     portable = {}
     for name, value in call.items():
@@ -194,10 +178,9 @@ def check_options(call: Mapping[str, Any], own: Container[str] = ()) -> Json:
 
 
 def check_sendable(options: Json, reserved: Container[str], error: type[LLMError]) -> None:
-    """Check options in the vendor's own words; dots in a name lead into nested objects.
+    """Raise an *error* if one of *options* belongs to the *reserved* fields of a request, or is no JSON.
 
-    Raises:
-        LLMError: Of kind *error*: one is of the *reserved* fields of a request, or no JSON.
+    They are in the vendor's own words; dots in a name lead into nested objects.
     """
     for name, value in options.items():
         if name.partition(".")[0] in reserved:
@@ -213,7 +196,8 @@ def check_sendable(options: Json, reserved: Container[str], error: type[LLMError
 @cache
 def _near_miss(name: str) -> str:
     """Return the portable option that *name* is nearly called, or ""."""
-    return "".join(close_matches(name, PORTABLE, cutoff=_NEAR_MISS))
+    names = (*PORTABLE, *TOOL_OPTIONS)
+    return "".join(close_matches(name, names, cutoff=_NEAR_MISS))
 
 
 @cache
@@ -232,11 +216,7 @@ def keywords_of(kind: type) -> frozenset[str]:
 
 
 def check_keywords(kind: type, given: Iterable[str]) -> None:
-    """Check the names of what a provider class is built with.
-
-    Raises:
-        ConfigurationError: Names the first that is unknown, and the closest known one.
-    """
+    """Refuse what a provider class cannot be built with, with the closest name that is known."""
     known = keywords_of(kind)
     for name in sorted(set(given) - known):
         raise ConfigurationError(f"{kind.__name__} takes no {name!r}{did_you_mean(name, known)}")

@@ -9,26 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, get_args, get_type_hints
 
-__all__ = [
-    "Json",
-    "Part",
-    "Reasoning",
-    "Text",
-    "ToolCall",
-    "ToolResult",
-    "VendorBlock",
-    "arguments_of",
-    "arguments_text",
-    "check_types",
-    "is_json",
-    "join_parts",
-    "json_object",
-    "object_in",
-    "part_from_json",
-    "part_to_json",
-    "state_for",
-    "text_of",
-]
+from bruno_core.models import Message, MessageRole
 
 Json = dict[str, Any]
 
@@ -95,15 +76,41 @@ class ToolCall:
     state: VendorBlock | None = None
     index: int | None = _index()
 
+    @property
+    def parsed(self) -> Json:
+        """The arguments.
+
+        Raises:
+            ValueError: The model wrote no JSON object.
+        """
+        arguments = json_object(self.arguments or "{}")
+        if arguments is None:
+            raise ValueError(
+                f"the arguments of {self.name} are not a JSON object: {self.arguments[:80]!r}"
+            )
+        return arguments
+
 
 @dataclass(slots=True)
 class ToolResult:
-    """What a tool answered to the call `id`."""
+    """What a tool answered to the call `id`.
+
+    Attributes:
+        is_error: Whether `content` says why there is no result.
+    """
 
     id: str | None
     name: str | None
     content: str
+    is_error: bool = False
     index: int | None = _index()
+
+    def to_message(self) -> Message:
+        """Return the result as a message, to be sent after the answer with the call."""
+        named = {"tool_call_id": self.id, "name": self.name}
+        metadata = {name: value for name, value in named.items() if value is not None}
+        failed = {"is_error": True} if self.is_error else {}
+        return Message(role=MessageRole.TOOL, content=self.content, metadata=metadata | failed)
 
 
 Part = Text | Reasoning | ToolCall | ToolResult | VendorBlock

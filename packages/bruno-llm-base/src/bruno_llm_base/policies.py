@@ -6,8 +6,6 @@ from typing import TypeVar
 from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.values import LONGEST, is_seconds, is_whole, shown
 
-__all__ = ["Retry", "Timeouts", "check_seconds", "check_whole", "policy"]
-
 _P = TypeVar("_P")
 
 
@@ -82,16 +80,13 @@ class Timeouts:
 
 
 def policy(kind: type[_P], name: str, given: _P | None, **short: float | None) -> _P:
-    """Return the policy that a user chose, in its long or its short form.
-
-    Raises:
-        ConfigurationError: Both forms are given, or the long one is something else.
-    """
+    """Return the policy that a user chose, in its long or its short form, but not in both."""
     chosen = {field: value for field, value in short.items() if value is not None}
     if given is None:
         return kind(**chosen)
     if not isinstance(given, kind):
         raise ConfigurationError(f"{name} is {shown(given)}: give a {kind.__name__}")
     if chosen:
-        raise ConfigurationError(f"{name}={shown(given)} and its short form: give one of them")
+        said = f"{name}={shown(given)} and its short form are given"
+        raise ConfigurationError(f"{said}: give one of them")
     return given

@@ -11,13 +11,12 @@ from jiter import from_json
 from bruno_llm_base.error_documents import is_error
 from bruno_llm_base.exceptions import InvalidResponseError, LLMError, StreamError
 from bruno_llm_base.lenient import PARSE_ERRORS, describe_parse_error, is_programming_error
-from bruno_llm_base.response import NOTHING, Answer, Json, ModelResponse, Usage, checked
+from bruno_llm_base.parts import Json
+from bruno_llm_base.response import NOTHING, Answer, ModelResponse, Usage, checked
 from bruno_llm_base.transport.framing import DONE
 
 if TYPE_CHECKING:
     from bruno_llm_base.text_filters import SurrogateJoiner, ThinkTags
-
-__all__ = ["AnswerReader", "NoAnswerError", "Reader"]
 
 T = TypeVar("T")
 

@@ -15,13 +15,12 @@ from bruno_llm_base.exceptions import LLMError
 from bruno_llm_base.limits import RateLimit
 from bruno_llm_base.log import LOGGER, Observers
 from bruno_llm_base.messages import Conversation
+from bruno_llm_base.parts import Json
 from bruno_llm_base.policies import Retry, Timeouts
 from bruno_llm_base.reader import AnswerReader, Reader
-from bruno_llm_base.response import Json, ModelResponse
+from bruno_llm_base.response import ModelResponse
 from bruno_llm_base.tokens import estimate_conversation, estimate_tokens
 from bruno_llm_base.transport import PerLoop, Transport
-
-__all__ = ["Billing", "Endpoint", "Request", "RetryThrottle"]
 
 T = TypeVar("T")
 _TOOL_TOKENS = 2_000

@@ -7,15 +7,16 @@ from bruno_llm_base.adapter import ChatAdapter
 from bruno_llm_base.exceptions import ConfigurationError, InvalidRequestError, LLMError
 from bruno_llm_base.options import (
     PORTABLE,
+    TOOL_OPTIONS,
     ChatSettings,
     check_options,
     check_sendable,
     spelled,
 )
+from bruno_llm_base.parts import Json
 from bruno_llm_base.request import Request
-from bruno_llm_base.response import Json
 
-__all__ = ["RequestOptions"]
+_OURS = {*PORTABLE, *TOOL_OPTIONS}
 
 
 class RequestOptions:
@@ -50,21 +51,23 @@ class RequestOptions:
         Raises:
             InvalidRequestError: A value is wrong, or the model refuses an option of a strict user.
         """
-        given = {n: value for n, value in call.items() if value is not None or n not in PORTABLE}
+        given = {n: value for n, value in call.items() if value is not None or n not in _OURS}
         if not given and model in self._usual:
             adapter, options = self._usual[model]
             return adapter, dict(options), []
+        tools = {name: given.pop(name) for name in TOOL_OPTIONS if name in given}
         portable = check_options(given, self._adapter.own_options)
         own = {name: value for name, value in given.items() if name not in PORTABLE}
         for name in sorted(self._keywords & own.keys()):
             raise InvalidRequestError(
                 f"{name!r} is not an option of a call: give it when the provider is built"
             )
-        asked = self.defaults | portable | self._always | own
-        adapter = self._adapter.adapter_for(model, asked)
+        if isinstance(tools.get("tool_choice"), Mapping):  # in the vendor's words
+            own["tool_choice"] = tools.pop("tool_choice")
+        ours = self.defaults | portable | tools
+        adapter = self._adapter.adapter_for(model, ours | self._always | own)
         check_sendable(own, adapter.reserved_fields, InvalidRequestError)
-        refused = adapter.refused_options(model, asked)
-        refused &= (self.defaults | portable).keys()
+        refused = adapter.refused_options(model, ours | self._always | own) & ours.keys()
         if refused and self._strict:
             names = " and ".join(sorted(refused))
             raise InvalidRequestError(
@@ -74,10 +77,12 @@ class RequestOptions:
             {name: value for name, value in layer.items() if name not in refused}
             for layer in (self.defaults, portable)
         )
+        offered = {n: value for n, value in tools.items() if n not in refused}
+        fields = _tool_fields(adapter, model, offered) if offered else {}
         options = {"model": model} | spelled(
-            adapter.option_names, defaults, self._always, portable, own
+            adapter.option_names, defaults, self._always, portable, fields, own
         )
-        if not given:
+        if not given and not tools:
             self._usual[model] = adapter, options
         dropped = [name for name in sorted(refused) if self.is_new(model, name)]
         return adapter, dict(options), dropped
@@ -90,13 +95,15 @@ class RequestOptions:
         body, model, field = request.body, request.model, error.param
         if body is None or model is None or not error.code or field not in body:
             return None
-        amended = cast(ChatAdapter, request.adapter).amend(body, error.code, field)
+        adapter = cast(ChatAdapter, request.adapter)
+        amended = adapter.amend(body, error.code, field)
         if amended is None:
             return None
         dropped = len(amended) < len(body)
         if dropped and self._strict:
             return None
-        self._learned.setdefault(model, {})[error.code, field] = None
+        if error.code not in adapter.conversation_codes:
+            self._learned.setdefault(model, {})[error.code, field] = None
         return amended, field if dropped and self.is_new(model, field) else None
 
     def recall(self, adapter: ChatAdapter, model: str, body: Json) -> Json:
@@ -111,3 +118,12 @@ class RequestOptions:
         new = (model, word) not in self._told
         self._told.add((model, word))
         return new
+
+
+def _tool_fields(adapter: ChatAdapter, model: str, given: Json) -> Json:
+    from bruno_llm_base.tools import read_tool_options  # most requests offer no tools
+
+    tools, choice, parallel = read_tool_options(given)
+    fields = adapter.build_tools(tools, choice=choice, parallel=parallel, model=model)
+    check_sendable(fields, (), InvalidRequestError)
+    return fields

@@ -4,9 +4,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from enum import Enum
 from operator import attrgetter
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal
 
 from bruno_core.models import Message, MessageRole
+from typing_extensions import TypeVar
 
 from bruno_llm_base.exceptions import Attempt
 from bruno_llm_base.parts import (
@@ -25,22 +26,6 @@ from bruno_llm_base.values import INT64, is_whole
 if TYPE_CHECKING:
     from datetime import date
     from decimal import Decimal
-
-__all__ = [
-    "NOTHING",
-    "NO_TEXT_PLACEHOLDER",
-    "TOOL_CALL_PLACEHOLDER",
-    "Answer",
-    "Cost",
-    "FinishReason",
-    "Json",
-    "ModelResponse",
-    "Outcome",
-    "Progress",
-    "TokenCount",
-    "Usage",
-    "checked",
-]
 
 FinishReason = Literal["stop", "length", "content_filter", "tool_call", "pause", "error"]
 
@@ -124,6 +109,19 @@ class Cost:
     as_of: "date | None" = None
     estimated: bool = False
 
+    def __add__(self, other: "Cost") -> "Cost":
+        """Return what two answers cost together."""
+        parts = dict(self.parts)
+        for name, cost in other.parts.items():
+            parts[name] = parts[name] + cost if name in parts else cost
+        return Cost(
+            total=self.total + other.total,
+            parts=parts,
+            source=other.source,
+            as_of=other.as_of,
+            estimated=self.estimated or other.estimated,
+        )
+
 
 class Outcome(Enum):
     """How far an attempt has come, which decides what it costs and what it takes of a limit.
@@ -138,8 +136,11 @@ class Outcome(Enum):
     ANSWERED = "the answer is complete"  # what the server has counted
 
 
+_Output = TypeVar("_Output", default=Any)
+
+
 @dataclass(slots=True, kw_only=True)
-class ModelResponse:
+class ModelResponse(Generic[_Output]):
     """A model's answer, or what one document of a stream says of it.
 
     The documents of a stream sum to the answer. `+` joins the parts; of everything else the later
@@ -175,6 +176,22 @@ class ModelResponse:
     attempts: tuple[Attempt, ...] = ()
     is_last: bool = field(default=False, repr=False, compare=False)
     error: Json | None = field(default=None, repr=False, compare=False)
+    _output: tuple[_Output] | None = field(default=None, repr=False)
+
+    @property
+    def output(self) -> _Output:
+        """What was asked for as `output`, of that type.
+
+        Raises:
+            RuntimeError: It was not asked for, or the answer calls tools first.
+        """
+        if self._output is None:
+            raise RuntimeError(
+                "the answer calls tools, or pauses, before its output: send the results back"
+                if self.tool_calls or self.finish_reason == "pause"
+                else "the answer has no output: ask for one with request(..., output=...)"
+            )
+        return self._output[0]
 
     @property
     def text(self) -> str:
@@ -282,7 +299,7 @@ class Answer:
         return response
 
 
-_Response = TypeVar("_Response", bound=ModelResponse)
+_Response = TypeVar("_Response", bound=ModelResponse[Any])
 _MOST_DIGITS = 19
 
 

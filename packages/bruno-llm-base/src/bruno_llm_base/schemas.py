@@ -7,17 +7,6 @@ from typing import Any
 
 from bruno_llm_base.parts import Json
 
-__all__ = [
-    "SchemaSubset",
-    "changed",
-    "fit_schema",
-    "inlined",
-    "is_object",
-    "resolved",
-    "without_added_nulls",
-    "without_titles",
-]
-
 _DEFINITIONS = ("$defs", "definitions")
 _MAPS = (*_DEFINITIONS, "dependentSchemas", "patternProperties", "properties")
 _LISTS = ("allOf", "anyOf", "oneOf", "prefixItems")
@@ -213,6 +202,18 @@ def inlined(schema: Json) -> Json:
 def is_object(schema: Json) -> bool:
     """Whether only an object fits *schema*, and one kind of it."""
     return resolved(schema, schema).get("type") == "object"
+
+
+def has_optional(schema: Json) -> bool:
+    """Whether an object in *schema* has a property that may be left out."""
+    found: list[object] = []
+
+    def look(one: Json) -> Json:
+        found.extend(one.get("properties", {}).keys() - set(one.get("required", ())))
+        return one
+
+    changed(schema, look)
+    return bool(found)
 
 
 def without_added_nulls(value: Any, schema: Json) -> Any:

@@ -16,8 +16,6 @@ from bruno_llm_base.options import close_matches
 from bruno_llm_base.parts import Json
 from bruno_llm_base.values import shown
 
-__all__ = ["from_config", "from_environment", "from_file", "provider_of"]
-
 _PREFIX = "BRUNO_LLM_"
 _NUMBERS: dict[str, Callable[[str], float]] = {
     "batch_size": int,
@@ -30,11 +28,7 @@ _CLOSE, _VERY_CLOSE = 0.75, 0.95
 
 
 def from_config(config: LLMConfig | BrunoConfig | Mapping[str, Any], section: str = "llm") -> Json:
-    """Return the keywords in *config*, "provider" among them; they may stand under *section* in it.
-
-    Raises:
-        ConfigurationError: It is neither of bruno-core's models nor a mapping.
-    """
+    """Return the keywords in *config*, "provider" among them; they may stand under *section* in it."""
     if section == "llm":
         config = config.llm if isinstance(config, BrunoConfig) else config
         if isinstance(config, LLMConfig):
@@ -51,11 +45,7 @@ def from_config(config: LLMConfig | BrunoConfig | Mapping[str, Any], section: st
 
 
 def from_file(path: Path) -> Json:
-    """Return what a YAML, JSON or TOML file holds.
-
-    Raises:
-        ConfigurationError: It is missing, of another format, or not a mapping.
-    """
+    """Return what a YAML, JSON or TOML file holds, or raise why it cannot be used."""
     import tomllib  # it takes longer to load than the rest of us, and few need it
 
     readers: dict[str, Callable[[str], Any]] = {
@@ -73,8 +63,8 @@ def from_file(path: Path) -> Json:
         raise ConfigurationError(f"{path} cannot be read: {error.strerror}", cause=error) from error
     except (ValueError, RecursionError, yaml.YAMLError) as error:
         # the parser's own text may quote a line that holds a key
-        place = getattr(error, "problem_mark", None)
-        line = getattr(error, "lineno", None) or (place.line + 1 if place else None)
+        mark = getattr(error, "problem_mark", None)  # of YAML's errors
+        line = mark.line + 1 if mark else getattr(error, "lineno", None)
         where = f", line {line}" if line else ""
         raise ConfigurationError(f"{path}{where} is not valid {path.suffix[1:].upper()}") from None
     if not isinstance(data, dict):
@@ -86,11 +76,7 @@ def from_environment(group: Group, name: str | None) -> Json:
     """Return the keywords that the environment has, "provider" among them.
 
     The provider is *name*, or the one that the environment names. Its own variables win. Those
-    without its name are another's where they name another.
-
-    Raises:
-        ConfigurationError: No provider is named, a value is not a number where it has to be one, or
-            a variable is misspelt.
+    without its name are another's where they name another. A misspelt one is an error.
     """
     generic = _variables(group, "")
     chosen = canonical(name or provider_of(generic, f"{_PREFIX}{group.prefix}PROVIDER"))
@@ -102,11 +88,7 @@ def from_environment(group: Group, name: str | None) -> Json:
 
 
 def provider_of(given: Mapping[str, Any], origin: str = "provider") -> str:
-    """Return the provider that *given* names.
-
-    Raises:
-        ConfigurationError: It names none.
-    """
+    """Return the provider that *given* names, or tell to set it in *origin*."""
     name = given.get("provider")
     if not isinstance(name, str) or not name.strip():
         raise ConfigurationError(f"no provider is named: set {origin}, for example to 'openai'")
@@ -150,10 +132,8 @@ def _refuse_misspelt(own: str) -> None:
         else:
             close = close_matches(name, names, cutoff=_VERY_CLOSE if is_others else _CLOSE)
         if close or (owner and not is_others):
-            every = ", ".join(sorted(own + name.upper() for name in LANGUAGE_MODELS.fields))
-            cure = (
-                f"did you mean {_PREFIX}{owner}{close[0]}?"
-                if close
-                else f"{_PREFIX} may precede {every}"
-            )
+            every = ", ".join(sorted(own + name for name in names))
+            cure = f"{_PREFIX} may precede {every}"
+            if close:
+                cure = f"did you mean {_PREFIX}{owner}{close[0]}?"
             raise ConfigurationError(f"{variable} is set, which is not known: {cure}")

@@ -14,8 +14,6 @@ from collections.abc import AsyncIterator
 from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.values import is_whole
 
-__all__ = ["MAX_CHARS", "Pieces", "SentenceCutter", "WordCutter"]
-
 MAX_CHARS = 300
 """How long a sentence may get before it is cut without an end."""
 

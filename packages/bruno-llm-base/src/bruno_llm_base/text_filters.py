@@ -6,8 +6,6 @@ from dataclasses import replace
 from bruno_llm_base.parts import Part, Reasoning, Text, part_from_json, part_to_json, text_of
 from bruno_llm_base.response import ModelResponse
 
-__all__ = ["SurrogateJoiner", "ThinkTags"]
-
 
 def _whole(text: str) -> str:
     """Return *text* with neighbouring halves as one character, and U+FFFD for those left alone."""

@@ -16,19 +16,6 @@ from bruno_llm_base.messages import Conversation
 from bruno_llm_base.parts import Text, ToolCall, ToolResult
 from bruno_llm_base.values import shown
 
-__all__ = [
-    "DEVIATIONS",
-    "KINDS",
-    "Shares",
-    "conversation_shares",
-    "estimate_conversation",
-    "estimate_tokens",
-    "text_shares",
-    "texts",
-    "utf8_size",
-    "whole",
-]
-
 Shares = tuple[float, ...]
 """Tokens that each of `KINDS` takes."""
 

@@ -27,8 +27,6 @@ from bruno_llm_base.cost.prices import reported_cost
 from bruno_llm_base.lenient import finish_reason, forgiving, read_arguments, read_text, read_word
 from bruno_llm_base.parts import arguments_of, object_in, state_for
 
-__all__ = ["THOUGHTS", "block", "build", "delta", "end", "start"]
-
 _API = "anthropic"  # whose state it is, whichever provider, proxy or cloud carries it
 _CITATIONS = "citations"  # what we call a block with the citations of the text before it
 _OF_A_CALL = frozenset(("id", "input", "name", "type"))
@@ -184,6 +182,7 @@ def build(conversation: Conversation) -> list[Json]:
 def _asked(turn: Turn) -> list[Json]:
     results = [
         {"type": "tool_result", "tool_use_id": result.id, "content": result.content}
+        | ({"is_error": True} if result.is_error else {})
         for result in turn.tool_results
     ]
     return results + ([{"type": "text", "text": turn.text}] if turn.text else [])

@@ -1,9 +1,9 @@
 """Anthropic's Messages API (https://platform.claude.com/docs/en/api/messages)."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from bruno_llm_base import (
     NOTHING,
@@ -31,7 +31,8 @@ from bruno_llm_base.transport import SdkTransport, Transport
 
 from bruno_llm_claude import messages
 
-__all__ = ["ClaudeProvider", "Messages"]
+if TYPE_CHECKING:
+    from bruno_llm_base import Tool
 
 # The API wants a number. Reasoning counts as output, so a small one would leave no room for the
 # answer; every current model takes this one, and it ends within the time of an unstreamed request.
@@ -75,6 +76,10 @@ _UNBOUND = re.compile(r"bound to a different conversation")
 _BINDING_BETA = "thinking-binding-controls-2026-08-01"
 _DROP_UNBOUND = {"prefix_mismatch_behavior": "drop_block"}
 
+# What it says of tools to whose schemas it cannot hold a model after all
+# (https://platform.claude.com/docs/en/build-with-claude/structured-outputs).
+_TOO_STRICT = re.compile(r"schema is too complex|compiled grammar is too large", re.IGNORECASE)
+
 
 class Messages(ChatAdapter):
     """How the Messages API spells things."""
@@ -97,6 +102,18 @@ class Messages(ChatAdapter):
         if stream:
             body["stream"] = True
         return body
+
+    def build_tools(
+        self,
+        tools: "Sequence[Tool | Json]",
+        *,
+        choice: str | None,
+        parallel: bool | None,
+        model: str,
+    ) -> Json:
+        from bruno_llm_claude import schemas  # most requests offer no tools
+
+        return schemas.build_tools(tools, choice=choice, parallel=parallel, model=model)
 
     def parse(self, data: Json) -> ModelResponse:
         content = data.get("content") or []
@@ -121,6 +138,11 @@ class Messages(ChatAdapter):
                 return ModelResponse(is_last=True)
         return NOTHING
 
+    def build_output(self, schema: Json, model: str) -> Json | None:
+        from bruno_llm_claude import schemas
+
+        return schemas.build_output(schema, model)
+
     def parse_windows(self, data: Json, model: str) -> Mapping[str, int | None]:
         return {row["id"]: row.get("max_input_tokens") for row in read_models(data)}
 
@@ -139,7 +161,9 @@ class Messages(ChatAdapter):
 
     def read_error(self, status: int, headers: Mapping[str, str], data: Json) -> ErrorFacts:
         facts = super().read_error(status, headers, data)
-        return replace(facts, param="messages") if _UNBOUND.search(facts.message) else facts
+        if _UNBOUND.search(facts.message):
+            return replace(facts, param="messages")
+        return replace(facts, param="tools") if _TOO_STRICT.search(facts.message) else facts
 
     def read_limits(self, headers: Mapping[str, str]) -> LimitState | None:
         return read_limits(headers, "anthropic-ratelimit-{unit}-{what}")
@@ -147,6 +171,8 @@ class Messages(ChatAdapter):
     def amend(self, body: Json, code: str, field: str) -> Json | None:
         if field == "messages":
             return _without_unbound(body)
+        if field == "tools":
+            return _without_strict(body)
         return super().amend(body, code, field)
 
     def refused_options(self, model: str, options: Json) -> frozenset[str]:
@@ -210,6 +236,12 @@ def _without_unbound(body: Json) -> Json | None:
     ):
         return None
     return body | {"thinking": {"type": "adaptive", **thinking, "block_binding": _DROP_UNBOUND}}
+
+
+def _without_strict(body: Json) -> Json | None:
+    """Return *body* with tools whose schemas are only told; None where none is strict."""
+    tools = [{n: v for n, v in tool.items() if n != "strict"} for tool in body["tools"]]
+    return body | {"tools": tools} if tools != body["tools"] else None
 
 
 def _headers(body: Json) -> Mapping[str, str]:

@@ -30,8 +30,6 @@ from bruno_llm_cli.output import log_to_stderr, say, set_verbosity, show_documen
 if TYPE_CHECKING:
     from bruno_llm_base.cost.report import Report
 
-__all__ = ["app", "run"]
-
 _DAY = ["%Y-%m-%d"]
 Format = Literal["table", "csv", "json", "markdown", "html"]
 AsJson = Annotated[bool, Option("--json", help="Print one JSON document, for programs.")]

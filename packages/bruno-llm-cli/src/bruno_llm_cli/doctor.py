@@ -28,8 +28,6 @@ from bruno_llm_base.wrappers import FullLLM, in_full
 from bruno_llm_cli.options import usable_providers
 from bruno_llm_cli.output import console, plain
 
-__all__ = ["Checkup", "check_providers", "show", "works"]
-
 Status = Literal["ok", "failed", "not set up"]
 _STYLES = {"ok": "green", "failed": "red", "not set up": "yellow"}
 _NO_ANSWER = (ConfigurationError, LLMTimeoutError, ServiceUnavailableError)

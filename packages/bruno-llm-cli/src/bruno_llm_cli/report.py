@@ -13,8 +13,6 @@ from bruno_llm_base.cost.rows import KEYS, Row
 
 from bruno_llm_cli.charts import Chart, Series, by_day
 
-__all__ = ["to_html", "to_table", "write_html"]
-
 _COLORS = 5  # as many as are easily told apart; the next is that of all other providers
 _OTHERS = "others"
 _BARS = 8  # the most models with a bar of their own

@@ -1,8 +1,8 @@
 """Ollama's own API (https://docs.ollama.com/api/chat)."""
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import replace
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from bruno_llm_base import (
     NOTHING,
@@ -25,7 +25,8 @@ from bruno_llm_base.values import is_whole
 from bruno_llm_ollama import messages
 from bruno_llm_ollama.vendor import OllamaAdapter, OllamaVendor
 
-__all__ = ["OllamaChat", "OllamaProvider"]
+if TYPE_CHECKING:
+    from bruno_llm_base import Tool
 
 # What belongs into the body's "options": api/types.go of Ollama, `Options` and `Runner`.
 _NESTED = (
@@ -52,6 +53,8 @@ class OllamaChat(OllamaAdapter, ChatAdapter):
     }
     finish_reasons: ClassVar[Mapping[str, FinishReason]] = messages.FINISH_REASONS
     window_option = "num_ctx"  # windows are as large as they are asked to be
+    json_mode: ClassVar[Json] = {"format": "json"}
+    wraps_output = False
     cuts_prompts = True  # older servers, and those that are asked to
 
     def build(self, conversation: Conversation, options: Json, *, stream: bool) -> Json:
@@ -89,6 +92,32 @@ class OllamaChat(OllamaAdapter, ChatAdapter):
             part.usage = messages.usage(data)
             part.is_last = True
         return part
+
+    def build_tools(
+        self,
+        tools: "Sequence[Tool | Json]",
+        *,
+        choice: str | None,
+        parallel: bool | None,
+        model: str,
+    ) -> Json:
+        from bruno_llm_ollama import schemas  # most requests offer no tools
+
+        return schemas.build_tools(tools, choice)
+
+    def refused_options(self, model: str, options: Json) -> frozenset[str]:
+        refused = {"tool_choice"} if options.get("tool_choice") == "required" else set()
+        if options.get("parallel_tool_calls") is False:
+            refused.add("parallel_tool_calls")
+        return frozenset(refused)
+
+    def build_output(self, schema: Json, model: str) -> Json:
+        from bruno_llm_base.schemas import without_titles
+
+        return {"format": without_titles(schema)}
+
+    def shows_schema(self) -> bool:
+        return False  # it is a grammar, and its documentation says to tell it too
 
     def requested_window(self, body: Json) -> int | None:
         own = body.get("options")

@@ -22,8 +22,6 @@ from bruno_llm_base.adapter import Adapter
 from bruno_llm_base.lenient import read_models
 from bruno_llm_base.transport import HttpTransport, Transport
 
-__all__ = ["OllamaAdapter", "OllamaVendor", "tagged"]
-
 _NO_SUCH = re.compile(r"pull model manifest: .*(file does not exist|not found)")
 _NUM_CTX = re.compile(r"^num_ctx\s+(\d{1,12})$", re.MULTILINE)
 _ADDRESS = re.compile(

@@ -20,8 +20,6 @@ from bruno_llm_base.lenient import finish_reason, forgiving, read_arguments, rea
 from bruno_llm_base.parts import arguments_text, object_in, state_for
 from bruno_llm_base.values import is_whole
 
-__all__ = ["build", "read"]
-
 # The fields in which servers of open models send thoughts, and want them back. Mistral's reasoning
 # models send them among the pieces of the content.
 _REASONING, _IN_CONTENT = ("reasoning_content", "reasoning"), "content"

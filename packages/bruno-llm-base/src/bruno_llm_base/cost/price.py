@@ -13,8 +13,6 @@ from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.response import Cost, Usage
 from bruno_llm_base.values import is_whole, shown
 
-__all__ = ["WHOLE", "Overrides", "Price", "PriceSource", "amount"]
-
 # Exact, as the decimal FAQ has it (https://docs.python.org/3/library/decimal.html#decimal-faq).
 # The bounds of a price keep sums short.
 _EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
@@ -121,13 +119,8 @@ class Price:
         """Return what *usage* costs, exactly; None if tokens are unknown that are not free.
 
         Cached input and audio are taken to be different tokens, because servers do not count what
-        is both. Where that, or a server's wrong sum, makes the parts of the input more than the
-        whole, they are cut, audio before writes, writes before reads: no token is
-        paid for twice.
-
-        Args:
-            usage: The tokens.
-            estimated: Whether some of them are a guess, which is noted in the cost.
+        is both. Where the parts of the input are more than the whole, they are cut, audio before
+        writes, writes before reads: no token is paid for twice.
         """
         known = usage.input_tokens is not None and usage.output_tokens is not None
         if not known and (self.tiers or any(self._rates.values())):
@@ -186,43 +179,28 @@ class PriceSource(Protocol):
     """What knows prices."""
 
     def price(self, provider: str, model: str, at: datetime) -> Price | None:
-        """Return what *model* cost at a time; None if that is unknown.
+        """Return what *model*, which may be a dated version of one, cost at a time; None if unknown.
 
-        Args:
-            provider: The provider, such as "claude"; `GenaiPrices` is given its own word for the
-                vendor.
-            model: The model, which may be a dated version of one.
-            at: When it was asked, with a time zone.
+        *provider* is its name, such as "claude"; `GenaiPrices` is given its own word for the vendor.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Overrides:
-    """Prices that the user knows better than any list of prices.
+    """The user's own prices, by "model" or "provider/model", which goes first.
 
-    Attributes:
-        prices: By model, such as "gpt-5.5", or by provider and model, such as "openai/gpt-5.5",
-            which goes first. Each holds for dated versions of its model too ("gpt-5.5-2026-04-01"),
-            unless they have prices of their own here.
-
-    Raises:
-        ConfigurationError: They are something else.
+    Each holds for dated versions of its model too ("gpt-5.5-2026-04-01") that have no price here.
     """
 
     prices: Mapping[str, Price] = field(hash=False)
 
     def __post_init__(self) -> None:
-        prices = self.prices
-        if not isinstance(prices, Mapping):
-            raise ConfigurationError(
-                f"Overrides.prices is {shown(prices)}: give a dict of models and their Price"
-            )
-        for model, price in prices.items():
+        for model, price in self.prices.items():
             if not isinstance(model, str) or not isinstance(price, Price):
                 raise ConfigurationError(
-                    f"Overrides.prices[{shown(model)}] is {shown(price)}: give a Price to the name"
-                    " of a model"
+                    f"CostTracker.prices[{shown(model)}] is {shown(price)}: give a model's name its"
+                    " Price"
                 )
 
     def price(self, provider: str, model: str, at: datetime) -> Price | None:

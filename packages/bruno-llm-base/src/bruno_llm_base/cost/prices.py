@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
     from bruno_llm_base.cost.price import Price, PriceSource
 
-__all__ = ["GenaiPrices", "InputPrices", "Prices", "reported_cost"]
-
 _log = logging.getLogger("bruno_llm")
 
 _OVERRIDE = "give its Price in CostTracker(prices={...})"
@@ -44,14 +42,10 @@ _MOST_USD = 1_000_000_000
 class GenaiPrices:
     """The prices that the package `genai-prices` holds, which need no network.
 
-    See https://github.com/pydantic/genai-prices. It is imported at the first question; where it is
-    not installed, every price is unknown. A model is unknown too if the data price something that
-    `Usage` does not count (a flat price per request, audio by the hour), or list no price for it:
-    they do not tell what is free from what was not looked up. Images are priced as text.
-
-    The costs name the package's version as their source, which pins the data; these have no date
-    of their own. If the application updates them (`genai_prices.UpdatePrices`), it is the day of
-    the update.
+    See https://github.com/pydantic/genai-prices. Where it is not installed, every price is unknown; so
+    is that of a model for which the data list none, or price what `Usage` does not count (a request,
+    audio by the hour). Images are priced as text. The source of a cost is the package's version; its
+    date is that of the last update (`genai_prices.UpdatePrices`), if there was one.
 
     Attributes:
         output: USD per million tokens of output where none are listed: embeddings have none.
@@ -167,9 +161,9 @@ def _above(value: "Decimal | TieredPrices | None", start: int) -> Any:
 def reported_cost(counts: Any) -> Cost | None:
     """Return what a server says in its *counts* of tokens that an answer cost.
 
-    So do OpenRouter and gateways like it (https://openrouter.ai/docs/use-cases/usage-accounting; to
-    a request with the user's own key, the vendor's price comes on top), Perplexity, and xAI
-    (https://docs.x.ai/developers/cost-tracking).
+    So do Perplexity, xAI (https://docs.x.ai/developers/cost-tracking), OpenRouter and gateways like it
+    (https://openrouter.ai/docs/use-cases/usage-accounting: with the user's own key, the vendor's price
+    comes on top).
     """
     if not isinstance(counts, dict):
         return None
@@ -202,11 +196,9 @@ class Prices:
         lists: What knows prices that the user has not given.
         provider: The provider's name.
         price_name: What lists of prices call the vendor.
-        free: Why its answers cost nothing, such as "Ollama runs on your own machine"; None if
-            they do.
+        free: Why its answers cost nothing, if they do not.
         own: The user's source of prices.
-        address: Where the answers come from, if it is not the vendor's own address: lists of
-            prices are asked for the vendor at that address, and this machine charges nothing.
+        address: Where the answers come from, if it is not the vendor's own address.
         tell: Tells observers of models whose price is unknown.
         are_loaded: Whether nothing is to be loaded before prices are asked for.
     """
@@ -259,11 +251,11 @@ class Prices:
         unpriced_field: str | None = None,
         reported: bool = False,
     ) -> "Price | None":
-        """Return what the first of *models* whose price is known cost at a time; None if none is.
+        """Return what the first of *models* whose price is known cost at a time.
 
-        None also where a source fails: an answer that was paid for is not lost for want of its
-        price. For a request with an *unpriced_field*, and for an answer whose cost was *reported*,
-        lists of prices do not hold.
+        None where none is known, and where a source fails: an answer that was paid for is not lost for
+        want of its price. Lists of prices do not hold for a request with an *unpriced_field*, and for an
+        answer whose cost was *reported*.
         """
         at = at or datetime.now(UTC)
         try:

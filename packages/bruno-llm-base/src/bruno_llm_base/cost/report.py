@@ -15,8 +15,6 @@ from bruno_llm_base.cost.rows import COUNTS, KEYS, Row, checked_keys, summed
 from bruno_llm_base.exceptions import InvalidRequestError
 from bruno_llm_base.values import shown
 
-__all__ = ["Report", "cell", "dollars", "plain", "requests", "title"]
-
 # What a spreadsheet may run (https://owasp.org/www-community/attacks/CSV_Injection: also the
 # full-width signs), and our own mark, so that taking one away again is always right.
 _MARKED = re.compile("[-=+@\t\r\n'\uff0d\uff1d\uff0b\uff20]")

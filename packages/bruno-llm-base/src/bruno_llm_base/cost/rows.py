@@ -13,23 +13,6 @@ from typing import Any, NamedTuple
 from bruno_llm_base.exceptions import InvalidRequestError
 from bruno_llm_base.values import shown
 
-__all__ = [
-    "COUNTS",
-    "KEYS",
-    "LABELS",
-    "MOST",
-    "Balance",
-    "Claim",
-    "Entry",
-    "Names",
-    "Row",
-    "checked_keys",
-    "pico",
-    "row_of",
-    "summed",
-    "usd",
-]
-
 MOST = Decimal("1E+12")
 """A trillion dollars: more is a mistake."""
 
@@ -151,16 +134,10 @@ class Entry(NamedTuple):
 
 
 class Claim(NamedTuple):
-    """What a budget says of one of its accounts.
+    """What a budget says of one of its accounts."""
 
-    Attributes:
-        selected: The labels of what it counts, and their values; none for all of the ledger.
-        since: The first day of the period, in ISO format; "" for all of time.
-        most: The limit.
-    """
-
-    selected: tuple[tuple[str, str], ...]
-    since: str
+    selected: tuple[tuple[str, str], ...]  # labels of what it counts, and their values
+    since: str  # the first day of the period, in ISO format; "" for all of time
     most: int
 
 

@@ -1,4 +1,4 @@
-"""A ledger's database in SQLite: made where it is new, recognized, read, written."""
+"""A ledger's file, an SQLite database: made where it is new, recognized, read, written."""
 
 import os
 import sqlite3
@@ -9,8 +9,6 @@ from typing import TypeVar
 
 from bruno_llm_base.cost.rows import COUNTS
 from bruno_llm_base.exceptions import ConfigurationError
-
-__all__ = ["SqliteDatabase"]
 
 _T = TypeVar("_T")
 _Query = Callable[[sqlite3.Connection], _T]
@@ -43,13 +41,12 @@ _TABLES = (
 )
 
 
-class SqliteDatabase:
-    """A file, or memory, and the connection by which it is written.
+class SqliteFile:
+    """The file, and the connection by which it is written.
 
-    Threads may share it, one at a time. A transaction that was committed survives the end of the
-    process, however it ends; only a power cut may undo the last ones
-    (https://www.sqlite.org/pragma.html#pragma_synchronous, NORMAL). Until something is written, the
-    file is only read, and nothing is made beside it.
+    Threads may share it, one at a time. What was committed to a file survives the end of the process;
+    only a power cut may undo the last transactions. Until something is written, a file is only read,
+    and nothing is made beside it.
 
     Raises:
         ConfigurationError: The file cannot be used, or is something else; so do all methods.
@@ -57,13 +54,13 @@ class SqliteDatabase:
 
     _connection: sqlite3.Connection | None = None
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path) -> None:
         self._path = path
         self._place: tuple[int, int] | None = None
         self._patience = _PATIENCE
-        if path is not None and path.exists():
+        if path.exists():
             self.read(lambda _: None)
-        elif path is not None:
+        else:
             with self._errors_named():
                 self._open("mode=rwc")
             self.close()  # a server that forks its workers from C then has nothing open
@@ -82,8 +79,8 @@ class SqliteDatabase:
     def read(self, query: _Query[_T]) -> _T:
         """Return what *query* finds, in one moment of the ledger."""
         with self._errors_named():
-            if self._connection is None and self._path is not None:
-                return self._read_only(self._path, query)
+            if self._connection is None:
+                return self._read_only(query)
             connection = self.connection()
             with connection:
                 connection.execute("BEGIN")
@@ -96,7 +93,7 @@ class SqliteDatabase:
         return self._connection or self._open("mode=rw")
 
     def close(self) -> None:
-        """Close the file, which is opened again when needed; memory is empty then."""
+        """Close the file, which is opened again when needed."""
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
@@ -119,13 +116,12 @@ class SqliteDatabase:
             ) from error
 
     def _open(self, mode: str) -> sqlite3.Connection:
-        connection = _connect(self._path, mode, self._patience)
+        connection = self._connect(mode)
         try:
             with connection:
                 connection.execute("BEGIN IMMEDIATE")
                 if not _is_ledger(connection, self._path):
-                    for statement in _TABLES:
-                        connection.execute(statement)
+                    _make_tables(connection)
             # Others may read while one writes (https://www.sqlite.org/wal.html), where the disk can.
             # If another process says so at this moment, SQLite fails, and it is said.
             with suppress(sqlite3.OperationalError):
@@ -138,7 +134,7 @@ class SqliteDatabase:
         self._connection = connection
         return connection
 
-    def _read_only(self, path: Path, query: _Query[_T]) -> _T:
+    def _read_only(self, query: _Query[_T]) -> _T:
         """Return what *query* finds in a file that we do not write; nothing is made beside it.
 
         A file without a journal is complete in itself, and read without locks, for which SQLite
@@ -146,37 +142,40 @@ class SqliteDatabase:
         meanwhile, it is read again. Where there is a journal, there are the files for locks too.
         """
         for _ in range(_READINGS):
-            state = _state(path)
-            if state is None:
+            if (state := _state(self._path)) is None:
                 break
             with suppress(sqlite3.DatabaseError):
-                found = self._found(path, "mode=ro&immutable=1", query)
-                if _state(path) == state:
+                found = self._found("mode=ro&immutable=1", query)
+                if _state(self._path) == state:
                     return found
-        return self._found(path, "mode=ro", query)
+        return self._found("mode=ro", query)
 
-    def _found(self, path: Path, mode: str, query: _Query[_T]) -> _T:
-        with closing(_connect(path, mode, self._patience)) as connection:
+    def _found(self, mode: str, query: _Query[_T]) -> _T:
+        with closing(self._connect(mode)) as connection:
             connection.execute("BEGIN")
-            if _is_ledger(connection, path):
+            if _is_ledger(connection, self._path):
                 return query(connection)
-        return SqliteDatabase(None).read(query)  # it is empty
+        with closing(sqlite3.connect(":memory:")) as empty:
+            _make_tables(empty)
+            return query(empty)
+
+    def _connect(self, mode: str) -> sqlite3.Connection:
+        return sqlite3.connect(
+            f"{self._path.as_uri()}?{mode}",
+            uri=True,
+            timeout=self._patience,
+            isolation_level=None,  # transactions are ours to begin
+            check_same_thread=False,
+        )
 
 
-def _connect(path: Path | None, mode: str, patience: float) -> sqlite3.Connection:
-    return sqlite3.connect(
-        ":memory:" if path is None else f"{path.as_uri()}?{mode}",
-        uri=path is not None,
-        timeout=patience,
-        isolation_level=None,  # transactions are ours to begin
-        check_same_thread=False,
-    )
+def _make_tables(connection: sqlite3.Connection) -> None:
+    for statement in _TABLES:
+        connection.execute(statement)
 
 
-def _place(path: Path | None) -> tuple[int, int] | None:
+def _place(path: Path) -> tuple[int, int]:
     """Return which file it is now: one that was deleted can still be written, in vain."""
-    if path is None:
-        return None
     found = os.stat(path)  # noqa: PTH116 - with every transaction, and much faster
     return found.st_dev, found.st_ino
 
@@ -191,12 +190,8 @@ def _state(path: Path) -> tuple[int, ...] | None:
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
-def _is_ledger(connection: sqlite3.Connection, path: Path | None) -> bool:
-    """Say whether the database is a ledger; if not, it is empty.
-
-    Raises:
-        ConfigurationError: It is something else, or of another version.
-    """
+def _is_ledger(connection: sqlite3.Connection, path: Path) -> bool:
+    """Say whether the database is a ledger rather than empty; anything else is refused."""
     application, version, tables = connection.execute(
         "SELECT application_id, user_version, (SELECT COUNT(*) FROM sqlite_master)"
         " FROM pragma_application_id, pragma_user_version"

@@ -19,8 +19,6 @@ from bruno_llm_base.values import is_loopback, shown
 if TYPE_CHECKING:
     import ssl
 
-__all__ = ["Proxy", "proxy_for", "tls_context"]
-
 _PORTS = {"http": 80, "https": 443}
 _BRACKETED = re.compile(r"\[(?P<name>[^]]*)\](?P<size>/\d+)?(?::(?P<port>\d+))?")
 
@@ -43,11 +41,7 @@ class Proxy:
 
 
 def proxy_for(url: str) -> Proxy | None:
-    """Return the proxy for requests to *url*; None where they go straight, as to this machine.
-
-    Raises:
-        ConfigurationError: The environment names one that cannot be used.
-    """
+    """Return the proxy for requests to *url*; None where they go straight, as to this machine."""
     from urllib.request import getproxies, proxy_bypass  # loads all of http.client
 
     parts = urlsplit(url)
@@ -66,11 +60,7 @@ def proxy_for(url: str) -> Proxy | None:
 
 
 def tls_context(library: Any) -> "ssl.SSLContext":
-    """Return what *library*, httpx or httpx2, trusts: what the environment says, or its own choice.
-
-    Raises:
-        ConfigurationError: The environment's certificates cannot be used.
-    """
+    """Return what *library*, httpx or httpx2, trusts: what the environment says, or its own choice."""
     file, folders = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
     if folders and not file and not any(map(os.path.isdir, folders.split(os.pathsep))):
         raise ConfigurationError(
