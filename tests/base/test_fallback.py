@@ -242,6 +242,7 @@ DECIDED = {  # whether another is asked, and whether it counts as a failure of t
     "LLMError": (True, True),
     "LLMTimeoutError": (True, True),
     "ModelNotFoundError": (True, True),
+    "OutputInvalidError": (True, False),
     "OutputLimitError": (True, False),
     "PermissionDeniedError": (True, True),
     "ProviderNotFoundError": (False, False),

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from bruno_llm_base.embeddings import BaseEmbeddings
     from bruno_llm_base.factory import EmbeddingFactory, LLMFactory
     from bruno_llm_base.mcp import mcp_tools
+    from bruno_llm_base.output import Output
     from bruno_llm_base.tool_loop import ToolResponse, ToolStream, run_tools, stream_tools
     from bruno_llm_base.tools import Tool
     from bruno_llm_base.wrappers import Breaker, FallbackLLM
@@ -60,6 +61,7 @@ __all__ = [
     "LimitState",
     "Messages",
     "ModelResponse",
+    "Output",
     "Part",
     "Price",
     "PriceSource",
@@ -98,6 +100,7 @@ __getattr__, __dir__ = late_names(
         "cost.tracker": ["CostTracker"],
         "discovery": ["ProviderInfo"],
         "embeddings": ["BaseEmbeddings"],
+        "output": ["Output"],
         "factory": ["EmbeddingFactory", "LLMFactory"],
         "mcp": ["mcp_tools"],
         "tool_loop": ["ToolResponse", "ToolStream", "run_tools", "stream_tools"],

@@ -105,6 +105,8 @@ class ChatAdapter(Adapter):
         conversation_codes: Codes of errors that lie in one conversation: how its body was amended is
             not remembered for others.
         cuts_prompts: Whether a server may read a part of the conversation only, and not say so.
+        json_mode: The fields that ask for any JSON, for models that know no schemas; none if none.
+        wraps_output: Whether the root of an output must be an object.
     """
 
     __slots__ = ()
@@ -121,6 +123,8 @@ class ChatAdapter(Adapter):
     window_option: ClassVar[str | None] = None
     conversation_codes: ClassVar[frozenset[str]] = frozenset()
     cuts_prompts: ClassVar[bool] = False
+    json_mode: ClassVar[Json] = {}
+    wraps_output: ClassVar[bool] = True
 
     def adapter_for(self, model: str, options: Json) -> "ChatAdapter":
         """Return the adapter that asks *model* with *options*: of another API, where the vendor has several.
@@ -170,6 +174,17 @@ class ChatAdapter(Adapter):
                 f"{type(self).__name__} has no build_tools: give tools as the vendor's own dicts"
             )
         return {name: value for name, value in given.items() if value not in (None, [])}
+
+    def build_output(self, schema: Json, model: str) -> Json | None:
+        """Return the fields that ask for JSON that fits *schema*, or None where *model* cannot.
+
+        The model is then asked in words.
+        """
+        return None
+
+    def shows_schema(self) -> bool:
+        """Whether the server itself shows the schema to the model; else it is told in words too."""
+        return True
 
     def text_tokens(self, text: str, model: str) -> TokenCount | None:
         """Count *text* by the vocabulary of *model*; None where it is not known.

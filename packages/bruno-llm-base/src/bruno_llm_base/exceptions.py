@@ -29,6 +29,7 @@ __all__ = [
     "LLMError",
     "LLMTimeoutError",
     "ModelNotFoundError",
+    "OutputInvalidError",
     "OutputLimitError",
     "PermissionDeniedError",
     "ProviderNotFoundError",
@@ -181,7 +182,22 @@ class ContentBlockedError(LLMError, is_failure=False, another_may_answer=False):
 
 
 class OutputLimitError(LLMError, is_failure=False):
-    """The output budget was spent before any text: raise `max_tokens` or lower the effort."""
+    """The output budget was spent before any text, or within a typed output.
+
+    Raise `max_tokens` or lower the reasoning effort.
+    """
+
+
+class OutputInvalidError(LLMError, is_failure=False):
+    """The answer does not fit the type that was asked for, and did not when it was asked for again.
+
+    `partial` is the last answer, with the usage and the cost of all.
+
+    Attributes:
+        errors: What is wrong with it, a line each.
+    """
+
+    errors: Sequence[str] = ()
 
 
 class InvalidResponseError(LLMError):

@@ -2,11 +2,12 @@
 
 import asyncio
 import json
+from collections.abc import Awaitable
 from contextlib import suppress
 from copy import deepcopy
 from dataclasses import replace
 from functools import partial
-from typing import Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast, overload
 
 from bruno_core.interfaces import LLMInterface
 from typing_extensions import Unpack
@@ -45,6 +46,12 @@ from bruno_llm_base.stream import TextStream, answer_text
 from bruno_llm_base.tokens import estimate_conversation, estimate_tokens, texts
 from bruno_llm_base.values import is_whole, shown
 
+if TYPE_CHECKING:
+    from typing_extensions import TypeForm
+
+    from bruno_llm_base.output import Output, OutputRequest
+
+_T = TypeVar("_T")
 # A guess will do for a count where the server cannot be asked, is too busy or knows no such endpoint.
 _CANNOT_TELL = (
     InvalidResponseError,
@@ -109,6 +116,7 @@ class BaseProvider(Client, LLMInterface):
         )
         self._calibrations = Calibrations()
         self._words_seen: set[str] = set()  # for why an answer has ended
+        self._refused_outputs: dict[tuple[str, str], int] = {}
 
     # -- asking -------------------------------------------------------------------------------------
 
@@ -119,6 +127,7 @@ class BaseProvider(Client, LLMInterface):
         max_tokens: int | None = None,
         *,
         prompt: str | None = None,
+        output: Any = None,
         **options: Any,
     ) -> str:
         """Return the model's answer, which is never empty.
@@ -128,16 +137,23 @@ class BaseProvider(Client, LLMInterface):
             temperature: Sampling temperature, 0 to 2.
             max_tokens: The most tokens to generate, reasoning included.
             prompt: One question, instead of `messages`.
+            output: The type that the answer is to fit, which is then returned as JSON: a pydantic
+                model, a dataclass, a union, a list, a JSON schema, or `Output`.
             **options: `model`, the other options of `CallOptions`, and the vendor's own request
                 fields.
 
         Raises:
             ContentBlockedError: The model refused, or a filter took the answer.
-            OutputLimitError: The output budget was spent before any text.
+            OutputLimitError: The output budget was spent before any text, or within the output.
+            OutputInvalidError: The answer does not fit the type.
             LLMError: Any other failure; see `bruno_llm_base.exceptions`.
         """
         options |= {"temperature": temperature, "max_tokens": max_tokens, "prompt": prompt}
-        return answer_text(await self.request(messages, **options), self.name)
+        if output is None:
+            return answer_text(await self.request(messages, **options), self.name)
+        from bruno_llm_base.output import output_text
+
+        return output_text(await self.request(messages, output=output, **options), output)
 
     def stream(
         self,
@@ -146,18 +162,57 @@ class BaseProvider(Client, LLMInterface):
         max_tokens: int | None = None,
         *,
         prompt: str | None = None,
+        output: Any = None,
         **options: Any,
     ) -> TextStream:
         """Return the model's answer piece by piece.
 
-        The arguments are those of `generate`.
+        The arguments are those of `generate`. With `output`, the stream has a method `partial()`,
+        and its `response.output` is there at the end; the model is not asked again.
 
         Raises:
             InvalidRequestError: An argument is wrong. All other errors are raised while reading.
         """
         options |= {"temperature": temperature, "max_tokens": max_tokens}
-        return text_stream(self._endpoint, self._request(messages, prompt, options, stream=True))
+        if output is None:
+            request = self._request(messages, prompt, options, stream=True)
+            return text_stream(self._endpoint, request)
+        from bruno_llm_base.output import Output, typed_stream
 
+        output = Output.of(output)
+        request = self._request(messages, prompt, options, stream=True, output=output)
+        return typed_stream(text_stream(self._endpoint, request), output)
+
+    @overload
+    async def request(
+        self,
+        messages: Messages | None = ...,
+        temperature: float | None = ...,
+        max_tokens: int | None = ...,
+        *,
+        output: "Output[_T]",
+        **options: Any,
+    ) -> ModelResponse[_T]: ...
+    @overload
+    async def request(
+        self,
+        messages: Messages | None = ...,
+        temperature: float | None = ...,
+        max_tokens: int | None = ...,
+        *,
+        output: "TypeForm[_T]",
+        **options: Any,
+    ) -> ModelResponse[_T]: ...
+    @overload
+    async def request(
+        self,
+        messages: Messages | None = ...,
+        temperature: float | None = ...,
+        max_tokens: int | None = ...,
+        *,
+        prompt: str | None = ...,
+        **options: Any,
+    ) -> ModelResponse: ...
     async def request(
         self,
         messages: Messages | None = None,
@@ -165,18 +220,30 @@ class BaseProvider(Client, LLMInterface):
         max_tokens: int | None = None,
         *,
         prompt: str | None = None,
+        output: Any = None,
         **options: Any,
-    ) -> ModelResponse:
+    ) -> ModelResponse[Any]:
         """Return the model's answer with all that is known about it, whatever its finish reason.
 
-        The arguments are those of `generate`.
+        The arguments are those of `generate`. With `output`, the answer has an `output` of that
+        type, unless it calls tools first.
 
         Raises:
             LLMError: There is no answer; see `bruno_llm_base.exceptions`.
         """
         options |= {"temperature": temperature, "max_tokens": max_tokens}
-        request = self._request(messages, prompt, options, stream=False)
-        return await result_of(self._endpoint, request)
+        if output is None:
+            request = self._request(messages, prompt, options, stream=False)
+            return await result_of(self._endpoint, request)
+        from bruno_llm_base.output import Output, request_output
+
+        output = Output.of(output)
+
+        def ask(said: Messages) -> Awaitable[ModelResponse]:
+            request = self._request(said, None, dict(options), stream=False, output=output)
+            return result_of(self._endpoint, request)
+
+        return await request_output(ask, question(messages, prompt), output)
 
     def get_model_info(self) -> dict[str, Any]:
         """Describe the provider: plain JSON, no secrets, no network."""
@@ -206,7 +273,13 @@ class BaseProvider(Client, LLMInterface):
     # -- a request ----------------------------------------------------------------------------------
 
     def _request(
-        self, messages: Messages | None, prompt: str | None, call: Json, *, stream: bool
+        self,
+        messages: Messages | None,
+        prompt: str | None,
+        call: Json,
+        *,
+        stream: bool,
+        output: "Output[Any] | None" = None,
     ) -> Request[ModelResponse]:
         """Return what to send: conversation, options, body."""
         endpoint = self._endpoint
@@ -215,6 +288,13 @@ class BaseProvider(Client, LLMInterface):
         model = call.pop("model", None)
         model = self.model if model is None else self._named(model)
         adapter, options, dropped = self._options.options(model, call)
+        amend = self._amend
+        if output is not None:
+            from bruno_llm_base.output import OutputRequest
+
+            asked = OutputRequest(output.form, adapter, options, self._refused_outputs)
+            conversation, options = asked.prepare(conversation)
+            amend = partial(self._amend_output, asked)
         body = self._body(adapter, conversation, options, stream=stream)
         request = Request(
             operation="chat",
@@ -230,7 +310,7 @@ class BaseProvider(Client, LLMInterface):
             conversation=conversation,
             labels=None if endpoint.spending is None else endpoint.spending.labels(),
             unpriced_field=adapter.unpriced_field(body),
-            amend=self._amend,
+            amend=amend,
             advise=self._advise_on_model,
             learn=self._learn,
         )
@@ -296,6 +376,16 @@ class BaseProvider(Client, LLMInterface):
             self._endpoint.tell(request, OptionDropped, option=dropped)
         return body
 
+    def _amend_output(
+        self, asked: "OutputRequest", request: Request[Any], error: LLMError
+    ) -> Json | None:
+        """Return a body that asks for the output in another way, after one was refused."""
+        conversation = request.conversation
+        if conversation is None or not asked.is_refused(error):
+            return self._amend(request, error)
+        request.conversation, options = asked.prepare(conversation)
+        return self._body(asked.adapter, request.conversation, options, stream=request.stream)
+
     def _learn(self, request: Request[ModelResponse], response: ModelResponse) -> None:
         """Learn from an answer how the server counts, and tell once of a word that we do not know."""
         word = response.finish_detail
@@ -319,7 +409,12 @@ class BaseProvider(Client, LLMInterface):
     # -- counting -----------------------------------------------------------------------------------
 
     async def count_tokens(
-        self, messages: Messages | None = None, *, prompt: str | None = None, **options: Any
+        self,
+        messages: Messages | None = None,
+        *,
+        prompt: str | None = None,
+        output: Any = None,
+        **options: Any,
     ) -> TokenCount:
         """Count the input tokens of a request, system prompt and tools included.
 
@@ -330,7 +425,11 @@ class BaseProvider(Client, LLMInterface):
             InvalidRequestError: An argument is wrong, or the vendor refuses the request.
             LLMError: The vendor refuses the key or the model.
         """
-        request = self._request(messages, prompt, options, stream=False)
+        if output is not None:
+            from bruno_llm_base.output import Output
+
+            output = Output.of(output)
+        request = self._request(messages, prompt, options, stream=False, output=output)
         model, conversation = str(request.model), cast(Conversation, request.conversation)
         counted = await self._count_there(request, conversation)
         if counted is not None:

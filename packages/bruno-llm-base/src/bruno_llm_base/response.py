@@ -1,12 +1,13 @@
 """What a model answers, and what is said about it."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from enum import Enum
 from operator import attrgetter
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal
 
 from bruno_core.models import Message, MessageRole
+from typing_extensions import TypeVar
 
 from bruno_llm_base.exceptions import Attempt
 from bruno_llm_base.parts import (
@@ -135,8 +136,11 @@ class Outcome(Enum):
     ANSWERED = "the answer is complete"  # what the server has counted
 
 
+_Output = TypeVar("_Output", default=Any)
+
+
 @dataclass(slots=True, kw_only=True)
-class ModelResponse:
+class ModelResponse(Generic[_Output]):
     """A model's answer, or what one document of a stream says of it.
 
     The documents of a stream sum to the answer. `+` joins the parts; of everything else the later
@@ -172,6 +176,22 @@ class ModelResponse:
     attempts: tuple[Attempt, ...] = ()
     is_last: bool = field(default=False, repr=False, compare=False)
     error: Json | None = field(default=None, repr=False, compare=False)
+    _output: tuple[_Output] | None = field(default=None, repr=False)
+
+    @property
+    def output(self) -> _Output:
+        """What was asked for as `output`, of that type.
+
+        Raises:
+            RuntimeError: It was not asked for, or the answer calls tools first.
+        """
+        if self._output is None:
+            raise RuntimeError(
+                "the answer calls tools, or pauses, before its output: send the results back"
+                if self.tool_calls or self.finish_reason == "pause"
+                else "the answer has no output: ask for one with request(..., output=...)"
+            )
+        return self._output[0]
 
     @property
     def text(self) -> str:
@@ -226,12 +246,10 @@ class Answer:
         parts: The fragments so far.
         is_settled: Whether the model has said why it stopped, and the server then what it cost. More
             may follow; earlier counts do not settle it, since some servers count with every chunk.
-        mend: Puts a whole part right, where some of the answer was torn; None for most.
     """
 
     parts: list[Part] = field(default_factory=list)
     is_settled: bool = False
-    mend: Callable[[Part], Part] | None = None
     _last: ModelResponse = field(default_factory=ModelResponse)
 
     def add(self, part: ModelResponse) -> None:  # noqa: C901 - flat, and fast
@@ -272,8 +290,8 @@ class Answer:
         where there are calls.
         """
         response = self.total()
-        parts = response.parts if self.mend is None else map(self.mend, response.parts)
-        response.parts = tuple([p for p in parts if not isinstance(p, ToolCall) or p.name])
+        named = [p for p in response.parts if not isinstance(p, ToolCall) or p.name]
+        response.parts = tuple(named)
         for call in response.tool_calls:
             call.arguments = call.arguments or "{}"
             if response.finish_reason == "stop":
@@ -281,7 +299,7 @@ class Answer:
         return response
 
 
-_Response = TypeVar("_Response", bound=ModelResponse)
+_Response = TypeVar("_Response", bound=ModelResponse[Any])
 _MOST_DIGITS = 19
 
 

@@ -78,6 +78,24 @@ class TextStream(AsyncIterator[str], Coroutine[Any, Any, "TextStream"]):
             raise StreamError("the answer is not complete: read the stream to its end first")
         return self._state.response
 
+    @property
+    def complete(self) -> ModelResponse | None:
+        """The whole answer, or None before the end of the stream."""
+        return self._state.response
+
+    def partial(self) -> Any:
+        """Return the output that was asked for as far as it has come, as JSON that is not validated.
+
+        It may be asked for at any time while the stream is read; None before the output begins.
+
+        Raises:
+            RuntimeError: No output was asked for.
+        """
+        partial: Callable[[], Any] | None = getattr(self._texts, "partial", None)
+        if partial is None:
+            raise RuntimeError("no output was asked for: call stream(..., output=...)")
+        return partial()
+
     def __aiter__(self) -> AsyncIterator[str]:  # noqa: PYI034 - see the docstring
         """Hand out the pieces; the handle itself is not needed while they are read.
 

@@ -138,6 +138,11 @@ class Messages(ChatAdapter):
                 return ModelResponse(is_last=True)
         return NOTHING
 
+    def build_output(self, schema: Json, model: str) -> Json | None:
+        from bruno_llm_claude import schemas
+
+        return schemas.build_output(schema, model)
+
     def parse_windows(self, data: Json, model: str) -> Mapping[str, int | None]:
         return {row["id"]: row.get("max_input_tokens") for row in read_models(data)}
 

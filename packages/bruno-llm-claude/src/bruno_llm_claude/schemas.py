@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 
 from bruno_llm_base import Json, Tool
-from bruno_llm_base.schemas import SchemaSubset, changed
+from bruno_llm_base.schemas import SchemaSubset, changed, fit_schema
 from bruno_llm_base.tools import strict_parameters
 
 # https://platform.claude.com/docs/en/build-with-claude/structured-outputs, "JSON Schema limitations"
@@ -42,6 +42,20 @@ def count_choices(schema: Json) -> tuple[int, int]:
 
     changed(schema, count)
     return optional, unions
+
+
+def build_output(schema: Json, model: str) -> Json | None:
+    """Return the field that asks for JSON that fits *schema*, unless an old *model* is asked."""
+    if model.startswith("claude-") and not can_be_strict(model):
+        return None
+    try:
+        fitted = fit_schema(schema, STRICT)
+    except ValueError:
+        return None
+    optional, unions = count_choices(fitted)
+    if optional > _MOST_OPTIONAL or unions > _MOST_UNIONS:
+        return None
+    return {"output_config": {"format": {"type": "json_schema", "schema": fitted}}}
 
 
 def build_tools(

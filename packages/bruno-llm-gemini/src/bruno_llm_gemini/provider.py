@@ -51,6 +51,8 @@ class GenerateContent(GeminiAdapter, ChatAdapter):
         "max_tokens": "generationConfig.maxOutputTokens",
         "stop": "generationConfig.stopSequences",
     }
+    json_mode: ClassVar[Json] = {"generationConfig": {"responseMimeType": "application/json"}}
+    wraps_output = False
     answers_field = "generationConfig.candidateCount"
     finish_reasons: ClassVar[Mapping[str, FinishReason]] = messages.FINISH_REASONS
 
@@ -93,6 +95,11 @@ class GenerateContent(GeminiAdapter, ChatAdapter):
     def refused_options(self, model: str, options: Json) -> frozenset[str]:
         one_by_one = options.get("parallel_tool_calls") is False
         return frozenset({"parallel_tool_calls"} if one_by_one else ())
+
+    def build_output(self, schema: Json, model: str) -> Json:
+        from bruno_llm_gemini import schemas
+
+        return schemas.build_output(schema)
 
     def unpriced_field(self, body: Json) -> str | None:
         if body.get("cachedContent"):

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from bruno_llm_base import Json, Tool
-from bruno_llm_base.schemas import SchemaSubset, changed
+from bruno_llm_base.schemas import SchemaSubset, changed, fit_schema
 from bruno_llm_base.tools import fit_parameters
 
 # https://ai.google.dev/gemini-api/docs/structured-output, "JSON Schema support"
@@ -28,6 +28,13 @@ def with_enums(schema: Json) -> Json:
         return rest | {"enum": [one["const"]]}
 
     return changed(schema, change)
+
+
+def build_output(schema: Json) -> Json:
+    """Return the field that asks for JSON that fits *schema*."""
+    fitted = with_enums(fit_schema(schema, SUBSET))
+    wanted = {"responseMimeType": "application/json", "responseJsonSchema": fitted}
+    return {"generationConfig": wanted}
 
 
 def build_tools(tools: Sequence[Tool | Json], choice: str | None) -> Json:

@@ -53,6 +53,8 @@ class OllamaChat(OllamaAdapter, ChatAdapter):
     }
     finish_reasons: ClassVar[Mapping[str, FinishReason]] = messages.FINISH_REASONS
     window_option = "num_ctx"  # windows are as large as they are asked to be
+    json_mode: ClassVar[Json] = {"format": "json"}
+    wraps_output = False
     cuts_prompts = True  # older servers, and those that are asked to
 
     def build(self, conversation: Conversation, options: Json, *, stream: bool) -> Json:
@@ -108,6 +110,14 @@ class OllamaChat(OllamaAdapter, ChatAdapter):
         if options.get("parallel_tool_calls") is False:
             refused.add("parallel_tool_calls")
         return frozenset(refused)
+
+    def build_output(self, schema: Json, model: str) -> Json:
+        from bruno_llm_base.schemas import without_titles
+
+        return {"format": without_titles(schema)}
+
+    def shows_schema(self) -> bool:
+        return False  # it is a grammar, and its documentation says to tell it too
 
     def requested_window(self, body: Json) -> int | None:
         own = body.get("options")

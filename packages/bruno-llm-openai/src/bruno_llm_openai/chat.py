@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from bruno_llm_base import ChatAdapter, Conversation, Json, TokenCount
 
@@ -28,6 +28,7 @@ class OpenAIChatAdapter(OpenAIAdapter, ChatAdapter):
     other: ChatAdapter | None = None
 
     count_path = "/responses/input_tokens"
+    json_mode: ClassVar[Json] = {"response_format": {"type": "json_object"}}
     reserved_fields = frozenset({"input", "messages", "model", "stream", "stream_options"})
 
     def build_tools(
@@ -41,6 +42,17 @@ class OpenAIChatAdapter(OpenAIAdapter, ChatAdapter):
         from bruno_llm_openai import schemas  # most requests offer no tools
 
         return schemas.build_tools(tools, choice=choice, parallel=parallel, is_own=self.own_server)
+
+    def build_output(self, schema: Json, model: str) -> Json | None:
+        from bruno_llm_openai import schemas
+
+        wanted = schemas.build_output(schema, model, is_own=self.own_server)
+        if wanted is None:
+            return None
+        return {"response_format": {"type": "json_schema", "json_schema": wanted}}
+
+    def shows_schema(self) -> bool:
+        return not self.own_server  # those that hold a model to a grammar do not tell it
 
     def unpriced_field(self, body: Json) -> str | None:
         return None if body.get("service_tier") in _LISTED_TIERS else "service_tier"

@@ -1,9 +1,15 @@
 """Tools in the words of Chat Completions, and the JSON schemas that OpenAI can hold a model to."""
 
+import re
 from collections.abc import Sequence
 
 from bruno_llm_base import Json, Tool
-from bruno_llm_base.schemas import SchemaSubset, has_optional
+from bruno_llm_base.schemas import (
+    SchemaSubset,
+    fit_schema,
+    has_optional,
+    without_titles,
+)
 from bruno_llm_base.tools import strict_parameters
 
 # https://platform.openai.com/docs/guides/structured-outputs, "Supported schemas"
@@ -24,6 +30,27 @@ STRICT = SchemaSubset(
     all_required=True,
     refs_stand_alone=True,
 )
+
+
+# OpenAI's own models of before there were schemas.
+_KNOWS_NO_SCHEMA = re.compile(
+    r"gpt-3|gpt-4(?![.o\d])|gpt-4o-2024-05-13|chatgpt-4o|o1-(mini|preview)"
+)
+_REFUSED_IN_NAMES, _LONGEST_NAME = re.compile(r"[^a-zA-Z0-9_-]+"), 64
+
+
+def build_output(schema: Json, model: str, *, is_own: bool) -> Json | None:
+    """Return the format of an output, without what Chat Completions puts around it.
+
+    It is strict where the schema can be.
+    """
+    if not is_own and _KNOWS_NO_SCHEMA.match(model):
+        return None
+    name = _REFUSED_IN_NAMES.sub("_", str(schema.get("title", "output")))[:_LONGEST_NAME]
+    try:
+        return {"name": name, "schema": fit_schema(schema, STRICT), "strict": True}
+    except ValueError:
+        return {"name": name, "schema": without_titles(schema), "strict": False}
 
 
 def build_tools(

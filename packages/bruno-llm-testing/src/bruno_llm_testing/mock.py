@@ -61,6 +61,11 @@ class MockAdapter(ChatAdapter):
     def parse_models(self, data: Json) -> list[str]:
         return list(data["models"])
 
+    wraps_output = False
+
+    def build_output(self, schema: Json, model: str) -> Json:
+        return {"output": schema}
+
     def text_tokens(self, text: str, model: str) -> TokenCount:
         return TokenCount(tokens=_count(text), exact=True, source="mock, words")
 

@@ -73,9 +73,17 @@ class _BareLLM:
         self.set_system_prompt = llm.set_system_prompt
 
     async def generate(self, messages: Messages | None = None, **kwargs: Any) -> str:
-        return answer_text(await self.request(messages, **kwargs), self.name)
+        output = kwargs.get("output")
+        response = await self.request(messages, **kwargs)
+        if output is None:
+            return answer_text(response, self.name)
+        from bruno_llm_base.output import output_text
+
+        return output_text(response, output)
 
     async def request(self, messages: Messages | None = None, **kwargs: Any) -> ModelResponse:
+        if (output := kwargs.pop("output", None)) is not None:
+            return await self._request_output(messages, kwargs, output)
         arguments = _arguments(messages, kwargs)
         with self.errors_of_ours():
             text = await self._llm.generate(**arguments)
@@ -84,9 +92,26 @@ class _BareLLM:
         return self.response(text)
 
     def stream(self, messages: Messages | None = None, **kwargs: Any) -> TextStream:
+        if (output := kwargs.pop("output", None)) is not None:
+            from bruno_llm_base.output import Output, typed_stream
+
+            output = Output.of(output)
+            said = output.told(question(messages, kwargs.pop("prompt", None)))
+            return typed_stream(self.stream(said, **kwargs), output)
         state = StreamState()
         opener = partial(self._llm.stream, **_arguments(messages, kwargs))
         return TextStream(_BareTexts(self, opener, state), state)
+
+    async def _request_output(
+        self, messages: Messages | None, kwargs: Json, given: Any
+    ) -> ModelResponse:
+        from bruno_llm_base.output import Output, request_output
+
+        output = Output.of(given)
+        asked = question(messages, kwargs.pop("prompt", None))
+        return await request_output(
+            lambda said: self.request(output.told(said), **dict(kwargs)), asked, output
+        )
 
     async def list_models(self) -> list[str]:
         with self.errors_of_ours():

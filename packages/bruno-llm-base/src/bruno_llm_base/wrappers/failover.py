@@ -133,6 +133,7 @@ class FallbackTexts(AsyncIterator[str]):
     state: StreamState
     _context: Context = field(default_factory=copy_context)
     _stream: TextStream | None = None
+    _last: TextStream | None = None
     _ended: bool = False
 
     async def __anext__(self) -> str:
@@ -140,7 +141,7 @@ class FallbackTexts(AsyncIterator[str]):
             try:
                 if self._stream is None:
                     llm = self.failover.next_llm()
-                    self._stream = self._context.run(self.question, llm)
+                    self._stream = self._last = self._context.run(self.question, llm)
                     await self._stream
                     if self.state.announce:
                         self.state.announce = False
@@ -155,6 +156,10 @@ class FallbackTexts(AsyncIterator[str]):
                 self.failover.deliver()
                 return text
         raise StopAsyncIteration
+
+    def partial(self) -> Any:
+        """Return the output that was asked for as far as it has come."""
+        return None if self._last is None else self._last.partial()
 
     async def aclose(self) -> None:
         await self._end(GeneratorExit())

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, overload
 
 from bruno_core.interfaces import LLMInterface
 
@@ -30,6 +30,13 @@ from bruno_llm_base.wrappers.failover import (
     Member,
     all_failed,
 )
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeForm
+
+    from bruno_llm_base.output import Output
+
+_T = TypeVar("_T")
 
 
 class FallbackLLM(LLMInterface):
@@ -121,6 +128,36 @@ class FallbackLLM(LLMInterface):
         texts = FallbackTexts(failover, lambda llm: llm.stream(messages, **options), state)
         return TextStream(texts, state)
 
+    @overload
+    async def request(
+        self,
+        messages: Messages | None = ...,
+        temperature: float | None = ...,
+        max_tokens: int | None = ...,
+        *,
+        output: "Output[_T]",
+        **options: Any,
+    ) -> ModelResponse[_T]: ...
+    @overload
+    async def request(
+        self,
+        messages: Messages | None = ...,
+        temperature: float | None = ...,
+        max_tokens: int | None = ...,
+        *,
+        output: "TypeForm[_T]",
+        **options: Any,
+    ) -> ModelResponse[_T]: ...
+    @overload
+    async def request(
+        self,
+        messages: Messages | None = ...,
+        temperature: float | None = ...,
+        max_tokens: int | None = ...,
+        *,
+        prompt: str | None = ...,
+        **options: Any,
+    ) -> ModelResponse: ...
     async def request(
         self,
         messages: Messages | None = None,
@@ -129,7 +166,7 @@ class FallbackLLM(LLMInterface):
         *,
         prompt: str | None = None,
         **options: Any,
-    ) -> ModelResponse:
+    ) -> ModelResponse[Any]:
         """Return the answer of the first model that has one, whatever its finish reason.
 
         Of a model that offers no more than `LLMInterface`, only the text is known.
