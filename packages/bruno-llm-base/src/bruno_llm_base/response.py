@@ -315,7 +315,8 @@ class Answer:
         A call that never got a name calls nothing and is left out; arguments that were left out are
         `{}`; a stop after a call is a call, which some vendors call a stop.
         """
-        response = self.total()
+        response = self._last
+        response.parts = join_parts(self.parts)
         if self.mend is not None:
             response.parts = tuple(map(self.mend, response.parts))
         kept: list[Part] = []
