@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 from importlib.metadata import files
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -26,14 +27,15 @@ class RealModel:
 
     url: str
 
-    def __init__(self, api_key: str = "", *, embeddings: bool = False) -> None:
+    def __init__(self, api_key: str = "", mode: str = "") -> None:
         """Prepare it.
 
         Args:
             api_key: The key it wants; without one, every key will do.
-            embeddings: Whether it embeds too, at `/v1/embeddings`.
+            mode: What else it does: "embeddings", at `/v1/embeddings`, or "tools", by the template
+                in `tools.jinja`.
         """
-        self._arguments = [api_key, "embeddings"] if embeddings else [api_key]
+        self._arguments = [api_key, mode]
         self._process: subprocess.Popen[str]
 
     def __enter__(self) -> Self:
@@ -75,6 +77,8 @@ def _serve(api_key: str, mode: str = "") -> object:
     params.hostnames, params.port = ["127.0.0.1"], 0
     params.api_keys = [api_key] if api_key else []
     params.n_parallel, params.n_ctx, params.cache_ram_mib = 2, 4096, 0
+    if mode == "tools":
+        params.chat_template = (Path(__file__).parent / "tools.jinja").read_text()
     if mode == "embeddings":
         params.embedding = True
         params.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN

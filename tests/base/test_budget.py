@@ -52,7 +52,7 @@ def account(limit=None, *, path=None, clock=None, **settings):
 
 
 def paid_from(tracker, budget, provider="p"):
-    return Spending(tracker, budget, lambda _: Prices(provider, provider, None, PRICES))
+    return Spending(tracker, budget, lambda _: Prices(provider, provider, None, PRICES, tell=print))
 
 
 class Attempt:

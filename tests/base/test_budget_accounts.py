@@ -42,7 +42,7 @@ def account(*budgets, path=None, clock=noon, tracker=None, provider="p"):
 
 
 def paid_from(tracker, budget, provider="p"):
-    return Spending(tracker, budget, lambda _: Prices(provider, provider, None, PRICES))
+    return Spending(tracker, budget, lambda _: Prices(provider, provider, None, PRICES, tell=print))
 
 
 class Attempt:

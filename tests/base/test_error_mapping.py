@@ -6,8 +6,9 @@ import bruno_core.utils.exceptions as core
 import pytest
 from bruno_llm_base import exceptions as ours
 from bruno_llm_base.error_mapping import ErrorFacts, error_from, server_wait
+from bruno_llm_base.exceptions import Attempt
 from bruno_llm_base.parts import Text
-from bruno_llm_base.response import Attempt, ModelResponse
+from bruno_llm_base.response import ModelResponse
 
 
 @pytest.mark.parametrize(
@@ -63,7 +64,8 @@ def test_a_complaint_about_a_key_is_not_repeated():
 
 
 def kinds():
-    return [getattr(ours, name) for name in ours.__all__]
+    named = [getattr(ours, name) for name in ours.__all__]
+    return [kind for kind in named if issubclass(kind, core.LLMError)]
 
 
 @pytest.mark.parametrize("kind", kinds())

@@ -242,6 +242,7 @@ DECIDED = {  # whether another is asked, and whether it counts as a failure of t
     "LLMError": (True, True),
     "LLMTimeoutError": (True, True),
     "ModelNotFoundError": (True, True),
+    "OutputInvalidError": (True, False),
     "OutputLimitError": (True, False),
     "PermissionDeniedError": (True, True),
     "ProviderNotFoundError": (False, False),
@@ -253,7 +254,8 @@ DECIDED = {  # whether another is asked, and whether it counts as a failure of t
 
 
 def test_every_kind_of_error_is_decided_on_purpose():
-    kinds = [getattr(exceptions, name) for name in exceptions.__all__]
+    named = [getattr(exceptions, name) for name in exceptions.__all__]
+    kinds = [kind for kind in named if issubclass(kind, LLMError)]
     assert {kind.__name__: (kind.another_may_answer, kind.is_failure) for kind in kinds} == DECIDED
 
 
@@ -787,3 +789,15 @@ def test_a_loop_that_ends_while_a_bare_stream_is_read_says_nothing():
     for _ in range(3):  # asyncio closes what is open in any order
         asyncio.run(leave())
     assert (len(closed), said) == (3, [])
+
+
+async def test_a_bare_interface_is_given_no_functions():
+    def now() -> str:
+        """Tell the time."""
+
+    bare = Bare()
+    for tools in ([now], [{"name": "x"}, now]):
+        with pytest.raises(InvalidRequestError, match="takes no functions as tools"):
+            await FallbackLLM([bare]).generate("hi", tools=tools)
+    assert await FallbackLLM([bare]).generate("hi", tools=[{"name": "x"}])
+    assert len(bare.calls) == 1

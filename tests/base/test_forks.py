@@ -140,7 +140,7 @@ class Attempt:
 
 costs = tracker()
 budget = Budget(100)
-spending = Spending(costs, budget, lambda _: Prices("ollama", "ollama", None, costs.prices))
+spending = Spending(costs, budget, lambda _: Prices("ollama", "ollama", None, costs.prices, tell=print))
 
 async def main():
     attempt = Attempt()

@@ -8,7 +8,7 @@ import sys
 import types
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from functools import cache
+from functools import cache, partial
 
 import pytest
 from bruno_llm_base import (
@@ -19,10 +19,10 @@ from bruno_llm_base import (
     Usage,
 )
 from bruno_llm_base.cost import prices as prices_module
-from bruno_llm_base.cost.prices import Prices
 from bruno_llm_base.events import PriceUnknown
 from bruno_llm_base.log import Observers
 
+Prices = partial(prices_module.Prices, tell=Observers(()).tell)
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 USAGE = Usage(input_tokens=1_000_000, output_tokens=1_000_000)
 
@@ -91,7 +91,7 @@ def warnings(caplog):
 
 def test_an_unknown_price_is_none_with_one_warning_per_model(caplog):
     heard = []
-    ours = Prices("acme", "acme", None, Listed(a=A), observers=Observers([heard.append]))
+    ours = Prices("acme", "acme", None, Listed(a=A), tell=Observers([heard.append]).tell)
     for _ in range(3):
         assert ours.cost(answer("b-2026"), "b") is None
         assert ours.cost(answer(), "c") is None
@@ -195,7 +195,7 @@ LOAD = """
 import asyncio, json, sys, threading, time
 from bruno_llm_base.cost.prices import Prices
 
-ours = Prices("openai", "openai")
+ours = Prices("openai", "openai", tell=print)
 assert not {"genai_prices", "bruno_llm_base.cost.price"} & set(sys.modules)
 threads = set()
 
@@ -234,7 +234,7 @@ import asyncio, json, os
 from bruno_llm_base.cost.prices import Prices
 
 async def main():
-    loading = asyncio.create_task(Prices("openai", "openai").load())
+    loading = asyncio.create_task(Prices("openai", "openai", tell=print).load())
     await asyncio.sleep(0)
     if child := os.fork():
         return os.waitpid(child, 0)[1]
@@ -242,7 +242,7 @@ async def main():
 
 def run_in_child():
     asyncio.events._set_running_loop(None)
-    ours = Prices("openai", "openai")
+    ours = Prices("openai", "openai", tell=print)
     asyncio.run(asyncio.wait_for(ours.load(), 120))
     return 0 if ours.price("gpt-5") is not None else 1
 
@@ -258,7 +258,7 @@ def test_a_process_that_is_forked_while_prices_load_has_them():
 FREE = """
 import asyncio, json, sys
 from bruno_llm_base.cost.prices import Prices
-asyncio.run(Prices("local", "local", "it is yours").load())
+asyncio.run(Prices("local", "local", "it is yours", tell=print).load())
 print(json.dumps("genai_prices" in sys.modules))
 """
 

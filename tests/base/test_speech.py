@@ -11,7 +11,7 @@ from itertools import pairwise
 
 import pytest
 from bruno_llm_base import ConfigurationError, StreamError
-from bruno_llm_base.speech import Pieces, SentenceCutter, WordCutter, joined
+from bruno_llm_base.speech import Pieces, SentenceCutter, WordCutter
 from bruno_llm_openai import OpenAIProvider
 from bruno_llm_testing import FakeAnswer, FakeOpenAI
 from hypothesis import given
@@ -68,7 +68,10 @@ def test_the_pieces_do_not_depend_on_how_the_text_arrives(text, places, cutter):
     assert cut(cutter(), *text) == whole
 
 
-@given(st.lists(st.sampled_from([*CLUSTERS, "a", " ", "你", "."])), cutters)
+@given(
+    st.lists(st.sampled_from([*CLUSTERS, "a", " ", "你", "."]), max_size=12),
+    st.sampled_from([WordCutter, SentenceCutter]),
+)
 def test_what_is_one_character_to_a_reader_stays_whole(clusters, cutter):
     ends, size = set(), 0
     for cluster in clusters:
@@ -81,9 +84,8 @@ def test_what_is_one_character_to_a_reader_stays_whole(clusters, cutter):
 
 
 @given(texts, st.integers(1, 50))
-def test_no_piece_is_longer_than_allowed_unless_it_cannot_be_cut(text, most):
-    for piece in cut(SentenceCutter(most), text):
-        assert len(piece) <= most or all(joined(a, b) for a, b in pairwise(piece[most - 1 :]))
+def test_no_piece_is_longer_than_allowed(text, most):
+    assert all(len(piece) <= most for piece in cut(SentenceCutter(most), text))
 
 
 @given(texts)
@@ -139,7 +141,6 @@ def test_words(pieces):
         ["क्या हाल है? ", "ठीक हूँ। ", "अच्छा॥ ", "हाँ"],
         ["كيف حالك؟ ", "بخير. ", "شكرا۔ ", "نعم"],
         ["Great ‼\ufe0f ", f"{FAMILY} Yes. ", "👍🏽 Bye"],
-        ["A dot on a space. \u0301So"],
     ],
 )
 def test_sentences(pieces):

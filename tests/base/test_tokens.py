@@ -4,11 +4,10 @@ from time import process_time
 
 import pytest
 from bruno_core.models import Message
-from bruno_llm_base import InvalidRequestError
+from bruno_llm_base import InvalidRequestError, TokenCount
 from bruno_llm_base.messages import Conversation
 from bruno_llm_base.tokens import (
     KINDS,
-    TokenCount,
     conversation_shares,
     estimate_conversation,
     estimate_tokens,

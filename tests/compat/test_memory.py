@@ -133,7 +133,7 @@ async def test_texts_are_embedded_in_batches(embedder):
 
 
 async def test_a_real_model_finds_what_is_alike():
-    with RealModel(api_key="local", embeddings=True) as model:
+    with RealModel(api_key="local", mode="embeddings") as model:
         await check_likeness(OpenAIEmbeddings(MODEL, base_url=f"{model.url}/v1", api_key="local"))
 
 

@@ -1,6 +1,8 @@
 """The contract on a real language model, which speaks two of the protocols."""
 
 import asyncio
+import json
+from typing import Literal
 
 import pytest
 from bruno_core.models import Message
@@ -9,6 +11,8 @@ from bruno_llm_base import (
     ContextLengthExceededError,
     InvalidResponseError,
     Retry,
+    run_tools,
+    stream_tools,
 )
 from bruno_llm_base.tokens import estimate_tokens
 from bruno_llm_claude import ClaudeProvider
@@ -47,6 +51,36 @@ class TestOpenAI(ModelContract):
         assert " " not in asyncio.run(llm.generate("Say: one two three"))
 
 
+class TestResponses(ModelContract):
+    provider = OpenAIProvider
+
+    @pytest.fixture
+    def keywords(self, model):
+        address = {"base_url": f"{model.url}/v1", "api_key": "local"}
+        return address | {"model": MODEL, "api": "responses"}
+
+    def test_a_long_prompt_does_not_fit(self, keywords):
+        with pytest.raises(ContextLengthExceededError) as caught:
+            asyncio.run(self.make(keywords).generate("word " * 9000))
+        assert caught.value.limit < caught.value.actual
+
+    def test_an_answer_is_read_back(self, keywords):
+        llm = self.make(keywords, max_tokens=12)
+        first = asyncio.run(llm.request("Say hello."))
+        call = [{"id": "c1", "name": "clock", "arguments": "{}"}]
+        told = {"role": "tool", "content": "noon", "tool_call_id": "c1"}
+        asked = [
+            {"role": "user", "content": "Say hello."},
+            first.to_message(),
+            {"role": "user", "content": "What time is it?"},
+            {"role": "assistant", "content": "I look.", "tool_calls": call},
+            told,
+        ]
+        again = asyncio.run(llm.request(asked))
+        assert again.text.strip()
+        assert again.usage.input_tokens > first.usage.input_tokens
+
+
 class TestClaude(ModelContract):
     provider = ClaudeProvider
 
@@ -76,6 +110,52 @@ def test_ten_answers_teach_how_the_model_counts(model):
     assert calibration.count_text("Hi").source == "estimate, calibrated by 10 answers"
 
 
+# -- tools ------------------------------------------------------------------------------------------
+
+
+def weather(city: Literal["Oslo", "Paris", "Rome"], days: int) -> str:
+    """Tell the weather.
+
+    Args:
+        city: Where.
+        days: For how many days.
+    """
+    return f"It is sunny in {city} for {days} days."
+
+
+@pytest.fixture(scope="module")
+def caller():
+    with RealModel(api_key="local", mode="tools") as model:
+        yield model
+
+
+@pytest.mark.parametrize(("kind", "path"), [(OpenAIProvider, "/v1"), (ClaudeProvider, "")])
+@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
+async def test_a_real_model_calls_a_tool_and_reads_its_result(caller, kind, path, streamed):
+    options = {"temperature": 0}  # which Claude's own server would not take
+    llm = kind(MODEL, base_url=caller.url + path, api_key="local", max_tokens=99, options=options)
+    async with llm:
+        asked = {"messages": "Can you tell me how the weather is in Paris?", "tools": [weather]}
+        if streamed:
+            stream = stream_tools(llm, **asked)
+            text = "".join([piece async for piece in stream])
+            answer = stream.response
+        else:
+            answer = await run_tools(llm, **asked)
+            text = answer.text
+    assert answer.rounds == 2
+    assert text == answer.text
+    assert text.strip()
+    call, result, _ = answer.messages
+    (part,) = call.metadata["parts"]
+    arguments = json.loads(part["arguments"])  # which fit the schema, whatever the model thinks
+    assert result.content == weather(**arguments)
+    assert arguments["city"] in ("Oslo", "Paris", "Rome")
+    assert type(arguments["days"]) is int
+    assert "is_error" not in result.metadata
+    assert answer.usage.input_tokens > 0
+
+
 # -- embeddings -------------------------------------------------------------------------------------
 
 CAT, KITTEN, MARKET = (
@@ -87,7 +167,7 @@ CAT, KITTEN, MARKET = (
 
 @pytest.fixture(scope="module")
 def embedder():
-    with RealModel(api_key="local", embeddings=True) as model:
+    with RealModel(api_key="local", mode="embeddings") as model:
         yield {"base_url": f"{model.url}/v1", "api_key": "local", "model": MODEL}
 
 

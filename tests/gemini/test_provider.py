@@ -122,7 +122,7 @@ async def test_tool_calls_go_back_with_their_signatures(
                     "functionResponse": {
                         "id": "call_2",
                         "name": "weather",
-                        "response": {"result": "snow"},
+                        "response": {"output": "snow"},
                     }
                 },
             ],

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 from bruno_llm_base import LLMTimeoutError, Retry, StreamError, Timeouts
 from bruno_llm_base.exceptions import ConfigurationError
-from bruno_llm_base.response import Json
+from bruno_llm_base.parts import Json
 from bruno_llm_gemini import GeminiProvider, transport
 from bruno_llm_gemini.transport import ComposedTransport
 from bruno_llm_testing import FakeAnswer, FakeError, FakeGemini, Fault, Received

@@ -6,3 +6,8 @@ class TestOpenAI(ProviderContract):
     provider = OpenAIProvider
     fake = FakeOpenAI
     counts_tokens = False  # a server at an address of one's own is not asked
+
+
+class TestResponses(TestOpenAI):
+    def make(self, keywords, **more):
+        return super().make({"api": "responses"} | keywords, **more)

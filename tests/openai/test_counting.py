@@ -310,7 +310,7 @@ async def test_what_openai_is_asked(server, theirs):
         "input": [
             {"role": "system", "content": "Be nice."},
             {"role": "user", "content": "go"},
-            {"role": "assistant", "content": "I look."},
+            {"type": "message", "role": "assistant", "content": "I look."},
             {
                 "type": "function_call",
                 "call_id": "c1",

@@ -6,76 +6,44 @@ Users need `LLMFactory`, the policies, the types and the errors; authors of prov
 
 from typing import TYPE_CHECKING
 
+from bruno_llm_base import exceptions
 from bruno_llm_base.access import Access, Vendor
 from bruno_llm_base.adapter import ChatAdapter, EmbeddingAdapter, EmbeddingResponse
 from bruno_llm_base.context import ContextPolicy, Window
 from bruno_llm_base.error_mapping import ErrorFacts
 from bruno_llm_base.events import Diagnosis
-from bruno_llm_base.exceptions import (
-    AllProvidersFailedError,
-    AuthenticationError,
-    BudgetExceededError,
-    CircuitOpenError,
-    ConfigurationError,
-    ContentBlockedError,
-    ContextLengthExceededError,
-    InvalidRequestError,
-    InvalidResponseError,
-    LLMError,
-    LLMTimeoutError,
-    ModelNotFoundError,
-    OutputLimitError,
-    PermissionDeniedError,
-    ProviderNotFoundError,
-    QuotaExceededError,
-    RateLimitError,
-    ServiceUnavailableError,
-    StreamError,
-)
+from bruno_llm_base.exceptions import *  # noqa: F403 - all of them
 from bruno_llm_base.lazy import late_names
 from bruno_llm_base.limits import LimitState, RateLimit
 from bruno_llm_base.messages import Conversation, Messages, Turn
-from bruno_llm_base.parts import Part, Reasoning, Text, ToolCall, ToolResult, VendorBlock
+from bruno_llm_base.parts import Json, Part, Reasoning, Text, ToolCall, ToolResult, VendorBlock
 from bruno_llm_base.policies import Retry, Timeouts
 from bruno_llm_base.provider import BaseProvider, ProviderKeywords
-from bruno_llm_base.response import (
-    NOTHING,
-    Attempt,
-    Cost,
-    FinishReason,
-    Json,
-    ModelResponse,
-    Usage,
-)
+from bruno_llm_base.response import NOTHING, Cost, FinishReason, ModelResponse, TokenCount, Usage
 from bruno_llm_base.stream import TextStream
-from bruno_llm_base.tokens import TokenCount
 
 if TYPE_CHECKING:
     from bruno_llm_base.cost.budget import Budget
-    from bruno_llm_base.cost.price import Overrides, Price, PriceSource
+    from bruno_llm_base.cost.price import Price, PriceSource
     from bruno_llm_base.cost.prices import GenaiPrices
     from bruno_llm_base.cost.tracker import CostTracker
     from bruno_llm_base.discovery import ProviderInfo
     from bruno_llm_base.embeddings import BaseEmbeddings
     from bruno_llm_base.factory import EmbeddingFactory, LLMFactory
+    from bruno_llm_base.mcp import mcp_tools
+    from bruno_llm_base.output import Output
+    from bruno_llm_base.tool_loop import ToolResponse, ToolStream, run_tools, stream_tools
+    from bruno_llm_base.tools import Tool
     from bruno_llm_base.wrappers import Breaker, FallbackLLM
 
 __all__ = [
     "NOTHING",
     "Access",
-    "AllProvidersFailedError",
-    "Attempt",
-    "AuthenticationError",
     "BaseEmbeddings",
     "BaseProvider",
     "Breaker",
     "Budget",
-    "BudgetExceededError",
     "ChatAdapter",
-    "CircuitOpenError",
-    "ConfigurationError",
-    "ContentBlockedError",
-    "ContextLengthExceededError",
     "ContextPolicy",
     "Conversation",
     "Cost",
@@ -88,60 +56,55 @@ __all__ = [
     "FallbackLLM",
     "FinishReason",
     "GenaiPrices",
-    "InvalidRequestError",
-    "InvalidResponseError",
     "Json",
-    "LLMError",
     "LLMFactory",
-    "LLMTimeoutError",
     "LimitState",
     "Messages",
-    "ModelNotFoundError",
     "ModelResponse",
-    "OutputLimitError",
-    "Overrides",
+    "Output",
     "Part",
-    "PermissionDeniedError",
     "Price",
     "PriceSource",
     "ProviderInfo",
     "ProviderKeywords",
-    "ProviderNotFoundError",
-    "QuotaExceededError",
     "RateLimit",
-    "RateLimitError",
     "Reasoning",
     "Retry",
-    "ServiceUnavailableError",
-    "StreamError",
     "Text",
     "TextStream",
     "Timeouts",
     "TokenCount",
+    "Tool",
     "ToolCall",
+    "ToolResponse",
     "ToolResult",
+    "ToolStream",
     "Turn",
     "Usage",
     "Vendor",
     "VendorBlock",
     "Window",
+    "mcp_tools",
+    "run_tools",
+    "stream_tools",
 ]
+__all__ += exceptions.__all__
 
 # Loaded when first used: a provider by itself needs none of them.
 __getattr__, __dir__ = late_names(
     __name__,
     {
-        "BaseEmbeddings": "bruno_llm_base.embeddings",
-        "Breaker": "bruno_llm_base.wrappers",
-        "Budget": "bruno_llm_base.cost.budget",
-        "CostTracker": "bruno_llm_base.cost.tracker",
-        "EmbeddingFactory": "bruno_llm_base.factory",
-        "FallbackLLM": "bruno_llm_base.wrappers",
-        "LLMFactory": "bruno_llm_base.factory",
-        "GenaiPrices": "bruno_llm_base.cost.prices",
-        "Overrides": "bruno_llm_base.cost.price",
-        "Price": "bruno_llm_base.cost.price",
-        "PriceSource": "bruno_llm_base.cost.price",
-        "ProviderInfo": "bruno_llm_base.discovery",
+        "cost.budget": ["Budget"],
+        "cost.price": ["Price", "PriceSource"],
+        "cost.prices": ["GenaiPrices"],
+        "cost.tracker": ["CostTracker"],
+        "discovery": ["ProviderInfo"],
+        "embeddings": ["BaseEmbeddings"],
+        "output": ["Output"],
+        "factory": ["EmbeddingFactory", "LLMFactory"],
+        "mcp": ["mcp_tools"],
+        "tool_loop": ["ToolResponse", "ToolStream", "run_tools", "stream_tools"],
+        "tools": ["Tool"],
+        "wrappers": ["Breaker", "FallbackLLM"],
     },
 )

@@ -5,6 +5,7 @@ import re
 from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import reduce
 from inspect import iscoroutinefunction
 from typing import Any, ClassVar
 from urllib.parse import SplitResult, quote, unquote, urlsplit
@@ -14,8 +15,6 @@ from pydantic import SecretStr
 from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.options import SharedSettings
 from bruno_llm_base.values import shown
-
-__all__ = ["Access", "Vendor", "checked_url", "find_access", "public_url", "unquoted"]
 
 _SECRET_HEADER = re.compile(r"auth|cookie|key|secret|token", re.IGNORECASE)
 _SHORTEST_SECRET = 8  # a stand-in such as "none" is a word of its own, and no secret
@@ -28,17 +27,13 @@ _DOUBLED = re.compile(r"(/v\d\w*)\1+$")
 class Vendor:
     """Where a vendor's API is, and what its users need.
 
-    A provider declares this itself. A vendor of chat and embeddings declares it once, in a class that
-    both its providers are derived from.
-
     Attributes:
         name: What the provider is called in configuration, errors and logs.
         default_base_url: The vendor's own address.
         api_key_env: Environment variables that may hold the key, the first set one wins.
         needs_key: Whether the vendor's own address wants a key.
         base_url_env: The environment variable for an address of one's own.
-        endpoints: What requests add to an address, the API's version too: left off the end of one
-            that was copied with it.
+        endpoints: What requests add to an address: left off the end of one that was copied with it.
         client_type: What makes a client that users may give; None if any object will do.
         client_call: One of such a client's methods, which is asynchronous.
         sdk: The module that `open_transport` imports; loaded at the first request. "" for none.
@@ -120,24 +115,22 @@ class Access:
 
 
 def find_access(vendor: type[Vendor], settings: SharedSettings, client: Any) -> Access:
-    """Return the access that the arguments and the environment give.
-
-    Raises:
-        ConfigurationError: Something is wrong, contradictory or missing.
-    """
-    if client is not None:
+    """Return the access that the arguments and the environment give, or raise what is wrong there."""
+    key, source = None, None
+    client_address = str(getattr(client, "base_url", ""))
+    base_url, endpoint = (None, "") if client_address else _find_base_url(vendor, settings)
+    if client is None:
+        key, source = _find_key(vendor, settings.get("api_key"))
+        if key is None and base_url is None and vendor.needs_key:
+            raise ConfigurationError(
+                f"{vendor.name} needs an API key: set {vendor.api_key_env[0]} or pass api_key"
+            )
+    else:
         for name in ("api_key", "base_url"):
             if settings.get(name) is not None:
                 raise ConfigurationError(f"client= brings its own {name}: give one of the two")
         _check_client(vendor, client)
-    client_address = str(getattr(client, "base_url", ""))
-    base_url, endpoint = (None, "") if client_address else _find_base_url(vendor, settings)
     url = client_address or base_url or vendor.default_base_url
-    key, source = (None, None) if client is not None else _find_key(vendor, settings)
-    if key is None and vendor.needs_key and client is None and base_url is None:
-        raise ConfigurationError(
-            f"{vendor.name} needs an API key: set {vendor.api_key_env[0]} or pass api_key"
-        )
     return Access(
         provider=vendor.name,
         client=client,
@@ -155,22 +148,28 @@ def _secrets(key: SecretStr | None, url: str, client: Any) -> tuple[str, ...]:
     """Return what must not be shown, as it is and as in a URL; the longest first: it may hold others."""
     found = [key.get_secret_value() if key else ""]
     found += [getattr(client, name, "") for name in ("api_key", "auth_token")]
-    parts = urlsplit(url)
-    if parts.username is not None:
-        name, password = unquote(parts.username), unquote(parts.password or "")
-        # some take a key as a name without a password; the last is what a header says
-        login = b64encode(f"{name}:{password}".encode()).decode()
-        found += [parts.password or "", password or name, login]
+    if login := basic_login(url):
+        # some take a key as a name without a password
+        parts = urlsplit(url)
+        secret = parts.password or parts.username or ""
+        found += [secret, unquote(secret), login.removeprefix("Basic ")]
     for name in ("headers", "default_headers"):
-        headers = getattr(client, name, {})
-        found += [
-            value.rpartition(" ")[2]  # behind "Bearer"
-            for header, value in (headers.items() if isinstance(headers, Mapping) else ())
-            if isinstance(value, str) and _SECRET_HEADER.search(header)
-        ]
+        headers = getattr(client, name, None)
+        for header, value in headers.items() if isinstance(headers, Mapping) else ():
+            if _SECRET_HEADER.search(header) and isinstance(value, str):
+                found.append(value.rpartition(" ")[2])  # behind "Bearer"
     long = [text for text in found if isinstance(text, str) and len(text) >= _SHORTEST_SECRET]
     forms = {form for text in long for form in (text, quote(text), quote(text, safe=""))}
     return tuple(sorted(forms, key=len, reverse=True))
+
+
+def basic_login(url: str) -> str | None:
+    """Return the login in *url* as a header spells it (RFC 7617); None where there is none."""
+    parts = urlsplit(url)
+    if parts.username is None:
+        return None
+    login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+    return f"Basic {b64encode(login.encode()).decode()}"
 
 
 def _check_client(vendor: type[Vendor], client: Any) -> None:
@@ -178,31 +177,26 @@ def _check_client(vendor: type[Vendor], client: Any) -> None:
     if vendor.client_type is None:
         return
     package = vendor.client_type.rpartition(".")[0]
-    kinds = client.__class__.__mro__  # of what a proxy or a mock stands for
-    is_known = any(each.__module__.startswith(package) for each in kinds)
-    call = client
-    for name in vendor.client_call.split("."):
-        call = getattr(call, name, None)
-    is_class = isinstance(client, type)
-    if is_class or not is_known or not iscoroutinefunction(call):
-        kind = client if is_class else client.__class__
+    kind = client.__class__  # of what a proxy or a mock stands for
+    is_known = any(each.__module__.startswith(package) for each in kind.__mro__)
+    call = reduce(lambda of, name: getattr(of, name, None), vendor.client_call.split("."), client)
+    if isinstance(client, type) or not is_known or not iscoroutinefunction(call):
+        given = f"the class {client.__name__}" if isinstance(client, type) else f"a {kind.__name__}"
         raise ConfigurationError(
-            f"client is {'' if is_class else 'of '}the class {kind.__name__}: give an asynchronous"
-            f" client, made by {vendor.client_type}(...) or a variant of it"
+            f"client is {given}: give an asynchronous client, made by {vendor.client_type}(...) or a"
+            " variant of it"
         )
 
 
 def _find_base_url(vendor: type[Vendor], settings: SharedSettings) -> tuple[str | None, str]:
     """Return the address, None for the vendor's own in any spelling, and what was left off its end."""
-    if (own_url := settings.get("base_url")) is not None:
-        origin, value = "base_url", unquoted(own_url)
-    else:
+    origin, value = "base_url", settings.get("base_url")
+    if value is None:
         origin = str(vendor.base_url_env)
-        value = unquoted(os.environ.get(origin, ""))
-        if not value:
+        if not (found := unquoted(os.environ.get(origin, ""))):
             return None, ""
-        value = vendor.read_address(value)
-    given = checked_url(origin, value)
+        value = vendor.read_address(found)
+    given = checked_url(origin, unquoted(value))
     url, own = _without_endpoint(given, vendor.endpoints), _place(vendor.default_base_url)
     return None if _place(url) in (own, own._replace(path="")) else url, given.removeprefix(url)
 
@@ -224,38 +218,31 @@ def _place(url: str) -> SplitResult:
     return parts._replace(netloc=f"{login}@{host}:{port}")
 
 
-def _find_key(
-    vendor: type[Vendor], settings: SharedSettings
-) -> tuple[SecretStr | None, str | None]:
-    if (key := settings.get("api_key")) is not None:
-        clear = key if isinstance(key, str) else key.get_secret_value()
-        return _checked_key("api_key", clear), "api_key"
-    for variable in vendor.api_key_env:
-        if value := unquoted(os.environ.get(variable, "")):
-            return _checked_key(variable, value), variable
+def _find_key(vendor: type[Vendor], given: object) -> tuple[SecretStr | None, str | None]:
+    """Return the key and where it was found: *given* as `api_key`, or in the environment."""
+    clear = given.get_secret_value() if isinstance(given, SecretStr) else given
+    variables = ((name, unquoted(os.environ.get(name, "")) or None) for name in vendor.api_key_env)
+    for origin, found in (("api_key", clear), *variables):
+        if isinstance(found, str):
+            key = unquoted(found)
+            if not key or not key.isascii() or not key.isprintable():  # no header can hold it
+                raise ConfigurationError(
+                    f"{origin} holds characters that no key has: copy it again"
+                )
+            return SecretStr(key), origin
     return None, None
 
 
-def _checked_key(origin: str, key: str) -> SecretStr:
-    key = unquoted(key)
-    if not key or not key.isascii() or not key.isprintable():  # no header can hold it
-        raise ConfigurationError(f"{origin} holds characters that no key has: copy it again")
-    return SecretStr(key)
-
-
 def checked_url(origin: str, url: str) -> str:
-    """Return *url*, which came from *origin*, if it is one.
+    """Return *url*, which came from *origin*, if it is one to which paths can be added.
 
-    Paths are added to it, so it has no query and no fragment. An "@" in its path would most likely be
-    that of a login with a "/" in its password, which everybody would read as a port and a path.
-
-    Raises:
-        ConfigurationError: It is not; the message holds nothing that may be secret.
+    If not, it raises an error that holds nothing that may be secret.
     """
     try:
         parts = urlsplit(url)
         host = parts.hostname or ""
         host.encode("idna")  # a ValueError where a label is empty or too long
+        # an "@" in a path is most likely that of a login with a "/" in its password
         is_sound = parts.scheme in _PORTS and host and parts.port != 0 and "@" not in parts.path
     except ValueError:
         is_sound = False

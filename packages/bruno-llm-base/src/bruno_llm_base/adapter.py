@@ -7,19 +7,20 @@ changes, never touches the network, and needs no `try`: the base reports documen
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from bruno_llm_base.access import Access
 from bruno_llm_base.error_mapping import ErrorFacts, read_error_document
-from bruno_llm_base.exceptions import LLMError
+from bruno_llm_base.exceptions import InvalidRequestError, LLMError
 from bruno_llm_base.lenient import read_models
 from bruno_llm_base.limits import LimitState
 from bruno_llm_base.messages import Conversation
-from bruno_llm_base.response import FinishReason, Json, ModelResponse
-from bruno_llm_base.tokens import TokenCount
+from bruno_llm_base.parts import Json
+from bruno_llm_base.response import FinishReason, ModelResponse, TokenCount
 from bruno_llm_base.values import is_whole
 
-__all__ = ["Adapter", "ChatAdapter", "EmbeddingAdapter", "EmbeddingResponse"]
+if TYPE_CHECKING:
+    from bruno_llm_base.tools import Tool
 
 _UNSUPPORTED = ("unsupported_parameter", "unsupported_value")
 
@@ -101,7 +102,11 @@ class ChatAdapter(Adapter):
         finish_reasons: What the vendor's words for the end of an answer mean, where they are its
             own; see `lenient.py` for those that all vendors use.
         window_option: The option that asks for a context window, where that can be asked.
+        conversation_codes: Codes of errors that lie in one conversation: how its body was amended is
+            not remembered for others.
         cuts_prompts: Whether a server may read a part of the conversation only, and not say so.
+        json_mode: The fields that ask for any JSON, for models that know no schemas; none if none.
+        wraps_output: Whether the root of an output must be an object.
     """
 
     __slots__ = ()
@@ -116,7 +121,17 @@ class ChatAdapter(Adapter):
     reserved_fields: ClassVar[frozenset[str]] = frozenset({"messages", "model", "stream"})
     finish_reasons: ClassVar[Mapping[str, FinishReason]] = {}
     window_option: ClassVar[str | None] = None
+    conversation_codes: ClassVar[frozenset[str]] = frozenset()
     cuts_prompts: ClassVar[bool] = False
+    json_mode: ClassVar[Json] = {}
+    wraps_output: ClassVar[bool] = True
+
+    def adapter_for(self, model: str, options: Json) -> "ChatAdapter":
+        """Return the adapter that asks *model* with *options*: of another API, where the vendor has several.
+
+        Options have their portable names here, or the vendor's own.
+        """
+        return self
 
     @abstractmethod
     def build(self, conversation: Conversation, options: Json, *, stream: bool) -> Json:
@@ -132,6 +147,44 @@ class ChatAdapter(Adapter):
     @abstractmethod
     def parse_event(self, data: Json) -> ModelResponse:
         """Read one document of a stream: a part of the answer, or `NOTHING`."""
+
+    def build_tools(
+        self,
+        tools: "Sequence[Tool | Json]",
+        *,
+        choice: str | None,
+        parallel: bool | None,
+        model: str,
+    ) -> Json:
+        """Return the fields of a body that offer *tools* to the model.
+
+        Args:
+            tools: What it may call; dicts are in the vendor's words, and go out as they are.
+            choice: "auto", "none", "required", or the name of the tool to call; None for the
+                vendor's own default.
+            parallel: Whether it may call several at once; None for the vendor's own default.
+            model: The model that is asked.
+
+        Raises:
+            InvalidRequestError: The API has no words for that.
+        """
+        given = {"tools": tools, "tool_choice": choice, "parallel_tool_calls": parallel}
+        if not all(isinstance(tool, dict) for tool in tools):
+            raise InvalidRequestError(
+                f"{type(self).__name__} has no build_tools: give tools as the vendor's own dicts"
+            )
+        return {name: value for name, value in given.items() if value not in (None, [])}
+
+    def build_output(self, schema: Json, model: str) -> Json | None:
+        """Return the fields that ask for JSON that fits *schema*, or None where *model* cannot.
+
+        The model is then asked in words.
+        """
+        return None
+
+    def shows_schema(self) -> bool:
+        """Whether the server itself shows the schema to the model; else it is told in words too."""
+        return True
 
     def text_tokens(self, text: str, model: str) -> TokenCount | None:
         """Count *text* by the vocabulary of *model*; None where it is not known.

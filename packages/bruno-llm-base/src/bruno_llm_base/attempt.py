@@ -34,8 +34,6 @@ from bruno_llm_base.transport import (
     transport_error,
 )
 
-__all__ = ["Attempt"]
-
 T = TypeVar("T")
 _DRAIN_SECONDS, _DRAIN_READS = 0.1, 64
 _END_SECONDS = 2.0
@@ -154,7 +152,7 @@ class Attempt(Generic[T]):
     def limits_of_server(self) -> LimitState | None:
         """What the server says of its own limits."""
         reply = self._reply
-        return None if reply is None else self.endpoint.adapter.read_limits(reply.headers)
+        return None if reply is None else self.request.adapter.read_limits(reply.headers)
 
     async def _fetch(self) -> Reply:
         request, endpoint = self.request, self.endpoint
@@ -258,16 +256,16 @@ class Attempt(Generic[T]):
             return self._no_json(reply, said)
         if not self._reader.begun:
             self.outcome = Outcome.REFUSED
-        endpoint = self.endpoint
+        endpoint, adapter = self.endpoint, self.request.adapter
         status, headers = reply.status_code, reply.headers
         data = said if isinstance(said, dict) else {"error": said}
         data = endpoint.redact(data)  # some servers repeat what they were sent, the key as well
         try:
-            facts = endpoint.adapter.read_error(status, headers, data)
+            facts = adapter.read_error(status, headers, data)
         except PARSE_ERRORS:
             facts = read_error_document(status, data)  # no document that the vendor knows
         if facts.retry_after is None and status == _TOO_MANY and server_wait(headers) is None:
-            limits = endpoint.adapter.read_limits(headers)
+            limits = adapter.read_limits(headers)
             facts = replace(facts, retry_after=None if limits is None else limits.wait)
         facts = replace(facts, request_id=facts.request_id or self.request_id)
         return error_from(facts, status, headers)

@@ -12,11 +12,11 @@ from operator import add, mul, sub
 from typing import NamedTuple
 
 from bruno_llm_base.messages import Conversation
+from bruno_llm_base.response import TokenCount
 from bruno_llm_base.tokens import (
     DEVIATIONS,
     KINDS,
     Shares,
-    TokenCount,
     conversation_shares,
     text_shares,
     texts,
@@ -24,13 +24,11 @@ from bruno_llm_base.tokens import (
 )
 from bruno_llm_base.values import is_whole
 
-__all__ = ["Calibration", "Calibrations"]
-
 _TOGETHER = 0.4  # how far all factors of a model may be from 1 together: one standard deviation
 _LEAST = 1 / 8  # of what the general estimate says
 _MOST_AROUND = 300.0  # tokens of a server's own system prompt
 _NOISE = 0.08  # what no factor explains, as a fraction of the tokens
-_LONGEST = 65_536  # characters
+_LONGEST = 65_536  # characters: more would take too long to learn from
 _UNCALIBRATED, _LEAST_ERROR = 0.5, 0.1
 _LATELY = 0.15  # how much the latest answer says about how far the next count will be off
 _MOST_MODELS, _MOST_WAITING = 100, 16
@@ -43,10 +41,7 @@ _COVARIANCES = tuple(
 
 
 class Calibration(NamedTuple):
-    """How one model's tokenizer differs from the general estimate, after so many answers.
-
-    It is never changed, so that threads may share it.
-    """
+    """How one model's tokenizer differs from the general estimate; a value, which threads may share."""
 
     answers: int = 0
     factors: Shares = (1.0,) * len(KINDS)
@@ -54,11 +49,7 @@ class Calibration(NamedTuple):
     spread: float = (_UNCALIBRATED / 2) ** 2  # mean square of what the counts of late were off by
 
     def count_text(self, text: str) -> TokenCount:
-        """Count *text* alone, without what a server puts around it.
-
-        Raises:
-            InvalidRequestError: It is not a text.
-        """
+        """Count *text* alone, without what a server puts around it."""
         return self._count(whole(self._tokens(text_shares(text)), text))
 
     def count_conversation(self, conversation: Conversation) -> TokenCount:
@@ -68,8 +59,7 @@ class Calibration(NamedTuple):
     def learned(self, conversation: Conversation, reported: int) -> "Calibration":
         """Return what is known when a server has *reported* the input tokens of *conversation*.
 
-        What cannot be the count of all that is said, such as of a prompt that the server cut, is
-        ignored; so is what is longer than 65,536 characters, which would take too long.
+        What cannot be the count of all that is said is ignored, as of a prompt that the server cut.
         """
         if not is_whole(reported, least=1) or sum(map(len, texts(conversation))) > _LONGEST:
             return self
@@ -97,20 +87,13 @@ class Calibration(NamedTuple):
 
     def _count(self, tokens: int) -> TokenCount:
         by = f", calibrated by {self.answers} answer{'s'[: self.answers > 1]}"
-        error = max(_LEAST_ERROR, 2 * sqrt(self.spread))
-        return TokenCount(
-            tokens=tokens,
-            exact=False,
-            source=f"estimate{by if self.answers else ''}",
-            error=min(error, _UNCALIBRATED),
-        )
+        source = f"estimate{by if self.answers else ''}"
+        error = min(max(_LEAST_ERROR, 2 * sqrt(self.spread)), _UNCALIBRATED)
+        return TokenCount(tokens=tokens, exact=False, source=source, error=error)
 
 
 class Calibrations:
-    """What is known of each of a provider's models.
-
-    The latest answers wait until a count is wanted: a request does not wait for what it teaches.
-    """
+    """What is known of each of a provider's models, learned when a count is wanted."""
 
     def __init__(self) -> None:
         self._by_model: dict[str, Calibration] = {}
@@ -118,9 +101,7 @@ class Calibrations:
 
     def learn(self, model: str, conversation: Conversation, reported: int) -> None:
         """Remember the input tokens that the server *reported* for *conversation*."""
-        if (
-            reported <= _LONGEST
-        ):  # tokens have a character or more, and what is longer teaches nothing
+        if reported <= _LONGEST:  # tokens have a character or more
             self._waiting.append((model, conversation, reported))
 
     def of(self, model: str) -> Calibration:

@@ -20,16 +20,14 @@ from bruno_llm_base.events import (
     RequestFinished,
     RequestStarted,
 )
+from bruno_llm_base.exceptions import Attempt as AttemptRecord
 from bruno_llm_base.exceptions import LLMError, LLMTimeoutError
 from bruno_llm_base.parts import Text
 from bruno_llm_base.policies import Retry
 from bruno_llm_base.request import Endpoint, Request
-from bruno_llm_base.response import Attempt as AttemptRecord
 from bruno_llm_base.response import ModelResponse, Outcome
 from bruno_llm_base.stream import StreamState, TextStream, answer_text
 from bruno_llm_base.transport import DROPPED
-
-__all__ = ["Call", "documents", "result_of", "text_stream"]
 
 T = TypeVar("T")
 _CUT_SHORT = "no time is left"
@@ -190,7 +188,7 @@ class Call(Generic[T]):
                     attempt,
                     model=request.model or "",
                     most_input=lambda: request.most_input,
-                    most_output=endpoint.adapter.max_output(request.body or {}),
+                    most_output=request.adapter.max_output(request.body or {}),
                     deadline=self._deadline,
                     tell=partial(endpoint.tell, request),
                     labels=request.labels,

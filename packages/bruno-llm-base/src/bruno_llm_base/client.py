@@ -17,7 +17,7 @@ from typing_extensions import TypedDict
 from bruno_llm_base.access import Access, Vendor, find_access
 from bruno_llm_base.adapter import Adapter
 from bruno_llm_base.call import result_of
-from bruno_llm_base.context.windows import Window, Windows
+from bruno_llm_base.context import Window, Windows
 from bruno_llm_base.cost.prices import Prices
 from bruno_llm_base.events import Diagnosis, Observer
 from bruno_llm_base.exceptions import (
@@ -35,11 +35,10 @@ from bruno_llm_base.exceptions import (
 )
 from bruno_llm_base.limits import RateLimit
 from bruno_llm_base.log import Observers
-from bruno_llm_base.options import SharedSettings, check, check_keywords, closest
-from bruno_llm_base.parts import is_json
+from bruno_llm_base.options import SharedSettings, check, check_keywords, close_matches
+from bruno_llm_base.parts import Json, is_json
 from bruno_llm_base.policies import Retry, Timeouts, check_whole, policy
 from bruno_llm_base.request import Endpoint, Request, RetryThrottle
-from bruno_llm_base.response import Json
 from bruno_llm_base.transport import PerLoop, Transport, proxy_for
 from bruno_llm_base.values import shown
 
@@ -47,8 +46,6 @@ if TYPE_CHECKING:
     from bruno_llm_base.cost.budget import Budget
     from bruno_llm_base.cost.price import Price
     from bruno_llm_base.cost.tracker import CostTracker
-
-__all__ = ["Client", "Policies"]
 
 _CHECK_SECONDS = 5.0
 _ADVICE_SECONDS, _OFFER_SECONDS = 2.0, 60.0
@@ -128,7 +125,7 @@ class Client(Vendor, ABC):
         settings |= deepcopy(check(self.settings_type, keywords, ConfigurationError))
         self.model = self._named(self.default_model if model is None else model, ConfigurationError)
         self.access = find_access(type(self), cast(Any, settings), settings.get("client"))
-        self.adapter = self.adapter_type.at(self.access)
+        self.adapter = self.make_adapter()
         self.timeouts = policy(
             Timeouts, "timeouts", settings.get("timeouts"), call=settings.get("timeout")
         )
@@ -140,6 +137,10 @@ class Client(Vendor, ABC):
         self._asking = WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock]()
         self._transports = PerLoop(needs=self.sdk)
         self._endpoint = self._make_endpoint()
+
+    def make_adapter(self) -> Any:
+        """Return how the API at the provider's address spells things."""
+        return self.adapter_type.at(self.access)
 
     def _make_endpoint(self) -> Endpoint:
         settings = self._settings
@@ -159,7 +160,6 @@ class Client(Vendor, ABC):
         return Endpoint(
             provider=self.name,
             address=self.access.address,
-            adapter=self.adapter,
             transports=self._transports,
             open_transport=partial(self.open_transport, self.access, self.timeouts),
             redact=self.access.redact,
@@ -183,7 +183,7 @@ class Client(Vendor, ABC):
             "declared free of charge" if self._settings.get("free") else self.free,
             None if cost is None else cost.prices,
             address="" if given or self._is_vendors_own() else self.access.address,
-            observers=observers,
+            tell=observers.tell,
         )
 
     def _is_vendors_own(self) -> bool:
@@ -293,7 +293,9 @@ class Client(Vendor, ABC):
     async def _list_models(self, **limits: Any) -> list[str]:
         """Return the names of the models on offer, within other *limits* of `Endpoint` than usual."""
         endpoint, adapter = replace(self._endpoint, **limits), self.adapter
-        listing = partial(Request, operation="models", model=self.model, advise=self._advise)
+        listing = partial(
+            Request, operation="models", adapter=adapter, model=self.model, advise=self._advise
+        )
         names: list[str] = await result_of(
             endpoint, listing(method="GET", path=adapter.models_path, parse=self._parse_names)
         )
@@ -325,7 +327,9 @@ class Client(Vendor, ABC):
         advice = await self._advise(error)
         unknown = error.model if isinstance(error, ModelNotFoundError) else None
         if unknown is not None and (offered := await self._offered()):
-            advice.insert(0, f"closest on offer: {', '.join(closest(unknown, offered))}")
+            advice.insert(
+                0, f"closest on offer: {', '.join(close_matches(unknown, offered, 5, 0.0))}"
+            )
         return advice
 
     async def _offered(self) -> Sequence[str]:

@@ -5,8 +5,6 @@ from math import inf
 
 from bruno_llm_base.exceptions import LLMError, LLMTimeoutError
 
-__all__ = ["Deadline"]
-
 _ANSWER = "complete answer"
 _IN_ALL = "complete answer, retries and waits included,"
 _Bound = tuple[float, str, float | None]  # the time, and words for an error

@@ -6,7 +6,7 @@ embeddings in `bruno.embedding_providers`; nothing is imported before it is aske
 
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from typing import Any
@@ -17,53 +17,32 @@ from bruno_llm_base.exceptions import ConfigurationError, ProviderNotFoundError
 from bruno_llm_base.options import ChatSettings, EmbeddingSettings, close_matches
 from bruno_llm_base.values import shown
 
-__all__ = [
-    "EMBEDDINGS",
-    "LANGUAGE_MODELS",
-    "Group",
-    "ProviderInfo",
-    "canonical",
-    "installed",
-    "kind_of",
-    "known_names",
-]
-
 _ALIASES = {"anthropic": "claude", "google": "gemini"}
 _BESIDE_SETTINGS = ("max_retries", "model", "provider", "timeout")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """One kind of provider.
+    """One kind of provider."""
 
-    Attributes:
-        name: The group of its entry points.
-        interface: What of bruno-core's it implements.
-        published: Those that bruno-llm publishes, for advice only.
-        without: Vendors that have none and are asked for it nevertheless, for advice only.
-        section: Where it stands in a file, if not alone.
-        prefix: What its environment variables have before the field.
-        fields: What the environment may set.
-    """
-
-    name: str
+    entry_points: str
     interface: type
-    published: tuple[str, ...]
-    without: Mapping[str, str] = field(default_factory=dict)
-    section: str
-    prefix: str = ""
-    fields: frozenset[str]
+    published: tuple[str, ...]  # by bruno-llm, for advice only
+    without: Mapping[str, str] = field(default_factory=dict)  # vendors that have none, for advice
+    section: str  # of a file
+    prefix: str = ""  # of the field in an environment variable
+    fields: frozenset[str]  # that the environment may set
 
 
 LANGUAGE_MODELS = Group(
-    name="bruno.llm_providers",
+    entry_points="bruno.llm_providers",
     interface=LLMInterface,
     published=("claude", "gemini", "ollama", "openai"),
     section="llm",
     fields=frozenset({*_BESIDE_SETTINGS, *ChatSettings.__annotations__} - {"options"}),
 )
 EMBEDDINGS = Group(
-    name="bruno.embedding_providers",
+    entry_points="bruno.embedding_providers",
     interface=EmbeddingInterface,
     published=("gemini", "ollama", "openai"),
     without={"claude": "Anthropic"},
@@ -79,8 +58,7 @@ class ProviderInfo:
 
     Attributes:
         name: What the factory's `create` calls it.
-        distribution: The distribution that brings it.
-        version: That distribution's version.
+        distribution: What brings it, in this `version`.
         capabilities: What it can do.
         error: Why it cannot be loaded; None if it can.
     """
@@ -100,44 +78,26 @@ def installed(group: Group = LANGUAGE_MODELS) -> list[ProviderInfo]:
 
 
 def kind_of(name: str, group: Group = LANGUAGE_MODELS) -> type[Any]:
-    """Return the class of the provider *name*.
-
-    Raises:
-        ProviderNotFoundError: It is not installed; the message says what to install.
-        ConfigurationError: It cannot be loaded.
-    """
+    """Return the class of the provider *name*, or raise what to install."""
     wanted = canonical(name)
-    found = _named(wanted, _points(group))
-    if found is None:
+    for _ in range(2):
+        if found := _named(wanted, _points(group)):
+            return _load(found, group)
         _search.cache_clear()  # perhaps it was installed since
-        found = _named(wanted, _points(group))
-    if found is None:
-        raise ProviderNotFoundError(_advice(wanted, group))
-    return _load(found, group)
+    raise ProviderNotFoundError(_advice(wanted, group))
 
 
 def canonical(name: Any) -> str:
-    """Return what the provider *name* is called everywhere.
-
-    Raises:
-        ConfigurationError: It is not a name.
-    """
+    """Return what the provider *name* is called everywhere; an error if it is not a name."""
     if not isinstance(name, str) or not name.strip():
         raise ConfigurationError(f"provider is {shown(name)}: give a name, such as 'openai'")
     lowered = name.strip().lower()
     return _ALIASES.get(lowered, lowered)
 
 
-def known_names() -> set[str]:
-    """Return what providers of any kind are called: those installed, published, and other names."""
-    groups = (LANGUAGE_MODELS, EMBEDDINGS)
-    found = {point.name.lower() for group in groups for point in _points(group)}
-    return found.union(_ALIASES, *(group.published for group in groups))
-
-
 def _points(group: Group) -> EntryPoints:
     """Return the entry points of *group*, as they were when `sys.path` was first searched."""
-    return _search(group.name, tuple(sys.path))
+    return _search(group.entry_points, tuple(sys.path))
 
 
 @lru_cache
@@ -171,13 +131,13 @@ def _advice(name: str, group: Group) -> str:
 
 
 def _load(point: EntryPoint, group: Group) -> type[Any]:
-    owner = _owner(point)
-    it = f"the provider {point.name!r} of {owner}"
+    it = f"the provider {point.name!r} of {_owner(point)}"
     try:
         loaded = point.load()
     except (Exception, SystemExit) as error:  # some modules exit where something is missing
         raise ConfigurationError(
-            f"{it} cannot be loaded: {error}; reinstall it: pip install --force-reinstall {owner}",
+            f"{it} cannot be loaded: {error}; reinstall it:"
+            f" pip install --force-reinstall {_owner(point)}",
             cause=error if isinstance(error, Exception) else None,
         ) from error
     if not (isinstance(loaded, type) and issubclass(loaded, group.interface)):
@@ -191,19 +151,17 @@ def _load(point: EntryPoint, group: Group) -> type[Any]:
 
 
 def _info(point: EntryPoint, points: Iterable[EntryPoint], group: Group) -> ProviderInfo:
-    capabilities, problem = frozenset[str](), None
-    try:
-        _named(point.name.lower(), points)
-        capabilities = getattr(_load(point, group), "capabilities", capabilities)
-    except ConfigurationError as error:
-        problem = error.message
-    return ProviderInfo(
+    found = ProviderInfo(
         name=point.name,
         distribution=_owner(point),
         version=point.dist.version if point.dist else "",
-        capabilities=capabilities,
-        error=problem,
     )
+    try:
+        _named(point.name.lower(), points)
+        capabilities = getattr(_load(point, group), "capabilities", found.capabilities)
+    except ConfigurationError as error:
+        return replace(found, error=error.message)
+    return replace(found, capabilities=capabilities)
 
 
 def _owner(point: EntryPoint) -> str:

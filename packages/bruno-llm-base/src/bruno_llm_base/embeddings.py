@@ -22,15 +22,14 @@ from bruno_llm_base.exceptions import (
 )
 from bruno_llm_base.messages import check_message, check_text
 from bruno_llm_base.options import EmbeddingSettings, check_sendable
+from bruno_llm_base.parts import Json
 from bruno_llm_base.request import Request
-from bruno_llm_base.response import Json, checked
+from bruno_llm_base.response import checked
 from bruno_llm_base.tokens import estimate_tokens, utf8_size
 from bruno_llm_base.vectors import checked_vector, similarity
 
 if TYPE_CHECKING:
     pass
-
-__all__ = ["BaseEmbeddings", "EmbeddingKeywords"]
 
 _T = TypeVar("_T")
 _R = TypeVar("_R")
@@ -186,6 +185,7 @@ class BaseEmbeddings(Client, EmbeddingInterface):
         request = Request(
             operation="embeddings",
             is_billed=True,
+            adapter=self.adapter,
             path=self.adapter.embeddings_path,
             body=self.adapter.build(texts, self._own_fields | {"model": self.model}, asked),
             model=self.model,

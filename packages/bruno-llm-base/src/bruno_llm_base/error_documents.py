@@ -6,14 +6,11 @@ lists, texts and pages, and with documents inside the texts of other documents.
 
 import json
 import re
-from typing import Any
+from contextlib import suppress
 
 from jiter import from_json
 
-from bruno_llm_base.lenient import object_in
-from bruno_llm_base.response import Json
-
-__all__ = ["SIGNS_OF_ERRORS", "error_fields", "is_error", "is_page", "plain_text"]
+from bruno_llm_base.parts import Json, object_in
 
 _DEEPEST, _MOST_ROWS, _LONGEST_TEXT, _LONGEST_DOCUMENT = 8, 5, 20_000, 200
 _SENTENCES = (
@@ -25,8 +22,6 @@ _NESTS = ("error", "Error", "fault", *_LISTS, "base_resp", *_SENTENCES)
 _CODES = ("code", "error_code", "errorCode", "Code", "__type", "status_code")
 _STATUSES = ("status_code", "statusCode", "http_status", "status", *_CODES)
 _OBJECTS = ("details", "metadata")  # that are kept as they are
-SIGNS_OF_ERRORS = frozenset(("errors", "base_resp", "detail", *_SENTENCES))
-"""The fields of which an error has one, but for `error`, and those that say what it is."""
 _FINE = frozenset({"", "0", "200", "ok", "success", "succeeded"})
 _ALONE = frozenset({"message", "msg", "detail", "request_id", "requestId", "trace_id", "timestamp"})
 _WRONG = re.compile(r"error|exception|fail", re.IGNORECASE)
@@ -40,7 +35,7 @@ _TWICE = re.compile(r"^(.{1,100}) \1(?= |$)")  # a page's title and its first he
 
 
 def is_page(said: str) -> bool:
-    """Whether *said* is a page for people."""
+    """Whether *said* is HTML."""
     return _PAGE.match(said) is not None
 
 
@@ -62,11 +57,15 @@ def error_fields(data: object) -> Json:
     fields are there as far as it has them: of several, the one in the innermost object counts.
     """
     said, fields = _read(data, _DEEPEST)
-    message = "; ".join(_distinct(said))
+    distinct: list[str] = []
+    for text in said:
+        if not any(text in other for other in distinct):
+            distinct.append(text)
+    message = "; ".join(distinct)
     named = any(map(fields.get, ("code", "type", "status")))
     if not message and not named and not _is_blank(data):
-        text = json.dumps(data, ensure_ascii=False, default=str)
-        message = text if len(text) <= _LONGEST_DOCUMENT else ""
+        whole = json.dumps(data, ensure_ascii=False, default=str)
+        message = whole if len(whole) <= _LONGEST_DOCUMENT else ""
     return fields | {"message": message}
 
 
@@ -105,7 +104,10 @@ def _is_fine(code: object) -> bool:
 def _read(value: object, depth: int) -> tuple[list[str], Json]:
     """Return the sentences and the fields in *value*."""
     if isinstance(value, str):
-        if depth and (inner := _document_in(value)) is not None:
+        inner = None
+        with suppress(ValueError):
+            inner = from_json(value.strip().encode(errors="replace"))
+        if depth and isinstance(inner, dict | list):
             return _read(inner, depth - 1)
         text = plain_text(value)
         return [text] if text else [], {}
@@ -137,28 +139,19 @@ def _read(value: object, depth: int) -> tuple[list[str], Json]:
     return said, fields
 
 
-def _document_in(text: str) -> Any:
-    """Return the JSON object or list that *text* is, or None."""
-    if not text.lstrip().startswith(("{", "[")):
-        return None
-    try:
-        return from_json(text.strip().encode(errors="replace"))
-    except ValueError:
-        return None
-
-
 def _own_fields(data: Json) -> Json:
     """Return the plain values of *data*, the code and the status under one name each."""
     plain = {n: v for n, v in data.items() if isinstance(v, str | int | float) or n in _OBJECTS}
     if plain.get("type") == "error":
         del plain["type"]  # it only says that this is one
-    code = next((plain[name] for name in _CODES if plain.get(name)), None)
     word = plain.get("error")
-    if code is None and isinstance(word, str) and " " not in word:
-        code = word
+    codes = [*map(plain.get, _CODES), word if isinstance(word, str) and " " not in word else None]
     reasons = object_in(data.get("metadata")).get("reasons")  # of OpenRouter's moderation
-    reason = reasons[0] if isinstance(reasons, list) and reasons else data.get("reason")
-    found = {"code": code, "http_status": _status(data), "reason": reason}
+    found = {
+        "code": next(filter(None, codes), None),
+        "http_status": _status(data),
+        "reason": reasons[0] if isinstance(reasons, list) and reasons else data.get("reason"),
+    }
     return plain | {name: value for name, value in found.items() if value is not None}
 
 
@@ -168,11 +161,3 @@ def _status(data: Json) -> int | None:
         if isinstance(value, str | int) and re.fullmatch(r"[45]\d\d", str(value)):
             return int(value)
     return None
-
-
-def _distinct(said: list[str]) -> list[str]:
-    kept: list[str] = []
-    for text in said:
-        if not any(text in other for other in kept):
-            kept.append(text)
-    return kept

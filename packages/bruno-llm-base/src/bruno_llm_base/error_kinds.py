@@ -22,20 +22,14 @@ from bruno_llm_base.exceptions import (
     ServiceUnavailableError,
 )
 
-__all__ = ["A_DAY", "REQUEST_TOO_LARGE", "figures_in", "has", "kind_by_status", "kind_of"]
-
 _BY_STATUS: dict[int, type[LLMError]] = {
     401: AuthenticationError,
     402: QuotaExceededError,
     403: PermissionDeniedError,
-    408: ServiceUnavailableError,
-    409: ServiceUnavailableError,
     420: RateLimitError,
-    425: ServiceUnavailableError,
     429: RateLimitError,
-    449: ServiceUnavailableError,
-    498: ServiceUnavailableError,  # Groq: no capacity
-    499: ServiceUnavailableError,  # the server gave the request up, as Ollama does when it stops
+    # Groq: no capacity (498); the server gave the request up, as Ollama does when it stops (499)
+    **dict.fromkeys((408, 409, 425, 449, 498, 499), ServiceUnavailableError),
 }
 _REDIRECT, _ERROR, _TOO_LARGE, _TOO_MANY, _SERVER_ERROR = 300, 400, 413, 429, 500
 # What standards know as faults of the request; a server may mean anything by others.
@@ -43,14 +37,11 @@ _USUAL = frozenset({*range(_ERROR, 418), 421, 422, 426, 428, 429, 431, 451})
 
 
 class _Words(NamedTuple):
-    """What stands for a kind of error, as patterns.
-
-    `statuses` are those under which sentences are believed beside a status of success. A kind without
-    any says no more than a status does, so it counts only where there is none.
-    """
+    """The patterns of what stands for a kind of error."""
 
     kind: type[LLMError]
     statuses: Collection[int]
+    """Under which sentences are believed, beside success; a kind without any counts there alone."""
     codes: str
     sentences: str
 
@@ -171,14 +162,10 @@ def has(pattern: str, text: str) -> bool:
 
 def kind_by_status(status: int) -> type[LLMError]:
     """Return what an HTTP *status* alone stands for."""
-    if status in _BY_STATUS:
-        return _BY_STATUS[status]
-    if status >= _SERVER_ERROR:
-        return ServiceUnavailableError
-    if status >= _ERROR:
-        return InvalidRequestError
-    # a redirect that was not followed, or an error inside a 200 that names no kind
-    return InvalidResponseError if status >= _REDIRECT else ServiceUnavailableError
+    if _REDIRECT <= status < _ERROR:  # it was not followed
+        return InvalidResponseError
+    is_clients = _ERROR <= status < _SERVER_ERROR
+    return _BY_STATUS.get(status, InvalidRequestError if is_clients else ServiceUnavailableError)
 
 
 def kind_of(
@@ -197,9 +184,8 @@ def kind_of(
         if (status < _ERROR or (statuses and is_believed)) and has(patterns, all_codes):
             found.append(kind)
     for kind, statuses, _, patterns in _WORDS:
-        is_believed = status < _ERROR or status in statuses
-        is_believed = is_believed and not (is_rate and kind is ContextLengthExceededError)
-        if is_believed and has(patterns, message):
+        is_other = is_rate and kind is ContextLengthExceededError
+        if not is_other and (status < _ERROR or status in statuses) and has(patterns, message):
             found.append(kind)
     if found:
         return min(found, key=_breadth)
@@ -213,9 +199,8 @@ def kind_of(
 
 def _breadth(kind: type[LLMError]) -> int:
     """Return how much *kind* leaves open: of all that an error is called, the most special counts."""
-    if kind is PermissionDeniedError:
-        return 1
-    return 2 if kind in (InvalidRequestError, RateLimitError, ServiceUnavailableError) else 0
+    broad = (InvalidRequestError, RateLimitError, ServiceUnavailableError)
+    return 2 if kind in broad else int(kind is PermissionDeniedError)
 
 
 def figures_in(message: str) -> tuple[int | None, int | None]:

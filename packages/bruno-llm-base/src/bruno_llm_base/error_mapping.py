@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -23,10 +24,8 @@ from bruno_llm_base.exceptions import (
     QuotaExceededError,
     RateLimitError,
 )
-from bruno_llm_base.response import Json
-from bruno_llm_base.values import LONGEST, is_whole
-
-__all__ = ["ErrorFacts", "error_from", "read_error_document", "server_wait"]
+from bruno_llm_base.parts import Json
+from bruno_llm_base.values import INT64, LONGEST, is_whole
 
 _REDIRECT, _ERROR = 300, 400
 _LONGEST_MESSAGE, _LONGEST_WORD, _LONGEST_READ = 1_000, 200, 2_000
@@ -43,18 +42,11 @@ _OF_A_KEY = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorFacts:
-    """What a vendor's error document says.
+    """What a vendor's error document says; what `LLMError` has too means the same there.
 
     Attributes:
         kind: The error it stands for; None leaves that to the HTTP status.
         message: The vendor's sentence.
-        code: The vendor's own word for the error.
-        param: The request field it complains about.
-        reason: Why an answer was blocked.
-        limit: The limit that was exceeded, in tokens.
-        actual: What was sent, in tokens.
-        retry_after: How many seconds to wait.
-        request_id: The vendor's name for the request.
         status: The status that the document names; it counts where HTTP's is a success.
         retryable: Whether the same request may succeed later; None leaves that to the kind.
     """
@@ -75,12 +67,9 @@ class ErrorFacts:
 def read_error_document(
     status: int, data: object, kinds: Mapping[str, type[LLMError]] | None = None
 ) -> ErrorFacts:
-    """Read an error in whatever spelling.
+    """Read an error, any JSON or text, that came with an HTTP *status*.
 
-    Args:
-        status: The HTTP status.
-        data: What the server has said: any JSON, or a text.
-        kinds: What the vendor's own codes, types and reasons stand for.
+    *kinds* are what the vendor's own codes, types and reasons stand for.
     """
     fields = error_fields(data)
     details = fields.get("details")  # Google's: https://google.aip.dev/193
@@ -98,9 +87,9 @@ def read_error_document(
             kind = QuotaExceededError
         else:
             limit, actual = figures_in(message) if "token" in message.lower() else (None, None)
-            is_hopeless = limit is not None and actual is not None and actual > limit
-            if is_hopeless or has(REQUEST_TOO_LARGE, message):  # it would not fit into any minute
-                retryable = False
+            # it would not fit into any minute
+            is_hopeless = (actual or 0) > (limit or INT64) or has(REQUEST_TOO_LARGE, message)
+            retryable = False if is_hopeless else None
     elif kind is ContextLengthExceededError and limit is None:
         limit, actual = figures_in(message)
     return ErrorFacts(
@@ -142,15 +131,12 @@ def server_wait(headers: Mapping[str, str]) -> float | None:
 
     Reads `retry-after-ms` (OpenAI) and `retry-after` in seconds or as a date (RFC 9110, 10.2.3).
     """
-    milliseconds = _number(headers.get("retry-after-ms"))
-    if milliseconds is not None:
-        return milliseconds / 1000
-    value = headers.get("retry-after")
-    seconds = _number(value)
-    if seconds is not None or value is None:
-        return seconds
+    for name, unit in (("retry-after-ms", 1000), ("retry-after", 1)):
+        with suppress(ValueError):
+            if 0 <= (number := float(headers.get(name, ""))) <= LONGEST:
+                return number / unit
     try:
-        date = parsedate_to_datetime(value)
+        date = parsedate_to_datetime(headers.get("retry-after", ""))
     except (ValueError, OverflowError):
         return None
     date = date if date.tzinfo else date.replace(tzinfo=UTC)
@@ -172,19 +158,7 @@ def _message(kind: type[LLMError], said: str, status: int) -> str:
     return f"the server answered {status}"
 
 
-def _number(text: str | None) -> float | None:
-    try:
-        number = float(text or "")
-    except ValueError:
-        return None
-    return number if 0 <= number <= LONGEST else None
-
-
-# The facts come out of a foreign document, so they may be anything.
-
-
 def _word(*values: object) -> str | None:
-    """Return the first text in *values*."""
     return next((v[:_LONGEST_WORD] for v in values if isinstance(v, str) and v), None)
 
 

@@ -8,34 +8,11 @@ from dataclasses import dataclass
 from logging import DEBUG, ERROR, INFO, WARNING
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, dataclass_transform
 
-from bruno_llm_base.exceptions import LLMError
-from bruno_llm_base.response import Attempt, ModelResponse
+from bruno_llm_base.exceptions import Attempt, LLMError
+from bruno_llm_base.response import ModelResponse
 
 if TYPE_CHECKING:
     from decimal import Decimal
-
-__all__ = [
-    "AttemptFailed",
-    "BudgetNearlySpent",
-    "ContextNearlyFull",
-    "ContextTrimmed",
-    "CountEstimated",
-    "Diagnosis",
-    "Event",
-    "FinishReasonUnknown",
-    "FirstToken",
-    "Observer",
-    "OptionDropped",
-    "PriceUnknown",
-    "PromptCut",
-    "ProviderAnswered",
-    "ProviderPassedOver",
-    "RequestAbandoned",
-    "RequestFailed",
-    "RequestFinished",
-    "RequestStarted",
-    "Tell",
-]
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True)
@@ -133,6 +110,15 @@ class OptionDropped(Event, words="option dropped: the model refuses it", level=W
     """An option was left out because the model refuses it."""
 
     option: str
+
+
+class AnotherApiAsked(
+    Event,
+    words="another API of the vendor asked: the usual one does not take the model or an option",
+):
+    """Requests like this one go to `path`, another API of the vendor: told once per model."""
+
+    path: str
 
 
 class FinishReasonUnknown(Event, words="finish reason unknown: it counts as a stop", level=WARNING):

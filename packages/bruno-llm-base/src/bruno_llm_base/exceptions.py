@@ -1,13 +1,13 @@
 """What can go wrong, in one family: every error is bruno-core's `LLMError`.
 
-A mistake in a program is none of them: reading a stream twice, or calling a provider outside of
-asyncio, is a RuntimeError, and what a hook of the user's raises comes out as it is.
-
-Errors pickle, so they survive worker processes. Neither their text nor their attributes hold a key,
-or a prompt or (but for `partial`) an answer, unless the server's own words for the error do.
+Only `ToolError` is not: tools raise it, and models read it. A mistake in a program is none of them
+either: reading a stream twice is a RuntimeError, and what a hook of the user's raises comes out as
+it is. Errors pickle. Neither their text nor their attributes hold a key, or a prompt or (but for
+`partial`) an answer, unless the server's own words for the error do.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bruno_core.utils import exceptions as core
@@ -15,10 +15,9 @@ from bruno_core.utils import exceptions as core
 if TYPE_CHECKING:
     from decimal import Decimal
 
-    from bruno_llm_base.response import Attempt, ModelResponse
-
 __all__ = [
     "AllProvidersFailedError",
+    "Attempt",
     "AuthenticationError",
     "BudgetExceededError",
     "CircuitOpenError",
@@ -30,6 +29,7 @@ __all__ = [
     "LLMError",
     "LLMTimeoutError",
     "ModelNotFoundError",
+    "OutputInvalidError",
     "OutputLimitError",
     "PermissionDeniedError",
     "ProviderNotFoundError",
@@ -37,7 +37,25 @@ __all__ = [
     "RateLimitError",
     "ServiceUnavailableError",
     "StreamError",
+    "ToolError",
 ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One try of a request, with times in seconds.
+
+    Attributes:
+        error: The kind of error that ended it; None for success.
+        request_id: The server's name for it.
+        retry_after: The wait that the server asked for.
+    """
+
+    duration: float
+    error: str | None = None
+    status_code: int | None = None
+    request_id: str | None = None
+    retry_after: float | None = None
 
 
 class LLMError(core.LLMError):
@@ -58,7 +76,7 @@ class LLMError(core.LLMError):
         retryable: Whether the same request may succeed later.
         retry_after: How many seconds the server asks to wait.
         attempts: What happened to each attempt, in order.
-        partial: The answer so far, where some of it had arrived.
+        partial: The answer so far, a `ModelResponse`, where some of it had arrived.
     """
 
     is_failure: ClassVar[bool] = True  # of the provider, as circuit breakers count them
@@ -76,17 +94,17 @@ class LLMError(core.LLMError):
     actual: int | None = None
     retryable: bool = False
     retry_after: float | None = None
-    attempts: "Sequence[Attempt]" = ()
-    partial: "ModelResponse | None" = None
+    attempts: Sequence[Attempt] = ()
+    partial: Any = None
+
+    def __init_subclass__(cls, **flags: bool) -> None:
+        """Set *flags*: `retryable`, `is_failure` or `another_may_answer`."""
+        super().__init_subclass__()
+        for name, value in flags.items():
+            setattr(cls, name, value)
 
     def __init__(self, message: str, *, cause: Exception | None = None, **facts: Any) -> None:
-        """Say what happened.
-
-        Args:
-            message: What happened, for people.
-            cause: What it was raised from.
-            **facts: Attributes; one that is None is left as it is by default.
-        """
+        """Say what happened, for people; *facts* are attributes, of which None says nothing."""
         super().__init__(message, cause=cause)
         self.__cause__ = cause
         for name, value in facts.items():
@@ -102,10 +120,9 @@ class LLMError(core.LLMError):
 
     def __str__(self) -> str:
         """Return the description and where it came from."""
-        names = {"status": "status_code", "request": "request_id"}
-        facts = ("provider", "model", "status", "code", "request")
-        told = [(name, getattr(self, names.get(name, name))) for name in facts]
-        known = ", ".join(f"{name} {value}" for name, value in told if value is not None)
+        names = ("provider", "model", "status_code", "code", "request_id")
+        facts = ((name.partition("_")[0], getattr(self, name)) for name in names)
+        known = ", ".join(f"{name} {value}" for name, value in facts if value is not None)
         return f"{self.description} ({known})" if known else self.description
 
     def __repr__(self) -> str:
@@ -116,11 +133,8 @@ class LLMError(core.LLMError):
         return type(self), (self.message,), vars(self) | {"cause": None}
 
 
-class ConfigurationError(LLMError, core.ConfigError):
+class ConfigurationError(LLMError, core.ConfigError, is_failure=False, another_may_answer=False):
     """A provider cannot be set up as asked. Nothing was sent."""
-
-    is_failure = False
-    another_may_answer = False
 
 
 class ProviderNotFoundError(ConfigurationError):
@@ -139,101 +153,87 @@ class QuotaExceededError(LLMError):
     """The account's money or its daily quota is used up; never retried."""
 
 
-class RateLimitError(LLMError):
+class RateLimitError(LLMError, retryable=True):
     """Too many requests or tokens at once; not `retryable` where a request is too large for any time."""
 
-    retryable = True
 
-
-class ServiceUnavailableError(LLMError):
+class ServiceUnavailableError(LLMError, retryable=True):
     """The server is down, overloaded, unreachable or dropped the connection."""
 
-    retryable = True
 
-
-class LLMTimeoutError(LLMError, TimeoutError):
+class LLMTimeoutError(LLMError, TimeoutError, retryable=True):
     """The server took longer than allowed; the message says which limit, in seconds."""
 
-    retryable = True
 
-
-class InvalidRequestError(LLMError):
+class InvalidRequestError(LLMError, is_failure=False, another_may_answer=False):
     """The request is wrong and would fail again."""
 
-    is_failure = False
-    another_may_answer = False
 
-
-class ModelNotFoundError(InvalidRequestError):
+class ModelNotFoundError(InvalidRequestError, is_failure=True, another_may_answer=True):
     """The server does not offer this model."""
 
-    is_failure = True
-    another_may_answer = True
 
-
-class ContextLengthExceededError(InvalidRequestError):
+class ContextLengthExceededError(InvalidRequestError, another_may_answer=True):
     """The conversation does not fit the model's context window: see `limit` and `actual`."""
 
-    another_may_answer = True
 
-
-class ContentBlockedError(LLMError):
+class ContentBlockedError(LLMError, is_failure=False, another_may_answer=False):
     """The model refused, or a safety filter took the answer: see `reason`."""
 
-    is_failure = False
-    another_may_answer = False
+
+class OutputLimitError(LLMError, is_failure=False):
+    """The output budget was spent before any text, or within a typed output.
+
+    Raise `max_tokens` or lower the reasoning effort.
+    """
 
 
-class OutputLimitError(LLMError):
-    """The output budget was spent before any text: raise `max_tokens` or lower the effort."""
+class OutputInvalidError(LLMError, is_failure=False):
+    """The answer does not fit the type that was asked for, and did not when it was asked for again.
 
-    is_failure = False
+    `partial` is the last answer, with the usage and the cost of all.
+
+    Attributes:
+        errors: What is wrong with it, a line each.
+    """
+
+    errors: Sequence[str] = ()
 
 
 class InvalidResponseError(LLMError):
     """The server's answer cannot be read, or holds no text."""
 
 
-class StreamError(LLMError, core.StreamError):
+class StreamError(LLMError, core.StreamError, retryable=True):
     """The stream broke off before its end: `partial` holds what had arrived."""
 
-    retryable = True
 
-
-class BudgetExceededError(LLMError):
+class BudgetExceededError(LLMError, is_failure=False):
     """The request might cost more than the budget has left. Nothing was sent.
 
     Attributes:
         allowed: The budget, in USD.
-        left: What is neither spent nor reserved by requests on their way, in USD.
+        left: What is neither spent nor reserved, in USD.
         needed: The most that the request can cost, in USD.
-        account: Whose spending the budget counts, in words, such as "user 'ann'".
+        account: Whose spending the budget counts, such as "user 'ann'".
     """
 
-    is_failure = False
     allowed: "Decimal | None" = None
     left: "Decimal | None" = None
     needed: "Decimal | None" = None
     account: str | None = None
 
 
-class CircuitOpenError(LLMError):
+class CircuitOpenError(LLMError, retryable=True, is_failure=False):
     """The provider kept failing and is left alone for `retry_after` seconds. Nothing was sent."""
 
-    retryable = True
-    is_failure = False
 
-
-class AllProvidersFailedError(LLMError):
-    """Of several providers none could answer.
+class AllProvidersFailedError(LLMError, is_failure=False):
+    """Of several providers none could answer: `errors` says why, in the order they were asked.
 
     `retryable`, `retry_after` (the soonest) and `attempts` (all) sum up those of the errors.
-
-    Attributes:
-        errors: What each provider failed with, in the order in which they were asked.
     """
 
-    is_failure = False
     errors: Sequence[LLMError] = ()
 
     def __init__(self, message: str, *, errors: Sequence[LLMError] = (), **facts: Any) -> None:
@@ -246,3 +246,7 @@ class AllProvidersFailedError(LLMError):
             "cause": errors[-1] if errors else None,
         }
         super().__init__(message, **summed | facts)
+
+
+class ToolError(Exception):
+    """Raised by a tool of yours to tell the model, in words, why there is no result."""

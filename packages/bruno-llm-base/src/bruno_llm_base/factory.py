@@ -20,15 +20,13 @@ from bruno_llm_base.discovery import (
 from bruno_llm_base.events import Observer
 from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.options import keywords_of, merged
+from bruno_llm_base.parts import Json
 from bruno_llm_base.provider import BaseProvider
-from bruno_llm_base.response import Json
 from bruno_llm_base.values import shown
 from bruno_llm_base.wrappers import Breaker, Candidate, FallbackLLM, first_healthy, listed
 
 if TYPE_CHECKING:  # programs that only chat do without
     from bruno_llm_base.embeddings import BaseEmbeddings
-
-__all__ = ["EmbeddingFactory", "LLMFactory", "LanguageModelFactory", "ProviderFactory"]
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -44,8 +42,7 @@ class ProviderFactory(Generic[_P, _T]):
     """Builds providers by name, so that a program is free to change its model.
 
     Keywords are those that all providers share, and type checkers know them. What one provider alone
-    takes is given by *config*, or to the provider's class. A class of another author that implements
-    no more than bruno-core's interface is returned as it is, whatever the annotation says.
+    takes is given by *config*, or to the provider's class.
     """
 
     def __init__(self, like: Callable[[], Callable[_P, _T]], group: Group) -> None:
@@ -63,11 +60,10 @@ class ProviderFactory(Generic[_P, _T]):
         """Return a provider.
 
         Args:
-            name: The provider: "openai", "claude", "gemini", "ollama" or any that is installed.
+            name: "openai", "claude", "gemini", "ollama" or any other that is installed.
             config: Its keywords as a mapping, or bruno-core's `LLMConfig`.
             *args: The model; the provider's own if None.
-            **keywords: `model`, and the keywords of `BaseProvider` or `BaseEmbeddings`; they win
-                over *config*.
+            **keywords: Those of `BaseProvider` or `BaseEmbeddings`; they win over *config*.
 
         Raises:
             ProviderNotFoundError: It is not installed; the message says what to install.
@@ -82,15 +78,10 @@ class ProviderFactory(Generic[_P, _T]):
         return self._build(given, *args, **keywords)
 
     def from_config(self, config: Config, *args: _P.args, **keywords: _P.kwargs) -> _T:
-        """Return the provider that *config* describes; see `create`.
+        """Return the provider that *config* describes; keywords win over it.
 
-        Of bruno-core's models only fields that were set count: their defaults are no choice of yours.
-
-        Args:
-            config: bruno-core's `LLMConfig` or `BrunoConfig`, or a mapping with "provider", alone
-                or under "llm", for embeddings under "embeddings".
-            *args: The model.
-            **keywords: Keywords that win over it.
+        It is bruno-core's `LLMConfig` or `BrunoConfig`, of which only fields that were set count, or a
+        mapping with "provider", alone or under "llm", for embeddings under "embeddings".
 
         Raises:
             ConfigurationError: It names no provider, or something in it is wrong.
@@ -98,9 +89,7 @@ class ProviderFactory(Generic[_P, _T]):
         return self._build(sources.from_config(config, self._group.section), *args, **keywords)
 
     def from_file(self, path: str | Path, *args: _P.args, **keywords: _P.kwargs) -> _T:
-        """Return the provider that a YAML, JSON or TOML file describes.
-
-        The file holds what `from_config` takes as a mapping.
+        """Return the provider that a YAML, JSON or TOML file describes, as for `from_config`.
 
         Raises:
             ConfigurationError: It cannot be read, names no provider, or something in it is wrong.
@@ -112,14 +101,10 @@ class ProviderFactory(Generic[_P, _T]):
     def from_env(self, name: str | None = None, *args: _P.args, **keywords: _P.kwargs) -> _T:
         """Return the provider that the environment describes.
 
-        An argument wins over `BRUNO_LLM_<PROVIDER>_<FIELD>`, that over `BRUNO_LLM_<FIELD>` (unless
-        `BRUNO_LLM_PROVIDER` names another provider), and that over the vendor's own variables.
-        Those of embeddings have `EMBEDDING_` before the field.
-
-        Args:
-            name: The provider; from `BRUNO_LLM_PROVIDER` if None.
-            *args: The model.
-            **keywords: Keywords that win over the environment.
+        The provider is *name*, or that of `BRUNO_LLM_PROVIDER`. A keyword wins over
+        `BRUNO_LLM_<PROVIDER>_<FIELD>`, that over `BRUNO_LLM_<FIELD>` (unless `BRUNO_LLM_PROVIDER`
+        names another provider), and that over the vendor's own variables. Those of embeddings have
+        `EMBEDDING_` before the field.
 
         Raises:
             ConfigurationError: No provider is named, or a value is wrong.
@@ -144,11 +129,8 @@ class LanguageModelFactory(ProviderFactory[_P, BaseProvider]):
     ) -> FallbackLLM:
         """Return a model that asks the first of several, and the next one where that fails.
 
-        Args:
-            members: The providers, the preferred one first: names as for `create`, configurations
-                as for `from_config`, or ready instances.
-            breaker: When a failing provider is left alone, and for how long.
-            observers: Callables that hear who was passed over and who answered.
+        The *members* are names as for `create`, configurations as for `from_config`, or ready
+        instances, the preferred one first; `FallbackLLM` explains the other arguments.
 
         Raises:
             ConfigurationError: One of them cannot be built; the message says which and why.
@@ -167,24 +149,19 @@ class LanguageModelFactory(ProviderFactory[_P, BaseProvider]):
         """Return the first of several providers that is installed, configured and healthy.
 
         All are checked at once, within seconds and without cost; the order decides, not the speed.
-        What was built here and is not chosen is closed.
-
-        Args:
-            members: The providers, the preferred one first, as for `fallback`.
-            *args: None: a model is one provider's own.
-            **keywords: Keywords for all that are built here, such as `timeouts`.
+        The *members* are those of `fallback`; keywords, such as `timeouts`, are for all that are
+        built here. Of these, what is not chosen is closed.
 
         Raises:
             ConfigurationError: None can be built, or a keyword is one provider's own.
             AllProvidersFailedError: None can be used; the message says for each one why.
         """
         own = _given(*args, **keywords)
-        for name in _ONES_OWN:
-            if name in own:
-                raise ConfigurationError(
-                    f"{name} is one provider's own: give it with that provider, as"
-                    f" {{'provider': ..., {name!r}: ...}}"
-                )
+        if name := next(filter(own.__contains__, _ONES_OWN), None):
+            raise ConfigurationError(
+                f"{name} is one provider's own: give it with that provider, as"
+                f" {{'provider': ..., {name!r}: ...}}"
+            )
         candidates = [self._candidate(member, own) for member in listed(members, "provider")]
         return cast(BaseProvider, await first_healthy(candidates))
 
@@ -192,11 +169,10 @@ class LanguageModelFactory(ProviderFactory[_P, BaseProvider]):
         if isinstance(member, LLMInterface):
             return Candidate(repr(type(member).__name__), member)
         label = type(member).__name__
+        build = cast(Callable[..., BaseProvider], self._build)
         try:
-            given = {"provider": member} if isinstance(member, str) else member
-            given = sources.from_config(given)
+            given = sources.from_config({"provider": member} if isinstance(member, str) else member)
             label = repr(sources.provider_of(given))
-            build = cast(Callable[..., BaseProvider], self._build)
             return Candidate(label, build(given, **keywords), ours=True)
         except ConfigurationError as error:
             return Candidate(label, error)
@@ -219,13 +195,11 @@ def _sorted_out(kind: type, given: Json, keywords: Json) -> Json:
     *keywords* win over what else is *given*, and that over `additional_params`; options join.
     """
     extra = _mapping("additional_params", given.pop("additional_params", None))
-    known = keywords_of(kind)
-    unknown = {name: extra.pop(name) for name in extra.keys() - known}
+    unknown = {name: extra.pop(name) for name in extra.keys() - keywords_of(kind)}
     layers = (extra, given, keywords)
     options = [_mapping("options", layer.pop("options", None)) for layer in layers]
     joined = merged(unknown, *options)
-    whole = extra | given | keywords
-    return whole | {"options": joined} if joined else whole
+    return extra | given | keywords | ({"options": joined} if joined else {})
 
 
 def _mapping(name: str, value: object) -> Json:

@@ -4,8 +4,6 @@ import os
 from typing import Protocol
 from weakref import WeakSet
 
-__all__ = ["start_fresh_in_children"]
-
 
 class _Inherited(Protocol):
     def start_fresh(self) -> None:

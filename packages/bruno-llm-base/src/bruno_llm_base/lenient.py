@@ -3,29 +3,12 @@
 import json
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any
 
-from bruno_llm_base.parts import Json
-from bruno_llm_base.response import FinishReason
+from bruno_llm_base.parts import Json, object_in
+from bruno_llm_base.response import FinishReason, Usage
 from bruno_llm_base.values import shown
 
-__all__ = [
-    "PARSE_ERRORS",
-    "UnreadableFieldError",
-    "describe_parse_error",
-    "finish_reason",
-    "forgiving",
-    "is_known",
-    "is_programming_error",
-    "object_in",
-    "read_arguments",
-    "read_models",
-    "read_text",
-    "read_word",
-]
-
-_Usage = TypeVar("_Usage")
-_Rest = ParamSpec("_Rest")
 _LISTS, _NAMES = ("data", "models", "result", "results"), ("id", "name", "model")
 _TEXTS = ("text", "content", "thinking", "parts", "summary")
 _LABELS = ("modality", "type")  # of counts
@@ -39,10 +22,7 @@ PARSE_ERRORS = (LookupError, TypeError, ValueError, AttributeError)
 
 
 class UnreadableFieldError(ValueError):
-    """A field of an answer holds something that nothing can be made of.
-
-    Its text names the field and what kind of thing it holds, and never what was said.
-    """
+    """A field of an answer holds something that nothing can be made of, which is not quoted."""
 
     def __init__(self, name: str, value: object) -> None:
         super().__init__(f"{name} is {_SHAPES.get(type(value), 'something else')}")
@@ -51,8 +31,7 @@ class UnreadableFieldError(ValueError):
 def is_programming_error(error: Exception) -> bool:
     """Whether *error*, which a parser raised, says nothing of the document that it was reading.
 
-    No document makes a parser call a function with the wrong arguments, or ask for an attribute
-    that no value of JSON has.
+    No document makes it call a function with wrong arguments, or ask for what no JSON value has.
     """
     if isinstance(error, AttributeError):
         name = str(error.name)
@@ -61,7 +40,7 @@ def is_programming_error(error: Exception) -> bool:
 
 
 def describe_parse_error(error: Exception, data: Json) -> str:
-    """Return why a parser failed with *error* on *data*, in words that quote nothing of the answer."""
+    """Return why a parser failed with *error* on *data*; nothing that was said is quoted."""
     if isinstance(error, UnreadableFieldError):
         return str(error)
     if isinstance(error, KeyError) and isinstance(error.args[0], str):
@@ -121,23 +100,16 @@ def _model(row: object) -> Json:
     return row | {"id": name}
 
 
-def forgiving(
-    read: Callable[Concatenate[Any, _Rest], _Usage],
-) -> Callable[Concatenate[Any, _Rest], _Usage]:
+def forgiving(read: Callable[..., Usage]) -> Callable[..., Usage]:
     """Return *read*, which reads counts of tokens, made to leave out counts that are none."""
 
-    def reading(counts: Any, /, *rest: _Rest.args, **more: _Rest.kwargs) -> _Usage:
+    def reading(counts: Any, **more: Any) -> Usage:
         try:
-            return read(counts, *rest, **more)  # tried first: nearly all are sound
+            return read(counts, **more)  # tried first: nearly all are sound
         except PARSE_ERRORS:
-            return read(_sound(object_in(counts)), *rest, **more)
+            return read(_sound(object_in(counts)), **more)
 
     return reading
-
-
-def object_in(value: object) -> Json:
-    """Return *value* if it is an object, or else an empty one."""
-    return value if isinstance(value, dict) else {}
 
 
 def _is_number(value: object) -> bool:
@@ -177,17 +149,14 @@ _WORDS = {word: reason for reason, words in _REASONS.items() for word in words.s
 
 
 def finish_reason(
-    word: str | None, own: "Mapping[str, FinishReason] | None" = None
+    word: str | None, own: Mapping[str, FinishReason] | None = None
 ) -> FinishReason | None:
-    """Return why a model stopped: "stop" for a word that we do not know, None where there is none.
-
-    *own* are the words that this vendor alone uses.
-    """
+    """Return why a model stopped: "stop" for an unknown *word*; *own* are those of this vendor."""
     if not word:
         return None
     return (own or {}).get(word) or _WORDS.get(word.lower(), "stop")
 
 
-def is_known(word: str, own: "Mapping[str, FinishReason]") -> bool:
+def is_known(word: str, own: Mapping[str, FinishReason]) -> bool:
     """Whether we know what *word* means."""
     return word in own or word.lower() in _WORDS

@@ -8,11 +8,9 @@ from dataclasses import asdict
 from typing import Any
 
 from bruno_llm_base.events import Event, Observer, RequestStarted
-from bruno_llm_base.exceptions import ConfigurationError, LLMError
-from bruno_llm_base.response import Attempt, ModelResponse
+from bruno_llm_base.exceptions import Attempt, ConfigurationError, LLMError
+from bruno_llm_base.response import ModelResponse
 from bruno_llm_base.values import shown
-
-__all__ = ["LOGGER", "Observers", "log_event"]
 
 _OTEL = {
     "provider": "gen_ai.provider.name",

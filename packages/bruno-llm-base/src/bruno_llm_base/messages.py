@@ -3,8 +3,9 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Literal, NamedTuple
+from uuid import NAMESPACE_OID, uuid5
 
 from bruno_core.models import Message, MessageRole, MessageType
 
@@ -16,42 +17,30 @@ from bruno_llm_base.parts import (
     ToolResult,
     is_json,
     join_parts,
+    object_in,
     part_from_json,
     text_of,
 )
 from bruno_llm_base.response import NO_TEXT_PLACEHOLDER, TOOL_CALL_PLACEHOLDER
 from bruno_llm_base.values import shown
 
-__all__ = [
-    "Conversation",
-    "Messages",
-    "Turn",
-    "check_message",
-    "check_text",
-    "question",
-    "read_messages",
-]
-
 Messages = str | Message | Mapping[str, Any] | Sequence[Message | Mapping[str, Any]]
 """What a user may ask with: a question, a message, or a conversation. A message may be a plain dict, such
 as `{"role": "user", "content": "Hello"}`; "tool_calls", "tool_call_id" and "name" are those of OpenAI's."""
 
 _MEDIA = (MessageType.IMAGE, MessageType.AUDIO, MessageType.FILE)
-_RESULT_ROLES = (MessageRole.TOOL, MessageRole.FUNCTION)
 _ROLES = tuple(role.value for role in MessageRole)
 _OF_METADATA = ("tool_calls", "tool_call_id", "name")
 _KEYS = ("role", "content", *_OF_METADATA, "metadata")
 _OPENING = Text("(The conversation goes on.)")
-_NO_RESULT = "(no result)"
+NO_RESULT = "(no result)"
+_Awaited = tuple[
+    str | None, ToolResult
+]  # with its call's id in the messages, which may not be unique
 
 
 class Turn(NamedTuple):
-    """All that one side said before the other side spoke.
-
-    Attributes:
-        role: Who speaks; "tool" gives the results of calls.
-        parts: What was said, in order.
-    """
+    """All that one side said before the other side spoke; "tool" gives the results of calls."""
 
     role: Literal["user", "assistant", "tool"]
     parts: tuple[Part, ...]
@@ -80,10 +69,7 @@ class Conversation(NamedTuple):
 
     @classmethod
     def of(cls, messages: Messages, system_prompt: str | None = None) -> "Conversation":
-        """Read *messages*; the caller's list is not changed.
-
-        The provider's own *system_prompt* comes first, then every SYSTEM message in order, exact
-        duplicates once.
+        """Read *messages*, the provider's own *system_prompt* first; equal system texts are said once.
 
         Raises:
             InvalidRequestError: It is empty, or holds something that cannot be sent.
@@ -101,23 +87,15 @@ class Conversation(NamedTuple):
         spoken = [message for message in asked if message.role is not MessageRole.SYSTEM]
         return cls("\n\n".join(dict.fromkeys(system)) or None, _merged(_turns(spoken)))
 
-    def with_call_ids(self, refused: "re.Pattern[str]", longest: int) -> "Conversation":
-        """Return the conversation with ids of calls that a vendor takes.
+    def with_call_ids(self, taken: "re.Pattern[str]") -> "Conversation":
+        """Return the conversation with ids of calls that a vendor takes; a hash stands for any other."""
 
-        What is *refused* in an id becomes "_", and none has more than *longest* characters. Call and
-        result keep one id, and no two calls get the same.
-        """
-        ids = {
-            str(part.id) for turn in self.turns for part in turn.parts if isinstance(part, ToolCall)
-        }
-        new: dict[str | None, str] = {}
-        for name in sorted(ids):
-            if refused.search(name) or len(name) > longest:
-                new[name] = _unlike(refused.sub("_", name)[:longest], ids, longest)
-                ids.add(new[name])
-        if not new:
-            return self
-        turns = (Turn(role, tuple(_renamed(part, new) for part in p)) for role, p in self.turns)
+        def named(part: Part) -> Part:
+            if not isinstance(part, ToolCall | ToolResult) or taken.fullmatch(str(part.id)):
+                return part
+            return replace(part, id=f"call_{uuid5(NAMESPACE_OID, str(part.id)).hex}")
+
+        turns = [Turn(role, tuple(map(named, parts))) for role, parts in self.turns]
         return Conversation(self.system, tuple(turns))
 
     def opened(self) -> "Conversation":
@@ -127,28 +105,8 @@ class Conversation(NamedTuple):
         return Conversation(self.system, (Turn("user", (_OPENING,)), *self.turns))
 
 
-def _unlike(name: str, names: set[str], longest: int) -> str:
-    """Return *name*, or one like it that is none of *names*."""
-    found, number = name, 1
-    while found in names:
-        number += 1
-        end = f"_{number}"
-        found = name[: longest - len(end)] + end
-    return found
-
-
-def _renamed(part: Part, new: dict[str | None, str]) -> Part:
-    if isinstance(part, ToolCall | ToolResult) and part.id in new:
-        return replace(part, id=new[part.id])
-    return part
-
-
 def question(messages: Messages | None, prompt: str | None) -> Messages:
-    """Return what a call asks with, which is given in one of two ways.
-
-    Raises:
-        InvalidRequestError: Both are given, or neither, or the prompt is not text.
-    """
+    """Return what a call asks with, which is given in one of two ways."""
     if (messages is None) == (prompt is None):
         raise InvalidRequestError("give either messages or prompt")
     if messages is not None:
@@ -159,24 +117,19 @@ def question(messages: Messages | None, prompt: str | None) -> Messages:
 
 
 def read_messages(messages: Messages) -> list[Message]:
-    """Return *messages* as bruno-core's, plain dicts and a question included.
-
-    Raises:
-        InvalidRequestError: There is none, or one cannot be sent.
-    """
+    """Return *messages* as bruno-core's, or raise an `InvalidRequestError` if one cannot be sent."""
+    if isinstance(messages, str):
+        messages = {"role": "user", "content": messages}
     if isinstance(messages, Message | Mapping):
         messages = [messages]
-    if isinstance(messages, str):
-        messages = [{"role": "user", "content": messages}]
     _check_kind("messages", messages, Sequence, "a list")
     if not messages:
         raise InvalidRequestError("messages is empty: give at least one message")
-    read = [
-        _message(f"messages[{place}]", given) if isinstance(given, Mapping) else given
-        for place, given in enumerate(messages)
-    ]
-    for place, message in enumerate(read):
-        check_message(f"messages[{place}]", message)
+    read: list[Message] = []
+    for place, given in enumerate(messages):
+        name = f"messages[{place}]"
+        read.append(_message(name, given) if isinstance(given, Mapping) else given)
+        check_message(name, read[-1])
     return read
 
 
@@ -199,7 +152,7 @@ def _message(name: str, given: Mapping[str, Any]) -> Message:
     _check_kind(f"{name}.metadata", metadata, Mapping, "a mapping")
     own = {key: given[key] for key in _OF_METADATA if given.get(key) is not None}
     if isinstance(content, list | tuple):
-        texts: list[Any] = [p.get("text") if isinstance(p, Mapping) else None for p in content]
+        texts: list[Any] = [object_in(part).get("text") for part in content]
         if not all(isinstance(text, str) for text in texts):
             raise InvalidRequestError(
                 f"{name}.content holds something but texts, which this version sends alone:"
@@ -208,18 +161,14 @@ def _message(name: str, given: Mapping[str, Any]) -> Message:
         content = "".join(texts)
     if not content and own.get("tool_calls"):
         content = TOOL_CALL_PLACEHOLDER
-    _check_kind(f"{name}.content", content, str, "a text")
-    if not content:
-        raise InvalidRequestError(f"{name}.content is empty: give some text")
-    return Message(role=MessageRole(role), content=content, metadata={**metadata, **own})
+    # unchecked, since what is wrong is still to be named
+    return Message.model_construct(
+        role=MessageRole(role), content=content, metadata={**metadata, **own}
+    )
 
 
 def check_message(name: str, message: Message) -> None:
-    """Check that *message*, which is called *name* in errors, can be sent.
-
-    Raises:
-        InvalidRequestError: It is of another kind, says nothing, or holds something that is not text.
-    """
+    """Raise an `InvalidRequestError` unless *message*, which errors call *name*, can be sent."""
     cure = "a dict with role and content, or bruno_core.models.Message"
     _check_kind(name, message, Message, cure)
     # bruno-core checks a message when it is built, but not what is assigned to it afterwards
@@ -230,17 +179,13 @@ def check_message(name: str, message: Message) -> None:
             f"{name} is of type {message.message_type.value}: this version sends text"
             " only, so put what matters into words (message_type=TEXT)"
         )
-    if not isinstance(message.content, str) or not message.content.strip():
-        raise InvalidRequestError(f"{name}.content is empty: give some text")
     check_text(f"{name}.content", message.content)
+    if not message.content.strip():
+        raise InvalidRequestError(f"{name}.content is empty: give some text")
 
 
 def check_text(name: str, text: str) -> None:
-    """Check that *text* is one that can be sent; it may be empty.
-
-    Raises:
-        InvalidRequestError: It is something else, or no Unicode.
-    """
+    """Raise an `InvalidRequestError` unless *text* is one that can be sent; it may be empty."""
     _check_kind(name, text, str, "a text")
     try:
         text.encode()
@@ -249,73 +194,56 @@ def check_text(name: str, text: str) -> None:
         raise InvalidRequestError(f"{name} holds half of a surrogate pair {where}") from None
 
 
-@dataclass(slots=True)
-class _Asked:
-    """A call and its result; `id` is its name in the messages, which may not be unique."""
-
-    id: str | None
-    call: ToolCall
-    result: str | None = None
-
-
 def _turns(messages: list[Message]) -> list[Turn]:
     """Return the turns, with the results of each turn's calls right behind it, as vendors insist."""
-    turns: list[tuple[Turn, list[_Asked]]] = []
-    names: set[str] = set()
+    turns: list[Turn] = []
+    rounds: list[list[_Awaited]] = []
+    ids: set[str] = set()
     for message in messages:
-        asked: list[_Asked] = []
-        if message.role in _RESULT_ROLES:
-            if call := _awaiting(message, turns):
-                call.result = message.content
-                continue
+        if message.role is MessageRole.ASSISTANT:
+            turn = Turn("assistant", tuple(_said(message)))
+            if turn.parts:
+                turns.append(turn)
+            if calls := turn.tool_calls:
+                rounds.append(_awaited(calls, len(turns) - 1, ids))
+                turns.append(Turn("tool", tuple([result for _, result in rounds[-1]])))
+        elif message.role is MessageRole.USER:
+            turns.append(Turn("user", (Text(message.content),)))
+        elif result := _asked_for(message, rounds):
+            result.content = message.content
+            result.is_error = bool(message.metadata.get("is_error"))
+        else:  # every API refuses a result that nothing asked for, so the user tells it
             name = message.metadata.get("name")
             said = f"Result of {name}: {message.content}" if name else message.content
             check_text("metadata['name'] of a result", said)
-            turn = Turn("user", (Text(said),))
-        elif message.role is MessageRole.ASSISTANT:
-            turn, asked = _assistant(message, len(turns), names)
-        else:
-            turn = Turn("user", (Text(message.content),))
-        if turn.parts:
-            turns.append((turn, asked))
-    answered: list[Turn] = []
-    for turn, asked in turns:
-        answered.append(turn)
-        if asked:  # vendors refuse to go on where a call was never answered
-            results = (ToolResult(a.call.id, a.call.name, a.result or _NO_RESULT) for a in asked)
-            answered.append(Turn("tool", tuple(results)))
-    return answered
+            turns.append(Turn("user", (Text(said),)))
+    return turns
 
 
-def _awaiting(message: Message, turns: list[tuple[Turn, list[_Asked]]]) -> _Asked | None:
-    """Return the call that waits for the result *message*: by id, else by name, else in order.
+def _awaited(calls: list[ToolCall], turn: int, ids: set[str]) -> list[_Awaited]:
+    """Return a result for each of *calls*, which get ids that are none of *ids*."""
+    awaited: list[_Awaited] = []
+    for place, call in enumerate(calls):
+        given, number = call.id, 1
+        call.id = name = given or f"call_{turn}_{place}"
+        while call.id in ids:
+            number += 1
+            call.id = f"{name}_{number}"
+        ids.add(call.id)
+        awaited.append((given, ToolResult(call.id, call.name, NO_RESULT)))
+    return awaited
 
-    The latest round of calls comes first. A result that nothing asked for is told as the user's
-    words, since every API refuses it.
-    """
+
+def _asked_for(message: Message, rounds: list[list[_Awaited]]) -> ToolResult | None:
+    """Return what waits for the result *message*, the latest round first: by id, by name, in order."""
     wanted, name = message.metadata.get("tool_call_id"), message.metadata.get("name")
-    for _, asked in reversed(turns):
-        waiting = [a for a in asked if a.result is None and (not wanted or a.id == wanted)]
-        named = [a for a in waiting if not name or a.call.name == name]
+    for awaited in reversed(rounds):
+        waiting = [each for each in awaited if not wanted or each[0] == wanted]
+        named = [each for each in waiting if not name or each[1].name == name]
         if found := named or (waiting if wanted else []):
-            return found[0]
+            awaited.remove(found[0])
+            return found[0][1]
     return None
-
-
-def _assistant(message: Message, turn: int, names: set[str]) -> tuple[Turn, list[_Asked]]:
-    """Return the turn, with calls whose ids are none of *names*, and those calls."""
-    parts: list[Part] = []
-    asked: list[_Asked] = []
-    for said in _said(message):
-        part = said
-        if isinstance(part, ToolCall):
-            name = part.id or f"call_{turn}_{len(asked)}"
-            name = _unlike(name, names, len(name) + 9)
-            names.add(name)
-            asked.append(_Asked(part.id, replace(part, id=name)))
-            part = asked[-1].call
-        parts.append(part)
-    return Turn("assistant", tuple(parts)), asked
 
 
 def _said(message: Message) -> list[Part]:
@@ -347,19 +275,19 @@ def _call(place: int, data: Any) -> ToolCall:
     if isinstance(data, ToolCall):
         data = {"id": data.id, "name": data.name, "arguments": data.arguments}
     _check_kind(where, data, dict, "id, name, arguments")
-    inner = data.get("function", data)
-    name, identifier = inner.get("name") if isinstance(inner, dict) else None, data.get("id")
+    inner = object_in(data.get("function", data))
+    name, identifier = inner.get("name"), data.get("id")
     if not isinstance(name, str):
         raise InvalidRequestError(f"{where} has no name: give the tool's")
     if not isinstance(identifier, str | None):
         raise InvalidRequestError(f"{where}.id is not text: give text")
     arguments = inner.get("arguments") or "{}"
-    if not isinstance(arguments, str):
-        if not isinstance(arguments, dict) or not is_json(arguments):
-            raise InvalidRequestError(
-                f"the arguments of the tool call {name!r} are not a JSON object: give one"
-            )
+    if isinstance(arguments, dict) and is_json(arguments):
         arguments = json.dumps(arguments)
+    if not isinstance(arguments, str):
+        raise InvalidRequestError(
+            f"the arguments of the tool call {name!r} are not a JSON object: give one"
+        )
     for key, text in (("name", name), ("id", identifier or ""), ("arguments", arguments)):
         check_text(f"{where}.{key}", text)
     return ToolCall(id=identifier, name=name, arguments=arguments)

@@ -23,32 +23,17 @@ from pydantic import (
 from typing_extensions import TypedDict, Unpack
 
 from bruno_llm_base.exceptions import ConfigurationError, InvalidRequestError, LLMError
-from bruno_llm_base.parts import is_json
-from bruno_llm_base.response import Json
+from bruno_llm_base.parts import Json, is_json
 from bruno_llm_base.values import INT64, shown
 
-__all__ = [
-    "PORTABLE",
-    "CallOptions",
-    "ChatSettings",
-    "EmbeddingSettings",
-    "SharedSettings",
-    "check",
-    "check_keywords",
-    "check_options",
-    "check_sendable",
-    "close_matches",
-    "closest",
-    "did_you_mean",
-    "keywords_of",
-    "merged",
-    "spelled",
-]
-
 _T = TypeVar("_T")
+
+TOOL_OPTIONS = ("tools", "tool_choice", "parallel_tool_calls")
+"""Options of a call that offer tools to the model; they are no text, and `tools.py` reads them."""
+
 _SECRET = ("api_key", "base_url", "options")
-_CLOSEST, _NEAR_MISS = 5, 0.85
-_MOST_COMPARED, _LONGEST_COMPARED = 2000, 100  # the list is a server's, and comparing is slow
+_NEAR_MISS = 0.85
+_MOST_COMPARED, _LONGEST_COMPARED = 2000, 100
 _DEEPEST = 10  # dots in the name of an option
 
 
@@ -164,8 +149,7 @@ def _validator(kind: Any) -> TypeAdapter[Any]:
 def check(kind: type[_T], values: Mapping[str, Any], error: type[LLMError]) -> _T:
     """Return those of *values* that a *kind* of settings has.
 
-    Raises:
-        LLMError: Of kind *error*; names each field, its value and the rule that it breaks.
+    What is wrong is an *error* that names each field, its value and the rule that it breaks.
     """
     rules = []
     try:
@@ -179,15 +163,9 @@ def check(kind: type[_T], values: Mapping[str, Any], error: type[LLMError]) -> _
 
 
 def check_options(call: Mapping[str, Any], own: Container[str] = ()) -> Json:
-    """Return the portable options of one call, checked and without those that are None.
+    """Return the portable options of a *call*, checked and without those that are None.
 
-    Args:
-        call: All options of the call.
-        own: Fields of the vendor that are spelled nearly like an option.
-
-    Raises:
-        InvalidRequestError: A value is of the wrong type or out of range, or a name is nearly that
-            of an option.
+    A name that is nearly that of an option, and none of the vendor's *own*, is an error.
     """
     portable = {}
     for name, value in call.items():
@@ -200,10 +178,9 @@ def check_options(call: Mapping[str, Any], own: Container[str] = ()) -> Json:
 
 
 def check_sendable(options: Json, reserved: Container[str], error: type[LLMError]) -> None:
-    """Check options in the vendor's own words; dots in a name lead into nested objects.
+    """Raise an *error* if one of *options* belongs to the *reserved* fields of a request, or is no JSON.
 
-    Raises:
-        LLMError: Of kind *error*: one is of the *reserved* fields of a request, or no JSON.
+    They are in the vendor's own words; dots in a name lead into nested objects.
     """
     for name, value in options.items():
         if name.partition(".")[0] in reserved:
@@ -219,7 +196,8 @@ def check_sendable(options: Json, reserved: Container[str], error: type[LLMError
 @cache
 def _near_miss(name: str) -> str:
     """Return the portable option that *name* is nearly called, or ""."""
-    return "".join(close_matches(name[:_LONGEST_COMPARED], PORTABLE, cutoff=_NEAR_MISS))
+    names = (*PORTABLE, *TOOL_OPTIONS)
+    return "".join(close_matches(name, names, cutoff=_NEAR_MISS))
 
 
 @cache
@@ -238,11 +216,7 @@ def keywords_of(kind: type) -> frozenset[str]:
 
 
 def check_keywords(kind: type, given: Iterable[str]) -> None:
-    """Check the names of what a provider class is built with.
-
-    Raises:
-        ConfigurationError: Names the first that is unknown, and the closest known one.
-    """
+    """Refuse what a provider class cannot be built with, with the closest name that is known."""
     known = keywords_of(kind)
     for name in sorted(set(given) - known):
         raise ConfigurationError(f"{kind.__name__} takes no {name!r}{did_you_mean(name, known)}")
@@ -255,17 +229,13 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f": did you mean {close[0]!r}?" if close else f" (known: {', '.join(names)})"
 
 
-def closest(name: str, known: Iterable[str]) -> list[str]:
-    """Return the five of *known* that are most like *name*, the closest first."""
-    names = [other for other in islice(known, _MOST_COMPARED) if len(other) <= _LONGEST_COMPARED]
-    return close_matches(name[:_LONGEST_COMPARED], names, _CLOSEST, 0.0)
-
-
 def close_matches(name: str, known: Iterable[str], most: int = 1, cutoff: float = 0.6) -> list[str]:
     """Return *most* of *known* that are like *name* by *cutoff*, 0 to 1, the closest first."""
     import difflib  # for errors only, and slow to load
 
-    return difflib.get_close_matches(name, sorted(known), most, cutoff)
+    # the list may be a server's, and comparing is slow
+    names = [other for other in islice(known, _MOST_COMPARED) if len(other) <= _LONGEST_COMPARED]
+    return difflib.get_close_matches(name[:_LONGEST_COMPARED], sorted(names), most, cutoff)
 
 
 def spelled(names: Mapping[str, str], *layers: Json) -> Json:

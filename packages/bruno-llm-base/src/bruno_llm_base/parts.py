@@ -1,35 +1,15 @@
 """What conversations and answers are made of: parts, in the order in which they were said.
 
-The classes are slotted but not frozen, because one is made for every streamed chunk and freezing
-doubles its price. Treat them as values all the same. Fragments of one part have an `index` in common,
-which is not part of the value.
+Parts are values, and not frozen only because one is made for every streamed chunk. Fragments of one
+part have an `index` in common, which is not part of the value.
 """
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
-from types import NoneType
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
-__all__ = [
-    "Json",
-    "Part",
-    "Reasoning",
-    "Text",
-    "ToolCall",
-    "ToolResult",
-    "VendorBlock",
-    "arguments_of",
-    "arguments_text",
-    "check_types",
-    "is_json",
-    "join_parts",
-    "json_object",
-    "part_from_json",
-    "part_to_json",
-    "state_for",
-    "text_of",
-]
+from bruno_core.models import Message, MessageRole
 
 Json = dict[str, Any]
 
@@ -51,9 +31,7 @@ def _index() -> Any:
 class VendorBlock:
     """Something that only one API can read. It goes back to that API unchanged, and to no other.
 
-    Attributes:
-        vendor: The API that made it, such as "anthropic", whichever provider carried it.
-        data: The block.
+    `vendor` is the API that made it, such as "anthropic", whichever provider carried it.
     """
 
     vendor: str
@@ -71,11 +49,9 @@ class Text:
 
 @dataclass(slots=True)
 class Reasoning:
-    """What the model thought aloud.
+    """What the model thought aloud; "" where the vendor keeps it to itself.
 
-    Attributes:
-        text: The thought; "" where the vendor keeps it to itself.
-        state: What the API wants back with it, such as its signature.
+    `state` is what the API wants back with it, such as its signature.
     """
 
     text: str
@@ -90,7 +66,7 @@ class ToolCall:
     Attributes:
         id: The vendor's name for the call, to be given back with the result.
         name: The tool's name.
-        arguments: The arguments as JSON text, as the model wrote them.
+        arguments: JSON text, as the model wrote it.
         state: What the API wants back with it, such as its signature.
     """
 
@@ -100,15 +76,41 @@ class ToolCall:
     state: VendorBlock | None = None
     index: int | None = _index()
 
+    @property
+    def parsed(self) -> Json:
+        """The arguments.
+
+        Raises:
+            ValueError: The model wrote no JSON object.
+        """
+        arguments = json_object(self.arguments or "{}")
+        if arguments is None:
+            raise ValueError(
+                f"the arguments of {self.name} are not a JSON object: {self.arguments[:80]!r}"
+            )
+        return arguments
+
 
 @dataclass(slots=True)
 class ToolResult:
-    """What a tool answered to the call `id`."""
+    """What a tool answered to the call `id`.
+
+    Attributes:
+        is_error: Whether `content` says why there is no result.
+    """
 
     id: str | None
     name: str | None
     content: str
+    is_error: bool = False
     index: int | None = _index()
+
+    def to_message(self) -> Message:
+        """Return the result as a message, to be sent after the answer with the call."""
+        named = {"tool_call_id": self.id, "name": self.name}
+        metadata = {name: value for name, value in named.items() if value is not None}
+        failed = {"is_error": True} if self.is_error else {}
+        return Message(role=MessageRole.TOOL, content=self.content, metadata=metadata | failed)
 
 
 Part = Text | Reasoning | ToolCall | ToolResult | VendorBlock
@@ -120,26 +122,20 @@ _KINDS: dict[str, type[Part]] = {
     "vendor_block": VendorBlock,
 }
 _NAMES = {kind: name for name, kind in _KINDS.items()}
-_TYPES = {"data": dict, "index": int, "state": VendorBlock}
-_OPTIONAL = ("id", "index", "name", "state")
-_FIELDS = {
+_TYPES = {
     kind: [
-        (item.name, (_TYPES.get(item.name, str), *([NoneType] if item.name in _OPTIONAL else [])))
-        for item in fields(kind)
+        (name, dict if hint == Json else get_args(hint) or hint)
+        for name, hint in get_type_hints(kind).items()
     ]
     for kind in _NAMES
 }
 
 
 def check_types(part: Part) -> None:
-    """Check that *part* is made of what it is declared to be made of.
-
-    Raises:
-        TypeError: It is not.
-    """
-    if type(part) not in _FIELDS:
+    """Raise a TypeError unless *part* is made of what it is declared to be made of."""
+    if type(part) not in _TYPES:
         raise TypeError(type(part).__name__)
-    for name, types in _FIELDS[type(part)]:
+    for name, types in _TYPES[type(part)]:
         if not isinstance(getattr(part, name), types):
             raise TypeError(f"{type(part).__name__}.{name}")
 
@@ -163,11 +159,16 @@ def json_object(text: str) -> Json | None:
     return value if isinstance(value, dict) and is_json(value) else None
 
 
-def arguments_of(call: ToolCall) -> Json:
-    """Return the arguments of *call*, for vendors that want an object.
+def object_in(value: object) -> Json:
+    """Return *value* if it is an object, or else an empty one."""
+    return value if isinstance(value, dict) else {}
 
-    A call that was cut short, or that the model wrote wrongly, says so: its text stands under the
-    name "invalid_json". So a conversation with it can be sent to every vendor.
+
+def arguments_of(call: ToolCall) -> Json:
+    """Return the arguments of *call* as an object.
+
+    What the model wrote wrongly, or could not finish, stands there as text, named "invalid_json": so
+    a conversation with it can be sent to every vendor.
     """
     arguments = json_object(call.arguments or "{}")
     if arguments is None:
@@ -176,21 +177,22 @@ def arguments_of(call: ToolCall) -> Json:
 
 
 def arguments_text(call: ToolCall) -> str:
-    """Return the arguments of *call* as the text of a JSON object: its own text where that is one."""
+    """Return the arguments of *call* as the text of an object: the model's own where that is one."""
     arguments = arguments_of(call)
     return json.dumps(arguments) if "invalid_json" in arguments else call.arguments or "{}"
 
 
 _NEIGHBOURS = (Text, Reasoning)
+# The fields of a vendor's block that arrive in pieces. Of any other the last report holds.
+_STREAMED = frozenset(("data", "signature", "summary", "text", "thinking"))
 
 
 def join_parts(fragments: Iterable[Part]) -> tuple[Part, ...]:
-    """Return the parts that *fragments* add up to, in the order in which they began.
+    """Return the parts that *fragments* add up to, in the order in which they began, in linear time.
 
-    Fragments with one index are one part, and the first of them decides its kind. Text and
-    reasoning without an index join a neighbour of their kind, and a piece of a call without index,
-    id and name the call before it. A call with another id or name is another call, even under the
-    same index: some servers give all calls one index. The time is linear in the number of fragments.
+    Fragments with one index are one part, and the first of them decides its kind. Without an index,
+    text and reasoning join a neighbour of their kind, and a piece of a call without id and name the
+    call before it. Another id or name is another call, since some servers give all calls one index.
     """
     groups: list[list[Part]] = []
     indexed: dict[int, list[Part]] = {}
@@ -246,17 +248,28 @@ def _joined(group: list[Part]) -> Part:
     """Return the sum of the fragments of one part, as a new one."""
     first = group[0]
     if type(first) is Text:  # as nearly all are
-        return Text("".join([part.text for part in group if type(part) is Text]), first.index)
-    if isinstance(first, VendorBlock):
-        block = _joined_block([part for part in group if isinstance(part, VendorBlock)])
-        # the arguments of a tool that the vendor runs itself are streamed as those of any other call
-        if written := _written(group):
-            block.data["arguments"] = block.data.get("arguments", "") + written
-        return block
-    kind = type(first)
-    names = [item.name for item in fields(kind) if item.compare]
-    values = {n: _JOINS[n]([getattr(p, n) for p in group if type(p) is kind]) for n in names}
-    return kind(**values, index=first.index)
+        return Text(text_of(group), first.index)
+    if isinstance(first, Reasoning):
+        thoughts = [part for part in group if isinstance(part, Reasoning)]
+        thought = "".join([part.text for part in thoughts])
+        return Reasoning(thought, _joined_state(thoughts), first.index)
+    arguments = _written(group)
+    if isinstance(first, ToolCall):
+        calls = [part for part in group if isinstance(part, ToolCall)]
+        identifier = next((call.id for call in calls if call.id), None)
+        name = next((call.name for call in calls if call.name), None)
+        return ToolCall(identifier, name, arguments, _joined_state(calls), first.index)
+    if isinstance(first, ToolResult):
+        return first
+    block = _joined_block([part for part in group if isinstance(part, VendorBlock)])
+    if arguments:  # of a tool that the vendor runs itself
+        block.data["arguments"] = block.data.get("arguments", "") + arguments
+    return block
+
+
+def _joined_state(parts: Sequence[Reasoning | ToolCall]) -> VendorBlock | None:
+    states = [part.state for part in parts if part.state is not None]
+    return _joined_block(states) if states else None
 
 
 def _joined_block(blocks: list[VendorBlock]) -> VendorBlock:
@@ -268,35 +281,12 @@ def _joined_block(blocks: list[VendorBlock]) -> VendorBlock:
     return VendorBlock(blocks[0].vendor, data, blocks[0].index)
 
 
-_STREAMED = frozenset(("data", "signature", "summary", "text", "thinking"))
-"""The fields of a vendor's block that arrive in pieces. Of any other the last report holds."""
-
-
 def _joined_values(name: str, values: list[Any]) -> Any:
     if name in _STREAMED and all(isinstance(value, str) for value in values):
         return "".join(values)
     if all(isinstance(value, list) for value in values):
         return [item for value in values for item in value]
     return values[-1]
-
-
-def _first(values: list[Any]) -> Any:
-    return next(filter(None, values), None)
-
-
-def _joined_state(states: list[VendorBlock | None]) -> VendorBlock | None:
-    known = [state for state in states if state is not None]
-    return _joined_block(known) if known else None
-
-
-_JOINS: dict[str, Callable[[list[Any]], Any]] = {
-    "text": "".join,
-    "arguments": "".join,
-    "content": "".join,
-    "id": _first,
-    "name": _first,
-    "state": _joined_state,
-}
 
 
 def part_to_json(part: Part) -> Json:

@@ -6,8 +6,6 @@ from typing import TypeVar
 from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.values import LONGEST, is_seconds, is_whole, shown
 
-__all__ = ["Retry", "Timeouts", "check_seconds", "check_whole", "policy"]
-
 _P = TypeVar("_P")
 
 
@@ -55,14 +53,12 @@ class Timeouts:
     """How long a request, and each step of an attempt, may take. None sets no limit.
 
     Attributes:
-        call: All attempts and waits together: in the lines of limits, between attempts, for the
-            answer, and a consumer's own time between two chunks. What must be loaded once, an SDK
-            or prices, does not count.
+        call: All attempts and waits together, a consumer's own time between two chunks too. What
+            must be loaded once, an SDK or prices, does not count.
         connect: Reaching the server.
         first_token: From sending to the first sign of an answer. The default is long: reasoning
             models are silent while they think, and Ollama loads its model first.
-        between_tokens: From one sign of the answer to the next; a consumer's own time between two
-            chunks does not count.
+        between_tokens: From one sign of the answer to the next, without a consumer's own time.
         total: The whole attempt.
     """
 
@@ -84,18 +80,13 @@ class Timeouts:
 
 
 def policy(kind: type[_P], name: str, given: _P | None, **short: float | None) -> _P:
-    """Return the policy that a user chose, in its long or its short form.
-
-    Raises:
-        ConfigurationError: Both forms are given, or the long one is something else.
-    """
+    """Return the policy that a user chose, in its long or its short form, but not in both."""
     chosen = {field: value for field, value in short.items() if value is not None}
     if given is None:
         return kind(**chosen)
-    if chosen:
-        raise ConfigurationError(
-            f"{name}={shown(given)} and its short form are given: give one of them"
-        )
     if not isinstance(given, kind):
         raise ConfigurationError(f"{name} is {shown(given)}: give a {kind.__name__}")
+    if chosen:
+        said = f"{name}={shown(given)} and its short form are given"
+        raise ConfigurationError(f"{said}: give one of them")
     return given

@@ -2,11 +2,12 @@
 
 import asyncio
 import json
+from collections.abc import Awaitable
 from contextlib import suppress
 from copy import deepcopy
 from dataclasses import replace
 from functools import partial
-from typing import Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast, overload
 
 from bruno_core.interfaces import LLMInterface
 from typing_extensions import Unpack
@@ -15,9 +16,9 @@ from bruno_llm_base.adapter import ChatAdapter
 from bruno_llm_base.calibration import Calibrations
 from bruno_llm_base.call import result_of, text_stream
 from bruno_llm_base.client import Client, Policies
-from bruno_llm_base.context import ContextPolicy, Window, fit
-from bruno_llm_base.context.windows import reserved
+from bruno_llm_base.context import ContextPolicy, Window, fit, reserved
 from bruno_llm_base.events import (
+    AnotherApiAsked,
     CountEstimated,
     FinishReasonUnknown,
     OptionDropped,
@@ -36,22 +37,21 @@ from bruno_llm_base.exceptions import (
 from bruno_llm_base.lenient import is_known
 from bruno_llm_base.messages import Conversation, Messages, question
 from bruno_llm_base.options import PORTABLE, ChatSettings
+from bruno_llm_base.parts import Json
 from bruno_llm_base.policies import Retry, policy
 from bruno_llm_base.request import Request
 from bruno_llm_base.request_options import RequestOptions
-from bruno_llm_base.response import Json, ModelResponse
+from bruno_llm_base.response import ModelResponse, TokenCount
 from bruno_llm_base.stream import TextStream, answer_text
-from bruno_llm_base.tokens import (
-    TokenCount,
-    estimate_conversation,
-    estimate_tokens,
-    most_tokens,
-    texts,
-)
+from bruno_llm_base.tokens import estimate_conversation, estimate_tokens, texts
 from bruno_llm_base.values import is_whole, shown
 
-__all__ = ["BaseProvider", "ProviderKeywords"]
+if TYPE_CHECKING:
+    from typing_extensions import TypeForm
 
+    from bruno_llm_base.output import Output, OutputRequest
+
+_T = TypeVar("_T")
 # A guess will do for a count where the server cannot be asked, is too busy or knows no such endpoint.
 _CANNOT_TELL = (
     InvalidResponseError,
@@ -110,10 +110,13 @@ class BaseProvider(Client, LLMInterface):
             asked = {self.adapter.window_option: self.context.window}
             self._settings["options"] = asked | (self._settings.get("options") or {})
         self._options = RequestOptions(
-            cast(ChatSettings, self._settings), self.adapter, _NO_OPTIONS
+            cast(ChatSettings, self._settings),
+            self.adapter,
+            _NO_OPTIONS | self.settings_type.__annotations__.keys() - {*PORTABLE, "options"},
         )
         self._calibrations = Calibrations()
         self._words_seen: set[str] = set()  # for why an answer has ended
+        self._refused_outputs: dict[tuple[str, str], int] = {}
 
     # -- asking -------------------------------------------------------------------------------------
 
@@ -124,6 +127,7 @@ class BaseProvider(Client, LLMInterface):
         max_tokens: int | None = None,
         *,
         prompt: str | None = None,
+        output: Any = None,
         **options: Any,
     ) -> str:
         """Return the model's answer, which is never empty.
@@ -133,16 +137,23 @@ class BaseProvider(Client, LLMInterface):
             temperature: Sampling temperature, 0 to 2.
             max_tokens: The most tokens to generate, reasoning included.
             prompt: One question, instead of `messages`.
+            output: The type that the answer is to fit, which is then returned as JSON: a pydantic
+                model, a dataclass, a union, a list, a JSON schema, or `Output`.
             **options: `model`, the other options of `CallOptions`, and the vendor's own request
                 fields.
 
         Raises:
             ContentBlockedError: The model refused, or a filter took the answer.
-            OutputLimitError: The output budget was spent before any text.
+            OutputLimitError: The output budget was spent before any text, or within the output.
+            OutputInvalidError: The answer does not fit the type.
             LLMError: Any other failure; see `bruno_llm_base.exceptions`.
         """
         options |= {"temperature": temperature, "max_tokens": max_tokens, "prompt": prompt}
-        return answer_text(await self.request(messages, **options), self.name)
+        if output is None:
+            return answer_text(await self.request(messages, **options), self.name)
+        from bruno_llm_base.output import output_text
+
+        return output_text(await self.request(messages, output=output, **options), output)
 
     def stream(
         self,
@@ -151,18 +162,57 @@ class BaseProvider(Client, LLMInterface):
         max_tokens: int | None = None,
         *,
         prompt: str | None = None,
+        output: Any = None,
         **options: Any,
     ) -> TextStream:
         """Return the model's answer piece by piece.
 
-        The arguments are those of `generate`.
+        The arguments are those of `generate`. With `output`, the stream has a method `partial()`,
+        and its `response.output` is there at the end; the model is not asked again.
 
         Raises:
             InvalidRequestError: An argument is wrong. All other errors are raised while reading.
         """
         options |= {"temperature": temperature, "max_tokens": max_tokens}
-        return text_stream(self._endpoint, self._request(messages, prompt, options, stream=True))
+        if output is None:
+            request = self._request(messages, prompt, options, stream=True)
+            return text_stream(self._endpoint, request)
+        from bruno_llm_base.output import Output, typed_stream
 
+        output = Output.of(output)
+        request = self._request(messages, prompt, options, stream=True, output=output)
+        return typed_stream(text_stream(self._endpoint, request), output)
+
+    @overload
+    async def request(
+        self,
+        messages: Messages | None = ...,
+        temperature: float | None = ...,
+        max_tokens: int | None = ...,
+        *,
+        output: "Output[_T]",
+        **options: Any,
+    ) -> ModelResponse[_T]: ...
+    @overload
+    async def request(
+        self,
+        messages: Messages | None = ...,
+        temperature: float | None = ...,
+        max_tokens: int | None = ...,
+        *,
+        output: "TypeForm[_T]",
+        **options: Any,
+    ) -> ModelResponse[_T]: ...
+    @overload
+    async def request(
+        self,
+        messages: Messages | None = ...,
+        temperature: float | None = ...,
+        max_tokens: int | None = ...,
+        *,
+        prompt: str | None = ...,
+        **options: Any,
+    ) -> ModelResponse: ...
     async def request(
         self,
         messages: Messages | None = None,
@@ -170,18 +220,30 @@ class BaseProvider(Client, LLMInterface):
         max_tokens: int | None = None,
         *,
         prompt: str | None = None,
+        output: Any = None,
         **options: Any,
-    ) -> ModelResponse:
+    ) -> ModelResponse[Any]:
         """Return the model's answer with all that is known about it, whatever its finish reason.
 
-        The arguments are those of `generate`.
+        The arguments are those of `generate`. With `output`, the answer has an `output` of that
+        type, unless it calls tools first.
 
         Raises:
             LLMError: There is no answer; see `bruno_llm_base.exceptions`.
         """
         options |= {"temperature": temperature, "max_tokens": max_tokens}
-        request = self._request(messages, prompt, options, stream=False)
-        return await result_of(self._endpoint, request)
+        if output is None:
+            request = self._request(messages, prompt, options, stream=False)
+            return await result_of(self._endpoint, request)
+        from bruno_llm_base.output import Output, request_output
+
+        output = Output.of(output)
+
+        def ask(said: Messages) -> Awaitable[ModelResponse]:
+            request = self._request(said, None, dict(options), stream=False, output=output)
+            return result_of(self._endpoint, request)
+
+        return await request_output(ask, question(messages, prompt), output)
 
     def get_model_info(self) -> dict[str, Any]:
         """Describe the provider: plain JSON, no secrets, no network."""
@@ -211,19 +273,33 @@ class BaseProvider(Client, LLMInterface):
     # -- a request ----------------------------------------------------------------------------------
 
     def _request(
-        self, messages: Messages | None, prompt: str | None, call: Json, *, stream: bool
+        self,
+        messages: Messages | None,
+        prompt: str | None,
+        call: Json,
+        *,
+        stream: bool,
+        output: "Output[Any] | None" = None,
     ) -> Request[ModelResponse]:
         """Return what to send: conversation, options, body."""
-        adapter, endpoint = self.adapter, self._endpoint
+        endpoint = self._endpoint
         said = question(messages, prompt)
         conversation = Conversation.of(said, self._settings.get("system_prompt"))
         model = call.pop("model", None)
         model = self.model if model is None else self._named(model)
-        options, dropped = self._options.options(model, call)
-        body = self._body(conversation, options, stream=stream)
+        adapter, options, dropped = self._options.options(model, call)
+        amend = self._amend
+        if output is not None:
+            from bruno_llm_base.output import OutputRequest
+
+            asked = OutputRequest(output.form, adapter, options, self._refused_outputs)
+            conversation, options = asked.prepare(conversation)
+            amend = partial(self._amend_output, asked)
+        body = self._body(adapter, conversation, options, stream=stream)
         request = Request(
             operation="chat",
             is_billed=True,
+            adapter=adapter,
             path=(stream and adapter.stream_path) or adapter.chat_path,
             parse=adapter.parse_event if stream else adapter.parse,
             stream=stream,
@@ -234,7 +310,7 @@ class BaseProvider(Client, LLMInterface):
             conversation=conversation,
             labels=None if endpoint.spending is None else endpoint.spending.labels(),
             unpriced_field=adapter.unpriced_field(body),
-            amend=self._amend,
+            amend=amend,
             advise=self._advise_on_model,
             learn=self._learn,
         )
@@ -242,15 +318,19 @@ class BaseProvider(Client, LLMInterface):
             # output counts as far as it is limited; what comes beyond is counted when it is known
             most = call.get("max_tokens") or self._options.defaults.get("max_tokens") or 0
             request.tokens = estimate_conversation(conversation) + int(most)
+        if adapter is not self.adapter and self._options.is_new(model, adapter.chat_path):
+            endpoint.tell(request, AnotherApiAsked, path=adapter.chat_path)
         for name in dropped:
             endpoint.tell(request, OptionDropped, option=name)
-        if not self._surely_fits(request, options, self._window(request)):
+        if not self._surely_fits(request, self._window(request)):
             request.fit = partial(self._fit, options)
         return request
 
-    def _body(self, conversation: Conversation, options: Json, *, stream: bool) -> Json:
-        body = self.adapter.build(conversation, options, stream=stream)
-        return self._options.recall(options["model"], body)
+    def _body(
+        self, adapter: ChatAdapter, conversation: Conversation, options: Json, *, stream: bool
+    ) -> Json:
+        body = adapter.build(conversation, options, stream=stream)
+        return self._options.recall(adapter, options["model"], body)
 
     def _window(self, request: Request[ModelResponse]) -> Window | None:
         if self.adapter.window_option is not None:
@@ -259,34 +339,33 @@ class BaseProvider(Client, LLMInterface):
                 return Window(tokens=tokens, source="the request")
         return self._own_window or self._windows.get(str(request.model))
 
-    def _surely_fits(
-        self, request: Request[ModelResponse], options: Json, window: Window | None
-    ) -> bool:
+    def _surely_fits(self, request: Request[ModelResponse], window: Window | None) -> bool:
         """Whether a request need not be counted before it is sent, however many tokens it takes."""
-        most = most_tokens(request.conversation, options)
+        most = request.most_input
         if window is None:
             return most <= _SMALLEST_WINDOW
-        most += reserved(window, self.context, self.adapter.max_output(request.body or {}))
+        most += reserved(window, self.context, request.adapter.max_output(request.body or {}))
         return most <= self.context.warn_at * window.tokens
 
     async def _fit(self, options: Json, request: Request[ModelResponse], tell: Tell) -> None:
         """Make *request* fit the context window; see `ContextPolicy`."""
         model, conversation = str(request.model), request.conversation
         window = self._window(request) or await self.context_window(model)
-        if window is None or conversation is None or self._surely_fits(request, options, window):
+        if window is None or conversation is None or self._surely_fits(request, window):
             return
         fits = await fit(
             conversation,
             self.context,
             window,
-            max_output=self.adapter.max_output(request.body or {}),
+            max_output=request.adapter.max_output(request.body or {}),
             extra=estimate_tokens(_tools(options)),
             count=partial(self.count_conversation, model=model),
             tell=tell,
         )
         if fits is not conversation:
             request.conversation = fits
-            request.body = self._body(fits, options, stream=request.stream)
+            adapter = cast(ChatAdapter, request.adapter)
+            request.body = self._body(adapter, fits, options, stream=request.stream)
             if request.tokens:
                 request.tokens -= estimate_conversation(conversation) - estimate_conversation(fits)
 
@@ -296,6 +375,16 @@ class BaseProvider(Client, LLMInterface):
         if dropped is not None:
             self._endpoint.tell(request, OptionDropped, option=dropped)
         return body
+
+    def _amend_output(
+        self, asked: "OutputRequest", request: Request[Any], error: LLMError
+    ) -> Json | None:
+        """Return a body that asks for the output in another way, after one was refused."""
+        conversation = request.conversation
+        if conversation is None or not asked.is_refused(error):
+            return self._amend(request, error)
+        request.conversation, options = asked.prepare(conversation)
+        return self._body(asked.adapter, request.conversation, options, stream=request.stream)
 
     def _learn(self, request: Request[ModelResponse], response: ModelResponse) -> None:
         """Learn from an answer how the server counts, and tell once of a word that we do not know."""
@@ -309,7 +398,7 @@ class BaseProvider(Client, LLMInterface):
         if conversation is None or read is None or response.usage_estimated:
             return
         model = str(request.model)
-        if self.adapter.cuts_prompts and _CUT < read < most_tokens(conversation, {}) / _PLAUSIBLE:
+        if self.adapter.cuts_prompts and _CUT < read < request.most_input / _PLAUSIBLE:
             sent = self.count_conversation(conversation, model)
             if sent.least > 2 * read:
                 self._endpoint.tell(request, PromptCut, tokens=sent.tokens, read=read)
@@ -320,7 +409,12 @@ class BaseProvider(Client, LLMInterface):
     # -- counting -----------------------------------------------------------------------------------
 
     async def count_tokens(
-        self, messages: Messages | None = None, *, prompt: str | None = None, **options: Any
+        self,
+        messages: Messages | None = None,
+        *,
+        prompt: str | None = None,
+        output: Any = None,
+        **options: Any,
     ) -> TokenCount:
         """Count the input tokens of a request, system prompt and tools included.
 
@@ -331,7 +425,11 @@ class BaseProvider(Client, LLMInterface):
             InvalidRequestError: An argument is wrong, or the vendor refuses the request.
             LLMError: The vendor refuses the key or the model.
         """
-        request = self._request(messages, prompt, options, stream=False)
+        if output is not None:
+            from bruno_llm_base.output import Output
+
+            output = Output.of(output)
+        request = self._request(messages, prompt, options, stream=False, output=output)
         model, conversation = str(request.model), cast(Conversation, request.conversation)
         counted = await self._count_there(request, conversation)
         if counted is not None:
@@ -389,12 +487,13 @@ class BaseProvider(Client, LLMInterface):
         self, request: Request[ModelResponse], conversation: Conversation
     ) -> TokenCount | None:
         """Return the server's count of *request*, or None where it has none."""
-        adapter, model = self.adapter, str(request.model)
+        adapter, model = cast(ChatAdapter, request.adapter), str(request.model)
         body = adapter.build_count(conversation, request.body or {})
         if adapter.count_path is None or body is None:
             return None
         counting = Request(
             operation="count_tokens",
+            adapter=adapter,
             path=adapter.count_path,
             body=body,
             model=model,

@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from jiter import from_json
 
-from bruno_llm_base.error_documents import SIGNS_OF_ERRORS, is_error
+from bruno_llm_base.error_documents import is_error
 from bruno_llm_base.exceptions import InvalidResponseError, LLMError, StreamError
 from bruno_llm_base.lenient import PARSE_ERRORS, describe_parse_error, is_programming_error
-from bruno_llm_base.response import NOTHING, Answer, Json, ModelResponse, Usage, checked
+from bruno_llm_base.parts import Json
+from bruno_llm_base.response import NOTHING, Answer, ModelResponse, Usage, checked
 from bruno_llm_base.transport.framing import DONE
 
 if TYPE_CHECKING:
     from bruno_llm_base.text_filters import SurrogateJoiner, ThinkTags
-
-__all__ = ["AnswerReader", "NoAnswerError", "Reader"]
 
 T = TypeVar("T")
 
@@ -32,10 +31,9 @@ class NoAnswerError(Exception):
 
 @dataclass(slots=True, eq=False)
 class Reader(Generic[T]):
-    """Reads what one attempt is answered: documents that are no model's answer, such as lists of models.
+    """Reads documents that are no model's answer, such as lists of models.
 
     Attributes:
-        parse: Reads one document.
         is_last: Says whether something is the end of the answer; None if one document is all.
         begun: Whether some of a model's answer has come.
         is_settled: Whether that is complete but for the vendor's last word.
@@ -54,10 +52,8 @@ class Reader(Generic[T]):
     def read(self, documents: list[bytes], items: list[T], *, whole: bool) -> bool:
         """Add to *items* what *documents*, those of one network read, say; what precedes an error counts.
 
-        A stream may have been answered as a *whole* instead.
-
-        Returns:
-            Whether the time limit for the next sign of the answer begins now.
+        A stream may have been answered as a *whole* instead. Return whether the time limit for the
+        next sign of the answer begins now.
 
         Raises:
             NoAnswerError: A document is an error, or no JSON.
@@ -99,16 +95,10 @@ class Reader(Generic[T]):
 
 @dataclass(slots=True, eq=False)
 class AnswerReader(Reader[ModelResponse]):
-    """Reads a model's answer.
-
-    Attributes:
-        streams: Whether several documents are expected.
-        parse_whole: Reads an answer that comes as a whole, for servers that do not stream.
-        think_tags: Finds the thoughts that stand in the text, between tags.
-    """
+    """Reads a model's answer: one document, or where it `streams` several."""
 
     streams: bool = False
-    parse_whole: Callable[[Json], ModelResponse] | None = None
+    parse_whole: Callable[[Json], ModelResponse] | None = None  # for servers that do not stream
     think_tags: "ThinkTags | None" = None
     _answer: Answer = field(default_factory=Answer)
     _after_end: list[bytes] = field(default_factory=list)
@@ -116,7 +106,7 @@ class AnswerReader(Reader[ModelResponse]):
     _is_torn: bool = False
     _joiner: "SurrogateJoiner | None" = None
 
-    def read(  # noqa: C901, PLR0912 - flat, and fast
+    def read(  # noqa: C901 - flat, and fast
         self, documents: list[bytes], items: list[ModelResponse], *, whole: bool
     ) -> bool:
         parse, answer = self.parse, self._answer
@@ -140,9 +130,7 @@ class AnswerReader(Reader[ModelResponse]):
                 except PARSE_ERRORS as error:
                     part = self._read_otherwise(data, error, whole=whole)
                 if not part.parts:
-                    is_odd = "error" in (data.get("object"), data.get("type"))
-                    if whole or is_odd or not SIGNS_OF_ERRORS.isdisjoint(data):
-                        part = self._read_otherwise(data, part, whole=whole)
+                    part = self._read_otherwise(data, part, whole=whole)
                     if part is NOTHING:
                         continue
                 says_something = True
@@ -161,16 +149,14 @@ class AnswerReader(Reader[ModelResponse]):
         return says_something and self.begun
 
     def rest(self) -> list[ModelResponse]:
-        if self.think_tags is None and self._joiner is None:
-            return []
         parts = [] if self.think_tags is None else self.think_tags.rest()
-        self._answer.add(ModelResponse(parts=tuple(parts)))
+        self._answer.parts += parts
         if self._joiner is not None:
             parts = [*parts, *self._joiner.rest()]
         return [ModelResponse(parts=tuple(parts))] if parts else []
 
     def finished(self, after_end: list[bytes]) -> ModelResponse:
-        answer = self._answer.finished()
+        answer = self.partial()
         if answer.finish_reason is None:
             if not self.is_over:
                 raise StreamError(
@@ -187,21 +173,18 @@ class AnswerReader(Reader[ModelResponse]):
         return answer
 
     def partial(self) -> ModelResponse:
-        return self._answer.finished()
+        answer = self._answer.finished()
+        if self._joiner is not None:
+            answer.parts = tuple(map(self._joiner.mended, answer.parts))
+        return answer
 
     def _read_otherwise(
         self, data: Json, found: ModelResponse | Exception, *, whole: bool
     ) -> ModelResponse:
-        """Read *data*, in which the parser has *found* an error, or nothing that the model says.
-
-        Raises:
-            NoAnswerError: It is an error of the server's.
-            LLMError: Nothing can be made of it.
-        """
-        if isinstance(found, Exception):
-            if is_programming_error(found):
-                raise found
-        elif is_error(data, readable=self.streams or found.finish_reason is not None):
+        """Read *data*, in which the parser has *found* an error, or nothing that the model says."""
+        if not isinstance(found, Exception) and is_error(
+            data, readable=self.streams or found.finish_reason is not None
+        ):
             raise NoAnswerError(data)
         if whole and self.parse_whole is not None:
             answer = _parsed(self.parse_whole, data)
@@ -218,11 +201,10 @@ class AnswerReader(Reader[ModelResponse]):
             from bruno_llm_base import text_filters  # most answers do without
 
             self._joiner = text_filters.SurrogateJoiner()
-            self._answer.mend = text_filters.with_whole_characters
         return self._joiner.split(part)
 
     def _usage_of(self, documents: list[bytes]) -> Usage:
-        """Return what is said of the tokens behind the last word: some servers count once more."""
+        """Return what *documents* behind the last word say: some servers count once more."""
         usage = Usage()
         with suppress(LLMError, NoAnswerError, ValueError):  # the answer is complete all the same
             for document in documents:
@@ -258,8 +240,6 @@ def _parsed(parse: Callable[[Json], T], data: Json) -> T:
         if isinstance(item, ModelResponse):
             checked(item)
     except PARSE_ERRORS as error:
-        if is_programming_error(error):
-            raise
         raise _unreadable(error, data) from error
     if (
         isinstance(item, ModelResponse)
@@ -271,7 +251,9 @@ def _parsed(parse: Callable[[Json], T], data: Json) -> T:
 
 
 def _unreadable(error: Exception, data: Json) -> Exception:
-    """Return what stands for *error*, which a parser raised on *data*."""
+    """Return what stands for *error*, which a parser raised on *data*; a mistake in it is raised."""
+    if is_programming_error(error):
+        raise error
     if is_error(data, readable=False):
         return NoAnswerError(data)
     message = f"the server's answer is not as documented: {describe_parse_error(error, data)}"

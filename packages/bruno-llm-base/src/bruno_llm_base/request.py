@@ -15,13 +15,12 @@ from bruno_llm_base.exceptions import LLMError
 from bruno_llm_base.limits import RateLimit
 from bruno_llm_base.log import LOGGER, Observers
 from bruno_llm_base.messages import Conversation
+from bruno_llm_base.parts import Json
 from bruno_llm_base.policies import Retry, Timeouts
 from bruno_llm_base.reader import AnswerReader, Reader
-from bruno_llm_base.response import Json, ModelResponse
+from bruno_llm_base.response import ModelResponse
 from bruno_llm_base.tokens import estimate_conversation, estimate_tokens
 from bruno_llm_base.transport import PerLoop, Transport
-
-__all__ = ["Billing", "Endpoint", "Request", "RetryThrottle"]
 
 T = TypeVar("T")
 _TOOL_TOKENS = 2_000
@@ -79,7 +78,6 @@ class Endpoint:
     Attributes:
         provider: The provider's name.
         address: Where requests go, for people.
-        adapter: How the API spells things.
         transports: The transports that are open.
         open_transport: Opens one.
         redact: Returns what a server said without our secrets.
@@ -94,7 +92,6 @@ class Endpoint:
 
     provider: str
     address: str
-    adapter: Adapter
     transports: PerLoop
     open_transport: Callable[[], Transport]
     redact: Callable[[Any], Any]
@@ -130,6 +127,7 @@ class Request(Generic[T]):
 
     Attributes:
         operation: What it is called in events.
+        adapter: How the API that is asked spells things.
         path: The endpoint, as the vendor's documentation spells it.
         parse: Reads one document of the answer.
         advise: Returns what may be done about the error that it has failed with for good.
@@ -153,6 +151,7 @@ class Request(Generic[T]):
     """
 
     operation: str
+    adapter: Adapter
     path: str
     parse: Callable[[Json], T]
     advise: Callable[[LLMError], Awaitable[list[str]]]

@@ -1,21 +1,22 @@
 """The options of one provider's requests: spelled as its vendor does, without what a model refuses."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from bruno_llm_base.adapter import ChatAdapter
 from bruno_llm_base.exceptions import ConfigurationError, InvalidRequestError, LLMError
 from bruno_llm_base.options import (
     PORTABLE,
+    TOOL_OPTIONS,
     ChatSettings,
     check_options,
     check_sendable,
     spelled,
 )
+from bruno_llm_base.parts import Json
 from bruno_llm_base.request import Request
-from bruno_llm_base.response import Json
 
-__all__ = ["RequestOptions"]
+_OURS = {*PORTABLE, *TOOL_OPTIONS}
 
 
 class RequestOptions:
@@ -24,13 +25,10 @@ class RequestOptions:
     def __init__(
         self, settings: ChatSettings, adapter: ChatAdapter, keywords: frozenset[str]
     ) -> None:
-        """Start with the options of every request.
+        """Start with what the user has set.
 
-        Args:
-            settings: What the user has set.
-            adapter: How the vendor spells options, and which it refuses.
-            keywords: What a provider is built with: taken for fields of a call's body, they would
-                reach the server.
+        *keywords* are what a provider is built with: taken for fields of a call's body, they would
+        reach the server.
         """
         self._adapter = adapter
         self._keywords = keywords
@@ -38,36 +36,38 @@ class RequestOptions:
         self._strict = settings.get("strict", False)
         given = ((name, settings.get(name)) for name in PORTABLE)
         self.defaults: Json = {name: value for name, value in given if value is not None}
-        self._usual: dict[str, Json] = {}  # of each model, where a call says nothing
-        self._dropped: set[tuple[str, str]] = set()
+        self._usual: dict[str, tuple[ChatAdapter, Json]] = (
+            {}
+        )  # of each model, where a call says nothing
+        self._told: set[tuple[str, str]] = set()
         self._learned: dict[str, dict[tuple[str, str], None]] = {}
         check_sendable(self._always, adapter.reserved_fields, ConfigurationError)
 
-    def options(self, model: str, call: Mapping[str, Any]) -> tuple[Json, list[str]]:
-        """Return the body's options, and the names of those newly left out.
+    def options(self, model: str, call: Mapping[str, Any]) -> tuple[ChatAdapter, Json, list[str]]:
+        """Return the adapter of a call, the body's options, and the names of those newly left out.
 
         A call's options overrule the provider's, and among each the vendor's own the portable ones.
-
-        Args:
-            model: The model that is asked.
-            call: Options of one call, in bruno-core's words or the vendor's.
 
         Raises:
             InvalidRequestError: A value is wrong, or the model refuses an option of a strict user.
         """
-        given = {n: value for n, value in call.items() if value is not None or n not in PORTABLE}
+        given = {n: value for n, value in call.items() if value is not None or n not in _OURS}
         if not given and model in self._usual:
-            return dict(self._usual[model]), []
-        adapter = self._adapter
-        portable = check_options(given, adapter.own_options)
+            adapter, options = self._usual[model]
+            return adapter, dict(options), []
+        tools = {name: given.pop(name) for name in TOOL_OPTIONS if name in given}
+        portable = check_options(given, self._adapter.own_options)
         own = {name: value for name, value in given.items() if name not in PORTABLE}
         for name in sorted(self._keywords & own.keys()):
             raise InvalidRequestError(
                 f"{name!r} is not an option of a call: give it when the provider is built"
             )
+        if isinstance(tools.get("tool_choice"), Mapping):  # in the vendor's words
+            own["tool_choice"] = tools.pop("tool_choice")
+        ours = self.defaults | portable | tools
+        adapter = self._adapter.adapter_for(model, ours | self._always | own)
         check_sendable(own, adapter.reserved_fields, InvalidRequestError)
-        refused = adapter.refused_options(model, self.defaults | portable | self._always | own)
-        refused &= (self.defaults | portable).keys()
+        refused = adapter.refused_options(model, ours | self._always | own) & ours.keys()
         if refused and self._strict:
             names = " and ".join(sorted(refused))
             raise InvalidRequestError(
@@ -77,12 +77,15 @@ class RequestOptions:
             {name: value for name, value in layer.items() if name not in refused}
             for layer in (self.defaults, portable)
         )
+        offered = {n: value for n, value in tools.items() if n not in refused}
+        fields = _tool_fields(adapter, model, offered) if offered else {}
         options = {"model": model} | spelled(
-            adapter.option_names, defaults, self._always, portable, own
+            adapter.option_names, defaults, self._always, portable, fields, own
         )
-        if not given:
-            self._usual[model] = options
-        return dict(options), [name for name in sorted(refused) if self._is_new(model, name)]
+        if not given and not tools:
+            self._usual[model] = adapter, options
+        dropped = [name for name in sorted(refused) if self.is_new(model, name)]
+        return adapter, dict(options), dropped
 
     def amend(self, request: Request[Any], error: LLMError) -> tuple[Json, str | None] | None:
         """Return the body without what the API has just refused, or None if nothing can be done.
@@ -92,23 +95,35 @@ class RequestOptions:
         body, model, field = request.body, request.model, error.param
         if body is None or model is None or not error.code or field not in body:
             return None
-        amended = self._adapter.amend(body, error.code, field)
+        adapter = cast(ChatAdapter, request.adapter)
+        amended = adapter.amend(body, error.code, field)
         if amended is None:
             return None
         dropped = len(amended) < len(body)
         if dropped and self._strict:
             return None
-        self._learned.setdefault(model, {})[error.code, field] = None
-        return amended, field if dropped and self._is_new(model, field) else None
+        if error.code not in adapter.conversation_codes:
+            self._learned.setdefault(model, {})[error.code, field] = None
+        return amended, field if dropped and self.is_new(model, field) else None
 
-    def recall(self, model: str, body: Json) -> Json:
+    def recall(self, adapter: ChatAdapter, model: str, body: Json) -> Json:
         """Return *body* without what the API has refused before."""
         for code, field in self._learned.get(model, ()):
             if field in body:
-                body = self._adapter.amend(body, code, field) or body
+                body = adapter.amend(body, code, field) or body
         return body
 
-    def _is_new(self, model: str, option: str) -> bool:
-        new = (model, option) not in self._dropped
-        self._dropped.add((model, option))
+    def is_new(self, model: str, word: str) -> bool:
+        """Whether nothing was told yet of *word*, the name of an option or an API, and *model*."""
+        new = (model, word) not in self._told
+        self._told.add((model, word))
         return new
+
+
+def _tool_fields(adapter: ChatAdapter, model: str, given: Json) -> Json:
+    from bruno_llm_base.tools import read_tool_options  # most requests offer no tools
+
+    tools, choice, parallel = read_tool_options(given)
+    fields = adapter.build_tools(tools, choice=choice, parallel=parallel, model=model)
+    check_sendable(fields, (), InvalidRequestError)
+    return fields

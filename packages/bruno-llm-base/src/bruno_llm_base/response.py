@@ -1,16 +1,15 @@
-"""What a model answers, and what is said about it.
+"""What a model answers, and what is said about it."""
 
-A streamed answer is a series of partial `ModelResponse`s whose sum is the answer.
-"""
-
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from enum import Enum
 from operator import attrgetter
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal
 
 from bruno_core.models import Message, MessageRole
+from typing_extensions import TypeVar
 
+from bruno_llm_base.exceptions import Attempt
 from bruno_llm_base.parts import (
     Json,
     Part,
@@ -28,39 +27,18 @@ if TYPE_CHECKING:
     from datetime import date
     from decimal import Decimal
 
-__all__ = [
-    "NOTHING",
-    "NO_TEXT_PLACEHOLDER",
-    "TOOL_CALL_PLACEHOLDER",
-    "Answer",
-    "Attempt",
-    "Cost",
-    "FinishReason",
-    "Json",
-    "ModelResponse",
-    "Outcome",
-    "Progress",
-    "Usage",
-    "checked",
-]
-
 FinishReason = Literal["stop", "length", "content_filter", "tool_call", "pause", "error"]
 
-TOOL_CALL_PLACEHOLDER = "(tool call)"
-"""The text of an assistant message that only calls tools: bruno-core's messages need one."""
-
-NO_TEXT_PLACEHOLDER = "(no text)"
-"""The text of an assistant message that says nothing in words and calls no tools."""
+# What an assistant's message says where there are no words: bruno-core's messages need some.
+TOOL_CALL_PLACEHOLDER, NO_TEXT_PLACEHOLDER = "(tool call)", "(no text)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
     """Tokens of a request, as the server reports them, or of several.
 
-    Totals are inclusive: input counts what the vendor's prompt cache held, output the reasoning, and
-    what was written to the cache what is kept for an hour. None means that the server did not say;
-    it never means 0. `+` adds what two requests took; two reports of one request become one with
-    `updated`. The names follow OpenTelemetry's GenAI conventions.
+    Totals are inclusive: input counts what the prompt cache held, output the reasoning, and
+    `cache_write_tokens` what is kept for an hour. None means that the server did not say, never 0.
     """
 
     input_tokens: int | None = None
@@ -88,8 +66,7 @@ class Usage:
         """Return this report with what a *later* one of the same request says in its place.
 
         A later count of 0 says nothing where there was one. Neither does a smaller input without
-        the cached parts that an earlier report had: some servers leave them out at the end, of the
-        total as well.
+        the cached tokens of before: some servers leave them out at the end, of the total as well.
         """
         ours, news = _counts(self), _counts(later)
         kept = [b or (b if a is None else a) for a, b in zip(ours, news, strict=True)]
@@ -123,7 +100,7 @@ class Cost:
             included), "output_audio"; or "reported" alone, where the server said what it cost.
         source: Whose prices these are, such as "genai-prices 0.2.3", or who said what it cost.
         as_of: The day of the prices; None where the source does not say.
-        estimated: Whether tokens were estimated, because the server did not count them.
+        estimated: Whether the server did not count all the tokens.
     """
 
     total: "Decimal"
@@ -132,62 +109,50 @@ class Cost:
     as_of: "date | None" = None
     estimated: bool = False
 
+    def __add__(self, other: "Cost") -> "Cost":
+        """Return what two answers cost together."""
+        parts = dict(self.parts)
+        for name, cost in other.parts.items():
+            parts[name] = parts[name] + cost if name in parts else cost
+        return Cost(
+            total=self.total + other.total,
+            parts=parts,
+            source=other.source,
+            as_of=other.as_of,
+            estimated=self.estimated or other.estimated,
+        )
+
 
 class Outcome(Enum):
-    """How far an attempt has come, which decides what it costs and what its place in a limit becomes.
-
-    | outcome   | it costs                                      | a place in a limit                |
-    |-----------|-----------------------------------------------|-----------------------------------|
-    | NOT_SENT  | nothing                                       | is given back                     |
-    | REFUSED   | nothing                                       | counts as a request of no tokens  |
-    | NO_ANSWER | its estimated input, flagged                  | counts with that                  |
-    | PARTIAL   | its input, and what has arrived               | counts with that                  |
-    | ANSWERED  | what the server has counted                   | counts with that                  |
+    """How far an attempt has come, which decides what it costs and what it takes of a limit.
 
     What was never seen is never assumed, though the server may bill it.
     """
 
-    NOT_SENT = "the server has not seen the request"
-    REFUSED = "the server has answered with an error"
-    NO_ANSWER = "it was sent, and nothing came back"
-    PARTIAL = "some of an answer has come"
-    ANSWERED = "the answer is complete"
+    NOT_SENT = "the server has not seen the request"  # free, and its place in a limit is given back
+    REFUSED = "the server has answered with an error"  # free, and a request of no tokens
+    NO_ANSWER = "it was sent, and nothing came back"  # its estimated input, flagged
+    PARTIAL = "some of an answer has come"  # its input, and what has arrived
+    ANSWERED = "the answer is complete"  # what the server has counted
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
-    """One try of a request, with times in seconds.
-
-    Attributes:
-        error: The kind of error that ended it; None for success.
-        request_id: The server's name for it.
-        retry_after: The wait that the server asked for.
-    """
-
-    duration: float
-    error: str | None = None
-    status_code: int | None = None
-    request_id: str | None = None
-    retry_after: float | None = None
+_Output = TypeVar("_Output", default=Any)
 
 
 @dataclass(slots=True, kw_only=True)
-class ModelResponse:
+class ModelResponse(Generic[_Output]):
     """A model's answer, or what one document of a stream says of it.
 
-    The documents of a stream sum to the answer. Addition joins the parts; of everything else the
-    later report wins, except that nothing outranks a block, and only a block an error. Addition is
-    associative, and `ModelResponse()` is its identity.
+    The documents of a stream sum to the answer. `+` joins the parts; of everything else the later
+    report wins, except that nothing outranks a block, and only a block an error.
 
     Attributes:
         parts: The answer, in the order in which it was said.
-        finish_reason: Why it stopped, in OpenTelemetry's words; "pause" where the vendor wants it
-            sent back to go on.
+        finish_reason: Why it stopped; "pause" where the vendor wants it sent back to go on.
         finish_detail: Why it stopped, in the vendor's own word.
         usage: Tokens, as the server counted them.
         cost: What it cost, at the prices of its time, once the answer has ended; 0 where it is free.
-            None means that the model's price is unknown (one warning says so), or the usage is. An
-            adapter sets it where the server says what the answer cost.
+            None means that the model's price is unknown (one warning says so), or the usage is.
         usage_estimated: Whether some of the tokens are our estimate: the server did not say.
         model: The model that answered, which may be a dated version of the one asked.
         id: The vendor's name for the answer.
@@ -211,6 +176,22 @@ class ModelResponse:
     attempts: tuple[Attempt, ...] = ()
     is_last: bool = field(default=False, repr=False, compare=False)
     error: Json | None = field(default=None, repr=False, compare=False)
+    _output: tuple[_Output] | None = field(default=None, repr=False)
+
+    @property
+    def output(self) -> _Output:
+        """What was asked for as `output`, of that type.
+
+        Raises:
+            RuntimeError: It was not asked for, or the answer calls tools first.
+        """
+        if self._output is None:
+            raise RuntimeError(
+                "the answer calls tools, or pauses, before its output: send the results back"
+                if self.tool_calls or self.finish_reason == "pause"
+                else "the answer has no output: ask for one with request(..., output=...)"
+            )
+        return self._output[0]
 
     @property
     def text(self) -> str:
@@ -243,13 +224,11 @@ class ModelResponse:
         """Return the answer as the assistant's turn of a conversation, to be sent to any provider.
 
         Its text is the message's content, and `metadata["parts"]` holds whatever is more than text.
-        What only one vendor reads goes back to that vendor alone.
         """
-        text = self.text
-        bare = not self.parts or self.parts == (Text(text.strip()),)
-        metadata = {} if bare else {"parts": [part_to_json(part) for part in self.parts]}
-        placeholder = TOOL_CALL_PLACEHOLDER if self.tool_calls else NO_TEXT_PLACEHOLDER
-        content = text if text.strip() else placeholder
+        content = self.text.strip()
+        is_bare = self.parts in ((), (Text(content),))
+        metadata = {} if is_bare else {"parts": [part_to_json(part) for part in self.parts]}
+        content = content or (TOOL_CALL_PLACEHOLDER if self.tool_calls else NO_TEXT_PLACEHOLDER)
         return Message(role=MessageRole.ASSISTANT, content=content, metadata=metadata)
 
 
@@ -261,21 +240,16 @@ _RANKS: dict[FinishReason | None, int] = {"error": 1, "content_filter": 2}
 
 @dataclass(slots=True, eq=False)
 class Answer:
-    """An answer under construction: add its parts, then take the whole.
-
-    It runs once per streamed chunk, so it collects and joins nothing before the end.
+    """An answer under construction, which joins nothing before the end, for the sake of speed.
 
     Attributes:
         parts: The fragments so far.
-        is_settled: Whether the model has said why it stopped, and the server then what it cost.
-            More may follow all the same. Counts that came before the end do not settle it: some
-            servers count with every chunk.
-        mend: Puts a whole part right, where some of the answer was torn; None for most.
+        is_settled: Whether the model has said why it stopped, and the server then what it cost. More
+            may follow; earlier counts do not settle it, since some servers count with every chunk.
     """
 
     parts: list[Part] = field(default_factory=list)
     is_settled: bool = False
-    mend: Callable[[Part], Part] | None = None
     _last: ModelResponse = field(default_factory=ModelResponse)
 
     def add(self, part: ModelResponse) -> None:  # noqa: C901 - flat, and fast
@@ -312,36 +286,26 @@ class Answer:
     def finished(self) -> ModelResponse:
         """Return the answer, to which nothing is added any more, in one shape for every vendor.
 
-        A call that never got a name calls nothing and is left out; arguments that were left out are
-        `{}`; a stop after a call is a call, which some vendors call a stop.
+        A call without a name is left out; arguments that were left out are `{}`; a stop is a call
+        where there are calls.
         """
         response = self._last
         response.parts = join_parts(self.parts)
-        if self.mend is not None:
-            response.parts = tuple(map(self.mend, response.parts))
-        kept: list[Part] = []
-        for part in response.parts:
-            if isinstance(part, ToolCall):
-                if not part.name:
-                    continue
-                part.arguments = part.arguments or "{}"
-                if response.finish_reason == "stop":
-                    response.finish_reason = "tool_call"
-            kept.append(part)
-        response.parts = tuple(kept)
+        named = [p for p in response.parts if not isinstance(p, ToolCall) or p.name]
+        response.parts = tuple(named)
+        for call in response.tool_calls:
+            call.arguments = call.arguments or "{}"
+            if response.finish_reason == "stop":
+                response.finish_reason = "tool_call"
         return response
 
 
-_Response = TypeVar("_Response", bound=ModelResponse)
+_Response = TypeVar("_Response", bound=ModelResponse[Any])
 _MOST_DIGITS = 19
 
 
 def checked(part: _Response) -> _Response:
-    """Return *part*, made of what it is declared to be made of; counts that are none become None.
-
-    Raises:
-        TypeError: Some of it is something else, because the server sent something else.
-    """
+    """Return *part* with None for counts that are none; a TypeError says that else it is unsound."""
     # spelled out, since it runs for every chunk
     for piece in part.parts:
         if (
@@ -376,11 +340,29 @@ def _whole(count: object) -> int | None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
-    """One report of work that a server does, such as fetching a model.
+class TokenCount:
+    """How many tokens something takes.
 
-    `step` is in its own words; `done` of `total` bytes are those of `part`, where there are several.
+    Attributes:
+        exact: Whether it is what the server will count, to the token.
+        source: Who counted, such as "tiktoken, o200k_base".
+        error: How far the truth may be from `tokens`, as a fraction of it; 0 where it is exact.
     """
+
+    tokens: int
+    exact: bool
+    source: str
+    error: float = 0.0
+
+    @property
+    def least(self) -> int:
+        """The fewest tokens that it can be."""
+        return int(self.tokens / (1 + self.error))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """What a server says of its work, such as fetching a model: `done` of `total` bytes of `part`."""
 
     step: str
     part: str | None = None

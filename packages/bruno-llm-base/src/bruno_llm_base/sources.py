@@ -3,7 +3,6 @@
 import json
 import os
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +10,11 @@ import yaml
 from bruno_core.models.config import BrunoConfig, LLMConfig
 
 from bruno_llm_base.access import unquoted
-from bruno_llm_base.discovery import EMBEDDINGS, LANGUAGE_MODELS, Group, canonical, known_names
+from bruno_llm_base.discovery import EMBEDDINGS, LANGUAGE_MODELS, Group, canonical
 from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.options import close_matches
-from bruno_llm_base.response import Json
+from bruno_llm_base.parts import Json
 from bruno_llm_base.values import shown
-
-__all__ = ["from_config", "from_environment", "from_file", "provider_of"]
 
 _PREFIX = "BRUNO_LLM_"
 _NUMBERS: dict[str, Callable[[str], float]] = {
@@ -27,19 +24,11 @@ _NUMBERS: dict[str, Callable[[str], float]] = {
     "timeout": float,
 }
 _TEXTS = ("stop", "system_prompt")  # in which quotes and spaces may be meant
-_CLOSE = 0.75
+_CLOSE, _VERY_CLOSE = 0.75, 0.95
 
 
 def from_config(config: LLMConfig | BrunoConfig | Mapping[str, Any], section: str = "llm") -> Json:
-    """Return the keywords in *config*, "provider" among them.
-
-    Args:
-        config: bruno-core's models, or a mapping.
-        section: Where the keywords stand in a mapping, if not alone.
-
-    Raises:
-        ConfigurationError: It is of another kind.
-    """
+    """Return the keywords in *config*, "provider" among them; they may stand under *section* in it."""
     if section == "llm":
         config = config.llm if isinstance(config, BrunoConfig) else config
         if isinstance(config, LLMConfig):
@@ -56,11 +45,7 @@ def from_config(config: LLMConfig | BrunoConfig | Mapping[str, Any], section: st
 
 
 def from_file(path: Path) -> Json:
-    """Return what a YAML, JSON or TOML file holds.
-
-    Raises:
-        ConfigurationError: It is missing, of another format, or not a mapping.
-    """
+    """Return what a YAML, JSON or TOML file holds, or raise why it cannot be used."""
     import tomllib  # it takes longer to load than the rest of us, and few need it
 
     readers: dict[str, Callable[[str], Any]] = {
@@ -78,8 +63,8 @@ def from_file(path: Path) -> Json:
         raise ConfigurationError(f"{path} cannot be read: {error.strerror}", cause=error) from error
     except (ValueError, RecursionError, yaml.YAMLError) as error:
         # the parser's own text may quote a line that holds a key
-        place = getattr(error, "problem_mark", None)
-        line = getattr(error, "lineno", None) or (place.line + 1 if place else None)
+        mark = getattr(error, "problem_mark", None)  # of YAML's errors
+        line = mark.line + 1 if mark else getattr(error, "lineno", None)
         where = f", line {line}" if line else ""
         raise ConfigurationError(f"{path}{where} is not valid {path.suffix[1:].upper()}") from None
     if not isinstance(data, dict):
@@ -90,15 +75,8 @@ def from_file(path: Path) -> Json:
 def from_environment(group: Group, name: str | None) -> Json:
     """Return the keywords that the environment has, "provider" among them.
 
-    A provider's own variables win. Those without its name are another's where they name another.
-
-    Args:
-        group: The kind of provider.
-        name: The provider; the one that the environment names if None.
-
-    Raises:
-        ConfigurationError: No provider is named, a value is not a number where it has to be one, or
-            a variable is misspelt.
+    The provider is *name*, or the one that the environment names. Its own variables win. Those
+    without its name are another's where they name another. A misspelt one is an error.
     """
     generic = _variables(group, "")
     chosen = canonical(name or provider_of(generic, f"{_PREFIX}{group.prefix}PROVIDER"))
@@ -110,11 +88,7 @@ def from_environment(group: Group, name: str | None) -> Json:
 
 
 def provider_of(given: Mapping[str, Any], origin: str = "provider") -> str:
-    """Return the provider that *given* names.
-
-    Raises:
-        ConfigurationError: It names none.
-    """
+    """Return the provider that *given* names, or tell to set it in *origin*."""
     name = given.get("provider")
     if not isinstance(name, str) or not name.strip():
         raise ConfigurationError(f"no provider is named: set {origin}, for example to 'openai'")
@@ -140,36 +114,26 @@ def _variables(group: Group, owner: str) -> Json:
 def _refuse_misspelt(own: str) -> None:
     """Raise if a variable of ours is misspelt; those of the provider in question begin with *own*.
 
-    What may belong to another provider, or to no part of ours, is left alone, unless it is nearly
-    the name of one that exists.
+    What may belong to another provider, or to no part of ours, is left alone.
     """
-    owners = {"", own, *(f"{name.upper().replace('-', '_')}_" for name in known_names())}
-    fields, prefixes, known = set[str](), set[str](), set[str]()
-    for group in (LANGUAGE_MODELS, EMBEDDINGS):
-        own_fields = {field.upper() for field in group.fields}
-        own_prefixes = {owner + group.prefix for owner in owners}
-        fields |= own_fields
-        prefixes |= own_prefixes
-        known |= {prefix + field for prefix in own_prefixes for field in own_fields}
-    near = partial(close_matches, cutoff=_CLOSE)
+    groups = (LANGUAGE_MODELS, EMBEDDINGS)
+    names = {group.prefix + field.upper() for group in groups for field in group.fields}
+    plain = {name.removeprefix(EMBEDDINGS.prefix) for name in names}
+    of_others = tuple(f"_{name}" for name in plain)
     for variable in sorted(os.environ):
         rest = variable.removeprefix(_PREFIX)
-        if rest == variable or rest in known:
+        name = rest.removeprefix(own)
+        if rest == variable or name in names:
             continue
-        field = max(filter(rest.endswith, fields), key=len, default="")
-        if field:  # of an owner that we know, or whose name is nearly one of these
-            before = rest.removesuffix(field)
-            if before in prefixes:  # a field of chat that embeddings lack, or the other way round
-                owner = before.removesuffix(EMBEDDINGS.prefix)
-                close = [owner + ("" if owner != before else EMBEDDINGS.prefix) + field]
-            else:
-                close = [each + field for each in near(before, prefixes)]
+        owner, is_others = rest.removesuffix(name), name.endswith(of_others)
+        field = name.removeprefix(EMBEDDINGS.prefix)
+        if field in plain:  # of chat, which embeddings lack, or the other way round
+            close = [other for other in (field, EMBEDDINGS.prefix + field) if other in names]
         else:
-            before = max(filter(rest.startswith, prefixes), key=len)
-            close = [before + each for each in near(rest.removeprefix(before), fields)]
-        if close or (not field and before.startswith(own)):
-            names = ", ".join(sorted(own + name.upper() for name in LANGUAGE_MODELS.fields))
-            cure = (
-                f"did you mean {_PREFIX}{close[0]}?" if close else f"{_PREFIX} may precede {names}"
-            )
+            close = close_matches(name, names, cutoff=_VERY_CLOSE if is_others else _CLOSE)
+        if close or (owner and not is_others):
+            every = ", ".join(sorted(own + name for name in names))
+            cure = f"{_PREFIX} may precede {every}"
+            if close:
+                cure = f"did you mean {_PREFIX}{owner}{close[0]}?"
             raise ConfigurationError(f"{variable} is set, which is not known: {cure}")

@@ -5,215 +5,138 @@ A cut is made here when it is certain, so the pieces do not depend on how the te
 together they are the text, to the character. The rules serve text that mixes languages.
 """
 
-# ruff: noqa: RUF001, SIM905 - signs of other scripts look like ours; lists of words are texts
+# ruff: noqa: RUF001 - signs of other scripts look like ours
 
 import re
 from collections import deque
 from collections.abc import AsyncIterator
-from unicodedata import category, combining
 
 from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.values import is_whole
 
-__all__ = ["MAX_CHARS", "Pieces", "SentenceCutter", "WordCutter"]
-
 MAX_CHARS = 300
 """How long a sentence may get before it is cut without an end."""
 
-_LONGEST_WORD = 100
-
-_FULL_STOPS = "。！？｡؟۔।॥։።፧၊။។៕᠃᠉‼⁇⁈⁉⸮"  # need neither a space after them nor a capital
+_FULL_STOPS = "。！？｡؟۔।॥።။។‼⁇⁈⁉"  # end a sentence even before a small letter
 _STOPS = f".!?…．{_FULL_STOPS}"
 _BRACKETS = ")]}）］｝」』】〉》〕〗"
-_CLOSERS = f"{_BRACKETS}\"'”’»›*_`~＂＇\ufe0f"
-_PAUSES = tuple(",;:—–，、；：､،؛")
-_GOES_ON = f"{_STOPS}{_BRACKETS},;:&/=，、；：،؛"
+_CLOSERS = f"{_BRACKETS}\"'”’“‘»›*_`~＂＇\ufe0f"
 
 # Chinese and Japanese put no spaces between words, and some signs not at the beginning of a line.
-_WIDE = (
-    "\u2e80-\u312f\u31a0-\u9fff\uf900-\ufaff\uff01-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff9f"
-    "\U00020000-\U0003ffff"
+_WIDE = "\u2e80-\u2fff\u3001-\u312f\u31a0-\u9fff\uf900-\ufaff\uff01-\uff9f\U00020000-\U0003ffff"
+_KEPT = f"{_STOPS}{_CLOSERS},;:—–，、；：،؛%・％‥ー々〜～ぁぃぅぇぉっゃゅょァィゥェォッャュョ\u3099\u309a"
+_SPACE = r"\t-\r\x1c-\x20\x85\u1680\u2000-\u2006\u2008-\u200a\u2028\u2029\u205f\u3000"
+_CORE = (
+    rf"[(\[{{（［｛「『【〈《〔〖“‘«]{{0,9}}(?:[{_WIDE}]|[^{_SPACE}{_WIDE}]{{1,100}})"
+    rf"[{re.escape(_KEPT)}]{{0,9}}"
 )
-_OPENERS = re.escape("([{（［｛「『【〈《〔〖“‘«")
-_KEPT = (
-    re.escape(_STOPS + _CLOSERS + "".join(_PAUSES))
-    + "%・％‥ー々ゝゞヽヾ〜～ぁぃぅぇぉっゃゅょゎゕゖァィゥェォッャュョヮヵヶ"
-)
-_SPACE = r"[^\S\xa0\u2007\u202f]"  # at which a line may be broken
-_BREAK = re.compile(
-    rf"(?<={_SPACE})(?=[^\s{re.escape(_BRACKETS)}»!?:;…])"  # French puts one before its signs
-    rf"|(?<={_SPACE}{{2}})(?=\S)|(?<=[\n\r\v\f\x85\u2028\u2029])(?=\S)"
-    rf"|(?<=[{_WIDE}{_FULL_STOPS}])(?<![{_OPENERS}])(?=[^\s{_KEPT}])"
-    rf"|(?<=[^\s{_OPENERS}])(?=[{_WIDE}])(?=[^\s{_KEPT}])"
+# French puts a space before its signs. What repeats is bounded, so that what is held stays small.
+_WORD = re.compile(
+    f"[{_SPACE}]{{0,99}}(?:{_CORE}(?: (?=[»!?:;…]){_CORE}){{0,3}})?[{_SPACE}]{{0,99}}"
 )
 
-
-def joined(before: str, char: str) -> bool:
-    """Whether two neighbouring characters belong to one that a reader sees, such as an emoji."""
-    if before < "\u0300" and char < "\u0300":
-        return before == "\r" and char == "\n"
-    return (
-        (category(char)[0] == "M" or char in "\u0e33\u0eb3\u200c\u200d\uff9e\uff9f")
-        or "\u1160" <= char <= "\u11ff"  # Korean letters that never come first
-        or "\U0001f3fb" <= char <= "\U0001f3ff"  # tones of skin
-        or "\U000e0020" <= char <= "\U000e007f"  # regions of flags
-        or (before == "\u200d" and not char.isascii())
-        or ("\U0001f1e6" <= before <= "\U0001f1ff" and "\U0001f1e6" <= char <= "\U0001f1ff")
-        or (combining(before) == 9 and category(char) == "Lo")  # a virama
-    )
+_CLAUSE = re.compile(r".*(?:[,;:—–،؛]\S?\s+|[，、；：])", re.DOTALL)
+_STOPPED = re.compile(rf".*?([{_STOPS}]+)([{re.escape(_CLOSERS)}\s]*)", re.DOTALL)
+# Only what a capital may follow: before a small letter no sentence ends anyway. Short forms that
+# often end one, such as "etc.", are left out.
+_ABBREVIATED = re.compile(
+    r"""(?<![^\s("“„«‘‚*_[¿¡])(?:
+        Mr|Mrs|Ms|Dr|Prof|St|Mt|Gen|Lt|Capt|Rev|Mme|Sr|Sra|Srta|Ud|Uds|Hr|Fr|Dipl|Ing
+        |vs|cf|approx|ca|incl|bzw|ggf|evtl|inkl|sog|núm|pág
+        |(?![ap]\.m\.)(?:[^\W\d_]{1,2}\.)*[^\W\d_]         # J. R. R., U.S., z. B., e.g., Ph.D.
+        |(?i:am|der|die|das|den|dem|im|vom|zum|bis)\s\d+   # a date in German
+        |(?i:nos?|nr|pp?|vol|ch|sec|art|figs?|jan|feb|mar|apr|aug|sept?|o[ck]t|nov|de[cz])(?=\.\d)
+    )\..?$|(?:^|:)\s*\d[\d.]*\..?$                         # the number in a list
+    """,
+    re.VERBOSE,
+)
 
 
 class WordCutter:
     """Cut text into words, each with the spaces that follow it; the first has those before it too.
 
-    Chinese and Japanese come by character, with its punctuation; a word is cut after *longest*
-    characters.
+    Chinese and Japanese come by character, with its punctuation; a word is cut after 100 characters.
     """
 
-    def __init__(self, longest: int = _LONGEST_WORD) -> None:
-        self._longest = longest
-        self._begun = 0  # how many characters of `rest` are known not to be followed by a cut
-        self.rest = ""
+    rest = ""
 
     def feed(self, text: str) -> list[str]:
         """Return the words that *text* completes."""
         text, start, found = self.rest + text, 0, list[str]()
-        for end in (*(match.start() for match in _BREAK.finditer(text, self._begun)), len(text)):
-            while end - start > self._longest:
-                places = range(max(start + self._longest, self._begun), end)
-                cut = next((at for at in places if not joined(text[at - 1], text[at])), None)
-                if cut is None:
-                    break
-                found.append(text[start:cut])
-                start = cut
-            word = text[start:end]
-            if end < len(text) and not joined(text[end - 1], text[end]) and not word.isspace():
-                found.append(word)
-                start = end
+        while (match := _WORD.match(text, start)) and match.end() < len(text):
+            found.append(match[0])
+            start = match.end()
         self.rest = text[start:]
-        self._begun = len(self.rest)
         return found
 
     def flush(self) -> list[str]:
         """Return what is left at the end of the text, if anything."""
-        rest, self.rest, self._begun = self.rest, "", 0
-        return [rest] if rest else []
+        return [self.rest] if self.rest else []
 
 
 class SentenceCutter:
     """Cut text into sentences, each with the spaces that follow it.
 
-    A sentence ends at a stop with its closing quotes and brackets, and at the end of a line. The
-    first character behind the spaces decides: a small letter goes on with the sentence, and so does
-    anything behind an abbreviation, an initial, or the number of a list. Where it is in doubt, the
-    sentence goes on: a pause in the middle of one sounds worse than a late one.
+    A sentence ends at a stop with its closing quotes and brackets, and at the end of a line. Where it
+    is in doubt, it goes on: a pause in the middle of one sounds worse than a late one.
     """
 
     def __init__(self, max_chars: int = MAX_CHARS) -> None:
-        """Cut what is longer than *max_chars* characters behind a clause, or else a word.
-
-        Raises:
-            ConfigurationError: *max_chars* is not a whole number above 0.
-        """
+        """Cut what is longer than *max_chars* characters behind a clause, or else a word."""
         if not is_whole(max_chars, least=1):
             raise ConfigurationError(f"max_chars is {max_chars!r}: give a whole number above 0")
         self._max = max_chars
-        self._words = WordCutter(min(max_chars, _LONGEST_WORD))
-        self._held = ""  # of a sentence
-        self._clause = 0  # where its last clause ends
+        self._words = WordCutter()
+        self._held = ""
 
     def feed(self, text: str) -> list[str]:
         """Return the sentences that *text* completes."""
-        found: list[str] = []
         words = self._words.feed(text)
-        for word, following in zip(words, [*words[1:], self._words.rest], strict=bool(words)):
-            found += self._add(word)
-            if _ends(self._held[: -len(word)], word, following[0]):
-                found.append(self._cut(len(self._held)))
-        return found
+        following = [*words[1:], self._words.rest]
+        return [
+            piece for at, word in enumerate(words) for piece in self._add(word, following[at][0])
+        ]
 
     def flush(self) -> list[str]:
         """Return what is left at the end of the text, if anything."""
-        found = [piece for word in self._words.flush() for piece in self._add(word)]
-        return [*found, self._cut(len(self._held))] if self._held else found
+        return [*self._add(self._words.rest, ""), *self._cut(len(self._held))]
 
-    def _add(self, word: str) -> list[str]:
+    def _add(self, word: str, following: str) -> list[str]:
         found: list[str] = []
         while self._held and len(self._held) + len(word) > self._max:
-            is_long = self._clause * 2 >= self._max
-            found.append(self._cut(self._clause if is_long else len(self._held)))
+            clause = _CLAUSE.match(self._held)
+            is_long = clause and clause.end() * 2 >= self._max
+            found += self._cut(clause.end() if clause and is_long else len(self._held))
         self._held += word
-        if word.rstrip().rstrip(_CLOSERS).endswith(_PAUSES):
-            self._clause = len(self._held)
-        return found
+        return found + (self._cut(len(self._held)) if _ends(self._held, word, following) else [])
 
-    def _cut(self, end: int) -> str:
-        piece, self._held, self._clause = self._held[:end], self._held[end:], 0
-        return piece
+    def _cut(self, end: int) -> list[str]:
+        piece, self._held = self._held[:end], self._held[end:]
+        return [piece[at : at + self._max] for at in range(0, end, self._max)]
 
 
-# Only short forms that a capital, a number or a quotation may follow: before a small letter no
-# sentence ends anyway. Those that often end one, such as "etc." and "Inc.", are left out.
-_SHORT = frozenset("""
-    Mr Mrs Ms Mx Dr Prof St Mt Ft Gen Gov Sen Rep Lt Col Capt Cpt Cmdr Sgt Maj Adm Rev Hon Pres Supt
-    Messrs Mme Mmes Mlle Mgr Sr Sra Srta Sres Dra Ud Uds Hr Fr Frl Dipl Ing Mag Sig Dott Avv Arch
-    Exmo Ph EE AA
-    vs cf viz ca approx resp incl excl esp fig figs núm pág págs aprox av avda env réf tél
-    bzw bspw ggf ggfs evtl inkl exkl zzgl abzgl bzgl vgl sog nr abb bd kap aufl hrsg mio mrd
-    bijv dhr mevr drs np ul św гл им ул стр
-""".split())
-_SHORT_BEFORE_NUMBERS = frozenset("""
-    no nos pp vol vols ch chap sec sect art arts para eq eqs ver tab tel ext apt rm abs pos max min
-    jan feb mar apr jun jul aug sep sept oct okt nov dec dez
-""".split())
-_BEFORE_ORDINAL = frozenset("der die das den dem des am im vom zum zur ab bis seit und".split())
-_INITIALS = re.compile(r"(?:[^\W\d_]{1,2}\.)*[^\W\d_]")  # J, U.S, z.B, Ph.D
-_NUMBER = re.compile(r"\d+(?:\.\d+)*")
-_STOPPED = re.compile(
-    rf"(?:.*\s)?(\S*?)([{_STOPS}]+)([{re.escape(_CLOSERS)}“‘«‹]*\s*(?:[{re.escape(_BRACKETS)}»]+\s*)*)",
-    re.DOTALL,
-)
-
-
-def _ends(before: str, last: str, char: str) -> bool:
-    """Whether a sentence of *before* and the word *last* ends before *char*, which is not a space."""
-    if last.splitlines() != [last]:
+def _ends(text: str, last: str, char: str) -> bool:
+    """Whether the sentence *text*, whose last word is *last*, ends before *char*."""
+    if "\n" in last:
         return True
-    match = _STOPPED.fullmatch(last)
-    if match is None:
+    if not (match := _STOPPED.fullmatch(last)):
         return False
-    word, stop, closers = match.groups()
-    if stop in ".．" and _is_short(before, word.lstrip("\"'“„«‘‚(*_[¿¡"), char):
+    stop, closers = match.groups()
+    if stop == "." and _ABBREVIATED.search(text[: len(text) - len(closers)][-60:] + char):
         return False
-    mark, text = stop.strip(".．…"), before + last
+    mark = stop.strip(".．…")
     if not last[-1].isspace():  # as before a sign of Chinese
         return mark != "" or stop in ".．"
-    if char in _GOES_ON or (char == "»" and text.rfind("«") > text.rfind("»")):
+    if char in f"{_STOPS}{_BRACKETS},;:":
         return False
     return mark.strip("!?") != "" or not char.islower() or (mark != "" and not closers.strip())
-
-
-def _is_short(before: str, word: str, char: str) -> bool:
-    """Whether the dot behind *word* belongs to it, as in "Dr. No", rather than to a sentence."""
-    lower = word.lower()
-    first = before.rstrip().endswith(":") or not any(map(str.isalnum, before))
-    if _NUMBER.fullmatch(word):
-        return first or before.rsplit(maxsplit=1)[-1].lower() in _BEFORE_ORDINAL
-    if lower in ("a.m", "p.m") or (word == "I" and not first):
-        return False
-    return bool(
-        not _SHORT.isdisjoint((word, lower))
-        or _INITIALS.fullmatch(word)
-        or (lower in _SHORT_BEFORE_NUMBERS and char.isdecimal())
-    )
 
 
 class Pieces(AsyncIterator[str]):
     """Pieces of a text that arrives in other pieces.
 
-    A class of its own rather than a generator: when a loop ends, asyncio closes all generators at
-    once, and one of two nested ones would fail. Nothing holds it, so leaving it early closes what it
-    reads.
+    A class rather than a generator: when a loop ends, asyncio closes all generators at once, and one
+    of two nested ones would fail. Nothing holds it, so leaving it early closes what it reads.
     """
 
     def __init__(self, texts: AsyncIterator[str], cutter: WordCutter | SentenceCutter) -> None:
@@ -225,8 +148,7 @@ class Pieces(AsyncIterator[str]):
     async def __anext__(self) -> str:
         """Return the next piece; an error comes behind the text that preceded it."""
         while not self._pieces:
-            if self._end is not None:
-                end = self._end
+            if (end := self._end) is not None:
                 await self.aclose()
                 try:
                     raise end
@@ -246,6 +168,5 @@ class Pieces(AsyncIterator[str]):
         """Close what is read."""
         self._end = StopAsyncIteration()
         self._pieces.clear()
-        aclose = getattr(self._texts, "aclose", None)
-        if aclose is not None:
-            await aclose()
+        if hasattr(self._texts, "aclose"):
+            await self._texts.aclose()

@@ -15,8 +15,6 @@ from bruno_llm_base.exceptions import (
 from bruno_llm_base.response import ModelResponse
 from bruno_llm_base.speech import MAX_CHARS, Pieces, SentenceCutter, WordCutter
 
-__all__ = ["StreamState", "TextStream", "answer_text"]
-
 _FULL_WINDOW = ("context_length", "context_window")  # in the vendor's word
 
 
@@ -79,6 +77,24 @@ class TextStream(AsyncIterator[str], Coroutine[Any, Any, "TextStream"]):
         if self._state.response is None:
             raise StreamError("the answer is not complete: read the stream to its end first")
         return self._state.response
+
+    @property
+    def complete(self) -> ModelResponse | None:
+        """The whole answer, or None before the end of the stream."""
+        return self._state.response
+
+    def partial(self) -> Any:
+        """Return the output that was asked for as far as it has come, as JSON that is not validated.
+
+        It may be asked for at any time while the stream is read; None before the output begins.
+
+        Raises:
+            RuntimeError: No output was asked for.
+        """
+        partial: Callable[[], Any] | None = getattr(self._texts, "partial", None)
+        if partial is None:
+            raise RuntimeError("no output was asked for: call stream(..., output=...)")
+        return partial()
 
     def __aiter__(self) -> AsyncIterator[str]:  # noqa: PYI034 - see the docstring
         """Hand out the pieces; the handle itself is not needed while they are read.
@@ -187,7 +203,10 @@ _INSTEAD_OF_TEXT: dict[str | None, tuple[type[LLMError], str]] = {
             " back to let it go on"
         ),
     ),
-    "calls": (InvalidResponseError, "the answer only calls tools: use request() to read them"),
+    "calls": (
+        InvalidResponseError,
+        "the answer only calls tools: use request() to read them, or run_tools() to run them",
+    ),
 }
 _NO_TEXT = (InvalidResponseError, "the answer holds no text")
 

@@ -6,17 +6,10 @@ from dataclasses import replace
 from bruno_llm_base.parts import Part, Reasoning, Text, part_from_json, part_to_json, text_of
 from bruno_llm_base.response import ModelResponse
 
-__all__ = ["SurrogateJoiner", "ThinkTags", "with_whole_characters"]
-
 
 def _whole(text: str) -> str:
     """Return *text* with neighbouring halves as one character, and U+FFFD for those left alone."""
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-
-
-def with_whole_characters(part: Part) -> Part:
-    """Return *part* with whole characters only."""
-    return part_from_json(json.loads(_whole(json.dumps(part_to_json(part), ensure_ascii=False))))
 
 
 class SurrogateJoiner:
@@ -33,6 +26,13 @@ class SurrogateJoiner:
         if "\ud800" <= text[-1:] <= "\udbff":
             text, self._half = text[:-1], text[-1]
         return replace(response, parts=(Text(_whole(text)),) if text else ())
+
+    @staticmethod
+    def mended(part: Part) -> Part:
+        """Return a whole *part* with whole characters only."""
+        return part_from_json(
+            json.loads(_whole(json.dumps(part_to_json(part), ensure_ascii=False)))
+        )
 
     def rest(self) -> list[Part]:
         """Return what stands for a half to which the other never came."""

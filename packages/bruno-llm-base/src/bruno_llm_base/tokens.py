@@ -7,32 +7,14 @@ corpus in the tests, which `docs/counting.md` reports on, was not among them. No
 than its UTF-8 bytes, so two texts hardly take fewer tokens apart than in one.
 """
 
-import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import pairwise
 
 from bruno_llm_base.exceptions import InvalidRequestError
 from bruno_llm_base.messages import Conversation
 from bruno_llm_base.parts import Text, ToolCall, ToolResult
-from bruno_llm_base.response import Json
 from bruno_llm_base.values import shown
-
-__all__ = [
-    "DEVIATIONS",
-    "KINDS",
-    "Shares",
-    "TokenCount",
-    "conversation_shares",
-    "estimate_conversation",
-    "estimate_tokens",
-    "most_tokens",
-    "text_shares",
-    "texts",
-    "utf8_size",
-    "whole",
-]
 
 Shares = tuple[float, ...]
 """Tokens that each of `KINDS` takes."""
@@ -80,7 +62,6 @@ _TABLE: dict[str, tuple[float, dict[str, float]]] = {
     "conversation": (6.0, {}),
 }
 _PER_PART, _PER_CONVERSATION = 4.0, 3.0
-_MOST_PER_PART = 16  # what marks where it begins and ends, and who speaks: templates need less
 _PER_REPEATED = 0.02  # tokens for each sign of a run but the first, beside those of the run
 
 KINDS = tuple(_TABLE)
@@ -107,34 +88,8 @@ _ONLY = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TokenCount:
-    """How many tokens something takes.
-
-    Attributes:
-        tokens: The count, or the best guess.
-        exact: Whether it is what the server will count, to the token.
-        source: Who counted, such as "tiktoken, o200k_base".
-        error: How far the truth may be from `tokens`, as a fraction of it; 0 where it is exact.
-    """
-
-    tokens: int
-    exact: bool
-    source: str
-    error: float = 0.0
-
-    @property
-    def least(self) -> int:
-        """The fewest tokens that it can be."""
-        return int(self.tokens / (1 + self.error))
-
-
 def estimate_tokens(text: str) -> int:
-    """Estimate the tokens of *text*: at least 1 for any, at most its UTF-8 bytes.
-
-    Raises:
-        InvalidRequestError: It is not a text.
-    """
+    """Estimate the tokens of *text*: at least 1 for any, at most its UTF-8 bytes."""
     return whole(sum(text_shares(text)), text)
 
 
@@ -154,11 +109,7 @@ def utf8_size(text: str) -> int:
 
 
 def text_shares(text: str) -> Shares:
-    """Return how many tokens each kind of writing in *text* takes, in time linear in it.
-
-    Raises:
-        InvalidRequestError: It is not a text.
-    """
+    """Return how many tokens each kind of writing in *text* takes, in time linear in it."""
     if not isinstance(text, str):
         raise InvalidRequestError(f"text is {shown(text)}: give a text")
     short = _REPEATED.sub("\x01", text)
@@ -182,10 +133,7 @@ def _runs(shape: bytes, letter: int) -> int:
 
 
 def texts(conversation: Conversation) -> Iterator[str]:
-    """Give all that is said in *conversation*, part by part.
-
-    Thoughts and vendors' blocks are left out: they are mostly not read again, and not counted then.
-    """
+    """Give all in *conversation* that is read again, which thoughts and vendors' blocks mostly are not."""
     if conversation.system:
         yield conversation.system
     for turn in conversation.turns:
@@ -204,18 +152,3 @@ def conversation_shares(conversation: Conversation) -> Shares:
     total = [sum(share) for share in zip(*parts, strict=True)] or [0.0] * len(KINDS)
     total[-2:] = _PER_PART * len(parts), _PER_CONVERSATION
     return tuple(total)
-
-
-def most_tokens(conversation: Conversation | None, options: Json) -> int:
-    """Return more tokens than any model makes of *conversation* and *options*, without counting.
-
-    A tokenizer of bytes, as all of today's are or fall back to, makes at most one token of a byte.
-    Of the options, tools and the like are read by the model too.
-    """
-    most = _MOST_PER_PART
-    for text in texts(conversation) if conversation else ():
-        most += _MOST_PER_PART + utf8_size(text)
-    for value in options.values():
-        if isinstance(value, dict | list):
-            most += len(json.dumps(value))
-    return most

@@ -2,8 +2,6 @@
 
 from ipaddress import ip_address
 
-__all__ = ["INT64", "LONGEST", "is_loopback", "is_seconds", "is_whole", "shown"]
-
 LONGEST = 1_000_000_000
 """Seconds, some 30 years: event loops and HTTP libraries fail on infinity and beyond."""
 

@@ -7,8 +7,6 @@ from typing import Any
 
 from bruno_llm_base.exceptions import InvalidRequestError
 
-__all__ = ["checked_vector", "similarity"]
-
 
 def similarity(first: Sequence[float], second: Sequence[float]) -> float:
     """Return the cosine of the angle between two vectors, 0 to 1: the higher, the more alike.

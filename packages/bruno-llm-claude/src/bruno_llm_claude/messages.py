@@ -24,17 +24,8 @@ from bruno_llm_base import (
     VendorBlock,
 )
 from bruno_llm_base.cost.prices import reported_cost
-from bruno_llm_base.lenient import (
-    finish_reason,
-    forgiving,
-    object_in,
-    read_arguments,
-    read_text,
-    read_word,
-)
-from bruno_llm_base.parts import arguments_of, state_for
-
-__all__ = ["block", "build", "delta", "end", "start"]
+from bruno_llm_base.lenient import finish_reason, forgiving, read_arguments, read_text, read_word
+from bruno_llm_base.parts import arguments_of, object_in, state_for
 
 _API = "anthropic"  # whose state it is, whichever provider, proxy or cloud carries it
 _CITATIONS = "citations"  # what we call a block with the citations of the text before it
@@ -169,14 +160,14 @@ def _sum(rows: list[Json]) -> Json:
     return {name: sum(row.get(name) or 0 for row in rows) for name in names}
 
 
-_REFUSED_IN_IDS, _LONGEST_ID = re.compile(r"[^a-zA-Z0-9_-]"), 64
-_THOUGHTS = ("thinking", "redacted_thinking")
+_CALL_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+THOUGHTS = ("thinking", "redacted_thinking")
 
 
 def build(conversation: Conversation) -> list[Json]:
     """Return the `messages` of a request."""
     messages: list[Json] = []
-    turns = conversation.opened().with_call_ids(_REFUSED_IN_IDS, _LONGEST_ID).turns
+    turns = conversation.opened().with_call_ids(_CALL_ID).turns
     for turn in turns:
         role = "assistant" if turn.role == "assistant" else "user"
         blocks = _answered(turn, is_last=turn is turns[-1]) if role == "assistant" else _asked(turn)
@@ -191,6 +182,7 @@ def build(conversation: Conversation) -> list[Json]:
 def _asked(turn: Turn) -> list[Json]:
     results = [
         {"type": "tool_result", "tool_use_id": result.id, "content": result.content}
+        | ({"is_error": True} if result.is_error else {})
         for result in turn.tool_results
     ]
     return results + ([{"type": "text", "text": turn.text}] if turn.text else [])
@@ -211,7 +203,7 @@ def _answered(turn: Turn, *, is_last: bool) -> list[Json]:
         for block in blocks
         if block["type"] != "server_tool_use" or is_last or block.get("id") in found
     ]
-    while blocks and blocks[-1]["type"] in _THOUGHTS:
+    while blocks and blocks[-1]["type"] in THOUGHTS:
         blocks.pop()
     if is_last and blocks and blocks[-1]["type"] == "text":
         blocks[-1]["text"] = blocks[-1]["text"].rstrip()

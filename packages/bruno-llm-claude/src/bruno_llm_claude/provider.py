@@ -1,28 +1,38 @@
 """Anthropic's Messages API (https://platform.claude.com/docs/en/api/messages)."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from bruno_llm_base import (
     NOTHING,
     Access,
+    AuthenticationError,
     BaseProvider,
     ChatAdapter,
+    ContextLengthExceededError,
     Conversation,
     ErrorFacts,
+    InvalidRequestError,
     Json,
     LimitState,
+    LLMError,
     ModelResponse,
+    PermissionDeniedError,
+    QuotaExceededError,
+    RateLimitError,
+    ServiceUnavailableError,
     Timeouts,
 )
 from bruno_llm_base.lenient import read_models
 from bruno_llm_base.limits import read_limits
 from bruno_llm_base.transport import SdkTransport, Transport
 
-from bruno_llm_claude import binding, errors, messages
+from bruno_llm_claude import messages
 
-__all__ = ["ClaudeProvider", "Messages"]
+if TYPE_CHECKING:
+    from bruno_llm_base import Tool
 
 # The API wants a number. Reasoning counts as output, so a small one would leave no room for the
 # answer; every current model takes this one, and it ends within the time of an unstreamed request.
@@ -38,6 +48,38 @@ _COUNTED = frozenset(
     )
 )
 
+# https://platform.claude.com/docs/en/api/errors
+_ERRORS: dict[str, type[LLMError]] = {
+    # codes
+    "contract_spend_limit_reached": QuotaExceededError,
+    "enforced_spend_limit_reached": QuotaExceededError,
+    "organization_on_hold": PermissionDeniedError,
+    # types
+    "api_error": ServiceUnavailableError,
+    "authentication_error": AuthenticationError,
+    "billing_error": QuotaExceededError,
+    "exceed_context_size_error": ContextLengthExceededError,  # llama.cpp
+    "invalid_request_error": InvalidRequestError,
+    "not_found_error": InvalidRequestError,
+    "overloaded_error": ServiceUnavailableError,
+    "permission_error": PermissionDeniedError,
+    "rate_limit_error": RateLimitError,
+    "request_too_large": InvalidRequestError,
+    "timeout_error": ServiceUnavailableError,
+}
+
+# Claude's newer models refuse a signed thought that is sent back behind another system text, other
+# tools or other messages than those it was thought after, as when a conversation was cut to fit. No
+# field of the refusal tells it. Asked to, the API drops such thoughts instead
+# (https://platform.claude.com/docs/en/build-with-claude/preserved-thinking).
+_UNBOUND = re.compile(r"bound to a different conversation")
+_BINDING_BETA = "thinking-binding-controls-2026-08-01"
+_DROP_UNBOUND = {"prefix_mismatch_behavior": "drop_block"}
+
+# What it says of tools to whose schemas it cannot hold a model after all
+# (https://platform.claude.com/docs/en/build-with-claude/structured-outputs).
+_TOO_STRICT = re.compile(r"schema is too complex|compiled grammar is too large", re.IGNORECASE)
+
 
 class Messages(ChatAdapter):
     """How the Messages API spells things."""
@@ -50,7 +92,7 @@ class Messages(ChatAdapter):
     count_error = 0.05
     option_names: ClassVar[Mapping[str, str]] = {"stop": "stop_sequences"}
     own_options = frozenset({"speed"})
-    error_kinds = errors.KINDS
+    error_kinds = _ERRORS
 
     def build(self, conversation: Conversation, options: Json, *, stream: bool) -> Json:
         body: Json = {"max_tokens": _MAX_TOKENS, "messages": messages.build(conversation)}
@@ -60,6 +102,18 @@ class Messages(ChatAdapter):
         if stream:
             body["stream"] = True
         return body
+
+    def build_tools(
+        self,
+        tools: "Sequence[Tool | Json]",
+        *,
+        choice: str | None,
+        parallel: bool | None,
+        model: str,
+    ) -> Json:
+        from bruno_llm_claude import schemas  # most requests offer no tools
+
+        return schemas.build_tools(tools, choice=choice, parallel=parallel, model=model)
 
     def parse(self, data: Json) -> ModelResponse:
         content = data.get("content") or []
@@ -84,6 +138,11 @@ class Messages(ChatAdapter):
                 return ModelResponse(is_last=True)
         return NOTHING
 
+    def build_output(self, schema: Json, model: str) -> Json | None:
+        from bruno_llm_claude import schemas
+
+        return schemas.build_output(schema, model)
+
     def parse_windows(self, data: Json, model: str) -> Mapping[str, int | None]:
         return {row["id"]: row.get("max_input_tokens") for row in read_models(data)}
 
@@ -102,15 +161,18 @@ class Messages(ChatAdapter):
 
     def read_error(self, status: int, headers: Mapping[str, str], data: Json) -> ErrorFacts:
         facts = super().read_error(status, headers, data)
-        is_unbound = binding.MISMATCH.search(facts.message)
-        return replace(facts, param=errors.MESSAGES) if is_unbound else facts
+        if _UNBOUND.search(facts.message):
+            return replace(facts, param="messages")
+        return replace(facts, param="tools") if _TOO_STRICT.search(facts.message) else facts
 
     def read_limits(self, headers: Mapping[str, str]) -> LimitState | None:
         return read_limits(headers, "anthropic-ratelimit-{unit}-{what}")
 
     def amend(self, body: Json, code: str, field: str) -> Json | None:
-        if field == errors.MESSAGES:
-            return binding.drop_unbound(body)
+        if field == "messages":
+            return _without_unbound(body)
+        if field == "tools":
+            return _without_strict(body)
         return super().amend(body, code, field)
 
     def refused_options(self, model: str, options: Json) -> frozenset[str]:
@@ -155,5 +217,35 @@ class ClaudeProvider(BaseProvider):
             anthropic.AsyncAnthropic,
             access=access,
             timeouts=timeouts,
-            headers=binding.headers,
+            headers=_headers,
         )
+
+
+def _without_unbound(body: Json) -> Json | None:
+    """Return *body* with the wish to drop thoughts that are not bound to it; None if it cannot be.
+
+    A user's own `block_binding` is left as it is, and other kinds of thinking have none. All models
+    that bind thoughts think adaptively where nothing else is said.
+    """
+    thinking = body.get("thinking") or {}
+    blocks = (block for message in body["messages"] for block in message["content"])
+    if (
+        "block_binding" in thinking
+        or thinking.get("type", "adaptive") != "adaptive"
+        or not any(block["type"] in messages.THOUGHTS for block in blocks)
+    ):
+        return None
+    return body | {"thinking": {"type": "adaptive", **thinking, "block_binding": _DROP_UNBOUND}}
+
+
+def _without_strict(body: Json) -> Json | None:
+    """Return *body* with tools whose schemas are only told; None where none is strict."""
+    tools = [{n: v for n, v in tool.items() if n != "strict"} for tool in body["tools"]]
+    return body | {"tools": tools} if tools != body["tools"] else None
+
+
+def _headers(body: Json) -> Mapping[str, str]:
+    """Return the header without which the API does not know `block_binding`."""
+    thinking = body.get("thinking")
+    is_bound = isinstance(thinking, dict) and "block_binding" in thinking
+    return {"anthropic-beta": _BINDING_BETA} if is_bound else {}

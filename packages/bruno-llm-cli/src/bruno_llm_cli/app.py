@@ -30,8 +30,6 @@ from bruno_llm_cli.output import log_to_stderr, say, set_verbosity, show_documen
 if TYPE_CHECKING:
     from bruno_llm_base.cost.report import Report
 
-__all__ = ["app", "run"]
-
 _DAY = ["%Y-%m-%d"]
 Format = Literal["table", "csv", "json", "markdown", "html"]
 AsJson = Annotated[bool, Option("--json", help="Print one JSON document, for programs.")]
@@ -253,12 +251,19 @@ def costs(  # noqa: PLR0917 - typer passes them by name
 
 
 def _formatted(report: "Report", form: Format) -> str:
-    if form == "html":
-        from bruno_llm_cli.report import to_html
+    from bruno_llm_cli.report import to_html, to_table
 
-        return to_html(report)
-    forms = {"table": report.table, "csv": report.to_csv, "json": report.to_json}
-    return (forms | {"markdown": report.to_markdown})[form]()
+    match form:
+        case "table":
+            return to_table(report)
+        case "html":
+            return to_html(report)
+        case "csv":
+            return report.to_csv()
+        case "json":
+            return report.to_json()
+        case _:
+            return report.to_markdown()
 
 
 def _save(report: "Report", path: Path) -> None:

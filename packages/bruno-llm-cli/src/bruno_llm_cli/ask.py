@@ -10,8 +10,6 @@ from bruno_llm_base.wrappers import FullLLM
 
 from bruno_llm_cli.output import say, show_document, write
 
-__all__ = ["ask", "count", "warn_if_cut"]
-
 
 async def ask(llm: FullLLM, question: str, *, as_json: bool, streamed: bool) -> None:
     """Print the answer to *question*, as it comes if it is *streamed*."""

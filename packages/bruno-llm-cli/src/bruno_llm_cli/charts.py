@@ -11,8 +11,6 @@ from decimal import Decimal
 from math import ceil
 from typing import Any, NamedTuple
 
-__all__ = ["Chart", "Series", "by_day", "ticks"]
-
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _LINES = 5  # the most lines above the ground
 _DATES = 5  # as many as fit below a chart on a phone

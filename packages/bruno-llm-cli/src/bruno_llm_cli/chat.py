@@ -13,8 +13,6 @@ from bruno_llm_cli.ask import warn_if_cut
 from bruno_llm_cli.input import read_lines
 from bruno_llm_cli.output import plain, say, write
 
-__all__ = ["chat"]
-
 _HELP = """\
 /clear          forget what was said
 /system TEXT    begin the conversation with another text; without one, with none

@@ -20,15 +20,13 @@ from bruno_llm_base.exceptions import (
     ServiceUnavailableError,
 )
 from bruno_llm_base.factory import LLMFactory
-from bruno_llm_base.options import closest
+from bruno_llm_base.options import close_matches
 from bruno_llm_base.provider import BaseProvider
 from bruno_llm_base.sources import from_config, from_file, provider_of
 from bruno_llm_base.wrappers import FullLLM, in_full
 
 from bruno_llm_cli.options import usable_providers
 from bruno_llm_cli.output import console, plain
-
-__all__ = ["Checkup", "check_providers", "show", "works"]
 
 Status = Literal["ok", "failed", "not set up"]
 _STYLES = {"ok": "green", "failed": "red", "not set up": "yellow"}
@@ -144,7 +142,7 @@ def _look_for_model(found: Checkup, llm: FullLLM, diagnosis: Diagnosis) -> None:
         found.model_offered = any(_is(llm.model, name) for name in diagnosis.models)
         if not found.model_offered:
             found.problem = f"the server does not offer the model {llm.model!r}"
-            names = ", ".join(closest(llm.model, diagnosis.models))
+            names = ", ".join(close_matches(llm.model, diagnosis.models, 5, 0.0))
             found.advice.append(f"closest on offer: {names}")
 
 

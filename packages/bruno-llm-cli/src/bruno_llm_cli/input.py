@@ -10,8 +10,6 @@ from bruno_llm_base.exceptions import InvalidRequestError
 
 from bruno_llm_cli.output import say
 
-__all__ = ["read_lines", "read_text"]
-
 _PATIENCE = 3.0  # seconds until the user is told what is waited for
 
 

@@ -8,13 +8,11 @@ from typing import Any
 from bruno_llm_base.discovery import ProviderInfo
 from bruno_llm_base.exceptions import LLMError
 from bruno_llm_base.factory import LLMFactory
+from bruno_llm_base.parts import Json
 from bruno_llm_base.provider import BaseProvider
-from bruno_llm_base.response import Json
 from bruno_llm_base.wrappers import FullLLM, in_full
 
 from bruno_llm_cli.output import say, show_document, show_table
-
-__all__ = ["Offer", "offers", "show_offers", "show_providers"]
 
 
 def show_providers(infos: Sequence[ProviderInfo], *, as_json: bool) -> None:

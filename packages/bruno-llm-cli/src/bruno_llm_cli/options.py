@@ -12,22 +12,11 @@ from bruno_llm_base.discovery import ProviderInfo, installed
 from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.factory import LLMFactory
 from bruno_llm_base.options import PORTABLE
-from bruno_llm_base.response import Json
+from bruno_llm_base.parts import Json
 from bruno_llm_base.wrappers import FullLLM, in_full
 from typer import BadParameter, Option
 
 from bruno_llm_cli.output import set_verbosity
-
-__all__ = [
-    "Config",
-    "Model",
-    "ModelOptions",
-    "Provider",
-    "Verbose",
-    "build_llm",
-    "taking_model_options",
-    "usable_providers",
-]
 
 _TABLE = PORTABLE.items()
 Provider = Annotated[

@@ -10,17 +10,6 @@ from typing import TYPE_CHECKING, TextIO
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = [
-    "console",
-    "log_to_stderr",
-    "plain",
-    "say",
-    "set_verbosity",
-    "show_document",
-    "show_table",
-    "write",
-]
-
 # What a terminal may take for a command: C0 but for tab and line feed, DEL, C1.
 _CONTROLS = dict.fromkeys(
     (*range(9), *range(11, 32), 127, *range(128, 160)), "\N{REPLACEMENT CHARACTER}"

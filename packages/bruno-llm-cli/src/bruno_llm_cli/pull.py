@@ -12,8 +12,6 @@ from bruno_llm_base.response import Progress
 
 from bruno_llm_cli.output import plain, say
 
-__all__ = ["Puller", "pull", "puller"]
-
 
 @runtime_checkable
 class Puller(Protocol):

@@ -1,4 +1,4 @@
-"""A report of costs as one HTML page, for any browser, light and dark, phone and desk."""
+"""A report of costs as a table for terminals, and as one HTML page for any browser."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -6,19 +6,40 @@ from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
+from unicodedata import combining, east_asian_width
 
-from bruno_llm_base.cost.report import Column, Report, cell, dollars, plain, requests
-from bruno_llm_base.cost.rows import Row
+from bruno_llm_base.cost.report import Report, cell, dollars, plain, requests, title
+from bruno_llm_base.cost.rows import KEYS, Row
 
 from bruno_llm_cli.charts import Chart, Series, by_day
-
-__all__ = ["to_html", "write_html"]
 
 _COLORS = 5  # as many as are easily told apart; the next is that of all other providers
 _OTHERS = "others"
 _BARS = 8  # the most models with a bar of their own
 _MOST = 20  # the most tags and users that are listed
 _UNITS = ((10**12, "T"), (10**9, "B"), (10**6, "M"), (10**3, "k"))
+
+
+def to_table(report: Report) -> str:
+    """Return *report* as a text of aligned columns, for terminals and logs."""
+    lines, places = report.cells(), len(report.by)
+    widths = [max(map(_width, texts)) for texts in zip(*lines, strict=True)]
+    drawn = []
+    for line in lines:
+        spaces = [" " * (width - _width(text)) for text, width in zip(line, widths, strict=True)]
+        labels = [text + space for text, space in zip(line[:places], spaces, strict=False)]
+        amounts = map(str.__add__, spaces[places:], line[places:])
+        drawn.append("  ".join([*labels, *amounts]).rstrip())
+    rule = "-" * (sum(widths) + 2 * len(widths) - 2)
+    if report.by:
+        drawn.insert(-1, rule)
+    drawn.insert(1, rule)
+    return "\n".join([*report.summary, "", *drawn])
+
+
+def _width(text: str) -> int:
+    """Return how many columns of a terminal *text* takes (Unicode Standard Annex 11)."""
+    return sum(0 if combining(c) else 1 + (east_asian_width(c) in "WF") for c in text)
 
 
 def write_html(report: Report, path: str | Path) -> None:
@@ -42,7 +63,7 @@ def to_html(report: Report) -> str:
         undefined=StrictUndefined,
     )
     colors = _colors(report)
-    shape = report.columns
+    columns = report.columns
     page: str = pages.get_template("report.html").render(
         report=report,
         period=report.period,
@@ -52,11 +73,12 @@ def to_html(report: Report) -> str:
         models=_cost_by_model(report, colors),
         tokens=_tokens_by_day(report),
         labelled=[found for label in ("tag", "user") if (found := _labelled(report, label))],
-        columns=shape,
-        amounts=[column for column in shape if not column.is_label],
+        columns=columns,
+        amounts=[column for column in columns if column not in KEYS],
+        labels=KEYS,
+        title=title,
         cell=cell,
         color=lambda row: colors.get(row.provider, _COLORS),
-        origin=report.origin,
     )
     return page
 
@@ -143,12 +165,12 @@ def _cost_by_model(
     return bars
 
 
-def _labelled(report: Report, label: str) -> tuple[Column, Sequence[Row], int] | None:
+def _labelled(report: Report, label: str) -> tuple[str, Sequence[Row], int] | None:
     """Return the dearest tags or users, and how many others there are; None if there are none."""
     rows = report.sums(label)
     if all(getattr(row, label) is None for row in rows):
         return None
-    return Column(label), rows[:_MOST], max(0, len(rows) - _MOST)
+    return label, rows[:_MOST], max(0, len(rows) - _MOST)
 
 
 def _name(text: str | None) -> str:

@@ -8,8 +8,6 @@ from typing import Any
 
 from bruno_llm_cli.output import say
 
-__all__ = ["Unwritable", "prepare"]
-
 
 class Unwritable(Exception):  # noqa: N818 - named for what is said
     """Stdout cannot be written to."""

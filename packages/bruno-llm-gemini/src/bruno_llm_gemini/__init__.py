@@ -12,4 +12,4 @@ if TYPE_CHECKING:
 __all__ = ["GeminiEmbeddings", "GeminiProvider"]
 
 # chat does without
-__getattr__, __dir__ = late_names(__name__, {"GeminiEmbeddings": "bruno_llm_gemini.embeddings"})
+__getattr__, __dir__ = late_names(__name__, {"embeddings": ["GeminiEmbeddings"]})

@@ -9,8 +9,6 @@ from bruno_llm_base.embeddings import BaseEmbeddings
 from bruno_llm_gemini.transport import EMBED
 from bruno_llm_gemini.vendor import GeminiAdapter, GeminiVendor
 
-__all__ = ["GeminiEmbeddings"]
-
 
 class GeminiEmbeddingAdapter(GeminiAdapter, EmbeddingAdapter):
     """How Gemini's embeddings spell things."""

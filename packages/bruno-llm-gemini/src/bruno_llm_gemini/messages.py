@@ -18,8 +18,6 @@ from bruno_llm_base import (
 from bruno_llm_base.lenient import forgiving, read_arguments, read_text, read_word
 from bruno_llm_base.parts import arguments_of, json_object, state_for
 
-__all__ = ["FINISH_REASONS", "build", "parts", "usage"]
-
 _API = "gemini"  # whose state it is, whichever provider or cloud carries it
 # What a part of an answer is signed with (https://ai.google.dev/gemini-api/docs/thought-signatures).
 _SIGNATURE = "thoughtSignature"
@@ -134,11 +132,8 @@ def _content(turn: Turn, *, sign: bool) -> Json:
                 call = {"id": part.id, "name": part.name, "args": arguments_of(part)}
                 parts.append({"functionCall": call} | state_for(part, _API))
             case ToolResult():
-                # Gemini takes nothing but an object
-                response = json_object(part.content)
-                answer = {"result": part.content} if response is None else response
                 named = {"id": part.id, "name": part.name}
-                parts.append({"functionResponse": named | {"response": answer}})
+                parts.append({"functionResponse": named | {"response": _response(part)}})
             case VendorBlock(vendor, data) if vendor == _API:
                 _put_back(data, parts)
             case VendorBlock():
@@ -149,6 +144,14 @@ def _content(turn: Turn, *, sign: bool) -> Json:
     if sign and calls:  # the first of parallel calls is the one that is checked
         calls[0].setdefault(_SIGNATURE, _UNSIGNED)
     return {"role": "model" if turn.role == "assistant" else "user", "parts": parts}
+
+
+def _response(result: ToolResult) -> Json:
+    """Return what a tool has found, in an object, since Gemini takes nothing else."""
+    if result.is_error:
+        return {"error": result.content}
+    found = json_object(result.content)
+    return {"output": result.content} if found is None else found
 
 
 def _put_back(data: Json, parts: list[Json]) -> None:

@@ -1,8 +1,8 @@
 """Gemini's generateContent (https://ai.google.dev/api/generate-content)."""
 
 import re
-from collections.abc import Mapping
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, ClassVar
 
 from bruno_llm_base import (
     BaseProvider,
@@ -19,7 +19,8 @@ from bruno_llm_gemini import messages
 from bruno_llm_gemini.transport import CHAT, COUNT, STREAM
 from bruno_llm_gemini.vendor import GeminiAdapter, GeminiVendor
 
-__all__ = ["GeminiProvider", "GenerateContent"]
+if TYPE_CHECKING:
+    from bruno_llm_base import Tool
 
 # From Gemini 3 on, a tool call without its signature is refused.
 _WANTS_SIGNATURES = re.compile(r"(?:.*/)?gemini-(?:[3-9]|\d\d)")
@@ -50,6 +51,8 @@ class GenerateContent(GeminiAdapter, ChatAdapter):
         "max_tokens": "generationConfig.maxOutputTokens",
         "stop": "generationConfig.stopSequences",
     }
+    json_mode: ClassVar[Json] = {"generationConfig": {"responseMimeType": "application/json"}}
+    wraps_output = False
     answers_field = "generationConfig.candidateCount"
     finish_reasons: ClassVar[Mapping[str, FinishReason]] = messages.FINISH_REASONS
 
@@ -76,6 +79,27 @@ class GenerateContent(GeminiAdapter, ChatAdapter):
         if counts := data.get("usageMetadata"):
             part.usage = messages.usage(counts, ended=part.finish_reason is not None)
         return part
+
+    def build_tools(
+        self,
+        tools: "Sequence[Tool | Json]",
+        *,
+        choice: str | None,
+        parallel: bool | None,
+        model: str,
+    ) -> Json:
+        from bruno_llm_gemini import schemas  # most requests offer no tools
+
+        return schemas.build_tools(tools, choice)
+
+    def refused_options(self, model: str, options: Json) -> frozenset[str]:
+        one_by_one = options.get("parallel_tool_calls") is False
+        return frozenset({"parallel_tool_calls"} if one_by_one else ())
+
+    def build_output(self, schema: Json, model: str) -> Json:
+        from bruno_llm_gemini import schemas
+
+        return schemas.build_output(schema)
 
     def unpriced_field(self, body: Json) -> str | None:
         if body.get("cachedContent"):

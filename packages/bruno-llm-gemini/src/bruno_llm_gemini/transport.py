@@ -10,12 +10,10 @@ import logging
 from threading import get_ident
 from typing import Any, NoReturn
 
-from bruno_llm_base.response import Json
+from bruno_llm_base.parts import Json
 from bruno_llm_base.transport import Reply
 from bruno_llm_base.transport.environment import tls_context
 from bruno_llm_base.transport.http import open_client, refuse_login
-
-__all__ = ["CHAT", "COUNT", "EMBED", "MODELS", "PAGE_SIZE", "STREAM", "ComposedTransport"]
 
 CHAT, STREAM, MODELS, COUNT = "generateContent", "streamGenerateContent", "models", "countTokens"
 EMBED = "batchEmbedContents"

@@ -10,13 +10,11 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from typing import Any
 
 from bruno_llm_base.exceptions import InvalidResponseError
-from bruno_llm_base.response import Json
+from bruno_llm_base.parts import Json
 from bruno_llm_base.transport import Reply
 from bruno_llm_base.transport.response import MAX_ANSWER
 
 from bruno_llm_gemini.transport import COUNT, EMBED, MODELS, PAGE_SIZE, STREAM
-
-__all__ = ["TypedTransport"]
 
 
 class TypedTransport:

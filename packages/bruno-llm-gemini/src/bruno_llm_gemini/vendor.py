@@ -12,8 +12,6 @@ from bruno_llm_base.transport import Transport
 from bruno_llm_gemini.transport import CHAT, MODELS, ComposedTransport
 from bruno_llm_gemini.typed import TypedTransport
 
-__all__ = ["GeminiAdapter", "GeminiVendor"]
-
 # Google's common statuses and reasons (https://google.aip.dev/193,
 # https://ai.google.dev/gemini-api/docs/troubleshooting).
 _ERRORS: dict[str, type[exceptions.LLMError]] = {

@@ -12,4 +12,4 @@ if TYPE_CHECKING:
 __all__ = ["OllamaEmbeddings", "OllamaProvider"]
 
 # chat does without
-__getattr__, __dir__ = late_names(__name__, {"OllamaEmbeddings": "bruno_llm_ollama.embeddings"})
+__getattr__, __dir__ = late_names(__name__, {"embeddings": ["OllamaEmbeddings"]})

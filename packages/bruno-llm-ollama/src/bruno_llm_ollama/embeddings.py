@@ -8,9 +8,6 @@ from bruno_llm_base.embeddings import BaseEmbeddings
 
 from bruno_llm_ollama.vendor import OllamaAdapter, OllamaVendor
 
-__all__ = ["OllamaEmbeddings"]
-
-
 _ANY_SIZE = ("", "latest")
 
 

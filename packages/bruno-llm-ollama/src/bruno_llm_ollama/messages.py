@@ -18,8 +18,6 @@ from bruno_llm_base import (
 from bruno_llm_base.lenient import forgiving, read_arguments, read_text, read_word
 from bruno_llm_base.parts import arguments_of
 
-__all__ = ["API", "FINISH_REASONS", "build", "parts", "usage"]
-
 API = "ollama"
 """Whose thoughts go back."""
 

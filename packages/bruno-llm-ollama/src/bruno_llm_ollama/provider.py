@@ -1,6 +1,6 @@
 """Ollama's own API (https://docs.ollama.com/api/chat)."""
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
@@ -19,15 +19,14 @@ from bruno_llm_base import (
 from bruno_llm_base.call import documents
 from bruno_llm_base.lenient import finish_reason, read_word
 from bruno_llm_base.request import Request
+from bruno_llm_base.response import Progress
 from bruno_llm_base.values import is_whole
 
 from bruno_llm_ollama import messages
 from bruno_llm_ollama.vendor import OllamaAdapter, OllamaVendor
 
 if TYPE_CHECKING:
-    from bruno_llm_base.response import Progress
-
-__all__ = ["OllamaChat", "OllamaProvider"]
+    from bruno_llm_base import Tool
 
 # What belongs into the body's "options": api/types.go of Ollama, `Options` and `Runner`.
 _NESTED = (
@@ -54,6 +53,8 @@ class OllamaChat(OllamaAdapter, ChatAdapter):
     }
     finish_reasons: ClassVar[Mapping[str, FinishReason]] = messages.FINISH_REASONS
     window_option = "num_ctx"  # windows are as large as they are asked to be
+    json_mode: ClassVar[Json] = {"format": "json"}
+    wraps_output = False
     cuts_prompts = True  # older servers, and those that are asked to
 
     def build(self, conversation: Conversation, options: Json, *, stream: bool) -> Json:
@@ -92,6 +93,32 @@ class OllamaChat(OllamaAdapter, ChatAdapter):
             part.is_last = True
         return part
 
+    def build_tools(
+        self,
+        tools: "Sequence[Tool | Json]",
+        *,
+        choice: str | None,
+        parallel: bool | None,
+        model: str,
+    ) -> Json:
+        from bruno_llm_ollama import schemas  # most requests offer no tools
+
+        return schemas.build_tools(tools, choice)
+
+    def refused_options(self, model: str, options: Json) -> frozenset[str]:
+        refused = {"tool_choice"} if options.get("tool_choice") == "required" else set()
+        if options.get("parallel_tool_calls") is False:
+            refused.add("parallel_tool_calls")
+        return frozenset(refused)
+
+    def build_output(self, schema: Json, model: str) -> Json:
+        from bruno_llm_base.schemas import without_titles
+
+        return {"format": without_titles(schema)}
+
+    def shows_schema(self) -> bool:
+        return False  # it is a grammar, and its documentation says to tell it too
+
     def requested_window(self, body: Json) -> int | None:
         own = body.get("options")
         size = own.get("num_ctx") if isinstance(own, dict) else None
@@ -110,7 +137,7 @@ class OllamaProvider(OllamaVendor, BaseProvider):
     default_model = "llama3.2"
     capabilities = frozenset({"chat", "streaming", "tools", "reasoning", "pull"})
 
-    def pull(self, model: str | None = None) -> "AsyncGenerator[Progress, None]":
+    def pull(self, model: str | None = None) -> AsyncGenerator[Progress, None]:
         """Let Ollama fetch *model*, or the provider's own, and yield how far it has come.
 
         What was fetched before an error or an interruption is kept by the server, which goes on
@@ -120,17 +147,16 @@ class OllamaProvider(OllamaVendor, BaseProvider):
             ModelNotFoundError: There is no such model in the library.
             LLMError: The server cannot be reached, or could not fetch it.
         """
-        from bruno_llm_ollama import pulling  # most programs pull nothing
-
         name = self._named(model)
         request = Request(
             operation="pull",
+            adapter=self.adapter,
             path="/api/pull",
             body={"model": name, "stream": True},
             model=name,
             stream=True,
-            parse=pulling.read,
-            is_last=pulling.is_last,
+            parse=_progress,
+            is_last=lambda progress: progress.step == "success",
             advise=self._advise_on_pull,
         )
         # a server that checks what it has fetched is silent for minutes
@@ -141,3 +167,19 @@ class OllamaProvider(OllamaVendor, BaseProvider):
         if isinstance(error, ModelNotFoundError):
             return ["https://ollama.com/library lists what there is"]
         return await self._advise(error)
+
+
+def _progress(data: Json) -> Progress:
+    """Read one report of a pull; a layer that has not begun has no `completed`."""
+    step = data["status"]
+    if not isinstance(step, str):
+        raise TypeError("status")
+    total, done, digest = (data.get(name) for name in ("total", "completed", "digest"))
+    if not is_whole(total, least=1):
+        return Progress(step=step)
+    return Progress(
+        step=step,
+        part=digest if isinstance(digest, str) else None,
+        done=done if is_whole(done, least=0) else 0,
+        total=total,
+    )

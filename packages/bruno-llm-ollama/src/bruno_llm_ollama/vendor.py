@@ -3,10 +3,12 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from ipaddress import IPv6Address
 
 from bruno_llm_base import (
     Access,
     AuthenticationError,
+    ConfigurationError,
     ErrorFacts,
     Json,
     LLMError,
@@ -15,14 +17,19 @@ from bruno_llm_base import (
     Timeouts,
     Vendor,
 )
+from bruno_llm_base.access import unquoted
 from bruno_llm_base.adapter import Adapter
+from bruno_llm_base.lenient import read_models
 from bruno_llm_base.transport import HttpTransport, Transport
 
-from bruno_llm_ollama import address, windows
-
-__all__ = ["OllamaAdapter", "OllamaVendor", "tagged"]
-
 _NO_SUCH = re.compile(r"pull model manifest: .*(file does not exist|not found)")
+_NUM_CTX = re.compile(r"^num_ctx\s+(\d{1,12})$", re.MULTILINE)
+_ADDRESS = re.compile(
+    r"(?:(?P<scheme>https?)://)?(?!\w+:/)(?P<host>\[[^]]*\]|[^:/@]*)(?::(?P<port>[^:/@]*))?(?P<path>/[^@]*)?",
+    re.IGNORECASE,
+)
+_THIS_MACHINE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 - read
+_LAST_PORT = 65535
 
 
 class OllamaVendor(Vendor):
@@ -49,8 +56,27 @@ class OllamaVendor(Vendor):
 
     @staticmethod
     def read_address(value: str) -> str:
-        """Return the URL that an OLLAMA_HOST stands for."""
-        return address.read(value)
+        """Return the URL that an OLLAMA_HOST stands for; this machine's if it is empty.
+
+        The server listens where the variable says, clients connect to it, and both read it alike
+        (https://github.com/ollama/ollama/blob/main/envconfig/config.go): "host", "host:port",
+        ":port", an IPv6 address with or without brackets, or a URL, all of them in quotes as well.
+        The port is 11434, but a URL's is that of its scheme; one that is not a port is left out. A
+        server that listens everywhere ("0.0.0.0") is reached on this machine.
+
+        Raises:
+            ConfigurationError: It has none of these forms.
+        """
+        found = _ADDRESS.fullmatch(_bracketed(unquoted(value)))
+        if found is None:
+            raise ConfigurationError("OLLAMA_HOST is not understood: give host, host:port or a URL")
+        scheme, host, port, path = (part or "" for part in found.groups())
+        if host == "ollama.com":
+            scheme = scheme or "https"
+        is_port = port.isascii() and port.isdecimal() and int(port) <= _LAST_PORT
+        port = port if is_port else "" if scheme else "11434"
+        place = _THIS_MACHINE.get(host, host) + (f":{port}" if port else "")
+        return f"{scheme.lower() or 'http'}://{place}{path.rstrip('/')}"
 
 
 class OllamaAdapter(Adapter):
@@ -64,7 +90,13 @@ class OllamaAdapter(Adapter):
         return ("POST", "/api/show", {"model": model}), ("GET", "/api/ps", None)
 
     def parse_windows(self, data: Json, model: str) -> Mapping[str, int | None]:
-        return windows.read(data, model)
+        # what a model could take at most says little: the server allocates less, by the memory that
+        # there is (https://docs.ollama.com/context-length), and tells only of models that are loaded
+        if "model_info" in data:
+            found = _NUM_CTX.search(data.get("parameters") or "")
+            return {model: int(found[1])} if found else {}
+        loaded = {row["id"]: row.get("context_length") for row in read_models(data)}
+        return loaded | {name.removesuffix(":latest"): tokens for name, tokens in loaded.items()}
 
     def read_error(self, status: int, headers: Mapping[str, str], data: Json) -> ErrorFacts:
         # a status and one sentence, no code; or llama-server's whole document, passed on as text
@@ -91,3 +123,14 @@ def tagged(model: str) -> str:
     """Return the full name of *model*, in one case, since Ollama does not tell cases apart."""
     name = model.casefold()
     return name if ":" in name.rpartition("/")[2] else f"{name}:latest"
+
+
+def _bracketed(value: str) -> str:
+    """Return *value*, in brackets where a bare IPv6 address stands for the host."""
+    scheme, colon, place = value.rpartition("://")
+    host, slash, path = place.partition("/")
+    try:
+        address = IPv6Address(host)
+    except ValueError:
+        return value
+    return f"{scheme}{colon}[{address}]{slash}{path}"

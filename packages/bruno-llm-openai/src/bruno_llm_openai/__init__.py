@@ -12,4 +12,4 @@ if TYPE_CHECKING:
 __all__ = ["OpenAIEmbeddings", "OpenAIProvider"]
 
 # chat does without
-__getattr__, __dir__ = late_names(__name__, {"OpenAIEmbeddings": "bruno_llm_openai.embeddings"})
+__getattr__, __dir__ = late_names(__name__, {"embeddings": ["OpenAIEmbeddings"]})

@@ -20,8 +20,6 @@ from bruno_llm_openai import messages
 if TYPE_CHECKING:
     from tiktoken import Encoding
 
-__all__ = ["conversation_tokens", "encoding_of", "text_tokens"]
-
 
 class _Recipe(NamedTuple):
     """What an encoding is made of, beside its vocabulary, and which models use it.

@@ -12,8 +12,6 @@ from bruno_llm_base.embeddings import BaseEmbeddings
 
 from bruno_llm_openai.vendor import OpenAIAdapter, OpenAIVendor
 
-__all__ = ["OpenAIEmbeddings"]
-
 
 class OpenAIEmbeddingAdapter(OpenAIAdapter, EmbeddingAdapter):
     """How OpenAI's embeddings spell things."""

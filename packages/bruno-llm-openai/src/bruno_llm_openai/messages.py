@@ -16,18 +16,9 @@ from bruno_llm_base import (
     VendorBlock,
 )
 from bruno_llm_base.cost.prices import reported_cost
-from bruno_llm_base.lenient import (
-    finish_reason,
-    forgiving,
-    object_in,
-    read_arguments,
-    read_text,
-    read_word,
-)
-from bruno_llm_base.parts import arguments_text, state_for
+from bruno_llm_base.lenient import finish_reason, forgiving, read_arguments, read_text, read_word
+from bruno_llm_base.parts import arguments_text, object_in, state_for
 from bruno_llm_base.values import is_whole
-
-__all__ = ["build", "read"]
 
 # The fields in which servers of open models send thoughts, and want them back. Mistral's reasoning
 # models send them among the pieces of the content.

@@ -1,8 +1,9 @@
 """OpenAI's Chat Completions (https://platform.openai.com/docs/api-reference/chat)."""
 
 import re
-from collections.abc import Mapping
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, ClassVar, Literal, cast
 
 from bruno_llm_base import (
     BaseProvider,
@@ -11,39 +12,37 @@ from bruno_llm_base import (
     Json,
     ModelResponse,
     Text,
-    TokenCount,
 )
+from bruno_llm_base.options import ChatSettings
+from bruno_llm_base.provider import ProviderKeywords
+from typing_extensions import Unpack
 
-from bruno_llm_openai import counting, messages, responses
-from bruno_llm_openai.vendor import OpenAIAdapter, OpenAIVendor
+from bruno_llm_openai import messages, models, responses
+from bruno_llm_openai.chat import OpenAIChatAdapter
+from bruno_llm_openai.vendor import OpenAIVendor, is_openais
 
-__all__ = ["ChatCompletions", "OpenAIProvider"]
+if TYPE_CHECKING:
+    from bruno_llm_base import Tool
 
-# Reasoning models take sampling options only while they do not reason; the older ones always do.
-_ALWAYS_REASONS = re.compile(r"o\d|gpt-5(?!\.|-chat)|gpt-[\d.]+-pro|gpt-6-astra|gpt-6\.1-sol")
-_REASONS_BY_DEFAULT = re.compile(r"gpt-5\.[5-9]|gpt-[6-9]")
-_REASONS_ON_DEMAND = re.compile(r"gpt-5\.[1-4]")
-# Lists of prices tell the standard tier's; searches cost by themselves, and a router's "models" may
-# answer with a dearer one than was asked.
-_LISTED_TIERS = (None, "auto", "default")
+# Searches cost by themselves, and a router's "models" may answer with a dearer one than was asked.
 _CHARGED_APART = ("web_search_options", "models")
 # What OpenAI takes as the id of a call; other vendors' may be longer.
-_REFUSED_IN_IDS, _LONGEST_ID = re.compile(r"(?!)"), 40
-_SAMPLING = frozenset({"temperature", "top_p"})
+_CALL_ID = re.compile(r".{1,40}", re.DOTALL)
 
 
-class ChatCompletions(OpenAIAdapter, ChatAdapter):
+class ChatCompletions(OpenAIChatAdapter):
     """How Chat Completions spells things."""
 
     __slots__ = ()
 
     chat_path = "/chat/completions"
-    count_path = "/responses/input_tokens"
     option_names: ClassVar[Mapping[str, str]] = {"max_tokens": "max_completion_tokens"}
-    reserved_fields = frozenset({"messages", "model", "stream", "stream_options"})
+
+    def adapter_for(self, model: str, options: Json) -> ChatAdapter:
+        return self.other if self.other is not None and models.only_responses(model) else self
 
     def build(self, conversation: Conversation, options: Json, *, stream: bool) -> Json:
-        said = conversation.with_call_ids(_REFUSED_IN_IDS, _LONGEST_ID)
+        said = conversation.with_call_ids(_CALL_ID)
         body = {"messages": messages.build(said, self.api), **options}
         if self.own_server and "max_completion_tokens" in body:
             # OpenAI's newer word; most servers of its protocol know the older one
@@ -78,31 +77,25 @@ class ChatCompletions(OpenAIAdapter, ChatAdapter):
             )
         return messages.read(data, choice, delta or choice.get("message") or {}, self.api)
 
+    def build_tools(
+        self,
+        tools: "Sequence[Tool | Json]",
+        *,
+        choice: str | None,
+        parallel: bool | None,
+        model: str,
+    ) -> Json:
+        fields = super().build_tools(tools, choice=choice, parallel=parallel, model=model)
+        if "tools" in fields:
+            fields["tools"] = [_nested_tool(tool) for tool in fields["tools"]]
+        return fields
+
     def unpriced_field(self, body: Json) -> str | None:
-        if body.get("service_tier") not in _LISTED_TIERS:
-            return "service_tier"
-        return next((name for name in _CHARGED_APART if name in body), None)
+        charged = next((name for name in _CHARGED_APART if name in body), None)
+        return charged or super().unpriced_field(body)
 
     def build_count(self, conversation: Conversation, body: Json) -> Json | None:
-        return None if self.own_server else responses.build(conversation, body)
-
-    def text_tokens(self, text: str, model: str) -> TokenCount | None:
-        return counting.text_tokens(text, model)
-
-    def conversation_tokens(self, conversation: Conversation, model: str) -> TokenCount | None:
-        return counting.conversation_tokens(conversation, model)
-
-    def has_vocabulary(self, model: str) -> bool:
-        return counting.encoding_of(model) is not None
-
-    def refused_options(self, model: str, options: Json) -> frozenset[str]:
-        effort = options.get("reasoning_effort")
-        reasons = (
-            _ALWAYS_REASONS.match(model)
-            or (_REASONS_BY_DEFAULT.match(model) and effort != "none")
-            or (_REASONS_ON_DEMAND.match(model) and effort not in (None, "none"))
-        )
-        return _SAMPLING if reasons else frozenset()
+        return None if self.own_server else responses.count_chat(conversation, body)
 
     def amend(self, body: Json, code: str, field: str) -> Json | None:
         if code == "unsupported_parameter" and field == "max_tokens":
@@ -111,13 +104,64 @@ class ChatCompletions(OpenAIAdapter, ChatAdapter):
         return super().amend(body, code, field)
 
 
+def _nested_tool(tool: Json) -> Json:
+    """Return a function as Chat Completions spells it, which may be spelled as in Responses."""
+    if tool.get("type") != "function" or "function" in tool:
+        return tool
+    return {"type": "function", "function": {n: v for n, v in tool.items() if n != "type"}}
+
+
+class OpenAISettings(ChatSettings, total=False):
+    """What identifies and tunes the provider.
+
+    Attributes:
+        api: Which of OpenAI's APIs is asked. "auto" is Responses at OpenAI's own address, and Chat
+            Completions elsewhere, which more servers speak.
+    """
+
+    api: Literal["auto", "responses", "chat"]
+
+
+class OpenAIKeywords(ProviderKeywords, OpenAISettings, total=False):
+    """What the provider is built with, beside its model."""
+
+
 class OpenAIProvider(OpenAIVendor, BaseProvider):
     """Talk to OpenAI, or with `base_url` to any server that speaks its protocol.
+
+    OpenAI itself is asked through Responses: of Chat Completions, its reasoning models take no tools.
+    A request with an option that only Chat Completions has, such as `stop`, goes there where the model
+    allows it. `api="chat"` and `api="responses"` decide it for all.
 
     OpenAI counts tokens exactly (https://developers.openai.com/api/docs/guides/token-counting);
     servers of one's own are not asked, since few can say.
     """
 
     adapter_type = ChatCompletions
+    settings_type = OpenAISettings
     default_model = "gpt-6.1-terra"
     capabilities = frozenset({"chat", "streaming", "tools", "reasoning"})
+
+    def __init__(self, model: str | None = None, **keywords: Unpack[OpenAIKeywords]) -> None:
+        """Set up a provider. Nothing is sent, and no SDK is imported.
+
+        Args:
+            model: The model; `default_model` if None.
+            **keywords: The options of `CallOptions`, and those of `OpenAISettings`, `Policies` and
+                `ProviderKeywords`.
+
+        Raises:
+            ConfigurationError: A keyword is unknown, a value is wrong, or the key is missing.
+        """
+        super().__init__(model, **cast(ProviderKeywords, keywords))
+
+    def make_adapter(self) -> ChatAdapter:
+        """Return how the API spells things that is asked first; it knows the other one."""
+        api = self._settings.get("api", "auto")
+        chat, new = ChatCompletions.at(self.access), responses.Responses.at(self.access)
+        if api == "responses":
+            return new
+        if api == "auto" and (self._is_vendors_own() or is_openais(self.access.address)):
+            return replace(new, other=chat)
+        # another's server may know any model by any name
+        return chat if chat.own_server else replace(chat, other=new)

@@ -11,8 +11,6 @@ from bruno_llm_base.lenient import read_models
 from bruno_llm_base.limits import read_limits
 from bruno_llm_base.transport import SdkTransport, Transport
 
-__all__ = ["OpenAIAdapter", "OpenAIVendor"]
-
 # https://platform.openai.com/docs/guides/error-codes
 _ERRORS: dict[str, type[exceptions.LLMError]] = {
     "billing_hard_limit_reached": exceptions.QuotaExceededError,
@@ -29,10 +27,17 @@ _ERRORS: dict[str, type[exceptions.LLMError]] = {
     "model_not_found": exceptions.ModelNotFoundError,
     "organization_spend_limit_exceeded": exceptions.QuotaExceededError,
     "project_spend_limit_exceeded": exceptions.QuotaExceededError,
+    "bio_policy": exceptions.ContentBlockedError,
+    "misalignment_policy_violation": exceptions.ContentBlockedError,
     "rate_limit_exceeded": exceptions.RateLimitError,
     "server_error": exceptions.ServiceUnavailableError,
     "server_overloaded": exceptions.ServiceUnavailableError,
 }
+
+
+def is_openais(address: str) -> bool:
+    """Whether *address* is OpenAI's own, that of a region such as "https://eu.api.openai.com/v1" included."""
+    return f".{urlsplit(address).hostname}".endswith(".api.openai.com")
 
 
 class OpenAIVendor(Vendor):
@@ -76,7 +81,7 @@ class OpenAIAdapter(Adapter):
         """Return the adapter for the server at *access*."""
         own = access.base_url or access.client_address
         api = "openai" if not own else urlsplit(own).hostname or "openai"
-        return cls(api=api, own_server=access.base_url is not None)
+        return cls(api=api, own_server=access.base_url is not None and not is_openais(own))
 
     def parse_windows(self, data: Json, model: str) -> Mapping[str, int | None]:
         # OpenAI does not tell; vLLM and OpenRouter do

@@ -14,8 +14,6 @@ from bruno_llm_testing.recording import Recording
 from bruno_llm_testing.scrub import Scrubber
 from bruno_llm_testing.tape import Player, Recorder
 
-__all__ = ["Cassette", "Mode"]
-
 Mode = Literal["replay", "missing", "rewrite"]
 
 

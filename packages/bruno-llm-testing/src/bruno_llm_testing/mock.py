@@ -10,10 +10,11 @@ from bruno_llm_base.adapter import ChatAdapter
 from bruno_llm_base.error_mapping import ErrorFacts
 from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.messages import Conversation
+from bruno_llm_base.parts import Json
 from bruno_llm_base.policies import Retry, Timeouts
 from bruno_llm_base.provider import BaseProvider
-from bruno_llm_base.response import Json, ModelResponse
-from bruno_llm_base.tokens import TokenCount
+from bruno_llm_base.response import ModelResponse, TokenCount
+from bruno_llm_base.tools import Tool
 from bruno_llm_base.transport import Transport
 from bruno_llm_base.values import is_seconds, shown
 
@@ -25,8 +26,6 @@ from bruno_llm_testing.mock_transport import (
     read_answer,
     write_conversation,
 )
-
-__all__ = ["MockLLM"]
 
 
 class MockAdapter(ChatAdapter):
@@ -41,6 +40,18 @@ class MockAdapter(ChatAdapter):
     def build(self, conversation: Conversation, options: Json, *, stream: bool) -> Json:
         return {"conversation": write_conversation(conversation), **options, "stream": stream}
 
+    def build_tools(
+        self,
+        tools: Sequence[Tool | Json],
+        *,
+        choice: str | None,
+        parallel: bool | None,
+        model: str,
+    ) -> Json:
+        declared = [tool if isinstance(tool, dict) else _declared(tool) for tool in tools]
+        fields = {"tools": declared, "tool_choice": choice, "parallel_tool_calls": parallel}
+        return {name: value for name, value in fields.items() if value not in (None, [])}
+
     def parse(self, data: Json) -> ModelResponse:
         return read_answer(data)
 
@@ -49,6 +60,11 @@ class MockAdapter(ChatAdapter):
 
     def parse_models(self, data: Json) -> list[str]:
         return list(data["models"])
+
+    wraps_output = False
+
+    def build_output(self, schema: Json, model: str) -> Json:
+        return {"output": schema}
 
     def text_tokens(self, text: str, model: str) -> TokenCount:
         return TokenCount(tokens=_count(text), exact=True, source="mock, words")
@@ -141,6 +157,10 @@ class MockLLM(BaseProvider):
     def open_transport(access: Access, timeouts: Timeouts) -> Transport:
         """Do nothing: each mock opens its own memory."""
         raise NotImplementedError
+
+
+def _declared(tool: Tool) -> Json:
+    return {"name": tool.name, "description": tool.description, "parameters": tool.parameters}
 
 
 def _count(said: str | Conversation) -> int:

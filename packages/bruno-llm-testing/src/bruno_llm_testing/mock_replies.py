@@ -10,27 +10,27 @@ from typing import Any
 from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.messages import Conversation
 from bruno_llm_base.parts import Part as AnswerPart
-from bruno_llm_base.parts import Reasoning, Text
+from bruno_llm_base.parts import Reasoning, Text, ToolCall
 from bruno_llm_base.response import ModelResponse
 from bruno_llm_base.values import shown
-
-__all__ = ["DEFAULT", "MockReply", "NoReplyError", "Part", "Script", "parts_of", "words"]
 
 DEFAULT = "Hello from the mock."
 """What a mock answers that was told nothing."""
 
 _WORD = re.compile(r"\s*\S+|\s+")
 _KINDS = (
-    "a text, a ModelResponse, an exception, a list of these as pieces of a stream, or a callable"
+    "a text, a ToolCall, a ModelResponse, an exception, a list of these as pieces of a stream, or a"
+    " callable"
 )
 
 Part = ModelResponse | Exception
 """What a reply is made of: parts of an answer, and an error that ends it."""
 
-_Piece = str | ModelResponse | Exception
+_Piece = str | ToolCall | ModelResponse | Exception
 
 MockReply = (
     str
+    | ToolCall
     | ModelResponse
     | Exception
     | Sequence[_Piece]
@@ -39,6 +39,7 @@ MockReply = (
 """One reply of a mock.
 
 - A text is streamed word by word.
+- A `ToolCall` asks for a tool; one without an id is given one. Several at once are a list of them.
 - A `ModelResponse` says all there is to say. What it leaves open, such as usage, is filled in.
 - An exception is raised.
 - A list of these is streamed piece by piece as it stands; an exception in it breaks the stream off.
@@ -151,13 +152,13 @@ def _rule(pattern: object, reply: object) -> tuple[re.Pattern[str], object]:
 def _check(name: str, reply: object) -> None:
     if isinstance(reply, list | tuple):
         for place, piece in enumerate(reply):
-            if not isinstance(piece, str | ModelResponse | Exception):
+            if not isinstance(piece, str | ToolCall | ModelResponse | Exception):
                 raise ConfigurationError(
-                    f"{name}[{place}] is {shown(piece)}: give a text, a ModelResponse or an"
-                    " exception"
+                    f"{name}[{place}] is {shown(piece)}: give a text, a ToolCall, a ModelResponse or"
+                    " an exception"
                 )
     elif isinstance(reply, type) or not (
-        isinstance(reply, str | ModelResponse | Exception) or callable(reply)
+        isinstance(reply, str | ToolCall | ModelResponse | Exception) or callable(reply)
     ):
         raise ConfigurationError(f"{name} is {shown(reply)}: give {_KINDS}")
 
@@ -171,7 +172,14 @@ def parts_of(reply: Any) -> list[Part]:
     if isinstance(reply, ModelResponse):
         pieces = [piece for part in reply.parts for piece in _pieces(part)]
         return [*(ModelResponse(parts=(piece,)) for piece in pieces), replace(reply, parts=())]
-    return [_said(piece) if isinstance(piece, str) else piece for piece in reply]
+    pieces = [reply] if isinstance(reply, ToolCall) else reply
+    return [_part(piece, place) for place, piece in enumerate(pieces)]
+
+
+def _part(piece: _Piece, place: int) -> Part:
+    if isinstance(piece, ToolCall):
+        return ModelResponse(parts=(replace(piece, id=piece.id or f"call_{place + 1}"),))
+    return _said(piece) if isinstance(piece, str) else piece
 
 
 def _said(text: str) -> ModelResponse:

@@ -15,8 +15,6 @@ from bruno_llm_base.transport import Reply
 
 from bruno_llm_testing.mock_replies import Part, Script
 
-__all__ = ["MODELS", "Call", "MemoryTransport", "read_answer", "write_conversation"]
-
 MODELS = "/models"
 
 _PLAIN = ("finish_reason", "finish_detail", "usage_estimated", "model", "id")
@@ -116,7 +114,9 @@ class MemoryTransport:
         if usage.input_tokens is None:
             usage = replace(usage, input_tokens=self._count(call.conversation))
         if usage.output_tokens is None:
-            usage = replace(usage, output_tokens=self._count(answer.reasoning + answer.text))
+            said = [answer.reasoning + answer.text]
+            said += [f"{call.name} {call.arguments}" for call in answer.tool_calls]
+            usage = replace(usage, output_tokens=self._count(" ".join(said)))
         return ModelResponse(
             finish_reason=answer.finish_reason or "stop",
             finish_detail=answer.finish_detail,

@@ -10,8 +10,6 @@ from typing import Any
 
 from bruno_llm_base import ConfigurationError
 
-__all__ = ["NetworkBlockedError", "network_blocked"]
-
 
 class NetworkBlockedError(ConfigurationError):
     """A test tried to reach another machine, which it may not."""

@@ -28,13 +28,6 @@ if TYPE_CHECKING:
     from bruno_llm_testing.mock import MockLLM
     from bruno_llm_testing.server import FakeServer
 
-__all__ = [
-    "llm_cassette",
-    "llm_env",
-    "mock_llm",
-    "no_llm_network",
-]
-
 _LONGEST = 80  # characters of a file's name, which file systems and Windows's paths bound
 _STAND_IN = "a-key-for-replaying"
 

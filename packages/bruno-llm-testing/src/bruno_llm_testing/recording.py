@@ -10,8 +10,6 @@ from bruno_llm_base import Access, ConfigurationError, Json
 
 from bruno_llm_testing.scrub import Scrubber
 
-__all__ = ["HOW_TO_RECORD", "CassetteError", "Recording"]
-
 FORMAT = 1
 HOW_TO_RECORD = "mode='rewrite', or pytest's --llm-record=rewrite, records it"
 _MOST_LINES = 40

@@ -8,20 +8,8 @@ from dataclasses import KW_ONLY, dataclass, field
 from typing import Literal, get_args
 
 from bruno_llm_base.exceptions import ConfigurationError
-from bruno_llm_base.parts import ToolCall
-from bruno_llm_base.response import FinishReason, Json, Usage
-
-__all__ = [
-    "ErrorKind",
-    "FakeAnswer",
-    "FakeError",
-    "Fault",
-    "Mishap",
-    "RawReply",
-    "Received",
-    "Reply",
-    "Step",
-]
+from bruno_llm_base.parts import Json, ToolCall
+from bruno_llm_base.response import FinishReason, Usage
 
 ErrorKind = Literal[
     "authentication",

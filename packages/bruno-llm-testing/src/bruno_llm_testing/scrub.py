@@ -7,8 +7,6 @@ from typing import Any
 
 from bruno_llm_base import ConfigurationError
 
-__all__ = ["Scrubber", "safe_headers"]
-
 MASK = "***"
 
 _HEADERS = re.compile(r"content-type|retry-after(-ms)?|.*ratelimit.*|(x-|anthropic-)?request-id")

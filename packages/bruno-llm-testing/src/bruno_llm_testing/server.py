@@ -14,12 +14,11 @@ from typing import Any, ClassVar, Literal, Self
 
 from aiohttp import web
 from bruno_llm_base.exceptions import ConfigurationError
-from bruno_llm_base.response import Json, Usage
+from bruno_llm_base.parts import Json
+from bruno_llm_base.response import Usage
 
 from bruno_llm_testing.script import FakeAnswer, FakeError, Fault, RawReply, Received, Reply, Step
 from bruno_llm_testing.wire import Rendered, Wire
-
-__all__ = ["FakeServer", "Operation", "vector_of"]
 
 _JSON = {"content-type": "application/json; charset=utf-8"}
 Operation = Literal["chat", "stream", "embeddings", "models", "count_tokens", "unknown"]

@@ -11,8 +11,6 @@ from bruno_llm_base.transport import Reply, Transport
 from bruno_llm_testing.recording import HOW_TO_RECORD, CassetteError, Recording
 from bruno_llm_testing.scrub import safe_headers
 
-__all__ = ["Player", "Recorder"]
-
 
 class Player:
     """Answers from the recording."""

@@ -12,8 +12,6 @@ from aiohttp import web
 
 from bruno_llm_testing.script import Fault, Mishap
 
-__all__ = ["Rendered", "Wire"]
-
 _NO_HTTP = b"220 mail.example.com ESMTP ready\r\n"
 _GRACE = 0.02  # before a connection breaks, so that the client has read what came before
 _PACKET = 0.0001  # between two packets, so that they are not read as one

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from bruno_llm_base.exceptions import ConfigurationError
-from bruno_llm_base.values import is_whole, shown
-
-__all__ = ["ContextPolicy", "Strategy"]
+from bruno_llm_base.policies import check_whole
+from bruno_llm_base.values import shown
 
 Strategy = Literal["oldest_first", "sliding_window", "middle_out", "smart", "summarize"]
 
@@ -45,29 +44,24 @@ class ContextPolicy:
     def __post_init__(self) -> None:
         """Check the values."""
         window, reserve, part = self.window, self.reserve_output, self.warn_at
-        names = get_args(Strategy)
-        if self.strategy not in (*names, None):
-            cure = f"give one of {', '.join(map(repr, (*names, None)))}"
-            raise _wrong("strategy", self.strategy, cure)
-        if window is not None and not is_whole(window, least=1):
-            raise _wrong("window", window, "give a whole number of tokens, 1 or more, or None")
+        names = (*get_args(Strategy), None)
+        if self.strategy not in names:
+            raise _wrong("strategy", self.strategy, f"give one of {', '.join(map(repr, names))}")
+        if window is not None:
+            check_whole("ContextPolicy.window", window)
+        if reserve is not None:
+            check_whole("ContextPolicy.reserve_output", reserve, least=0)
         if not isinstance(part, int | float) or isinstance(part, bool) or not 0 < part <= 1:
             raise _wrong("warn_at", part, "give a number above 0, up to 1")
-        if reserve is not None and not is_whole(reserve, least=0):
-            cure = "give a whole number of tokens, 0 or more, or None"
-            raise _wrong("reserve_output", reserve, cure)
         if reserve is not None and window is not None and reserve >= window:
             cure = f"give less than the window of {window}, or nothing can be asked"
             raise _wrong("reserve_output", reserve, cure)
-        self._check_summarize()
-
-    def _check_summarize(self) -> None:
         wanted, given = self.strategy == "summarize", self.summarize
         if given is not None and not callable(given):
             raise _wrong("summarize", given, "give a function that takes a text and returns one")
         if wanted and given is None:
-            cure = "give a function that takes a text and returns a summary of it"
-            raise _wrong("summarize", given, f"the strategy of that name needs it, so {cure}")
+            cure = "the strategy of that name needs it, so give a function that takes a text"
+            raise _wrong("summarize", given, cure)
         if given is not None and not wanted:
             # not shown: it may hold anything, such as a partial's keyword with a key
             raise ConfigurationError(

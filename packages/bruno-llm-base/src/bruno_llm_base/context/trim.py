@@ -20,8 +20,6 @@ from bruno_llm_base.exceptions import InvalidRequestError
 from bruno_llm_base.messages import Conversation, Turn
 from bruno_llm_base.parts import Text, ToolCall, ToolResult, is_json
 
-__all__ = ["Trimmed", "summarize", "trim"]
-
 _SHARE = 4
 _TITLE = "Summary of the conversation so far: "
 _Exchange = list[range]  # the places of each unit's turns
@@ -159,25 +157,21 @@ def _lines(turn: Turn) -> Iterator[str]:
 
 async def _written(write: Callable[[str], str | Awaitable[str]], text: str) -> object:
     def call() -> object:
-        try:  # here, since a StopIteration that leaves a thread is awaited for ever
+        try:
             return write(text)
-        except Exception as error:
-            raise _failure(error) from error
+        except StopIteration as error:  # one that leaves a thread is awaited for ever
+            raise RuntimeError(*error.args) from error
 
-    is_async = inspect.iscoroutinefunction(write)
-    answer = call() if is_async else await asyncio.to_thread(call)  # a plain function may block
     try:
+        is_async = inspect.iscoroutinefunction(write)
+        answer = call() if is_async else await asyncio.to_thread(call)  # a plain one may block
         return await answer if inspect.isawaitable(answer) else answer
     except Exception as error:
-        raise _failure(error) from error
-
-
-def _failure(error: Exception) -> InvalidRequestError:
-    # even a provider's error: as such it would be held against the provider that was asked; and its
-    # text may quote the conversation, so it stays in the cause
-    return InvalidRequestError(
-        f"ContextPolicy.summarize failed ({type(error).__name__}): see the cause", cause=error
-    )
+        # even a provider's error: as such it would be held against the provider that was asked; and
+        # its text may quote the conversation, so it stays in the cause
+        raise InvalidRequestError(
+            f"ContextPolicy.summarize failed ({type(error).__name__}): see the cause", cause=error
+        ) from error
 
 
 def _checked(summary: object) -> str:

@@ -1,11 +1,10 @@
 """How much money may be spent, and that no request spends more."""
 
 from collections.abc import Mapping
-from datetime import date, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from fractions import Fraction
-from functools import partial
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from bruno_llm_base.cost.price import amount
 from bruno_llm_base.cost.rows import LABELS, MOST, Balance, Claim, Names, pico, usd
@@ -18,8 +17,6 @@ from bruno_llm_base.exceptions import (
 )
 from bruno_llm_base.options import did_you_mean
 from bruno_llm_base.values import shown
-
-__all__ = ["Budget"]
 
 _Period = Literal["total", "day", "month"]
 _OnUnknown = Literal["refuse", "allow"]
@@ -37,16 +34,13 @@ class Budget:
     It counts all that its tracker records, the one that a provider is given as `cost=`; without
     one it records in memory. Providers that share a budget share the tracker.
 
-    With *by*, each user (or tag, model, provider) has an account with this limit, and all requests
-    without such a label have one together. With *of*, only what has these labels counts, and other
-    requests are not limited. With both, each user has an account of what *of* selects.
-
     Args:
         limit: USD, as a Decimal, a number or a text; a float means what it is printed as.
         per: What the limit is for: "total", all that the tracker knows; "day" and "month", in UTC.
-        by: "user", "tag", "model" or "provider", each value of which has an account of its own;
-            None for one account.
-        of: What counts, such as `{"tag": "summaries"}`, by the same labels; None for everything.
+        by: "user", "tag", "model" or "provider", each value of which has an account of its own, and
+            all requests without one have one together; None for one account.
+        of: What counts, such as `{"tag": "summaries"}`, by the same labels; other requests are not
+            limited. None for everything.
         warn_at: From which part of the limit on observers are warned, above 0 to 1, once per period
             and account; what is held counts as spent.
         on_unknown_price: What happens to a request of a model whose price is unknown: "refuse" it,
@@ -75,26 +69,22 @@ class Budget:
             )
         for name, value, known in (
             ("per", per, get_args(_Period)),
-            ("by", by, (None, *LABELS)),
+            ("by", LABELS[0] if by is None else by, LABELS),
             ("on_unknown_price", on_unknown_price, get_args(_OnUnknown)),
         ):
             if value not in known:
-                words = [word for word in known if word]
                 raise ConfigurationError(
-                    f"Budget.{name} is {shown(value)}{did_you_mean(str(value), words)}"
+                    f"Budget.{name} is {shown(value)}{did_you_mean(str(value), known)}"
                 )
         self.limit = dollars
         self.per = per
         self.on_unknown_price = on_unknown_price
         self._by = by
         self._of = _checked_selection(of, by)
-        self._selection = None if of is None else dict(of)
-        self._warn_at = warn_at
         self._most = pico(dollars)
         self._warn_from = self._most * Fraction(part)
         self._tracker: CostTracker | None = None
-        self._warned: dict[Claim, object] = {}
-        self._warned_since = ""
+        self._warned: set[Claim] = set()
 
     @property
     def tracker(self) -> CostTracker:
@@ -115,8 +105,7 @@ class Budget:
             ConfigurationError: Another one counts already.
         """
         ours = self._tracker = self._tracker or tracker
-        address = ours.ledger.address
-        if tracker is not ours and (address is None or address != tracker.ledger.address):
+        if tracker is not ours and (ours.path is None or ours.path != tracker.path):
             raise ConfigurationError(
                 f"{self} counts what {ours} records, and is given with {tracker}: give every"
                 " provider that shares the budget the same cost=, or each its own Budget"
@@ -133,21 +122,32 @@ class Budget:
             InvalidRequestError: A value is given, and the budget has one account only.
             ConfigurationError: The tracker's file cannot be used.
         """
-        return usd(self.tracker.ledger.balance(self._account(value)).spent)
+        return usd(self._balance(value).spent)
 
     def left(self, value: str | None = None) -> Decimal:
         """Return what is neither spent in this period nor held by requests on their way, in USD.
 
         The argument and the errors are those of `spent`.
         """
-        return self._left(self.tracker.ledger.balance(self._account(value)))
+        return self._left(self._balance(value))
 
     def claim(self, names: Names) -> Claim | None:
         """Return what the budget says of a request; None if it does not count it."""
         known = dict(zip(LABELS, names, strict=True))
-        if any(known[label] != value for label, value in self._of):
+        if any(known[label] != value for label, value in self._of.items()):
             return None
         return self._claim(known[self._by] if self._by else "")
+
+    def check_unpriced(self, model: str, unpriced_field: str | None) -> None:
+        """Refuse a request of unknown price, unless such are allowed."""
+        if self.on_unknown_price == "refuse":
+            what = model if unpriced_field is None else f"{model} with {unpriced_field}"
+            raise ConfigurationError(
+                f"the price of {what} is unknown, so {self} cannot hold: give its price,"
+                f" CostTracker(prices={{{model!r}: Price(input=..., output=...)}}), or let it"
+                ' pass uncounted, Budget(on_unknown_price="allow")',
+                model=model,
+            )
 
     def refusal(self, needed: Decimal, claim: Claim, balance: Balance) -> BudgetExceededError:
         """Return the error for a request that needs more than is left."""
@@ -169,67 +169,50 @@ class Budget:
 
     def warn(self, claim: Claim, used: int, tell: Tell) -> None:
         """Tell observers, once per period and account, if much is *used*, in picodollars."""
-        if used < self._warn_from:
+        if used < self._warn_from or claim in self._warned:
             return
-        if self._warned_since != claim.since:
-            self._warned_since, self._warned = claim.since, {}
-        mine = object()
-        if self._warned.setdefault(claim, mine) is mine:
-            account = {"account": _account_of(claim)} if claim.selected else {}
-            tell(BudgetNearlySpent, spent=usd(used), allowed=self.limit, **account)
+        self._warned = {each for each in self._warned if each.since == claim.since} | {claim}
+        account = {"account": _account_of(claim)} if claim.selected else {}
+        tell(BudgetNearlySpent, spent=usd(used), allowed=self.limit, **account)
 
     def _left(self, balance: Balance) -> Decimal:
         return usd(max(0, self._most - balance.spent - balance.held))
 
-    def _account(self, value: str | None) -> Claim:
-        if value is None:
-            return self._claim("")
-        if self._by is None:
+    def _balance(self, value: str | None) -> Balance:
+        if value is not None and self._by is None:
             raise InvalidRequestError(
                 f"{self} has one account, so there is none of {shown(value)}: give by= to the budget"
             )
-        if not isinstance(value, str) or not value:
+        if value is not None and not (isinstance(value, str) and value):
             raise InvalidRequestError(
                 f"the {self._by} is {shown(value)}: give a text, or None for requests without"
             )
-        return self._claim(storable(value))
+        return self.tracker.ledger.balance(self._claim(storable(value or "")))
 
     def _claim(self, value: str) -> Claim:
         own = ((self._by, value),) if self._by else ()
-        first = self._period()[0]
-        return Claim((*self._of, *own), first.isoformat() if first else "", self._most)
+        return Claim((*self._of.items(), *own), self._period()[0], self._most)
 
-    def _period(self) -> tuple[date | None, date | None]:
-        """Return the period's first day and that of the next one; None where it has no end."""
+    def _period(self) -> tuple[str, str]:
+        """Return the period's first day and that of the next one; "" where there is none."""
         if self.per == "total":
-            return None, None
-        today = self.tracker.today()
-        if self.per == "day":
-            return today, today + timedelta(days=1)
-        first = today.replace(day=1)
-        return first, (first + timedelta(days=31)).replace(day=1)
+            return "", ""
+        first = self.tracker.today()
+        following = first + timedelta(days=1)
+        if self.per == "month":
+            first = first.replace(day=1)
+            following = (first + timedelta(days=31)).replace(day=1)
+        return first.isoformat(), following.isoformat()
 
     def __repr__(self) -> str:
         by = f", by={self._by!r}" if self._by else ""
-        of = f", of={self._selection!r}" if self._of else ""
+        of = f", of={self._of!r}" if self._of else ""
         return f"Budget({self.limit:f}, per={self.per!r}{by}{of})"
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        make = partial(
-            Budget,
-            self.limit,
-            per=self.per,
-            by=self._by,
-            of=self._selection,
-            warn_at=self._warn_at,
-            on_unknown_price=self.on_unknown_price,
-        )
-        return make, (), {"_tracker": self._tracker}
 
-
-def _checked_selection(of: object, by: str | None) -> tuple[tuple[str, str], ...]:
+def _checked_selection(of: object, by: str | None) -> dict[str, str]:
     if of is None:
-        return ()
+        return {}
     if not isinstance(of, Mapping):
         raise ConfigurationError(
             f"Budget.of is {shown(of)}: give a dict, such as {{'tag': 'summaries'}}"
@@ -245,7 +228,7 @@ def _checked_selection(of: object, by: str | None) -> tuple[tuple[str, str], ...
             )
         if not isinstance(value, str) or not value:
             raise ConfigurationError(f"Budget.of has the {label} {shown(value)}: give a text")
-    return tuple((label, storable(of[label])) for label in LABELS if label in of)
+    return {label: storable(of[label]) for label in LABELS if label in of}
 
 
 def _account_of(claim: Claim) -> str:

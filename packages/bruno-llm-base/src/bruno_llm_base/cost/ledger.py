@@ -1,444 +1,146 @@
-"""A ledger: what requests took and cost, and what is held for those on their way."""
+"""A ledger in memory: what requests took and cost, and what is held for those on their way."""
 
-# ruff: noqa: S608 - all names in the statements are ours
-
-import asyncio
-import atexit
-import copy
-import logging
-import math
-import os
-import time
-from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections import defaultdict, deque
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import AbstractContextManager, suppress
-from datetime import datetime
-from functools import partial
-from queue import Empty, SimpleQueue
-from threading import Lock, RLock, Thread
-from typing import Any, Protocol, TypeVar
+from pathlib import Path
+from threading import RLock
 from uuid import uuid4
-from weakref import WeakSet
 
-from bruno_llm_base.cost.rows import COUNTS, KEYS, LABELS, PICO, Balance, Claim, Entry, Names, Row
-from bruno_llm_base.exceptions import ConfigurationError
-from bruno_llm_base.values import INT64
+from bruno_llm_base.cost.rows import (
+    COUNTS,
+    KEYS,
+    LABELS,
+    Balance,
+    Claim,
+    Entry,
+    Names,
+    Row,
+    row_of,
+    summed,
+)
+from bruno_llm_base.forks import start_fresh_in_children
 
-__all__ = ["Database", "Ledger"]
+_COST = COUNTS.index("cost")
+_ON_THE_WAY = "held"  # in place of a day, and after all days
 
-_log = logging.getLogger("bruno_llm")
-
-_IDLE = 1.0  # seconds after which a thread without work ends
-_RENEWAL = 30.0  # seconds after which a thread renews the holds of this process
-_LEASE = 4 * _RENEWAL  # seconds that a hold counts that others see, unless it is renewed
-_DAY = 86_400
-_MOST_NOTES = 1_000
-
-
-_T = TypeVar("_T")
-_Query = Callable[[Any], _T]  # of a connection, with `execute` and `executemany` as sqlite3's
-_Job = tuple[Future[Any], _Query[Any]]
-_Held = tuple[str | None, list[Balance]]
-
-
-class Database(Protocol):
-    """Where the tables of a ledger are; threads share it, one at a time.
-
-    Attributes:
-        address: Where it is, for all who can use it; None in the memory of this process.
-    """
-
-    address: str | None
-
-    def transaction(self) -> AbstractContextManager[Any]:
-        """Write what is done with the connection, all of it or nothing.
-
-        Raises:
-            ConfigurationError: It cannot be written.
-        """
-
-    def read(self, query: _Query[_T]) -> _T:
-        """Return what *query* finds, in one moment of the ledger.
-
-        Raises:
-            ConfigurationError: It cannot be read.
-        """
-
-    def close(self) -> None:
-        """Give back what is open; it is opened again when needed. Memory is empty then."""
+Held = tuple[str | None, list[Balance]]
 
 
 class Ledger:
-    """Keeps what requests took and cost, and what is held for those on their way.
+    """Keeps what requests took and cost, and what is held for those on their way, by any thread.
 
-    What is noted is first kept aside and then written, all that is there in one transaction.
-    So if it cannot be written, it is not lost: the next transaction has it too, and none succeeds
-    without it. And a finalizer that runs in the middle of our own work can note something as well.
-
-    The path of a request writes in a worker's thread, so event loops never wait for a file or a
-    server; memory, and all else, is used where it is asked. Threads share a ledger. What a process
-    held that was killed is free soon after; in a forked process, its parent's holds are not its own.
-
-    Args:
-        database: Where it is.
-        clock: Tells the time, with a time zone.
+    What is noted is first kept aside and then taken in, so that a finalizer that runs in the middle
+    of our own work can note something as well. This one keeps all in the memory of a process, and a
+    forked process starts with an empty one; `FileLedger` has a file.
     """
 
-    def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
-        self._database = database
-        self._clock = clock
-        self._lease = math.inf if database.address is None else _LEASE
+    path: Path | None = None
+
+    def __init__(self) -> None:
         self.start_fresh()
-        with _all_lock:
-            _all.add(self)
+        start_fresh_in_children(self)
 
     def start_fresh(self) -> None:
-        """Begin without notes and holds."""
-        self._database.close()
+        """Begin without entries and holds."""
         self._lock = RLock()
-        self._is_writing = False
+        self._is_busy = False
         self._notes: deque[tuple[str | None, Entry | None]] = deque()
-        self._unwritten: dict[tuple[str, Names], list[int]] = {}
-        self._released: list[str] = []
-        self._held: set[str] = set()
-        self._renewed = 0.0
-        self._jobs: SimpleQueue[_Job] = SimpleQueue()
-        self._no_thread = Lock()  # is free while there is no thread
+        self._entries: dict[tuple[str, Names], list[int]] = {}
+        self._held: dict[str, tuple[Names, int]] = {}
+        # what was spent by day, for the values of each set of labels that budgets have asked about
+        self._accounts: dict[tuple[str, ...], dict[tuple[str, ...], dict[str, int]]] = {}
 
-    @property
-    def address(self) -> str | None:
-        """Where it is; two ledgers of one address are the same. None in memory."""
-        return self._database.address
-
-    async def hold(self, names: Names, amount: int, claims: Sequence[Claim]) -> _Held:
+    async def hold(self, names: Names, amount: int, claims: Sequence[Claim]) -> Held:
         """Hold *amount*, if with all that is spent and held it is too much for no claim.
 
-        Returns:
-            The name of the hold, or None if it would be too much, and how each claim's account stood
-            before it.
-
-        Raises:
-            ConfigurationError: The database cannot be used.
+        Return the name of the hold, or None if it would be too much, and how the claims' accounts stood.
         """
-        found: _Held
-        query = partial(self._hold, names=names, amount=amount, claims=claims)
-        if self.address is None:
-            (found,) = self._carry_out(query)
-            return found
-        job = self._ask(query)
-        try:
-            found = await asyncio.wrap_future(job)
-        except BaseException:
-            job.add_done_callback(self._give_back)  # what is held all the same
-            raise
-        else:
-            return found
-        finally:
-            del job  # it holds an error whose traceback holds this frame
+        with self._lock:
+            balances = [self.balance(claim) for claim in claims]
+            if hold := self._admit(names, amount, claims, balances):
+                self._book(names, _ON_THE_WAY, amount)
+            return hold, balances
 
     def note(self, hold: str | None, entry: Entry | None = None) -> None:
-        """Release *hold* and add *entry*, both with what is written next.
-
-        Never blocks and never raises, from whatever thread or finalizer it is called.
-        """
+        """Release *hold* and add *entry*, with what is written next; never blocks and never raises."""
         self._notes.append((hold, entry))
 
     def write_soon(self) -> "Future[None] | None":
-        """See to it that what was noted is written; never blocks or raises.
-
-        Returns:
-            What is done when it was tried; None if that was at once.
-        """
-        if self.address is not None:
-            return self._ask(lambda _: None)
+        """Let what was noted be written; never blocks or raises. What is returned is done then."""
         self.write()
         return None
 
     def write(self) -> None:
         """Write what was noted; what cannot be written is logged, kept and tried again."""
-        with self._lock, suppress(ConfigurationError):
-            # in memory, what was noted need not be written before it is asked for
-            is_urgent = self.address is not None or len(self._notes) > _MOST_NOTES
-            if is_urgent and not self._is_writing:  # if so, we have interrupted it
-                self._carry_out()
+        with self._lock:
+            if not self._is_busy:  # if so, we have interrupted it
+                self._is_busy = True
+                self._take_in()
+                self._is_busy = False
 
     def balance(self, claim: Claim) -> Balance:
         """Return what the claim's account has spent, and what is held of it."""
-        return self._read(partial(_balance, claim=claim, now=self._now()))
+        labels = tuple([label for label, _ in claim.selected])
+        with self._lock:
+            self.write()
+            if labels not in self._accounts:
+                self._accounts[labels] = defaultdict(lambda: defaultdict(int))
+                booked = [(names, day, sums[_COST]) for (day, names), sums in self._entries.items()]
+                booked += [(names, _ON_THE_WAY, amount) for names, amount in self._held.values()]
+                for names, day, amount in booked:
+                    self._accounts[labels][_values(names, labels)][day] += amount
+            account = self._accounts[labels].get(tuple([value for _, value in claim.selected]), {})
+            held = account.get(_ON_THE_WAY, 0)
+            return Balance(
+                sum([account[day] for day in account if day >= claim.since]) - held, held
+            )
 
     def sums(
         self, by: Sequence[str], since: str, until: str, values: Mapping[str, str]
     ) -> list[Row]:
-        """Return the sums of the entries of some days, which have *values* of labels.
-
-        Args:
-            by: What there are sums by, in that order, some of `KEYS`.
-            since: The first day, in ISO format; "" for all.
-            until: The last day; "" for all.
-            values: Labels and the values that they must have.
-        """
-        return self._read(partial(_sums, by=by, since=since, until=until, values=values))
+        """Return the sums by some of `KEYS` of the days ("" for no bound) and labels selected."""
+        wanted = tuple(values.values())
+        with self._lock:
+            self.write()
+            rows = [
+                row_of(KEYS, (day, *names), counts)
+                for (day, names), counts in self._entries.items()
+                if since <= day <= (until or day) and _values(names, values) == wanted
+            ]
+        return summed(rows, by)
 
     def close(self) -> None:
         """Write what is left, and close the file; it is opened again when needed."""
-        with self._lock:
-            try:
-                self._write_rest()
-            finally:
-                self._close_file()
 
-    def end(self) -> None:
-        """Write what is left, and hold nothing any more: the process ends."""
-        with self._lock:
-            self._released += self._held
-            self._held.clear()
-            try:
-                self.close()
-            except ConfigurationError as error:
-                _log.error("costs are lost, as the process ends: %s", error)
-
-    # -- The worker: all that is asked while it is busy is carried out at once, so however many wait
-    # for a file that is locked, they wait together. It never holds up the end of the process.
-
-    def _ask(self, query: _Query[Any]) -> "Future[Any]":
-        future: Future[Any] = Future()
-        self._jobs.put((future, query))
-        if self._no_thread.acquire(blocking=False):
-            Thread(target=self._work, name="bruno-llm-ledger", daemon=True).start()
-        return future
-
-    def _work(self) -> None:
-        while True:
-            is_waiting = bool(self._held or self._unwritten or self._released)
-            jobs = self._next_jobs(_RENEWAL if is_waiting else _IDLE)
-            if jobs or is_waiting:
-                self._do(jobs)
-                del jobs  # it holds what was asked and answered
-                continue
-            self._no_thread.release()
-            # one that has asked before that has found a thread, and relies on it
-            if self._jobs.empty() or not self._no_thread.acquire(blocking=False):
-                return
-
-    def _next_jobs(self, patience: float) -> list[_Job]:
-        """Return all that is asked, once something is; nothing, if there is nothing for a while."""
-        jobs: list[_Job] = []
-        with suppress(Empty):
-            jobs.append(self._jobs.get(timeout=patience))
-            while True:
-                jobs.append(self._jobs.get_nowait())
-        return jobs
-
-    def _do(self, jobs: list[_Job]) -> None:
-        jobs = [job for job in jobs if job[0].set_running_or_notify_cancel()]
-        try:
-            results = self._carry_out(*(query for _, query in jobs))
-        except Exception as error:  # noqa: BLE001 - it belongs to those who asked
-            for future, _ in jobs:
-                future.set_exception(copy.copy(error))  # each request adds its own facts to it
-        else:
-            for (future, _), result in zip(jobs, results, strict=True):
-                future.set_result(result)
-
-    def _give_back(self, job: "Future[_Held]") -> None:
-        if not job.cancelled() and job.exception() is None:
-            self.note(job.result()[0])
-            self.write_soon()
-
-    # -- What follows happens under the lock.
-
-    def _carry_out(self, *queries: _Query[Any]) -> list[Any]:
-        """Write what was noted, and carry out *queries*, in one transaction."""
-        with self._lock:
-            if self._is_writing:
-                raise RuntimeError("a ledger cannot be asked by what has interrupted it")
-            self._is_writing = True
-            is_new, held = bool(self._notes), set(self._held)
-            try:
-                self._take_in()
-                with self._database.transaction() as connection:
-                    self._write_down(connection)
-                    results = [query(connection) for query in queries]
-                self._unwritten.clear()
-                self._released.clear()
-            except ConfigurationError as error:
-                self._held &= held  # what was held meanwhile was not written
-                if is_new:
-                    _log.error("not written yet, but kept: %s", error)
-                raise
-            finally:
-                self._is_writing = False
-            return results
-
-    def _read(self, query: _Query[_T]) -> _T:
-        with self._lock:
-            self._write_rest()
-            return self._database.read(query)
-
-    def _write_rest(self) -> None:
-        if self._notes or self._unwritten or self._released:
-            self._carry_out()
+    def _admit(
+        self, names: Names, amount: int, claims: Sequence[Claim], balances: Sequence[Balance]
+    ) -> str | None:
+        for claim, balance in zip(claims, balances, strict=True):
+            if balance.spent + balance.held + amount > claim.most:
+                return None
+        hold = uuid4().hex
+        self._held[hold] = names, amount
+        return hold
 
     def _take_in(self) -> None:
         while self._notes:
             hold, entry = self._notes.popleft()
             if hold in self._held:  # a forked process does not hold its parent's
-                self._held.remove(hold)
-                self._released.append(hold)
+                self._release(hold)
             if entry is not None:
-                key = entry.day, entry.names
-                known = self._unwritten.get(key, [0] * len(COUNTS))
-                self._unwritten[key] = [a + b for a, b in zip(known, entry.counts, strict=True)]
+                known = self._entries.setdefault((entry.day, entry.names), [0] * len(COUNTS))
+                known[:] = map(int.__add__, known, entry.counts)
+                self._book(entry.names, entry.day, entry.counts[_COST])
 
-    def _write_down(self, connection: Any) -> None:
-        for (day, names), counts in self._unwritten.items():
-            _add(connection, day, names, [min(count, INT64) for count in counts])
-        for hold in self._released:
-            connection.execute("DELETE FROM held WHERE id = ?", (hold,))
-        if self._held and time.monotonic() > self._renewed + _RENEWAL:
-            holds = [(self._now() + self._lease, hold) for hold in self._held]
-            connection.executemany("UPDATE held SET expires = ? WHERE id = ?", holds)
-            self._renewed = time.monotonic()
+    def _release(self, hold: str) -> None:
+        names, amount = self._held.pop(hold)
+        self._book(names, _ON_THE_WAY, -amount)
 
-    def _hold(self, connection: Any, names: Names, amount: int, claims: Sequence[Claim]) -> _Held:
-        now = self._now()
-        balances = [_balance(connection, claim, now) for claim in claims]
-        for claim, balance in zip(claims, balances, strict=True):
-            if balance.spent + balance.held + amount > claim.most:
-                return None, balances
-        if not self._held:
-            connection.execute("DELETE FROM held WHERE expires < ?", (now - _DAY,))
-        hold = uuid4().hex
-        values = (hold, *names, min(amount, INT64), now + self._lease)
-        connection.execute("INSERT INTO held VALUES (?, ?, ?, ?, ?, ?, ?)", values)
-        self._held.add(hold)
-        return hold, balances
-
-    def _now(self) -> float:
-        return self._clock().timestamp()
-
-    # -- While the process forks. SQLite forbids to use or even to close a connection in a child of
-    # the process that opened it (https://www.sqlite.org/howtocorrupt.html, 2.6), and what the library
-    # remembers of an open file makes the child believe that it holds the parent's locks.
-
-    def rest(self) -> None:
-        """Come to rest, the file closed, and stay so."""
-        self._lock.acquire()
-        self._close_file()
-
-    def go_on(self) -> None:
-        """Go on after a rest."""
-        self._lock.release()
-
-    def _close_file(self) -> None:
-        if self.address is not None:
-            self._database.close()
+    def _book(self, names: Names, day: str, amount: int) -> None:
+        for labels, accounts in self._accounts.items():
+            accounts[_values(names, labels)][day] += amount
 
 
-# -- The statements
-
-
-def _sum(column: str) -> str:
-    """Return a sum in two columns: one of picodollars may be too large for SQLite."""
-    return f"sum({column} / {PICO}), sum({column} % {PICO})"
-
-
-def _added(column: str) -> str:
-    """Return how a column is added up: past 64 bits SQLite would go on in floating point."""
-    return f"{column} = min({column} + excluded.{column}, {INT64})"
-
-
-_ADD = (
-    f"INSERT INTO entries VALUES ({', '.join('?' * (len(KEYS) + len(COUNTS)))})"
-    f" ON CONFLICT ({', '.join(KEYS)}) DO UPDATE SET {', '.join(map(_added, COUNTS))}"
-)
-_ADD_SPENT = (
-    "INSERT INTO spent VALUES (?, ?, ?, ?)"
-    f" ON CONFLICT (label, value, day) DO UPDATE SET {_added('cost')}"
-)
-
-
-def _add(connection: Any, day: str, names: Names, counts: Sequence[int]) -> None:
-    connection.execute(_ADD, (day, *names, *counts))
-    if cost := counts[COUNTS.index("cost")]:
-        accounts = (("", ""), *zip(LABELS, names, strict=True))
-        connection.executemany(_ADD_SPENT, [(*account, day, cost) for account in accounts])
-
-
-def _balance(connection: Any, claim: Claim, now: float) -> Balance:
-    where = "".join(f" AND {label} = ?" for label, _ in claim.selected)
-    values = [value for _, value in claim.selected]
-    if len(values) > 1:
-        spent = f"SELECT {_sum('cost')} FROM entries WHERE day >= ?{where}"
-        found = connection.execute(spent, (claim.since, *values))
-    else:
-        (account,) = claim.selected or (("", ""),)
-        spent = f"SELECT {_sum('cost')} FROM spent WHERE day >= ? AND label = ? AND value = ?"
-        found = connection.execute(spent, (claim.since, *account))
-    held = f"SELECT {_sum('amount')} FROM held WHERE expires > ?{where}"
-    return Balance(
-        _whole(*found.fetchone()), _whole(*connection.execute(held, (now, *values)).fetchone())
-    )
-
-
-def _sums(
-    connection: Any,
-    by: Sequence[str],
-    since: str,
-    until: str,
-    values: Mapping[str, str],
-) -> list[Row]:
-    where = "".join(f" AND {label} = ?" for label in values)
-    order = f" GROUP BY {', '.join(by)} ORDER BY {', '.join(by)}" if by else ""
-    query = (
-        f"SELECT {', '.join((*by, *map(_sum, COUNTS)))} FROM entries"
-        f" WHERE day >= ? AND day <= ?{where}{order}"
-    )
-    size = len(by)
-    return [
-        Row.of(by, found[:size], list(map(_whole, found[size::2], found[size + 1 :: 2])))
-        for found in connection.execute(query, (since, until or "~", *values.values()))
-    ]
-
-
-def _whole(trillions: int | None, rest: int | None) -> int:
-    return (trillions or 0) * PICO + (rest or 0)
-
-
-# -- All ledgers of this process
-
-_all: "WeakSet[Ledger]" = WeakSet()
-_all_lock = Lock()
-
-
-def _rest_all() -> None:
-    _all_lock.acquire()
-    for ledger in _all:
-        ledger.rest()
-
-
-def _go_on_all() -> None:
-    if _all_lock.locked():  # unless the fork began before this module was loaded
-        for ledger in _all:
-            ledger.go_on()
-        _all_lock.release()
-
-
-def _start_fresh_in_child() -> None:
-    if _all_lock.locked():
-        for ledger in _all:
-            ledger.start_fresh()
-        _all_lock.release()
-
-
-@atexit.register
-def _end_all() -> None:
-    for ledger in list(_all):
-        ledger.end()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_rest_all, after_in_parent=_go_on_all, after_in_child=_start_fresh_in_child
-    )
+def _values(names: Names, labels: Iterable[str]) -> tuple[str, ...]:
+    return tuple([names[LABELS.index(label)] for label in labels])

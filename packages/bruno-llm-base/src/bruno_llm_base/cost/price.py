@@ -7,13 +7,11 @@ from datetime import date, datetime
 from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal
 from numbers import Integral
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Protocol
 
 from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.response import Cost, Usage
 from bruno_llm_base.values import is_whole, shown
-
-__all__ = ["PARTS", "Overrides", "Price", "PriceSource", "amount"]
 
 # Exact, as the decimal FAQ has it (https://docs.python.org/3/library/decimal.html#decimal-faq).
 # The bounds of a price keep sums short.
@@ -21,10 +19,18 @@ _EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
 _LEAST, _MOST = Decimal("1E-50"), Decimal("1E+9")
 _MILLION = 6  # as a power of ten
 _ZERO = Decimal(0)
-PARTS = ("cache_read", "cache_write", "cache_write_1h", "input_audio", "output_audio")
 _NO_TIERS: "Mapping[int, Price]" = MappingProxyType({})
 _DATED = re.compile(r"-(\d{4}-\d{2}-\d{2}|\d{8}|00\d)$")
 """How vendors mark a version of a model: "-2026-04-01", "-20260401", "-001"."""
+
+WHOLE = {
+    "cache_read": "input",
+    "cache_write": "input",
+    "cache_write_1h": "cache_write",
+    "input_audio": "input",
+    "output_audio": "output",
+}
+"""The parts of input and output, and as what each is paid for that has no price of its own."""
 
 
 def amount(value: object) -> Decimal | None:
@@ -43,9 +49,7 @@ def amount(value: object) -> Decimal | None:
 
 @dataclass(frozen=True, slots=True, init=False)
 class Price:
-    """What a model's tokens cost, in USD per million.
-
-    Numbers may be given as Decimal, int, str or float; a float means what it is printed as.
+    """What a model's tokens cost, in USD per million; a float means what it is printed as.
 
     Attributes:
         input: Input that has no price of its own.
@@ -91,30 +95,32 @@ class Price:
         as_of: date | None = None,
     ) -> None:
         parts = (cache_read, cache_write, cache_write_1h, input_audio, output_audio)
-        facts: dict[str, Any] = {"input": _usd("input", input), "output": _usd("output", output)}
-        for name, part in zip(PARTS, parts, strict=True):
-            facts[name] = None if part is None else _usd(name, part)
-        facts["_rates"] = _rates(facts)
-        facts["tiers"] = _checked_tiers(tiers)
+        usd = {"input": _usd("input", input), "output": _usd("output", output)}
+        rates = {name: _EXACT.scaleb(price, -_MILLION) for name, price in usd.items()}
+        for (name, whole), given in zip(WHOLE.items(), parts, strict=True):
+            price = None if given is None else _usd(name, given)
+            rates[name] = rates[whole] if price is None else _EXACT.scaleb(price, -_MILLION)
+            object.__setattr__(self, name, price)
+        if not isinstance(tiers, Mapping) or not all(
+            is_whole(start, least=0) and isinstance(price, Price) and not price.tiers
+            for start, price in tiers.items()
+        ):
+            cure = "a dict of input tokens, whole numbers, and the Price above them, without tiers"
+            raise _wrong("tiers", tiers, cure)
         if not isinstance(source, str) or not source.strip():
             raise _wrong("source", source, "words that say whose price it is")
         if isinstance(as_of, datetime) or not isinstance(as_of, date | None):
             raise _wrong("as_of", as_of, "a datetime.date, or None")
-        facts |= {"source": source, "as_of": as_of}
-        for name, value in facts.items():
+        facts = {"tiers": dict(sorted(tiers.items())), "source": source, "as_of": as_of}
+        for name, value in (usd | facts | {"_rates": rates}).items():
             object.__setattr__(self, name, value)
 
     def cost(self, usage: Usage, *, estimated: bool = False) -> Cost | None:
         """Return what *usage* costs, exactly; None if tokens are unknown that are not free.
 
         Cached input and audio are taken to be different tokens, because servers do not count what
-        is both. Where that, or a server's wrong sum, makes the parts of the input more than the
-        whole, they are cut, audio before writes, writes before reads: no token is
-        paid for twice.
-
-        Args:
-            usage: The tokens.
-            estimated: Whether some of them are a guess, which is noted in the cost.
+        is both. Where the parts of the input are more than the whole, they are cut, audio before
+        writes, writes before reads: no token is paid for twice.
         """
         known = usage.input_tokens is not None and usage.output_tokens is not None
         if not known and (self.tiers or any(self._rates.values())):
@@ -135,30 +141,10 @@ class Price:
         """Return the most that so much text, or less, can cost, in USD, cached or not."""
         reached = (tier for start, tier in self.tiers.items() if input_tokens > start)
         rates = [price._rates for price in (self, *reached)]  # noqa: SLF001
-        dearest = max(
-            rate[name]
-            for rate in rates
-            for name in ("input", "cache_read", "cache_write", "cache_write_1h")
-        )
+        kinds = ("input", "cache_read", "cache_write", "cache_write_1h")
+        dearest = max(rate[kind] for rate in rates for kind in kinds)
         output = max(rate["output"] for rate in rates)
         return _EXACT.fma(dearest, input_tokens, _EXACT.multiply(output, output_tokens))
-
-
-def _rates(usd: Mapping[str, Decimal | None]) -> dict[str, Decimal]:
-    """Return what a token of every part costs: one without a price, as what it is a part of."""
-    rates: dict[str, Decimal] = {}
-    for name, whole in (
-        ("input", "input"),
-        ("output", "output"),
-        ("cache_read", "input"),
-        ("cache_write", "input"),
-        ("cache_write_1h", "cache_write"),
-        ("input_audio", "input"),
-        ("output_audio", "output"),
-    ):
-        price = usd[name]
-        rates[name] = rates[whole] if price is None else _EXACT.scaleb(price, -_MILLION)
-    return rates
 
 
 def _parts(usage: Usage) -> dict[str, int]:
@@ -185,16 +171,6 @@ def _usd(name: str, given: object) -> Decimal:
     return usd.copy_abs()  # there is no -0 USD
 
 
-def _checked_tiers(tiers: Mapping[int, Price]) -> dict[int, Price]:
-    if not isinstance(tiers, Mapping) or not all(
-        is_whole(start, least=0) and isinstance(price, Price) and not price.tiers
-        for start, price in tiers.items()
-    ):
-        cure = "a dict of input tokens, whole numbers, and the Price above them, without tiers"
-        raise _wrong("tiers", tiers, cure)
-    return dict(sorted(tiers.items()))
-
-
 def _wrong(name: str, value: object, cure: str) -> ConfigurationError:
     return ConfigurationError(f"Price.{name} is {shown(value)}: give {cure}")
 
@@ -203,48 +179,32 @@ class PriceSource(Protocol):
     """What knows prices."""
 
     def price(self, provider: str, model: str, at: datetime) -> Price | None:
-        """Return what *model* cost at a time; None if that is unknown.
+        """Return what *model*, which may be a dated version of one, cost at a time; None if unknown.
 
-        Args:
-            provider: The provider, such as "claude"; `GenaiPrices` is given its own word for the
-                vendor.
-            model: The model, which may be a dated version of one.
-            at: When it was asked, with a time zone.
+        *provider* is its name, such as "claude"; `GenaiPrices` is given its own word for the vendor.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Overrides:
-    """Prices that the user knows better than any list of prices.
+    """The user's own prices, by "model" or "provider/model", which goes first.
 
-    Attributes:
-        prices: By model, such as "gpt-5.5", or by provider and model, such as "openai/gpt-5.5",
-            which goes first. Each holds for dated versions of its model too ("gpt-5.5-2026-04-01"),
-            unless they have prices of their own here.
-
-    Raises:
-        ConfigurationError: They are something else.
+    Each holds for dated versions of its model too ("gpt-5.5-2026-04-01") that have no price here.
     """
 
     prices: Mapping[str, Price] = field(hash=False)
 
     def __post_init__(self) -> None:
-        prices = self.prices
-        if not isinstance(prices, Mapping):
-            raise ConfigurationError(
-                f"Overrides.prices is {shown(prices)}: give a dict of models and their Price"
-            )
-        for model, price in prices.items():
+        for model, price in self.prices.items():
             if not isinstance(model, str) or not isinstance(price, Price):
                 raise ConfigurationError(
-                    f"Overrides.prices[{shown(model)}] is {shown(price)}: give a Price to the name"
-                    " of a model"
+                    f"CostTracker.prices[{shown(model)}] is {shown(price)}: give a model's name its"
+                    " Price"
                 )
 
     def price(self, provider: str, model: str, at: datetime) -> Price | None:
         """Return the user's price of *model*; None if there is none."""
-        del at
         undated = _DATED.sub("", model)
         keys = (f"{provider}/{model}", model, f"{provider}/{undated}", undated)
         return next((self.prices[key] for key in keys if key in self.prices), None)

@@ -8,15 +8,14 @@ import logging
 import os
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Optional
 from urllib.parse import urlsplit
 
-from bruno_llm_base.events import PriceUnknown
-from bruno_llm_base.log import Observers
+from bruno_llm_base.events import PriceUnknown, Tell
 from bruno_llm_base.response import Cost, ModelResponse
 from bruno_llm_base.values import is_loopback, is_whole
 
@@ -28,17 +27,13 @@ if TYPE_CHECKING:
 
     from bruno_llm_base.cost.price import Price, PriceSource
 
-__all__ = ["GenaiPrices", "InputPrices", "Prices", "reported_cost"]
-
 _log = logging.getLogger("bruno_llm")
 
-_INSTALL = "pip install genai-prices"
 _OVERRIDE = "give its Price in CostTracker(prices={...})"
 _ELSEWHERE = (
     'say whose list holds, price_name="openai", or that it costs nothing, free=True, or'
     f" {_OVERRIDE}"
 )
-_REPORTED = {"cost_in_usd_ticks", "cost"}
 _TICKS_PER_USD = -10  # as a power of ten
 _MOST_USD = 1_000_000_000
 
@@ -47,14 +42,10 @@ _MOST_USD = 1_000_000_000
 class GenaiPrices:
     """The prices that the package `genai-prices` holds, which need no network.
 
-    See https://github.com/pydantic/genai-prices. It is imported at the first question; where it is
-    not installed, every price is unknown. A model is unknown too if the data price something that
-    `Usage` does not count (a flat price per request, audio by the hour), or list no price for it:
-    they do not tell what is free from what was not looked up. Images are priced as text.
-
-    The costs name the package's version as their source, which pins the data; these have no date
-    of their own. If the application updates them (`genai_prices.UpdatePrices`), it is the day of
-    the update.
+    See https://github.com/pydantic/genai-prices. Where it is not installed, every price is unknown; so
+    is that of a model for which the data list none, or price what `Usage` does not count (a request,
+    audio by the hour). Images are priced as text. The source of a cost is the package's version; its
+    date is that of the last update (`genai_prices.UpdatePrices`), if there was one.
 
     Attributes:
         output: USD per million tokens of output where none are listed: embeddings have none.
@@ -142,9 +133,9 @@ class _Data:
 
 
 def _read(listed: "ModelPrice", output: Decimal | None, facts: dict[str, Any]) -> "Price | None":
-    from bruno_llm_base.cost.price import PARTS, Price
+    from bruno_llm_base.cost.price import WHOLE, Price
 
-    usd = {name: getattr(listed, f"{name}_mtok", None) for name in ("input", "output", *PARTS)}
+    usd = {name: getattr(listed, f"{name}_mtok", None) for name in ("input", "output", *WHOLE)}
     usd["output"] = output if usd["output"] is None else usd["output"]
     uncounted = any(getattr(listed, name, None) is not None for name in _UNCOUNTED)
     if usd["input"] is None or usd["output"] is None or uncounted:
@@ -170,15 +161,13 @@ def _above(value: "Decimal | TieredPrices | None", start: int) -> Any:
 def reported_cost(counts: Any) -> Cost | None:
     """Return what a server says in its *counts* of tokens that an answer cost.
 
-    So do OpenRouter and gateways like it (https://openrouter.ai/docs/use-cases/usage-accounting; to
-    a request with the user's own key, the vendor's price comes on top), Perplexity, and xAI
-    (https://docs.x.ai/developers/cost-tracking).
+    So do Perplexity, xAI (https://docs.x.ai/developers/cost-tracking), OpenRouter and gateways like it
+    (https://openrouter.ai/docs/use-cases/usage-accounting: with the user's own key, the vendor's price
+    comes on top).
     """
-    if not isinstance(counts, dict) or not counts.keys() & _REPORTED:
+    if not isinstance(counts, dict):
         return None
     ticks, cost = counts.get("cost_in_usd_ticks"), counts.get("cost")
-    if ticks is None and cost is None:
-        return None
     if isinstance(ticks, int) and is_whole(ticks, least=0):
         usd: Decimal | None = Decimal(ticks).scaleb(_TICKS_PER_USD)
     else:
@@ -195,51 +184,43 @@ def _usd(value: object) -> Decimal | None:
     return None
 
 
+@dataclass(slots=True, eq=False)
 class Prices:
     """What one provider's answers cost.
 
     The user's prices go first, then what is free of charge, then what the server says that an
     answer cost, then that this machine charges nothing, then the package `genai-prices`.
 
-    Args:
-        provider: The provider's name.
-        price_name: What lists of prices call the vendor.
-        free: Why its answers cost nothing, such as "Ollama runs on your own machine"; None if
-            they do.
-        own: The user's source of prices.
-        address: Where the answers come from, if it is not the vendor's own address: lists of
-            prices are asked for the vendor at that address, and this machine charges nothing.
-        observers: Hear of models whose price is unknown; the log does anyway.
-
     Attributes:
         operation: What the models are asked for, in events.
         lists: What knows prices that the user has not given.
+        provider: The provider's name.
+        price_name: What lists of prices call the vendor.
+        free: Why its answers cost nothing, if they do not.
+        own: The user's source of prices.
+        address: Where the answers come from, if it is not the vendor's own address.
+        tell: Tells observers of models whose price is unknown.
         are_loaded: Whether nothing is to be loaded before prices are asked for.
     """
 
     operation: ClassVar[str] = "chat"
     lists: ClassVar[GenaiPrices] = GenaiPrices()
 
-    def __init__(
-        self,
-        provider: str,
-        price_name: str,
-        free: str | None = None,
-        own: "PriceSource | None" = None,
-        *,
-        address: str = "",
-        observers: Observers | None = None,
-    ) -> None:
-        self.provider = provider
-        self._price_name = price_name
-        self._free = free
-        self._own = own
-        self._address = address
-        self._host = urlsplit(address).hostname or ""
+    provider: str
+    price_name: str
+    free: str | None = None
+    own: "PriceSource | None" = None
+    address: str = ""
+    tell: Tell = field(kw_only=True)
+    are_loaded: bool = field(init=False)
+    _host: str = field(init=False)
+    _is_local: bool = field(init=False)
+    _logged: set[str] = field(init=False, default_factory=set)
+
+    def __post_init__(self) -> None:
+        self._host = urlsplit(self.address).hostname or ""
         self._is_local = is_loopback(self._host)
-        self.are_loaded = free is not None or self._is_local
-        self._observers = observers or Observers(())
-        self._logged: set[str] = set()
+        self.are_loaded = self.free is not None or self._is_local
 
     def cost(
         self,
@@ -270,18 +251,18 @@ class Prices:
         unpriced_field: str | None = None,
         reported: bool = False,
     ) -> "Price | None":
-        """Return what the first of *models* whose price is known cost at a time; None if none is.
+        """Return what the first of *models* whose price is known cost at a time.
 
-        None also where a source fails: an answer that was paid for is not lost for want of its
-        price. For a request with an *unpriced_field*, and for an answer whose cost was *reported*,
-        lists of prices do not hold.
+        None where none is known, and where a source fails: an answer that was paid for is not lost for
+        want of its price. Lists of prices do not hold for a request with an *unpriced_field*, and for an
+        answer whose cost was *reported*.
         """
         at = at or datetime.now(UTC)
         try:
-            if self._own is not None and (price := _ask(self._own, self.provider, models, at)):
+            if self.own is not None and (price := _ask(self.own, self.provider, models, at)):
                 return price
-            if self._free is not None:
-                return _free_price(self._free)
+            if self.free is not None:
+                return _free_price(self.free)
             if reported:
                 return None
             if self._is_local:
@@ -294,11 +275,11 @@ class Prices:
 
     async def window(self, model: str) -> int | None:
         """Return the context window of *model* in tokens, as price data have it, or None."""
-        if self._free is not None:
+        if self.free is not None:
             return None
         await _loaded()
         try:
-            return self.lists.window(self._vendor() or self._price_name, model)
+            return self.lists.window(self._vendor() or self.price_name, model)
         except Exception:  # noqa: BLE001 - a package that is half installed, or a newer one
             self._log_failure(model)
             return None
@@ -315,7 +296,7 @@ class Prices:
 
     def _vendor(self) -> str | None:
         """Return what lists call the vendor that answers; None if they do not know the address."""
-        return _Data.now().vendor_at(self._address) if self._address else self._price_name
+        return _Data.now().vendor_at(self.address) if self.address else self.price_name
 
     def _log_failure(self, model: str) -> None:
         """Log the error that is being handled, once per model."""
@@ -330,14 +311,14 @@ class Prices:
         try:
             import genai_prices  # noqa: F401
         except ImportError:
-            advice = _INSTALL
+            advice = "pip install genai-prices"
         else:
             advice = _OVERRIDE
         if unpriced_field is not None:
             advice = f"lists of prices do not tell what {unpriced_field} costs: {_OVERRIDE}"
-        elif self._address and advice == _OVERRIDE and self._vendor() is None:
-            advice = f"lists of prices do not know {self._address}: {_ELSEWHERE}"
-        self._observers.tell(
+        elif self.address and advice == _OVERRIDE and self._vendor() is None:
+            advice = f"lists of prices do not know {self.address}: {_ELSEWHERE}"
+        self.tell(
             PriceUnknown,
             provider=self.provider,
             model=model,

@@ -1,23 +1,19 @@
-"""What the ledger says about a while, as sums, and as text, CSV, JSON and Markdown."""
+"""What the ledger says about a while, as sums, and as CSV, JSON and Markdown."""
 
 import csv
 import json
 import re
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from io import StringIO
 from pathlib import Path
-from typing import Any, NamedTuple
-from unicodedata import combining, east_asian_width
+from typing import Any
 
-from bruno_llm_base.cost.rows import COUNTS, KEYS, LABELS, Row, checked_keys, pico, usd
+from bruno_llm_base.cost.rows import COUNTS, KEYS, Row, checked_keys, summed
 from bruno_llm_base.exceptions import InvalidRequestError
 from bruno_llm_base.values import shown
-
-__all__ = ["Column", "Report", "cell", "dollars", "plain", "requests"]
 
 # What a spreadsheet may run (https://owasp.org/www-community/attacks/CSV_Injection: also the
 # full-width signs), and our own mark, so that taking one away again is always right.
@@ -31,22 +27,19 @@ _ALWAYS = ("cost", "requests", "input_tokens", "output_tokens")  # columns, even
 class Report:
     """What was spent in a while, for people and for programs.
 
-    `print(report)` shows a table. All sums come from the same entries, so they agree.
+    `print(report)` shows a table in Markdown. All sums come from the same entries, so they agree.
 
     Attributes:
         entries: The finest rows: one per day, provider, model, tag and user.
         by: What `rows` and the tables are grouped by.
         since: The first day (UTC), or None for the beginning.
         until: The last day (UTC), or None for the present.
-        prices: Where prices come from, for people, where that is known. The ledger does not keep
-            the source of every price, so this names the one in use when the report was made.
     """
 
     entries: tuple[Row, ...]
     by: tuple[str, ...] = ("day", "provider", "model")
     since: date | None = None
     until: date | None = None
-    prices: str | None = None
 
     @property
     def rows(self) -> list[Row]:
@@ -56,7 +49,7 @@ class Report:
     @property
     def total(self) -> Row:
         """All of it in one row, with zeros where there was no request."""
-        return _summed(self.entries, ())
+        return summed(self.entries, ())[0]
 
     @property
     def days(self) -> tuple[date | None, date | None]:
@@ -92,16 +85,21 @@ class Report:
         return said
 
     @property
-    def origin(self) -> str:
-        """Where prices come from, in words; "" if that is not known."""
-        return f"Price data when this was made: {plain(self.prices)}." if self.prices else ""
+    def summary(self) -> list[str]:
+        """What stands above a table: the sum of everything, and the notes."""
+        total = self.total
+        cost = dollars(total.known_cost, 2)
+        if total.unpriced and total.unpriced < total.requests:
+            cost = f"at least {cost}"
+        when = f", {self.period}" if all(self.days) else ""
+        return [f"{cost} for {requests(total.requests)}{when}.", *self.notes]
 
     @property
-    def columns(self) -> "list[Column]":
-        """The columns that a table needs; what is 0 everywhere has none."""
+    def columns(self) -> list[str]:
+        """The fields of `Row` that a table needs: what is 0 everywhere has no column."""
         total = self.total
         used = (name for name in COUNTS if name not in _ALWAYS and getattr(total, name))
-        return [Column(name) for name in (*self.by, *_ALWAYS, *used)]
+        return [*self.by, *_ALWAYS, *used]
 
     def sums(self, *by: str) -> list[Row]:
         """Return the entries summed up, such as by `"tag"`, or by `"provider", "model"`.
@@ -112,49 +110,36 @@ class Report:
         Raises:
             InvalidRequestError: *by* names something else.
         """
-        keys = checked_keys(by)
-        groups = defaultdict(list) if by else {(): list(self.entries)}
-        for row in self.entries if by else ():
-            groups[tuple(getattr(row, key) for key in keys)].append(row)
-        return sorted((_summed(group, keys) for group in groups.values()), key=_place)
+        rows = summed(self.entries, checked_keys(by))
+        return sorted(rows, key=lambda row: (row.day or date.min, row.cost.copy_negate()))
 
-    def __str__(self) -> str:
-        return self.table()
-
-    def table(self) -> str:
-        """Return a text of aligned columns, for terminals and logs."""
-        shape, lines = self._cells()
-        widths = [max(map(_width, texts)) for texts in zip(*lines, strict=True)]
-        drawn = []
-        for line in lines:
-            parts = []
-            for text, width, column in zip(line, widths, shape, strict=True):
-                space = " " * (width - _width(text))
-                parts.append(text + space if column.is_label else space + text)
-            drawn.append("  ".join(parts).rstrip())
-        rule = "-" * (sum(widths) + 2 * len(widths) - 2)
+    def cells(self) -> list[list[str]]:
+        """Return the lines of a table: titles, rows and, if these are grouped, the total."""
+        columns = self.columns
+        lines = [[cell(row, column) for column in columns] for row in self.rows]
         if self.by:
-            drawn.insert(-1, rule)
-        drawn.insert(1, rule)
-        return "\n".join([*self._remarks(), "", *drawn])
+            total = [cell(self.total, column) for column in columns[len(self.by) :]]
+            lines.append(["Total", *[""] * (len(self.by) - 1), *total])
+        return [list(map(title, columns)), *lines]
 
     def to_markdown(self) -> str:
         """Return the rows as a table of GitHub's Markdown, names shown as they are."""
-        shape, (titles, *rows) = self._cells()
+        titles, *rows = self.cells()
         total = [[text and f"**{text}**" for text in rows.pop()]] if self.by else []
-        rule = ["---" if column.is_label else "--:" for column in shape]
+        rule = ["---" if column in KEYS else "--:" for column in self.columns]
         lines = [titles, rule, *(map(_literal, row) for row in rows), *total]
-        said = "\n\n".join(map(_literal, self._remarks()))
+        said = "\n\n".join(map(_literal, self.summary))
         drawn = "\n".join(f"| {' | '.join(line)} |" for line in lines)
         return f"{said}\n\n{drawn}\n"
+
+    __str__ = to_markdown
 
     def to_csv(self) -> str:
         r"""Return the rows as CSV (RFC 4180), for spreadsheets and programs.
 
-        The columns are those of `by`, then requests, input_tokens, output_tokens,
-        cache_read_tokens, cache_write_tokens, reasoning_tokens, cost, unpriced and estimated. Days
-        are ISO 8601, costs USD in full precision, and empty where no request of the row has a
-        known price. A tag or user that there is none of is empty.
+        The columns are those of `by`, then the counts and the cost of `Row`. Days are ISO 8601, costs
+        USD in full precision, and empty where no request of the row has a known price. A tag or user
+        that there is none of is empty.
 
         A name that starts with = + - @ ' (or a full-width one), a tab or a line break gets a '
         before it, because a spreadsheet might run it
@@ -165,55 +150,49 @@ class Report:
         writer.writerow([*self.by, *COUNTS])
         for row in self.rows:
             values = _values(row, self.by)
-            marked = {key: f"'{values[key]}" for key in self.by if _MARKED.match(values[key] or "")}
-            writer.writerow((values | marked).values())
+            for key in self.by:
+                if _MARKED.match(str(values[key])):
+                    values[key] = f"'{values[key]}"
+            writer.writerow(values.values())
         return out.getvalue()
 
     def to_json(self) -> str:
         """Return everything as JSON (RFC 8259), for programs.
 
-        One object of `version` (1; later versions of 1 may add keys), `currency` ("USD"), `since`
-        and `until` (ISO 8601 or null), `prices` (string or null), `by` (array of strings),
-        `total` (a sum), `sums` (of `day`, `provider`, `model`, `tag` and `user`, each an array of
-        sums) and `rows` (the sums by `by`).
+        One object of `version` (1; later versions of 1 may add keys), `currency` ("USD"), `since` and `until` (ISO 8601 or null),
+        `by` (array of strings), `total` (a sum), `sums` (of `day`, `provider`, `model`, `tag` and
+        `user`, each an array of sums) and `rows` (the sums by `by`).
 
         A sum is an object of what it is grouped by (`day` is ISO 8601; `tag` and `user` are null
-        where a request had none; those of `model` also have their `provider`), `cost` (USD in
-        full precision as a string; null where no request has a known price) and the integers
-        `requests`, `input_tokens`, `output_tokens`, `cache_read_tokens`, `cache_write_tokens`,
-        `reasoning_tokens`, `unpriced` and `estimated`.
+        where a request had none; those of `model` also have their `provider`) and the counts and the
+        cost of `Row`: the cost is USD in full precision as a string, or null where no request has a
+        known price.
         """
         # a model's name means little without its provider
         groups = {key: ("provider", "model") if key == "model" else (key,) for key in KEYS}
-        sums = {key: [_values(row, by) for row in self.sums(*by)] for key, by in groups.items()}
         document = {
             "version": 1,
             "currency": "USD",
-            "since": _iso(self.since),
-            "until": _iso(self.until),
-            "prices": self.prices,
+            "since": self.since,
+            "until": self.until,
             "by": self.by,
             "total": _values(self.total, ()),
-            "sums": sums,
+            "sums": {
+                key: [_values(row, by) for row in self.sums(*by)] for key, by in groups.items()
+            },
             "rows": [_values(row, self.by) for row in self.rows],
         }
-        return json.dumps(document, indent=2) + "\n"
+        return json.dumps(document, indent=2, default=str) + "\n"
 
     def save(self, path: str | Path) -> None:
         """Write the report in the format of *path*'s suffix: .csv, .json or .md, in UTF-8.
-
-        A page with charts is written by `bruno_llm_cli.report.write_html`, of bruno-llm-cli.
 
         Raises:
             InvalidRequestError: The suffix is another.
             OSError: The file cannot be written.
         """
         path = Path(path)
-        formats: dict[str, Callable[[], str]] = {
-            ".csv": self.to_csv,
-            ".json": self.to_json,
-            ".md": self.to_markdown,
-        }
+        formats = {".csv": self.to_csv, ".json": self.to_json, ".md": self.to_markdown}
         if path.suffix.lower() not in formats:
             raise InvalidRequestError(
                 f"path is {shown(str(path))}: give a file name that ends in {', '.join(formats)};"
@@ -221,49 +200,18 @@ class Report:
             )
         path.write_text(formats[path.suffix.lower()](), encoding="utf-8", newline="")
 
-    def _cells(self) -> tuple[list["Column"], list[list[str]]]:
-        """Return the columns, and their cells: titles, rows and, if these are grouped, the total."""
-        shape = self.columns
-        lines = [[column.title for column in shape]]
-        lines += [[cell(row, column) for column in shape] for row in self.rows]
-        if self.by:
-            amounts = [cell(self.total, column) for column in shape if not column.is_label]
-            lines.append(["Total", *[""] * (len(self.by) - 1), *amounts])
-        return shape, lines
 
-    def _remarks(self) -> list[str]:
-        """Return what stands above a table, first of all the sum of everything."""
-        total = self.total
-        cost = dollars(total.known_cost, 2)
-        if total.unpriced and total.unpriced < total.requests:
-            cost = f"at least {cost}"
-        when = f", {self.period}" if all(self.days) else ""
-        first = f"{cost} for {requests(total.requests)}{when}."
-        return [text for text in (first, *self.notes, self.origin) if text]
+def title(column: str) -> str:
+    """Return what stands above a column."""
+    return column.removesuffix("_tokens").replace("_", " ").capitalize()
 
 
-class Column(NamedTuple):
-    """One column of a table, which shows a field of `Row`."""
-
-    field: str
-
-    @property
-    def title(self) -> str:
-        """What stands above it."""
-        return self.field.removesuffix("_tokens").replace("_", " ").capitalize()
-
-    @property
-    def is_label(self) -> bool:
-        """Whether it says what the row is about, rather than how much."""
-        return self.field in KEYS
-
-
-def cell(row: Row, column: Column) -> str:
-    """Return what a table says of *row* in *column*."""
-    if column.field == "cost":
+def cell(row: Row, column: str) -> str:
+    """Return what a table says of *row* in *column*, a field of `Row`."""
+    if column == "cost":
         return dollars(row.known_cost)
-    value = getattr(row, column.field)
-    if column.is_label:
+    value = getattr(row, column)
+    if column in KEYS:
         return "-" if value is None else plain(str(value))
     return f"{value:,}"
 
@@ -288,37 +236,14 @@ def requests(number: int) -> str:
     return f"{number:,} request{'' if number == 1 else 's'}"
 
 
-def _summed(rows: Sequence[Row], keys: Iterable[str]) -> Row:
-    facts: dict[str, Any] = {key: getattr(rows[0], key) for key in keys}
-    counts = {name: sum(getattr(row, name) for row in rows) for name in COUNTS if name != "cost"}
-    # Exact in whole numbers; Decimals are as exact as the application's own context lets them.
-    return Row(**facts, **counts, cost=usd(sum(pico(row.cost) for row in rows)))
-
-
-def _place(row: Row) -> tuple[Any, ...]:
-    names = [getattr(row, label) or "" for label in LABELS]
-    return row.day or date.min, row.cost.copy_negate(), *names
-
-
 def _values(row: Row, by: Iterable[str]) -> dict[str, Any]:
     """Return what programs read of *row*."""
     values: dict[str, Any] = {name: getattr(row, name) for name in (*by, *COUNTS)}
-    if "day" in values:
-        values["day"] = _iso(values["day"])
     cost = row.known_cost
     values["cost"] = None if cost is None else f"{cost:f}"
     return values
 
 
-def _iso(day: date | None) -> str | None:
-    return None if day is None else day.isoformat()
-
-
 def _literal(text: str) -> str:
     """Return *text* so that Markdown shows it as it is."""
     return _MARKUP.sub(r"\\\g<0>", text)
-
-
-def _width(text: str) -> int:
-    """Return how many columns of a terminal *text* takes (Unicode Standard Annex 11)."""
-    return sum(0 if combining(c) else 1 + (east_asian_width(c) in "WF") for c in text)

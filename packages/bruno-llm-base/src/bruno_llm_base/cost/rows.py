@@ -4,33 +4,14 @@ Amounts are whole numbers of picodollars. A picodollar is 1e-12 USD, so a price 
 with up to six decimals is a whole number of them per token, and sums of such costs are exact.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from datetime import date
 from decimal import ROUND_CEILING, Context, Decimal
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 from bruno_llm_base.exceptions import InvalidRequestError
 from bruno_llm_base.values import shown
-
-__all__ = [
-    "COUNTS",
-    "KEYS",
-    "LABELS",
-    "MOST",
-    "PICO",
-    "Balance",
-    "Claim",
-    "Entry",
-    "Names",
-    "Row",
-    "checked_keys",
-    "pico",
-    "usd",
-]
-
-PICO = 10**12
-"""Picodollars in a dollar."""
 
 MOST = Decimal("1E+12")
 """A trillion dollars: more is a mistake."""
@@ -47,8 +28,9 @@ def pico(cost: Decimal) -> int:
 
 def usd(picodollars: int) -> Decimal:
     """Return *picodollars* in USD, without needless zeros."""
-    if not picodollars % PICO:
-        return Decimal(picodollars // PICO)
+    dollars, rest = divmod(picodollars, 10**_DIGITS)
+    if not rest:
+        return Decimal(dollars)
     return Decimal(picodollars).scaleb(-_DIGITS, _EXACT).normalize(_EXACT)
 
 
@@ -94,17 +76,6 @@ class Row:
         """What is known of the cost, in USD; None if nothing is."""
         return None if self.unpriced and self.unpriced == self.requests else self.cost
 
-    @classmethod
-    def of(cls, by: Sequence[str], values: Sequence[str], counts: Sequence[int]) -> Self:
-        """Return a row of *counts*, one for each of `COUNTS`, for the *values* of *by*."""
-        facts: dict[str, Any] = {
-            name: value or None for name, value in zip(by, values, strict=True)
-        }
-        if "day" in facts:
-            facts["day"] = date.fromisoformat(facts["day"])
-        facts |= zip(COUNTS, counts, strict=True)
-        return cls(**facts | {"cost": usd(facts["cost"])})
-
 
 _FIELDS = tuple(field.name for field in fields(Row))
 KEYS, COUNTS = _FIELDS[:5], _FIELDS[5:]
@@ -112,6 +83,30 @@ KEYS, COUNTS = _FIELDS[:5], _FIELDS[5:]
 
 LABELS = KEYS[1:]
 """What a budget can select by."""
+
+_COST = COUNTS.index("cost")
+
+
+def row_of(by: Sequence[str], values: Sequence[Any], counts: Sequence[int]) -> Row:
+    """Return a row of *counts*, one for each of `COUNTS`, for the *values* of *by*; "" is none."""
+    facts: dict[str, Any] = dict(zip(COUNTS, counts, strict=True))
+    for key, value in zip(by, values, strict=True):
+        facts[key] = date.fromisoformat(value) if key == "day" else value or None
+    return Row(**facts | {"cost": usd(facts["cost"])})
+
+
+def summed(rows: Iterable[Row], by: Sequence[str]) -> list[Row]:
+    """Return the sums of *rows* by some of `KEYS`, in their order; without any, one sum of all."""
+    groups: dict[tuple[str, ...], list[int]] = {} if by else {(): [0] * len(COUNTS)}
+    for row in rows:
+        values = tuple([str(getattr(row, key) or "") for key in by])
+        counts = [getattr(row, name) for name in COUNTS]
+        counts[_COST] = pico(row.cost)
+        known = groups.get(values)
+        groups[values] = (
+            counts if known is None else list(map(sum, zip(known, counts, strict=True)))
+        )
+    return [row_of(by, values, counts) for values, counts in sorted(groups.items())]
 
 
 def checked_keys(by: object) -> tuple[str, ...]:
@@ -131,30 +126,18 @@ Names = tuple[str, str, str, str]
 
 
 class Entry(NamedTuple):
-    """A request that has ended.
-
-    Attributes:
-        day: The day, in ISO format.
-        names: What the request was.
-        counts: One number for each of `COUNTS`.
-    """
+    """A request that has ended: the day, in ISO format, and a number for each of `COUNTS`."""
 
     day: str
     names: Names
-    counts: tuple[int, ...]
+    counts: Sequence[int]
 
 
 class Claim(NamedTuple):
-    """What a budget says of one of its accounts.
+    """What a budget says of one of its accounts."""
 
-    Attributes:
-        selected: The labels of what it counts, and their values; none for all of the ledger.
-        since: The first day of the period, in ISO format; "" for all of time.
-        most: The limit.
-    """
-
-    selected: tuple[tuple[str, str], ...]
-    since: str
+    selected: tuple[tuple[str, str], ...]  # labels of what it counts, and their values
+    since: str  # the first day of the period, in ISO format; "" for all of time
     most: int
 
 

@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Protocol
+from typing import Any
 
 from bruno_llm_base.cost.budget import Budget
 from bruno_llm_base.cost.prices import Prices
@@ -18,16 +18,6 @@ from bruno_llm_base.events import Tell
 from bruno_llm_base.exceptions import ConfigurationError, LLMTimeoutError
 from bruno_llm_base.response import ModelResponse
 from bruno_llm_base.values import INT64, shown
-
-__all__ = ["Attempted", "Hold", "Spending"]
-
-
-class Attempted(Protocol):
-    """What a hold reads of an attempt when it ends."""
-
-    @property
-    def response(self) -> ModelResponse | None:
-        """What the attempt has brought, with its usage and cost; None if it costs nothing."""
 
 
 class Spending:
@@ -68,7 +58,7 @@ class Spending:
 
     def hold(
         self,
-        attempt: Attempted,
+        attempt: Any,
         *,
         model: str,
         most_input: Callable[[], int],
@@ -81,7 +71,7 @@ class Spending:
         """Return the block in which an attempt is sent and answered.
 
         Args:
-            attempt: The attempt, which knows at the end what it has brought.
+            attempt: It has a `response` at the end, with its usage and cost; None if it costs nothing.
             model: The model that is asked.
             most_input: Counts the most tokens that its input can take.
             most_output: The most tokens that its output can take; None if that is unknown.
@@ -93,13 +83,14 @@ class Spending:
         Raises:
             ConfigurationError: A budget counts it, and what it might cost is unknown.
         """
-        names = names_of(self.prices.provider, model, labels or self.tracker.labels())
+        names = names_of(self.prices.provider, model, labels or self.labels())
         claims = [(each, claim) for each in self.budgets if (claim := each.claim(names))]
         needed = Decimal(0)
         if claims:
             price = self.prices.price(model, unpriced_field=unpriced_field)
             if price is None:
-                _check_unpriced([each for each, _ in claims], model, unpriced_field)
+                for each, _ in claims:
+                    each.check_unpriced(model, unpriced_field)
             elif price.ceiling(INT64, INT64):
                 if most_output is None:
                     raise ConfigurationError(
@@ -108,30 +99,10 @@ class Spending:
                         model=model,
                     )
                 needed = price.ceiling(most_input(), most_output)
-        return Hold(
-            tracker=self.tracker,
-            attempt=attempt,
-            names=names,
-            claims=claims,
-            needed=needed,
-            deadline=deadline,
-            tell=tell,
-        )
+        return Hold(self.tracker, attempt, names, claims, needed, deadline, tell)
 
 
-def _check_unpriced(budgets: Sequence[Budget], model: str, unpriced_field: str | None) -> None:
-    for budget in budgets:
-        if budget.on_unknown_price == "refuse":
-            what = model if unpriced_field is None else f"{model} with {unpriced_field}"
-            raise ConfigurationError(
-                f"the price of {what} is unknown, so {budget} cannot hold: give its price,"
-                f" CostTracker(prices={{{model!r}: Price(input=..., output=...)}}), or let it"
-                ' pass uncounted, Budget(on_unknown_price="allow")',
-                model=model,
-            )
-
-
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True)
 class Hold:
     """The most that an attempt can cost, held while it is on its way: an `async with` block.
 
@@ -141,7 +112,7 @@ class Hold:
     """
 
     tracker: CostTracker
-    attempt: Attempted
+    attempt: Any
     names: Names
     claims: Sequence[tuple[Budget, Claim]]
     needed: Decimal
@@ -178,7 +149,8 @@ class Hold:
                 await asyncio.wrap_future(writing)
 
     def _settle(self) -> "Future[None] | None":
-        response, ledger, entry = self.attempt.response, self.tracker.ledger, None
+        response: ModelResponse | None = self.attempt.response
+        ledger, entry = self.tracker.ledger, None
         if self._process != os.getpid() or (response is None and self._hold is None):
             return None
         if response is not None:

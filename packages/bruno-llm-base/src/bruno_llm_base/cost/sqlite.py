@@ -1,4 +1,4 @@
-"""A ledger's database in SQLite: made where it is new, recognized, read, written."""
+"""A ledger's file, an SQLite database: made where it is new, recognized, read, written."""
 
 import os
 import sqlite3
@@ -9,8 +9,6 @@ from typing import TypeVar
 
 from bruno_llm_base.cost.rows import COUNTS
 from bruno_llm_base.exceptions import ConfigurationError
-
-__all__ = ["SqliteDatabase"]
 
 _T = TypeVar("_T")
 _Query = Callable[[sqlite3.Connection], _T]
@@ -38,57 +36,51 @@ _TABLES = (
         id TEXT PRIMARY KEY, provider TEXT, model TEXT, tag TEXT, user TEXT, amount INTEGER,
         expires REAL
     ) WITHOUT ROWID""",
+    f"PRAGMA application_id = {_OURS}",
+    f"PRAGMA user_version = {_VERSION}",
 )
 
 
-class SqliteDatabase:
-    """A file, or memory, and the connection by which it is written.
+class SqliteFile:
+    """The file, and the connection by which it is written.
 
-    Threads may share it, one at a time. A transaction that was committed to a file survives the end
-    of the process, however it ends; only a power cut may undo the last ones
-    (https://www.sqlite.org/pragma.html#pragma_synchronous, NORMAL). Until something is written, a
-    file is only read, and nothing is made beside it.
+    Threads may share it, one at a time. What was committed to a file survives the end of the process;
+    only a power cut may undo the last transactions. Until something is written, a file is only read,
+    and nothing is made beside it.
+
+    Raises:
+        ConfigurationError: The file cannot be used, or is something else; so do all methods.
     """
 
     _connection: sqlite3.Connection | None = None
 
-    def __init__(self, path: Path | None) -> None:
-        self.path = path
-        self.address = None if path is None else str(path)
+    def __init__(self, path: Path) -> None:
+        self._path = path
         self._place: tuple[int, int] | None = None
         self._patience = _PATIENCE
-        if path is not None and path.exists():
+        if path.exists():
             self.read(lambda _: None)
-        elif path is not None:
+        else:
             with self._errors_named():
-                self._open(path, "mode=rwc")
+                self._open("mode=rwc")
             self.close()  # a server that forks its workers from C then has nothing open
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Write what is done with the connection, all of it or nothing.
-
-        Raises:
-            ConfigurationError: The file cannot be used, or has become something else.
-        """
+        """Write what is done with the connection, all of it or nothing."""
         with self._errors_named():
             connection = self.connection()
-            if self.path is not None:
-                connection.execute(f"PRAGMA busy_timeout = {int(self._patience * 1000)}")
+            connection.execute(f"PRAGMA busy_timeout = {int(self._patience * 1000)}")
             with connection:
                 connection.execute("BEGIN IMMEDIATE")
                 yield connection
             self._patience = _PATIENCE
 
     def read(self, query: _Query[_T]) -> _T:
-        """Return what *query* finds, in one moment of the ledger.
-
-        Raises:
-            ConfigurationError: The file cannot be used, or has become something else.
-        """
+        """Return what *query* finds, in one moment of the ledger."""
         with self._errors_named():
-            if self.path is not None and self._connection is None:
-                return self._read_only(self.path, query)
+            if self._connection is None:
+                return self._read_only(query)
             connection = self.connection()
             with connection:
                 connection.execute("BEGIN")
@@ -96,12 +88,12 @@ class SqliteDatabase:
 
     def connection(self) -> sqlite3.Connection:
         """Return the connection, opened if need be, and again if the file was replaced."""
-        if self._connection is not None and self.path and _place(self.path) != self._place:
+        if self._connection is not None and _place(self._path) != self._place:
             self.close()
-        return self._connection or self._open(self.path, "mode=rw")
+        return self._connection or self._open("mode=rw")
 
     def close(self) -> None:
-        """Close the file, which is opened again when needed; memory is empty then."""
+        """Close the file, which is opened again when needed."""
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
@@ -117,36 +109,32 @@ class SqliteDatabase:
             if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
                 self._patience = min(_IMPATIENCE, _PATIENCE)
             raise ConfigurationError(
-                f"the ledger {self.path} cannot be used ({error}): see that the file is there, that"
+                f"the ledger {self._path} cannot be used ({error}): see that the file is there, that"
                 " it and its folder can be written, and that the disk is not full; or give another"
                 " path",
                 cause=error,
             ) from error
 
-    def _open(self, path: Path | None, mode: str) -> sqlite3.Connection:
-        connection = _connect(path, mode, self._patience)
+    def _open(self, mode: str) -> sqlite3.Connection:
+        connection = self._connect(mode)
         try:
             with connection:
                 connection.execute("BEGIN IMMEDIATE")
-                if not _is_ledger(connection, path):
-                    for table in _TABLES:
-                        connection.execute(table)
-                    connection.execute(f"PRAGMA application_id = {_OURS}")
-                    connection.execute(f"PRAGMA user_version = {_VERSION}")
-            if path is not None:
-                # Others may read while one writes (https://www.sqlite.org/wal.html), where the disk
-                # can. If another process says so at this moment, SQLite fails, and it is said.
-                with suppress(sqlite3.OperationalError):
-                    connection.execute("PRAGMA journal_mode = WAL")
-                connection.execute("PRAGMA synchronous = NORMAL")
-                self._place = _place(path)
+                if not _is_ledger(connection, self._path):
+                    _make_tables(connection)
+            # Others may read while one writes (https://www.sqlite.org/wal.html), where the disk can.
+            # If another process says so at this moment, SQLite fails, and it is said.
+            with suppress(sqlite3.OperationalError):
+                connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
+            self._place = _place(self._path)
         except BaseException:
             connection.close()
             raise
         self._connection = connection
         return connection
 
-    def _read_only(self, path: Path, query: _Query[_T]) -> _T:
+    def _read_only(self, query: _Query[_T]) -> _T:
         """Return what *query* finds in a file that we do not write; nothing is made beside it.
 
         A file without a journal is complete in itself, and read without locks, for which SQLite
@@ -154,35 +142,36 @@ class SqliteDatabase:
         meanwhile, it is read again. Where there is a journal, there are the files for locks too.
         """
         for _ in range(_READINGS):
-            *_, has_journal = state = _state(path)
-            if has_journal:
+            if (state := _state(self._path)) is None:
                 break
-            try:
-                found = self._found(path, "mode=ro&immutable=1", query)
-            except sqlite3.DatabaseError:
-                if _state(path) == state:
-                    raise
-            else:
-                if _state(path) == state:
+            with suppress(sqlite3.DatabaseError):
+                found = self._found("mode=ro&immutable=1", query)
+                if _state(self._path) == state:
                     return found
-        return self._found(path, "mode=ro", query)
+        return self._found("mode=ro", query)
 
-    def _found(self, path: Path, mode: str, query: _Query[_T]) -> _T:
-        with closing(_connect(path, mode, self._patience)) as connection:
+    def _found(self, mode: str, query: _Query[_T]) -> _T:
+        with closing(self._connect(mode)) as connection:
             connection.execute("BEGIN")
-            if _is_ledger(connection, path):
+            if _is_ledger(connection, self._path):
                 return query(connection)
-        return SqliteDatabase(None).read(query)  # it is empty
+        with closing(sqlite3.connect(":memory:")) as empty:
+            _make_tables(empty)
+            return query(empty)
+
+    def _connect(self, mode: str) -> sqlite3.Connection:
+        return sqlite3.connect(
+            f"{self._path.as_uri()}?{mode}",
+            uri=True,
+            timeout=self._patience,
+            isolation_level=None,  # transactions are ours to begin
+            check_same_thread=False,
+        )
 
 
-def _connect(path: Path | None, mode: str, patience: float) -> sqlite3.Connection:
-    return sqlite3.connect(
-        ":memory:" if path is None else f"{path.as_uri()}?{mode}",
-        uri=path is not None,
-        timeout=patience,
-        isolation_level=None,  # transactions are ours to begin
-        check_same_thread=False,
-    )
+def _make_tables(connection: sqlite3.Connection) -> None:
+    for statement in _TABLES:
+        connection.execute(statement)
 
 
 def _place(path: Path) -> tuple[int, int]:
@@ -191,23 +180,22 @@ def _place(path: Path) -> tuple[int, int]:
     return found.st_dev, found.st_ino
 
 
-def _state(path: Path) -> tuple[int, int, int, int, bool]:
-    """Return what can be seen of a file from outside: whether it has a journal is the last."""
+def _state(path: Path) -> tuple[int, ...] | None:
+    """Return what can be seen of a file from outside; None where it has a journal."""
+    for suffix in ("-wal", "-journal"):
+        journal = path.with_name(path.name + suffix)
+        if journal.exists() and journal.stat().st_size:
+            return None
     found = path.stat()
-    journals = (path.with_name(path.name + suffix) for suffix in ("-wal", "-journal"))
-    journal = any(each.exists() and each.stat().st_size for each in journals)
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, journal
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
-def _is_ledger(connection: sqlite3.Connection, path: Path | None) -> bool:
-    """Say whether the database is a ledger; if not, it is empty.
-
-    Raises:
-        ConfigurationError: It is something else, or of another version.
-    """
-    (application,) = connection.execute("PRAGMA application_id").fetchone()
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    (tables,) = connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
+def _is_ledger(connection: sqlite3.Connection, path: Path) -> bool:
+    """Say whether the database is a ledger rather than empty; anything else is refused."""
+    application, version, tables = connection.execute(
+        "SELECT application_id, user_version, (SELECT COUNT(*) FROM sqlite_master)"
+        " FROM pragma_application_id, pragma_user_version"
+    ).fetchone()
     if not application and not version and not tables:
         return False
     if application != _OURS:

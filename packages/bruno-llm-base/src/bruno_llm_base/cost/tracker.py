@@ -4,19 +4,16 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, Unpack, overload
 
 from bruno_llm_base.cost.ledger import Ledger
 from bruno_llm_base.cost.price import Overrides, Price, PriceSource
-from bruno_llm_base.cost.prices import GenaiPrices
 from bruno_llm_base.cost.rows import COUNTS, KEYS, LABELS, Entry, Names, Row, checked_keys, pico
-from bruno_llm_base.cost.sqlite import SqliteDatabase
 from bruno_llm_base.exceptions import ConfigurationError, InvalidRequestError
 from bruno_llm_base.options import did_you_mean
 from bruno_llm_base.parts import is_json
@@ -26,36 +23,15 @@ from bruno_llm_base.values import shown
 if TYPE_CHECKING:
     from bruno_llm_base.cost.report import Report
 
-__all__ = ["CostTracker", "Labels", "names_of", "storable"]
-
 _MOST_TOKENS = 10**12  # of a request; a server that reports more is mistaken, and sums must not be
 _TOKENS = tuple(name for name in COUNTS if name.endswith("_tokens"))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Labels:
-    """What a request is for, in the application's own words.
-
-    Attributes:
-        tag: What it is for, such as "summaries".
-        user: For whom it is.
-    """
+class Labels(NamedTuple):
+    """What a request is for, such as "summaries", and for whom, in the application's own words."""
 
     tag: str | None = None
     user: str | None = None
-
-    def __post_init__(self) -> None:
-        for name, label in (("tag", self.tag), ("user", self.user)):
-            if label is not None and not (isinstance(label, str) and label and is_json(label)):
-                raise InvalidRequestError(
-                    f"{name} is {shown(label)}: give a text, not an empty one"
-                )
-
-    def changed(self, tag: str | None, user: str | None) -> "Labels":
-        """Return these labels with those that are given instead."""
-        return Labels(
-            tag=self.tag if tag is None else tag, user=self.user if user is None else user
-        )
 
 
 _NO_LABELS = Labels()
@@ -80,19 +56,18 @@ def _utc_now() -> datetime:
 class CostTracker:
     """Records what requests take and cost, in memory or in a file.
 
-    Pass the same object to several providers and they share it; it works across event loops,
-    threads and, on a file, processes, all at once. A copy sent to another process records into the
-    same file; without a file it starts empty there, and so it does in a forked process.
+    Several providers may share one, across event loops, threads and, on a file, processes. A copy sent
+    to another process records into the same file; without a file it starts empty there, and so it does
+    in a forked process.
 
     The records are sums by day (in UTC), provider, model and labels, so a file grows with these and
-    not with the requests. What was recorded survives the end of the process, however it ends.
-    Should a record not be written, because the disk is full, say, an error is logged on the logger
-    "bruno_llm", and the record is kept in memory and written as soon as possible.
+    not with the requests. What was recorded survives the end of the process, however it ends. A
+    record that cannot be written, because the disk is full, say, is logged as an error on the logger
+    "bruno_llm", kept in memory and written as soon as possible.
 
-    A request never makes the event loop wait for the file: a thread of the tracker's own writes what
-    it costs, and waits up to 5 seconds for other processes. The methods here may wait themselves.
-    They only read a file until something is to be recorded, so a file that cannot be written can be
-    reported on.
+    A request never makes the event loop wait for the file: a thread writes what it costs, and waits
+    up to 5 seconds for other processes. The methods here may wait themselves. They only read a file
+    until something is to be recorded, so a file that cannot be written can be reported on.
 
     Args:
         path: The file, an SQLite database; it is made if it is missing. None records in memory.
@@ -116,9 +91,7 @@ class CostTracker:
         prices: Mapping[str, Price] | PriceSource | None = None,
         clock: Callable[[], datetime] = _utc_now,
     ) -> None:
-        if path is not None and (
-            not isinstance(path, str | os.PathLike) or path in ("", ":memory:")
-        ):
+        if not isinstance(path, str | os.PathLike | None) or path in ("", ":memory:"):
             raise ConfigurationError(
                 f"CostTracker.path is {shown(path)}: give a file's path, or nothing to record in memory"
             )
@@ -133,7 +106,11 @@ class CostTracker:
         self.path = None if path is None else Path(path).resolve()
         self.prices: PriceSource | None = source
         self._clock = clock
-        self.ledger = Ledger(SqliteDatabase(self.path), clock)
+        self.ledger = Ledger()
+        if self.path is not None:
+            from bruno_llm_base.cost.file_ledger import FileLedger  # many do without
+
+            self.ledger = FileLedger(self.path, clock)
 
     def today(self) -> date:
         """Return the day, in UTC."""
@@ -154,8 +131,7 @@ class CostTracker:
         Raises:
             InvalidRequestError: A label is not a text, or empty.
         """
-        labels = self.labels().changed(tag, user)
-        token = _labels.set({**_labels.get(), self: labels})
+        token = _labels.set({**_labels.get(), self: self._labels_with(tag, user)})
         try:
             yield
         finally:
@@ -164,6 +140,15 @@ class CostTracker:
     def labels(self) -> Labels:
         """Return the labels that are in effect here."""
         return _labels.get().get(self, _NO_LABELS)
+
+    def _labels_with(self, tag: str | None, user: str | None) -> Labels:
+        given = {"tag": tag, "user": user}
+        for name, label in given.items():
+            if label is not None and not (isinstance(label, str) and label and is_json(label)):
+                raise InvalidRequestError(
+                    f"{name} is {shown(label)}: give a text, not an empty one"
+                )
+        return self.labels()._replace(**{name: label for name, label in given.items() if label})
 
     def record(
         self,
@@ -202,7 +187,7 @@ class CostTracker:
                 " unknown"
             )
         estimated = estimated or (isinstance(cost, Cost) and cost.estimated)
-        names = names_of(provider, model, self.labels().changed(tag, user))
+        names = names_of(provider, model, self._labels_with(tag, user))
         self.ledger.note(None, self.entry(names, usage, paid, estimated=estimated))
         self.ledger.write()
 
@@ -213,13 +198,13 @@ class CostTracker:
         return Entry(self.today().isoformat(), names, (1, *took, *money, int(estimated)))
 
     @overload
-    def total(self, by: None = None, **selected: Unpack["_Selected"]) -> Row: ...
+    def total(self, by: None = None, **selected: Unpack[_Selected]) -> Row: ...
 
     @overload
-    def total(self, by: str | Sequence[str], **selected: Unpack["_Selected"]) -> list[Row]: ...
+    def total(self, by: str | Sequence[str], **selected: Unpack[_Selected]) -> list[Row]: ...
 
     def total(
-        self, by: str | Sequence[str] | None = None, **selected: Unpack["_Selected"]
+        self, by: str | Sequence[str] | None = None, **selected: Unpack[_Selected]
     ) -> Row | list[Row]:
         """Return the sum of all that was recorded, or of what is selected.
 
@@ -233,19 +218,19 @@ class CostTracker:
             InvalidRequestError: A value is of the wrong type, or a name is unknown.
             ConfigurationError: The file cannot be used.
         """
-        keys = () if by is None else checked_keys(by)
-        since, until = _iso("since", selected), _iso("until", selected)
-        values: dict[str, str] = {}
+        wanted: dict[str, str] = {}
         for name, value in selected.items():
+            kind, cure = (str, "a text") if name in LABELS else (date, "a datetime.date")
             if name not in {"since", "until", *LABELS}:
                 raise InvalidRequestError(
                     f"there are no totals by {shown(name)}{did_you_mean(name, LABELS)}"
                 )
-            if name in LABELS and value is not None:
-                if not isinstance(value, str):
-                    raise InvalidRequestError(f"{name} is {shown(value)}: give a text")
-                values[name] = storable(value)
-        rows = self.ledger.sums(keys, since, until, values)
+            if not isinstance(value, kind | None) or isinstance(value, datetime):
+                raise InvalidRequestError(f"{name} is {shown(value)}: give {cure}")
+            if value is not None:
+                wanted[name] = storable(str(value))
+        days = wanted.pop("since", ""), wanted.pop("until", "")
+        rows = self.ledger.sums(() if by is None else checked_keys(by), *days, wanted)
         return rows[0] if by is None else rows
 
     def report(
@@ -255,13 +240,12 @@ class CostTracker:
         until: date | None = None,
         by: str | Sequence[str] = ("day", "provider", "model"),
     ) -> "Report":
-        """Return a report, to print or to save as CSV, JSON, Markdown or a page with charts.
+        """Return a report, to print or to save as CSV, JSON or Markdown.
 
         Args:
             since: The first day, in UTC.
             until: The last day, in UTC.
-            by: What its rows are by: "day", "provider", "model", "tag", "user", or
-                several.
+            by: What its rows are by: "day", "provider", "model", "tag", "user", or several.
 
         Raises:
             InvalidRequestError: A value is of the wrong type, or *by* names something else.
@@ -270,7 +254,7 @@ class CostTracker:
         from bruno_llm_base.cost.report import Report
 
         entries = tuple(self.total(KEYS, since=since, until=until))
-        return Report(entries, checked_keys(by), since, until, _source_of(self.prices))
+        return Report(entries, checked_keys(by), since, until)
 
     def close(self) -> None:
         """Close the file; it is opened again when needed. What is in memory stays there.
@@ -295,26 +279,3 @@ def names_of(provider: str, model: str, labels: Labels) -> Names:
 def storable(text: str) -> str:
     """Return *text* as it can be stored: half of a surrogate pair cannot."""
     return text.encode(errors="backslashreplace").decode()
-
-
-def _iso(name: Literal["since", "until"], selected: _Selected) -> str:
-    day = selected.get(name)
-    if not isinstance(day, date | None) or isinstance(day, datetime):
-        raise InvalidRequestError(f"{name} is {shown(day)}: give a datetime.date")
-    return "" if day is None else day.isoformat()
-
-
-def _source_of(prices: PriceSource | None) -> str:
-    """Return whose prices they are, in words."""
-    from importlib.metadata import PackageNotFoundError, version  # for reports only
-
-    try:
-        listed = f"genai-prices {version('genai-prices')}"
-    except PackageNotFoundError:
-        listed = "none, as genai-prices is not installed"
-    if prices is None or isinstance(prices, GenaiPrices):
-        return listed
-    if not isinstance(prices, Overrides):
-        return f"{type(prices).__name__}, else {listed}"
-    own = len(prices.prices)
-    return f"your own for {own} model{'' if own == 1 else 's'}, else {listed}"

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-__all__ = ["LimitState", "read_limits"]
-
 
 @dataclass(frozen=True, slots=True)
 class LimitState:
@@ -41,8 +39,7 @@ _Told = tuple[int | None, int | None, float | None]  # limit, remaining, reset
 _SILENT: _Told = (None, None, None)
 
 _COUNT = r"[0-9]{1,15}"
-_DURATION = r"(?:[0-9]{1,15}(?:\.[0-9]*)?(?:ns|us|µs|ms|s|m|h|d))+"
-_STEP = r"([0-9.]+)([a-zµ]+)"
+_STEP = r"([0-9]{1,15}(?:\.[0-9]*)?)(ns|us|µs|ms|s|m|h|d)"
 _SECONDS = {
     "ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0
 }  # fmt: skip
@@ -76,7 +73,7 @@ def _read(headers: Mapping[str, str], names: str, unit: str) -> _Told:
     counted = _count(limit)
     if limit and not counted:
         return _SILENT  # a limit that is none: what is left of it says nothing either
-    return counted, _count(remaining), _seconds(reset, headers) if reset else None
+    return counted, _count(remaining), _seconds(reset, headers)
 
 
 def _sum(one: _Told, other: _Told) -> _Told:
@@ -95,20 +92,12 @@ def _count(value: str) -> int | None:
 def _seconds(reset: str, headers: Mapping[str, str]) -> float | None:
     if re.fullmatch(_COUNT, reset):
         return float(reset)  # compatible servers send bare seconds
-    if re.fullmatch(_DURATION, reset):
+    if re.fullmatch(f"(?:{_STEP})+", reset):
         return sum(float(number) * _SECONDS[unit] for number, unit in re.findall(_STEP, reset))
     try:
-        time = datetime.fromisoformat(reset)
-    except ValueError:
-        return None
-    time = time if time.tzinfo else time.replace(tzinfo=UTC)
-    return max(0.0, (time - _server_time(headers)).total_seconds())
-
-
-def _server_time(headers: Mapping[str, str]) -> datetime:
-    """Return the server's own time, so that it does not matter how wrong ours is."""
-    try:
-        date = parsedate_to_datetime(headers.get("date") or "")
+        times = datetime.fromisoformat(reset), parsedate_to_datetime(headers.get("date", ""))
     except (ValueError, OverflowError):
-        return datetime.now(UTC)
-    return date if date.tzinfo else date.replace(tzinfo=UTC)
+        return None
+    # the server's own time, so that it does not matter how wrong ours is
+    until, now = (time if time.tzinfo else time.replace(tzinfo=UTC) for time in times)
+    return max(0.0, (until - now).total_seconds())

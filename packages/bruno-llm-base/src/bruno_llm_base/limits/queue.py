@@ -11,11 +11,8 @@ from typing import Any
 from bruno_llm_base.exceptions import RateLimitError
 from bruno_llm_base.limits.windows import Counts, Entries, Limits
 
-__all__ = ["Queue", "QueuedPermit", "waits_too_long"]
-
 _TICK = 0.001  # seconds; no timer is finer
 _Loop = asyncio.AbstractEventLoop
-_Answer = asyncio.Future[RateLimitError | None]
 
 
 class QueuedPermit:
@@ -24,7 +21,7 @@ class QueuedPermit:
     __slots__ = ("answer", "deadline", "entries", "queue", "tokens")
 
     # set while it waits
-    answer: _Answer
+    answer: asyncio.Future[RateLimitError | None]
     deadline: float
 
     def __init__(self, tokens: int, queue: "Queue") -> None:
@@ -42,9 +39,9 @@ class QueuedPermit:
 class Queue:
     """Hands out places strictly in the order in which they were asked for.
 
-    The lock guards the counts and the queue. Only `take` ever waits for it: a change that finds the
-    lock taken stays in an inbox, which the lock's holder empties. So a place can be given back from
-    anywhere, a finalizer that runs in the middle of our own work included.
+    The lock guards the counts and the queue. Only `take` ever waits for it: all changes go into an
+    inbox, which they empty unless the lock is taken, and then its holder does. So a place can be
+    given back from anywhere, a finalizer that runs in the middle of our own work included.
     """
 
     def __init__(self, limits: Limits, clock: Callable[[], float], max_wait: float | None) -> None:
@@ -84,30 +81,22 @@ class Queue:
 
     def change(self, change: Callable[..., None], *subject: Any) -> None:
         """Call *change* with *subject* and the time, now or as soon as the lock is free."""
-        if self._lock.acquire(False):  # noqa: FBT003 - the keyword costs more than the lock
-            try:
-                now = self._clock()
-                change(*subject, now)
-                if self._waiting:
-                    self._serve(now)
-            finally:
-                self._lock.release()
-        else:
-            self._inbox.append((change, subject))
-        if self._inbox:
-            self._empty_inbox()
+        self._inbox.append((change, subject))
+        self._empty_inbox()
 
     def _empty_inbox(self) -> None:
         # If the lock is taken, its holder looks into the inbox after letting go.
-        while self._inbox and self._lock.acquire(blocking=False):
+        inbox, lock = self._inbox, self._lock
+        while inbox and lock.acquire(False):  # noqa: FBT003 - the keyword costs more than the lock
             try:
                 now = self._clock()
-                while self._inbox:
-                    change, subject = self._inbox.popleft()
+                while inbox:
+                    change, subject = inbox.popleft()
                     change(*subject, now)
-                self._serve(now)
+                if self._waiting:
+                    self._serve(now)
             finally:
-                self._lock.release()
+                lock.release()
 
     # What follows happens under the lock.
 
@@ -152,7 +141,7 @@ class Queue:
                 wait = self.counts.wait(permit.tokens, now)
                 due = now + wait if wait else permit.deadline
                 if due <= permit.deadline + _TICK if wait else now < due:
-                    self._look_again(due)
+                    self._look_again(due, now)
                     return
                 error = waits_too_long(wait, self._max_wait)
             self._remove(permit)
@@ -161,19 +150,18 @@ class Queue:
             except RuntimeError:  # it was closed just now
                 self.settle(permit, 0, 0, now)
 
-    def _look_again(self, due: float) -> None:
+    def _look_again(self, due: float, now: float) -> None:
         """Serve the queue at *due*, from every loop in which some wait: any may be closed by then."""
+        wait = max(due - now, _TICK)
         for loop, earlier in list(self._next_looks.items()):
             if loop.is_closed():
                 del self._next_looks[loop]
             elif due < earlier:
                 self._next_looks[loop] = due
                 with suppress(RuntimeError):  # it was closed just now
-                    loop.call_soon_threadsafe(self._set_timer, loop, due)
-
-    def _set_timer(self, loop: _Loop, due: float) -> None:
-        wait = max(due - self._clock(), _TICK)
-        loop.call_later(wait, self.change, self._timer_rang, loop, due)
+                    loop.call_soon_threadsafe(
+                        loop.call_later, wait, self.change, self._timer_rang, loop, due
+                    )
 
     def _timer_rang(self, loop: _Loop, due: float, _now: float) -> None:
         if self._next_looks.get(loop) == due:  # if not, another one was set, to an earlier time
@@ -194,6 +182,6 @@ def waits_too_long(wait: float, max_wait: float | None) -> RateLimitError:
     )
 
 
-def _resolve(answer: _Answer, error: RateLimitError | None) -> None:
+def _resolve(answer: asyncio.Future[RateLimitError | None], error: RateLimitError | None) -> None:
     if not answer.done():
         answer.set_result(error)

@@ -12,10 +12,9 @@ from bruno_llm_base.forks import start_fresh_in_children
 from bruno_llm_base.limits.headers import LimitState
 from bruno_llm_base.limits.queue import Queue, waits_too_long
 from bruno_llm_base.limits.windows import Limits
+from bruno_llm_base.policies import check_seconds, check_whole
 from bruno_llm_base.response import ModelResponse, Outcome
-from bruno_llm_base.values import LONGEST, is_seconds, is_whole, shown
-
-__all__ = ["LimitStore", "Permit", "RateLimit"]
+from bruno_llm_base.values import INT64, shown
 
 _SHORTEST = 0.001  # seconds between two questions to a store
 
@@ -54,18 +53,6 @@ class LimitStore(Protocol):
         """Believe a server that allows less; return at once."""
 
 
-class Attempt(Protocol):
-    """What a `Slot` reads of the attempt that has it, once that is over."""
-
-    outcome: Outcome
-    response: ModelResponse | None
-    """What has arrived, with the tokens that it took; None if it took none."""
-
-    @property
-    def limits_of_server(self) -> LimitState | None:
-        """What the server says of its own limits."""
-
-
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class RateLimit(Limits):
     """Keeps requests within limits, in any minute and any day, and lets the rest wait in a queue.
@@ -100,16 +87,14 @@ class RateLimit(Limits):
     def __post_init__(self) -> None:
         """Check the values."""
         for item in fields(Limits):
-            value = getattr(self, item.name)
-            if value is not None and not is_whole(value, least=1):
-                raise _wrong(item.name, value, "a whole number, 1 or more, or None for no limit")
-        if self.max_wait is not None and not is_seconds(self.max_wait):
-            cure = f"seconds, 0 to {LONGEST}, or None for no limit"
-            raise _wrong("max_wait", self.max_wait, cure)
+            if (value := getattr(self, item.name)) is not None:
+                check_whole(f"RateLimit.{item.name}", value)
+        if self.max_wait is not None:
+            check_seconds("RateLimit.max_wait", self.max_wait)
         if not callable(self.clock):
-            raise _wrong("clock", self.clock, "a callable")
-        if self.store is not None and not callable(getattr(self.store, "take", None)):
-            raise _wrong("store", self.store, "a LimitStore, or None to count in this process")
+            raise ConfigurationError(f"RateLimit.clock is {shown(self.clock)}: give a callable")
+        if self.store is not None and not hasattr(self.store, "take"):
+            raise ConfigurationError(f"RateLimit.store is {shown(self.store)}: give a LimitStore")
         self.start_fresh()
         start_fresh_in_children(self)
 
@@ -127,7 +112,7 @@ class RateLimit(Limits):
             RateLimitError: The wait is longer than `max_wait`; `retry_after` says how long it is,
                 where that is known. Raised as soon as it is known.
         """
-        if not is_whole(tokens, least=0):
+        if type(tokens) is not int or not 0 <= tokens <= INT64:  # `is_whole`, in half its time
             raise InvalidRequestError(f"tokens is {shown(tokens)}: give a whole number, 0 or more")
         most = self.tokens_per_minute
         if most is not None and tokens > most:
@@ -158,16 +143,18 @@ class RateLimit(Limits):
         finally:
             turn.settle()
 
-    def slot(self, attempt: Attempt, tokens: int) -> "Slot":
+    def slot(self, attempt: "Attempt", tokens: int) -> "Slot":
         """Return *attempt*'s place, a block to enter around it."""
         return Slot(self, attempt, tokens)
 
     def lower(self, state: LimitState | None) -> None:
         """Believe a server that allows less than we do; what is not limited here stays unlimited."""
-        if state is not None and self.store is not None:
-            self.store.lower(state)
-        elif state is not None:
+        if state is None:
+            return
+        if self.store is None:
             self._queue.change(self._queue.counts.lower, state)
+        else:
+            self.store.lower(state)
 
     def __repr__(self) -> str:
         given = ((item.name, getattr(self, item.name)) for item in fields(self) if item.repr)
@@ -178,13 +165,21 @@ class RateLimit(Limits):
         return partial(type(self), **settings), ()
 
 
+class Attempt(Protocol):
+    """What a `Slot` reads of the attempt that has it, once that is over."""
+
+    outcome: Outcome
+    response: ModelResponse | None
+    """What has arrived, with the tokens that it took; None if it took none."""
+
+    @property
+    def limits_of_server(self) -> LimitState | None:
+        """What the server says of its own limits."""
+
+
 @dataclass(slots=True, eq=False)
 class Slot:
-    """An attempt's place in a limit, `async with limit.slot(attempt, tokens)` around the attempt.
-
-    It waits in line, and settles itself by the attempt's outcome: an attempt that was not sent gives
-    its place back, any other pays the tokens of its response.
-    """
+    """An attempt's place in a limit, from which it reads at its end what the attempt took."""
 
     limit: RateLimit
     attempt: Attempt
@@ -192,19 +187,13 @@ class Slot:
     _permit: Permit = field(init=False)
 
     async def __aenter__(self) -> None:
-        """Wait for the place; it raises what `RateLimit.acquire` does."""
         self._permit = await self.limit.acquire(self.tokens)
 
     async def __aexit__(self, *_: object) -> None:
-        """Give the place back, and believe what the server says of its limits."""
-        attempt, response = self.attempt, self.attempt.response
+        attempt, limit = self.attempt, self.limit
         if attempt.outcome is Outcome.NOT_SENT:
             self._permit.cancel()
         else:
-            self._permit.settle(0 if response is None else response.usage.total_tokens)
-        if self.limit.counts_time:
-            self.limit.lower(attempt.limits_of_server)
-
-
-def _wrong(name: str, value: object, cure: str) -> ConfigurationError:
-    return ConfigurationError(f"RateLimit.{name} is {shown(value)}: give {cure}")
+            self._permit.settle(attempt.response.usage.total_tokens if attempt.response else 0)
+        if limit.requests_per_minute or limit.tokens_per_minute:  # which servers limit too
+            limit.lower(attempt.limits_of_server)

@@ -8,8 +8,6 @@ from operator import attrgetter
 
 from bruno_llm_base.limits.headers import LimitState
 
-__all__ = ["Counts", "Entries", "Limits", "SlidingWindow"]
-
 _MINUTE, _DAY = 60.0, 86_400.0
 _FINE = 1024  # so many entries are kept apart; beyond that, those of 1/1024 of the span are one
 
@@ -23,20 +21,13 @@ class Limits:
     requests_per_day: int | None = None
     max_concurrent: int | None = None
 
-    @property
-    def counts_time(self) -> bool:
-        """Whether requests or tokens in a time are limited, which servers do too."""
-        return bool(self.requests_per_minute or self.tokens_per_minute or self.requests_per_day)
 
-
+@dataclass(slots=True, eq=False)
 class _Entry:
     """An amount that counts until a time."""
 
-    __slots__ = ("amount", "until")
-
-    def __init__(self, amount: int, until: float) -> None:
-        self.amount = amount
-        self.until = until
+    amount: int
+    until: float
 
 
 class SlidingWindow:
@@ -46,8 +37,6 @@ class SlidingWindow:
     the same time are kept as one that counts as long as the latest of them, so memory is bounded
     and a place comes back late (by a thousandth of the span) but never early.
     """
-
-    __slots__ = ("_entries", "_grain", "_joined", "limit", "of_tokens", "span", "used")
 
     def __init__(self, limit: int, span: float, *, of_tokens: bool = False) -> None:
         self.limit = limit
@@ -61,8 +50,8 @@ class SlidingWindow:
     def fits(self, amount: int, now: float) -> bool:
         """Say whether *amount* may be added; one beyond a lowered limit needs an empty window."""
         entries = self._entries
-        if entries and entries[0].until <= now:
-            self._expire(now)
+        while entries and entries[0].until <= now:
+            self.used -= entries.popleft().amount
         return self.used + amount <= self.limit or not self.used
 
     def add(self, amount: int, now: float) -> _Entry:
@@ -72,12 +61,12 @@ class SlidingWindow:
         entries = self._entries
         if until < self._joined and len(entries) >= _FINE:
             entry = entries[-1]
-            entry.amount += amount
             entry.until = until
-            return entry
-        entry = _Entry(amount, until)
-        entries.append(entry)
-        self._joined = until + self._grain
+            entry.amount += amount
+        else:
+            entry = _Entry(amount, until)
+            entries.append(entry)
+            self._joined = until + self._grain
         return entry
 
     def give_back(self, entry: _Entry, amount: int, now: float) -> None:
@@ -112,11 +101,11 @@ class SlidingWindow:
         What it has counted and we have not is an entry like any other, until the reset and at most
         for the span, so a wrong header is soon forgotten. Without a reset it does not count.
         """
-        if limit is not None and 0 < limit < self.limit:
-            self.limit = limit
+        if limit:
+            self.limit = min(limit, self.limit)
         if remaining is None or not reset:
             return
-        self._expire(now)
+        self.fits(0, now)  # forgets what no longer counts
         unseen = self.limit - self.used - remaining
         if unseen <= 0:
             return
@@ -128,19 +117,12 @@ class SlidingWindow:
             entries.insert(place, _Entry(unseen, until))
         self.used += unseen
 
-    def _expire(self, now: float) -> None:
-        entries = self._entries
-        while entries and entries[0].until <= now:
-            self.used -= entries.popleft().amount
-
 
 Entries = list[tuple[SlidingWindow, _Entry]]
 
 
 class Counts:
     """What is taken of some limits, in one process."""
-
-    __slots__ = ("free", "windows")
 
     def __init__(self, limits: Limits) -> None:
         windows = (
@@ -171,10 +153,11 @@ class Counts:
 
     def wait(self, tokens: int, now: float, ahead: tuple[int, int] = (0, 0)) -> float:
         """Return in how many seconds the windows have room, after requests and tokens *ahead*."""
-        waits = [
-            window.wait(*((tokens, now, ahead[1]) if window.of_tokens else (1, now, ahead[0])))
-            for window in self.windows
-        ]
+        requests_ahead, tokens_ahead = ahead
+        waits = (
+            w.wait(tokens, now, tokens_ahead) if w.of_tokens else w.wait(1, now, requests_ahead)
+            for w in self.windows
+        )
         return max(waits, default=0.0)
 
     def settle(

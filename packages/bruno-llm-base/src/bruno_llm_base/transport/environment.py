@@ -5,13 +5,12 @@ Each library reads it in its own way, and some fail on what the others understan
 
 import os
 import re
-from base64 import b64encode
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.util import find_spec
 from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from bruno_llm_base.access import checked_url, public_url, unquoted
 from bruno_llm_base.exceptions import ConfigurationError
@@ -20,29 +19,21 @@ from bruno_llm_base.values import is_loopback, shown
 if TYPE_CHECKING:
     import ssl
 
-__all__ = ["Proxy", "basic_login", "proxy_for", "tls_context"]
-
 _PORTS = {"http": 80, "https": 443}
-_SOCKS = ("socks5", "socks5h")
 _BRACKETED = re.compile(r"\[(?P<name>[^]]*)\](?P<size>/\d+)?(?::(?P<port>\d+))?")
 
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """A proxy that requests go through.
+    """A proxy that requests go through."""
 
-    Attributes:
-        url: Its address, with a login if there is one.
-        variable: The environment variable that names it.
-    """
-
-    url: str = field(repr=False)
-    variable: str
+    url: str = field(repr=False)  # with its login
+    variable: str  # that names it
 
     @property
     def is_socks(self) -> bool:
         """Whether it speaks SOCKS, which aiohttp does not."""
-        return self.url.startswith(_SOCKS)
+        return self.url.startswith("socks")
 
     def __str__(self) -> str:
         """Return its address without the login, and the variable."""
@@ -50,11 +41,7 @@ class Proxy:
 
 
 def proxy_for(url: str) -> Proxy | None:
-    """Return the proxy for requests to *url*; None where they go straight, as to this machine.
-
-    Raises:
-        ConfigurationError: The environment names one that cannot be used.
-    """
+    """Return the proxy for requests to *url*; None where they go straight, as to this machine."""
     from urllib.request import getproxies, proxy_bypass  # loads all of http.client
 
     parts = urlsplit(url)
@@ -72,21 +59,8 @@ def proxy_for(url: str) -> Proxy | None:
     return None
 
 
-def basic_login(url: str) -> str | None:
-    """Return the login in *url* as a header spells it (RFC 7617); None where there is none."""
-    parts = urlsplit(url)
-    if parts.username is None:
-        return None
-    login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-    return f"Basic {b64encode(login.encode()).decode()}"
-
-
 def tls_context(library: Any) -> "ssl.SSLContext":
-    """Return what *library*, httpx or httpx2, trusts: what the environment says, or its own choice.
-
-    Raises:
-        ConfigurationError: The environment's certificates cannot be used.
-    """
+    """Return what *library*, httpx or httpx2, trusts: what the environment says, or its own choice."""
     file, folders = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
     if folders and not file and not any(map(os.path.isdir, folders.split(os.pathsep))):
         raise ConfigurationError(
@@ -115,10 +89,8 @@ def _trusted(library: Any, _file: str | None, _folders: str | None) -> "ssl.SSLC
 
 def _checked(address: str, variable: str) -> Proxy:
     scheme, _, place = address.rpartition("://")
-    scheme = scheme.lower() or "http"
-    if scheme == "socks":
-        scheme = "socks5"
-    is_socks = scheme in _SOCKS
+    scheme = {"": "http", "socks": "socks5"}.get(scheme.lower(), scheme.lower())
+    is_socks = scheme in ("socks5", "socks5h")
     checked_url(variable, f"{'http' if is_socks else scheme}://{place}")
     if is_socks and find_spec("socksio") is None:
         raise ConfigurationError(

@@ -10,8 +10,6 @@ from bruno_llm_base.exceptions import (
     ServiceUnavailableError,
 )
 
-__all__ = ["DROPPED", "UNREACHABLE", "transport_error"]
-
 DROPPED = "connection_dropped"
 """The code of an error that ended a connection before there was an answer."""
 

@@ -13,8 +13,6 @@ from jiter import from_json
 
 from bruno_llm_base.exceptions import InvalidResponseError
 
-__all__ = ["DONE", "Framing", "LineBuffer"]
-
 Framing = Literal["sse", "ndjson"]
 """How a body is expected to be cut: server-sent events, or JSON lines."""
 

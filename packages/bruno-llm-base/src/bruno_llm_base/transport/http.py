@@ -6,15 +6,13 @@ from importlib.util import find_spec
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from bruno_llm_base.access import Access, public_url
+from bruno_llm_base.access import Access, basic_login, public_url
 from bruno_llm_base.exceptions import ConfigurationError
+from bruno_llm_base.parts import Json
 from bruno_llm_base.policies import Timeouts
-from bruno_llm_base.response import Json
-from bruno_llm_base.transport.environment import basic_login, proxy_for, tls_context
+from bruno_llm_base.transport.environment import proxy_for, tls_context
 from bruno_llm_base.transport.framing import Framing
 from bruno_llm_base.transport.response import ENCODINGS, Reply, decompressible, watch
-
-__all__ = ["MAX_CONNECTIONS", "HttpTransport", "open_client", "refuse_login", "send_like"]
 
 MAX_CONNECTIONS = 1000
 """Connections per client: aiohttp's default is 100, and it takes "no limit" for that."""

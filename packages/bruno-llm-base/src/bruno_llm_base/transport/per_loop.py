@@ -12,8 +12,6 @@ from bruno_llm_base.transport.errors import transport_error
 from bruno_llm_base.transport.http import MAX_CONNECTIONS
 from bruno_llm_base.transport.response import Transport
 
-__all__ = ["PerLoop"]
-
 if TYPE_CHECKING:
     from types import AsyncGeneratorType
 

@@ -11,21 +11,8 @@ from functools import partial
 from typing import Any, Protocol, Self
 
 from bruno_llm_base.exceptions import InvalidResponseError
-from bruno_llm_base.response import Json
+from bruno_llm_base.parts import Json
 from bruno_llm_base.transport.framing import Framing, LineBuffer
-
-__all__ = [
-    "ENCODINGS",
-    "MAX_ANSWER",
-    "MAX_REFUSAL",
-    "MAX_STREAM",
-    "Connection",
-    "Reply",
-    "Transport",
-    "beginning",
-    "decompressible",
-    "watch",
-]
 
 MAX_ANSWER = 64 * 2**20
 """Bytes of an answer, of one line of a stream, or of what waits to be read. The longest answers that

@@ -9,12 +9,10 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Any
 
 from bruno_llm_base.access import Access
+from bruno_llm_base.parts import Json
 from bruno_llm_base.policies import Timeouts
-from bruno_llm_base.response import Json
 from bruno_llm_base.transport.http import open_client, refuse_login, send_like
 from bruno_llm_base.transport.response import ENCODINGS, Reply, Transport
-
-__all__ = ["SdkTransport"]
 
 _Headers = Callable[[Json], Mapping[str, str]]
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -13,19 +13,17 @@ from bruno_core.utils import exceptions as core
 
 from bruno_llm_base.events import Diagnosis
 from bruno_llm_base.exceptions import (
+    InvalidRequestError,
     InvalidResponseError,
     LLMError,
     ServiceUnavailableError,
     StreamError,
 )
 from bruno_llm_base.messages import Conversation, Messages, question, read_messages
-from bruno_llm_base.options import check_options
-from bruno_llm_base.parts import Text
-from bruno_llm_base.response import Json, ModelResponse
+from bruno_llm_base.options import TOOL_OPTIONS, check_options
+from bruno_llm_base.parts import Json, Text
+from bruno_llm_base.response import ModelResponse, TokenCount
 from bruno_llm_base.stream import StreamState, TextStream, answer_text
-from bruno_llm_base.tokens import TokenCount
-
-__all__ = ["FullLLM", "in_full"]
 
 _CHECK_SECONDS = 5.0
 _COUNT_ERROR = 0.5  # what it counts by is not known, nor what stands around its messages
@@ -33,7 +31,7 @@ _COUNT_ERROR = 0.5  # what it counts by is not known, nor what stands around its
 
 @runtime_checkable
 class FullLLM(Protocol):
-    """What every model of ours offers: bruno-core's interface, and what `BaseProvider` adds."""
+    """What every model of ours offers beyond bruno-core's interface, and what is used of that."""
 
     @property
     def name(self) -> str: ...
@@ -75,9 +73,17 @@ class _BareLLM:
         self.set_system_prompt = llm.set_system_prompt
 
     async def generate(self, messages: Messages | None = None, **kwargs: Any) -> str:
-        return answer_text(await self.request(messages, **kwargs), self.name)
+        output = kwargs.get("output")
+        response = await self.request(messages, **kwargs)
+        if output is None:
+            return answer_text(response, self.name)
+        from bruno_llm_base.output import output_text
+
+        return output_text(response, output)
 
     async def request(self, messages: Messages | None = None, **kwargs: Any) -> ModelResponse:
+        if (output := kwargs.pop("output", None)) is not None:
+            return await self._request_output(messages, kwargs, output)
         arguments = _arguments(messages, kwargs)
         with self.errors_of_ours():
             text = await self._llm.generate(**arguments)
@@ -86,20 +92,36 @@ class _BareLLM:
         return self.response(text)
 
     def stream(self, messages: Messages | None = None, **kwargs: Any) -> TextStream:
+        if (output := kwargs.pop("output", None)) is not None:
+            from bruno_llm_base.output import Output, typed_stream
+
+            output = Output.of(output)
+            said = output.told(question(messages, kwargs.pop("prompt", None)))
+            return typed_stream(self.stream(said, **kwargs), output)
         state = StreamState()
         opener = partial(self._llm.stream, **_arguments(messages, kwargs))
         return TextStream(_BareTexts(self, opener, state), state)
+
+    async def _request_output(
+        self, messages: Messages | None, kwargs: Json, given: Any
+    ) -> ModelResponse:
+        from bruno_llm_base.output import Output, request_output
+
+        output = Output.of(given)
+        asked = question(messages, kwargs.pop("prompt", None))
+        return await request_output(
+            lambda said: self.request(output.told(said), **dict(kwargs)), asked, output
+        )
 
     async def list_models(self) -> list[str]:
         with self.errors_of_ours():
             return list(await self._llm.list_models())
 
     async def diagnose(self) -> Diagnosis:
+        reason = "check_connection() says no"
         try:
-            async with asyncio.timeout(_CHECK_SECONDS):
-                if await self._llm.check_connection():
-                    return Diagnosis(ok=True)
-            reason = "check_connection() says no"
+            if await asyncio.wait_for(self._llm.check_connection(), _CHECK_SECONDS):
+                return Diagnosis(ok=True)
         except Exception as caught:  # noqa: BLE001 - whatever it raises, it cannot be used
             reason = f"check_connection() raised {type(caught).__name__}"
         error = ServiceUnavailableError(reason, provider=self.name, model=self.model or None)
@@ -110,9 +132,8 @@ class _BareLLM:
             await self._llm.aclose()
 
     async def count_tokens(self, messages: Messages | None = None, **kwargs: Any) -> TokenCount:
-        asked = _arguments(messages, kwargs)
-        said = [self._llm.get_system_prompt() or "", *(m.content for m in asked["messages"])]
-        tokens = sum(map(self._llm.get_token_count, said))
+        said = [message.content for message in _arguments(messages, kwargs)["messages"]]
+        tokens = sum(map(self.get_token_count, (self.get_system_prompt() or "", *said)))
         source = f"{self.name}, get_token_count"
         return TokenCount(tokens=tokens, exact=False, source=source, error=_COUNT_ERROR)
 
@@ -159,9 +180,12 @@ class _BareTexts(AsyncIterator[str]):
     async def __anext__(self) -> str:
         if self._ended:
             raise StopAsyncIteration
+        piece, self._held = self._held, ""
         try:
             with self.llm.errors_of_ours():
-                return await self._next()
+                pieces = self._pieces = self._pieces or await self._open()
+                while not piece:
+                    piece = await anext(pieces)
         except BaseException as error:
             await self.aclose()
             response = self.llm.response("".join(self._texts))
@@ -171,6 +195,18 @@ class _BareTexts(AsyncIterator[str]):
             elif isinstance(error, LLMError) and self._texts:
                 error.partial = error.partial or response
             raise
+        if self.state.announce:  # only a piece shows that the request was accepted
+            self.state.announce, self._held = False, piece
+            return ""
+        self._texts.append(piece)
+        return piece
+
+    async def _open(self) -> AsyncIterator[str]:
+        self._source = self.opener()
+        if inspect.isawaitable(self._source):
+            # declared as bruno-core declares it, it returns an iterator
+            self._source = await self._source
+        return aiter(self._source)
 
     async def aclose(self) -> None:
         self._ended = True
@@ -178,26 +214,12 @@ class _BareTexts(AsyncIterator[str]):
         if hasattr(source, "aclose"):
             await source.aclose()
 
-    async def _next(self) -> str:
-        if self._pieces is None:
-            self._source = self.opener()
-            if inspect.isawaitable(self._source):
-                # declared as bruno-core declares it, it returns an iterator
-                self._source = await self._source
-            self._pieces = aiter(self._source)
-        piece, self._held = self._held, ""
-        while not piece:
-            piece = await anext(self._pieces)
-            if self.state.announce:  # only a piece shows that the request was accepted
-                self.state.announce, self._held = False, piece
-                return ""
-        self._texts.append(piece)
-        return piece
-
 
 def _arguments(messages: Messages | None, given: Json) -> Json:
     """Return what to call a bare interface with: what is set, and messages even for a question."""
+    if not all(isinstance(tool, Mapping) for tool in given.get("tools") or ()):
+        raise InvalidRequestError("a bare LLMInterface takes no functions as tools")
     said = question(messages, given.pop("prompt", None))
     Conversation.of(said)  # what ours would refuse, whichever provider is asked
     options = {name: value for name, value in given.items() if value is not None}
-    return {"messages": read_messages(said), **options, **check_options(given)}
+    return {"messages": read_messages(said), **options, **check_options(given, TOOL_OPTIONS)}

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from bruno_llm_base.forks import start_fresh_in_children
 from bruno_llm_base.policies import check_seconds, check_whole
 
-__all__ = ["Breaker", "Circuit"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Breaker:

@@ -20,8 +20,6 @@ from bruno_llm_base.stream import StreamState, TextStream
 from bruno_llm_base.wrappers.bare import FullLLM
 from bruno_llm_base.wrappers.breaker import Circuit
 
-__all__ = ["Failover", "FallbackTexts", "Member", "all_failed"]
-
 _T = TypeVar("_T")
 
 
@@ -135,6 +133,7 @@ class FallbackTexts(AsyncIterator[str]):
     state: StreamState
     _context: Context = field(default_factory=copy_context)
     _stream: TextStream | None = None
+    _last: TextStream | None = None
     _ended: bool = False
 
     async def __anext__(self) -> str:
@@ -142,7 +141,7 @@ class FallbackTexts(AsyncIterator[str]):
             try:
                 if self._stream is None:
                     llm = self.failover.next_llm()
-                    self._stream = self._context.run(self.question, llm)
+                    self._stream = self._last = self._context.run(self.question, llm)
                     await self._stream
                     if self.state.announce:
                         self.state.announce = False
@@ -157,6 +156,10 @@ class FallbackTexts(AsyncIterator[str]):
                 self.failover.deliver()
                 return text
         raise StopAsyncIteration
+
+    def partial(self) -> Any:
+        """Return the output that was asked for as far as it has come."""
+        return None if self._last is None else self._last.partial()
 
     async def aclose(self) -> None:
         await self._end(GeneratorExit())
@@ -178,7 +181,8 @@ class FallbackTexts(AsyncIterator[str]):
 
 
 def _another_may_answer(error: LLMError) -> bool:
-    if isinstance(error, InvalidResponseError) and error.partial and error.partial.tool_calls:
+    answer = error.partial if isinstance(error, InvalidResponseError) else None
+    if answer is not None and (answer.tool_calls or answer.finish_reason == "pause"):
         return False  # a good answer that was asked for as text
     return error.another_may_answer
 

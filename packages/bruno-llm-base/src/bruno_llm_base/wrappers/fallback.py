@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, overload
 
 from bruno_core.interfaces import LLMInterface
 
@@ -17,10 +17,10 @@ from bruno_llm_base.exceptions import (
 )
 from bruno_llm_base.log import Observers
 from bruno_llm_base.messages import Messages
+from bruno_llm_base.parts import Json
 from bruno_llm_base.policies import policy
-from bruno_llm_base.response import Json, ModelResponse
+from bruno_llm_base.response import ModelResponse, TokenCount
 from bruno_llm_base.stream import StreamState, TextStream
-from bruno_llm_base.tokens import TokenCount
 from bruno_llm_base.values import shown
 from bruno_llm_base.wrappers.bare import in_full
 from bruno_llm_base.wrappers.breaker import Breaker, Circuit
@@ -31,7 +31,12 @@ from bruno_llm_base.wrappers.failover import (
     all_failed,
 )
 
-__all__ = ["FallbackLLM", "listed"]
+if TYPE_CHECKING:
+    from typing_extensions import TypeForm
+
+    from bruno_llm_base.output import Output
+
+_T = TypeVar("_T")
 
 
 class FallbackLLM(LLMInterface):
@@ -91,8 +96,8 @@ class FallbackLLM(LLMInterface):
     ) -> str:
         """Return the answer of the first model that has one.
 
-        The arguments are those of `BaseProvider.generate`, but for `model`; all models get the same.
-        What only one vendor knows belongs into that provider's own `options`.
+        The arguments are those of `BaseProvider.generate`, but for `model`. What only one vendor knows
+        belongs into that provider's own `options`.
 
         Raises:
             AllProvidersFailedError: No model could answer, or all are being left alone.
@@ -113,8 +118,7 @@ class FallbackLLM(LLMInterface):
     ) -> TextStream:
         """Return the answer of the first model that begins one, piece by piece.
 
-        The arguments are those of `generate`. After the first character no other model is asked:
-        an error then holds what had arrived, as `partial`.
+        After the first character no other model is asked: an error then holds what had arrived.
 
         Raises:
             InvalidRequestError: `model` is given. All other errors are raised while reading.
@@ -124,6 +128,36 @@ class FallbackLLM(LLMInterface):
         texts = FallbackTexts(failover, lambda llm: llm.stream(messages, **options), state)
         return TextStream(texts, state)
 
+    @overload
+    async def request(
+        self,
+        messages: Messages | None = ...,
+        temperature: float | None = ...,
+        max_tokens: int | None = ...,
+        *,
+        output: "Output[_T]",
+        **options: Any,
+    ) -> ModelResponse[_T]: ...
+    @overload
+    async def request(
+        self,
+        messages: Messages | None = ...,
+        temperature: float | None = ...,
+        max_tokens: int | None = ...,
+        *,
+        output: "TypeForm[_T]",
+        **options: Any,
+    ) -> ModelResponse[_T]: ...
+    @overload
+    async def request(
+        self,
+        messages: Messages | None = ...,
+        temperature: float | None = ...,
+        max_tokens: int | None = ...,
+        *,
+        prompt: str | None = ...,
+        **options: Any,
+    ) -> ModelResponse: ...
     async def request(
         self,
         messages: Messages | None = None,
@@ -132,11 +166,10 @@ class FallbackLLM(LLMInterface):
         *,
         prompt: str | None = None,
         **options: Any,
-    ) -> ModelResponse:
+    ) -> ModelResponse[Any]:
         """Return the answer of the first model that has one, whatever its finish reason.
 
-        Arguments and errors are those of `generate`. Of a model that offers no more than
-        `LLMInterface`, only the text is known.
+        Of a model that offers no more than `LLMInterface`, only the text is known.
         """
         options |= {"temperature": temperature, "max_tokens": max_tokens, "prompt": prompt}
         failover = self._failover("chat", options)
@@ -147,8 +180,7 @@ class FallbackLLM(LLMInterface):
     ) -> TokenCount:
         """Count the input tokens of a request as the first model does that can.
 
-        The arguments are those of `BaseProvider.count_tokens`, but for `model`. No circuit breaker is
-        asked or told: an estimate does not show that a model is well.
+        No circuit breaker is asked or told: an estimate does not show that a model is well.
 
         Raises:
             AllProvidersFailedError: No model can.

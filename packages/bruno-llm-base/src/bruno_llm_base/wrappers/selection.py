@@ -12,8 +12,6 @@ from bruno_llm_base.exceptions import AllProvidersFailedError, ConfigurationErro
 from bruno_llm_base.log import log_event
 from bruno_llm_base.wrappers.bare import in_full
 
-__all__ = ["Candidate", "first_healthy"]
-
 
 class Candidate(NamedTuple):
     """A provider that may be chosen.

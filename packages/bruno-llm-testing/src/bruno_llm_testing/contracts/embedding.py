@@ -31,8 +31,6 @@ from bruno_llm_base.response import Usage
 from bruno_llm_testing.script import ErrorKind, FakeAnswer, FakeError, Fault, RawReply, Received
 from bruno_llm_testing.server import FakeServer
 
-__all__ = ["EmbeddingContract"]
-
 _Test = Callable[[BaseEmbeddings], Coroutine[Any, Any, Any]]
 
 

@@ -12,8 +12,6 @@ from bruno_llm_base.exceptions import StreamError
 from bruno_llm_base.policies import Retry
 from bruno_llm_base.provider import BaseProvider
 
-__all__ = ["HELLO", "ModelContract"]
-
 HELLO = [Message(role=MessageRole.USER, content="Say hello.")]
 
 

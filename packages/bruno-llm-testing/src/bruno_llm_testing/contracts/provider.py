@@ -8,6 +8,7 @@ import logging
 import pickle
 import weakref
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -32,12 +33,11 @@ from bruno_llm_base.parts import Json, ToolCall
 from bruno_llm_base.policies import Retry, Timeouts
 from bruno_llm_base.provider import BaseProvider
 from bruno_llm_base.response import Usage
+from bruno_llm_base.tool_loop import run_tools, stream_tools
 
 from bruno_llm_testing.contracts.model import HELLO, ModelContract
 from bruno_llm_testing.script import ErrorKind, FakeAnswer, FakeError, Fault, RawReply, Step
 from bruno_llm_testing.server import FakeServer
-
-__all__ = ["ProviderContract"]
 
 
 class ProviderContract(ModelContract):
@@ -230,6 +230,49 @@ class ProviderContract(ModelContract):
         server.say(answer)
         with pytest.raises(InvalidResponseError, match="only calls tools"):
             self.run(self.make(keywords), lambda llm: llm.generate(HELLO))
+
+    def test_functions_are_tools(self, server: FakeServer, keywords: dict[str, Any]) -> None:
+        if not self.calls_tools:
+            return
+        ran: list[object] = []
+
+        def forecast(city: str, days: int = 1) -> str:
+            """Tell the weather."""
+            ran.append((city, days))
+            return f"result-of-{city}"
+
+        def broken() -> str:
+            """Break."""
+            raise KeyError("result-of-broken")
+
+        calls = (
+            ToolCall(id="call_1", name="forecast", arguments='{"city": "Rome", "days": 2}'),
+            ToolCall(id="call_2", name="broken", arguments="{}"),
+        )
+        wanted = FakeAnswer(text="", tool_calls=calls, finish_reason="tool_call")
+        options: Json = {"tools": [forecast, broken]}
+        for choice in (None, "auto", "required", "forecast"):
+            server.say(wanted, FakeAnswer(text="It is fine."))
+            llm = self.make(keywords)
+            asked = options | {"tool_choice": choice}
+            answer = self.run(llm, partial(run_tools, messages=HELLO, **asked))
+            assert (answer.text, answer.rounds) == ("It is fine.", 2)
+        assert ran == [("Rome", 2)] * 4
+        bodies = [json.dumps(body) for body in server.bodies]
+        for first, second in zip(bodies[::2], bodies[1::2], strict=True):
+            assert "Tell the weather." in first
+            assert "result-of-Rome" not in first
+            assert second.index("result-of-Rome") < second.index("result-of-broken")
+            assert first.count("Tell the weather.") == second.count("Tell the weather.")
+        server.say(wanted, FakeAnswer(text="It is fine."))
+
+        async def stream(llm: BaseProvider) -> str:
+            return "".join([piece async for piece in stream_tools(llm, HELLO, **options)])
+
+        assert self.run(self.make(keywords), stream) == "It is fine."
+        for more in ({"tool_choice": "none"}, {"parallel_tool_calls": False}):
+            llm = self.make(keywords)
+            assert self.run(llm, partial(type(llm).generate, messages=HELLO, **options, **more))
 
     def test_generate_never_returns_nothing(
         self, server: FakeServer, keywords: dict[str, Any]

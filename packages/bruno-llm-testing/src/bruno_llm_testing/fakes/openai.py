@@ -1,7 +1,7 @@
-"""OpenAI's Chat Completions and embeddings on a loopback socket, for tests.
+"""OpenAI's Chat Completions, Responses and embeddings on a loopback socket, for tests.
 
-The formats are those of https://platform.openai.com/docs/api-reference/chat, of its /embeddings
-and, for counting, of /responses/input_tokens; the official SDK reads them in this project's tests.
+The formats are those of https://platform.openai.com/docs/api-reference/chat, and of its /responses,
+/responses/input_tokens and /embeddings; the official SDK reads them in this project's tests.
 """
 
 import json
@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 from bruno_llm_base import FinishReason, Json, ToolCall, Usage
 
+from bruno_llm_testing.fakes import _responses as responses
 from bruno_llm_testing.script import FakeAnswer, FakeError, Received
 from bruno_llm_testing.server import FakeServer, Operation, vector_of
 
@@ -41,7 +42,7 @@ _MOST_TEXTS = 2048
 
 
 class FakeOpenAI(FakeServer):
-    """A server that speaks OpenAI's Chat Completions."""
+    """A server that speaks OpenAI's Chat Completions and Responses."""
 
     models = ("gpt-6.1-terra", "gpt-6-luna", "gpt-6-sol", "gpt-5.4-mini", "gpt-5.4", "gpt-4.1")
 
@@ -56,7 +57,7 @@ class FakeOpenAI(FakeServer):
 
     def operation(self, request: Received) -> Operation:
         match request.method, request.path:
-            case "POST", "/v1/chat/completions":
+            case "POST", "/v1/chat/completions" | "/v1/responses":
                 return "stream" if request.body.get("stream") else "chat"
             case "POST", "/v1/embeddings":
                 return "embeddings"
@@ -81,6 +82,9 @@ class FakeOpenAI(FakeServer):
         if self.operation(request) == "count_tokens":
             wrong = _misfit(request.body)
             return FakeError(kind="invalid_request", param=wrong) if wrong else None
+        if _is_responses(request):
+            wrong = responses.misfit(request.body)
+            return FakeError(kind="invalid_request", param=wrong) if wrong else None
         known = {"system", "developer", "user", "assistant", "tool"}
         messages = request.body.get("messages")
         if not messages or any(message.get("role") not in known for message in messages):
@@ -102,6 +106,8 @@ class FakeOpenAI(FakeServer):
         return None
 
     def render_answer(self, answer: FakeAnswer, request: Received) -> Json:
+        if _is_responses(request):
+            return responses.answer_document(answer, request.body)
         refused = answer.finish_reason == "content_filter" and answer.text
         message: Json = {
             "role": "assistant",
@@ -122,6 +128,8 @@ class FakeOpenAI(FakeServer):
         }
 
     def render_stream(self, answer: FakeAnswer, request: Received) -> list[bytes]:
+        if _is_responses(request):
+            return responses.answer_events(answer, request.body)
         head = _head(request, "chat.completion.chunk")
         refused = answer.finish_reason == "content_filter" and answer.text
         word = "refusal" if refused else "content"
@@ -157,7 +165,11 @@ class FakeOpenAI(FakeServer):
         }
 
     def render_stream_error(self, error: FakeError, request: Received) -> bytes:
-        return _event(self.render_error(error, request)[1])
+        document = self.render_error(error, request)[1]
+        if not _is_responses(request):
+            return _event(document)
+        first_text = self.render_stream(FakeAnswer(), request)[3:5]  # of what three events begin
+        return b"".join([*first_text, responses.error_event(document)])
 
     def render_models(self) -> Json:
         rows = [
@@ -187,9 +199,14 @@ class FakeOpenAI(FakeServer):
         }
 
 
+def _is_responses(request: Received) -> bool:
+    return request.path == "/v1/responses"
+
+
 def _misfit(body: Json) -> str | None:
-    """Return the field that the Responses API would complain about."""
+    """Return the field that a count of tokens would complain about."""
     known = {"model", "input", "tools", "tool_choice", "parallel_tool_calls", "reasoning", "text"}
+    known |= {"conversation", "instructions", "previous_response_id", "truncation"}
     if unknown := sorted(body.keys() - known):
         return unknown[0]
     items = body.get("input")

@@ -1,0 +1,73 @@
+"""What OpenAI's models take: which reason, and through which of the two APIs they are asked."""
+
+import re
+
+from bruno_llm_base import Json
+from bruno_llm_base.parts import object_in
+
+# Reasoning models take sampling options only while they do not reason; the older ones always do.
+_ALWAYS_REASONS = re.compile(r"o\d|gpt-5(?!\.|-chat)|gpt-[\d.]+-pro|gpt-6-astra|gpt-6\.1-sol")
+_REASONS_BY_DEFAULT = re.compile(r"gpt-5\.[5-9]|gpt-[6-9]")
+_REASONS_ON_DEMAND = re.compile(r"gpt-5\.[1-4]")
+
+# `ResponsesModel` in openai.types.shared, and the models of sound and search, which Responses lacks.
+_ONLY_RESPONSES = re.compile(
+    r"o\d-pro|o\d(-mini)?-deep-research|computer-use|gpt-5-codex|gpt-5\.1-codex-max|gpt-5-pro"
+    r"|gpt-5\.[5-9]-pro|gpt-daybreak|gpt-[\d.]+-cyber|gpt-([\d.]+-)?rosalind|gpt-6\.2-astra-law"
+)
+_ONLY_CHAT = re.compile(r"gpt-(4o-)?(mini-)?(audio|search)")
+
+CHAT_FIELDS = frozenset(
+    (
+        *("audio", "frequency_penalty", "function_call", "functions", "logit_bias", "logprobs"),
+        *("modalities", "n", "prediction", "presence_penalty", "seed", "stop"),
+        "web_search_options",
+    )
+)
+"""What only Chat Completions has, and Responses has no other word for."""
+
+RESPONSES_FIELDS = frozenset(
+    (
+        *("access_programs", "background", "background_options", "context_management"),
+        *("conversation", "image", "include", "instructions", "max_output_tokens"),
+        *("max_tool_calls", "previous_response_id", "prompt", "reasoning", "text", "truncation"),
+    )
+)
+"""What only Responses has."""
+
+
+def can_reason(model: str) -> bool:
+    """Whether *model* reasons, always or on demand."""
+    return any(p.match(model) for p in (_ALWAYS_REASONS, _REASONS_BY_DEFAULT, _REASONS_ON_DEMAND))
+
+
+def reasons(model: str, options: Json) -> bool:
+    """Whether *model* reasons with these *options*, of either API."""
+    nested = object_in(options.get("reasoning")).get("effort")
+    effort = options.get("reasoning_effort", options.get("reasoning.effort", nested))
+    return bool(
+        _ALWAYS_REASONS.match(model)
+        or (_REASONS_BY_DEFAULT.match(model) and effort != "none")
+        or (_REASONS_ON_DEMAND.match(model) and effort not in (None, "none"))
+    )
+
+
+def only_responses(model: str) -> bool:
+    """Whether *model* can be asked through Responses only."""
+    return _ONLY_RESPONSES.match(model) is not None
+
+
+def needs_chat(model: str, options: Json) -> bool:
+    """Whether a request can, and must, go through Chat Completions.
+
+    There, tools are refused to a model that reasons, and so is what only Responses has.
+    """
+    if _ONLY_CHAT.match(model):
+        return True
+    names = {name.partition(".")[0] for name, value in options.items() if value is not None}
+    return (
+        not names.isdisjoint(CHAT_FIELDS)
+        and names.isdisjoint(RESPONSES_FIELDS)
+        and not only_responses(model)
+        and not (options.get("tools") and reasons(model, options))
+    )

@@ -1,0 +1,79 @@
+"""Tools in the words of Chat Completions, and the JSON schemas that OpenAI can hold a model to."""
+
+import re
+from collections.abc import Sequence
+
+from bruno_llm_base import Json, Tool
+from bruno_llm_base.schemas import (
+    SchemaSubset,
+    fit_schema,
+    has_optional,
+    without_titles,
+)
+from bruno_llm_base.tools import strict_parameters
+
+# https://platform.openai.com/docs/guides/structured-outputs, "Supported schemas"
+STRICT = SchemaSubset(
+    keywords=frozenset(
+        (
+            *("exclusiveMaximum", "exclusiveMinimum", "maximum", "minimum", "multipleOf"),
+            *("maxItems", "minItems", "pattern"),
+        )
+    ),
+    formats=frozenset(
+        (
+            *("date", "date-time", "duration", "email", "hostname", "ipv4", "ipv6", "time"),
+            "uuid",
+        )
+    ),
+    is_closed=True,
+    all_required=True,
+    refs_stand_alone=True,
+)
+
+
+# OpenAI's own models of before there were schemas.
+_KNOWS_NO_SCHEMA = re.compile(
+    r"gpt-3|gpt-4(?![.o\d])|gpt-4o-2024-05-13|chatgpt-4o|o1-(mini|preview)"
+)
+_REFUSED_IN_NAMES, _LONGEST_NAME = re.compile(r"[^a-zA-Z0-9_-]+"), 64
+
+
+def build_output(schema: Json, model: str, *, is_own: bool) -> Json | None:
+    """Return the format of an output, without what Chat Completions puts around it.
+
+    It is strict where the schema can be.
+    """
+    if not is_own and _KNOWS_NO_SCHEMA.match(model):
+        return None
+    name = _REFUSED_IN_NAMES.sub("_", str(schema.get("title", "output")))[:_LONGEST_NAME]
+    try:
+        return {"name": name, "schema": fit_schema(schema, STRICT), "strict": True}
+    except ValueError:
+        return {"name": name, "schema": without_titles(schema), "strict": False}
+
+
+def build_tools(
+    tools: Sequence[Tool | Json], *, choice: str | None, parallel: bool | None, is_own: bool
+) -> Json:
+    """Return the fields of a body that offer *tools*; few servers of one's own know strict ones."""
+    declared = [t if isinstance(t, dict) else _declared(t, is_own=is_own) for t in tools]
+    fields: Json = {"tools": declared} if declared else {}
+    if choice is not None:
+        named = {"type": "function", "function": {"name": choice}}
+        fields["tool_choice"] = choice if choice in ("auto", "none", "required") else named
+    if parallel is not None:
+        fields["parallel_tool_calls"] = parallel
+    return fields
+
+
+def _declared(tool: Tool, *, is_own: bool) -> Json:
+    function: Json = {"name": tool.name, "parameters": tool.parameters}
+    if tool.description:
+        function["description"] = tool.description
+    # nulls for what is left out are for a tool that asks for them: not every reader knows them
+    may_be_strict = tool.strict or not (is_own or has_optional(tool.parameters))
+    strict = strict_parameters(tool, STRICT) if may_be_strict else None
+    if strict is not None:
+        function |= {"parameters": strict, "strict": True}
+    return {"type": "function", "function": function}
