@@ -44,11 +44,12 @@ class HttpTransport:
         """
         login = basic_login(access.url)  # for a header: httpx logs URLs
         self._headers = {} if login is None else {"authorization": login}
-        self._client, self._library = access.client, None
+        self._client = access.client
+        self._library: Any = None  # of a client of our own
         if self._client is None:
             import httpx
 
-            self._library: Any = httpx
+            self._library = httpx
             if headers is None:
                 headers = {"authorization": f"Bearer {access.key}"} if access.key else {}
             self._client = open_client(httpx, access.url, headers=self._headers | dict(headers))
