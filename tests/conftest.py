@@ -4,10 +4,13 @@ import asyncio
 import selectors
 import time
 from contextlib import asynccontextmanager
+from functools import cache
 from importlib.util import find_spec
 
 import pytest
 from hypothesis import HealthCheck, settings
+from pydantic import TypeAdapter
+from pydantic_core import SchemaValidator
 
 collect_ignore = [] if find_spec("bruno_memory") else ["compat"]  # those run in .ci/compat.py
 if not find_spec("mcp"):
@@ -115,3 +118,24 @@ def jump(until):
             await asyncio.wait([watching])
 
     return jump
+
+
+@cache
+def _validator(kind):
+    """Return what checks a vendor's type: lists in place of `Iterable`, which pydantic never looks into."""
+
+    def eager(schema):
+        if isinstance(schema, list | tuple):
+            return type(schema)(map(eager, schema))
+        if not isinstance(schema, dict):
+            return schema
+        schema = {name: eager(inner) for name, inner in schema.items()}
+        return schema | ({"type": "list"} if schema.get("type") == "generator" else {})
+
+    return SchemaValidator(eager(TypeAdapter(kind).core_schema))
+
+
+@pytest.fixture
+def fits():
+    """Check that a body is of a type of the vendor's SDK."""
+    return lambda kind, body: _validator(kind).validate_python(body)

@@ -54,6 +54,36 @@ class TestOpenAI(ModelContract):
         assert " " not in asyncio.run(llm.generate("Say: one two three"))
 
 
+class TestResponses(ModelContract):
+    provider = OpenAIProvider
+
+    @pytest.fixture
+    def keywords(self, model):
+        address = {"base_url": f"{model.url}/v1", "api_key": "local"}
+        return address | {"model": MODEL, "api": "responses"}
+
+    def test_a_long_prompt_does_not_fit(self, keywords):
+        with pytest.raises(ContextLengthExceededError) as caught:
+            asyncio.run(self.make(keywords).generate("word " * 9000))
+        assert caught.value.limit < caught.value.actual
+
+    def test_an_answer_is_read_back(self, keywords):
+        llm = self.make(keywords, max_tokens=12)
+        first = asyncio.run(llm.request("Say hello."))
+        call = [{"id": "c1", "name": "clock", "arguments": "{}"}]
+        told = {"role": "tool", "content": "noon", "tool_call_id": "c1"}
+        asked = [
+            {"role": "user", "content": "Say hello."},
+            first.to_message(),
+            {"role": "user", "content": "What time is it?"},
+            {"role": "assistant", "content": "I look.", "tool_calls": call},
+            told,
+        ]
+        again = asyncio.run(llm.request(asked))
+        assert again.text.strip()
+        assert again.usage.input_tokens > first.usage.input_tokens
+
+
 class TestClaude(ModelContract):
     provider = ClaudeProvider
 

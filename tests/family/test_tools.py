@@ -1,5 +1,6 @@
 """Tools on every provider: what is sent fits the vendor's own types, and calls come back."""
 
+from functools import partial
 from typing import Annotated, Literal
 
 import anthropic.types
@@ -16,7 +17,7 @@ from bruno_llm_base import (
     stream_tools,
 )
 from bruno_llm_testing import FakeAnswer, Fault
-from pydantic import BaseModel, Field, TypeAdapter
+from pydantic import BaseModel, Field, ValidationError
 
 
 class Place(BaseModel):
@@ -37,19 +38,19 @@ def now() -> str:
     """Tell the time."""
 
 
-def check_openai(body):
+def check_openai(fits, body):
     params = openai.types.chat.completion_create_params
     streamed = body.get("stream", False)
     kind = "CompletionCreateParamsStreaming" if streamed else "CompletionCreateParamsNonStreaming"
-    TypeAdapter(getattr(params, kind)).validate_python(body)
+    fits(getattr(params, kind), body)
 
 
-def check_claude(body):
+def check_claude(fits, body):
     kind = anthropic.types.message_create_params.MessageCreateParamsNonStreaming
-    TypeAdapter(kind).validate_python(body)
+    fits(kind, body)
 
 
-def check_gemini(body):
+def check_gemini(fits, body):
     fields = ("tools", "toolConfig", "systemInstruction")
     google.genai.types.GenerateContentConfig.model_validate(
         {name: body[name] for name in fields if name in body}
@@ -58,7 +59,7 @@ def check_gemini(body):
         google.genai.types.Content.model_validate(content)
 
 
-def check_ollama(body):
+def check_ollama(fits, body):
     """Ollama's own decoder knows these fields of a tool (api/types.go)."""
     for tool in body.get("tools", ()):
         assert tool.keys() == {"type", "function"}
@@ -74,6 +75,12 @@ CHECKS = {
 
 
 @pytest.fixture
+def check(name, fits):
+    """Check that a body is of the vendor's types."""
+    return partial(CHECKS[name], fits)
+
+
+@pytest.fixture
 def llm(kind, server):
     return kind(**server.connection())
 
@@ -86,14 +93,14 @@ def names_in(name, body):
     return [tool["name"] if name == "claude" else tool["function"]["name"] for tool in tools]
 
 
-async def test_what_is_sent_fits_the_vendors_types(name, server, llm):
+async def test_what_is_sent_fits_the_vendors_types(check, name, server, llm):
     for choice in (None, "auto", "required", "none", "now"):
         for parallel in (None, True, False):
             options = {"tool_choice": choice, "parallel_tool_calls": parallel}
             await llm.request("hi", tools=[weather, now, Tool(now, "later")], **options)
     assert names_in(name, server.bodies[0]) == ["weather", "now", "later"]
     for body in server.bodies:
-        CHECKS[name](body)
+        check(body)
 
 
 CHOICES = {
@@ -139,7 +146,7 @@ async def test_a_choice_is_spelled_as_the_vendor_does(name, server, llm, caplog)
     assert len(dropped) == {"gemini": 1, "ollama": 2}.get(name, 0)
 
 
-async def test_calls_are_answered_in_the_vendors_words(name, server, llm):
+async def test_calls_are_answered_in_the_vendors_words(check, name, server, llm):
     calls = (
         ToolCall(id="c1", name="weather", arguments='{"city": "Rome"}'),
         ToolCall(id="c2", name="now", arguments="{}"),
@@ -160,7 +167,7 @@ async def test_calls_are_answered_in_the_vendors_words(name, server, llm):
     ]
     await llm.request([Message(role="user", content="hi"), answer.to_message(), *results])
     body = server.bodies[-1]
-    CHECKS[name](body)
+    check(body)
     said = body["contents" if name == "gemini" else "messages"]
     if name == "claude":
         assert said[-1]["content"] == [
@@ -174,7 +181,7 @@ async def test_calls_are_answered_in_the_vendors_words(name, server, llm):
         assert [message["content"] for message in said[-2:]] == ["rain", "no clock"]
 
 
-async def test_the_vendors_own_tools_go_out_beside_functions(name, server, llm):
+async def test_the_vendors_own_tools_go_out_beside_functions(check, name, server, llm):
     theirs = {
         "openai": {"type": "custom", "custom": {"name": "write"}},
         "claude": {"type": "web_search_20260209", "name": "web_search"},
@@ -184,7 +191,7 @@ async def test_the_vendors_own_tools_go_out_beside_functions(name, server, llm):
     await llm.request("hi", tools=[now, theirs])
     assert server.bodies[0]["tools"][-1] == theirs
     assert len(server.bodies[0]["tools"]) == 2
-    CHECKS[name](server.bodies[0])
+    check(server.bodies[0])
 
 
 async def test_the_users_own_spelling_wins(name, server, llm):
@@ -224,9 +231,9 @@ def strict_in(name, body):
     return [tool.get("strict", False) for tool in tools]
 
 
-async def test_a_schema_fits_the_vendor_and_loses_nothing(name, server, llm):
+async def test_a_schema_fits_the_vendor_and_loses_nothing(check, name, server, llm):
     await llm.request("hi", tools=[book, greet, count])
-    CHECKS[name](server.bodies[0])
+    check(server.bodies[0])
     for schema in parameters_in(name, server.bodies[0]):
         assert "title" not in str(schema)
     text = str(server.bodies[0])
@@ -250,14 +257,14 @@ async def test_tools_are_strict_where_that_changes_nothing(name, server, kind):
     )
 
 
-async def test_a_tool_may_insist_on_being_strict(name, server, llm):
+async def test_a_tool_may_insist_on_being_strict(check, name, server, llm):
     if name == "ollama":
         with pytest.raises(InvalidRequestError, match="the tool book is strict"):
             await llm.request("hi", tools=[Tool(book, strict=True)])
         return
     await llm.request("hi", tools=[Tool(book, strict=True)])
     body = server.bodies[0]
-    CHECKS[name](body)
+    check(body)
     if name == "gemini":
         assert body["toolConfig"] == {"functionCallingConfig": {"mode": "VALIDATED"}}
         return
@@ -271,7 +278,7 @@ class Node(BaseModel):
     children: list["Node"] = []
 
 
-async def test_a_schema_that_refers_to_itself(name, server, llm):
+async def test_a_schema_that_refers_to_itself(check, name, server, llm):
     def grow(tree: Node) -> str:
         """Grow a tree."""
 
@@ -281,7 +288,7 @@ async def test_a_schema_that_refers_to_itself(name, server, llm):
         return
     await llm.request("hi", tools=[grow])
     assert "$ref" in str(server.bodies[0])
-    CHECKS[name](server.bodies[0])
+    check(server.bodies[0])
 
 
 @pytest.mark.parametrize("then", ["close", "garble"])
@@ -312,3 +319,17 @@ async def test_strict_users_are_told_of_what_cannot_be_asked(name, kind, server)
             await llm.request(**asked)
     else:
         assert await llm.request(**asked)
+
+
+def test_what_does_not_fit_is_found(fits):
+    asked = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]}
+    check_claude(fits, asked)
+    for wrong in ({"tools": [{"name": 5}]}, {"messages": [{"role": "user"}]}):
+        with pytest.raises(ValidationError):
+            check_claude(fits, asked | wrong)
+    asked = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
+    check_openai(fits, asked)
+    with pytest.raises(ValidationError):
+        check_openai(
+            fits, asked | {"tools": [{"type": "function", "function": {"parameters": {}}}]}
+        )

@@ -52,6 +52,34 @@ async def test_a_stream_sums_to_the_whole_answer(client, server):
     assert answer.usage.completion_tokens == 20
 
 
+async def test_a_whole_response(client, server):
+    server.say(FULL, FakeAnswer(text="", finish_reason="length"), FakeError(kind="rate_limit"))
+    answer = await client.responses.create(model=MODEL, input="Hi")
+    assert (answer.output_text, answer.status) == (FULL.text, "completed")
+    assert [item.type for item in answer.output] == ["message", "function_call", "function_call"]
+    assert (answer.usage.input_tokens_details.cached_tokens, answer.usage.total_tokens) == (40, 80)
+    cut = await client.responses.create(model=MODEL, input="Hi")
+    assert (cut.status, cut.incomplete_details.reason) == ("incomplete", "max_output_tokens")
+    with pytest.raises(openai.RateLimitError):
+        await client.responses.create(model=MODEL, input="Hi")
+
+
+async def test_the_events_of_a_response_sum_to_the_whole(client, server):
+    thought = FakeAnswer(text=FULL.text, reasoning="Hm.", tool_calls=FULL.tool_calls)
+    server.say(thought, thought)
+    whole = await client.responses.create(model=MODEL, input="Hi")
+    async with client.responses.stream(model=MODEL, input="Hi") as stream:
+        kinds = {event.type async for event in stream}
+        streamed = await stream.get_final_response()
+    assert {"response.reasoning_summary_text.delta", "response.output_text.delta"} < kinds
+    assert streamed.output_text == whole.output_text == FULL.text
+    for ours, theirs in zip(streamed.output, whole.output, strict=True):
+        assert (ours.type, ours.id) == (theirs.type, theirs.id)
+        if ours.type == "function_call":
+            assert (ours.call_id, ours.arguments) == (theirs.call_id, theirs.arguments)
+    assert streamed.output[0].encrypted_content == whole.output[0].encrypted_content
+
+
 async def test_usage_comes_only_if_asked_for(client):
     stream = await client.chat.completions.create(model=MODEL, messages=HELLO, stream=True)
     assert [chunk.usage async for chunk in stream if chunk.usage] == []

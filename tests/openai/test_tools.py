@@ -2,8 +2,12 @@
 
 from typing import Annotated
 
-from bruno_llm_base import Tool
+import openai.types.responses.response_create_params as responses
+import pytest
+from bruno_llm_base import Tool, ToolCall, run_tools, stream_tools
+from bruno_llm_openai import OpenAIProvider
 from bruno_llm_openai.schemas import build_tools
+from bruno_llm_testing import FakeAnswer, FakeOpenAI
 from pydantic import Field
 
 
@@ -42,4 +46,43 @@ def test_a_tool_that_insists_takes_null_for_what_is_left_out():
     assert told["parameters"]["properties"]["page"] == {
         "anyOf": [{"type": "integer"}, {"type": "null"}],
         "description": "(default: 1)",
+    }
+
+
+KINDS = {
+    False: responses.ResponseCreateParamsNonStreaming,
+    True: responses.ResponseCreateParamsStreaming,
+}
+
+
+@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize("choice", [None, "required", "search", "none"])
+async def test_tools_of_the_responses_api_fit_its_types(fits, choice, streamed):
+    call = ToolCall(id="c1", name="search", arguments='{"query": "x", "page": 1}')
+    with FakeOpenAI() as server:
+        server.say(FakeAnswer(text="", tool_calls=(call,), finish_reason="tool_call"))
+        async with OpenAIProvider(api="responses", **server.connection()) as llm:
+            options = {"tools": [search, Tool(look, strict=True)], "parallel_tool_calls": False}
+            options["tool_choice"] = choice
+            if streamed:
+                stream = stream_tools(llm, "go", **options)
+                assert "".join([piece async for piece in stream])
+                answer = stream.response
+            else:
+                answer = await run_tools(llm, "go", **options)
+        assert answer.rounds == 2
+        assert {request.path.rpartition("/")[2] for request in server.received} == {"responses"}
+        first, second = server.bodies
+    for body in (first, second):
+        fits(KINDS[streamed], body)
+    assert [(tool["name"], tool["strict"]) for tool in first["tools"]] == [
+        *(("search", False), ("look", True)),
+    ]
+    named = {"type": "function", "name": "search"}
+    assert first.get("tool_choice") == (named if choice == "search" else choice)
+    assert "tool_choice" not in second
+    assert second["input"][-1] == {
+        "type": "function_call_output",
+        "call_id": "c1",
+        "output": "(no result)",
     }

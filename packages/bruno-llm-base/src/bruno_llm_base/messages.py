@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal, NamedTuple
+from uuid import NAMESPACE_OID, uuid5
 
 from bruno_core.models import Message, MessageRole, MessageType
 
@@ -86,20 +87,15 @@ class Conversation(NamedTuple):
         spoken = [message for message in asked if message.role is not MessageRole.SYSTEM]
         return cls("\n\n".join(dict.fromkeys(system)) or None, _merged(_turns(spoken)))
 
-    def with_call_ids(self, refused: "re.Pattern[str]", longest: int) -> "Conversation":
-        """Return the conversation with ids of calls that a vendor takes, one for call and result.
+    def with_call_ids(self, taken: "re.Pattern[str]") -> "Conversation":
+        """Return the conversation with ids of calls that a vendor takes; a hash stands for any other."""
 
-        What is *refused* in an id becomes "_", and none has more than *longest* characters.
-        """
-        ids = {str(call.id) for turn in self.turns for call in turn.tool_calls}
-        new: dict[str | None, str] = {}
-        for name in sorted(ids):
-            if refused.search(name) or len(name) > longest:
-                new[name] = _unlike(refused.sub("_", name)[:longest], ids, longest)
-                ids.add(new[name])
-        if not new:
-            return self
-        turns = (Turn(role, tuple(_renamed(part, new) for part in p)) for role, p in self.turns)
+        def named(part: Part) -> Part:
+            if not isinstance(part, ToolCall | ToolResult) or taken.fullmatch(str(part.id)):
+                return part
+            return replace(part, id=f"call_{uuid5(NAMESPACE_OID, str(part.id)).hex}")
+
+        turns = [Turn(role, tuple(map(named, parts))) for role, parts in self.turns]
         return Conversation(self.system, tuple(turns))
 
     def opened(self) -> "Conversation":
@@ -107,22 +103,6 @@ class Conversation(NamedTuple):
         if self.turns and self.turns[0].role != "assistant":
             return self
         return Conversation(self.system, (Turn("user", (_OPENING,)), *self.turns))
-
-
-def _unlike(name: str, names: set[str], longest: int) -> str:
-    """Return *name*, or one like it that is none of *names*."""
-    found, number = name, 1
-    while found in names:
-        number += 1
-        end = f"_{number}"
-        found = name[: longest - len(end)] + end
-    return found
-
-
-def _renamed(part: Part, new: dict[str | None, str]) -> Part:
-    if isinstance(part, ToolCall | ToolResult) and part.id in new:
-        return replace(part, id=new[part.id])
-    return part
 
 
 def question(messages: Messages | None, prompt: str | None) -> Messages:
@@ -244,8 +224,11 @@ def _awaited(calls: list[ToolCall], turn: int, ids: set[str]) -> list[_Awaited]:
     """Return a result for each of *calls*, which get ids that are none of *ids*."""
     awaited: list[_Awaited] = []
     for place, call in enumerate(calls):
-        given, name = call.id, call.id or f"call_{turn}_{place}"
-        call.id = _unlike(name, ids, len(name) + 9)
+        given, number = call.id, 1
+        call.id = name = given or f"call_{turn}_{place}"
+        while call.id in ids:
+            number += 1
+            call.id = f"{name}_{number}"
         ids.add(call.id)
         awaited.append((given, ToolResult(call.id, call.name, NO_RESULT)))
     return awaited

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from jiter import from_json
 
-from bruno_llm_base.error_documents import SIGNS_OF_ERRORS, is_error
+from bruno_llm_base.error_documents import is_error
 from bruno_llm_base.exceptions import InvalidResponseError, LLMError, StreamError
 from bruno_llm_base.lenient import PARSE_ERRORS, describe_parse_error, is_programming_error
 from bruno_llm_base.parts import Json
@@ -106,7 +106,7 @@ class AnswerReader(Reader[ModelResponse]):
     _is_torn: bool = False
     _joiner: "SurrogateJoiner | None" = None
 
-    def read(  # noqa: C901, PLR0912 - flat, and fast
+    def read(  # noqa: C901 - flat, and fast
         self, documents: list[bytes], items: list[ModelResponse], *, whole: bool
     ) -> bool:
         parse, answer = self.parse, self._answer
@@ -130,9 +130,7 @@ class AnswerReader(Reader[ModelResponse]):
                 except PARSE_ERRORS as error:
                     part = self._read_otherwise(data, error, whole=whole)
                 if not part.parts:
-                    is_odd = "error" in (data.get("object"), data.get("type"))
-                    if whole or is_odd or not SIGNS_OF_ERRORS.isdisjoint(data):
-                        part = self._read_otherwise(data, part, whole=whole)
+                    part = self._read_otherwise(data, part, whole=whole)
                     if part is NOTHING:
                         continue
                 says_something = True
@@ -158,7 +156,7 @@ class AnswerReader(Reader[ModelResponse]):
         return [ModelResponse(parts=tuple(parts))] if parts else []
 
     def finished(self, after_end: list[bytes]) -> ModelResponse:
-        answer = self._answer.finished()
+        answer = self.partial()
         if answer.finish_reason is None:
             if not self.is_over:
                 raise StreamError(
@@ -175,7 +173,10 @@ class AnswerReader(Reader[ModelResponse]):
         return answer
 
     def partial(self) -> ModelResponse:
-        return self._answer.finished()
+        answer = self._answer.finished()
+        if self._joiner is not None:
+            answer.parts = tuple(map(self._joiner.mended, answer.parts))
+        return answer
 
     def _read_otherwise(
         self, data: Json, found: ModelResponse | Exception, *, whole: bool
@@ -200,7 +201,6 @@ class AnswerReader(Reader[ModelResponse]):
             from bruno_llm_base import text_filters  # most answers do without
 
             self._joiner = text_filters.SurrogateJoiner()
-            self._answer.mend = text_filters.with_whole_characters
         return self._joiner.split(part)
 
     def _usage_of(self, documents: list[bytes]) -> Usage:

@@ -1,6 +1,6 @@
 """What a model answers, and what is said about it."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from enum import Enum
 from operator import attrgetter
@@ -246,12 +246,10 @@ class Answer:
         parts: The fragments so far.
         is_settled: Whether the model has said why it stopped, and the server then what it cost. More
             may follow; earlier counts do not settle it, since some servers count with every chunk.
-        mend: Puts a whole part right, where some of the answer was torn; None for most.
     """
 
     parts: list[Part] = field(default_factory=list)
     is_settled: bool = False
-    mend: Callable[[Part], Part] | None = None
     _last: ModelResponse = field(default_factory=ModelResponse)
 
     def add(self, part: ModelResponse) -> None:  # noqa: C901 - flat, and fast
@@ -291,9 +289,10 @@ class Answer:
         A call without a name is left out; arguments that were left out are `{}`; a stop is a call
         where there are calls.
         """
-        response = self.total()
-        parts = response.parts if self.mend is None else map(self.mend, response.parts)
-        response.parts = tuple([p for p in parts if not isinstance(p, ToolCall) or p.name])
+        response = self._last
+        response.parts = join_parts(self.parts)
+        named = [p for p in response.parts if not isinstance(p, ToolCall) or p.name]
+        response.parts = tuple(named)
         for call in response.tool_calls:
             call.arguments = call.arguments or "{}"
             if response.finish_reason == "stop":

@@ -12,11 +12,6 @@ def _whole(text: str) -> str:
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
-def with_whole_characters(part: Part) -> Part:
-    """Return *part* with whole characters only."""
-    return part_from_json(json.loads(_whole(json.dumps(part_to_json(part), ensure_ascii=False))))
-
-
 class SurrogateJoiner:
     """Holds half of a character, which JSON can say and a server tore off, until the other comes."""
 
@@ -31,6 +26,13 @@ class SurrogateJoiner:
         if "\ud800" <= text[-1:] <= "\udbff":
             text, self._half = text[:-1], text[-1]
         return replace(response, parts=(Text(_whole(text)),) if text else ())
+
+    @staticmethod
+    def mended(part: Part) -> Part:
+        """Return a whole *part* with whole characters only."""
+        return part_from_json(
+            json.loads(_whole(json.dumps(part_to_json(part), ensure_ascii=False)))
+        )
 
     def rest(self) -> list[Part]:
         """Return what stands for a half to which the other never came."""

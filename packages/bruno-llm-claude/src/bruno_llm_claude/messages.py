@@ -160,14 +160,14 @@ def _sum(rows: list[Json]) -> Json:
     return {name: sum(row.get(name) or 0 for row in rows) for name in names}
 
 
-_REFUSED_IN_IDS, _LONGEST_ID = re.compile(r"[^a-zA-Z0-9_-]"), 64
+_CALL_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 THOUGHTS = ("thinking", "redacted_thinking")
 
 
 def build(conversation: Conversation) -> list[Json]:
     """Return the `messages` of a request."""
     messages: list[Json] = []
-    turns = conversation.opened().with_call_ids(_REFUSED_IN_IDS, _LONGEST_ID).turns
+    turns = conversation.opened().with_call_ids(_CALL_ID).turns
     for turn in turns:
         role = "assistant" if turn.role == "assistant" else "user"
         blocks = _answered(turn, is_last=turn is turns[-1]) if role == "assistant" else _asked(turn)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 # Searches cost by themselves, and a router's "models" may answer with a dearer one than was asked.
 _CHARGED_APART = ("web_search_options", "models")
 # What OpenAI takes as the id of a call; other vendors' may be longer.
-_REFUSED_IN_IDS, _LONGEST_ID = re.compile(r"(?!)"), 40
+_CALL_ID = re.compile(r".{1,40}", re.DOTALL)
 
 
 class ChatCompletions(OpenAIChatAdapter):
@@ -42,7 +42,7 @@ class ChatCompletions(OpenAIChatAdapter):
         return self.other if self.other is not None and models.only_responses(model) else self
 
     def build(self, conversation: Conversation, options: Json, *, stream: bool) -> Json:
-        said = conversation.with_call_ids(_REFUSED_IN_IDS, _LONGEST_ID)
+        said = conversation.with_call_ids(_CALL_ID)
         body = {"messages": messages.build(said, self.api), **options}
         if self.own_server and "max_completion_tokens" in body:
             # OpenAI's newer word; most servers of its protocol know the older one

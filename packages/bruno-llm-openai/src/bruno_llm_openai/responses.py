@@ -25,7 +25,7 @@ from bruno_llm_openai import items, models
 from bruno_llm_openai.chat import OpenAIChatAdapter
 
 _REFUSED = frozenset({"seed", "stop"})
-_REFUSED_IN_IDS, _LONGEST_ID = re.compile(r"(?!)"), 64
+_CALL_ID = re.compile(r".{1,64}", re.DOTALL)
 _ENCRYPTED = "reasoning.encrypted_content"
 # Errors about thoughts that were sent back: of another key, lost by a gateway, torn from what followed.
 _BAD_STATE = "invalid_encrypted_content"
@@ -75,7 +75,7 @@ class Responses(OpenAIChatAdapter):
         return self
 
     def build(self, conversation: Conversation, options: Json, *, stream: bool) -> Json:
-        said = conversation.with_call_ids(_REFUSED_IN_IDS, _LONGEST_ID)
+        said = conversation.with_call_ids(_CALL_ID)
         body = {"input": items.build(said, self._vendor), "store": False, **translated(options)}
         included = body.get("include") or []
         if models.can_reason(options["model"]) and _ENCRYPTED not in included:

@@ -41,6 +41,7 @@ def misfit(body: Json) -> str | None:
     if not all({"name", "parameters", "strict"} <= t.keys() for t in tools if _is(t, "function")):
         return "tools"
     items = body.get("input")
+    items = [{"role": "user", "content": items}] if isinstance(items, str) and items else items
     if not isinstance(items, list) or not items or not all(map(_is_sound, items)):
         return "input"
     pairs = zip(items, [*items[1:], {"role": "user"}], strict=True)
