@@ -28,8 +28,16 @@ KEYS = st.sampled_from(
         "done_reason",
         "error",
         "eval_count",
+        "call_id",
+        "encrypted_content",
         "field",
         "fieldViolations",
+        "incomplete_details",
+        "item",
+        "output",
+        "output_index",
+        "response",
+        "summary",
         "finishReason",
         "finish_reason",
         "function",
@@ -82,6 +90,15 @@ WORDS = st.sampled_from(
         "thinking_delta",
         "input_json_delta",
         "signature_delta",
+        "function_call",
+        "output_text",
+        "reasoning",
+        "response.completed",
+        "response.failed",
+        "response.function_call_arguments.delta",
+        "response.output_item.added",
+        "response.output_item.done",
+        "response.output_text.delta",
         "stop",
         "400",
         "502",
@@ -97,6 +114,13 @@ VALUES = st.recursive(
 OBJECTS = st.dictionaries(KEYS, VALUES, max_size=6)
 SHAPED = {
     "openai": {"choices": st.tuples(st.fixed_dictionaries({"message": OBJECTS, "delta": OBJECTS}))},
+    "responses": {
+        "type": WORDS,
+        "output": st.lists(OBJECTS),
+        "item": OBJECTS,
+        "response": OBJECTS,
+        "delta": VALUES,
+    },
     "claude": {"type": WORDS, "index": VALUES, "delta": OBJECTS, "content": st.lists(OBJECTS)},
     "gemini": {
         "candidates": st.tuples(
@@ -150,13 +174,14 @@ async def drive(llm, server):
     assert isinstance(await llm.check_connection(), bool)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, "responses"])
 def test_only_text_or_our_errors_come_out(name):
-    module = importlib.import_module(f"bruno_llm_{name}")
-    fakes = bruno_llm_testing
-    kind = getattr(module, f"{NAMES[name]}Provider")
-    with mischievous(getattr(fakes, f"Fake{NAMES[name]}"))() as server, asyncio.Runner() as runner:
-        llm = kind(**server.connection(), retry=Retry(attempts=1))
+    vendor, more = ("openai", {"api": name}) if name == "responses" else (name, {})
+    module = importlib.import_module(f"bruno_llm_{vendor}")
+    kind = getattr(module, f"{NAMES[vendor]}Provider")
+    fake = getattr(bruno_llm_testing, f"Fake{NAMES[vendor]}")
+    with mischievous(fake)() as server, asyncio.Runner() as runner:
+        llm = kind(**server.connection(), retry=Retry(attempts=1), **more)
 
         @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
         @given(VALUES | OBJECTS | st.fixed_dictionaries(SHAPED[name], optional={"usage": VALUES}))
@@ -166,6 +191,9 @@ def test_only_text_or_our_errors_come_out(name):
         @example({"error": {"details": 5, "code": "unsupported_parameter", "param": ["x"]}})
         @example({"error": {"message": "9" * 20_000, "type": "invalid_request_error"}})
         @example({"message": {"content": 5}, "done": False})
+        @example({"output": [{"type": "message", "content": [5]}], "status": 5})
+        @example({"output": [{"type": "reasoning", "encrypted_content": 1, "summary": 2}]})
+        @example({"type": "response.failed", "response": []})
         @example(
             {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": 1}}
         )
