@@ -79,17 +79,16 @@ def is_error(data: Json, *, readable: bool) -> bool:
     if not _is_fine(object_in(data.get("base_resp")).get("status_code")):
         return True
     words = {name: data[name] for name in ("detail", *_SENTENCES) if name in data}
-    if not words or not _read(words, _DEEPEST)[0]:
-        return False
     kinds = (data.get(name) for name in ("type", "object", "status", "event"))
-    return (
+    is_likely = (
         not readable
         or data.get("success") is False
+        or data.keys() <= _ALONE
         or _status(data) is not None
         or not all(_is_fine(data.get(name)) for name in _CODES)
         or any(isinstance(kind, str) and _WRONG.search(kind) for kind in kinds)
-        or data.keys() <= _ALONE
     )
+    return is_likely and bool(_read(words, _DEEPEST)[0])
 
 
 def _is_blank(value: object) -> bool:

@@ -289,7 +289,8 @@ class Answer:
         A call without a name is left out; arguments that were left out are `{}`; a stop is a call
         where there are calls.
         """
-        response = self.total()
+        response = self._last
+        response.parts = join_parts(self.parts)
         named = [p for p in response.parts if not isinstance(p, ToolCall) or p.name]
         response.parts = tuple(named)
         for call in response.tool_calls:

@@ -1,5 +1,6 @@
 """HTTP clients of our own, and plain JSON over HTTP for servers that have no SDK or need none."""
 
+import json
 from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import Any
@@ -15,6 +16,8 @@ from bruno_llm_base.transport.response import ENCODINGS, Reply, decompressible, 
 
 MAX_CONNECTIONS = 1000
 """Connections per client: aiohttp's default is 100, and it takes "no limit" for that."""
+
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 
 
 class HttpTransport:
@@ -41,21 +44,23 @@ class HttpTransport:
         """
         login = basic_login(access.url)  # for a header: httpx logs URLs
         self._headers = {} if login is None else {"authorization": login}
-        self._client, self._owned = access.client, access.client is None
-        if self._owned:
+        self._client = access.client
+        self._library: Any = None  # of a client of our own
+        if self._client is None:
             import httpx
 
+            self._library = httpx
             if headers is None:
                 headers = {"authorization": f"Bearer {access.key}"} if access.key else {}
             self._client = open_client(httpx, access.url, headers=self._headers | dict(headers))
-        if self._owned or getattr(self._client, "auth", None):
+        if self._library or getattr(self._client, "auth", None):
             self._headers = {}
         parts = urlsplit(access.url)
         parts = parts._replace(netloc=parts.netloc.rpartition("@")[2])
         self._base_url = urlunsplit(parts).rstrip("/")
         self._framing = framing
         self._timeout = {"connect": timeouts.connect, "read": None, "write": None, "pool": None}
-        self._urls: dict[str, Any] = {}
+        self._composed: dict[tuple[str, str], Any] = {}  # a request to each endpoint
 
     async def send(self, method: str, path: str, body: Json | None = None) -> Reply:
         """Send a request and return the answer, whatever its status.
@@ -63,19 +68,41 @@ class HttpTransport:
         Raises:
             InvalidResponseError: It is compressed in a way that is not safe to read.
         """
-        url = self._urls.get(path) or self._base_url + path
-        request = self._client.build_request(method, url, json=body, headers=self._headers)
-        self._urls[path] = request.url  # reading a URL costs as much as all our own work
-        request.extensions["timeout"] = self._timeout
-        response = await self._client.send(request, stream=True)
-        if self._owned:
-            response = await decompressible(response)
+        request = self._composed.get((method, path))
+        if request is None:
+            url = self._base_url + path
+            request = self._client.build_request(method, url, json=body, headers=self._headers)
+            request.extensions["timeout"] = self._timeout
+            if self._library is None:
+                return Reply(await self._client.send(request, stream=True), self._framing)
+            self._composed[method, path] = request
+        response = await send_like(request, body, self._client, self._library)
         return Reply(response, self._framing)
 
     async def aclose(self) -> None:
         """Close the client, if it is ours."""
-        if self._owned:
+        if self._library is not None:
             await self._client.aclose()
+
+
+async def send_like(composed: Any, body: Json | None, client: Any, library: Any) -> Any:
+    """Send *body* by a *client* of an HTTP *library* as the request *composed*, which has another.
+
+    What a library composes for an endpoint is the same for every body, and takes a tenth of a call.
+    """
+    content = b"" if body is None else _encode(body).encode()
+    request = library.Request(
+        composed.method,
+        composed.url,
+        headers=composed.headers,
+        cookies=client.cookies or None,
+        stream=library.ByteStream(content),
+        extensions=composed.extensions,  # time limits, the name for TLS
+    )
+    if body is not None:
+        request.headers["content-length"] = str(len(content))
+    request.read()
+    return await decompressible(await client.send(request, stream=True))
 
 
 def open_client(

@@ -67,7 +67,7 @@ class Reply:
         """
         is_refusal = not 200 <= self.status_code < 300
         most = MAX_REFUSAL if is_refusal else MAX_ANSWER + 1
-        body = await beginning(self._response.aiter_bytes(), most)
+        body = await beginning(_chunks(self._response), most)
         if len(body) > MAX_ANSWER:
             del body  # the error's traceback would keep it
             raise InvalidResponseError(f"the answer is longer than {MAX_ANSWER:,} bytes")
@@ -85,7 +85,7 @@ class Reply:
         if self._ended:
             raise StopAsyncIteration
         if self._bytes is None:
-            self._bytes, self._left = self._response.aiter_bytes(), MAX_STREAM
+            self._bytes, self._left = _chunks(self._response), MAX_STREAM
             self._lines = LineBuffer(self._framing, MAX_ANSWER)
         try:
             data = await anext(self._bytes)
@@ -118,6 +118,13 @@ class Transport(Protocol):
 
     async def aclose(self) -> None:
         """Close the connections."""
+
+
+def _chunks(response: Any) -> AsyncGenerator[bytes, None]:
+    """Return the body of *response* chunk by chunk, past httpx's two layers where it is plain."""
+    is_open = not getattr(response, "is_stream_consumed", True)
+    is_plain = is_open and "content-encoding" not in response.headers
+    return aiter(response.stream) if is_plain else response.aiter_bytes()
 
 
 async def beginning(chunks: AsyncGenerator[bytes, None], most: int) -> bytes:

@@ -11,12 +11,10 @@ from typing import Any
 from bruno_llm_base.access import Access
 from bruno_llm_base.parts import Json
 from bruno_llm_base.policies import Timeouts
-from bruno_llm_base.transport.http import open_client, refuse_login
-from bruno_llm_base.transport.response import ENCODINGS, Reply, Transport, decompressible
+from bruno_llm_base.transport.http import open_client, refuse_login, send_like
+from bruno_llm_base.transport.response import ENCODINGS, Reply, Transport
 
 _Headers = Callable[[Json], Mapping[str, str]]
-_OF_THE_BODY = ("content-length", "transfer-encoding")
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 
 
 class SdkTransport:
@@ -129,16 +127,7 @@ class _ComposedTransport:
             # an SDK that signs or numbers its requests composes each
             if (composed.url, composed.headers) == (again.url, again.headers):
                 self._composed[key] = composed
-        request = self._library.Request(
-            method,
-            composed.url,
-            headers=composed.headers,
-            cookies=self._http.cookies or None,
-            content=None if body is None else _encode(body).encode(),
-            extensions=composed.extensions,  # time limits, the name for TLS
-        )
-        response = await self._http.send(request, stream=True)
-        return Reply(await decompressible(response))
+        return Reply(await send_like(composed, body, self._http, self._library))
 
     async def aclose(self) -> None:
         await self._http.aclose()
@@ -150,8 +139,6 @@ class _ComposedTransport:
         if more:
             content["options"] = {"headers": more}
         response = await call(path, cast_to=self._library.Response, **content)
-        for name in _OF_THE_BODY:
-            response.request.headers.pop(name, None)
         return response.request
 
 
