@@ -229,10 +229,21 @@ class ChatAdapter(Adapter):
         return frozenset()
 
     def amend(self, body: Json, code: str, field: str) -> Json | None:
-        """Return *body* in a way that the API takes, or None, after it has refused *field* with *code*."""
-        if code not in _UNSUPPORTED or field in self.reserved_fields:
+        """Return *body* in a way that the API takes, or None, after it has refused *field* with *code*.
+
+        Dots in a field lead into nested objects.
+        """
+        outer, _, inner = field.partition(".")
+        if code not in _UNSUPPORTED or outer in self.reserved_fields:
             return None
-        return {name: value for name, value in body.items() if name != field}
+        kept = {name: value for name, value in body.items() if name != outer}
+        if not inner:
+            return kept
+        nested = body.get(outer)
+        if not isinstance(nested, dict) or inner not in nested:
+            return None
+        rest = {name: value for name, value in nested.items() if name != inner}
+        return body | {outer: rest} if rest else kept
 
 
 def _number(body: Json, name: str, *, least: int) -> int | None:

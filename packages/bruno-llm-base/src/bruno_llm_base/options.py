@@ -212,6 +212,7 @@ def keywords_of(kind: type) -> frozenset[str]:
                 names.add(name)
             elif get_origin(parameter.annotation) is Unpack:
                 names.update(get_args(parameter.annotation)[0].__annotations__)
+                return frozenset(names - {"self"})  # it names all that its bases take
     return frozenset(names - {"self", "args"})
 
 

@@ -93,13 +93,14 @@ class RequestOptions:
         Beside it comes the name of the field, if it is newly left out.
         """
         body, model, field = request.body, request.model, error.param
-        if body is None or model is None or not error.code or field not in body:
+        if body is None or model is None or not error.code or not _holds(body, field):
             return None
+        field = cast(str, field)
         adapter = cast(ChatAdapter, request.adapter)
         amended = adapter.amend(body, error.code, field)
         if amended is None:
             return None
-        dropped = len(amended) < len(body)
+        dropped = _size(amended) < _size(body)
         if dropped and self._strict:
             return None
         if error.code not in adapter.conversation_codes:
@@ -109,7 +110,7 @@ class RequestOptions:
     def recall(self, adapter: ChatAdapter, model: str, body: Json) -> Json:
         """Return *body* without what the API has refused before."""
         for code, field in self._learned.get(model, ()):
-            if field in body:
+            if _holds(body, field):
                 body = adapter.amend(body, code, field) or body
         return body
 
@@ -118,6 +119,15 @@ class RequestOptions:
         new = (model, word) not in self._told
         self._told.add((model, word))
         return new
+
+
+def _holds(body: Json, field: str | None) -> bool:
+    return field is not None and field.partition(".")[0] in body
+
+
+def _size(body: Json) -> int:
+    """Return how many fields *body* has, those in nested objects included."""
+    return sum(len(value) if isinstance(value, dict) else 1 for value in body.values())
 
 
 def _tool_fields(adapter: ChatAdapter, model: str, given: Json) -> Json:
