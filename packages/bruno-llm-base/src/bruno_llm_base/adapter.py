@@ -182,6 +182,18 @@ class ChatAdapter(Adapter):
         """
         return None
 
+    def build_reasoning(
+        self, wanted: str | int, model: str, max_tokens: int | None
+    ) -> tuple[Json, str | int] | None:
+        """Return the fields that let *model* think, and how much that is; None where it takes none.
+
+        Args:
+            wanted: A level of `reasoning.LEVELS`, or a number of tokens.
+            model: The model that is asked.
+            max_tokens: The most tokens of the answer, where that is set; thoughts count.
+        """
+        return None
+
     def shows_schema(self, model: str) -> bool:
         """Whether the server shows the schema to *model*; else the model is told in words too."""
         return True

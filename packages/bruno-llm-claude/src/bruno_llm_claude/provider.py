@@ -143,6 +143,13 @@ class Messages(ChatAdapter):
 
         return schemas.build_output(schema, model)
 
+    def build_reasoning(
+        self, wanted: str | int, model: str, max_tokens: int | None
+    ) -> tuple[Json, str | int] | None:
+        from bruno_llm_claude import thinking  # most requests leave it to the model
+
+        return thinking.build(wanted, model, max_tokens)
+
     def shows_schema(self, model: str) -> bool:
         return model.startswith("claude-")  # other servers of this protocol may ignore the field
 
