@@ -468,3 +468,10 @@ async def test_what_makes_no_sense_is_refused_first(settings, kind, complaint):
         with pytest.raises(kind, match=complaint):
             await run(llm, **{"messages": "go", "tools": [weather]} | settings)
     assert llm.calls == []
+
+
+async def test_the_last_answer_may_be_typed(run):
+    llm = MockLLM([ROME, '{"name": "Rome"}'])
+    answer = await run(llm, "go", tools=[weather], output=Place)
+    assert answer.output == Place(name="Rome")
+    assert answer.rounds == 2

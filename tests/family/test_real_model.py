@@ -10,6 +10,8 @@ from bruno_llm_base import (
     AuthenticationError,
     ContextLengthExceededError,
     InvalidResponseError,
+    OutputInvalidError,
+    OutputLimitError,
     Retry,
     run_tools,
     stream_tools,
@@ -19,6 +21,7 @@ from bruno_llm_claude import ClaudeProvider
 from bruno_llm_openai import OpenAIEmbeddings, OpenAIProvider
 from bruno_llm_testing import ModelContract
 from counting import calibrated, errors, overall, tokenized
+from pydantic import BaseModel, Field
 from real_model import MODEL, RealModel
 
 
@@ -108,6 +111,37 @@ def test_ten_answers_teach_how_the_model_counts(model):
     assert overall(learned) < 0.11
     assert overall(errors(estimate_tokens, tokens)) > 0.3  # so there was something to learn
     assert calibration.count_text("Hi").source == "estimate, calibrated by 10 answers"
+
+
+# -- typed output -----------------------------------------------------------------------------------
+
+
+class City(BaseModel):
+    name: str = Field(max_length=40)
+    size: Literal["small", "large"]
+
+
+async def test_a_real_model_is_held_to_a_type(model):
+    async with OpenAIProvider(
+        base_url=f"{model.url}/v1", api_key="local", model=MODEL, temperature=0, max_tokens=100
+    ) as llm:
+        asked = "Paris is the largest city of France. Which is the largest city of France?"
+        city = (await llm.request(asked, output=City)).output
+        assert "Paris" in city.name
+        assert (await llm.request("Is water wet?", output=Literal["yes", "no"])).output
+        stream = llm.stream(asked, output=City)
+        parts = [stream.partial() async for _ in stream]
+        assert parts[-1] == stream.response.output.model_dump()
+        assert any(part and part.keys() == {"name"} for part in parts)
+
+
+async def test_a_server_that_ignores_the_type_is_found_out(model):
+    async with ClaudeProvider(
+        base_url=model.url, api_key="local", model=MODEL, max_tokens=40
+    ) as llm:
+        with pytest.raises((OutputInvalidError, OutputLimitError)) as caught:
+            await llm.request("Tell me about Paris.", output=City)
+        assert caught.value.partial.text
 
 
 # -- tools ------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from mypy import api
 
 PROGRAM = """
 import asyncio
+from dataclasses import dataclass
 
 from bruno_core.interfaces import EmbeddingInterface, LLMInterface
 from bruno_core.models import Message, MessageRole
@@ -20,6 +21,12 @@ from bruno_llm import (
     Retry,
     Timeouts,
 )
+from bruno_llm_base import Output
+
+
+@dataclass
+class City:
+    name: str
 
 
 async def main() -> None:
@@ -47,6 +54,11 @@ async def main() -> None:
         text += piece
     chosen = await LLMFactory.select(["claude", {"provider": "ollama"}, core], timeout=3)
     answer = await chosen.request(prompt="hi")
+    city: City = (await llm.request("hi", output=City)).output
+    cities: list[City] = (await other.request("hi", output=list[City])).output
+    either: City | int = (await several.request("hi", output=City | int)).output
+    either = (await other.request("hi", 0.5, output=Output(City, retries=2))).output
+    print(city, cities, either)
     await llm.aclose()
     embeddings: EmbeddingInterface = EmbeddingFactory.create("ollama", dimensions=8)
     async with OpenAIEmbeddings("text-embedding-3-large", batch_size=9) as own:
@@ -71,6 +83,15 @@ LLMFactory.create("openai", retires=3)
 LLMFactory.from_env("openai", obervers=[])
 EmbeddingFactory.create("openai", batchsize=3)
 LLMFactory.create("openai", temperature="warm")
+"""
+
+OTHER_TYPE = """
+from bruno_llm import OpenAIProvider
+
+
+async def main() -> None:
+    answer = await OpenAIProvider().request("hi", output=list[int])
+    text: str = answer.output
 """
 
 
@@ -105,3 +126,10 @@ def test_a_misspelt_keyword_is_a_type_error(check):
         assert f'"{name}"' in out, name
     assert "warm" in WRONG
     assert out.count("error:") == len(WRONG.strip().splitlines()) - 3
+
+
+def test_an_output_of_another_type_is_a_type_error(check):
+    out, status = check(OTHER_TYPE)
+    assert status == 1
+    assert out.count("error:") == 1
+    assert "list[int]" in out

@@ -182,8 +182,8 @@ class ChatAdapter(Adapter):
         """
         return None
 
-    def shows_schema(self) -> bool:
-        """Whether the server itself shows the schema to the model; else it is told in words too."""
+    def shows_schema(self, model: str) -> bool:
+        """Whether the server shows the schema to *model*; else the model is told in words too."""
         return True
 
     def text_tokens(self, text: str, model: str) -> TokenCount | None:

@@ -311,7 +311,9 @@ class OutputRequest:
             self._way, fields = _JSON_MODE, dict(adapter.json_mode)
         if fields is None:
             self._way, fields = _IN_WORDS, {}
-        if not self._is_told and (self._way != _NATIVE or not adapter.shows_schema()):
+        if not self._is_told and (
+            self._way != _NATIVE or not adapter.shows_schema(self.options["model"])
+        ):
             self._is_told = True
             said = (conversation.system, self.form.instructions())
             conversation = conversation._replace(system="\n\n".join(filter(None, said)))

@@ -139,8 +139,9 @@ class BaseProvider(Client, LLMInterface):
             prompt: One question, instead of `messages`.
             output: The type that the answer is to fit, which is then returned as JSON: a pydantic
                 model, a dataclass, a union, a list, a JSON schema, or `Output`.
-            **options: `model`, the other options of `CallOptions`, and the vendor's own request
-                fields.
+            **options: `model`; `tools` (functions, `Tool`s, abilities, the vendor's own dicts),
+                `tool_choice` ("auto", "none", "required" or a name) and `parallel_tool_calls`; the
+                other options of `CallOptions`; and the vendor's own request fields.
 
         Raises:
             ContentBlockedError: The model refused, or a filter took the answer.

@@ -23,12 +23,14 @@ class Signature(NamedTuple):
         description: What it does.
         parameters: What it takes, as a JSON schema.
         arguments: Reads arguments for it, and returns them as `(args, kwargs)`.
+        made: What vendors' adapters have made of the parameters, by what makes it.
     """
 
     name: str
     description: str
     parameters: Json
     arguments: TypeAdapter[Any] | None
+    made: dict[Any, Any]
 
 
 _SIGNATURES: WeakKeyDictionary[Any, Signature] = WeakKeyDictionary()
@@ -61,7 +63,7 @@ def read_signature(function: Callable[..., Any]) -> Signature:
     for name_of_one, text in told.items():
         if (one := parameters["properties"].get(name_of_one)) is not None:
             one.setdefault("description", text)
-    read = _SIGNATURES[key] = Signature(name, description, parameters, arguments)
+    read = _SIGNATURES[key] = Signature(name, description, parameters, arguments, {})
     return read
 
 

@@ -4,7 +4,7 @@ import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from pydantic import TypeAdapter
 
@@ -12,12 +12,12 @@ from bruno_llm_base.abilities import describe, is_ability
 from bruno_llm_base.exceptions import ConfigurationError, InvalidRequestError
 from bruno_llm_base.options import TOOL_OPTIONS, did_you_mean
 from bruno_llm_base.parts import Json, is_json
-from bruno_llm_base.schemas import SchemaSubset, fit_schema
 from bruno_llm_base.signatures import Signature, read_signature
 from bruno_llm_base.values import is_seconds, shown
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")  # what every vendor takes
 _CHOICES = ("auto", "none", "required")
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,6 +50,7 @@ class Tool:
     timeout: float | None = None
     sequential: bool = False
     arguments: TypeAdapter[Any] | None = field(default=None, init=False, repr=False)
+    made: dict[Any, Any] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
     def of(cls, ability: Any, *, user_id: str = "default", **settings: Any) -> "Tool":
@@ -79,7 +80,8 @@ class Tool:
             told = read_signature(self.function)
         elif callable(self.function):
             name = getattr(self.function, "__name__", "")
-            told = Signature(name, inspect.getdoc(self.function) or "", self.parameters, None)
+            text = inspect.getdoc(self.function) or ""
+            told = Signature(name, text, self._own_schema(name), None, {})
         else:
             raise ConfigurationError(f"a tool is {shown(self.function)}: give a function")
         for name, value in told._asdict().items():
@@ -100,11 +102,15 @@ class Tool:
             raise ConfigurationError(
                 f"the timeout of {name} is {shown(self.timeout)}: give seconds"
             )
+
+    def _own_schema(self, name: str) -> Json:
         schema = self.parameters
         if not isinstance(schema, dict) or schema.get("type") != "object" or not is_json(schema):
             raise ConfigurationError(
-                f"the parameters of {name} are {shown(schema)}: give a JSON schema of type object"
+                f"the parameters of {self.name or name} are {shown(schema)}: give a JSON schema of"
+                " type object"
             )
+        return schema
 
 
 def read_tool(tool: object, where: str = "a tool") -> Tool | Json:
@@ -168,27 +174,33 @@ def _names(tool: Tool | Json) -> list[str]:
     return found if declared else found[:1]
 
 
-def fit_parameters(tool: Tool, subset: SchemaSubset) -> Json:
-    """Return the schema of what *tool* takes, as *subset* has it.
+def told_parameters(tool: Tool, make: Callable[[Json], _T]) -> _T:
+    """Return what *make* makes of the parameters of *tool* for a vendor.
 
     Raises:
-        InvalidRequestError: It cannot be said there.
+        InvalidRequestError: It cannot, which it says by a ValueError.
     """
     try:
-        return fit_schema(tool.parameters, subset)
+        return _made(tool, make)
     except ValueError as error:
         raise InvalidRequestError(f"the tool {tool.name} cannot be told: {error}") from None
 
 
-def strict_parameters(tool: Tool, subset: SchemaSubset) -> Json | None:
-    """Return the schema to which the vendor can hold the model, or None where it is not to, or cannot.
+def strict_parameters(tool: Tool, make: Callable[[Json], _T]) -> _T | None:
+    """Return what *make* makes of the parameters; None where *tool* is not to be strict, or cannot be.
 
     Raises:
-        InvalidRequestError: The tool insists on it.
+        InvalidRequestError: It cannot, but insists on it.
     """
     try:
-        return None if tool.strict is False else fit_schema(tool.parameters, subset)
+        return None if tool.strict is False else _made(tool, make)
     except ValueError as error:
         if tool.strict:
             raise InvalidRequestError(f"the tool {tool.name} cannot be strict: {error}") from None
         return None
+
+
+def _made(tool: Tool, make: Callable[[Json], _T]) -> _T:
+    if make not in tool.made:
+        tool.made[make] = make(tool.parameters)
+    return cast(_T, tool.made[make])

@@ -143,6 +143,9 @@ class Messages(ChatAdapter):
 
         return schemas.build_output(schema, model)
 
+    def shows_schema(self, model: str) -> bool:
+        return model.startswith("claude-")  # other servers of this protocol may ignore the field
+
     def parse_windows(self, data: Json, model: str) -> Mapping[str, int | None]:
         return {row["id"]: row.get("max_input_tokens") for row in read_models(data)}
 

@@ -30,8 +30,12 @@ def can_be_strict(model: str) -> bool:
     return _KNOWS_STRICT.match(model) is not None
 
 
-def count_choices(schema: Json) -> tuple[int, int]:
-    """Return how many properties may be left out of what fits *schema*, and how many are unions."""
+def _strict(schema: Json) -> tuple[Json, int, int]:
+    """Return *schema* as the API can hold a model to it, how much in it is optional, and how many unions.
+
+    Raises:
+        ValueError: It cannot.
+    """
     optional = unions = 0
 
     def count(one: Json) -> Json:
@@ -40,8 +44,7 @@ def count_choices(schema: Json) -> tuple[int, int]:
         unions += "anyOf" in one or isinstance(one.get("type"), list)
         return one
 
-    changed(schema, count)
-    return optional, unions
+    return changed(fit_schema(schema, STRICT), count), optional, unions
 
 
 def build_output(schema: Json, model: str) -> Json | None:
@@ -49,10 +52,9 @@ def build_output(schema: Json, model: str) -> Json | None:
     if model.startswith("claude-") and not can_be_strict(model):
         return None
     try:
-        fitted = fit_schema(schema, STRICT)
+        fitted, optional, unions = _strict(schema)
     except ValueError:
         return None
-    optional, unions = count_choices(fitted)
     if optional > _MOST_OPTIONAL or unions > _MOST_UNIONS:
         return None
     return {"output_config": {"format": {"type": "json_schema", "schema": fitted}}}
@@ -80,9 +82,9 @@ def _declared(tools: Sequence[Tool | Json], *, strict: bool) -> list[Json]:
     held: dict[int, Json] = {}
     optional = unions = 0
     for tool in sorted(read, key=lambda tool: not tool.strict):
-        if (schema := strict_parameters(tool, STRICT)) is None:
+        if (made := strict_parameters(tool, _strict)) is None:
             continue
-        more = count_choices(schema)
+        schema, *more = made
         fits = optional + more[0] <= _MOST_OPTIONAL and unions + more[1] <= _MOST_UNIONS
         if tool.strict or (fits and len(held) < _MOST_STRICT):
             optional, unions = optional + more[0], unions + more[1]

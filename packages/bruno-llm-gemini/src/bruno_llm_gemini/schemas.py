@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from bruno_llm_base import Json, Tool
 from bruno_llm_base.schemas import SchemaSubset, changed, fit_schema
-from bruno_llm_base.tools import fit_parameters
+from bruno_llm_base.tools import told_parameters
 
 # https://ai.google.dev/gemini-api/docs/structured-output, "JSON Schema support"
 SUBSET = SchemaSubset(
@@ -18,8 +18,8 @@ SUBSET = SchemaSubset(
 _MODES = {"auto": "AUTO", "none": "NONE", "required": "ANY"}
 
 
-def with_enums(schema: Json) -> Json:
-    """Return *schema* with an enum for each constant, which Gemini does not know."""
+def _fitted(schema: Json) -> Json:
+    """Return *schema* as Gemini takes it, with an enum for each constant."""
 
     def change(one: Json) -> Json:
         if "const" not in one:
@@ -27,13 +27,12 @@ def with_enums(schema: Json) -> Json:
         rest = {name: value for name, value in one.items() if name != "const"}
         return rest | {"enum": [one["const"]]}
 
-    return changed(schema, change)
+    return changed(fit_schema(schema, SUBSET), change)
 
 
 def build_output(schema: Json) -> Json:
     """Return the field that asks for JSON that fits *schema*."""
-    fitted = with_enums(fit_schema(schema, SUBSET))
-    wanted = {"responseMimeType": "application/json", "responseJsonSchema": fitted}
+    wanted = {"responseMimeType": "application/json", "responseJsonSchema": _fitted(schema)}
     return {"generationConfig": wanted}
 
 
@@ -57,5 +56,5 @@ def build_tools(tools: Sequence[Tool | Json], choice: str | None) -> Json:
 def _declared(tool: Tool) -> Json:
     told: Json = {"name": tool.name, "description": tool.description}
     if tool.parameters.get("properties"):  # a function without parameters has no schema either
-        told["parametersJsonSchema"] = with_enums(fit_parameters(tool, SUBSET))
+        told["parametersJsonSchema"] = told_parameters(tool, _fitted)
     return told

@@ -116,7 +116,7 @@ class OllamaChat(OllamaAdapter, ChatAdapter):
 
         return {"format": without_titles(schema)}
 
-    def shows_schema(self) -> bool:
+    def shows_schema(self, model: str) -> bool:
         return False  # it is a grammar, and its documentation says to tell it too
 
     def requested_window(self, body: Json) -> int | None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from bruno_llm_base import InvalidRequestError, Json, Tool
 from bruno_llm_base.schemas import SchemaSubset, changed, fit_schema, inlined
+from bruno_llm_base.tools import told_parameters
 
 _SUBSET = SchemaSubset()
 # What it reads of a schema, and nothing beside it: api/types.go, `ToolProperty`.
@@ -28,14 +29,14 @@ def _declared(tool: Tool) -> Json:
         raise InvalidRequestError(
             f"the tool {tool.name} is strict, but Ollama holds no model to a schema: leave that out"
         )
-    try:
-        schema = fit_schema(inlined(tool.parameters), _SUBSET)
-    except ValueError as error:
-        raise InvalidRequestError(f"the tool {tool.name} cannot be told: {error}") from None
-    # nothing but an object is expected there
-    parameters: Json = {"properties": {}} | changed(schema, _readable)
+    parameters = told_parameters(tool, _fitted)
     function = {"name": tool.name, "description": tool.description, "parameters": parameters}
     return {"type": "function", "function": function}
+
+
+def _fitted(schema: Json) -> Json:
+    # nothing but an object is expected there
+    return {"properties": {}} | changed(fit_schema(inlined(schema), _SUBSET), _readable)
 
 
 def _readable(schema: Json) -> Json:

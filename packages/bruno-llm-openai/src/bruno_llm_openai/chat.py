@@ -51,7 +51,7 @@ class OpenAIChatAdapter(OpenAIAdapter, ChatAdapter):
             return None
         return {"response_format": {"type": "json_schema", "json_schema": wanted}}
 
-    def shows_schema(self) -> bool:
+    def shows_schema(self, model: str) -> bool:
         return not self.own_server  # those that hold a model to a grammar do not tell it
 
     def unpriced_field(self, body: Json) -> str | None:

@@ -71,9 +71,21 @@ def _declared(tool: Tool, *, is_own: bool) -> Json:
     function: Json = {"name": tool.name, "parameters": tool.parameters}
     if tool.description:
         function["description"] = tool.description
-    # nulls for what is left out are for a tool that asks for them: not every reader knows them
-    may_be_strict = tool.strict or not (is_own or has_optional(tool.parameters))
-    strict = strict_parameters(tool, STRICT) if may_be_strict else None
-    if strict is not None:
-        function |= {"parameters": strict, "strict": True}
+    if tool.strict or not is_own:
+        make = _strict if tool.strict else _strict_without_nulls
+        strict = strict_parameters(tool, make)
+        if strict is not None:
+            function |= {"parameters": strict, "strict": True}
     return {"type": "function", "function": function}
+
+
+def _strict(schema: Json) -> Json:
+    return fit_schema(schema, STRICT)
+
+
+def _strict_without_nulls(schema: Json) -> Json | None:
+    """Return *schema* as a strict one, unless null has to stand for what is left out.
+
+    That is for a tool that asks for it: not every reader of arguments knows it.
+    """
+    return None if has_optional(schema) else _strict(schema)

@@ -17,6 +17,7 @@ from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.parts import Json
 from bruno_llm_base.response import Usage
 
+from bruno_llm_testing.samples import asked_schema, sample_text
 from bruno_llm_testing.script import FakeAnswer, FakeError, Fault, RawReply, Received, Reply, Step
 from bruno_llm_testing.wire import Rendered, Wire
 
@@ -278,9 +279,9 @@ class FakeServer(ABC):
         return web.json_response({"error": {"message": "no such path"}}, status=404)
 
     def default(self, request: Received) -> Step:
-        """Return what is said when nothing was scripted."""
-        del request
-        return FakeAnswer()
+        """Return what is said when nothing was scripted: JSON where a schema is to be fitted."""
+        schema = asked_schema(request.body)
+        return FakeAnswer() if schema is None else FakeAnswer(text=sample_text(schema))
 
 
 def _tokens(body: Json) -> int:

@@ -8,6 +8,7 @@ import logging
 import pickle
 import weakref
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -21,6 +22,7 @@ from bruno_llm_base.exceptions import (
     InvalidResponseError,
     LLMError,
     ModelNotFoundError,
+    OutputInvalidError,
     OutputLimitError,
     PermissionDeniedError,
     QuotaExceededError,
@@ -29,6 +31,7 @@ from bruno_llm_base.exceptions import (
     StreamError,
 )
 from bruno_llm_base.options import PORTABLE
+from bruno_llm_base.output import Output
 from bruno_llm_base.parts import Json, ToolCall
 from bruno_llm_base.policies import Retry, Timeouts
 from bruno_llm_base.provider import BaseProvider
@@ -38,6 +41,12 @@ from bruno_llm_base.tool_loop import run_tools, stream_tools
 from bruno_llm_testing.contracts.model import HELLO, ModelContract
 from bruno_llm_testing.script import ErrorKind, FakeAnswer, FakeError, Fault, RawReply, Step
 from bruno_llm_testing.server import FakeServer
+
+
+@dataclass
+class _Trip:
+    name: str
+    days: list[int]
 
 
 class ProviderContract(ModelContract):
@@ -273,6 +282,31 @@ class ProviderContract(ModelContract):
         for more in ({"tool_choice": "none"}, {"parallel_tool_calls": False}):
             llm = self.make(keywords)
             assert self.run(llm, partial(type(llm).generate, messages=HELLO, **options, **more))
+
+    def test_a_typed_output_is_asked_for_and_checked(
+        self, server: FakeServer, keywords: dict[str, Any]
+    ) -> None:
+        wrong, right = '{"name": "Rome", "days": "many"}', '{"name": "Rome", "days": [1, 2]}'
+        server.say(*[FakeAnswer(text=text) for text in (wrong, right, right, wrong)])
+        llm = self.make(keywords)
+
+        async def ask(llm: BaseProvider) -> None:
+            response = await llm.request(HELLO, output=_Trip)
+            assert response.output == _Trip("Rome", [1, 2])
+            assert len(response.attempts) == 2
+            stream = llm.stream(HELLO, output=_Trip)
+            parts = [stream.partial() async for _ in stream]
+            assert parts[-1] == {"name": "Rome", "days": [1, 2]}
+            assert stream.response.output == response.output
+            with pytest.raises(OutputInvalidError) as caught:
+                await llm.request(HELLO, output=Output(_Trip, retries=0))
+            assert caught.value.partial is not None
+            assert caught.value.errors[0].startswith("days: ")
+
+        self.run(llm, ask)
+        first, second, *_ = map(json.dumps, server.bodies)
+        assert "days" in first, "the schema is sent, or told"
+        assert "days: " in second, "the error is told"
 
     def test_generate_never_returns_nothing(
         self, server: FakeServer, keywords: dict[str, Any]

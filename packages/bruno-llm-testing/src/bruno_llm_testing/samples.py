@@ -1,0 +1,70 @@
+"""JSON that fits a schema, for fakes that were told nothing."""
+
+import json
+from typing import Any
+
+from bruno_llm_base.parts import Json
+from bruno_llm_base.schemas import inlined
+
+__all__ = ["asked_schema", "sample_text"]
+
+_PLACES = (
+    ("response_format", "json_schema", "schema"),
+    ("text", "format", "schema"),
+    ("output_config", "format", "schema"),
+    ("generationConfig", "responseJsonSchema"),
+    ("format",),
+)
+_FORMATS = {
+    "date": "2026-01-31",
+    "date-time": "2026-01-31T12:00:00Z",
+    "duration": "PT1H",
+    "email": "someone@example.com",
+    "time": "12:00:00Z",
+    "uri": "https://example.com/",
+    "uuid": "00000000-0000-4000-8000-000000000000",
+}
+_SIMPLE: dict[str, Any] = {"boolean": True, "null": None}
+
+
+def asked_schema(body: Json) -> Json | None:
+    """Return the schema that the answer to *body* is to fit; None if there is none."""
+    for place in _PLACES:
+        found: Any = body
+        for step in place:
+            found = found.get(step) if isinstance(found, dict) else None
+        if isinstance(found, dict):
+            return found
+    return None
+
+
+def sample_text(schema: Json) -> str:
+    """Return JSON that fits *schema*: the first choice of each, a list of one, all properties."""
+    try:
+        whole = inlined(schema)
+    except ValueError:  # it refers to itself
+        return "{}"
+    return json.dumps(_sample(whole))
+
+
+def _sample(schema: Json) -> Any:  # noqa: PLR0911 - one for each kind
+    if "const" in schema:
+        return schema["const"]
+    if "enum" in schema:
+        return schema["enum"][0]
+    for name in ("anyOf", "oneOf", "allOf"):
+        if name in schema:
+            return _sample(schema[name][0])
+    kind = schema.get("type")
+    kind = kind[0] if isinstance(kind, list) else kind
+    if kind in ("integer", "number"):
+        return schema.get("minimum", schema.get("exclusiveMinimum", 0) + 1)
+    if kind == "array":
+        items = schema.get("items")
+        return [_sample(items if isinstance(items, dict) else {})] * schema.get("minItems", 1)
+    if kind == "object" or "properties" in schema:
+        return {name: _sample(inner) for name, inner in schema.get("properties", {}).items()}
+    if kind in _SIMPLE:
+        return _SIMPLE[kind]
+    text: str = _FORMATS.get(schema.get("format", ""), "text")
+    return text[: schema.get("maxLength", len(text))].ljust(schema.get("minLength", 0), "t")
