@@ -141,6 +141,9 @@ async def home(server, events):
     class AtHome(OpenAIProvider):
         default_base_url = f"{server.address}/v1"
 
+        def make_adapter(self):
+            return OpenAIProvider(api_key="k").adapter
+
     server.models = (*server.models, "o3-pro", "gpt-audio-mini")
     async with AtHome(api_key=server.api_key, observers=[events.append]) as llm:
         yield llm
@@ -472,6 +475,13 @@ def test_which_models_are_whose_is_what_the_sdk_says():
         is_of_sound_or_search = "audio" in model or "search" in model
         assert models.needs_chat(model, {}) == is_of_sound_or_search, model
         assert models.needs_chat(model, {"stop": "x"}), model
+
+
+def test_a_vendor_of_the_same_protocol_is_asked_by_chat_completions():
+    class Groq(OpenAIProvider):
+        default_base_url = "https://api.groq.com/openai/v1"
+
+    assert Groq(api_key="k").adapter.chat_path == "/chat/completions"
 
 
 def test_api_is_one_of_three():

@@ -158,10 +158,10 @@ class OpenAIProvider(OpenAIVendor, BaseProvider):
     def make_adapter(self) -> ChatAdapter:
         """Return how the API spells things that is asked first; it knows the other one."""
         api = self._settings.get("api", "auto")
-        chat, new = ChatCompletions.at(self.access), responses.Responses.at(self.access)
+        chat, new = self.adapter_type.at(self.access), responses.Responses.at(self.access)
         if api == "responses":
             return new
-        if api == "auto" and (self._is_vendors_own() or is_openais(self.access.address)):
+        if api == "auto" and is_openais(self.access.address):
             return replace(new, other=chat)
         # another's server may know any model by any name
         return chat if chat.own_server else replace(chat, other=new)
