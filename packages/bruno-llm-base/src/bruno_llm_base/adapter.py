@@ -194,6 +194,14 @@ class ChatAdapter(Adapter):
         """
         return None
 
+    def mark_cache(self, body: Json, keep: str | None) -> Json:
+        """Return *body* so that the server keeps what the next request will begin with.
+
+        *keep* is one of `options.CACHE_TIMES`, or None for the vendor's usual time. Where a server
+        keeps it anyway, or never, that is *body* itself.
+        """
+        return body
+
     def shows_schema(self, model: str) -> bool:
         """Whether the server shows the schema to *model*; else the model is told in words too."""
         return True

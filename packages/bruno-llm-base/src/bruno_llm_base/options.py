@@ -32,6 +32,9 @@ _T = TypeVar("_T")
 TOOL_OPTIONS = ("tools", "tool_choice", "parallel_tool_calls")
 """Options of a call that offer tools to the model; they are no text, and `tools.py` reads them."""
 
+CACHE_TIMES = ("5m", "30m", "1h", "12h")
+"""How long what requests have in common may be kept."""
+
 _SECRET = ("api_key", "base_url", "options")
 _NEAR_MISS = 0.85
 _MOST_COMPARED, _LONGEST_COMPARED = 2000, 100
@@ -61,6 +64,13 @@ def _maybe_effort(value: object) -> object:
     return value
 
 
+def _maybe_time(value: object) -> object:
+    value = {"true": True, "false": False}.get(value, value) if isinstance(value, str) else value
+    if not isinstance(value, bool) and value not in CACHE_TIMES:
+        raise ValueError(f"give True, False, {', '.join(CACHE_TIMES)}")
+    return value
+
+
 def _read_as(kind: Any) -> GetPydanticSchema:
     """Let pydantic read a value as a *kind*, whatever users may give it as."""
     return GetPydanticSchema(lambda _, handler: handler(kind))
@@ -71,6 +81,7 @@ _Whole = Annotated[int, BeforeValidator(_maybe_number), Field(ge=-INT64, le=INT6
 _Count = Annotated[_Whole | None, Field(ge=1)]
 _Text = Annotated[str, Field(min_length=1)]
 _Reasoning = Annotated[str | int, BeforeValidator(_maybe_effort)]
+_Time = Annotated[bool | str, BeforeValidator(_maybe_time)]
 _Stops = Annotated[
     list[_Text],
     BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
@@ -98,6 +109,11 @@ class CallOptions(TypedDict, total=False):
         str | int | None,
         _read_as(_Reasoning | None),
         Row(f"How much the model thinks: {', '.join(LEVELS)}, or a number of tokens.", "low"),
+    ]
+    cache: Annotated[
+        str | bool | None,
+        _read_as(_Time | None),
+        Row("Keep what requests have in common: true, 5m, 30m, 1h or 12h.", "1h"),
     ]
 
 

@@ -330,7 +330,14 @@ class BaseProvider(Client, LLMInterface):
     def _body(
         self, adapter: ChatAdapter, conversation: Conversation, options: Json, *, stream: bool
     ) -> Json:
-        body = adapter.build(conversation, options, stream=stream)
+        if "cache" not in options:
+            body = adapter.build(conversation, options, stream=stream)
+        else:
+            options = dict(options)
+            keep = options.pop("cache")
+            body = adapter.build(conversation, options, stream=stream)
+            if keep:
+                body = adapter.mark_cache(body, None if keep is True else keep)
         return self._options.recall(adapter, options["model"], body)
 
     def _window(self, request: Request[ModelResponse]) -> Window | None:

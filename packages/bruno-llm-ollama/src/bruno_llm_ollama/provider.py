@@ -121,6 +121,10 @@ class OllamaChat(OllamaAdapter, ChatAdapter):
         think: str | bool = used if used != "none" else False
         return {"think": think}, wanted if used == level_of(wanted) else used
 
+    def mark_cache(self, body: Json, keep: str | None) -> Json:
+        # it keeps it for as long as it keeps the model
+        return body if keep is None else {"keep_alive": keep} | body
+
     def build_output(self, schema: Json, model: str) -> Json:
         from bruno_llm_base.schemas import without_titles
 

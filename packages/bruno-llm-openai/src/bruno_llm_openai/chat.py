@@ -63,6 +63,13 @@ class OpenAIChatAdapter(OpenAIAdapter, ChatAdapter):
         told = wanted if used == level_of(wanted) else used
         return {"reasoning_effort": used}, told
 
+    def mark_cache(self, body: Json, keep: str | None) -> Json:
+        if self.own_server:
+            return body
+        from bruno_llm_openai import caching  # most requests leave it to OpenAI
+
+        return caching.marked(body, keep, takes_12h="input" in body)
+
     def shows_schema(self, model: str) -> bool:
         return not self.own_server  # those that hold a model to a grammar do not tell it
 

@@ -121,7 +121,8 @@ class ProviderContract(ModelContract):
     def test_options_reach_the_wire(self, server: FakeServer, keywords: dict[str, Any]) -> None:
         llm = self.make(keywords)
         options: Json = {name: row.sample for name, (_, row) in PORTABLE.items()}
-        del options["reasoning"]  # what a model takes of it is a matter of its own
+        for name in ("cache", "reasoning"):  # what becomes of them is a matter of the model
+            del options[name]
         refused = llm.adapter.refused_options(llm.model, options)
 
         async def test(llm: BaseProvider) -> None:
