@@ -182,6 +182,26 @@ class ChatAdapter(Adapter):
         """
         return None
 
+    def build_reasoning(
+        self, wanted: str | int, model: str, max_tokens: int | None
+    ) -> tuple[Json, str | int] | None:
+        """Return the fields that let *model* think, and how much that is; None where it takes none.
+
+        Args:
+            wanted: A level of `reasoning.LEVELS`, or a number of tokens.
+            model: The model that is asked.
+            max_tokens: The most tokens of the answer, where that is set; thoughts count.
+        """
+        return None
+
+    def mark_cache(self, body: Json, keep: str | None) -> Json:
+        """Return *body* so that the server keeps what the next request will begin with.
+
+        *keep* is one of `options.CACHE_TIMES`, or None for the vendor's usual time. Where a server
+        keeps it anyway, or never, that is *body* itself.
+        """
+        return body
+
     def shows_schema(self, model: str) -> bool:
         """Whether the server shows the schema to *model*; else the model is told in words too."""
         return True
