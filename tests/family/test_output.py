@@ -24,6 +24,7 @@ from bruno_llm_base import (
     ToolCall,
     Usage,
     run_tools,
+    stream_tools,
 )
 from bruno_llm_openai import OpenAIProvider
 from bruno_llm_testing import FakeAnswer, FakeOpenAI, MockLLM, RawReply
@@ -246,6 +247,22 @@ def test_calls_come_before_the_output(llm, server):
     server.say(answer, FakeAnswer(text='{"name": "Rome", "people": 4}'))
     last = asyncio.run(run_tools(llm, "Which?", output=City, tools=[people]))
     assert last.output == City(name="Rome", people=4)
+    server.say(answer, FakeAnswer(text='{"name": "Rome", "people": 4}'))
+
+    async def read():
+        stream = stream_tools(llm, "Which?", output=City, tools=[people])
+        parts = [stream.partial() async for _ in stream]
+        return parts[-1], stream.response.output
+
+    assert asyncio.run(read()) == ({"name": "Rome", "people": 4}, last.output)
+
+
+def test_no_answer_is_too_odd_to_be_told_of():
+    odd = ["[" * 5000, '{"name": "\\ud800"}', "", "{", "```json\n{}\n```", '{"name": NaN}', "null"]
+    for text in odd:
+        llm = MockLLM(text or " ")
+        with pytest.raises(LLMError):
+            asyncio.run(llm.request("Which?", output=Output(City, retries=0)))
 
 
 def test_the_users_own_fields_win(llm, server, name):

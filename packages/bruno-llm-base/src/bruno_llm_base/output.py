@@ -175,7 +175,7 @@ def _json_in(text: str) -> Any:
             raise ValueError(f"Input is not JSON: {error}") from None
         try:
             return json.JSONDecoder().raw_decode(inner, min(starts))[0]
-        except ValueError:
+        except (ValueError, RecursionError):
             raise ValueError(f"Input is not JSON: {error}") from None
 
 
@@ -206,7 +206,7 @@ def read_output(response: ModelResponse, output: Output[_T]) -> ModelResponse[_T
         for item in error.errors(include_url=False, include_context=False, include_input=False):
             place = ".".join(map(str, item["loc"])) or "the answer"
             errors.append(f"{place}: {item['msg']}")
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         errors.append(f"the answer: {error}")
     if errors:
         more = len(errors) - _MOST_ERRORS
