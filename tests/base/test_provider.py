@@ -17,7 +17,8 @@ CANARY = "sk-canary-42"
     ("keywords", "complaint"),
     [
         ({"modle": "x"}, "takes no 'modle': did you mean 'model'"),
-        ({"wobble": 1}, r"takes no 'wobble' \(known: api"),
+        ({"window": 1}, "takes no 'window'"),
+        ({"wobble": 1}, r"takes no 'wobble' \(known: api, api_key, "),
         ({"temperature": 2.5}, "temperature is 2.5: Input should be less than or equal to 2"),
         ({"temperature": True}, "temperature is True: a truth value is not a number"),
         ({"temperature": float("nan")}, "temperature is nan"),

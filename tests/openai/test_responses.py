@@ -369,6 +369,18 @@ async def test_a_model_without_encrypted_thoughts_is_not_asked_for_them_again(se
     assert ["include" in body for body in server.bodies] == [True, False, False]
 
 
+async def test_a_nested_option_that_is_refused_is_left_out_alone(server, new, caplog):
+    said = {"message": "no", "code": "unsupported_value", "param": "reasoning.effort"}
+    server.say(RawReply(status=400, body=json.dumps({"error": said}).encode()))
+    for _ in range(2):
+        await new.generate("hi", reasoning={"effort": "max", "summary": "auto"})
+    await new.generate("hi", reasoning_effort="max")
+    sent = [body.get("reasoning") for body in server.bodies]
+    kept = {"summary": "auto"}
+    assert sent == [{"effort": "max"} | kept, kept, kept, None]
+    assert [text.endswith("reasoning.effort") for text in caplog.messages].count(True) == 1
+
+
 # -- which api is asked ---------------------------------------------------------------------------
 
 

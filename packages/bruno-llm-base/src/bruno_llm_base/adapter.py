@@ -182,6 +182,26 @@ class ChatAdapter(Adapter):
         """
         return None
 
+    def build_reasoning(
+        self, wanted: str | int, model: str, max_tokens: int | None
+    ) -> tuple[Json, str | int] | None:
+        """Return the fields that let *model* think, and how much that is; None where it takes none.
+
+        Args:
+            wanted: A level of `reasoning.LEVELS`, or a number of tokens.
+            model: The model that is asked.
+            max_tokens: The most tokens of the answer, where that is set; thoughts count.
+        """
+        return None
+
+    def mark_cache(self, body: Json, keep: str | None) -> Json:
+        """Return *body* so that the server keeps what the next request will begin with.
+
+        *keep* is one of `options.CACHE_TIMES`, or None for the vendor's usual time. Where a server
+        keeps it anyway, or never, that is *body* itself.
+        """
+        return body
+
     def shows_schema(self, model: str) -> bool:
         """Whether the server shows the schema to *model*; else the model is told in words too."""
         return True
@@ -229,10 +249,21 @@ class ChatAdapter(Adapter):
         return frozenset()
 
     def amend(self, body: Json, code: str, field: str) -> Json | None:
-        """Return *body* in a way that the API takes, or None, after it has refused *field* with *code*."""
-        if code not in _UNSUPPORTED or field in self.reserved_fields:
+        """Return *body* in a way that the API takes, or None, after it has refused *field* with *code*.
+
+        Dots in a field lead into nested objects.
+        """
+        outer, _, inner = field.partition(".")
+        if code not in _UNSUPPORTED or outer in self.reserved_fields:
             return None
-        return {name: value for name, value in body.items() if name != field}
+        kept = {name: value for name, value in body.items() if name != outer}
+        if not inner:
+            return kept
+        nested = body.get(outer)
+        if not isinstance(nested, dict) or inner not in nested:
+            return None
+        rest = {name: value for name, value in nested.items() if name != inner}
+        return body | {outer: rest} if rest else kept
 
 
 def _number(body: Json, name: str, *, least: int) -> int | None:

@@ -79,6 +79,8 @@ def is_error(data: Json, *, readable: bool) -> bool:
     if not _is_fine(object_in(data.get("base_resp")).get("status_code")):
         return True
     words = {name: data[name] for name in ("detail", *_SENTENCES) if name in data}
+    if not words:
+        return False
     kinds = (data.get(name) for name in ("type", "object", "status", "event"))
     is_likely = (
         not readable

@@ -112,6 +112,13 @@ class OptionDropped(Event, words="option dropped: the model refuses it", level=W
     option: str
 
 
+class ReasoningChanged(Event, words="reasoning changed to what the model takes", level=WARNING):
+    """The model cannot think as much as `wanted`, so `used` is asked for: told once of each."""
+
+    wanted: str | int
+    used: str | int
+
+
 class AnotherApiAsked(
     Event,
     words="another API of the vendor asked: the usual one does not take the model or an option",

@@ -24,16 +24,21 @@ from typing_extensions import TypedDict, Unpack
 
 from bruno_llm_base.exceptions import ConfigurationError, InvalidRequestError, LLMError
 from bruno_llm_base.parts import Json, is_json
-from bruno_llm_base.values import INT64, shown
+from bruno_llm_base.reasoning import LEVELS
+from bruno_llm_base.values import INT64, is_whole, shown
 
 _T = TypeVar("_T")
 
 TOOL_OPTIONS = ("tools", "tool_choice", "parallel_tool_calls")
 """Options of a call that offer tools to the model; they are no text, and `tools.py` reads them."""
 
+CACHE_TIMES = ("5m", "30m", "1h", "12h")
+"""How long what requests have in common may be kept."""
+
 _SECRET = ("api_key", "base_url", "options")
 _NEAR_MISS = 0.85
 _MOST_COMPARED, _LONGEST_COMPARED = 2000, 100
+_CONTAINERS = ("generationConfig", "options", "output_config", "text")
 _DEEPEST = 10  # dots in the name of an option
 
 
@@ -51,6 +56,21 @@ def _maybe_number(value: object) -> object:
     return value
 
 
+def _maybe_effort(value: object) -> object:
+    if isinstance(value, str) and value.isdecimal():  # as the environment has it
+        value = int(value)
+    if value not in LEVELS and not is_whole(value, least=1):
+        raise ValueError(f"give one of {', '.join(LEVELS)}, or a number of tokens")
+    return value
+
+
+def _maybe_time(value: object) -> object:
+    value = {"true": True, "false": False}.get(value, value) if isinstance(value, str) else value
+    if not isinstance(value, bool) and value not in CACHE_TIMES:
+        raise ValueError(f"give True, False, {', '.join(CACHE_TIMES)}")
+    return value
+
+
 def _read_as(kind: Any) -> GetPydanticSchema:
     """Let pydantic read a value as a *kind*, whatever users may give it as."""
     return GetPydanticSchema(lambda _, handler: handler(kind))
@@ -60,6 +80,8 @@ _Number = Annotated[float, BeforeValidator(_maybe_number), Field(allow_inf_nan=F
 _Whole = Annotated[int, BeforeValidator(_maybe_number), Field(ge=-INT64, le=INT64)]
 _Count = Annotated[_Whole | None, Field(ge=1)]
 _Text = Annotated[str, Field(min_length=1)]
+_Reasoning = Annotated[str | int, BeforeValidator(_maybe_effort)]
+_Time = Annotated[bool | str, BeforeValidator(_maybe_time)]
 _Stops = Annotated[
     list[_Text],
     BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
@@ -82,6 +104,16 @@ class CallOptions(TypedDict, total=False):
     ]
     seed: Annotated[
         _Whole | None, Row("A number that makes sampling repeatable, where the vendor can.", 7)
+    ]
+    reasoning: Annotated[
+        str | int | None,
+        _read_as(_Reasoning | None),
+        Row(f"How much the model thinks: {', '.join(LEVELS)}, or a number of tokens.", "low"),
+    ]
+    cache: Annotated[
+        str | bool | None,
+        _read_as(_Time | None),
+        Row("Keep what requests have in common: true, 5m, 30m, 1h or 12h.", "1h"),
     ]
 
 
@@ -212,6 +244,7 @@ def keywords_of(kind: type) -> frozenset[str]:
                 names.add(name)
             elif get_origin(parameter.annotation) is Unpack:
                 names.update(get_args(parameter.annotation)[0].__annotations__)
+                return frozenset(names - {"self"})  # it names all that its bases take
     return frozenset(names - {"self", "args"})
 
 
@@ -263,3 +296,13 @@ def merged(*bodies: Json) -> Json:
                 value = merged(before, value)  # noqa: PLW2901
             whole[name] = value
     return whole
+
+
+def under(fields: Json, options: Json) -> Json:
+    """Return *fields* of ours with the user's *options*, which win as a whole, but for what holds several."""
+    both = {
+        name: under(value, options[name])
+        for name, value in fields.items()
+        if name in _CONTAINERS and isinstance(options.get(name), dict)
+    }
+    return fields | options | both

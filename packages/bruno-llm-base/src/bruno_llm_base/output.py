@@ -21,6 +21,7 @@ from bruno_llm_base.exceptions import (
     ServiceUnavailableError,
 )
 from bruno_llm_base.messages import Conversation, Messages, read_messages
+from bruno_llm_base.options import under
 from bruno_llm_base.parts import Json, is_json
 from bruno_llm_base.response import ModelResponse
 from bruno_llm_base.schemas import is_object, without_added_nulls, without_titles
@@ -277,7 +278,6 @@ _REFUSAL = re.compile(
     r"|structured|generation_?config",
     re.IGNORECASE,
 )
-_CONTAINERS = ("generationConfig", "output_config", "text")
 _NATIVE, _JSON_MODE, _IN_WORDS = range(3)
 
 
@@ -317,7 +317,7 @@ class OutputRequest:
             self._is_told = True
             said = (conversation.system, self.form.instructions())
             conversation = conversation._replace(system="\n\n".join(filter(None, said)))
-        return conversation, _under(fields, self.options)
+        return conversation, under(fields, self.options)
 
     def is_refused(self, error: LLMError) -> bool:
         """Whether *error* says that it cannot be asked for in this way, but in another."""
@@ -332,16 +332,6 @@ class OutputRequest:
     @property
     def _key(self) -> tuple[str, str]:
         return self.options["model"], json.dumps(self.form.schema)
-
-
-def _under(fields: Json, options: Json) -> Json:
-    """Return *fields* with the user's own *options*, which win."""
-    both = {
-        name: _under(value, options[name])
-        for name, value in fields.items()
-        if name in _CONTAINERS and isinstance(options.get(name), dict)
-    }
-    return fields | options | both
 
 
 def typed_stream(stream: TextStream, output: Output[Any]) -> TextStream:

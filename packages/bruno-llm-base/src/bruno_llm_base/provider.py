@@ -288,7 +288,7 @@ class BaseProvider(Client, LLMInterface):
         conversation = Conversation.of(said, self._settings.get("system_prompt"))
         model = call.pop("model", None)
         model = self.model if model is None else self._named(model)
-        adapter, options, dropped = self._options.options(model, call)
+        adapter, options, told = self._options.options(model, call)
         amend = self._amend
         if output is not None:
             from bruno_llm_base.output import OutputRequest
@@ -321,8 +321,8 @@ class BaseProvider(Client, LLMInterface):
             request.tokens = estimate_conversation(conversation) + int(most)
         if adapter is not self.adapter and self._options.is_new(model, adapter.chat_path):
             endpoint.tell(request, AnotherApiAsked, path=adapter.chat_path)
-        for name in dropped:
-            endpoint.tell(request, OptionDropped, option=name)
+        for kind, facts in told:
+            endpoint.tell(request, kind, **facts)
         if not self._surely_fits(request, self._window(request)):
             request.fit = partial(self._fit, options)
         return request
@@ -330,7 +330,14 @@ class BaseProvider(Client, LLMInterface):
     def _body(
         self, adapter: ChatAdapter, conversation: Conversation, options: Json, *, stream: bool
     ) -> Json:
-        body = adapter.build(conversation, options, stream=stream)
+        if "cache" not in options:
+            body = adapter.build(conversation, options, stream=stream)
+        else:
+            options = dict(options)
+            keep = options.pop("cache")
+            body = adapter.build(conversation, options, stream=stream)
+            if keep:
+                body = adapter.mark_cache(body, None if keep is True else keep)
         return self._options.recall(adapter, options["model"], body)
 
     def _window(self, request: Request[ModelResponse]) -> Window | None:

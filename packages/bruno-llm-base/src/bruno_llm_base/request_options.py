@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from bruno_llm_base.adapter import ChatAdapter
+from bruno_llm_base.events import Event, OptionDropped, ReasoningChanged
 from bruno_llm_base.exceptions import ConfigurationError, InvalidRequestError, LLMError
 from bruno_llm_base.options import (
     PORTABLE,
@@ -12,11 +13,13 @@ from bruno_llm_base.options import (
     check_options,
     check_sendable,
     spelled,
+    under,
 )
 from bruno_llm_base.parts import Json
 from bruno_llm_base.request import Request
 
 _OURS = {*PORTABLE, *TOOL_OPTIONS}
+_NESTED = ("reasoning", "tool_choice")  # as objects they are in a vendor's words
 
 
 class RequestOptions:
@@ -43,8 +46,10 @@ class RequestOptions:
         self._learned: dict[str, dict[tuple[str, str], None]] = {}
         check_sendable(self._always, adapter.reserved_fields, ConfigurationError)
 
-    def options(self, model: str, call: Mapping[str, Any]) -> tuple[ChatAdapter, Json, list[str]]:
-        """Return the adapter of a call, the body's options, and the names of those newly left out.
+    def options(
+        self, model: str, call: Mapping[str, Any]
+    ) -> tuple[ChatAdapter, Json, list[tuple[type[Event], Json]]]:
+        """Return the adapter of a call, the body's options, and what is to be told of them.
 
         A call's options overrule the provider's, and among each the vendor's own the portable ones.
 
@@ -55,6 +60,7 @@ class RequestOptions:
         if not given and model in self._usual:
             adapter, options = self._usual[model]
             return adapter, dict(options), []
+        nested = {n: given.pop(n) for n in _NESTED if isinstance(given.get(n), Mapping)}
         tools = {name: given.pop(name) for name in TOOL_OPTIONS if name in given}
         portable = check_options(given, self._adapter.own_options)
         own = {name: value for name, value in given.items() if name not in PORTABLE}
@@ -62,19 +68,21 @@ class RequestOptions:
             raise InvalidRequestError(
                 f"{name!r} is not an option of a call: give it when the provider is built"
             )
-        if isinstance(tools.get("tool_choice"), Mapping):  # in the vendor's words
-            own["tool_choice"] = tools.pop("tool_choice")
+        own |= nested
         ours = self.defaults | portable | tools
         adapter = self._adapter.adapter_for(model, ours | self._always | own)
         check_sendable(own, adapter.reserved_fields, InvalidRequestError)
         refused = adapter.refused_options(model, ours | self._always | own) & ours.keys()
+        thinking, told = self._reasoning(adapter, model, ours)
+        if thinking is None:
+            refused |= {"reasoning"}
         if refused and self._strict:
             names = " and ".join(sorted(refused))
             raise InvalidRequestError(
                 f"{model} does not accept {names}: leave it out, or set strict=False", param=names
             )
         defaults, portable = (
-            {name: value for name, value in layer.items() if name not in refused}
+            {n: value for n, value in layer.items() if n not in refused and n != "reasoning"}
             for layer in (self.defaults, portable)
         )
         offered = {n: value for n, value in tools.items() if n not in refused}
@@ -82,10 +90,34 @@ class RequestOptions:
         options = {"model": model} | spelled(
             adapter.option_names, defaults, self._always, portable, fields, own
         )
+        if thinking:
+            options = under(thinking, options)
         if not given and not tools:
             self._usual[model] = adapter, options
         dropped = [name for name in sorted(refused) if self.is_new(model, name)]
-        return adapter, dict(options), dropped
+        told += [(OptionDropped, {"option": name}) for name in dropped]
+        return adapter, dict(options), told
+
+    def _reasoning(
+        self, adapter: ChatAdapter, model: str, ours: Json
+    ) -> tuple[Json | None, list[tuple[type[Event], Json]]]:
+        """Return the fields that ask for reasoning, or None if it is refused, and what is to be told."""
+        wanted = ours.get("reasoning")
+        if wanted is None:
+            return {}, []
+        found = adapter.build_reasoning(wanted, model, ours.get("max_tokens"))
+        if found is None:
+            return None, []
+        fields, used = found
+        if used == wanted:
+            return fields, []
+        if self._strict:
+            raise InvalidRequestError(
+                f"{model} does not accept reasoning={wanted!r}: give {used!r}, or set strict=False",
+                param="reasoning",
+            )
+        is_new = self.is_new(model, f"reasoning={wanted}")
+        return fields, [(ReasoningChanged, {"wanted": wanted, "used": used})] if is_new else []
 
     def amend(self, request: Request[Any], error: LLMError) -> tuple[Json, str | None] | None:
         """Return the body without what the API has just refused, or None if nothing can be done.
@@ -93,13 +125,14 @@ class RequestOptions:
         Beside it comes the name of the field, if it is newly left out.
         """
         body, model, field = request.body, request.model, error.param
-        if body is None or model is None or not error.code or field not in body:
+        if body is None or model is None or not error.code or not _holds(body, field):
             return None
+        field = cast(str, field)
         adapter = cast(ChatAdapter, request.adapter)
         amended = adapter.amend(body, error.code, field)
         if amended is None:
             return None
-        dropped = len(amended) < len(body)
+        dropped = _size(amended) < _size(body)
         if dropped and self._strict:
             return None
         if error.code not in adapter.conversation_codes:
@@ -109,7 +142,7 @@ class RequestOptions:
     def recall(self, adapter: ChatAdapter, model: str, body: Json) -> Json:
         """Return *body* without what the API has refused before."""
         for code, field in self._learned.get(model, ()):
-            if field in body:
+            if _holds(body, field):
                 body = adapter.amend(body, code, field) or body
         return body
 
@@ -118,6 +151,15 @@ class RequestOptions:
         new = (model, word) not in self._told
         self._told.add((model, word))
         return new
+
+
+def _holds(body: Json, field: str | None) -> bool:
+    return field is not None and field.partition(".")[0] in body
+
+
+def _size(body: Json) -> int:
+    """Return how many fields *body* has, those in nested objects included."""
+    return sum(len(value) if isinstance(value, dict) else 1 for value in body.values())
 
 
 def _tool_fields(adapter: ChatAdapter, model: str, given: Json) -> Json:

@@ -143,6 +143,26 @@ class Messages(ChatAdapter):
 
         return schemas.build_output(schema, model)
 
+    def build_reasoning(
+        self, wanted: str | int, model: str, max_tokens: int | None
+    ) -> tuple[Json, str | int] | None:
+        from bruno_llm_claude import thinking  # most requests leave it to the model
+
+        return thinking.build(wanted, model, max_tokens)
+
+    def mark_cache(self, body: Json, keep: str | None) -> Json:
+        if "cache_control" in body:
+            return body
+        mark = {"type": "ephemeral", "ttl": "1h" if keep in ("1h", "12h") else "5m"}
+        # the one at the top moves on with the conversation, the others stay where it changes
+        body = body | {"cache_control": mark}
+        if system := body.get("system"):
+            if isinstance(system, str):
+                body["system"] = [{"type": "text", "text": system, "cache_control": mark}]
+        elif (tools := body.get("tools")) and _is_the_users(tools[-1]):
+            body["tools"] = [*tools[:-1], tools[-1] | {"cache_control": mark}]
+        return body
+
     def shows_schema(self, model: str) -> bool:
         return model.startswith("claude-")  # other servers of this protocol may ignore the field
 

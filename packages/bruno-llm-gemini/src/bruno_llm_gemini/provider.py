@@ -96,6 +96,13 @@ class GenerateContent(GeminiAdapter, ChatAdapter):
         one_by_one = options.get("parallel_tool_calls") is False
         return frozenset({"parallel_tool_calls"} if one_by_one else ())
 
+    def build_reasoning(
+        self, wanted: str | int, model: str, max_tokens: int | None
+    ) -> tuple[Json, str | int] | None:
+        from bruno_llm_gemini import thinking  # most requests leave it to the model
+
+        return thinking.build(wanted, model)
+
     def build_output(self, schema: Json, model: str) -> Json:
         from bruno_llm_gemini import schemas
 

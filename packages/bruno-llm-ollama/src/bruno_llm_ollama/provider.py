@@ -18,6 +18,7 @@ from bruno_llm_base import (
 )
 from bruno_llm_base.call import documents
 from bruno_llm_base.lenient import finish_reason, read_word
+from bruno_llm_base.reasoning import level_of, snapped
 from bruno_llm_base.request import Request
 from bruno_llm_base.response import Progress
 from bruno_llm_base.values import is_whole
@@ -110,6 +111,19 @@ class OllamaChat(OllamaAdapter, ChatAdapter):
         if options.get("parallel_tool_calls") is False:
             refused.add("parallel_tool_calls")
         return frozenset(refused)
+
+    def build_reasoning(
+        self, wanted: str | int, model: str, max_tokens: int | None
+    ) -> tuple[Json, str | int]:
+        always = model.rpartition("/")[2].startswith("gpt-oss")  # it cannot be told not to
+        levels = ("low", "medium", "high") if always else ("none", "low", "medium", "high", "max")
+        used = snapped(wanted, levels)
+        think: str | bool = used if used != "none" else False
+        return {"think": think}, wanted if used == level_of(wanted) else used
+
+    def mark_cache(self, body: Json, keep: str | None) -> Json:
+        # it keeps it for as long as it keeps the model
+        return body if keep is None else {"keep_alive": keep} | body
 
     def build_output(self, schema: Json, model: str) -> Json:
         from bruno_llm_base.schemas import without_titles

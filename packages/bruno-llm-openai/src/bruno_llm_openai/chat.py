@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from bruno_llm_base import ChatAdapter, Conversation, Json, TokenCount
+from bruno_llm_base.reasoning import LEVELS, level_of, snapped
 
 from bruno_llm_openai import counting, models
 from bruno_llm_openai.vendor import OpenAIAdapter
@@ -50,6 +51,24 @@ class OpenAIChatAdapter(OpenAIAdapter, ChatAdapter):
         if wanted is None:
             return None
         return {"response_format": {"type": "json_schema", "json_schema": wanted}}
+
+    def build_reasoning(
+        self, wanted: str | int, model: str, max_tokens: int | None
+    ) -> tuple[Json, str | int] | None:
+        # another's server may know any model by any name
+        levels = models.efforts(model) or (LEVELS if self.own_server else ())
+        if not levels:
+            return None
+        used = snapped(wanted, levels)
+        told = wanted if used == level_of(wanted) else used
+        return {"reasoning_effort": used}, told
+
+    def mark_cache(self, body: Json, keep: str | None) -> Json:
+        if self.own_server:
+            return body
+        from bruno_llm_openai import caching  # most requests leave it to OpenAI
+
+        return caching.marked(body, keep, takes_12h="input" in body)
 
     def shows_schema(self, model: str) -> bool:
         return not self.own_server  # those that hold a model to a grammar do not tell it

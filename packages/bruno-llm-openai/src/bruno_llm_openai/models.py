@@ -4,11 +4,26 @@ import re
 
 from bruno_llm_base import Json
 from bruno_llm_base.parts import object_in
+from bruno_llm_base.reasoning import snapped
 
 # Reasoning models take sampling options only while they do not reason; the older ones always do.
 _ALWAYS_REASONS = re.compile(r"o\d|gpt-5(?!\.|-chat)|gpt-[\d.]+-pro|gpt-6-astra|gpt-6\.1-sol")
 _REASONS_BY_DEFAULT = re.compile(r"gpt-5\.[5-9]|gpt-[6-9]")
 _REASONS_ON_DEMAND = re.compile(r"gpt-5\.[1-4]")
+
+# The efforts that models take; the first that fits is the model's. Newer ones take what the last do.
+_FROM_LOW = ("low", "medium", "high", "xhigh", "max")
+_EFFORTS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    (r"o\d", ("low", "medium", "high")),
+    (r"gpt-5-pro", ("high",)),
+    (r"gpt-[\d.]+-chat", ("medium",)),
+    (r"gpt-[\d.]+(-\w+)?-pro", ("medium", "high", "xhigh")),
+    (r"gpt-5(?!\.)", ("minimal", "low", "medium", "high")),
+    (r"gpt-5\.1(?!\d)(?!-codex-max)", ("none", "low", "medium", "high")),
+    (r"gpt-5\.[1-5](?!\d)", ("none", "low", "medium", "high", "xhigh")),
+    (r"gpt-6-astra|gpt-6\.1-sol", _FROM_LOW),
+    (r"gpt-5\.|gpt-[6-9]|gpt-\d\d", ("none", *_FROM_LOW)),
+)
 
 # `ResponsesModel` in openai.types.shared, and the models of sound and search, which Responses lacks.
 _ONLY_RESPONSES = re.compile(
@@ -41,9 +56,17 @@ def can_reason(model: str) -> bool:
     return any(p.match(model) for p in (_ALWAYS_REASONS, _REASONS_BY_DEFAULT, _REASONS_ON_DEMAND))
 
 
+def efforts(model: str) -> tuple[str, ...]:
+    """Return how much *model* can be told to reason, from little to much; nothing if it cannot be."""
+    return next((found for pattern, found in _EFFORTS if re.match(pattern, model)), ())
+
+
 def reasons(model: str, options: Json) -> bool:
     """Whether *model* reasons with these *options*, of either API."""
-    nested = object_in(options.get("reasoning")).get("effort")
+    asked = options.get("reasoning")
+    nested = object_in(asked).get("effort")
+    if isinstance(asked, str | int) and efforts(model):
+        nested = snapped(asked, efforts(model))
     effort = options.get("reasoning_effort", options.get("reasoning.effort", nested))
     return bool(
         _ALWAYS_REASONS.match(model)
@@ -65,6 +88,8 @@ def needs_chat(model: str, options: Json) -> bool:
     if _ONLY_CHAT.match(model):
         return True
     names = {name.partition(".")[0] for name, value in options.items() if value is not None}
+    if not isinstance(options.get("reasoning"), dict):
+        names.discard("reasoning")  # the portable option
     return (
         not names.isdisjoint(CHAT_FIELDS)
         and names.isdisjoint(RESPONSES_FIELDS)

@@ -136,6 +136,15 @@ class Responses(OpenAIChatAdapter):
             return "background_options"
         return super().unpriced_field(body)
 
+    def build_reasoning(
+        self, wanted: str | int, model: str, max_tokens: int | None
+    ) -> tuple[Json, str | int] | None:
+        found = super().build_reasoning(wanted, model, max_tokens)
+        if found is None or self.own_server or found[0]["reasoning_effort"] == "none":
+            return found
+        fields, used = found
+        return {"reasoning": {"effort": fields["reasoning_effort"], "summary": "auto"}}, used
+
     def build_count(self, conversation: Conversation, body: Json) -> Json | None:
         return None if self.own_server else counted(body)
 

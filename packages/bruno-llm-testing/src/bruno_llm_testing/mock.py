@@ -63,6 +63,11 @@ class MockAdapter(ChatAdapter):
 
     wraps_output = False
 
+    def build_reasoning(
+        self, wanted: str | int, model: str, max_tokens: int | None
+    ) -> tuple[Json, str | int]:
+        return {"reasoning": wanted}, wanted
+
     def build_output(self, schema: Json, model: str) -> Json:
         return {"output": schema}
 

@@ -1,6 +1,5 @@
 """HTTP clients of our own, and plain JSON over HTTP for servers that have no SDK or need none."""
 
-import json
 from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import Any
@@ -12,12 +11,10 @@ from bruno_llm_base.parts import Json
 from bruno_llm_base.policies import Timeouts
 from bruno_llm_base.transport.environment import proxy_for, tls_context
 from bruno_llm_base.transport.framing import Framing
-from bruno_llm_base.transport.response import ENCODINGS, Reply, decompressible, watch
+from bruno_llm_base.transport.response import ENCODINGS, Reply, send_like, watch
 
 MAX_CONNECTIONS = 1000
 """Connections per client: aiohttp's default is 100, and it takes "no limit" for that."""
-
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 
 
 class HttpTransport:
@@ -83,26 +80,6 @@ class HttpTransport:
         """Close the client, if it is ours."""
         if self._library is not None:
             await self._client.aclose()
-
-
-async def send_like(composed: Any, body: Json | None, client: Any, library: Any) -> Any:
-    """Send *body* by a *client* of an HTTP *library* as the request *composed*, which has another.
-
-    What a library composes for an endpoint is the same for every body, and takes a tenth of a call.
-    """
-    content = b"" if body is None else _encode(body).encode()
-    request = library.Request(
-        composed.method,
-        composed.url,
-        headers=composed.headers,
-        cookies=client.cookies or None,
-        stream=library.ByteStream(content),
-        extensions=composed.extensions,  # time limits, the name for TLS
-    )
-    if body is not None:
-        request.headers["content-length"] = str(len(content))
-    request.read()
-    return await decompressible(await client.send(request, stream=True))
 
 
 def open_client(

@@ -3,6 +3,7 @@
 All limits count bytes after decompression.
 """
 
+import json
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from contextvars import ContextVar, Token
@@ -28,6 +29,7 @@ ENCODINGS = "gzip, deflate"
 """Compressions that grow what they are given 1,032 times at most (https://zlib.net/zlib_tech.html)."""
 
 _LONGEST_WORD = 200
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 _OF_THE_BODY = (b"content-encoding", b"content-length", b"transfer-encoding")
 
 
@@ -137,6 +139,26 @@ async def beginning(chunks: AsyncGenerator[bytes, None], most: int) -> bytes:
                 del body[most:]
                 break
     return bytes(body)
+
+
+async def send_like(composed: Any, body: Json | None, client: Any, library: Any) -> Any:
+    """Send *body* by a *client* of an HTTP *library* as the request *composed*, which has another.
+
+    What a library composes for an endpoint is the same for every body, and takes a tenth of a call.
+    """
+    content = b"" if body is None else _encode(body).encode()
+    request = library.Request(
+        composed.method,
+        composed.url,
+        headers=composed.headers,
+        cookies=client.cookies or None,
+        stream=library.ByteStream(content),
+        extensions=composed.extensions,  # time limits, the name for TLS
+    )
+    if body is not None:
+        request.headers["content-length"] = str(len(content))
+    request.read()
+    return await decompressible(await client.send(request, stream=True))
 
 
 async def decompressible(response: Any) -> Any:

@@ -11,8 +11,8 @@ from typing import Any
 from bruno_llm_base.access import Access
 from bruno_llm_base.parts import Json
 from bruno_llm_base.policies import Timeouts
-from bruno_llm_base.transport.http import open_client, refuse_login, send_like
-from bruno_llm_base.transport.response import ENCODINGS, Reply, Transport
+from bruno_llm_base.transport.http import open_client, refuse_login
+from bruno_llm_base.transport.response import ENCODINGS, Reply, Transport, send_like
 
 _Headers = Callable[[Json], Mapping[str, str]]
 

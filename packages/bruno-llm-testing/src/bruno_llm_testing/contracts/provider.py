@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from bruno_core.models import Message, MessageRole, MessageType
+from bruno_llm_base.events import Event, OptionDropped
 from bruno_llm_base.exceptions import (
     AuthenticationError,
     ContentBlockedError,
@@ -120,6 +121,8 @@ class ProviderContract(ModelContract):
     def test_options_reach_the_wire(self, server: FakeServer, keywords: dict[str, Any]) -> None:
         llm = self.make(keywords)
         options: Json = {name: row.sample for name, (_, row) in PORTABLE.items()}
+        for name in ("cache", "reasoning"):  # what becomes of them is a matter of the model
+            del options[name]
         refused = llm.adapter.refused_options(llm.model, options)
 
         async def test(llm: BaseProvider) -> None:
@@ -131,6 +134,26 @@ class ProviderContract(ModelContract):
         plain, *others = server.bodies
         for name, body in zip(options, others, strict=True):
             assert (body == plain) == (name in refused), name
+
+    def test_reasoning_is_asked_for_as_the_model_takes_it(
+        self, server: FakeServer, keywords: dict[str, Any]
+    ) -> None:
+        events: list[Event] = []
+        llm = self.make(keywords, observers=[events.append])
+        found = llm.adapter.build_reasoning("high", llm.model, None)
+
+        async def test(llm: BaseProvider) -> None:
+            await llm.generate(HELLO)
+            with contextlib.suppress(InvalidRequestError):  # as of a model that cannot think
+                await llm.generate(HELLO, reasoning="high")
+
+        self.run(llm, test)
+        plain, asked, *_ = server.bodies
+        assert (asked == plain) == (found is None)
+        dropped = [event.option for event in events if isinstance(event, OptionDropped)]
+        assert (dropped == ["reasoning"]) == (found is None)
+        with pytest.raises(InvalidRequestError, match="reasoning"):
+            self.run(self.make(keywords), lambda llm: llm.generate(HELLO, reasoning="a lot"))
 
     def test_a_refused_option_is_dropped_or_raised(
         self, server: FakeServer, keywords: dict[str, Any], caplog: pytest.LogCaptureFixture

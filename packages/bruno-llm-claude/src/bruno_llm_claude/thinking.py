@@ -1,0 +1,68 @@
+"""How much Claude thinks: by effort, or by a budget of tokens for older models.
+
+See https://platform.claude.com/docs/en/build-with-claude/adaptive-thinking and /extended-thinking.
+"""
+
+import re
+from typing import NamedTuple
+
+from bruno_llm_base import Json
+from bruno_llm_base.reasoning import level_of, snapped, tokens_of
+
+_LEAST_BUDGET, _ROOM = 1024, 16_000
+_EFFORTS = ("low", "medium", "high", "xhigh", "max")
+
+
+class _Rule(NamedTuple):
+    """What a model takes.
+
+    Attributes:
+        efforts: The efforts; none where it thinks by a budget.
+        off: What lets it think not at all; None where nothing does.
+    """
+
+    efforts: tuple[str, ...] = _EFFORTS
+    off: str | None = "disabled"
+
+
+# The first that fits is the model's; what fits none is newer than all of them.
+_RULES: tuple[tuple[str, _Rule | None], ...] = (
+    (r"claude-(\d(?!-7)|instant)", None),
+    (r"claude-3-7|claude-(opus|sonnet|haiku)-4(-[015]\b|-20|@|$)", _Rule(())),
+    (r"claude-(opus|sonnet|haiku)-4-6", _Rule(("low", "medium", "high", "max"))),
+    (r"claude-sonnet-5-5", _Rule(off="between_tools")),
+    (r"claude-(opus-5-5|fable|mythos)", _Rule(off=None)),
+    (r"claude-", _Rule()),
+)
+
+
+def build(wanted: str | int, model: str, max_tokens: int | None) -> tuple[Json, str | int] | None:
+    """Return the fields that let *model* think, and how much that is; None if it cannot."""
+    rule = next((rule for pattern, rule in _RULES if re.match(pattern, model)), _Rule())
+    if rule is None:
+        return None
+    level = level_of(wanted)
+    if not rule.efforts:
+        return _budget(wanted, max_tokens)
+    used = snapped(wanted, rule.efforts if rule.off is None else ("none", *rule.efforts))
+    if used == "none":
+        return {"thinking": {"type": rule.off}}, used
+    thinking = {"type": "adaptive", "display": "summarized"}
+    fields = {"thinking": thinking, "output_config": {"effort": used}}
+    return fields, wanted if used == level else used
+
+
+def _budget(wanted: str | int, max_tokens: int | None) -> tuple[Json, str | int] | None:
+    """Return a budget, which counts as output: it stays below *max_tokens*."""
+    off: Json = {"thinking": {"type": "disabled"}}
+    budget = tokens_of(wanted)
+    if budget < _LEAST_BUDGET:
+        return off, "none"
+    if max_tokens is not None and budget >= max_tokens:
+        budget = max_tokens - 1
+        if budget < _LEAST_BUDGET:
+            return off, "none"
+    fields: Json = {"thinking": {"type": "enabled", "budget_tokens": budget}}
+    if max_tokens is None:
+        fields["max_tokens"] = budget + _ROOM
+    return fields, wanted if budget == tokens_of(wanted) else budget
