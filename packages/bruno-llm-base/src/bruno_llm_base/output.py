@@ -323,7 +323,8 @@ class OutputRequest:
         """Whether *error* says that it cannot be asked for in this way, but in another."""
         kinds = (InvalidRequestError, ServiceUnavailableError)  # llama.cpp's answer is a 500
         is_refusal = type(error) in kinds and _REFUSAL.search(f"{error.param} {error.message}")
-        if not is_refusal or self._way == _IN_WORDS:
+        is_of_tools = (error.param or "").startswith("tools")
+        if not is_refusal or is_of_tools or self._way == _IN_WORDS:
             return False
         self._way += 1
         self.refused[self._key] = max(self._way, self.refused.get(self._key, _NATIVE))
