@@ -63,6 +63,19 @@ def test_every_example_is_tested_here():
     assert [name for name in examples if f'run("{name}"' not in here] == []
 
 
+@pytest.mark.parametrize("name", ["claude", "gemini", "ollama", "openai"])
+def test_extract_reads_a_typed_list(run, vendors, name, tmp_path):
+    (tmp_path / "letter.txt").write_text("Ada comes.")
+    visits = [{"who": "Ada", "day": None, "certain": "yes"}]
+    wraps = name in ("claude", "openai")
+    text = json.dumps({"result": visits} if wraps else visits)
+    server = vendors[{"claude": "ANTHROPIC"}.get(name, name.upper())]
+    server.say(FakeAnswer(text="Ada"), FakeAnswer(text=text))
+    out = run("extract", "letter.txt", BRUNO_LLM_PROVIDER=name)
+    assert "Ada: some day (yes)" in out
+    assert "[36 tokens]" in out
+
+
 def test_a_third_partys_provider_fits_a_screen():
     source = EXAMPLES / "bruno-llm-parrot" / "src" / "bruno_llm_parrot.py"
     assert len(source.read_text().splitlines()) < 80

@@ -24,6 +24,7 @@ from bruno_llm_base import (
     ToolCall,
     Usage,
     run_tools,
+    stream_tools,
 )
 from bruno_llm_openai import OpenAIProvider
 from bruno_llm_testing import FakeAnswer, FakeOpenAI, MockLLM, RawReply
@@ -246,6 +247,22 @@ def test_calls_come_before_the_output(llm, server):
     server.say(answer, FakeAnswer(text='{"name": "Rome", "people": 4}'))
     last = asyncio.run(run_tools(llm, "Which?", output=City, tools=[people]))
     assert last.output == City(name="Rome", people=4)
+    server.say(answer, FakeAnswer(text='{"name": "Rome", "people": 4}'))
+
+    async def read():
+        stream = stream_tools(llm, "Which?", output=City, tools=[people])
+        parts = [stream.partial() async for _ in stream]
+        return parts[-1], stream.response.output
+
+    assert asyncio.run(read()) == ({"name": "Rome", "people": 4}, last.output)
+
+
+def test_no_answer_is_too_odd_to_be_told_of():
+    odd = ["[" * 5000, '{"name": "\\ud800"}', "", "{", "```json\n{}\n```", '{"name": NaN}', "null"]
+    for text in odd:
+        llm = MockLLM(text or " ")
+        with pytest.raises(LLMError):
+            asyncio.run(llm.request("Which?", output=Output(City, retries=0)))
 
 
 def test_the_users_own_fields_win(llm, server, name):
@@ -347,3 +364,41 @@ def test_an_invalid_output_goes_through_pickle():
     again = pickle.loads(pickle.dumps(error))
     assert again.errors == ("a: b",)
     assert isinstance(again, LLMError)
+
+
+def test_it_goes_with_reasoning_caching_and_tools(kind, server, name):
+    def people(city: str) -> int:
+        """Count the people of a city."""
+        return len(city)
+
+    model = {"ollama": "qwen3:8b"}.get(name)
+    llm = kind(model, **server.connection(), system_prompt="You are brief.", cache=True)
+    server.say(FakeAnswer(text='{"name": "Rome"}', reasoning="Hm."))
+    response = asyncio.run(
+        llm.request("Which?", output=City, reasoning="high", tools=[people], temperature=0.5)
+    )
+    assert response.output == City(name="Rome")
+    assert response.reasoning == "Hm."
+    (body,) = server.bodies
+    assert format_of(name, body)
+    assert "high" in json.dumps(body).lower()
+    assert "people" in json.dumps(body["tools"])
+    if name == "claude":
+        assert body["output_config"].keys() == {"effort", "format"}
+
+
+def test_a_mock_says_typed_outputs():
+    mock = MockLLM([City(name="Rome"), River("Po", 652.0), "no", City(name="Paris")])
+    assert asyncio.run(mock.request("Which?", output=City)).output == City(name="Rome")
+    assert asyncio.run(mock.request("Which?", output=River)).output == River("Po", 652.0)
+    response = asyncio.run(mock.request("Which?", output=City))
+    assert response.output == City(name="Paris")
+    assert "Input is not JSON" in mock.calls[-1].prompt
+
+
+def test_an_error_about_tools_is_no_refusal_of_the_output(llm, server):
+    error = {"message": "Invalid schema for function 'x'", "param": "tools[0].function.parameters"}
+    server.say(RawReply(status=400, body=json.dumps({"error": error}).encode()))
+    with pytest.raises(InvalidRequestError, match="Invalid schema"):
+        asyncio.run(llm.request("Which?", output=City))
+    assert len(server.bodies) == 1

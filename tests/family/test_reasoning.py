@@ -15,7 +15,7 @@ from bruno_llm_claude import ClaudeProvider
 from bruno_llm_gemini import GeminiProvider
 from bruno_llm_ollama import OllamaProvider
 from bruno_llm_openai import OpenAIProvider
-from bruno_llm_testing import FakeAnswer, FakeOpenAI, MockLLM
+from bruno_llm_testing import FakeAnswer, FakeOllama, FakeOpenAI, MockLLM
 from pydantic import TypeAdapter, ValidationError
 
 KINDS = {
@@ -157,6 +157,19 @@ def test_a_model_that_does_not_think_is_not_asked_to(monkeypatch):
     request = llm._request("Hi", None, {"reasoning": "high"}, stream=False)
     assert "thinking" not in request.body
     assert [event.option for event in heard if isinstance(event, OptionDropped)] == ["reasoning"]
+
+
+def test_a_model_of_ollama_that_does_not_think_answers_all_the_same():
+    heard = []
+    with FakeOllama() as server:
+        llm = OllamaProvider("llama3.2", **server.connection(), observers=[heard.append])
+        for _ in range(2):
+            assert asyncio.run(llm.generate("Hi", reasoning="high"))
+        assert ["think" in body for body in server.bodies] == [True, False, False]
+        assert [event.option for event in heard if isinstance(event, OptionDropped)] == ["think"]
+        strict = OllamaProvider("llama3.2", **server.connection(), strict=True)
+        with pytest.raises(InvalidRequestError, match="does not support thinking"):
+            asyncio.run(strict.generate("Hi", reasoning="high"))
 
 
 def test_sampling_is_left_out_while_it_thinks():

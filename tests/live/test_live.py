@@ -35,6 +35,13 @@ class TestOpenAI(Live):
     provider = OpenAIProvider
 
 
+class TestChatCompletions(Live):
+    provider = OpenAIProvider
+
+    def make(self, keywords, **more):
+        return super().make({"api": "chat"} | keywords, **more)
+
+
 class TestClaude(Live):
     provider = ClaudeProvider
 

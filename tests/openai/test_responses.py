@@ -9,7 +9,9 @@ from bruno_core.models import Message
 from bruno_llm_base import (
     ConfigurationError,
     ContentBlockedError,
+    Conversation,
     InvalidRequestError,
+    ModelResponse,
     RateLimitError,
     Reasoning,
     Retry,
@@ -17,11 +19,16 @@ from bruno_llm_base import (
     StreamError,
     Text,
     ToolCall,
+    ToolResult,
     VendorBlock,
 )
 from bruno_llm_base.events import AnotherApiAsked, OptionDropped
 from bruno_llm_openai import OpenAIProvider, models
-from bruno_llm_testing import FakeAnswer, Fault, RawReply
+from bruno_llm_openai.responses import Responses
+from bruno_llm_testing import FakeAnswer, FakeOpenAI, Fault, RawReply
+from bruno_llm_testing.script import Received
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from openai.types.chat.completion_create_params import CompletionCreateParamsBase
 from openai.types.responses import (
     ResponseInputParam,
@@ -283,6 +290,43 @@ async def test_a_thought_that_led_nowhere_does_not_go_back(server, new):
     again = [Message(role="user", content="hi"), answer.to_message()]
     await new.generate([*again, Message(role="user", content="go on")])
     assert "reasoning" not in [item.get("type") for item in server.bodies[1]["input"]]
+
+
+def parts():
+    words = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
+    sealed = st.sampled_from([None, VendorBlock(STATE, {"id": "rs_1", "summary": [], **SEALED})])
+    foreign = VendorBlock("anthropic", {"signature": "s"})
+    phase = VendorBlock(STATE, {"type": "message", "phase": "commentary"})
+    return st.one_of(
+        st.builds(Text, words),
+        st.builds(Reasoning, words, sealed | st.just(foreign)),
+        st.builds(ToolCall, st.just(None), st.just("f"), st.sampled_from(["{}", "", "not JSON"])),
+        st.sampled_from([phase, foreign]),
+    )
+
+
+SEALED = {"encrypted_content": "sealed"}
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.lists(parts(), max_size=6), min_size=1, max_size=4))
+def test_whatever_was_answered_can_be_sent_back(answers):
+    asked = []
+    for turn, said in enumerate(answers):
+        asked.append(Message(role="user", content="go"))
+        answer = ModelResponse(parts=tuple(said))
+        for place, call in enumerate(answer.tool_calls):
+            call.id = f"call_{turn}_{place}"
+        asked.append(answer.to_message())
+        asked += [ToolResult(call.id, call.name, "done").to_message() for call in answer.tool_calls]
+    asked.append(Message(role="user", content="go"))
+    adapter = Responses(api="127.0.0.1")
+    body = adapter.build(Conversation.of(asked), {"model": "gpt-6.1-terra"}, stream=False)
+    check(body)
+    headers = {"authorization": f"Bearer {FakeOpenAI.api_key}"}
+    path = "/v1/responses"
+    request = Received(method="POST", path=path, query={}, headers=headers, body=body)
+    assert FakeOpenAI().refuse(request) is None
 
 
 # -- what goes wrong ------------------------------------------------------------------------------

@@ -175,7 +175,7 @@ def _json_in(text: str) -> Any:
             raise ValueError(f"Input is not JSON: {error}") from None
         try:
             return json.JSONDecoder().raw_decode(inner, min(starts))[0]
-        except ValueError:
+        except (ValueError, RecursionError):
             raise ValueError(f"Input is not JSON: {error}") from None
 
 
@@ -206,7 +206,7 @@ def read_output(response: ModelResponse, output: Output[_T]) -> ModelResponse[_T
         for item in error.errors(include_url=False, include_context=False, include_input=False):
             place = ".".join(map(str, item["loc"])) or "the answer"
             errors.append(f"{place}: {item['msg']}")
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         errors.append(f"the answer: {error}")
     if errors:
         more = len(errors) - _MOST_ERRORS
@@ -323,7 +323,8 @@ class OutputRequest:
         """Whether *error* says that it cannot be asked for in this way, but in another."""
         kinds = (InvalidRequestError, ServiceUnavailableError)  # llama.cpp's answer is a 500
         is_refusal = type(error) in kinds and _REFUSAL.search(f"{error.param} {error.message}")
-        if not is_refusal or self._way == _IN_WORDS:
+        is_of_tools = (error.param or "").startswith("tools")
+        if not is_refusal or is_of_tools or self._way == _IN_WORDS:
             return False
         self._way += 1
         self.refused[self._key] = max(self._way, self.refused.get(self._key, _NATIVE))

@@ -139,6 +139,7 @@ class _ToolTexts(AsyncIterator[str]):
     state: StreamState
     _context: Context = field(default_factory=copy_context)
     _stream: TextStream | None = None
+    _last: TextStream | None = None
     _has_said: bool = False  # something, in the rounds before this one
     _is_over: bool = False
 
@@ -157,7 +158,7 @@ class _ToolTexts(AsyncIterator[str]):
         if (stream := self._stream) is None:
             options = self.loop.options()
             stream = self._context.run(self.llm.stream, self.loop.said, **options)
-            self._stream = stream
+            self._stream = self._last = stream
             await stream
             if self.state.announce:
                 self.state.announce = False
@@ -185,6 +186,10 @@ class _ToolTexts(AsyncIterator[str]):
         if not await self.loop.goes_on(response):
             self._is_over = True
             self.state.response = self.loop.result()
+
+    def partial(self) -> Any:
+        """Return the output that was asked for as far as it has come."""
+        return None if self._last is None else self._last.partial()
 
     async def aclose(self) -> None:
         self._is_over = True

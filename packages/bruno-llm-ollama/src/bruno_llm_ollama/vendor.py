@@ -23,6 +23,7 @@ from bruno_llm_base.lenient import read_models
 from bruno_llm_base.transport import HttpTransport, Transport
 
 _NO_SUCH = re.compile(r"pull model manifest: .*(file does not exist|not found)")
+_NO_THOUGHTS = re.compile(r"does not support thinking")
 _NUM_CTX = re.compile(r"^num_ctx\s+(\d{1,12})$", re.MULTILINE)
 _ADDRESS = re.compile(
     r"(?:(?P<scheme>https?)://)?(?!\w+:/)(?P<host>\[[^]]*\]|[^:/@]*)(?::(?P<port>[^:/@]*))?(?P<path>/[^@]*)?",
@@ -101,6 +102,8 @@ class OllamaAdapter(Adapter):
     def read_error(self, status: int, headers: Mapping[str, str], data: Json) -> ErrorFacts:
         # a status and one sentence, no code; or llama-server's whole document, passed on as text
         facts = super().read_error(status, headers, data)
+        if _NO_THOUGHTS.search(facts.message):
+            return replace(facts, code="unsupported_parameter", param="think")
         return replace(facts, kind=ModelNotFoundError) if _NO_SUCH.search(facts.message) else facts
 
     def missing_model(self, model: str, offered: Sequence[str]) -> str:

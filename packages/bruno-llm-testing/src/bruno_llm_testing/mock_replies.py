@@ -4,8 +4,8 @@ import inspect
 import re
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import replace
-from typing import Any
+from dataclasses import is_dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.messages import Conversation
@@ -13,14 +13,21 @@ from bruno_llm_base.parts import Part as AnswerPart
 from bruno_llm_base.parts import Reasoning, Text, ToolCall
 from bruno_llm_base.response import ModelResponse
 from bruno_llm_base.values import shown
+from pydantic import BaseModel
+from pydantic_core import to_json
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+else:
+    DataclassInstance = Any
 
 DEFAULT = "Hello from the mock."
 """What a mock answers that was told nothing."""
 
 _WORD = re.compile(r"\s*\S+|\s+")
 _KINDS = (
-    "a text, a ToolCall, a ModelResponse, an exception, a list of these as pieces of a stream, or a"
-    " callable"
+    "a text, a ToolCall, a ModelResponse, a pydantic model or a dataclass as typed output, an"
+    " exception, a list of these as pieces of a stream, or a callable"
 )
 
 Part = ModelResponse | Exception
@@ -32,6 +39,8 @@ MockReply = (
     str
     | ToolCall
     | ModelResponse
+    | BaseModel
+    | DataclassInstance
     | Exception
     | Sequence[_Piece]
     | Callable[[Conversation], "MockReply | Awaitable[MockReply]"]
@@ -41,6 +50,7 @@ MockReply = (
 - A text is streamed word by word.
 - A `ToolCall` asks for a tool; one without an id is given one. Several at once are a list of them.
 - A `ModelResponse` says all there is to say. What it leaves open, such as usage, is filled in.
+- A pydantic model, or a dataclass, is written as JSON: an answer to a request for typed output.
 - An exception is raised.
 - A list of these is streamed piece by piece as it stands; an exception in it breaks the stream off.
 - A callable, which may be async, is given the conversation and returns any of the others.
@@ -158,7 +168,9 @@ def _check(name: str, reply: object) -> None:
                     " an exception"
                 )
     elif isinstance(reply, type) or not (
-        isinstance(reply, str | ToolCall | ModelResponse | Exception) or callable(reply)
+        isinstance(reply, str | ToolCall | ModelResponse | BaseModel | Exception)
+        or is_dataclass(reply)
+        or callable(reply)
     ):
         raise ConfigurationError(f"{name} is {shown(reply)}: give {_KINDS}")
 
@@ -167,6 +179,9 @@ def parts_of(reply: Any) -> list[Part]:
     """Return *reply*, which is not a callable, in the parts in which it is streamed."""
     if isinstance(reply, Exception):
         return [reply]
+    is_ours = isinstance(reply, ToolCall | ModelResponse)
+    if isinstance(reply, BaseModel) or (is_dataclass(reply) and not is_ours):
+        reply = to_json(reply).decode()
     if isinstance(reply, str):
         return [_said(word) for word in words(reply)]
     if isinstance(reply, ModelResponse):
