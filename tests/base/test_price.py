@@ -17,7 +17,8 @@ tokens = st.integers(0, 10**7) | st.just(2**63 - 1)
 maybe_tokens = st.none() | tokens
 
 
-PARTS = ("cache_read", "cache_write", "cache_write_1h", "input_audio", "output_audio")
+WRITES = ("cache_write", "cache_write_1h", "cache_write_12h")
+PARTS = ("cache_read", *WRITES, "input_audio", "output_audio")
 PRICES = ("input", "output", *PARTS)
 
 
@@ -33,6 +34,7 @@ usages = st.builds(
     cache_read_tokens=maybe_tokens,
     cache_write_tokens=maybe_tokens,
     cache_write_1h_tokens=maybe_tokens,
+    cache_write_12h_tokens=maybe_tokens,
     reasoning_tokens=maybe_tokens,
     input_audio_tokens=maybe_tokens,
     output_audio_tokens=maybe_tokens,
@@ -97,17 +99,19 @@ def test_each_part_costs_its_own_price():
         cache_read=3,
         cache_write=4,
         cache_write_1h=5,
+        cache_write_12h=8,
         input_audio=6,
         output_audio=7,
         source="a list",
         as_of=date(2026, 11, 1),
     )
     usage = Usage(
-        input_tokens=15_000_000,
+        input_tokens=16_000_000,
         output_tokens=3_000_000,
         cache_read_tokens=2_000_000,
-        cache_write_tokens=7_000_000,
+        cache_write_tokens=8_000_000,
         cache_write_1h_tokens=4_000_000,
+        cache_write_12h_tokens=1_000_000,
         reasoning_tokens=1_000_000,
         input_audio_tokens=5_000_000,
         output_audio_tokens=1_000_000,
@@ -117,11 +121,12 @@ def test_each_part_costs_its_own_price():
         "cache_read": Decimal(6),
         "cache_write": Decimal(12),
         "cache_write_1h": Decimal(20),
+        "cache_write_12h": Decimal(8),
         "input_audio": Decimal(30),
         "output": Decimal(4),
         "output_audio": Decimal(7),
     }
-    expected = Cost(Decimal(80), parts, "a list", date(2026, 11, 1), estimated=True)
+    expected = Cost(Decimal(88), parts, "a list", date(2026, 11, 1), estimated=True)
     assert price.cost(usage, estimated=True) == expected
 
 

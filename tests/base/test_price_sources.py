@@ -1,6 +1,7 @@
 import pickle
 import sys
 import threading
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
@@ -93,6 +94,23 @@ def test_a_cost_is_what_genai_prices_calculates(request):
     price = PRICES.price(provider, model.id, at)
     if price is not None:
         assert price.cost(usage).total == calculated(usage, provider, model.id, at)
+
+
+def test_what_openai_keeps_for_12_hours_costs_more_than_the_data_list():
+    usage = Usage(
+        input_tokens=300_000,
+        output_tokens=0,
+        cache_write_tokens=200_000,
+        cache_write_12h_tokens=100_000,
+    )
+    price = PRICES.price("openai", "gpt-6.1-terra", NOW)
+    for read, factor in ((272_000, 1), (272_001, 2)):  # above that, all is dearer
+        parts = price.cost(replace(usage, input_tokens=read)).parts
+        whole = price.input * factor
+        assert parts["cache_write_12h"] == whole / 10 * Decimal("2.5")
+        assert parts["cache_write"] == whole / 10 * Decimal("1.25")
+    assert PRICES.price("openai", "gpt-4.1", NOW).cache_write_12h is None
+    assert PRICES.price("anthropic", "claude-sonnet-5-5", NOW).cache_write_12h is None
 
 
 def test_all_models_that_are_billed_by_input_and_output_have_a_price():

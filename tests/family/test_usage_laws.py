@@ -21,7 +21,8 @@ def check(usage):
     """Check that the parts are parts of their totals."""
     known = {name: count or 0 for name, count in asdict(usage).items()}
     assert min(known.values()) >= 0
-    assert known["cache_write_1h_tokens"] <= known["cache_write_tokens"]
+    kept_longer = known["cache_write_1h_tokens"] + known["cache_write_12h_tokens"]
+    assert kept_longer <= known["cache_write_tokens"]
     if usage.input_tokens is not None:
         assert known["cache_read_tokens"] + known["cache_write_tokens"] <= usage.input_tokens
         assert known["input_audio_tokens"] <= usage.input_tokens
@@ -259,14 +260,13 @@ def test_an_input_without_its_cache_is_not_the_whole():
 # -- the fakes ----------------------------------------------------------------------------------------
 
 ALL = {field.name for field in fields(Usage)}
+LONGER = {"cache_write_1h_tokens", "cache_write_12h_tokens"}
+AUDIO = {"input_audio_tokens", "output_audio_tokens"}
 FAKES = {
-    "openai": (FakeOpenAI, ALL - {"cache_write_1h_tokens"}),
-    "responses": (
-        FakeOpenAI,
-        ALL - {"cache_write_1h_tokens", "input_audio_tokens", "output_audio_tokens"},
-    ),
-    "claude": (FakeClaude, ALL - {"input_audio_tokens", "output_audio_tokens"}),
-    "gemini": (FakeGemini, ALL - {"cache_write_tokens", "cache_write_1h_tokens"}),
+    "openai": (FakeOpenAI, ALL - LONGER),
+    "responses": (FakeOpenAI, ALL - {"cache_write_1h_tokens"} - AUDIO),
+    "claude": (FakeClaude, ALL - {"cache_write_12h_tokens"} - AUDIO),
+    "gemini": (FakeGemini, ALL - {"cache_write_tokens"} - LONGER),
     "ollama": (FakeOllama, {"input_tokens", "output_tokens", "cache_read_tokens"}),
 }
 

@@ -80,7 +80,11 @@ ANSWER = [
 ]
 USAGE = {
     "input_tokens": 9,
-    "input_tokens_details": {"cached_tokens": 4, "cache_write_tokens": 3},
+    "input_tokens_details": {
+        "cached_tokens": 4,
+        "cache_write_tokens": 3,
+        "cache_write_tokens_details": {"ttl_12h_tokens": 2, "ttl_30m_tokens": 1},
+    },
     "output_tokens": 5,
     "output_tokens_details": {"reasoning_tokens": 2},
     "total_tokens": 14,
@@ -249,6 +253,7 @@ async def test_an_answer_comes_and_goes_back_in_its_order(server, new, streamed)
     counts = answer.usage
     assert (counts.input_tokens, counts.output_tokens, counts.reasoning_tokens) == (9, 5, 2)
     assert (counts.cache_read_tokens, counts.cache_write_tokens) == (4, 3)
+    assert counts.cache_write_12h_tokens == 2
     results = [
         Message(role="tool", content=text, metadata={"tool_call_id": name})
         for name, text in (("call_1", "rain"), ("call_2", "found"))

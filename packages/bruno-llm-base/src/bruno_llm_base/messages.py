@@ -15,6 +15,7 @@ from bruno_llm_base.parts import (
     Text,
     ToolCall,
     ToolResult,
+    VendorBlock,
     is_json,
     join_parts,
     object_in,
@@ -33,6 +34,9 @@ _ROLES = tuple(role.value for role in MessageRole)
 _OF_METADATA = ("tool_calls", "tool_call_id", "name")
 _KEYS = ("role", "content", *_OF_METADATA, "metadata")
 _OPENING = Text("(The conversation goes on.)")
+CACHE_MARK = VendorBlock("cache", {})
+"""Stands behind a user's message with `metadata["cache"]`: what comes before it is to be kept."""
+
 NO_RESULT = "(no result)"
 _Awaited = tuple[
     str | None, ToolResult
@@ -208,7 +212,8 @@ def _turns(messages: list[Message]) -> list[Turn]:
                 rounds.append(_awaited(calls, len(turns) - 1, ids))
                 turns.append(Turn("tool", tuple([result for _, result in rounds[-1]])))
         elif message.role is MessageRole.USER:
-            turns.append(Turn("user", (Text(message.content),)))
+            mark = (CACHE_MARK,) if message.metadata.get("cache") is True else ()
+            turns.append(Turn("user", (Text(message.content), *mark)))
         elif result := _asked_for(message, rounds):
             result.content = message.content
             result.is_error = bool(message.metadata.get("is_error"))

@@ -38,7 +38,7 @@ class Usage:
     """Tokens of a request, as the server reports them, or of several.
 
     Totals are inclusive: input counts what the prompt cache held, output the reasoning, and
-    `cache_write_tokens` what is kept for an hour. None means that the server did not say, never 0.
+    `cache_write_tokens` what is kept for 1 hour or 12. None means that the server did not say, never 0.
     """
 
     input_tokens: int | None = None
@@ -46,6 +46,7 @@ class Usage:
     cache_read_tokens: int | None = None
     cache_write_tokens: int | None = None
     cache_write_1h_tokens: int | None = None
+    cache_write_12h_tokens: int | None = None
     reasoning_tokens: int | None = None
     input_audio_tokens: int | None = None
     output_audio_tokens: int | None = None
@@ -96,8 +97,8 @@ class Cost:
 
     Attributes:
         parts: What its parts cost, which sum to `total`: "input" (neither cached nor audio),
-            "cache_read", "cache_write", "cache_write_1h", "input_audio", "output" (reasoning
-            included), "output_audio"; or "reported" alone, where the server said what it cost.
+            "cache_read", "cache_write", "cache_write_1h", "cache_write_12h", "input_audio", "output"
+            (reasoning included), "output_audio"; or "reported" alone, where the server said what it cost.
         source: Whose prices these are, such as "genai-prices 0.2.3", or who said what it cost.
         as_of: The day of the prices; None where the source does not say.
         estimated: Whether the server did not count all the tokens.

@@ -25,6 +25,7 @@ from bruno_llm_base import (
 )
 from bruno_llm_base.cost.prices import reported_cost
 from bruno_llm_base.lenient import finish_reason, forgiving, read_arguments, read_text, read_word
+from bruno_llm_base.messages import CACHE_MARK
 from bruno_llm_base.parts import arguments_of, object_in, state_for
 
 _API = "anthropic"  # whose state it is, whichever provider, proxy or cloud carries it
@@ -164,28 +165,48 @@ _CALL_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 THOUGHTS = ("thinking", "redacted_thinking")
 
 
+CACHED: Json = {"type": "ephemeral"}
+_MOST_MARKS = 2  # of four that a request may have: two are those of `cache`
+
+
 def build(conversation: Conversation) -> list[Json]:
     """Return the `messages` of a request."""
     messages: list[Json] = []
+    marked: list[Json] = []
     turns = conversation.opened().with_call_ids(_CALL_ID).turns
     for turn in turns:
         role = "assistant" if turn.role == "assistant" else "user"
-        blocks = _answered(turn, is_last=turn is turns[-1]) if role == "assistant" else _asked(turn)
+        if role == "assistant":
+            blocks = _answered(turn, is_last=turn is turns[-1])
+        else:
+            blocks = _asked(turn, marked)
         if messages and messages[-1]["role"] == role:
             blocks = messages.pop()["content"] + blocks
             blocks.sort(key=lambda block: block["type"] != "tool_result")  # results come first
         if blocks:
             messages.append({"role": role, "content": blocks})
+    for block in marked[:-_MOST_MARKS]:
+        del block["cache_control"]
     return messages
 
 
-def _asked(turn: Turn) -> list[Json]:
+def _asked(turn: Turn, marked: list[Json]) -> list[Json]:
+    """Return the blocks of a user's turn, and add those that are to be cached to *marked*."""
     results = [
         {"type": "tool_result", "tool_use_id": result.id, "content": result.content}
         | ({"is_error": True} if result.is_error else {})
         for result in turn.tool_results
     ]
-    return results + ([{"type": "text", "text": turn.text}] if turn.text else [])
+    if CACHE_MARK not in turn.parts:
+        return results + ([{"type": "text", "text": turn.text}] if turn.text else [])
+    texts: list[Json] = []
+    for part in turn.parts:
+        if isinstance(part, Text):
+            texts.append({"type": "text", "text": part.text})
+        elif part == CACHE_MARK and texts:
+            texts[-1]["cache_control"] = CACHED
+            marked.append(texts[-1])
+    return results + texts
 
 
 def _answered(turn: Turn, *, is_last: bool) -> list[Json]:

@@ -161,6 +161,12 @@ class Messages(ChatAdapter):
                 body["system"] = [{"type": "text", "text": system, "cache_control": mark}]
         elif (tools := body.get("tools")) and _is_the_users(tools[-1]):
             body["tools"] = [*tools[:-1], tools[-1] | {"cache_control": mark}]
+        for message in body[
+            "messages"
+        ]:  # all for one time: longer ones may not follow shorter ones
+            for block in message["content"]:
+                if block.get("cache_control") is messages.CACHED:
+                    block["cache_control"] = mark
         return body
 
     def shows_schema(self, model: str) -> bool:

@@ -125,11 +125,13 @@ def end(response: Json) -> ModelResponse:
 def _usage(counts: Json) -> Usage:
     read = object_in(counts.get("input_tokens_details"))
     written = object_in(counts.get("output_tokens_details"))
+    kept = object_in(read.get("cache_write_tokens_details"))
     return Usage(
         input_tokens=counts.get("input_tokens"),
         output_tokens=counts.get("output_tokens"),
         cache_read_tokens=read.get("cached_tokens"),
         cache_write_tokens=read.get("cache_write_tokens"),
+        cache_write_12h_tokens=kept.get("ttl_12h_tokens"),
         reasoning_tokens=written.get("reasoning_tokens"),
     )
 

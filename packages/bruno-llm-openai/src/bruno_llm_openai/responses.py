@@ -130,8 +130,8 @@ class Responses(OpenAIChatAdapter):
         tools = body.get("tools") or ()
         if not all(object_in(tool).get("type") in _FREE_TOOLS for tool in tools):
             return "tools"
-        if object_in(body.get("prompt_cache_options")).get("ttl") == "12h":
-            return "prompt_cache_options"
+        if self.own_server and object_in(body.get("prompt_cache_options")).get("ttl") == "12h":
+            return "prompt_cache_options"  # only OpenAI is known to tell what was kept so long
         if body.get("background_options"):
             return "background_options"
         return super().unpriced_field(body)

@@ -27,6 +27,7 @@ WHOLE = {
     "cache_read": "input",
     "cache_write": "input",
     "cache_write_1h": "cache_write",
+    "cache_write_12h": "cache_write_1h",
     "input_audio": "input",
     "output_audio": "output",
 }
@@ -57,6 +58,7 @@ class Price:
         cache_read: Input from the vendor's prompt cache; costs as `input` if None.
         cache_write: Input written to the prompt cache; costs as `input` if None.
         cache_write_1h: Input written to it for an hour; costs as `cache_write` if None.
+        cache_write_12h: Input written to it for 12 hours; costs as `cache_write_1h` if None.
         input_audio: Audio input; costs as `input` if None.
         output_audio: Audio output; costs as `output` if None.
         tiers: Prices for long requests: above so many input tokens, ALL tokens of the request cost
@@ -73,6 +75,7 @@ class Price:
     cache_read: Decimal | None
     cache_write: Decimal | None
     cache_write_1h: Decimal | None
+    cache_write_12h: Decimal | None
     input_audio: Decimal | None
     output_audio: Decimal | None
     tiers: Mapping[int, "Price"] = field(hash=False)
@@ -88,13 +91,15 @@ class Price:
         cache_read: Decimal | float | str | None = None,
         cache_write: Decimal | float | str | None = None,
         cache_write_1h: Decimal | float | str | None = None,
+        cache_write_12h: Decimal | float | str | None = None,
         input_audio: Decimal | float | str | None = None,
         output_audio: Decimal | float | str | None = None,
         tiers: Mapping[int, "Price"] = _NO_TIERS,
         source: str = "the user",
         as_of: date | None = None,
     ) -> None:
-        parts = (cache_read, cache_write, cache_write_1h, input_audio, output_audio)
+        writes = (cache_write, cache_write_1h, cache_write_12h)
+        parts = (cache_read, *writes, input_audio, output_audio)
         usd = {"input": _usd("input", input), "output": _usd("output", output)}
         rates = {name: _EXACT.scaleb(price, -_MILLION) for name, price in usd.items()}
         for (name, whole), given in zip(WHOLE.items(), parts, strict=True):
@@ -141,7 +146,7 @@ class Price:
         """Return the most that so much text, or less, can cost, in USD, cached or not."""
         reached = (tier for start, tier in self.tiers.items() if input_tokens > start)
         rates = [price._rates for price in (self, *reached)]  # noqa: SLF001
-        kinds = ("input", "cache_read", "cache_write", "cache_write_1h")
+        kinds = ("input", "cache_read", "cache_write", "cache_write_1h", "cache_write_12h")
         dearest = max(rate[kind] for rate in rates for kind in kinds)
         output = max(rate["output"] for rate in rates)
         return _EXACT.fma(dearest, input_tokens, _EXACT.multiply(output, output_tokens))
@@ -149,11 +154,13 @@ class Price:
 
 def _parts(usage: Usage) -> dict[str, int]:
     """Return the tokens of each part of *usage*: no token is in two parts."""
-    hour, left = usage.cache_write_1h_tokens or 0, usage.input_tokens or 0
+    longer = usage.cache_write_1h_tokens or 0, usage.cache_write_12h_tokens or 0
+    left = usage.input_tokens or 0
     parts = {
         "cache_read": usage.cache_read_tokens or 0,
-        "cache_write": max(0, (usage.cache_write_tokens or 0) - hour),
-        "cache_write_1h": hour,
+        "cache_write": max(0, (usage.cache_write_tokens or 0) - sum(longer)),
+        "cache_write_1h": longer[0],
+        "cache_write_12h": longer[1],
         "input_audio": usage.input_audio_tokens or 0,
     }
     for name, tokens in parts.items():

@@ -59,7 +59,7 @@ class GenaiPrices:
         info = data.find(provider, model)
         if info is None or not info.prices:
             return None
-        return data.read(info.get_prices(at), self.output)
+        return data.read(info.get_prices(at), self.output, provider)
 
     def window(self, provider: str, model: str) -> int | None:
         """Return the context window of *model*, in tokens; None if that is unknown."""
@@ -73,6 +73,10 @@ class GenaiPrices:
 # by id or address, `Provider.find_model()`, `ModelInfo.get_prices()` and `context_window`, prices per
 # million tokens that are a Decimal or `base` and `tiers`. `calc_price()` and `find_provider_model()`
 # do the same, and keep every model name that they ever heard.
+
+# What the data do not list: OpenAI charges this many times the input for what it keeps for 12 hours,
+# as pydantic-ai documents it; where it keeps things at all, writes have a price.
+_KEEPS_12H, _WRITE_12H = "openai", Decimal("2.5")
 
 _REMEMBERED = 256
 """Models: names also come from servers, so that they may be any number."""
@@ -124,15 +128,17 @@ class _Data:
                 return found.find_model(model, all_providers=self.snapshot.providers)
         return None
 
-    def read(self, listed: "ModelPrice", output: Decimal | None) -> "Price | None":
+    def read(self, listed: "ModelPrice", output: Decimal | None, vendor: str) -> "Price | None":
         """Return a price that was found; *output* is that of output if it has none."""
         key = id(listed), output  # the snapshot keeps it alive
         if key not in self._prices:
-            self._prices[key] = _read(listed, output, self._facts)
+            self._prices[key] = _read(listed, output, vendor, self._facts)
         return self._prices[key]
 
 
-def _read(listed: "ModelPrice", output: Decimal | None, facts: dict[str, Any]) -> "Price | None":
+def _read(
+    listed: "ModelPrice", output: Decimal | None, vendor: str, facts: dict[str, Any]
+) -> "Price | None":
     from bruno_llm_base.cost.price import WHOLE, Price
 
     usd = {name: getattr(listed, f"{name}_mtok", None) for name in ("input", "output", *WHOLE)}
@@ -142,9 +148,10 @@ def _read(listed: "ModelPrice", output: Decimal | None, facts: dict[str, Any]) -
         return None
 
     def above(start: int, **tiers: Any) -> Price:
-        return Price(
-            **{name: _above(value, start) for name, value in usd.items()}, **tiers, **facts
-        )
+        rates = {name: _above(value, start) for name, value in usd.items()}
+        if vendor == _KEEPS_12H and rates["cache_write"] is not None:
+            rates["cache_write_12h"] = rates["input"] * _WRITE_12H
+        return Price(**rates, **tiers, **facts)
 
     starts = {tier.start for value in usd.values() for tier in getattr(value, "tiers", ())}
     return above(-1, tiers={start: above(start) for start in starts})

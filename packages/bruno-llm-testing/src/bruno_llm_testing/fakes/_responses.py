@@ -177,11 +177,16 @@ def _events_in(piece: Json, answer: FakeAnswer) -> list[Json]:
 
 def _usage(usage: Usage) -> Json:
     counts = {name: number or 0 for name, number in asdict(usage).items()}
+    written, long = counts["cache_write_tokens"], counts["cache_write_12h_tokens"]
     return {
         "input_tokens": counts["input_tokens"],
         "input_tokens_details": {
             "cached_tokens": counts["cache_read_tokens"],
-            "cache_write_tokens": counts["cache_write_tokens"],
+            "cache_write_tokens": written,
+            "cache_write_tokens_details": {
+                "ttl_12h_tokens": long,
+                "ttl_30m_tokens": written - long,
+            },
         },
         "output_tokens": counts["output_tokens"],
         "output_tokens_details": {"reasoning_tokens": counts["reasoning_tokens"]},
