@@ -274,13 +274,14 @@ FAKES = {
 @st.composite
 def lawful(draw):
     fresh, read, five, hour, audio = draw(st.tuples(counts, counts, counts, counts, counts))
-    said, thought, spoken = draw(st.tuples(counts, counts, counts))
+    said, thought, spoken, half_day = draw(st.tuples(counts, counts, counts, counts))
     return Usage(
-        input_tokens=1 + fresh + read + five + hour + audio,
+        input_tokens=1 + fresh + read + five + hour + half_day + audio,
         output_tokens=said + thought + spoken,
         cache_read_tokens=read,
-        cache_write_tokens=five + hour,
+        cache_write_tokens=five + hour + half_day,
         cache_write_1h_tokens=hour,
+        cache_write_12h_tokens=half_day,
         reasoning_tokens=thought,
         input_audio_tokens=audio,
         output_audio_tokens=spoken,
