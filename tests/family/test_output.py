@@ -286,8 +286,9 @@ def test_the_users_own_fields_win(llm, server, name):
         ({"not": "a schema"}, "give a JSON schema, or a type"),
         ({"type": "object", "x": {1, 2}}, "not JSON"),
         ("City", "of which there is no JSON schema"),
+        ("", "output is '', of which there is no JSON schema"),
     ],
-    ids=["object", "dict", "set", "text"],
+    ids=["object", "dict", "set", "text", "nothing"],
 )
 def test_what_is_no_type_is_refused(llm, server, output, complaint):
     with pytest.raises(InvalidRequestError, match=complaint):

@@ -11,6 +11,7 @@ from bruno_core.models import Message, MessageRole, MessageType
 
 from bruno_llm_base.exceptions import InvalidRequestError
 from bruno_llm_base.parts import (
+    NO_RESULT,
     Part,
     Text,
     ToolCall,
@@ -37,7 +38,6 @@ _OPENING = Text("(The conversation goes on.)")
 CACHE_MARK = VendorBlock("cache", {})
 """Stands behind a user's message with `metadata["cache"]`: what comes before it is to be kept."""
 
-NO_RESULT = "(no result)"
 _Awaited = tuple[
     str | None, ToolResult
 ]  # with its call's id in the messages, which may not be unique

@@ -144,13 +144,17 @@ def _form_of(kind: Any) -> Form:
 
 @lru_cache(maxsize=256)
 def _read_type(kind: Any) -> Form:
+    if isinstance(kind, str):
+        raise InvalidRequestError(
+            f"output is {shown(kind)}, of which there is no JSON schema: give the type, not its name"
+        )
     if isinstance(kind, Mapping):
         schema = dict(kind)
         if not schema.keys() & {"type", "anyOf", "oneOf", "allOf", "$ref", "enum", "properties"}:
             raise InvalidRequestError(f"output is {shown(kind)}: give a JSON schema, or a type")
         if not is_json(schema):
             raise InvalidRequestError("output is a schema with something in it that is not JSON")
-        return Form(str(schema.get("title", "output")), schema, None)
+        return Form(str(schema.get("title") or "output"), schema, None)
     try:
         adapter = TypeAdapter(kind)
         schema = adapter.json_schema()
@@ -323,7 +327,7 @@ class OutputRequest:
         """Whether *error* says that it cannot be asked for in this way, but in another."""
         kinds = (InvalidRequestError, ServiceUnavailableError)  # llama.cpp's answer is a 500
         is_refusal = type(error) in kinds and _REFUSAL.search(f"{error.param} {error.message}")
-        is_of_tools = (error.param or "").startswith("tools")
+        is_of_tools = (error.param or error.message).startswith("tools")
         if not is_refusal or is_of_tools or self._way == _IN_WORDS:
             return False
         self._way += 1

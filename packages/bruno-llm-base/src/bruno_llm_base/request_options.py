@@ -86,7 +86,8 @@ class RequestOptions:
             for layer in (self.defaults, portable)
         )
         offered = {n: value for n, value in tools.items() if n not in refused}
-        fields = _tool_fields(adapter, model, offered) if offered else {}
+        has_own = bool(self._always.get("tools"))
+        fields = _tool_fields(adapter, model, offered, has_own=has_own) if offered else {}
         options = {"model": model} | spelled(
             adapter.option_names, defaults, self._always, portable, fields, own
         )
@@ -162,10 +163,15 @@ def _size(body: Json) -> int:
     return sum(len(value) if isinstance(value, dict) else 1 for value in body.values())
 
 
-def _tool_fields(adapter: ChatAdapter, model: str, given: Json) -> Json:
+def _tool_fields(adapter: ChatAdapter, model: str, given: Json, *, has_own: bool) -> Json:
+    """Return the fields that offer tools, unless there are none, not even of the vendor's *own*."""
     from bruno_llm_base.tools import read_tool_options  # most requests offer no tools
 
     tools, choice, parallel = read_tool_options(given)
+    if not tools and not has_own:  # then vendors refuse both
+        if choice not in (None, "auto", "none"):
+            raise InvalidRequestError(f"tool_choice is {choice!r} without any tools: give some")
+        return {}
     fields = adapter.build_tools(tools, choice=choice, parallel=parallel, model=model)
     check_sendable(fields, (), InvalidRequestError)
     return fields

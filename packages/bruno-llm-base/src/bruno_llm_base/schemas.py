@@ -1,6 +1,7 @@
 """JSON schemas, rewritten into what a vendor takes: pure functions, which change no schema in place."""
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,8 @@ _COMMON = frozenset(
 _SILENT = frozenset({"$schema", "discriminator", "title"})  # they tell a model nothing
 _NOTES = _SILENT | {"default", "description", "examples"}  # they restrict nothing
 _NULL: Json = {"type": "null"}
+_KINDS = {str: "string", bool: "boolean", int: "integer", float: "number", type(None): "null"}
+_LOOKS_AROUND = re.compile(r"\(\?<?[=!]")
 
 
 def changed(schema: Json, change: Callable[[Json], Json]) -> Json:
@@ -95,6 +98,8 @@ def _fitted(schema: Json, subset: SchemaSubset) -> Json:
     for name, value in _merged(schema).items():
         if name == "format":
             (kept if value in subset.formats else told)[name] = value
+        elif name == "pattern" and _LOOKS_AROUND.search(str(value)):
+            told[name] = value  # no vendor's grammar can
         elif name in _COMMON or name in subset.keywords:
             kept[name] = value
         elif name not in _SILENT and (name, value) != ("default", None):
@@ -132,6 +137,8 @@ def _close(kept: Json, told: Json) -> None:
     """Leave nothing open in a schema."""
     if not kept.keys() - _NOTES:
         raise ValueError("something may be anything")
+    if "type" not in kept and (kinds := _kinds(kept)):  # vendors insist on it
+        kept["type"] = kinds[0] if len(kinds) == 1 else kinds
     if kept.get("type") == "array" and not isinstance(kept.get("items"), dict):
         raise ValueError("a list holds no one kind of thing")
     if kept.get("type") == "object":
@@ -139,6 +146,14 @@ def _close(kept: Json, told: Json) -> None:
         if is_open or "properties" not in kept:
             raise ValueError("an object has properties of any name")
         kept["additionalProperties"] = False
+
+
+def _kinds(schema: Json) -> list[str]:
+    """Return the types of what *schema* lists, where it does not name them."""
+    if "properties" in schema:
+        return ["object"]
+    values = schema["enum"] if "enum" in schema else [schema["const"]] if "const" in schema else []
+    return list(dict.fromkeys(_KINDS[type(value)] for value in values if type(value) in _KINDS))
 
 
 def _nullable(properties: Json, required: list[str]) -> Json:
@@ -156,6 +171,8 @@ def _nullable(properties: Json, required: list[str]) -> Json:
 
 def _takes_null(schema: Json) -> bool:
     if not schema or any(map(_takes_null, schema.get("anyOf") or schema.get("oneOf") or ())):
+        return True
+    if None in schema.get("enum", ()):
         return True
     kind = schema.get("type")
     return "null" in kind if isinstance(kind, list) else kind == "null"
