@@ -411,7 +411,7 @@ class BaseProvider(Client, LLMInterface):
             if sent.least > 2 * read:
                 self._endpoint.tell(request, PromptCut, tokens=sent.tokens, read=read)
                 return
-        if not self.adapter.has_vocabulary(model) and not (request.body or {}).get("tools"):
+        if self.adapter.vocabulary(model) is None and not (request.body or {}).get("tools"):
             self._calibrations.learn(model, conversation, read)
 
     # -- counting -----------------------------------------------------------------------------------
@@ -445,7 +445,7 @@ class BaseProvider(Client, LLMInterface):
         # in a thread where the event loop should not wait: a vocabulary may have to be loaded first
         is_large = sum(map(len, texts(conversation))) > _LARGE
         count = partial(self._count_here, conversation, _tools(request.body or {}), model)
-        in_thread = is_large or self.adapter.has_vocabulary(model)
+        in_thread = is_large or self.adapter.vocabulary(model) is not None
         return await asyncio.to_thread(count) if in_thread else count()
 
     def get_token_count(self, text: str) -> int:

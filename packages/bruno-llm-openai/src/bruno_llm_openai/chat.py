@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from bruno_llm_base import Tool
 
 # Lists of prices tell the standard tier's.
-_LISTED_TIERS = (None, "auto", "default")
+LISTED_TIERS = (None, "auto", "default")
 _SAMPLING = frozenset({"temperature", "top_p"})
 # What is said of a tool to whose schema a model cannot be held after all: there are limits to its size
 # (https://platform.openai.com/docs/guides/structured-outputs, "Supported schemas").
@@ -31,6 +31,7 @@ class OpenAIChatAdapter(OpenAIAdapter, ChatAdapter):
 
     other: ChatAdapter | None = None
 
+    vocabulary = staticmethod(counting.encoding_of)
     count_path = "/responses/input_tokens"
     json_mode: ClassVar[Json] = {"response_format": {"type": "json_object"}}
     reserved_fields = frozenset({"input", "messages", "model", "stream", "stream_options"})
@@ -86,17 +87,11 @@ class OpenAIChatAdapter(OpenAIAdapter, ChatAdapter):
         tools = [_without_strict(tool) for tool in body["tools"]]
         return body | {"tools": tools} if tools != body["tools"] else None
 
-    def unpriced_field(self, body: Json) -> str | None:
-        return None if body.get("service_tier") in _LISTED_TIERS else "service_tier"
-
     def text_tokens(self, text: str, model: str) -> TokenCount | None:
         return counting.text_tokens(text, model)
 
     def conversation_tokens(self, conversation: Conversation, model: str) -> TokenCount | None:
         return counting.conversation_tokens(conversation, model)
-
-    def has_vocabulary(self, model: str) -> bool:
-        return counting.encoding_of(model) is not None
 
     def refused_options(self, model: str, options: Json) -> frozenset[str]:
         return _SAMPLING if models.reasons(model, options) else frozenset()
