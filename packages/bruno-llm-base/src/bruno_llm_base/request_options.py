@@ -73,7 +73,8 @@ class RequestOptions:
         adapter = self._adapter.adapter_for(model, ours | self._always | own)
         check_sendable(own, adapter.reserved_fields, InvalidRequestError)
         refused = adapter.refused_options(model, ours | self._always | own) & ours.keys()
-        thinking, told = self._reasoning(adapter, model, ours)
+        wanted = None if "reasoning" in refused else ours.get("reasoning")
+        thinking, told = self._reasoning(adapter, model, wanted, ours.get("max_tokens"))
         if thinking is None:
             refused |= {"reasoning"}
         if refused and self._strict:
@@ -100,13 +101,12 @@ class RequestOptions:
         return adapter, dict(options), told
 
     def _reasoning(
-        self, adapter: ChatAdapter, model: str, ours: Json
+        self, adapter: ChatAdapter, model: str, wanted: str | int | None, most: int | None
     ) -> tuple[Json | None, list[tuple[type[Event], Json]]]:
         """Return the fields that ask for reasoning, or None if it is refused, and what is to be told."""
-        wanted = ours.get("reasoning")
         if wanted is None:
             return {}, []
-        found = adapter.build_reasoning(wanted, model, ours.get("max_tokens"))
+        found = adapter.build_reasoning(wanted, model, most)
         if found is None:
             return None, []
         fields, used = found

@@ -36,9 +36,19 @@ _RULES: tuple[tuple[str, _Rule | None], ...] = (
 )
 
 
+def has_budget(model: str) -> bool:
+    """Whether *model* thinks by a budget."""
+    rule = _rule(model)
+    return rule is not None and not rule.efforts
+
+
+def _rule(model: str) -> _Rule | None:
+    return next((rule for pattern, rule in _RULES if re.match(pattern, model)), _Rule())
+
+
 def build(wanted: str | int, model: str, max_tokens: int | None) -> tuple[Json, str | int] | None:
     """Return the fields that let *model* think, and how much that is; None if it cannot."""
-    rule = next((rule for pattern, rule in _RULES if re.match(pattern, model)), _Rule())
+    rule = _rule(model)
     if rule is None:
         return None
     level = level_of(wanted)

@@ -1,10 +1,10 @@
 """What OpenAI's two APIs of chat have in common."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from bruno_llm_base import ChatAdapter, Conversation, Json, TokenCount
+from bruno_llm_base import ChatAdapter, Conversation, ErrorFacts, Json, TokenCount
 from bruno_llm_base.reasoning import LEVELS, level_of, snapped
 
 from bruno_llm_openai import counting, models
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 # Lists of prices tell the standard tier's.
 LISTED_TIERS = (None, "auto", "default")
 _SAMPLING = frozenset({"temperature", "top_p"})
+# What is said of a tool to whose schema a model cannot be held after all: there are limits to its size
+# (https://platform.openai.com/docs/guides/structured-outputs, "Supported schemas").
+_BAD_SCHEMA = "invalid_function_parameters"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,16 @@ class OpenAIChatAdapter(OpenAIAdapter, ChatAdapter):
     def shows_schema(self, model: str) -> bool:
         return not self.own_server  # those that hold a model to a grammar do not tell it
 
+    def read_error(self, status: int, headers: Mapping[str, str], data: Json) -> ErrorFacts:
+        facts = OpenAIAdapter.read_error(self, status, headers, data)
+        return replace(facts, param="tools") if facts.code == _BAD_SCHEMA else facts
+
+    def amend(self, body: Json, code: str, field: str) -> Json | None:
+        if code != _BAD_SCHEMA:
+            return ChatAdapter.amend(self, body, code, field)
+        tools = [_without_strict(tool) for tool in body["tools"]]
+        return body | {"tools": tools} if tools != body["tools"] else None
+
     def text_tokens(self, text: str, model: str) -> TokenCount | None:
         return counting.text_tokens(text, model)
 
@@ -82,3 +95,13 @@ class OpenAIChatAdapter(OpenAIAdapter, ChatAdapter):
 
     def refused_options(self, model: str, options: Json) -> frozenset[str]:
         return _SAMPLING if models.reasons(model, options) else frozenset()
+
+
+def _without_strict(tool: Any) -> Any:
+    """Return *tool*, of either API, without holding the model to its schema."""
+    if isinstance(tool, dict):
+        if tool.get("strict"):
+            return tool | {"strict": False}
+        if isinstance(function := tool.get("function"), dict) and function.get("strict"):
+            return tool | {"function": function | {"strict": False}}
+    return tool
