@@ -175,14 +175,13 @@ class BaseProvider(Client, LLMInterface):
             InvalidRequestError: An argument is wrong. All other errors are raised while reading.
         """
         options |= {"temperature": temperature, "max_tokens": max_tokens}
+        request = self._request(messages, prompt, options, stream=True, output=output)
+        stream = text_stream(self._endpoint, request)
         if output is None:
-            request = self._request(messages, prompt, options, stream=True)
-            return text_stream(self._endpoint, request)
+            return stream
         from bruno_llm_base.output import Output, typed_stream
 
-        output = Output.of(output)
-        request = self._request(messages, prompt, options, stream=True, output=output)
-        return typed_stream(text_stream(self._endpoint, request), output)
+        return typed_stream(stream, Output.of(output))
 
     @overload
     async def request(
@@ -280,7 +279,7 @@ class BaseProvider(Client, LLMInterface):
         call: Json,
         *,
         stream: bool,
-        output: "Output[Any] | None" = None,
+        output: Any = None,
     ) -> Request[ModelResponse]:
         """Return what to send: conversation, options, body."""
         endpoint = self._endpoint
@@ -291,9 +290,9 @@ class BaseProvider(Client, LLMInterface):
         adapter, options, told = self._options.options(model, call)
         amend = self._amend
         if output is not None:
-            from bruno_llm_base.output import OutputRequest
+            from bruno_llm_base.output import Output, OutputRequest
 
-            asked = OutputRequest(output.form, adapter, options, self._refused_outputs)
+            asked = OutputRequest(Output.of(output).form, adapter, options, self._refused_outputs)
             conversation, options = asked.prepare(conversation)
             amend = partial(self._amend_output, asked)
         body = self._body(adapter, conversation, options, stream=stream)
@@ -330,14 +329,11 @@ class BaseProvider(Client, LLMInterface):
     def _body(
         self, adapter: ChatAdapter, conversation: Conversation, options: Json, *, stream: bool
     ) -> Json:
-        if "cache" not in options:
-            body = adapter.build(conversation, options, stream=stream)
-        else:
-            options = dict(options)
-            keep = options.pop("cache")
-            body = adapter.build(conversation, options, stream=stream)
-            if keep:
-                body = adapter.mark_cache(body, None if keep is True else keep)
+        options = dict(options)
+        keep = options.pop("cache", None)
+        body = adapter.build(conversation, options, stream=stream)
+        if keep:
+            body = adapter.mark_cache(body, None if keep is True else keep)
         return self._options.recall(adapter, options["model"], body)
 
     def _window(self, request: Request[ModelResponse]) -> Window | None:
@@ -433,10 +429,6 @@ class BaseProvider(Client, LLMInterface):
             InvalidRequestError: An argument is wrong, or the vendor refuses the request.
             LLMError: The vendor refuses the key or the model.
         """
-        if output is not None:
-            from bruno_llm_base.output import Output
-
-            output = Output.of(output)
         request = self._request(messages, prompt, options, stream=False, output=output)
         model, conversation = str(request.model), cast(Conversation, request.conversation)
         counted = await self._count_there(request, conversation)
