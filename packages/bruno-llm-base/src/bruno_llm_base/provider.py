@@ -335,6 +335,8 @@ class BaseProvider(Client, LLMInterface):
         else:
             options = dict(options)
             keep = options.pop("cache")
+            if not keep:
+                conversation = conversation.without_marks()
             body = adapter.build(conversation, options, stream=stream)
             if keep:
                 body = adapter.mark_cache(body, None if keep is True else keep)
