@@ -65,6 +65,32 @@ def test_claude_is_told_what_to_keep(keep, ttl):
     assert sent(llm, cache=keep, cache_control=own)["cache_control"] == own
 
 
+def test_a_message_may_be_marked(kind, server, name):
+    pages = [
+        {"role": "user", "content": f"Page {n}", "metadata": {"cache": True}} for n in (1, 2, 3)
+    ]
+    messages = [*pages, {"role": "user", "content": "What is on them?"}]
+    asyncio.run(kind(**server.connection()).request(messages))
+    asyncio.run(kind(**server.connection()).request(messages, cache="1h"))
+    first, second = server.bodies
+    said = "Page 1\\n\\nPage 2\\n\\nPage 3\\n\\nWhat is on them?"
+    if name == "gemini":
+        said = said.replace("\\n\\n", '"}, {"text": "\\n\\n')
+    if name != "claude":
+        assert said in json.dumps(first)
+        assert "cache" not in json.dumps(first)
+        return
+    blocks = first["messages"][0]["content"]
+    assert "".join(block["text"] for block in blocks) == said.replace("\\n", "\n")
+    marks = [block.get("cache_control") for block in blocks]
+    assert marks == [*[{"type": "ephemeral"}] * 3, None]
+    marks = [block.get("cache_control") for block in second["messages"][0]["content"]]
+    assert marks == [*[{"type": "ephemeral", "ttl": "1h"}] * 3, None]
+    TypeAdapter(
+        anthropic.types.message_create_params.MessageCreateParamsNonStreaming
+    ).validate_python(second)
+
+
 @pytest.mark.parametrize("api", ["chat", "responses"])
 @pytest.mark.parametrize("keep", [True, "5m", "12h"], ids=str)
 def test_openai_is_told_what_to_keep(api, keep):
