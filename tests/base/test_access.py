@@ -5,6 +5,7 @@ import openai
 import pytest
 from bruno_llm_base import ConfigurationError
 from bruno_llm_base.access import checked_url
+from bruno_llm_base.attempt import redacted
 from bruno_llm_ollama import OllamaProvider
 from bruno_llm_openai import OpenAIProvider
 
@@ -14,30 +15,38 @@ KEY = "sk-canary+7Hq2/xW4v"
 def test_a_key_is_blotted_out_wherever_it_stands():
     access = OpenAIProvider(api_key=KEY).access
     said = {KEY: [f"Bearer {KEY}", {"url": "?key=sk-canary%2B7Hq2%2FxW4v"}, 5, None], "a": "b"}
-    assert access.redact(said) == {"***": ["Bearer ***", {"url": "?key=***"}, 5, None], "a": "b"}
-    assert access.redact(None) is None
+    assert redacted(said, access.secrets) == {
+        "***": ["Bearer ***", {"url": "?key=***"}, 5, None],
+        "a": "b",
+    }
+    assert redacted(None, access.secrets) is None
     assert KEY not in repr(access)
 
 
 def test_a_login_is_blotted_out_in_every_spelling():
     access = OllamaProvider(base_url="http://me:p%40ss%2Fword@host").access
     said = "p@ss/word p%40ss%2Fword p%40ss/word bWU6cEBzcy93b3Jk"
-    assert access.redact(said) == "*** *** *** ***"
+    assert redacted(said, access.secrets) == "*** *** *** ***"
 
 
 def test_what_a_client_says_of_itself_is_blotted_out():
     headers = {"x-gateway-token": "a-gateways-token", "accept": "application/json"}
     client = openai.AsyncOpenAI(api_key=KEY, default_headers=headers)
     access = OpenAIProvider(client=client).access
-    assert access.redact(f"{KEY} a-gateways-token application/json") == "*** *** application/json"
+    assert (
+        redacted(f"{KEY} a-gateways-token application/json", access.secrets)
+        == "*** *** application/json"
+    )
     access = OllamaProvider(
         client=httpx.AsyncClient(headers={"authorization": f"Bearer {KEY}"})
     ).access
-    assert access.redact(f"Bearer {KEY}") == "Bearer ***"
+    assert redacted(f"Bearer {KEY}", access.secrets) == "Bearer ***"
 
 
 def test_a_stand_in_for_a_key_is_no_secret():
-    assert OpenAIProvider(api_key="none").access.redact("none of these") == "none of these"
+    assert (
+        redacted("none of these", OpenAIProvider(api_key="none").access.secrets) == "none of these"
+    )
 
 
 @pytest.mark.parametrize(

@@ -71,6 +71,27 @@ def test_what_a_vendor_does_not_take_is_told_to_the_model():
     assert fitted["$defs"]["Area"]["required"] == ["unit", "size"]
 
 
+def test_what_vendors_insist_on_is_added():
+    class Odd(BaseModel):
+        mixed: Literal["x", 1]
+        maybe: Literal["a", None] = "a"  # noqa: PYI061 - pydantic lists its null
+
+    fitted = fit_schema(schema_of(Odd), CLOSED)["properties"]
+    assert fitted["mixed"] == {"enum": ["x", 1], "type": ["string", "integer"]}
+    assert fitted["maybe"]["type"] == ["string", "null"]
+    assert without_added_nulls({"maybe": None}, schema_of(Odd)) == {"maybe": None}
+    bare = {"properties": {"x": {"const": 1}}}
+    assert fit_schema(bare, CLOSED)["type"] == "object"
+    assert fit_schema(bare, CLOSED)["additionalProperties"] is False
+
+
+def test_a_pattern_that_looks_around_is_told_in_words():
+    knows_patterns = SchemaSubset(keywords=frozenset({"pattern"}))
+    schema = {"type": "string", "pattern": "^(?!a)b"}
+    assert fit_schema(schema, knows_patterns)["description"] == '(pattern: "^(?!a)b")'
+    assert fit_schema({"type": "string", "pattern": "^b"}, knows_patterns)["pattern"] == "^b"
+
+
 def test_the_schema_that_is_given_stays_as_it_is():
     schema = schema_of(City)
     fit_schema(schema, CLOSED)

@@ -4,6 +4,7 @@ import asyncio
 import threading
 from contextvars import ContextVar
 from decimal import Decimal
+from typing import Annotated
 
 import pytest
 from bruno_core.models import Message, MessageRole
@@ -18,6 +19,7 @@ from bruno_llm_base import (
     ModelResponse,
     OutputLimitError,
     Price,
+    RateLimitError,
     Reasoning,
     StreamError,
     Text,
@@ -30,7 +32,7 @@ from bruno_llm_base import (
     stream_tools,
 )
 from bruno_llm_testing import MockLLM
-from pydantic import BaseModel
+from pydantic import AfterValidator, BaseModel
 
 
 class Place(BaseModel):
@@ -337,6 +339,54 @@ async def test_a_model_that_goes_round_in_circles_is_told_once(run):
     with pytest.raises(InvalidResponseError, match="calls work again and again") as caught:
         await run(MockLLM([same] * 9), "go", tools=[work])
     assert caught.value.partial.rounds == 4
+
+
+async def test_an_error_keeps_what_was_done_before_it(run):
+    llm = MockLLM([[ROME, call("lookup", '{"place": {"name": "Po"}}')], RateLimitError("later")])
+    with pytest.raises(RateLimitError) as caught:
+        await run(llm, "hi", tools=[weather, lookup])
+    partial = caught.value.partial
+    assert results(partial) == ["Rome: sun for 1", '{"name":"Po","in":"Italy"}']
+    assert partial.rounds == 1
+    assert partial.usage == Usage(input_tokens=1, output_tokens=7)
+
+
+async def test_a_tool_that_ends_the_loop_keeps_the_results_of_the_others(run):
+    first_is_done = asyncio.Event()
+
+    async def first() -> str:
+        first_is_done.set()
+        return "paid"
+
+    async def second() -> str:
+        await first_is_done.wait()
+        await asyncio.sleep(0.01)
+        raise BudgetExceededError("over")
+
+    for alone in (False, True):
+        tools = [first, Tool(second, sequential=alone)]
+        with pytest.raises(BudgetExceededError) as caught:
+            await run(MockLLM([[call("first"), call("second")]]), "hi", tools=tools)
+        assert results(caught.value.partial) == ["paid"]
+
+
+@pytest.mark.parametrize("name", ["aprove", "max_round", "approval", "approved"])
+async def test_a_misspelt_keyword_lets_nothing_happen(run, name):
+    llm = MockLLM([ROME, "done"])
+    with pytest.raises(InvalidRequestError, match=f"{name!r} is not known: did you mean"):
+        await run(llm, "hi", tools=[weather], **{name: 3})
+    assert llm.calls == []
+
+
+async def test_a_validator_that_fails_is_told_to_the_model(run):
+    def check(value: int) -> int:
+        return {}[value]
+
+    def pay(sum_: Annotated[int, AfterValidator(check)]) -> str:
+        """Pay."""
+
+    response = await run(MockLLM([call("pay", '{"sum_": 5}'), "done"]), "hi", tools=[pay])
+    assert results(response) == ["the arguments of pay do not fit: KeyError: 5"]
 
 
 async def test_a_call_that_was_cut_is_not_made(run):

@@ -219,6 +219,9 @@ THEIRS = {"type": "function", "function": {"name": "weather"}}
         ({"tools": [weather], "tool_choice": 5}, "tool_choice is 5"),
         ({"tools": [weather], "parallel_tool_calls": "no"}, "parallel_tool_calls is 'no'"),
         ({"tool": [weather]}, "did you mean 'tools'"),
+        ({"ouput": {"type": "object"}}, "did you mean 'output'"),
+        ({"tool_choice": "required"}, "tool_choice is 'required' without any tools"),
+        ({"tools": [], "tool_choice": "weather"}, "tool_choice is 'weather'"),
     ],
 )
 async def test_a_call_that_makes_no_sense_is_refused(options, complaint):
@@ -294,6 +297,10 @@ async def test_a_mock_calls_tools():
         ("call_2", "g"),
     ]
     assert await llm.generate("hi") == "done"
+
+
+def test_an_empty_result_says_that_it_is_empty():
+    assert ToolResult("1", "weather", " ").to_message().content == "(no result)"
 
 
 async def test_a_failed_result_says_so():

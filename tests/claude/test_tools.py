@@ -64,3 +64,26 @@ async def test_a_schema_that_is_too_complex_is_told_alone(message):
         server.say(refused)  # which is none of our doing
         with pytest.raises(InvalidRequestError, match=r"(?i)too (complex|large)"):
             await llm.request("hi", tools=[{"name": "x", "input_schema": {"type": "object"}}])
+
+
+@pytest.mark.parametrize(
+    ("model", "choice", "thinks"),
+    [
+        ("claude-sonnet-4-5", "required", False),
+        ("claude-sonnet-4-5", "plain", False),
+        ("claude-sonnet-4-5", {"type": "any"}, False),
+        ("claude-sonnet-4-5", "auto", True),
+        ("claude-sonnet-5-5", "required", True),
+    ],
+)
+async def test_a_call_is_not_forced_while_a_budget_is_thought_by(model, choice, thinks):
+    with FakeClaude() as server:
+        server.models = (*server.models, model)
+        llm = ClaudeProvider(model, **server.connection())
+        await llm.request("hi", tools=[plain], tool_choice=choice, reasoning="high")
+        assert ("thinking" in server.bodies[0]) == thinks
+        assert "tool_choice" in server.bodies[0]
+        strict = ClaudeProvider(model, strict=True, **server.connection())
+        if not thinks:
+            with pytest.raises(InvalidRequestError, match="does not accept reasoning"):
+                await strict.request("hi", tools=[plain], tool_choice=choice, reasoning="high")

@@ -305,6 +305,7 @@ FOREIGN = [
     ({"detail": SAID}, ServiceUnavailableError),
     ({"message": SAID}, ServiceUnavailableError),
     ({"type": "error", "message": SAID}, ServiceUnavailableError),
+    ({"object": "error", "reason": SAID}, ServiceUnavailableError),
     ({"status": "error", "message": SAID}, ServiceUnavailableError),
     ({"success": False, "message": SAID}, ServiceUnavailableError),
     ({"code": "InvalidParameter", "message": SAID, "request_id": "r"}, InvalidRequestError),

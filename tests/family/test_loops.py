@@ -92,24 +92,50 @@ if __name__ == "__main__":
 """
 
 
-def test_a_program_that_uses_it_everywhere_says_nothing(name, server, tmp_path):
-    program = tmp_path / "program.py"
-    program.write_text(PROGRAM)
+def run(program, name, server, *flags):
     connection = server.connection()
     keys = {"openai": "OPENAI_API_KEY", "claude": "ANTHROPIC_API_KEY", "gemini": "GEMINI_API_KEY"}
     key = {keys[name]: connection["api_key"]} if name in keys else {}
-    done = subprocess.run(
-        [sys.executable, "-X", "dev", "-W", "error", program, name, connection["base_url"]],
+    return subprocess.run(
+        [sys.executable, *flags, program, name, connection["base_url"]],
         capture_output=True,
         text=True,
         timeout=300,
         check=False,
         env=dict(os.environ) | key,
     )
+
+
+def test_a_program_that_uses_it_everywhere_says_nothing(name, server, tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM)
+    done = run(program, name, server, "-X", "dev", "-W", "error")
     assert done.stderr == ""
     said = json.loads(done.stdout)
     assert said == [FakeAnswer().text] * len(said)
     assert len(said) == 2 * (3 + 1 + 3 + 4 + 4 + 1)
+
+
+LAST = """
+import asyncio, sys
+
+from bruno_llm_base import LLMFactory
+
+async def main(name, base_url):
+    llm = LLMFactory.create(name, base_url=base_url)
+    async for piece in llm.stream("hi"):
+        print(piece)
+        break
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+def test_a_program_that_ends_in_the_middle_of_a_stream_says_nothing(name, server, tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(LAST)
+    done = run(program, name, server)
+    assert (done.stdout.strip(), done.stderr) == ("Hello", "")
 
 
 async def ask_and_leave(llm):

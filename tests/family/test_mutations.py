@@ -117,26 +117,44 @@ class Canned:
         pass
 
 
+@pytest.fixture(params=["openai", "responses", "claude", "gemini", "ollama"])
+def api(request):
+    """The API that is asked: OpenAI has two."""
+    return request.param
+
+
+@pytest.fixture
+def chosen(api):
+    """What is said of the API to the provider's constructor."""
+    return {"openai": {"api": "chat"}, "responses": {"api": "responses"}}.get(api, {})
+
+
+@pytest.fixture
+def name(api):
+    return "openai" if api == "responses" else api
+
+
 @pytest.fixture
 def canned(name):
     return Canned("ndjson" if name == "ollama" else "sse")
 
 
 @pytest.fixture
-def llm(kind, canned):
+def llm(kind, chosen, canned):
     class Offline(kind):
         @staticmethod
         def open_transport(access, timeouts):
             return canned
 
-    return Offline(api_key="k", retry=Retry(attempts=1))
+    return Offline(api_key="k", retry=Retry(attempts=1), **chosen)
 
 
 @pytest.fixture
-def asked(fake):
+def asked(api, fake):
     model = fake.models[0]
     body = {"model": model, "messages": ["hi"], "stream_options": {"include_usage": True}}
-    path = f"/v1beta/models/{model}:generateContent"
+    paths = {"gemini": f"/v1beta/models/{model}:generateContent", "responses": "/v1/responses"}
+    path = paths.get(api, "/")
     return Received(method="POST", path=path, query={"alt": "sse"}, headers={}, body=body)
 
 
@@ -371,16 +389,31 @@ async def socket():
 
 
 async def test_a_cookie_that_no_header_can_hold_spoils_no_later_request(
-    kind, socket, vendor, asked
+    kind, chosen, socket, vendor, asked
 ):
     answer = json.dumps(vendor.render_answer(FakeAnswer(), asked)).encode()
     head = b"HTTP/1.1 200 X\r\ncontent-type: application/json\r\n"
-    async with kind(base_url=socket.address, api_key="k", retry=Retry(attempts=1)) as llm:
+    once = Retry(attempts=1)
+    async with kind(base_url=socket.address, api_key="k", retry=once, **chosen) as llm:
         for cookie in (b"\x01=1", b"a=\x01", b"a=\xff", b"a=\xf0\x9f\x92\xa9", b"sound=1; path=/"):
             socket.pieces = [head, b"set-cookie: %s\r\n\r\n" % cookie, answer]
             assert await llm.generate("hi") == FakeAnswer().text
         assert await llm.generate("hi") == FakeAnswer().text
     assert b"cookie: sound=1\r\n" in socket.heads[-1].lower()
+
+
+async def test_the_latest_cookie_is_sent_whatever_was_asked_first(
+    kind, chosen, socket, vendor, asked
+):
+    answer = json.dumps(vendor.render_answer(FakeAnswer(), asked)).encode()
+    head = b"HTTP/1.1 200 X\r\ncontent-type: application/json\r\n"
+    async with kind(base_url=socket.address, api_key="k", retry=Retry(attempts=1), **chosen) as llm:
+        socket.pieces = [head, b"set-cookie: at=0; path=/\r\n\r\n{}"]
+        await llm.check_connection()
+        for number in range(1, 4):
+            socket.pieces = [head, b"set-cookie: at=%d; path=/\r\n\r\n" % number, answer]
+            assert await llm.generate("hi") == FakeAnswer().text
+    assert b"cookie: at=2\r\n" in socket.heads[-1].lower()
 
 
 HEADERS = st.lists(

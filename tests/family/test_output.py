@@ -26,6 +26,7 @@ from bruno_llm_base import (
     run_tools,
     stream_tools,
 )
+from bruno_llm_base.schemas import resolved
 from bruno_llm_openai import OpenAIProvider
 from bruno_llm_testing import FakeAnswer, FakeOpenAI, MockLLM, RawReply
 from pydantic import BaseModel, Field, TypeAdapter
@@ -286,8 +287,9 @@ def test_the_users_own_fields_win(llm, server, name):
         ({"not": "a schema"}, "give a JSON schema, or a type"),
         ({"type": "object", "x": {1, 2}}, "not JSON"),
         ("City", "of which there is no JSON schema"),
+        ("", "output is '', of which there is no JSON schema"),
     ],
-    ids=["object", "dict", "set", "text"],
+    ids=["object", "dict", "set", "text", "nothing"],
 )
 def test_what_is_no_type_is_refused(llm, server, output, complaint):
     with pytest.raises(InvalidRequestError, match=complaint):
@@ -295,6 +297,15 @@ def test_what_is_no_type_is_refused(llm, server, output, complaint):
     with pytest.raises(InvalidRequestError, match="retries is -1"):
         Output(City, retries=-1)
     assert not server.received
+
+
+def test_a_list_may_hold_lists_like_itself():
+    schema = {"type": "array", "items": {"anyOf": [{"type": "integer"}, {"$ref": "#"}]}}
+    form = Output(schema).form
+    whole = form.wrapped()
+    assert resolved({"$ref": "#/properties/result"}, whole)["type"] == "array"
+    assert whole["properties"]["result"]["items"]["anyOf"][1] == {"$ref": "#/properties/result"}
+    assert form.data('{"result": [1, [2]]}') == [1, [2]]
 
 
 def test_a_plain_answer_has_no_output(llm):

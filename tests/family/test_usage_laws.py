@@ -84,6 +84,23 @@ def openai(draw):
     return Told(whole, stream, prompt + completion)
 
 
+@st.composite
+def responses(draw):
+    prompt, output = draw(counts) + 1, draw(counts)
+    cached, written, _ = split(draw, prompt, 3)
+    usage = {
+        "input_tokens": prompt,
+        "input_tokens_details": {"cached_tokens": cached, "cache_write_tokens": written},
+        "output_tokens": output,
+        "output_tokens_details": {"reasoning_tokens": draw(st.integers(0, output))},
+        "total_tokens": prompt + output,
+    }
+    said = {"type": "message", "content": [{"type": "output_text", "text": "Hi"}]}
+    whole = {"status": "completed", "output": [said], "usage": usage}
+    piece = {"type": "response.output_text.delta", "output_index": 0, "delta": "Hi"}
+    return Told(whole, [piece, {"type": "response.completed", "response": whole}], prompt + output)
+
+
 def anthropic(fresh, read, five, hour, output):
     return {
         "input_tokens": fresh,
@@ -168,6 +185,7 @@ def ollama(draw):
 
 VENDORS = {
     "openai": (OpenAIProvider(api_key="k", api="chat"), openai()),
+    "responses": (OpenAIProvider(api_key="k", api="responses"), responses()),
     "claude": (ClaudeProvider(api_key="k"), claude()),
     "gemini": (GeminiProvider(api_key="k"), gemini()),
     "ollama": (OllamaProvider(), ollama()),
@@ -243,12 +261,11 @@ def test_an_input_without_its_cache_is_not_the_whole():
 
 ALL = {field.name for field in fields(Usage)}
 LONGER = {"cache_write_1h_tokens", "cache_write_12h_tokens"}
+AUDIO = {"input_audio_tokens", "output_audio_tokens"}
 FAKES = {
     "openai": (FakeOpenAI, ALL - LONGER),
-    "claude": (
-        FakeClaude,
-        ALL - {"cache_write_12h_tokens", "input_audio_tokens", "output_audio_tokens"},
-    ),
+    "responses": (FakeOpenAI, ALL - {"cache_write_1h_tokens"} - AUDIO),
+    "claude": (FakeClaude, ALL - {"cache_write_12h_tokens"} - AUDIO),
     "gemini": (FakeGemini, ALL - {"cache_write_tokens"} - LONGER),
     "ollama": (FakeOllama, {"input_tokens", "output_tokens", "cache_read_tokens"}),
 }
@@ -257,13 +274,14 @@ FAKES = {
 @st.composite
 def lawful(draw):
     fresh, read, five, hour, audio = draw(st.tuples(counts, counts, counts, counts, counts))
-    said, thought, spoken = draw(st.tuples(counts, counts, counts))
+    said, thought, spoken, half_day = draw(st.tuples(counts, counts, counts, counts))
     return Usage(
-        input_tokens=1 + fresh + read + five + hour + audio,
+        input_tokens=1 + fresh + read + five + hour + half_day + audio,
         output_tokens=said + thought + spoken,
         cache_read_tokens=read,
-        cache_write_tokens=five + hour,
+        cache_write_tokens=five + hour + half_day,
         cache_write_1h_tokens=hour,
+        cache_write_12h_tokens=half_day,
         reasoning_tokens=thought,
         input_audio_tokens=audio,
         output_audio_tokens=spoken,
@@ -281,7 +299,8 @@ def test_a_fake_says_all_that_its_vendor_can(vendor, usage):
     llm, _ = VENDORS[vendor]
     kind, spoken = FAKES[vendor]
     body = {"model": "m", "messages": [{}], "stream_options": {"include_usage": True}}
-    request = Received("POST", "/v1/models/m:generateContent", {}, {}, body)
+    path = "/v1/responses" if vendor == "responses" else "/v1/models/m:generateContent"
+    request = Received("POST", path, {}, {}, body)
     expected = replace(usage, **dict.fromkeys(ALL - spoken, 0))
     answer, fake = FakeAnswer(text="Hi", usage=usage), kind()
     whole = llm.adapter.parse(fake.render_answer(answer, request)).usage

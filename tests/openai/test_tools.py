@@ -1,13 +1,14 @@
 """Tools at OpenAI's own address."""
 
+import json
 from typing import Annotated
 
 import openai.types.responses.response_create_params as responses
 import pytest
-from bruno_llm_base import Tool, ToolCall, run_tools, stream_tools
+from bruno_llm_base import InvalidRequestError, Retry, Tool, ToolCall, run_tools, stream_tools
 from bruno_llm_openai import OpenAIProvider
 from bruno_llm_openai.schemas import build_tools
-from bruno_llm_testing import FakeAnswer, FakeOpenAI
+from bruno_llm_testing import FakeAnswer, FakeOpenAI, RawReply
 from pydantic import Field
 
 
@@ -47,6 +48,30 @@ def test_a_tool_that_insists_takes_null_for_what_is_left_out():
         "anyOf": [{"type": "integer"}, {"type": "null"}],
         "description": "(default: 1)",
     }
+
+
+@pytest.mark.parametrize("api", ["responses", "chat"])
+async def test_a_schema_that_is_refused_is_told_alone(api):
+    error = {
+        "message": "Invalid schema for function 'search': it is nested too deeply.",
+        "type": "invalid_request_error",
+        "param": "tools[0].function.parameters",
+        "code": "invalid_function_parameters",
+    }
+    refused = RawReply(status=400, body=json.dumps({"error": error}).encode())
+    theirs = {"type": "function", "name": "x", "parameters": {"type": "object"}, "strict": False}
+    with FakeOpenAI() as server:
+        settings = server.connection() | {"api": api, "retry": Retry(attempts=1)}
+        async with OpenAIProvider(**settings) as llm:
+            server.say(refused)
+            tools = [Tool(search, strict=True)]
+            assert (await llm.request("hi", tools=tools)).text
+            assert (await llm.request("hi", tools=tools)).text
+            sent = [body["tools"][0] for body in server.bodies]
+            assert [tool.get("function", tool)["strict"] for tool in sent] == [True, False, False]
+            server.say(refused)  # which is none of our doing
+            with pytest.raises(InvalidRequestError, match="nested too deeply"):
+                await llm.request("hi", tools=[theirs])
 
 
 KINDS = {

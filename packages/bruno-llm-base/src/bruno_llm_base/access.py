@@ -18,7 +18,6 @@ from bruno_llm_base.values import shown
 
 _SECRET_HEADER = re.compile(r"auth|cookie|key|secret|token", re.IGNORECASE)
 _SHORTEST_SECRET = 8  # a stand-in such as "none" is a word of its own, and no secret
-_REDACTED = "***"
 _PORTS = {"http": 80, "https": 443}
 _PLACE = re.compile(r"(\w+://)?[\w.-]*(:\d+)?(/.*)?")
 _DOUBLED = re.compile(r"(/v\d\w*)\1+$")
@@ -91,17 +90,6 @@ class Access:
     key_source: str | None
     address: str
     secrets: tuple[str, ...] = field(repr=False, default=())
-
-    def redact(self, said: Any) -> Any:
-        """Return what a server *said*, any JSON, without our secrets: some repeat what they were sent."""
-        if isinstance(said, str):
-            for secret in self.secrets:
-                said = said.replace(secret, _REDACTED)
-        elif isinstance(said, dict):
-            return {self.redact(name): self.redact(value) for name, value in said.items()}
-        elif isinstance(said, list):
-            return [self.redact(value) for value in said]
-        return said
 
     @property
     def key(self) -> str | None:

@@ -217,9 +217,9 @@ class ChatAdapter(Adapter):
         """Count *conversation* by the vocabulary of *model*, as `text_tokens` counts a text."""
         return None
 
-    def has_vocabulary(self, model: str) -> bool:
-        """Whether `text_tokens` and `conversation_tokens` count for *model*."""
-        return False
+    def vocabulary(self, model: str) -> str | None:
+        """Return the name of the vocabulary by which the two count for *model*; None: they do not."""
+        return None
 
     def build_count(self, conversation: Conversation, body: Json) -> Json | None:
         """Return the body that asks `count_path` how many tokens the request with *body* takes.

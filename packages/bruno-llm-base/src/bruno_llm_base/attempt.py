@@ -1,6 +1,7 @@
 """One attempt of a request: on the wire, within its time limits, with errors of ours only."""
 
 from codecs import BOM_UTF8
+from collections.abc import Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar, cast
@@ -40,6 +41,7 @@ _END_SECONDS = 2.0
 _NO_STREAM = ("application/json", "text/html", "text/plain")
 _LONGEST_QUOTE = 200
 _TOO_MANY = 429
+_REDACTED = "***"
 _UNANSWERED = (InvalidResponseError, LLMTimeoutError, StreamError)
 
 _has_answered: WeakSet[Transport] = WeakSet()
@@ -166,7 +168,7 @@ class Attempt(Generic[T]):
                 raise
         if connection.is_reused is None:
             _has_answered.add(self.transport)
-        self.request_id = endpoint.redact(reply.request_id)
+        self.request_id = redacted(reply.request_id, endpoint.secrets)
         return reply
 
     def _outcome_of(self, error: BaseException, connection: Connection) -> Outcome:
@@ -259,7 +261,7 @@ class Attempt(Generic[T]):
         endpoint, adapter = self.endpoint, self.request.adapter
         status, headers = reply.status_code, reply.headers
         data = said if isinstance(said, dict) else {"error": said}
-        data = endpoint.redact(data)  # some servers repeat what they were sent, the key as well
+        data = redacted(data, endpoint.secrets)
         try:
             facts = adapter.read_error(status, headers, data)
         except PARSE_ERRORS:
@@ -273,7 +275,7 @@ class Attempt(Generic[T]):
     def _no_json(self, reply: Reply, document: bytes) -> LLMError:
         """Return the error for *document*, which is not JSON: a page, or words for what is wrong."""
         text = document.decode(errors="replace")
-        words = self.endpoint.redact(plain_text(text))[:_LONGEST_QUOTE]
+        words = redacted(plain_text(text), self.endpoint.secrets)[:_LONGEST_QUOTE]
         if is_page(text):
             return InvalidResponseError(
                 f"the server answered with a web page, not with JSON: {words!r}; check base_url, and"
@@ -297,6 +299,18 @@ class Attempt(Generic[T]):
         response.provider = endpoint.provider
         response.request_id = response.request_id or self.request_id
         self.response = response
+
+
+def redacted(said: Any, secrets: Sequence[str]) -> Any:
+    """Return what a server *said*, any JSON, without our *secrets*: some repeat what they were sent."""
+    if isinstance(said, str):
+        for secret in secrets:
+            said = said.replace(secret, _REDACTED)
+    elif isinstance(said, dict):
+        return {redacted(name, secrets): redacted(value, secrets) for name, value in said.items()}
+    elif isinstance(said, list):
+        return [redacted(value, secrets) for value in said]
+    return said
 
 
 def _estimate_missing(response: ModelResponse, request: Request[Any]) -> None:

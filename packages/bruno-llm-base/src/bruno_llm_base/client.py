@@ -162,7 +162,7 @@ class Client(Vendor, ABC):
             address=self.access.address,
             transports=self._transports,
             open_transport=partial(self.open_transport, self.access, self.timeouts),
-            redact=self.access.redact,
+            secrets=self.access.secrets,
             timeouts=self.timeouts,
             retry=policy(
                 Retry, "retry", settings.get("retry"), attempts=None if most is None else most + 1

@@ -21,6 +21,8 @@ _LISTS = ("errors", "detail")  # by field, where they are objects
 _NESTS = ("error", "Error", "fault", *_LISTS, "base_resp", *_SENTENCES)
 _CODES = ("code", "error_code", "errorCode", "Code", "__type", "status_code")
 _STATUSES = ("status_code", "statusCode", "http_status", "status", *_CODES)
+SIGNS_OF_ERRORS = frozenset(("errors", "base_resp", "detail", *_SENTENCES))
+"""The fields of which an error has one, but for `error`, and those that say what it is."""
 _OBJECTS = ("details", "metadata")  # that are kept as they are
 _FINE = frozenset({"", "0", "200", "ok", "success", "succeeded"})
 _ALONE = frozenset({"message", "msg", "detail", "request_id", "requestId", "trace_id", "timestamp"})

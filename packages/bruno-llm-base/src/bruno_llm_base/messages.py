@@ -12,6 +12,7 @@ from bruno_core.models import Message, MessageRole, MessageType
 from bruno_llm_base.exceptions import InvalidRequestError
 from bruno_llm_base.parts import (
     CACHE_MARK,
+    NO_RESULT,
     Part,
     Text,
     ToolCall,
@@ -34,7 +35,6 @@ _ROLES = tuple(role.value for role in MessageRole)
 _OF_METADATA = ("tool_calls", "tool_call_id", "name")
 _KEYS = ("role", "content", *_OF_METADATA, "metadata")
 _OPENING = Text("(The conversation goes on.)")
-NO_RESULT = "(no result)"
 _Awaited = tuple[
     str | None, ToolResult
 ]  # with its call's id in the messages, which may not be unique

@@ -24,7 +24,7 @@ from bruno_llm_base.messages import Conversation, Messages, read_messages
 from bruno_llm_base.options import under
 from bruno_llm_base.parts import Json, is_json
 from bruno_llm_base.response import ModelResponse
-from bruno_llm_base.schemas import is_object, without_added_nulls, without_titles
+from bruno_llm_base.schemas import changed, is_object, without_added_nulls, without_titles
 from bruno_llm_base.stream import StreamState, TextStream, answer_text
 from bruno_llm_base.values import is_whole, shown
 
@@ -107,7 +107,7 @@ class Form:
         """Return the schema of an object, which holds what fits if that is no object itself."""
         if is_object(self.schema):
             return self.schema
-        inner = dict(self.schema)
+        inner = changed(self.schema, _moved)
         whole: Json = {name: inner.pop(name) for name in ("$defs", "definitions") if name in inner}
         properties = {"properties": {_RESULT: inner}, "required": [_RESULT]}
         return {"title": self.name, "type": "object", **properties, **whole}
@@ -135,6 +135,14 @@ class Form:
         return f"Answer with JSON alone, without any other text. It must fit this schema:\n{schema}"
 
 
+def _moved(schema: Json) -> Json:
+    """Return *schema* with a reference that starts at the root as it is once that is wrapped."""
+    path = str(schema.get("$ref", "")).removeprefix("#")
+    if "$ref" not in schema or path.startswith(("/$defs/", "/definitions/")):
+        return schema
+    return schema | {"$ref": f"#/properties/{_RESULT}{path}"}
+
+
 def _form_of(kind: Any) -> Form:
     try:
         return _read_type(kind)
@@ -144,13 +152,17 @@ def _form_of(kind: Any) -> Form:
 
 @lru_cache(maxsize=256)
 def _read_type(kind: Any) -> Form:
+    if isinstance(kind, str):
+        raise InvalidRequestError(
+            f"output is {shown(kind)}, of which there is no JSON schema: give the type, not its name"
+        )
     if isinstance(kind, Mapping):
         schema = dict(kind)
         if not schema.keys() & {"type", "anyOf", "oneOf", "allOf", "$ref", "enum", "properties"}:
             raise InvalidRequestError(f"output is {shown(kind)}: give a JSON schema, or a type")
         if not is_json(schema):
             raise InvalidRequestError("output is a schema with something in it that is not JSON")
-        return Form(str(schema.get("title", "output")), schema, None)
+        return Form(str(schema.get("title") or "output"), schema, None)
     try:
         adapter = TypeAdapter(kind)
         schema = adapter.json_schema()
@@ -323,7 +335,7 @@ class OutputRequest:
         """Whether *error* says that it cannot be asked for in this way, but in another."""
         kinds = (InvalidRequestError, ServiceUnavailableError)  # llama.cpp's answer is a 500
         is_refusal = type(error) in kinds and _REFUSAL.search(f"{error.param} {error.message}")
-        is_of_tools = (error.param or "").startswith("tools")
+        is_of_tools = (error.param or error.message).startswith("tools")
         if not is_refusal or is_of_tools or self._way == _IN_WORDS:
             return False
         self._way += 1

@@ -12,6 +12,7 @@ from typing import Any, get_args, get_type_hints
 from bruno_core.models import Message, MessageRole
 
 Json = dict[str, Any]
+NO_RESULT = "(no result)"  # a message needs some text
 
 
 def is_json(value: object) -> bool:
@@ -114,7 +115,8 @@ class ToolResult:
         named = {"tool_call_id": self.id, "name": self.name}
         metadata = {name: value for name, value in named.items() if value is not None}
         failed = {"is_error": True} if self.is_error else {}
-        return Message(role=MessageRole.TOOL, content=self.content, metadata=metadata | failed)
+        content = self.content if self.content.strip() else NO_RESULT
+        return Message(role=MessageRole.TOOL, content=content, metadata=metadata | failed)
 
 
 Part = Text | Reasoning | ToolCall | ToolResult | VendorBlock

@@ -175,14 +175,13 @@ class BaseProvider(Client, LLMInterface):
             InvalidRequestError: An argument is wrong. All other errors are raised while reading.
         """
         options |= {"temperature": temperature, "max_tokens": max_tokens}
+        request = self._request(messages, prompt, options, stream=True, output=output)
+        stream = text_stream(self._endpoint, request)
         if output is None:
-            request = self._request(messages, prompt, options, stream=True)
-            return text_stream(self._endpoint, request)
+            return stream
         from bruno_llm_base.output import Output, typed_stream
 
-        output = Output.of(output)
-        request = self._request(messages, prompt, options, stream=True, output=output)
-        return typed_stream(text_stream(self._endpoint, request), output)
+        return typed_stream(stream, Output.of(output))
 
     @overload
     async def request(
@@ -280,7 +279,7 @@ class BaseProvider(Client, LLMInterface):
         call: Json,
         *,
         stream: bool,
-        output: "Output[Any] | None" = None,
+        output: Any = None,
     ) -> Request[ModelResponse]:
         """Return what to send: conversation, options, body."""
         endpoint = self._endpoint
@@ -291,9 +290,9 @@ class BaseProvider(Client, LLMInterface):
         adapter, options, told = self._options.options(model, call)
         amend = self._amend
         if output is not None:
-            from bruno_llm_base.output import OutputRequest
+            from bruno_llm_base.output import Output, OutputRequest
 
-            asked = OutputRequest(output.form, adapter, options, self._refused_outputs)
+            asked = OutputRequest(Output.of(output).form, adapter, options, self._refused_outputs)
             conversation, options = asked.prepare(conversation)
             amend = partial(self._amend_output, asked)
         body = self._body(adapter, conversation, options, stream=stream)
@@ -330,16 +329,13 @@ class BaseProvider(Client, LLMInterface):
     def _body(
         self, adapter: ChatAdapter, conversation: Conversation, options: Json, *, stream: bool
     ) -> Json:
-        if "cache" not in options:
-            body = adapter.build(conversation, options, stream=stream)
-        else:
-            options = dict(options)
-            keep = options.pop("cache")
-            if not keep:
-                conversation = conversation.without_marks()
-            body = adapter.build(conversation, options, stream=stream)
-            if keep:
-                body = adapter.mark_cache(body, None if keep is True else keep)
+        options = dict(options)
+        keep = options.pop("cache", None)
+        if keep is False:
+            conversation = conversation.without_marks()
+        body = adapter.build(conversation, options, stream=stream)
+        if keep:
+            body = adapter.mark_cache(body, None if keep is True else keep)
         return self._options.recall(adapter, options["model"], body)
 
     def _window(self, request: Request[ModelResponse]) -> Window | None:
@@ -413,7 +409,7 @@ class BaseProvider(Client, LLMInterface):
             if sent.least > 2 * read:
                 self._endpoint.tell(request, PromptCut, tokens=sent.tokens, read=read)
                 return
-        if not self.adapter.has_vocabulary(model) and not (request.body or {}).get("tools"):
+        if self.adapter.vocabulary(model) is None and not (request.body or {}).get("tools"):
             self._calibrations.learn(model, conversation, read)
 
     # -- counting -----------------------------------------------------------------------------------
@@ -435,10 +431,6 @@ class BaseProvider(Client, LLMInterface):
             InvalidRequestError: An argument is wrong, or the vendor refuses the request.
             LLMError: The vendor refuses the key or the model.
         """
-        if output is not None:
-            from bruno_llm_base.output import Output
-
-            output = Output.of(output)
         request = self._request(messages, prompt, options, stream=False, output=output)
         model, conversation = str(request.model), cast(Conversation, request.conversation)
         counted = await self._count_there(request, conversation)
@@ -447,7 +439,7 @@ class BaseProvider(Client, LLMInterface):
         # in a thread where the event loop should not wait: a vocabulary may have to be loaded first
         is_large = sum(map(len, texts(conversation))) > _LARGE
         count = partial(self._count_here, conversation, _tools(request.body or {}), model)
-        in_thread = is_large or self.adapter.has_vocabulary(model)
+        in_thread = is_large or self.adapter.vocabulary(model) is not None
         return await asyncio.to_thread(count) if in_thread else count()
 
     def get_token_count(self, text: str) -> int:

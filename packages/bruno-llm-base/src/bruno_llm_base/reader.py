@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from jiter import from_json
 
-from bruno_llm_base.error_documents import is_error
+from bruno_llm_base.error_documents import SIGNS_OF_ERRORS, is_error
 from bruno_llm_base.exceptions import InvalidResponseError, LLMError, StreamError
 from bruno_llm_base.lenient import PARSE_ERRORS, describe_parse_error, is_programming_error
 from bruno_llm_base.parts import Json
@@ -106,7 +106,7 @@ class AnswerReader(Reader[ModelResponse]):
     _is_torn: bool = False
     _joiner: "SurrogateJoiner | None" = None
 
-    def read(  # noqa: C901 - flat, and fast
+    def read(  # noqa: C901, PLR0912 - flat, and fast
         self, documents: list[bytes], items: list[ModelResponse], *, whole: bool
     ) -> bool:
         parse, answer = self.parse, self._answer
@@ -130,7 +130,9 @@ class AnswerReader(Reader[ModelResponse]):
                 except PARSE_ERRORS as error:
                     part = self._read_otherwise(data, error, whole=whole)
                 if not part.parts:
-                    part = self._read_otherwise(data, part, whole=whole)
+                    is_odd = "error" in (data.get("object"), data.get("type"))
+                    if whole or is_odd or not SIGNS_OF_ERRORS.isdisjoint(data):
+                        part = self._read_otherwise(data, part, whole=whole)
                     if part is NOTHING:
                         continue
                 says_something = True

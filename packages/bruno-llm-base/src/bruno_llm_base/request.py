@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar, cast
 
 from bruno_llm_base.adapter import Adapter
@@ -80,7 +80,7 @@ class Endpoint:
         address: Where requests go, for people.
         transports: The transports that are open.
         open_transport: Opens one.
-        redact: Returns what a server said without our secrets.
+        secrets: What must never be shown of what a server says.
         timeouts: How long each step may take.
         retry: When to send again.
         throttle: How many retries the provider has in hand.
@@ -94,7 +94,7 @@ class Endpoint:
     address: str
     transports: PerLoop
     open_transport: Callable[[], Transport]
-    redact: Callable[[Any], Any]
+    secrets: tuple[str, ...] = field(repr=False)
     timeouts: Timeouts
     retry: Retry
     throttle: RetryThrottle

@@ -57,7 +57,8 @@ class RequestOptions:
             InvalidRequestError: A value is wrong, or the model refuses an option of a strict user.
         """
         given = {n: value for n, value in call.items() if value is not None or n not in _OURS}
-        if not given and model in self._usual:
+        is_usual = not given
+        if is_usual and model in self._usual:
             adapter, options = self._usual[model]
             return adapter, dict(options), []
         nested = {n: given.pop(n) for n in _NESTED if isinstance(given.get(n), Mapping)}
@@ -73,7 +74,8 @@ class RequestOptions:
         adapter = self._adapter.adapter_for(model, ours | self._always | own)
         check_sendable(own, adapter.reserved_fields, InvalidRequestError)
         refused = adapter.refused_options(model, ours | self._always | own) & ours.keys()
-        thinking, told = self._reasoning(adapter, model, ours)
+        wanted = None if "reasoning" in refused else ours.get("reasoning")
+        thinking, told = self._reasoning(adapter, model, wanted, ours.get("max_tokens"))
         if thinking is None:
             refused |= {"reasoning"}
         if refused and self._strict:
@@ -86,26 +88,26 @@ class RequestOptions:
             for layer in (self.defaults, portable)
         )
         offered = {n: value for n, value in tools.items() if n not in refused}
-        fields = _tool_fields(adapter, model, offered) if offered else {}
+        has_own = bool(self._always.get("tools"))
+        fields = _tool_fields(adapter, model, offered, has_own=has_own) if offered else {}
         options = {"model": model} | spelled(
             adapter.option_names, defaults, self._always, portable, fields, own
         )
         if thinking:
             options = under(thinking, options)
-        if not given and not tools:
+        if is_usual:
             self._usual[model] = adapter, options
         dropped = [name for name in sorted(refused) if self.is_new(model, name)]
         told += [(OptionDropped, {"option": name}) for name in dropped]
         return adapter, dict(options), told
 
     def _reasoning(
-        self, adapter: ChatAdapter, model: str, ours: Json
+        self, adapter: ChatAdapter, model: str, wanted: str | int | None, most: int | None
     ) -> tuple[Json | None, list[tuple[type[Event], Json]]]:
         """Return the fields that ask for reasoning, or None if it is refused, and what is to be told."""
-        wanted = ours.get("reasoning")
         if wanted is None:
             return {}, []
-        found = adapter.build_reasoning(wanted, model, ours.get("max_tokens"))
+        found = adapter.build_reasoning(wanted, model, most)
         if found is None:
             return None, []
         fields, used = found
@@ -162,10 +164,15 @@ def _size(body: Json) -> int:
     return sum(len(value) if isinstance(value, dict) else 1 for value in body.values())
 
 
-def _tool_fields(adapter: ChatAdapter, model: str, given: Json) -> Json:
+def _tool_fields(adapter: ChatAdapter, model: str, given: Json, *, has_own: bool) -> Json:
+    """Return the fields that offer tools, unless there are none, not even of the vendor's *own*."""
     from bruno_llm_base.tools import read_tool_options  # most requests offer no tools
 
     tools, choice, parallel = read_tool_options(given)
+    if not tools and not has_own:  # then vendors refuse both
+        if choice not in (None, "auto", "none"):
+            raise InvalidRequestError(f"tool_choice is {choice!r} without any tools: give some")
+        return {}
     fields = adapter.build_tools(tools, choice=choice, parallel=parallel, model=model)
     check_sendable(fields, (), InvalidRequestError)
     return fields

@@ -12,8 +12,7 @@ from pydantic_core import to_json
 
 from bruno_llm_base.exceptions import LLMError, ToolError
 from bruno_llm_base.log import LOGGER
-from bruno_llm_base.messages import NO_RESULT
-from bruno_llm_base.parts import Json, ToolCall, ToolResult
+from bruno_llm_base.parts import NO_RESULT, Json, ToolCall, ToolResult
 from bruno_llm_base.schemas import without_added_nulls
 from bruno_llm_base.tools import Tool
 
@@ -48,6 +47,9 @@ def read_arguments(tool: Tool, call: ToolCall) -> tuple[Sequence[Any], Json]:
         rows = problems.errors(include_url=False, include_context=False, include_input=False)
         wrong = "; ".join(f"{'.'.join(map(str, row['loc']))}: {row['msg']}" for row in rows)
         raise ValueError(f"the arguments of {tool.name} do not fit: {wrong}") from None
+    except Exception as error:  # whatever a validator of the user's raises
+        wrong = f"{type(error).__name__}: {error}"
+        raise ValueError(f"the arguments of {tool.name} do not fit: {wrong}") from error
     return args, kwargs
 
 
@@ -66,7 +68,7 @@ async def result_of_call(ready: ReadyCall | ToolResult) -> ToolResult:
     except LLMError:
         raise
     except ToolError as error:
-        return error_of(call, str(error) or NO_RESULT)
+        return error_of(call, _clean(str(error)))
     except asyncio.CancelledError:
         task = asyncio.current_task()
         if task is None or task.cancelling():

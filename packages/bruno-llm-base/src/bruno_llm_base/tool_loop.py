@@ -11,12 +11,14 @@ from bruno_core.models import Message
 
 from bruno_llm_base.exceptions import (
     ConfigurationError,
+    InvalidRequestError,
     InvalidResponseError,
     LLMError,
     OutputLimitError,
     StreamError,
 )
 from bruno_llm_base.messages import Messages, question, read_messages
+from bruno_llm_base.options import close_matches
 from bruno_llm_base.parts import Json, ToolCall, ToolResult, arguments_of
 from bruno_llm_base.response import Cost, ModelResponse, Usage
 from bruno_llm_base.stream import StreamState, TextStream
@@ -25,6 +27,7 @@ from bruno_llm_base.tools import Tool, read_tool_options
 from bruno_llm_base.values import is_whole, shown
 
 _MOST_ROUNDS = 10
+_KEYWORDS, _NEAR_MISS = ("approve", "max_rounds"), 0.75
 _MOST_REPEATS = 3
 _DENIED = "The user does not allow this call."
 _REPEATED = (
@@ -105,10 +108,14 @@ async def run_tools(
         LLMError: A request failed.
     """
     loop = _Loop(tools, question(messages, prompt), max_rounds, approve, options)
-    while True:
-        response = await llm.request(loop.said, **loop.options())
-        if not await loop.goes_on(response):
-            return loop.result()
+    try:
+        while True:
+            response = await llm.request(loop.said, **loop.options())
+            if not await loop.goes_on(response):
+                return loop.result()
+    except LLMError as error:
+        loop.save_in(error)
+        raise
 
 
 def stream_tools(
@@ -148,8 +155,10 @@ class _ToolTexts(AsyncIterator[str]):
             try:
                 if (piece := await self._next()) is not None:
                     return piece
-            except BaseException:
+            except BaseException as error:
                 await self.aclose()
+                if isinstance(error, LLMError):
+                    self.loop.save_in(error)
                 raise
         raise StopAsyncIteration
 
@@ -216,6 +225,9 @@ class _Loop:
         self._offered = read_tool_options(given)[0]
         if not is_whole(max_rounds, least=1):
             raise ConfigurationError(f"max_rounds is {shown(max_rounds)}: give 1 or more")
+        for name in options:  # they would be sent to the model, and hold nothing back
+            if meant := close_matches(name, _KEYWORDS, cutoff=_NEAR_MISS):
+                raise InvalidRequestError(f"{name!r} is not known: did you mean {meant[0]!r}?")
         if approve is not None and not callable(approve):
             raise ConfigurationError(f"approve is {shown(approve)}: give a callable")
         self.said = read_messages(messages)
@@ -257,13 +269,17 @@ class _Loop:
                 self._check_rounds("pauses")
             return response.finish_reason == "pause"
         self._check_rounds("calls tools")
-        for result in await self._results(calls):
-            self.said.append(result.to_message())
+        await self._run(calls)
         return True
 
-    def result(self) -> ToolResponse:
-        """Return the last answer, and what all rounds took."""
-        responses = self._responses
+    def save_in(self, error: LLMError) -> None:
+        """Keep in *error*, which ends the loop, what was said and done before it."""
+        if self._responses and not isinstance(error.partial, ToolResponse):
+            error.partial = self.result(error.partial)
+
+    def result(self, broken: ModelResponse | None = None) -> ToolResponse:
+        """Return the last answer, which may be a *broken* one, and what all rounds took."""
+        responses = [*self._responses, broken] if broken is not None else self._responses
         last = responses[-1]
         values = {item.name: getattr(last, item.name) for item in fields(last)}
         values |= {
@@ -292,8 +308,8 @@ class _Loop:
             partial=partial,
         )
 
-    async def _results(self, calls: Sequence[ToolCall]) -> list[ToolResult]:
-        """Return the result of each of *calls*, in their order."""
+    async def _run(self, calls: Sequence[ToolCall]) -> None:
+        """Say the result of each of *calls*, in their order."""
         same = [(call.name, arguments_of(call)) for call in calls]
         self._repeats = self._repeats + 1 if same == self._last_calls else 1
         self._last_calls = same
@@ -302,19 +318,25 @@ class _Loop:
             self._fail(InvalidResponseError, f"the model calls {name} again and again, all alike")
         if self._repeats == _MOST_REPEATS:
             text = _REPEATED.format(_MOST_REPEATS - 1)
-            return [ToolResult(call.id, call.name, text, is_error=True) for call in calls]
+            self.said += [error_of(call, text).to_message() for call in calls]
+            return
         ready = [await self._prepared(call) for call in calls]
         if any(call.tool.sequential for call in ready if isinstance(call, ReadyCall)):
-            return [await result_of_call(call) for call in ready]
+            for call in ready:
+                self.said.append((await result_of_call(call)).to_message())
+            return
+        tasks: list[asyncio.Task[ToolResult]] = []
         try:
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(result_of_call(call)) for call in ready]
+                tasks += [group.create_task(result_of_call(call)) for call in ready]
         except* LLMError as errors:
             first: BaseException = errors
             while isinstance(first, BaseExceptionGroup):
                 first = first.exceptions[0]
             raise first from None
-        return [task.result() for task in tasks]
+        finally:  # also those that came before another tool's error
+            have_ended = (t for t in tasks if not t.cancelled() and t.exception() is None)
+            self.said += [task.result().to_message() for task in have_ended]
 
     async def _prepared(self, call: ToolCall) -> "ReadyCall | ToolResult":
         """Return *call* with its arguments, or why it does not happen."""

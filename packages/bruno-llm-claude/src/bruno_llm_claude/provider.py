@@ -191,7 +191,15 @@ class Messages(ChatAdapter):
         return super().amend(body, code, field)
 
     def refused_options(self, model: str, options: Json) -> frozenset[str]:
-        return _REFUSED.intersection(options)
+        refused = _REFUSED.intersection(options)
+        choice = options.get("tool_choice")
+        kind = choice.get("type") if isinstance(choice, dict) else choice
+        if "reasoning" in options and kind not in (None, "auto", "none"):
+            from bruno_llm_claude import thinking
+
+            # a call can be forced only where the model decides itself how much it thinks
+            refused |= {"reasoning"} if thinking.has_budget(model) else set()
+        return refused
 
 
 def _is_the_users(tool: object) -> bool:

@@ -1,10 +1,10 @@
 """What OpenAI's two APIs of chat have in common."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from bruno_llm_base import ChatAdapter, Conversation, Json, TokenCount
+from bruno_llm_base import ChatAdapter, Conversation, ErrorFacts, Json, TokenCount
 from bruno_llm_base.reasoning import LEVELS, level_of, snapped
 
 from bruno_llm_openai import counting, models
@@ -14,8 +14,11 @@ if TYPE_CHECKING:
     from bruno_llm_base import Tool
 
 # Lists of prices tell the standard tier's.
-_LISTED_TIERS = (None, "auto", "default")
+LISTED_TIERS = (None, "auto", "default")
 _SAMPLING = frozenset({"temperature", "top_p"})
+# What is said of a tool to whose schema a model cannot be held after all: there are limits to its size
+# (https://platform.openai.com/docs/guides/structured-outputs, "Supported schemas").
+_BAD_SCHEMA = "invalid_function_parameters"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,7 @@ class OpenAIChatAdapter(OpenAIAdapter, ChatAdapter):
 
     other: ChatAdapter | None = None
 
+    vocabulary = staticmethod(counting.encoding_of)
     count_path = "/responses/input_tokens"
     json_mode: ClassVar[Json] = {"response_format": {"type": "json_object"}}
     reserved_fields = frozenset({"input", "messages", "model", "stream", "stream_options"})
@@ -77,8 +81,15 @@ class OpenAIChatAdapter(OpenAIAdapter, ChatAdapter):
     def shows_schema(self, model: str) -> bool:
         return not self.own_server  # those that hold a model to a grammar do not tell it
 
-    def unpriced_field(self, body: Json) -> str | None:
-        return None if body.get("service_tier") in _LISTED_TIERS else "service_tier"
+    def read_error(self, status: int, headers: Mapping[str, str], data: Json) -> ErrorFacts:
+        facts = OpenAIAdapter.read_error(self, status, headers, data)
+        return replace(facts, param="tools") if facts.code == _BAD_SCHEMA else facts
+
+    def amend(self, body: Json, code: str, field: str) -> Json | None:
+        if code != _BAD_SCHEMA:
+            return ChatAdapter.amend(self, body, code, field)
+        tools = [_without_strict(tool) for tool in body["tools"]]
+        return body | {"tools": tools} if tools != body["tools"] else None
 
     def text_tokens(self, text: str, model: str) -> TokenCount | None:
         return counting.text_tokens(text, model)
@@ -86,8 +97,15 @@ class OpenAIChatAdapter(OpenAIAdapter, ChatAdapter):
     def conversation_tokens(self, conversation: Conversation, model: str) -> TokenCount | None:
         return counting.conversation_tokens(conversation, model)
 
-    def has_vocabulary(self, model: str) -> bool:
-        return counting.encoding_of(model) is not None
-
     def refused_options(self, model: str, options: Json) -> frozenset[str]:
         return _SAMPLING if models.reasons(model, options) else frozenset()
+
+
+def _without_strict(tool: Any) -> Any:
+    """Return *tool*, of either API, without holding the model to its schema."""
+    if isinstance(tool, dict):
+        if tool.get("strict"):
+            return tool | {"strict": False}
+        if isinstance(function := tool.get("function"), dict) and function.get("strict"):
+            return tool | {"function": function | {"strict": False}}
+    return tool

@@ -18,7 +18,7 @@ from bruno_llm_base.provider import ProviderKeywords
 from typing_extensions import Unpack
 
 from bruno_llm_openai import messages, models, responses
-from bruno_llm_openai.chat import OpenAIChatAdapter
+from bruno_llm_openai.chat import LISTED_TIERS, OpenAIChatAdapter
 from bruno_llm_openai.vendor import OpenAIVendor, is_openais
 
 if TYPE_CHECKING:
@@ -93,7 +93,8 @@ class ChatCompletions(OpenAIChatAdapter):
 
     def unpriced_field(self, body: Json) -> str | None:
         charged = next((name for name in _CHARGED_APART if name in body), None)
-        return charged or super().unpriced_field(body)
+        is_listed = body.get("service_tier") in LISTED_TIERS
+        return charged or (None if is_listed else "service_tier")
 
     def build_count(self, conversation: Conversation, body: Json) -> Json | None:
         return None if self.own_server else responses.count_chat(conversation, body)

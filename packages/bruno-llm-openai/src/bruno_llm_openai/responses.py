@@ -22,7 +22,7 @@ from bruno_llm_base.lenient import read_arguments, read_text, read_word
 from bruno_llm_base.parts import object_in
 
 from bruno_llm_openai import items, models
-from bruno_llm_openai.chat import OpenAIChatAdapter
+from bruno_llm_openai.chat import LISTED_TIERS, OpenAIChatAdapter
 
 _REFUSED = frozenset({"seed", "stop"})
 _CALL_ID = re.compile(r".{1,64}", re.DOTALL)
@@ -136,7 +136,7 @@ class Responses(OpenAIChatAdapter):
             return "prompt_cache_options"  # only OpenAI is known to tell what was kept so long
         if body.get("background_options"):
             return "background_options"
-        return super().unpriced_field(body)
+        return None if body.get("service_tier") in LISTED_TIERS else "service_tier"
 
     def build_reasoning(
         self, wanted: str | int, model: str, max_tokens: int | None

@@ -89,8 +89,9 @@ class PerLoop:
             raise
         except Exception as error:
             raise transport_error(error) from error
-        keeper = _close_with_loop(transport, weakref.ref(self), loop)
-        finalizer = weakref.finalize(self, _close_soon, loop, keeper)
+        closing = _Closing(transport)
+        keeper = _close_with_loop(closing, weakref.ref(self), loop)
+        finalizer = weakref.finalize(self, _close_soon, loop, closing, keeper)
         finalizer.atexit = False
         entry = self._by_loop[loop] = _Entry(transport, keeper, finalizer)
         await anext(keeper)  # does not suspend, so no second one is added meanwhile
@@ -118,22 +119,36 @@ def _open(needs: str, open_transport: Callable[[], Transport]) -> Transport:
     return open_transport()
 
 
+class _Closing:
+    """Closes a transport once, when its provider is dropped or its loop ends, or both at once."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+        self._task: asyncio.Task[None] | None = None
+
+    async def wait(self) -> None:
+        if self._task is None or self._task.cancelled():  # the end of a loop cancels its tasks
+            self._task = asyncio.create_task(self._transport.aclose())
+        await self._task
+
+
 async def _close_with_loop(
-    transport: Transport, owner: "weakref.ref[PerLoop]", loop: _Loop
+    closing: _Closing, owner: "weakref.ref[PerLoop]", loop: _Loop
 ) -> _Keeper:
     try:
         yield
     finally:
         if (holder := owner()) is not None:
             holder._forget(loop)  # noqa: SLF001 - its other half
-        await transport.aclose()
+        await closing.wait()
 
 
-def _close_soon(loop: _Loop, keeper: _Keeper) -> None:
+def _close_soon(loop: _Loop, closing: _Closing, keeper: _Keeper) -> None:
     if not loop.is_closed():
-        loop.call_soon_threadsafe(lambda: loop.create_task(_close(keeper)))
+        loop.call_soon_threadsafe(lambda: loop.create_task(_close(closing, keeper)))
 
 
-async def _close(keeper: _Keeper) -> None:
+async def _close(closing: _Closing, keeper: _Keeper) -> None:
+    await closing.wait()
     if not cast("AsyncGeneratorType[None, None]", keeper).ag_running:  # the loop is at it
         await keeper.aclose()
