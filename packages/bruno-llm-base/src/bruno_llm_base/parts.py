@@ -110,6 +110,11 @@ class ToolResult:
     is_error: bool = False
     index: int | None = _index()
 
+    @property
+    def told(self) -> str:
+        """What is told by an API that has no field for errors."""
+        return f"Error: {self.content}" if self.is_error else self.content
+
     def to_message(self) -> Message:
         """Return the result as a message, to be sent after the answer with the call."""
         named = {"tool_call_id": self.id, "name": self.name}
