@@ -560,6 +560,33 @@ def test_what_interrupts_a_ledger_may_tell_it_something_but_not_ask(tmp_path):
     assert tracker.total().cost == Decimal("0.3")
 
 
+def test_a_finalizer_in_the_middle_of_any_step_in_memory_is_counted_once():
+    for step in range(150):
+        tracker = CostTracker(clock=noon)
+        budget, per_user = Budget("9"), Budget("9", by="user")
+        budget.use(tracker)
+        per_user.use(tracker)
+        spend(tracker, "1")
+        steps = iter(range(step + 1))
+
+        def interrupt(*_, tracker=tracker, steps=steps):  # as the garbage collector may
+            if next(steps, None) is None:
+                sys.setprofile(None)
+                tracker.record(provider="p", model="other", cost=Decimal(2))
+
+        sys.setprofile(interrupt)
+        try:
+            per_user.left()
+            tracker.total("model")
+            hold(budget, "3")
+        finally:
+            sys.setprofile(None)
+        spent = tracker.total().cost
+        assert spent == sum(row.cost for row in tracker.total("model"))
+        assert (budget.spent(), per_user.spent(), budget.left()) == (spent, spent, 6 - spent)
+    assert spent == 3  # it came to that
+
+
 # Copies
 
 

@@ -402,6 +402,20 @@ async def test_a_cookie_that_no_header_can_hold_spoils_no_later_request(
     assert b"cookie: sound=1\r\n" in socket.heads[-1].lower()
 
 
+async def test_the_latest_cookie_is_sent_whatever_was_asked_first(
+    kind, chosen, socket, vendor, asked
+):
+    answer = json.dumps(vendor.render_answer(FakeAnswer(), asked)).encode()
+    head = b"HTTP/1.1 200 X\r\ncontent-type: application/json\r\n"
+    async with kind(base_url=socket.address, api_key="k", retry=Retry(attempts=1), **chosen) as llm:
+        socket.pieces = [head, b"set-cookie: at=0; path=/\r\n\r\n{}"]
+        await llm.check_connection()
+        for number in range(1, 4):
+            socket.pieces = [head, b"set-cookie: at=%d; path=/\r\n\r\n" % number, answer]
+            assert await llm.generate("hi") == FakeAnswer().text
+    assert b"cookie: at=2\r\n" in socket.heads[-1].lower()
+
+
 HEADERS = st.lists(
     st.tuples(
         st.sampled_from(

@@ -26,6 +26,7 @@ from bruno_llm_base import (
     run_tools,
     stream_tools,
 )
+from bruno_llm_base.schemas import resolved
 from bruno_llm_openai import OpenAIProvider
 from bruno_llm_testing import FakeAnswer, FakeOpenAI, MockLLM, RawReply
 from pydantic import BaseModel, Field, TypeAdapter
@@ -296,6 +297,15 @@ def test_what_is_no_type_is_refused(llm, server, output, complaint):
     with pytest.raises(InvalidRequestError, match="retries is -1"):
         Output(City, retries=-1)
     assert not server.received
+
+
+def test_a_list_may_hold_lists_like_itself():
+    schema = {"type": "array", "items": {"anyOf": [{"type": "integer"}, {"$ref": "#"}]}}
+    form = Output(schema).form
+    whole = form.wrapped()
+    assert resolved({"$ref": "#/properties/result"}, whole)["type"] == "array"
+    assert whole["properties"]["result"]["items"]["anyOf"][1] == {"$ref": "#/properties/result"}
+    assert form.data('{"result": [1, [2]]}') == [1, [2]]
 
 
 def test_a_plain_answer_has_no_output(llm):

@@ -191,6 +191,11 @@ def test_a_budget_stays_below_the_output_limit():
     fields, used = build("high", "claude-sonnet-4-5", None)
     assert fields["max_tokens"] > fields["thinking"]["budget_tokens"]
     assert used == "high"
+    for model, most in (("claude-opus-4-1", 32_000), ("claude-sonnet-4-5", 64_000)):
+        for wanted in ("high", "max", 100_000):
+            fields, used = build(wanted, model, None)
+            assert fields["thinking"]["budget_tokens"] + 16_000 == fields["max_tokens"] <= most
+    assert used == 48_000
 
 
 def test_the_vendors_own_words_win(kind, server, name):

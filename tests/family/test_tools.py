@@ -112,6 +112,14 @@ async def test_without_tools_nothing_is_said_of_their_choice(server, llm, tools,
     assert server.bodies[0] == server.bodies[1]
 
 
+@pytest.mark.parametrize("option", ["tool_choice", "reasoning"])
+async def test_what_one_call_says_in_the_vendors_words_is_not_said_by_the_next(server, llm, option):
+    await llm.request("hi", **{option: {"type": "x"}})
+    await llm.request("hi")
+    assert server.bodies[0][option] == {"type": "x"}
+    assert option not in server.bodies[1]
+
+
 CHOICES = {
     "openai": [
         {"tool_choice": "auto"},

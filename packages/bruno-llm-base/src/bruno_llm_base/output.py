@@ -24,7 +24,7 @@ from bruno_llm_base.messages import Conversation, Messages, read_messages
 from bruno_llm_base.options import under
 from bruno_llm_base.parts import Json, is_json
 from bruno_llm_base.response import ModelResponse
-from bruno_llm_base.schemas import is_object, without_added_nulls, without_titles
+from bruno_llm_base.schemas import changed, is_object, without_added_nulls, without_titles
 from bruno_llm_base.stream import StreamState, TextStream, answer_text
 from bruno_llm_base.values import is_whole, shown
 
@@ -107,7 +107,7 @@ class Form:
         """Return the schema of an object, which holds what fits if that is no object itself."""
         if is_object(self.schema):
             return self.schema
-        inner = dict(self.schema)
+        inner = changed(self.schema, _moved)
         whole: Json = {name: inner.pop(name) for name in ("$defs", "definitions") if name in inner}
         properties = {"properties": {_RESULT: inner}, "required": [_RESULT]}
         return {"title": self.name, "type": "object", **properties, **whole}
@@ -133,6 +133,14 @@ class Form:
         """Return what a model is told that is not shown the schema by its server."""
         schema = json.dumps(without_titles(self.schema), ensure_ascii=False)
         return f"Answer with JSON alone, without any other text. It must fit this schema:\n{schema}"
+
+
+def _moved(schema: Json) -> Json:
+    """Return *schema* with a reference that starts at the root as it is once that is wrapped."""
+    path = str(schema.get("$ref", "")).removeprefix("#")
+    if "$ref" not in schema or path.startswith(("/$defs/", "/definitions/")):
+        return schema
+    return schema | {"$ref": f"#/properties/{_RESULT}{path}"}
 
 
 def _form_of(kind: Any) -> Form:

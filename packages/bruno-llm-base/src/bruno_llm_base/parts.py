@@ -40,6 +40,10 @@ class VendorBlock:
     index: int | None = _index()
 
 
+CACHE_MARK = VendorBlock("cache", {})
+"""Stands behind what the server is to keep; an API that has no word for it leaves it out, as any other's."""
+
+
 @dataclass(slots=True)
 class Text:
     """Words of the question or of the answer."""

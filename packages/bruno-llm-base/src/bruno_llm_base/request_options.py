@@ -57,7 +57,8 @@ class RequestOptions:
             InvalidRequestError: A value is wrong, or the model refuses an option of a strict user.
         """
         given = {n: value for n, value in call.items() if value is not None or n not in _OURS}
-        if not given and model in self._usual:
+        is_usual = not given
+        if is_usual and model in self._usual:
             adapter, options = self._usual[model]
             return adapter, dict(options), []
         nested = {n: given.pop(n) for n in _NESTED if isinstance(given.get(n), Mapping)}
@@ -94,7 +95,7 @@ class RequestOptions:
         )
         if thinking:
             options = under(thinking, options)
-        if not given and not tools:
+        if is_usual:
             self._usual[model] = adapter, options
         dropped = [name for name in sorted(refused) if self.is_new(model, name)]
         told += [(OptionDropped, {"option": name}) for name in dropped]

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from bruno_llm_base.parts import Json
+Schema = dict[str, Any]
+"""A JSON schema that is an object, or a part of one."""
 
 _DEFINITIONS = ("$defs", "definitions")
 _MAPS = (*_DEFINITIONS, "dependentSchemas", "patternProperties", "properties")
@@ -24,23 +25,23 @@ _COMMON = frozenset(
 )
 _SILENT = frozenset({"$schema", "discriminator", "title"})  # they tell a model nothing
 _NOTES = _SILENT | {"default", "description", "examples"}  # they restrict nothing
-_NULL: Json = {"type": "null"}
+_NULL: Schema = {"type": "null"}
 _KINDS = {str: "string", bool: "boolean", int: "integer", float: "number", type(None): "null"}
 _LOOKS_AROUND = re.compile(r"\(\?<?[=!]")
 
 
-def changed(schema: Json, change: Callable[[Json], Json]) -> Json:
+def changed(schema: Schema, change: Callable[[Schema], Schema]) -> Schema:
     """Return *schema* with what *change* makes of each schema in it, the innermost ones first."""
     return change(_each(schema, lambda inner: changed(inner, change)))
 
 
-def _each(schema: Json, change: Callable[[Json], Json]) -> Json:
+def _each(schema: Schema, change: Callable[[Schema], Schema]) -> Schema:
     """Return *schema* with what *change* makes of each schema right inside of it."""
 
     def new(value: Any) -> Any:
         return change(value) if isinstance(value, dict) else value  # true and false are schemas too
 
-    whole: Json = {}
+    whole: Schema = {}
     for name, value in schema.items():
         if name in _MAPS and isinstance(value, dict):
             whole[name] = {key: new(inner) for key, inner in value.items()}
@@ -51,7 +52,7 @@ def _each(schema: Json, change: Callable[[Json], Json]) -> Json:
     return whole
 
 
-def without_titles(schema: Json) -> Json:
+def without_titles(schema: Schema) -> Schema:
     """Return *schema* without the titles that pydantic gives everything: a model learns the names anyway."""
     return changed(schema, lambda one: {n: v for n, v in one.items() if n != "title"})
 
@@ -78,7 +79,7 @@ class SchemaSubset:
     refs_stand_alone: bool = False
 
 
-def fit_schema(schema: Json, subset: SchemaSubset) -> Json:
+def fit_schema(schema: Schema, subset: SchemaSubset) -> Schema:
     """Return *schema* as *subset* takes it; what it does not know is told in the descriptions.
 
     Raises:
@@ -91,10 +92,10 @@ def fit_schema(schema: Json, subset: SchemaSubset) -> Json:
     return changed(schema, lambda one: _fitted(one, subset))
 
 
-def _fitted(schema: Json, subset: SchemaSubset) -> Json:
+def _fitted(schema: Schema, subset: SchemaSubset) -> Schema:
     """Return *schema*, of which the inner schemas fit already."""
-    kept: Json = {}
-    told: Json = {}
+    kept: Schema = {}
+    told: Schema = {}
     for name, value in _merged(schema).items():
         if name == "format":
             (kept if value in subset.formats else told)[name] = value
@@ -117,7 +118,7 @@ def _fitted(schema: Json, subset: SchemaSubset) -> Json:
     return kept
 
 
-def _merged(schema: Json) -> Json:
+def _merged(schema: Schema) -> Schema:
     """Return *schema* with one word for unions, and what its `allOf` says in its place."""
     whole = {name: value for name, value in schema.items() if name not in ("allOf", "oneOf")}
     if "oneOf" in schema:
@@ -133,7 +134,7 @@ def _merged(schema: Json) -> Json:
     return whole
 
 
-def _close(kept: Json, told: Json) -> None:
+def _close(kept: Schema, told: Schema) -> None:
     """Leave nothing open in a schema."""
     if not kept.keys() - _NOTES:
         raise ValueError("something may be anything")
@@ -148,7 +149,7 @@ def _close(kept: Json, told: Json) -> None:
         kept["additionalProperties"] = False
 
 
-def _kinds(schema: Json) -> list[str]:
+def _kinds(schema: Schema) -> list[str]:
     """Return the types of what *schema* lists, where it does not name them."""
     if "properties" in schema:
         return ["object"]
@@ -156,9 +157,9 @@ def _kinds(schema: Json) -> list[str]:
     return list(dict.fromkeys(_KINDS[type(value)] for value in values if type(value) in _KINDS))
 
 
-def _nullable(properties: Json, required: list[str]) -> Json:
+def _nullable(properties: Schema, required: list[str]) -> Schema:
     """Return *properties*, of which null stands for each that is not *required*."""
-    nullable: Json = {}
+    nullable: Schema = {}
     for name, schema in properties.items():
         nullable[name] = schema
         if name not in required and not _takes_null(schema):
@@ -169,7 +170,7 @@ def _nullable(properties: Json, required: list[str]) -> Json:
     return nullable
 
 
-def _takes_null(schema: Json) -> bool:
+def _takes_null(schema: Schema) -> bool:
     if not schema or any(map(_takes_null, schema.get("anyOf") or schema.get("oneOf") or ())):
         return True
     if None in schema.get("enum", ()):
@@ -178,7 +179,7 @@ def _takes_null(schema: Json) -> bool:
     return "null" in kind if isinstance(kind, list) else kind == "null"
 
 
-def resolved(schema: Json, root: Json) -> Json:
+def resolved(schema: Schema, root: Schema) -> Schema:
     """Return what *schema*, a part of *root*, refers to; itself if it refers to nothing.
 
     Raises:
@@ -198,14 +199,14 @@ def resolved(schema: Json, root: Json) -> Json:
     return beside | resolved(found, root) | beside
 
 
-def inlined(schema: Json) -> Json:
+def inlined(schema: Schema) -> Schema:
     """Return *schema* with what it refers to in the place of each reference.
 
     Raises:
         ValueError: It refers to itself, or to something that is not there.
     """
 
-    def inline(node: Json, path: tuple[str, ...]) -> Json:
+    def inline(node: Schema, path: tuple[str, ...]) -> Schema:
         node = {name: value for name, value in node.items() if name not in _DEFINITIONS}
         if (ref := node.get("$ref")) is not None:
             if ref in path:
@@ -216,16 +217,16 @@ def inlined(schema: Json) -> Json:
     return inline(schema, ())
 
 
-def is_object(schema: Json) -> bool:
+def is_object(schema: Schema) -> bool:
     """Whether only an object fits *schema*, and one kind of it."""
     return resolved(schema, schema).get("type") == "object"
 
 
-def has_optional(schema: Json) -> bool:
+def has_optional(schema: Schema) -> bool:
     """Whether an object in *schema* has a property that may be left out."""
     found: list[object] = []
 
-    def look(one: Json) -> Json:
+    def look(one: Schema) -> Schema:
         found.extend(one.get("properties", {}).keys() - set(one.get("required", ())))
         return one
 
@@ -233,7 +234,7 @@ def has_optional(schema: Json) -> bool:
     return bool(found)
 
 
-def without_added_nulls(value: Any, schema: Json) -> Any:
+def without_added_nulls(value: Any, schema: Schema) -> Any:
     """Return *value* without each null that stands for an optional property of *schema* left out.
 
     So answer models that must give every property.
@@ -241,7 +242,7 @@ def without_added_nulls(value: Any, schema: Json) -> Any:
     return _without_nulls(value, schema, schema)
 
 
-def _without_nulls(value: Any, schema: Any, root: Json) -> Any:
+def _without_nulls(value: Any, schema: Any, root: Schema) -> Any:
     if not isinstance(schema, dict):
         return value
     schema = resolved(schema, root)
@@ -250,7 +251,7 @@ def _without_nulls(value: Any, schema: Any, root: Json) -> Any:
         return _without_nulls(value, next(fitting, None), root)
     if isinstance(value, list):
         return [_without_nulls(each, schema.get("items"), root) for each in value]
-    properties: Json = schema.get("properties") or {}
+    properties: Schema = schema.get("properties") or {}
     if not isinstance(value, dict) or not properties:
         return value
     optional = properties.keys() - set(schema.get("required", ()))
@@ -261,7 +262,7 @@ def _without_nulls(value: Any, schema: Any, root: Json) -> Any:
     }
 
 
-def _could_fit(value: Any, schema: Json) -> bool:
+def _could_fit(value: Any, schema: Schema) -> bool:
     """Whether *value* may be meant as what *schema* describes."""
     if isinstance(value, list):
         return schema.get("type") == "array"

@@ -14,9 +14,6 @@ from collections.abc import AsyncIterator
 from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.values import is_whole
 
-MAX_CHARS = 300
-"""How long a sentence may get before it is cut without an end."""
-
 _FULL_STOPS = "。！？｡؟۔।॥።။។‼⁇⁈⁉"  # end a sentence even before a small letter
 _STOPS = f".!?…．{_FULL_STOPS}"
 _BRACKETS = ")]}）］｝」』】〉》〕〗"
@@ -81,7 +78,7 @@ class SentenceCutter:
     is in doubt, it goes on: a pause in the middle of one sounds worse than a late one.
     """
 
-    def __init__(self, max_chars: int = MAX_CHARS) -> None:
+    def __init__(self, max_chars: int = 300) -> None:
         """Cut what is longer than *max_chars* characters behind a clause, or else a word."""
         if not is_whole(max_chars, least=1):
             raise ConfigurationError(f"max_chars is {max_chars!r}: give a whole number above 0")

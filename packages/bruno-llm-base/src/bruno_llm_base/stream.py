@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator
 from dataclasses import dataclass
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from bruno_llm_base.exceptions import (
     ContentBlockedError,
@@ -13,7 +13,9 @@ from bruno_llm_base.exceptions import (
     StreamError,
 )
 from bruno_llm_base.response import ModelResponse
-from bruno_llm_base.speech import MAX_CHARS, Pieces, SentenceCutter, WordCutter
+
+if TYPE_CHECKING:  # its patterns take long to load, and few streams are cut
+    from bruno_llm_base.speech import Pieces
 
 _FULL_WINDOW = ("context_length", "context_window")  # in the vendor's word
 
@@ -127,7 +129,7 @@ class TextStream(AsyncIterator[str], Coroutine[Any, Any, "TextStream"]):
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
-    def words(self) -> Pieces:
+    def words(self) -> "Pieces":
         """Yield the text word by word, each with the white space behind it, nothing lost.
 
         In place of the pieces as they come; for speech output and typing effects.
@@ -135,9 +137,11 @@ class TextStream(AsyncIterator[str], Coroutine[Any, Any, "TextStream"]):
         Raises:
             RuntimeError: The stream is being read already, or closed.
         """
+        from bruno_llm_base.speech import Pieces, WordCutter
+
         return Pieces(aiter(self), WordCutter())
 
-    def sentences(self, *, max_chars: int = MAX_CHARS) -> Pieces:
+    def sentences(self, *, max_chars: int = 300) -> "Pieces":
         """Yield the text sentence by sentence, each as early as its end is certain, nothing lost.
 
         In place of the pieces as they come; for speech output.
@@ -149,6 +153,8 @@ class TextStream(AsyncIterator[str], Coroutine[Any, Any, "TextStream"]):
             ConfigurationError: `max_chars` is not a whole number above 0.
             RuntimeError: The stream is being read already, or closed.
         """
+        from bruno_llm_base.speech import Pieces, SentenceCutter
+
         return Pieces(aiter(self), SentenceCutter(max_chars))
 
     async def aclose(self) -> None:

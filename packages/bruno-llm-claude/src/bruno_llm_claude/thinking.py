@@ -19,15 +19,18 @@ class _Rule(NamedTuple):
     Attributes:
         efforts: The efforts; none where it thinks by a budget.
         off: What lets it think not at all; None where nothing does.
+        most_output: The most tokens of an answer, where it thinks by a budget.
     """
 
     efforts: tuple[str, ...] = _EFFORTS
     off: str | None = "disabled"
+    most_output: int = 64_000
 
 
 # The first that fits is the model's; what fits none is newer than all of them.
 _RULES: tuple[tuple[str, _Rule | None], ...] = (
     (r"claude-(\d(?!-7)|instant)", None),
+    (r"claude-opus-4(-[01]\b|-20|@|$)", _Rule((), most_output=32_000)),
     (r"claude-3-7|claude-(opus|sonnet|haiku)-4(-[015]\b|-20|@|$)", _Rule(())),
     (r"claude-(opus|sonnet|haiku)-4-6", _Rule(("low", "medium", "high", "max"))),
     (r"claude-sonnet-5-5", _Rule(off="between_tools")),
@@ -53,7 +56,7 @@ def build(wanted: str | int, model: str, max_tokens: int | None) -> tuple[Json, 
         return None
     level = level_of(wanted)
     if not rule.efforts:
-        return _budget(wanted, max_tokens)
+        return _budget(wanted, max_tokens, rule.most_output)
     used = snapped(wanted, rule.efforts if rule.off is None else ("none", *rule.efforts))
     if used == "none":
         return {"thinking": {"type": rule.off}}, used
@@ -62,10 +65,12 @@ def build(wanted: str | int, model: str, max_tokens: int | None) -> tuple[Json, 
     return fields, wanted if used == level else used
 
 
-def _budget(wanted: str | int, max_tokens: int | None) -> tuple[Json, str | int] | None:
-    """Return a budget, which counts as output: it stays below *max_tokens*."""
+def _budget(
+    wanted: str | int, max_tokens: int | None, most_output: int
+) -> tuple[Json, str | int] | None:
+    """Return a budget, which counts as output: it stays below *max_tokens*, and leaves room for the answer."""
     off: Json = {"thinking": {"type": "disabled"}}
-    budget = tokens_of(wanted)
+    budget = min(tokens_of(wanted), most_output - _ROOM)
     if budget < _LEAST_BUDGET:
         return off, "none"
     if max_tokens is not None and budget >= max_tokens:

@@ -1,8 +1,9 @@
 """A ledger in memory: what requests took and cost, and what is held for those on their way."""
 
 from collections import defaultdict, deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from pathlib import Path
 from threading import RLock
 from uuid import uuid4
@@ -56,7 +57,7 @@ class Ledger:
 
         Return the name of the hold, or None if it would be too much, and how the claims' accounts stood.
         """
-        with self._lock:
+        with self._up_to_date():
             balances = [self.balance(claim) for claim in claims]
             if hold := self._admit(names, amount, claims, balances):
                 self._book(names, _ON_THE_WAY, amount)
@@ -76,14 +77,15 @@ class Ledger:
         with self._lock:
             if not self._is_busy:  # if so, we have interrupted it
                 self._is_busy = True
-                self._take_in()
-                self._is_busy = False
+                try:
+                    self._take_in()
+                finally:
+                    self._is_busy = False
 
     def balance(self, claim: Claim) -> Balance:
         """Return what the claim's account has spent, and what is held of it."""
         labels = tuple([label for label, _ in claim.selected])
-        with self._lock:
-            self.write()
+        with self._up_to_date():
             if labels not in self._accounts:
                 self._accounts[labels] = defaultdict(lambda: defaultdict(int))
                 booked = [(names, day, sums[_COST]) for (day, names), sums in self._entries.items()]
@@ -101,8 +103,7 @@ class Ledger:
     ) -> list[Row]:
         """Return the sums by some of `KEYS` of the days ("" for no bound) and labels selected."""
         wanted = tuple(values.values())
-        with self._lock:
-            self.write()
+        with self._up_to_date():
             rows = [
                 row_of(KEYS, (day, *names), counts)
                 for (day, names), counts in self._entries.items()
@@ -112,6 +113,17 @@ class Ledger:
 
     def close(self) -> None:
         """Write what is left, and close the file; it is opened again when needed."""
+
+    @contextmanager
+    def _up_to_date(self) -> Iterator[None]:
+        """Take in what was noted before a block, and nothing within it, whatever interrupts it."""
+        with self._lock:
+            self.write()
+            was_busy, self._is_busy = self._is_busy, True
+            try:
+                yield
+            finally:
+                self._is_busy = was_busy
 
     def _admit(
         self, names: Names, amount: int, claims: Sequence[Claim], balances: Sequence[Balance]

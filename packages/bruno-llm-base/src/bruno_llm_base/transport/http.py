@@ -72,6 +72,7 @@ class HttpTransport:
             request.extensions["timeout"] = self._timeout
             if self._library is None:
                 return Reply(await self._client.send(request, stream=True), self._framing)
+            request.headers.pop("cookie", None)  # each request gets those of its time
             self._composed[method, path] = request
         response = await send_like(request, body, self._client, self._library)
         return Reply(response, self._framing)
