@@ -370,6 +370,18 @@ async def test_a_tool_that_ends_the_loop_keeps_the_results_of_the_others(run):
         assert results(caught.value.partial) == ["paid"]
 
 
+async def test_of_loops_in_loops_an_error_keeps_the_outer_one(run):
+    async def ask() -> str:
+        """Ask another model."""
+        answer = await run_tools(MockLLM([ROME, RateLimitError("later")]), "in", tools=[weather])
+        return answer.text
+
+    with pytest.raises(RateLimitError) as caught:
+        await run(MockLLM([call("ask")]), "hi", tools=[ask])
+    assert [c.name for c in caught.value.partial.tool_calls] == ["ask"]
+    assert results(caught.value.partial) == []
+
+
 @pytest.mark.parametrize("name", ["aprove", "max_round", "approval", "approved"])
 async def test_a_misspelt_keyword_lets_nothing_happen(run, name):
     llm = MockLLM([ROME, "done"])

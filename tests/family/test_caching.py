@@ -83,9 +83,9 @@ def test_a_message_may_be_marked(kind, server, name):
     blocks = first["messages"][0]["content"]
     assert "".join(block["text"] for block in blocks) == said.replace("\\n", "\n")
     marks = [block.get("cache_control") for block in blocks]
-    assert marks == [None, {"type": "ephemeral"}, {"type": "ephemeral"}, None]
+    assert marks == [*[{"type": "ephemeral"}] * 3, None]
     marks = [block.get("cache_control") for block in second["messages"][0]["content"]]
-    assert marks == [None, *[{"type": "ephemeral", "ttl": "1h"}] * 2, None]
+    assert marks == [*[{"type": "ephemeral", "ttl": "1h"}] * 3, None]
     TypeAdapter(
         anthropic.types.message_create_params.MessageCreateParamsNonStreaming
     ).validate_python(second)

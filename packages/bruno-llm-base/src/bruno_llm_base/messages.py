@@ -11,12 +11,12 @@ from bruno_core.models import Message, MessageRole, MessageType
 
 from bruno_llm_base.exceptions import InvalidRequestError
 from bruno_llm_base.parts import (
+    CACHE_MARK,
     NO_RESULT,
     Part,
     Text,
     ToolCall,
     ToolResult,
-    VendorBlock,
     is_json,
     join_parts,
     object_in,
@@ -35,9 +35,6 @@ _ROLES = tuple(role.value for role in MessageRole)
 _OF_METADATA = ("tool_calls", "tool_call_id", "name")
 _KEYS = ("role", "content", *_OF_METADATA, "metadata")
 _OPENING = Text("(The conversation goes on.)")
-CACHE_MARK = VendorBlock("cache", {})
-"""Stands behind a user's message with `metadata["cache"]`: what comes before it is to be kept."""
-
 _Awaited = tuple[
     str | None, ToolResult
 ]  # with its call's id in the messages, which may not be unique
@@ -100,6 +97,14 @@ class Conversation(NamedTuple):
             return replace(part, id=f"call_{uuid5(NAMESPACE_OID, str(part.id)).hex}")
 
         turns = [Turn(role, tuple(map(named, parts))) for role, parts in self.turns]
+        return Conversation(self.system, tuple(turns))
+
+    def without_marks(self) -> "Conversation":
+        """Return the conversation without marks of what the server is to keep."""
+        turns = [
+            Turn(role, tuple([part for part in parts if part != CACHE_MARK]))
+            for role, parts in self.turns
+        ]
         return Conversation(self.system, tuple(turns))
 
     def opened(self) -> "Conversation":
@@ -183,6 +188,14 @@ def check_message(name: str, message: Message) -> None:
             f"{name} is of type {message.message_type.value}: this version sends text"
             " only, so put what matters into words (message_type=TEXT)"
         )
+    mark = message.metadata.get("cache", False)
+    if not isinstance(mark, bool):
+        raise InvalidRequestError(f"{name}.metadata['cache'] is {shown(mark)}: give True or False")
+    if mark and message.role is MessageRole.SYSTEM:
+        raise InvalidRequestError(
+            f"{name}.metadata['cache'] is True for a system text: give the option cache=True, which"
+            " keeps it"
+        )
     check_text(f"{name}.content", message.content)
     if not message.content.strip():
         raise InvalidRequestError(f"{name}.content is empty: give some text")
@@ -205,24 +218,38 @@ def _turns(messages: list[Message]) -> list[Turn]:
     ids: set[str] = set()
     for message in messages:
         if message.role is MessageRole.ASSISTANT:
-            turn = Turn("assistant", tuple(_said(message)))
+            turn = Turn("assistant", _marked(message, *_said(message)))
             if turn.parts:
                 turns.append(turn)
             if calls := turn.tool_calls:
                 rounds.append(_awaited(calls, len(turns) - 1, ids))
                 turns.append(Turn("tool", tuple([result for _, result in rounds[-1]])))
         elif message.role is MessageRole.USER:
-            mark = (CACHE_MARK,) if message.metadata.get("cache") is True else ()
-            turns.append(Turn("user", (Text(message.content), *mark)))
+            turns.append(Turn("user", _marked(message, Text(message.content))))
         elif result := _asked_for(message, rounds):
             result.content = message.content
             result.is_error = bool(message.metadata.get("is_error"))
+            if message.metadata.get("cache"):
+                _mark_result(turns, result)
         else:  # every API refuses a result that nothing asked for, so the user tells it
             name = message.metadata.get("name")
             said = f"Result of {name}: {message.content}" if name else message.content
             check_text("metadata['name'] of a result", said)
-            turns.append(Turn("user", (Text(said),)))
+            turns.append(Turn("user", _marked(message, Text(said))))
     return turns
+
+
+def _marked(message: Message, *parts: Part) -> tuple[Part, ...]:
+    """Return *parts*, with a mark behind them if the server is to keep *message*."""
+    return (*parts, CACHE_MARK) if parts and message.metadata.get("cache") else parts
+
+
+def _mark_result(turns: list[Turn], result: ToolResult) -> None:
+    """Put a mark behind *result*."""
+    place = next(place for place, turn in enumerate(turns) if result in turn.parts)
+    parts = turns[place].parts
+    end = parts.index(result) + 1
+    turns[place] = Turn("tool", (*parts[:end], CACHE_MARK, *parts[end:]))
 
 
 def _awaited(calls: list[ToolCall], turn: int, ids: set[str]) -> list[_Awaited]:

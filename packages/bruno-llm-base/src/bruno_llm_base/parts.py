@@ -40,6 +40,10 @@ class VendorBlock:
     index: int | None = _index()
 
 
+CACHE_MARK = VendorBlock("cache", {})
+"""Stands behind what the server is to keep; an API that has no word for it leaves it out, as any other's."""
+
+
 @dataclass(slots=True)
 class Text:
     """Words of the question or of the answer."""
@@ -105,6 +109,11 @@ class ToolResult:
     content: str
     is_error: bool = False
     index: int | None = _index()
+
+    @property
+    def told(self) -> str:
+        """What is told by an API that has no field for errors."""
+        return f"Error: {self.content}" if self.is_error else self.content
 
     def to_message(self) -> Message:
         """Return the result as a message, to be sent after the answer with the call."""

@@ -331,6 +331,8 @@ class BaseProvider(Client, LLMInterface):
     ) -> Json:
         options = dict(options)
         keep = options.pop("cache", None)
+        if keep is False:
+            conversation = conversation.without_marks()
         body = adapter.build(conversation, options, stream=stream)
         if keep:
             body = adapter.mark_cache(body, None if keep is True else keep)

@@ -269,7 +269,11 @@ class _Loop:
                 self._check_rounds("pauses")
             return response.finish_reason == "pause"
         self._check_rounds("calls tools")
-        await self._run(calls)
+        try:
+            await self._run(calls)
+        except LLMError as error:
+            error.partial = self.result()  # what a tool's own loop has done is not this one's
+            raise
         return True
 
     def save_in(self, error: LLMError) -> None:

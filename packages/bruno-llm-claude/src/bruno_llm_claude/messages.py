@@ -25,8 +25,7 @@ from bruno_llm_base import (
 )
 from bruno_llm_base.cost.prices import reported_cost
 from bruno_llm_base.lenient import finish_reason, forgiving, read_arguments, read_text, read_word
-from bruno_llm_base.messages import CACHE_MARK
-from bruno_llm_base.parts import arguments_of, object_in, state_for
+from bruno_llm_base.parts import CACHE_MARK, arguments_of, object_in, state_for
 
 _API = "anthropic"  # whose state it is, whichever provider, proxy or cloud carries it
 _CITATIONS = "citations"  # what we call a block with the citations of the text before it
@@ -163,10 +162,7 @@ def _sum(rows: list[Json]) -> Json:
 
 _CALL_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 THOUGHTS = ("thinking", "redacted_thinking")
-
-
-CACHED: Json = {"type": "ephemeral"}
-_MOST_MARKS = 2  # of four that a request may have: two are those of `cache`
+MOST_MARKS = 4  # https://platform.claude.com/docs/en/build-with-claude/prompt-caching
 
 
 def build(conversation: Conversation) -> list[Json]:
@@ -177,7 +173,7 @@ def build(conversation: Conversation) -> list[Json]:
     for turn in turns:
         role = "assistant" if turn.role == "assistant" else "user"
         if role == "assistant":
-            blocks = _answered(turn, is_last=turn is turns[-1])
+            blocks = _answered(turn, marked, is_last=turn is turns[-1])
         else:
             blocks = _asked(turn, marked)
         if messages and messages[-1]["role"] == role:
@@ -185,31 +181,32 @@ def build(conversation: Conversation) -> list[Json]:
             blocks.sort(key=lambda block: block["type"] != "tool_result")  # results come first
         if blocks:
             messages.append({"role": role, "content": blocks})
-    for block in marked[:-_MOST_MARKS]:
+    for block in marked[:-MOST_MARKS]:
         del block["cache_control"]
     return messages
 
 
+def _mark(blocks: list[Json], marked: list[Json]) -> None:
+    """Mark the last of *blocks*, a copy since it may be an answer's own; thoughts take no marks."""
+    if blocks and blocks[-1]["type"] not in THOUGHTS:
+        blocks[-1] = blocks[-1] | {"cache_control": {"type": "ephemeral"}}
+        marked.append(blocks[-1])
+
+
 def _asked(turn: Turn, marked: list[Json]) -> list[Json]:
-    """Return the blocks of a user's turn, and add those that are to be cached to *marked*."""
-    results = [
-        {"type": "tool_result", "tool_use_id": result.id, "content": result.content}
-        | ({"is_error": True} if result.is_error else {})
-        for result in turn.tool_results
-    ]
-    if CACHE_MARK not in turn.parts:
-        return results + ([{"type": "text", "text": turn.text}] if turn.text else [])
-    texts: list[Json] = []
+    blocks: list[Json] = []
     for part in turn.parts:
-        if isinstance(part, Text):
-            texts.append({"type": "text", "text": part.text})
-        elif part == CACHE_MARK and texts:
-            texts[-1]["cache_control"] = CACHED
-            marked.append(texts[-1])
-    return results + texts
+        if isinstance(part, ToolResult):
+            result = {"type": "tool_result", "tool_use_id": part.id, "content": part.content}
+            blocks.append(result | ({"is_error": True} if part.is_error else {}))
+        elif isinstance(part, Text) and part.text:
+            blocks.append({"type": "text", "text": part.text})
+        elif part == CACHE_MARK:
+            _mark(blocks, marked)
+    return blocks
 
 
-def _answered(turn: Turn, *, is_last: bool) -> list[Json]:
+def _answered(turn: Turn, marked: list[Json], *, is_last: bool) -> list[Json]:
     """Return the blocks of an answer, without those that the API would refuse.
 
     A tool that Anthropic runs needs its result, unless the turn is to go on (`pause_turn`). No turn
@@ -217,7 +214,10 @@ def _answered(turn: Turn, *, is_last: bool) -> list[Json]:
     """
     blocks: list[Json] = []
     for part in turn.parts:
-        _put_back(part, blocks)
+        if part == CACHE_MARK:
+            _mark(blocks, marked)
+        else:
+            _put_back(part, blocks)
     found = {block.get("tool_use_id") for block in blocks}
     blocks = [
         block

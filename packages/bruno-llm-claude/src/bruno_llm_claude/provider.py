@@ -151,23 +151,9 @@ class Messages(ChatAdapter):
         return thinking.build(wanted, model, max_tokens)
 
     def mark_cache(self, body: Json, keep: str | None) -> Json:
-        if "cache_control" in body:
-            return body
-        mark = {"type": "ephemeral", "ttl": "1h" if keep in ("1h", "12h") else "5m"}
-        # the one at the top moves on with the conversation, the others stay where it changes
-        body = body | {"cache_control": mark}
-        if system := body.get("system"):
-            if isinstance(system, str):
-                body["system"] = [{"type": "text", "text": system, "cache_control": mark}]
-        elif (tools := body.get("tools")) and _is_the_users(tools[-1]):
-            body["tools"] = [*tools[:-1], tools[-1] | {"cache_control": mark}]
-        for message in body[
-            "messages"
-        ]:  # all for one time: longer ones may not follow shorter ones
-            for block in message["content"]:
-                if block.get("cache_control") is messages.CACHED:
-                    block["cache_control"] = mark
-        return body
+        from bruno_llm_claude import caching  # most requests ask for none
+
+        return caching.marked(body, keep)
 
     def shows_schema(self, model: str) -> bool:
         return model.startswith("claude-")  # other servers of this protocol may ignore the field

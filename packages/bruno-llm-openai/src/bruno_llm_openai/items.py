@@ -23,7 +23,7 @@ from bruno_llm_base import (
 )
 from bruno_llm_base.cost.prices import reported_cost
 from bruno_llm_base.lenient import finish_reason, forgiving, read_arguments, read_text, read_word
-from bruno_llm_base.parts import arguments_text, object_in, state_for
+from bruno_llm_base.parts import CACHE_MARK, arguments_text, object_in, state_for
 
 FINISH_REASONS: dict[str, FinishReason] = {"max_messages": "length", "steered": "stop"}
 
@@ -136,8 +136,11 @@ def _usage(counts: Json) -> Usage:
     )
 
 
-def build(conversation: Conversation, api: str = "") -> list[Json]:
-    """Return the `input` of a request; state that another API than *api* made is left out."""
+def build(conversation: Conversation, api: str = "", *, marks: bool = False) -> list[Json]:
+    """Return the `input` of a request; state that another API than *api* made is left out.
+
+    With *marks*, they go behind what is to be kept; what a model has said takes none.
+    """
     items: list[Json] = []
     if conversation.system:
         items.append({"role": "system", "content": conversation.system})
@@ -148,11 +151,34 @@ def build(conversation: Conversation, api: str = "") -> list[Json]:
             custom |= {item["call_id"] for item in answered if item["type"] == _CUSTOM}
             items += answered
         elif turn.role == "user":
-            items.append({"role": "user", "content": turn.text})
-        for result in turn.tool_results:
-            kind = _CUSTOM if result.id in custom else "function_call"
-            items.append({"type": f"{kind}_output", "call_id": result.id, "output": result.content})
+            is_marked = marks and CACHE_MARK in turn.parts
+            content = _pieces(turn) if is_marked else turn.text
+            items.append({"role": "user", "content": content})
+        else:
+            for part in turn.parts:
+                if isinstance(part, ToolResult):
+                    kind = _CUSTOM if part.id in custom else "function_call"
+                    result = {"type": f"{kind}_output", "call_id": part.id, "output": part.told}
+                    items.append(result)
+                elif marks and part == CACHE_MARK:
+                    items[-1]["output"] = [_marked_text(items[-1]["output"])]
     return items
+
+
+def _pieces(turn: Turn) -> list[Json]:
+    pieces: list[Json] = []
+    for part in turn.parts:
+        if isinstance(part, Text):
+            pieces.append({"type": "input_text", "text": part.text})
+        elif part == CACHE_MARK:
+            pieces[-1] = _marked_text(pieces[-1]["text"])
+    return pieces
+
+
+def _marked_text(text: str) -> Json:
+    from bruno_llm_openai.caching import marked_text  # most conversations have no marks
+
+    return marked_text(text, "input_text")
 
 
 def _answered(turn: Turn, api: str) -> list[Json]:  # noqa: C901 - a case for each kind of part

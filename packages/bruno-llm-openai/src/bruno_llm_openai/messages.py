@@ -17,7 +17,7 @@ from bruno_llm_base import (
 )
 from bruno_llm_base.cost.prices import reported_cost
 from bruno_llm_base.lenient import finish_reason, forgiving, read_arguments, read_text, read_word
-from bruno_llm_base.parts import arguments_text, object_in, state_for
+from bruno_llm_base.parts import CACHE_MARK, arguments_text, object_in, state_for
 from bruno_llm_base.values import is_whole
 
 # The fields in which servers of open models send thoughts, and want them back. Mistral's reasoning
@@ -26,6 +26,7 @@ _REASONING, _IN_CONTENT = ("reasoning_content", "reasoning"), "content"
 _DETAIL = (
     "reasoning_details"  # OpenRouter's (https://openrouter.ai/docs/use-cases/reasoning-tokens)
 )
+_PLAIN = {"type", "text"}
 _CUSTOM = "custom"  # the type of a call whose arguments are free text
 # Fields of a message that their servers want back as they were: Gemini's signature of a text, and
 # LiteLLM's blocks of Claude.
@@ -184,23 +185,36 @@ def _totals(counts: Json) -> tuple[int | None, int | None, int | None]:
     return prompt, completion + rest, None
 
 
-def build(conversation: Conversation, api: str) -> list[Json]:
-    """Return the `messages` of a request; state that another API than *api* made is left out."""
+def build(conversation: Conversation, api: str, *, marks: bool = False) -> list[Json]:
+    """Return the `messages` of a request; state that another API than *api* made is left out.
+
+    With *marks*, they go behind what is to be kept.
+    """
     messages: list[Json] = []
     if conversation.system:
         messages.append({"role": "system", "content": conversation.system})
     for turn in conversation.turns:
         if turn.role == "tool":
-            messages += [
-                {"role": "tool", "tool_call_id": result.id, "content": result.content}
-                for result in turn.tool_results
-            ]
-        elif fields := _fields(turn, api):
+            for part in turn.parts:
+                if isinstance(part, ToolResult):
+                    result = {"role": "tool", "tool_call_id": part.id, "content": part.told}
+                    messages.append(result)
+                elif marks and part == CACHE_MARK:
+                    messages[-1]["content"] = [_marked_text(messages[-1]["content"])]
+        elif fields := _fields(turn, api, marks=marks):
             messages.append({"role": turn.role} | fields)
     return messages
 
 
-def _fields(turn: Turn, api: str) -> Json:  # noqa: C901 - a case for each kind of part
+def _marked_text(text: str) -> Json:
+    from bruno_llm_openai.caching import marked_text  # most conversations have no marks
+
+    return marked_text(text, "text")
+
+
+def _fields(  # noqa: C901, PLR0912 - a case for each kind of part
+    turn: Turn, api: str, *, marks: bool
+) -> Json:
     """Return the fields of a message, one for each kind of part; none where *api* can read nothing."""
     calls: list[Json] = []
     pieces: list[Json] = []
@@ -219,6 +233,8 @@ def _fields(turn: Turn, api: str) -> Json:  # noqa: C901 - a case for each kind 
                     pieces.append({"type": "thinking", "thinking": inner})
             case ToolCall():
                 calls.append(_sent_call(part, api))
+            case VendorBlock() if marks and pieces and part == CACHE_MARK:
+                pieces[-1] = _marked_text(pieces[-1]["text"])
             case VendorBlock(vendor, data) if vendor == api:
                 if str(data.get("type")).startswith("reasoning."):
                     own.setdefault(_DETAIL, []).append(data)
@@ -228,7 +244,7 @@ def _fields(turn: Turn, api: str) -> Json:  # noqa: C901 - a case for each kind 
                 pass  # another API's, or a result, which has a turn of its own
             case _:
                 assert_never(part)
-    texts = [piece["text"] for piece in pieces if piece["type"] == "text"]
+    texts = [piece["text"] for piece in pieces if piece.keys() == _PLAIN]
     said = ("".join(texts) or None) if len(texts) == len(pieces) else pieces
     if said is None and not calls:
         return {}

@@ -32,6 +32,8 @@ _ONLY_RESPONSES = re.compile(
 )
 _ONLY_CHAT = re.compile(r"gpt-(4o-)?(mini-)?(audio|search)")
 
+_TAKES_MARKS = re.compile(r"gpt-5\.([6-9]|\d\d)|gpt-[6-9]|gpt-\d\d")
+
 CHAT_FIELDS = frozenset(
     (
         *("audio", "frequency_penalty", "function_call", "functions", "logit_bias", "logprobs"),
@@ -54,6 +56,11 @@ RESPONSES_FIELDS = frozenset(
 def can_reason(model: str) -> bool:
     """Whether *model* reasons, always or on demand."""
     return any(p.match(model) for p in (_ALWAYS_REASONS, _REASONS_BY_DEFAULT, _REASONS_ON_DEMAND))
+
+
+def takes_marks(model: str) -> bool:
+    """Whether *model* can be told what of a request to keep, and how long."""
+    return _TAKES_MARKS.match(model) is not None
 
 
 def efforts(model: str) -> tuple[str, ...]:

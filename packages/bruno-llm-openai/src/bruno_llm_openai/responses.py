@@ -76,7 +76,9 @@ class Responses(OpenAIChatAdapter):
 
     def build(self, conversation: Conversation, options: Json, *, stream: bool) -> Json:
         said = conversation.with_call_ids(_CALL_ID)
-        body = {"input": items.build(said, self._vendor), "store": False, **translated(options)}
+        marks = not self.own_server and models.takes_marks(options["model"])
+        asked = items.build(said, self._vendor, marks=marks)
+        body = {"input": asked, "store": False, **translated(options)}
         included = body.get("include") or []
         if models.can_reason(options["model"]) and _ENCRYPTED not in included:
             body["include"] = [*included, _ENCRYPTED]
