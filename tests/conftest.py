@@ -13,8 +13,6 @@ from pydantic import TypeAdapter
 from pydantic_core import SchemaValidator
 
 collect_ignore = [] if find_spec("bruno_memory") else ["compat"]  # those run in .ci/compat.py
-if not find_spec("mcp"):
-    collect_ignore.append("family/test_mcp.py")  # of an extra
 
 # how long an example takes says something of the machine only
 settings.register_profile("bruno", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -143,6 +143,13 @@ async def test_a_field_that_is_complained_about_is_named(fail):
     assert error.param == "messages.0"
 
 
+async def test_a_named_status_that_is_none_says_nothing(fail):
+    for odd in ("unavailable", 1.5, ["503"]):
+        error = await fail(200, {"error": {"message": SAID, "http_status": odd}})
+        assert isinstance(error, ServiceUnavailableError)
+        assert SAID in str(error)
+
+
 async def test_a_long_page_is_cut_short(fail):
     error = await fail(400, b"<html><body>" + b"<p>word</p>" * 10_000, content_type="text/html")
     assert 100 < len(error.message) <= 1_000

@@ -121,6 +121,16 @@ class City(BaseModel):
     size: Literal["small", "large"]
 
 
+# llama.cpp holds a model to a type on OpenAI's chat only
+IGNORING = pytest.mark.parametrize(
+    ("kind", "path", "options"),
+    [
+        (OpenAIProvider, "/v1", {"api": "responses", "temperature": 0}),
+        (ClaudeProvider, "", {"options": {"temperature": 0}}),
+    ],
+)
+
+
 async def test_a_real_model_is_held_to_a_type(model):
     async with OpenAIProvider(
         base_url=f"{model.url}/v1", api_key="local", model=MODEL, temperature=0, max_tokens=100
@@ -135,13 +145,34 @@ async def test_a_real_model_is_held_to_a_type(model):
         assert any(part and part.keys() == {"name"} for part in parts)
 
 
-async def test_a_server_that_ignores_the_type_is_found_out(model):
-    async with ClaudeProvider(
-        base_url=model.url, api_key="local", model=MODEL, max_tokens=40
+@IGNORING
+async def test_a_server_that_ignores_the_type_is_found_out(model, kind, path, options):
+    async with kind(
+        MODEL, base_url=model.url + path, api_key="local", max_tokens=40, **options
     ) as llm:
         with pytest.raises((OutputInvalidError, OutputLimitError)) as caught:
             await llm.request("Tell me about Paris.", output=City)
         assert caught.value.partial.text
+
+
+@IGNORING
+async def test_where_the_type_is_ignored_words_are_enough(model, kind, path, options):
+    async with kind(
+        MODEL, base_url=model.url + path, api_key="local", max_tokens=40, **options
+    ) as llm:
+        told = [("Oslo", "small"), ("Rome", "large")]
+        asked = [turn for name, size in told for turn in _example(name, size)]
+        answer = await llm.request([*asked, *_example("Paris", "large")[:1]], output=City)
+    assert answer.output == City(name="Paris", size="large")
+    assert answer.usage.input_tokens > 120  # the schema among them
+
+
+def _example(name, size):
+    answer = City(name=name, size=size).model_dump_json()
+    return [
+        {"role": "user", "content": f"{name} is a city."},
+        {"role": "assistant", "content": answer},
+    ]
 
 
 # -- tools ------------------------------------------------------------------------------------------
@@ -163,12 +194,22 @@ def caller():
         yield model
 
 
-@pytest.mark.parametrize(("kind", "path"), [(OpenAIProvider, "/v1"), (ClaudeProvider, "")])
+@pytest.mark.parametrize(
+    ("kind", "path", "options"),
+    [
+        (OpenAIProvider, "/v1", {"api": "chat", "temperature": 0}),
+        (OpenAIProvider, "/v1", {"api": "responses", "temperature": 0}),
+        (ClaudeProvider, "", {"options": {"temperature": 0}}),  # Claude's own server takes none
+    ],
+    ids=["chat", "responses", "claude"],
+)
 @pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
-async def test_a_real_model_calls_a_tool_and_reads_its_result(caller, kind, path, streamed):
-    options = {"temperature": 0}  # which Claude's own server would not take
-    llm = kind(MODEL, base_url=caller.url + path, api_key="local", max_tokens=99, options=options)
-    async with llm:
+async def test_a_real_model_calls_a_tool_and_reads_its_result(
+    caller, kind, path, options, streamed
+):
+    async with kind(
+        MODEL, base_url=caller.url + path, api_key="local", max_tokens=99, **options
+    ) as llm:
         asked = {"messages": "Can you tell me how the weather is in Paris?", "tools": [weather]}
         if streamed:
             stream = stream_tools(llm, **asked)

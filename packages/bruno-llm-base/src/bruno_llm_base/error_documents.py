@@ -148,6 +148,7 @@ def _own_fields(data: Json) -> Json:
     plain = {n: v for n, v in data.items() if isinstance(v, str | int | float) or n in _OBJECTS}
     if plain.get("type") == "error":
         del plain["type"]  # it only says that this is one
+    plain.pop("http_status", None)  # which may be anything
     word = plain.get("error")
     codes = [*map(plain.get, _CODES), word if isinstance(word, str) and " " not in word else None]
     reasons = object_in(data.get("metadata")).get("reasons")  # of OpenRouter's moderation

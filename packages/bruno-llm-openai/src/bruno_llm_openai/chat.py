@@ -67,10 +67,6 @@ class OpenAIChatAdapter(OpenAIAdapter, ChatAdapter):
         told = wanted if used == level_of(wanted) else used
         return {"reasoning_effort": used}, told
 
-    def takes_marks(self, model: str) -> bool:
-        """Whether *model* can be told here what of a request to keep."""
-        return not self.own_server and models.takes_marks(model)
-
     def mark_cache(self, body: Json, keep: str | None) -> Json:
         if self.own_server:
             return body

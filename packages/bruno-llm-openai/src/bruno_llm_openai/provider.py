@@ -43,7 +43,7 @@ class ChatCompletions(OpenAIChatAdapter):
 
     def build(self, conversation: Conversation, options: Json, *, stream: bool) -> Json:
         said = conversation.with_call_ids(_CALL_ID)
-        marks = self.takes_marks(options["model"])
+        marks = not self.own_server and models.takes_marks(options["model"])
         body = {"messages": messages.build(said, self.api, marks=marks), **options}
         if self.own_server and "max_completion_tokens" in body:
             # OpenAI's newer word; most servers of its protocol know the older one

@@ -76,7 +76,7 @@ class Responses(OpenAIChatAdapter):
 
     def build(self, conversation: Conversation, options: Json, *, stream: bool) -> Json:
         said = conversation.with_call_ids(_CALL_ID)
-        marks = self.takes_marks(options["model"])
+        marks = not self.own_server and models.takes_marks(options["model"])
         asked = items.build(said, self._vendor, marks=marks)
         body = {"input": asked, "store": False, **translated(options)}
         included = body.get("include") or []
