@@ -236,6 +236,14 @@ def _goes_on(last: Part, part: Part) -> bool:
     return isinstance(part, _NEIGHBOURS) and type(part) is type(last) and last.index is None
 
 
+def begins_another_call(group: list[Part], part: ToolCall) -> bool:
+    """Whether *part* begins another call than that of the fragments in *group*."""
+    first = group[0]
+    if part.index != first.index or (part.index is None and not _goes_on(first, part)):
+        return True
+    return _is_another_call(group, part)
+
+
 def _is_another_call(group: list[Part], part: Part) -> bool:
     if not isinstance(part, ToolCall) or not (part.id or part.name):
         return False
