@@ -537,3 +537,10 @@ async def test_the_last_answer_may_be_typed(run):
     answer = await run(llm, "go", tools=[weather], output=Place)
     assert answer.output == Place(name="Rome")
     assert answer.rounds == 2
+
+
+@pytest.mark.parametrize("llm", ["claude", None, MockLLM])
+@pytest.mark.parametrize("start", [run_tools, stream_tools])
+async def test_what_is_no_model_is_refused(start, llm):
+    with pytest.raises(ConfigurationError, match=r"the model is .*: give a provider"):
+        await start(llm, "hi", tools=[])

@@ -195,6 +195,8 @@ async def test_what_cannot_be_told_is_refused(function, complaint):
         ({"timeout": "5"}, "the timeout of weather is '5'"),
         ({"parameters": {"type": "array"}}, "the parameters of weather are"),
         ({"parameters": {"type": "object", "x": {1, 2}}}, "the parameters of weather are"),
+        ({"parameters": {"type": "object", "properties": {"x": 3}}}, r": properties\.x is 3"),
+        ({"strict": "yes"}, "strict of weather is 'yes'"),
     ],
 )
 def test_a_setting_that_makes_no_sense_is_refused(settings, complaint):

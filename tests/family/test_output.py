@@ -288,8 +288,16 @@ def test_the_users_own_fields_win(llm, server, name):
         ({"type": "object", "x": {1, 2}}, "not JSON"),
         ("City", "of which there is no JSON schema"),
         ("", "output is '', of which there is no JSON schema"),
+        (City(name="Rome"), r"no JSON schema: Unable .*\. Give a model, a dataclass"),
+        (asyncio.run, "output is the function .*: give a type"),
+        ({"type": "object", "properties": 3}, "not a JSON schema: properties is 3"),
+        ({"type": "array", "items": 3}, "not a JSON schema: items is 3"),
+        ({"anyOf": [{"required": "x"}]}, "not a JSON schema: anyOf.0.required is 'x'"),
     ],
-    ids=["object", "dict", "set", "text", "nothing"],
+    ids=[
+        *("object", "dict", "set", "text", "nothing", "instance", "function", "properties"),
+        *("items", "required"),
+    ],
 )
 def test_what_is_no_type_is_refused(llm, server, output, complaint):
     with pytest.raises(InvalidRequestError, match=complaint):

@@ -10,12 +10,14 @@ import pytest
 from bruno_core.models import Message
 from bruno_llm_base import (
     InvalidRequestError,
+    InvalidResponseError,
     LLMError,
     Retry,
     Tool,
     ToolCall,
     stream_tools,
 )
+from bruno_llm_base.events import ToolCallReady
 from bruno_llm_testing import FakeAnswer, Fault
 from pydantic import BaseModel, Field, ValidationError
 
@@ -195,7 +197,7 @@ async def test_calls_are_answered_in_the_vendors_words(check, name, server, llm)
         answers = [part["functionResponse"]["response"] for part in said[-1]["parts"]]
         assert answers == [{"output": "rain"}, {"error": "no clock"}]
     else:
-        assert [message["content"] for message in said[-2:]] == ["rain", "no clock"]
+        assert [message["content"] for message in said[-2:]] == ["rain", "Error: no clock"]
 
 
 async def test_the_vendors_own_tools_go_out_beside_functions(check, name, server, llm):
@@ -326,6 +328,44 @@ async def test_a_call_that_breaks_off_is_never_made(name, server, kind, then):
         with pytest.raises(LLMError):
             await anext(stream)
     assert ran == []
+
+
+async def test_observers_hear_of_each_call_as_it_is_complete(name, server, kind):
+    calls = (
+        ToolCall(id="c1", name="weather", arguments='{"city": "Rome {x}", "days": 2}'),
+        ToolCall(id="c2", name="weather", arguments='{"city": "Paris"}'),
+        ToolCall(id="c3", name="now", arguments="{}"),
+    )
+    answer = FakeAnswer(text="", tool_calls=calls, finish_reason="tool_call")
+    heard = []
+    llm = kind(**server.connection(), observers=[heard.append], retry=Retry(attempts=1))
+    server.say(Fault(answer, split=7))
+    stream = llm.stream("go", tools=[weather, now])
+    with pytest.raises(InvalidResponseError, match="only calls tools"):
+        await anext(stream)
+    told = [event.call for event in heard if isinstance(event, ToolCallReady)]
+    assert [(call.name, call.parsed) for call in told] == [(c.name, c.parsed) for c in calls]
+    assert tuple(told) == stream.response.tool_calls
+    kinds = [type(event).__name__ for event in heard]
+    assert kinds == ["RequestStarted", *["ToolCallReady"] * 3, "RequestFinished"]
+    # those before a break are told, and the one that it tears apart is not
+    if name in ("openai", "claude"):
+        heard.clear()
+        server.say(Fault(answer, after={"openai": 5, "claude": 8}[name], then="close"))
+        with pytest.raises(LLMError):
+            await anext(llm.stream("go", tools=[weather, now]))
+        told = [event.call for event in heard if isinstance(event, ToolCallReady)]
+        assert [call.parsed for call in told] == [calls[0].parsed]
+
+
+async def test_a_call_that_is_cut_is_not_told(server, kind):
+    call = ToolCall(id="c1", name="now", arguments="{}")
+    server.say(FakeAnswer(text="", tool_calls=(call,), finish_reason="length"))
+    heard = []
+    llm = kind(**server.connection(), observers=[heard.append])
+    with pytest.raises(LLMError):
+        await anext(llm.stream("go", tools=[now]))
+    assert not [event for event in heard if isinstance(event, ToolCallReady)]
 
 
 async def test_strict_users_are_told_of_what_cannot_be_asked(name, kind, server):

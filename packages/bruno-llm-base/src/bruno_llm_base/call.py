@@ -19,10 +19,11 @@ from bruno_llm_base.events import (
     RequestFailed,
     RequestFinished,
     RequestStarted,
+    ToolCallReady,
 )
 from bruno_llm_base.exceptions import Attempt as AttemptRecord
 from bruno_llm_base.exceptions import LLMError, LLMTimeoutError
-from bruno_llm_base.parts import Text
+from bruno_llm_base.parts import Part, Text, ToolCall, begins_another_call, join_parts, json_object
 from bruno_llm_base.policies import Retry
 from bruno_llm_base.request import Endpoint, Request
 from bruno_llm_base.response import ModelResponse, Outcome
@@ -80,6 +81,8 @@ async def _texts(call: "Call[ModelResponse]", state: StreamState) -> AsyncGenera
                             call.tell_of_first_token()
                         call.delivered += len(part.text)
                         yield part.text
+                    elif type(part) is ToolCall:
+                        call.take_tool_call(part)
     response = state.response = cast(ModelResponse, call.result)
     answer_text(response, str(response.provider))
 
@@ -111,6 +114,9 @@ class Call(Generic[T]):
     _deadline: Deadline | None = None
     _open: AsyncExitStack | None = None  # what the attempt holds
     _is_over: bool = False
+    _tool_call: list[Part] = field(default_factory=list)  # the fragments of the last one so far
+    _tool_calls_told: int = 0
+    _tools_are_mixed: bool = False
 
     async def __aenter__(self) -> Self:
         self._began = time.monotonic()
@@ -160,10 +166,25 @@ class Call(Generic[T]):
         duration = time.monotonic() - self._began
         self.endpoint.tell(self.request, FirstToken, duration=duration)
 
+    def take_tool_call(self, part: ToolCall) -> None:
+        """Take a fragment of a tool call; observers are told of the call before it once that is complete."""
+        fragments = self._tool_call
+        if fragments and begins_another_call(fragments, part):
+            ready = cast(ToolCall, join_parts(fragments)[0])
+            # where a server mixes the fragments of several calls, only the end completes them
+            self._tools_are_mixed |= not ready.name or json_object(ready.arguments) is None
+            if not self._tools_are_mixed:
+                self._tool_calls_told += 1
+                self.endpoint.tell(self.request, ToolCallReady, call=ready)
+            fragments.clear()
+        fragments.append(part)
+
     async def _send(self) -> list[T]:
         """Take what an attempt needs, in this order, and send it; `_close` gives all of it back."""
         endpoint, request = self.endpoint, self.request
         self._attempt = None
+        if self._tool_call:  # of an attempt that broke off
+            self._tool_call, self._tool_calls_told, self._tools_are_mixed = [], 0, False
         self._began_attempt = time.monotonic()
         # the first transport loads its SDK, and prices are loaded once: no time limit counts that
         transport = await endpoint.transports.get(endpoint.open_transport)
@@ -263,6 +284,11 @@ class Call(Generic[T]):
         self.result = attempt.result
         response = attempt.response or ModelResponse()
         response.attempts = tuple(self._attempts)
+        if (
+            self._tool_call and response.finish_reason == "tool_call"
+        ):  # else the last one may be cut
+            for ready in response.tool_calls[self._tool_calls_told :]:
+                self.endpoint.tell(self.request, ToolCallReady, call=ready)
         self._end(RequestFinished, response=response)
         self.endpoint.throttle.earn()
         if self.request.learn is not None:

@@ -9,6 +9,7 @@ from logging import DEBUG, ERROR, INFO, WARNING
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, dataclass_transform
 
 from bruno_llm_base.exceptions import Attempt, LLMError
+from bruno_llm_base.parts import ToolCall
 from bruno_llm_base.response import ModelResponse
 
 if TYPE_CHECKING:
@@ -83,6 +84,15 @@ class FirstToken(Event, words="first token", level=DEBUG):
     """The first text of a stream is here, `duration` seconds after the request started."""
 
     duration: float
+
+
+class ToolCallReady(Event, words="tool call ready", level=DEBUG):
+    """A call in a stream is complete: the next one has begun, or the answer has ended.
+
+    Where the answer breaks off later and is asked for again, its calls are told again.
+    """
+
+    call: ToolCall
 
 
 class RequestFinished(Event, words="request finished"):

@@ -9,6 +9,7 @@ from typing import Any
 
 from bruno_llm_base.events import Event, Observer, RequestStarted
 from bruno_llm_base.exceptions import Attempt, ConfigurationError, LLMError
+from bruno_llm_base.parts import ToolCall
 from bruno_llm_base.response import ModelResponse
 from bruno_llm_base.values import shown
 
@@ -142,6 +143,8 @@ def _facts(event: Event) -> dict[str, Any]:
                     "request_id": error.request_id,
                     "attempts": len(error.attempts),
                 }
+            case ToolCall() as call:  # its arguments may be private
+                facts |= {"tool": call.name, "call_id": call.id}
             case Attempt() as attempt:
                 facts |= {"error": attempt.error, "status_code": attempt.status_code}
                 facts |= {"request_id": attempt.request_id}

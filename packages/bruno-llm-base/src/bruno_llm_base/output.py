@@ -1,5 +1,6 @@
 """Typed output: what an answer is to be, how it is asked for, and how it is read."""
 
+import inspect
 import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -24,9 +25,9 @@ from bruno_llm_base.messages import Conversation, Messages, read_messages
 from bruno_llm_base.options import under
 from bruno_llm_base.parts import Json, is_json
 from bruno_llm_base.response import ModelResponse
-from bruno_llm_base.schemas import changed, is_object, without_added_nulls, without_titles
+from bruno_llm_base.schemas import changed, flaw_in, is_object, without_added_nulls, without_titles
 from bruno_llm_base.stream import StreamState, TextStream, answer_text
-from bruno_llm_base.values import is_whole, shown
+from bruno_llm_base.values import is_whole, reason_of, shown
 
 if TYPE_CHECKING:
     from typing_extensions import TypeForm
@@ -156,20 +157,24 @@ def _read_type(kind: Any) -> Form:
         raise InvalidRequestError(
             f"output is {shown(kind)}, of which there is no JSON schema: give the type, not its name"
         )
+    if inspect.isroutine(kind):  # pydantic would call it
+        raise InvalidRequestError(f"output is the function {shown(kind)}: give a type")
     if isinstance(kind, Mapping):
         schema = dict(kind)
         if not schema.keys() & {"type", "anyOf", "oneOf", "allOf", "$ref", "enum", "properties"}:
             raise InvalidRequestError(f"output is {shown(kind)}: give a JSON schema, or a type")
         if not is_json(schema):
             raise InvalidRequestError("output is a schema with something in it that is not JSON")
+        if flaw := flaw_in(schema):
+            raise InvalidRequestError(f"output is not a JSON schema: {flaw}")
         return Form(str(schema.get("title") or "output"), schema, None)
     try:
         adapter = TypeAdapter(kind)
         schema = adapter.json_schema()
     except (PydanticUserError, PydanticUndefinedAnnotation) as error:
-        reason = str(error).partition("\n")[0]
         raise InvalidRequestError(
-            f"output is {shown(kind)}, of which there is no JSON schema: {reason}"
+            f"output is {shown(kind)}, of which there is no JSON schema: {reason_of(error)} Give a"
+            " model, a dataclass, a TypedDict, or what is made of these, such as list[City]"
         ) from error
     name = schema.get("title") or getattr(kind, "__name__", None) or "output"
     return Form(str(name), schema, adapter)

@@ -110,6 +110,11 @@ class ToolResult:
     is_error: bool = False
     index: int | None = _index()
 
+    @property
+    def told(self) -> str:
+        """What is told by an API that has no field for errors."""
+        return f"Error: {self.content}" if self.is_error else self.content
+
     def to_message(self) -> Message:
         """Return the result as a message, to be sent after the answer with the call."""
         named = {"tool_call_id": self.id, "name": self.name}
@@ -229,6 +234,14 @@ def _goes_on(last: Part, part: Part) -> bool:
     if isinstance(part, ToolCall) and isinstance(last, ToolCall):
         return part.id == last.id or not (part.id or part.name)
     return isinstance(part, _NEIGHBOURS) and type(part) is type(last) and last.index is None
+
+
+def begins_another_call(group: list[Part], part: ToolCall) -> bool:
+    """Whether *part* begins another call than that of the fragments in *group*."""
+    first = group[0]
+    if part.index != first.index or (part.index is None and not _goes_on(first, part)):
+        return True
+    return _is_another_call(group, part)
 
 
 def _is_another_call(group: list[Part], part: Part) -> bool:

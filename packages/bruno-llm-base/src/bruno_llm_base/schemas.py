@@ -16,6 +16,13 @@ _ONES = (
     *("additionalProperties", "contains", "else", "if", "items", "not", "propertyNames", "then"),
     *("unevaluatedItems", "unevaluatedProperties"),
 )
+_BUILT: dict[str, Any] = {
+    **dict.fromkeys(_MAPS, dict),
+    **dict.fromkeys(_LISTS, list),
+    **dict.fromkeys(_ONES, (dict, bool, list)),  # older drafts have lists of items
+    "required": list,
+    "type": (str, list),
+}
 # What every vendor takes, beside the schemas inside of a schema.
 _COMMON = frozenset(
     (
@@ -50,6 +57,32 @@ def _each(schema: Schema, change: Callable[[Schema], Schema]) -> Schema:
         else:
             whole[name] = new(value) if name in _ONES else value
     return whole
+
+
+def flaw_in(schema: Schema, place: str = "") -> str:
+    """Return what in *schema* is not built as JSON Schema wants it, as `properties is 3`, or ""."""
+    for name, value in schema.items():
+        path = f"{place}{name}"
+        is_sound = isinstance(value, _BUILT.get(name, object))
+        if is_sound and name == "required":
+            is_sound = all(isinstance(one, str) for one in value)
+        if not is_sound:
+            return f"{path} is {value!r:.80}"
+        for key, one in _inside(path, value, name):
+            if not isinstance(one, dict | bool):
+                return f"{key} is {one!r:.80}"
+            if isinstance(one, dict) and (flaw := flaw_in(one, f"{key}.")):
+                return flaw
+    return ""
+
+
+def _inside(path: str, value: Any, name: str) -> list[tuple[str, Any]]:
+    """Return the schemas right inside of *value*, with their paths."""
+    if name in _MAPS:
+        return [(f"{path}.{key}", one) for key, one in value.items()]
+    if name in _LISTS:
+        return [(f"{path}.{place}", one) for place, one in enumerate(value)]
+    return [(path, value)] if name in _ONES and not isinstance(value, list) else []
 
 
 def without_titles(schema: Schema) -> Schema:

@@ -12,7 +12,7 @@ from pydantic.errors import PydanticUserError
 from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.parts import Json
 from bruno_llm_base.schemas import without_titles
-from bruno_llm_base.values import shown
+from bruno_llm_base.values import reason_of, shown
 
 
 class Signature(NamedTuple):
@@ -57,8 +57,9 @@ def read_signature(function: Callable[..., Any]) -> Signature:
         schema = arguments.json_schema()
     except (PydanticUserError, NameError, TypeError) as error:
         culprit = _culprit(name, signature, function)
-        reason = str(error).partition("\n")[0]
-        raise ConfigurationError(f"{culprit} cannot be told to a model: {reason}") from error
+        raise ConfigurationError(
+            f"{culprit} cannot be told to a model: {reason_of(error)}"
+        ) from error
     parameters = without_titles(schema)
     for name_of_one, text in told.items():
         if (one := parameters["properties"].get(name_of_one)) is not None:

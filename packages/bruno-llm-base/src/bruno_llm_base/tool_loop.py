@@ -107,6 +107,7 @@ async def run_tools(
         OutputLimitError: The output budget was spent in the middle of a call.
         LLMError: A request failed.
     """
+    _check_llm(llm)
     loop = _Loop(tools, question(messages, prompt), max_rounds, approve, options)
     try:
         while True:
@@ -132,6 +133,7 @@ def stream_tools(
 
     Its arguments and errors are those of `run_tools`.
     """
+    _check_llm(llm)
     loop = _Loop(tools, question(messages, prompt), max_rounds, approve, options)
     state = StreamState()
     return ToolStream(_ToolTexts(llm, loop, state), state)
@@ -359,6 +361,13 @@ class _Loop:
             if isinstance(decision, str) or not decision:
                 return error_of(call, decision or _DENIED)
         return ReadyCall(call, tool, args, kwargs)
+
+
+def _check_llm(llm: object) -> None:
+    if isinstance(llm, type) or not hasattr(llm, "request"):
+        raise ConfigurationError(
+            f"the model is {shown(llm)}: give a provider, as LLMFactory.create returns it"
+        )
 
 
 def _sum(costs: Sequence[Cost | None]) -> Cost | None:

@@ -12,6 +12,7 @@ from bruno_llm_base.abilities import describe, is_ability
 from bruno_llm_base.exceptions import ConfigurationError, InvalidRequestError
 from bruno_llm_base.options import TOOL_OPTIONS, did_you_mean
 from bruno_llm_base.parts import Json, is_json
+from bruno_llm_base.schemas import flaw_in
 from bruno_llm_base.signatures import Signature, read_signature
 from bruno_llm_base.values import is_seconds, shown
 
@@ -98,6 +99,10 @@ class Tool:
             )
         if not isinstance(self.description, str):
             raise ConfigurationError(f"the description of {name} is not a text: give one")
+        if self.strict not in (None, True, False):
+            raise ConfigurationError(
+                f"strict of {name} is {shown(self.strict)}: give True or False"
+            )
         if self.timeout is not None and not (is_seconds(self.timeout) and self.timeout > 0):
             raise ConfigurationError(
                 f"the timeout of {name} is {shown(self.timeout)}: give seconds"
@@ -109,6 +114,10 @@ class Tool:
             raise ConfigurationError(
                 f"the parameters of {self.name or name} are {shown(schema)}: give a JSON schema of"
                 " type object"
+            )
+        if flaw := flaw_in(schema):
+            raise ConfigurationError(
+                f"the parameters of {self.name or name} are not a JSON schema: {flaw}"
             )
         return schema
 

@@ -20,6 +20,11 @@ def shown(value: object) -> str:
     return text if len(text) <= _MOST_SHOWN else f"{text[: _MOST_SHOWN - 3]}..."
 
 
+def reason_of(error: Exception) -> str:
+    """Return why pydantic makes no schema of a type, without its advice to those who write models."""
+    return str(error).partition("\n")[0].partition(" Set `arbitrary_types_allowed")[0]
+
+
 def is_whole(value: object, *, least: int) -> bool:
     """Whether *value* is a whole number, *least* or more, that every server can read."""
     return isinstance(value, int) and not isinstance(value, bool) and least <= value <= INT64

@@ -64,7 +64,7 @@ def _call(call: ToolCall) -> Json:
 
 
 def _tool_result(result: ToolResult) -> Json:
-    message = {"role": "tool", "content": result.content}
+    message = {"role": "tool", "content": result.told}
     if result.name:
         message["tool_name"] = result.name
     if result.id:

@@ -158,7 +158,7 @@ def build(conversation: Conversation, api: str = "", *, marks: bool = False) -> 
             for part in turn.parts:
                 if isinstance(part, ToolResult):
                     kind = _CUSTOM if part.id in custom else "function_call"
-                    result = {"type": f"{kind}_output", "call_id": part.id, "output": part.content}
+                    result = {"type": f"{kind}_output", "call_id": part.id, "output": part.told}
                     items.append(result)
                 elif marks and part == CACHE_MARK:
                     items[-1]["output"] = [_marked_text(items[-1]["output"])]

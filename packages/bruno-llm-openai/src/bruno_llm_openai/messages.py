@@ -197,7 +197,7 @@ def build(conversation: Conversation, api: str, *, marks: bool = False) -> list[
         if turn.role == "tool":
             for part in turn.parts:
                 if isinstance(part, ToolResult):
-                    result = {"role": "tool", "tool_call_id": part.id, "content": part.content}
+                    result = {"role": "tool", "tool_call_id": part.id, "content": part.told}
                     messages.append(result)
                 elif marks and part == CACHE_MARK:
                     messages[-1]["content"] = [_marked_text(messages[-1]["content"])]
