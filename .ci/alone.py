@@ -10,6 +10,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import distribution as distribution_of
 from importlib.resources import files as files_of
@@ -25,6 +26,8 @@ from bruno_llm_base import (
     EmbeddingFactory,
     LLMFactory,
     ProviderNotFoundError,
+    ToolCall,
+    run_tools,
 )
 
 SDKS = {"claude": "anthropic", "gemini": "google.genai", "openai": "openai"}
@@ -51,6 +54,13 @@ class TestForgetful(ModelContract):
     def keywords(self):
         return {}
 """
+
+
+@dataclass
+class Doubled:
+    """What an answer is to be."""
+
+    numbers: list[int]
 
 
 def main(distribution: str) -> None:
@@ -145,6 +155,7 @@ def check_provider(name: str) -> None:
 
     with fake_of(name)() as fake:
         asyncio.run(check_answers(LLMFactory.create(name, **fake.connection())))
+        asyncio.run(check_tools(LLMFactory.create(name, **fake.connection()), fake))
         for info in EmbeddingFactory.providers():
             assert info.error is None, info
             asyncio.run(check_embeds(EmbeddingFactory.create(name, **fake.connection())))
@@ -157,6 +168,23 @@ async def check_answers(llm: Any) -> None:
         parts = [text async for text in llm.stream("Who is there?")]
     assert whole, "no answer"
     assert "".join(parts) == whole, (parts, whole)
+
+
+async def check_tools(llm: Any, fake: Any) -> None:
+    """A tool is called, and the answer is of a type."""
+    from bruno_llm_testing import FakeAnswer
+
+    def double(number: int) -> int:
+        """Double it."""
+        return number * 2
+
+    call = ToolCall(id="c1", name="double", arguments='{"number": 21}')
+    fake.say(FakeAnswer(text="", tool_calls=(call,), finish_reason="tool_call"))
+    fake.say(FakeAnswer(text='{"numbers": [42]}'))
+    async with llm:
+        answer = await run_tools(llm, "Double 21.", tools=[double], output=Doubled)
+    assert "42" in [message.content for message in answer.messages], answer.messages
+    assert answer.output == Doubled([42]), answer.output
 
 
 async def check_embeds(embeddings: Any) -> None:

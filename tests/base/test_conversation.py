@@ -263,3 +263,9 @@ def test_plain_dicts_are_messages():
 def test_a_wrong_dict_says_what_is_wrong(plain, complaint):
     with pytest.raises(InvalidRequestError, match=complaint):
         Conversation.of([plain])
+
+
+def test_a_dict_and_a_message_say_the_same_whatever_is_around_the_words():
+    for role in ("user", "assistant"):
+        said = [{"role": "user", "content": "hi"}, {"role": role, "content": "\n so \n"}]
+        assert Conversation.of(said) == Conversation.of([Message(**each) for each in said])

@@ -15,7 +15,7 @@ from bruno_llm_claude import ClaudeProvider
 from bruno_llm_gemini import GeminiProvider
 from bruno_llm_ollama import OllamaProvider
 from bruno_llm_openai import OpenAIProvider
-from bruno_llm_testing import FakeAnswer, FakeOllama, FakeOpenAI, MockLLM
+from bruno_llm_testing import FakeAnswer, FakeClaude, FakeOllama, FakeOpenAI, MockLLM
 from pydantic import TypeAdapter, ValidationError
 
 KINDS = {
@@ -179,6 +179,57 @@ def test_sampling_is_left_out_while_it_thinks():
         asyncio.run(llm.request("Hi", reasoning="none"))
         asyncio.run(llm.request("Hi"))
     assert ["temperature" in body for body in server.bodies] == [False, True, True]
+
+
+def supported(*names):
+    known = ("low", "medium", "high", "xhigh", "max")
+    known += ("adaptive", "between_tools", "disabled", "enabled")
+    return {name: {"supported": name in names} for name in known}
+
+
+def test_what_claude_tells_of_its_models_counts_more_than_the_table():
+    listed = {
+        "claude-sonnet-5-5": (("low", "high"), ("adaptive", "disabled")),
+        "claude-opus-5-5": ((), ("enabled", "disabled")),
+        "claude-haiku-5-5": ((), ("disabled",)),
+        "claude-opus-4-8": None,
+    }
+    rows = []
+    for model, told in listed.items():
+        rows.append({"id": model, "type": "model", "max_input_tokens": 1000})
+        if told is not None:
+            efforts, types = told
+            rows[-1]["capabilities"] = {
+                "effort": {"supported": bool(efforts), **supported(*efforts)},
+                "thinking": {"supported": True, "types": supported(*types)},
+            }
+
+    def ask():
+        return [
+            asyncio.run(llm.request("Hi", reasoning=level, model=model)) and sent(server.bodies[-1])
+            for model, level in asked
+        ]
+
+    def sent(body):
+        return sent_by("claude", body) if "thinking" in body else None
+
+    asked = [
+        ("claude-sonnet-5-5", "max"),
+        ("claude-sonnet-5-5", "none"),
+        ("claude-opus-5-5", "low"),
+        ("claude-haiku-5-5", "high"),
+        ("claude-opus-4-8", "xhigh"),
+    ]
+    with FakeClaude() as server:
+        server.render_models = lambda: {"data": rows, "has_more": False}
+        llm = ClaudeProvider(**server.connection(), reasoning="max")
+        asyncio.run(llm.request("Hi"))
+        assert sent(server.bodies[-1]) == "max"
+        assert ask() == ["max", "between_tools", "low", "high", "xhigh"]
+        asyncio.run(llm.list_models())
+        assert ask() == ["high", "disabled", 2048, None, "xhigh"]
+        asyncio.run(llm.request("Hi"))
+        assert sent(server.bodies[-1]) == "high"
 
 
 def test_a_budget_stays_below_the_output_limit():

@@ -225,6 +225,15 @@ async def test_options_in_the_words_of_chat_completions_are_translated(server, n
     check(body)
 
 
+async def test_the_effort_of_a_call_wins_in_the_words_of_either_api(server, home):
+    for own in ({"reasoning_effort": "low"}, {"reasoning": {"effort": "low"}}):
+        for ours in ("high", "none"):
+            other = type(home)(api_key=server.api_key, reasoning=ours)
+            await other.request("hi", **own)
+            assert server.bodies[-1]["reasoning"]["effort"] == "low"
+            await other.aclose()
+
+
 async def test_a_flat_tool_is_told_to_chat_completions_in_its_own_words(server, llm):
     await llm.generate("hi", tools=[{"type": "function"} | TOOL])
     assert server.bodies[0]["tools"] == [{"type": "function", "function": TOOL}]

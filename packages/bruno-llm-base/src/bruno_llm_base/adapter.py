@@ -7,7 +7,7 @@ changes, never touches the network, and needs no `try`: the base reports documen
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from bruno_llm_base.access import Access
 from bruno_llm_base.error_mapping import ErrorFacts, read_error_document
@@ -193,6 +193,19 @@ class ChatAdapter(Adapter):
             max_tokens: The most tokens of the answer, where that is set; thoughts count.
         """
         return None
+
+    def parse_reasoning(self, data: Json) -> Mapping[str, Any]:
+        """Read from the list of models how each may think, where the server tells it.
+
+        It is handed to `build_told_reasoning`, when that model is asked.
+        """
+        return {}
+
+    def build_told_reasoning(
+        self, wanted: str | int, model: str, max_tokens: int | None, told: Any
+    ) -> tuple[Json, str | int] | None:
+        """Return what `build_reasoning` does, for a model of which the server has *told* how it may think."""
+        return self.build_reasoning(wanted, model, max_tokens)
 
     def mark_cache(self, body: Json, keep: str | None) -> Json:
         """Return *body* so that the server keeps what the next request will begin with.

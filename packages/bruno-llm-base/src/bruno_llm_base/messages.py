@@ -170,6 +170,8 @@ def _message(name: str, given: Mapping[str, Any]) -> Message:
         content = "".join(texts)
     if not content and own.get("tool_calls"):
         content = TOOL_CALL_PLACEHOLDER
+    if isinstance(content, str):
+        content = content.strip()  # as bruno-core does
     # unchecked, since what is wrong is still to be named
     return Message.model_construct(
         role=MessageRole(role), content=content, metadata={**metadata, **own}

@@ -326,6 +326,10 @@ class BaseProvider(Client, LLMInterface):
             request.fit = partial(self._fit, options)
         return request
 
+    def _parse_windows(self, data: Json) -> None:
+        super()._parse_windows(data)
+        self._options.learn_reasoning(self.adapter.parse_reasoning(data))
+
     def _body(
         self, adapter: ChatAdapter, conversation: Conversation, options: Json, *, stream: bool
     ) -> Json:

@@ -43,6 +43,7 @@ class RequestOptions:
             {}
         )  # of each model, where a call says nothing
         self._told: set[tuple[str, str]] = set()
+        self._reasoning_told: Mapping[str, Any] = {}  # by the server, of each model
         self._learned: dict[str, dict[tuple[str, str], None]] = {}
         check_sendable(self._always, adapter.reserved_fields, ConfigurationError)
 
@@ -107,7 +108,11 @@ class RequestOptions:
         """Return the fields that ask for reasoning, or None if it is refused, and what is to be told."""
         if wanted is None:
             return {}, []
-        found = adapter.build_reasoning(wanted, model, most)
+        if model in self._reasoning_told:
+            heard = self._reasoning_told[model]
+            found = adapter.build_told_reasoning(wanted, model, most, heard)
+        else:
+            found = adapter.build_reasoning(wanted, model, most)
         if found is None:
             return None, []
         fields, used = found
@@ -120,6 +125,12 @@ class RequestOptions:
             )
         is_new = self.is_new(model, f"reasoning={wanted}")
         return fields, [(ReasoningChanged, {"wanted": wanted, "used": used})] if is_new else []
+
+    def learn_reasoning(self, told: Mapping[str, Any]) -> None:
+        """Remember what the server's list of models tells of how they may think."""
+        if told:
+            self._reasoning_told = told
+            self._usual.clear()
 
     def amend(self, request: Request[Any], error: LLMError) -> tuple[Json, str | None] | None:
         """Return the body without what the API has just refused, or None if nothing can be done.

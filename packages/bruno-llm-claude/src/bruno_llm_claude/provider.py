@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from bruno_llm_base import (
     NOTHING,
@@ -149,6 +149,17 @@ class Messages(ChatAdapter):
         from bruno_llm_claude import thinking  # most requests leave it to the model
 
         return thinking.build(wanted, model, max_tokens)
+
+    def parse_reasoning(self, data: Json) -> Mapping[str, Any]:
+        rows = [(row["id"], row.get("capabilities")) for row in read_models(data)]
+        return {model: told for model, told in rows if isinstance(told, dict)}
+
+    def build_told_reasoning(
+        self, wanted: str | int, model: str, max_tokens: int | None, told: Any
+    ) -> tuple[Json, str | int] | None:
+        from bruno_llm_claude import thinking
+
+        return thinking.build(wanted, model, max_tokens, told)
 
     def mark_cache(self, body: Json, keep: str | None) -> Json:
         from bruno_llm_claude import caching  # most requests ask for none

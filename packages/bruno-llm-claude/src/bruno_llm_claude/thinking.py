@@ -7,6 +7,7 @@ import re
 from typing import NamedTuple
 
 from bruno_llm_base import Json
+from bruno_llm_base.parts import object_in
 from bruno_llm_base.reasoning import level_of, snapped, tokens_of
 
 _LEAST_BUDGET, _ROOM = 1024, 16_000
@@ -49,9 +50,34 @@ def _rule(model: str) -> _Rule | None:
     return next((rule for pattern, rule in _RULES if re.match(pattern, model)), _Rule())
 
 
-def build(wanted: str | int, model: str, max_tokens: int | None) -> tuple[Json, str | int] | None:
-    """Return the fields that let *model* think, and how much that is; None if it cannot."""
+def _told_rule(model: str, capabilities: Json) -> _Rule | None:
+    """Return the rule that the API itself tells of *model*; what it leaves out is as in the table."""
     rule = _rule(model)
+    thinking, effort = (object_in(capabilities.get(n)) for n in ("thinking", "effort"))
+    types = object_in(thinking.get("types"))
+    if not (types and effort):
+        return rule
+
+    def takes(where: Json, name: str) -> bool:
+        return object_in(where.get(name)).get("supported") is True
+
+    efforts = tuple(level for level in _EFFORTS if takes(effort, level))
+    off = next((kind for kind in ("disabled", "between_tools") if takes(types, kind)), None)
+    if efforts and takes(types, "adaptive"):
+        return _Rule(efforts, off)
+    if takes(types, "enabled"):
+        return _Rule((), most_output=(rule or _Rule()).most_output)
+    return None
+
+
+def build(
+    wanted: str | int, model: str, max_tokens: int | None, told: Json | None = None
+) -> tuple[Json, str | int] | None:
+    """Return the fields that let *model* think, and how much that is; None if it cannot.
+
+    What the API has *told* of its capabilities counts more than the table.
+    """
+    rule = _rule(model) if told is None else _told_rule(model, told)
     if rule is None:
         return None
     level = level_of(wanted)

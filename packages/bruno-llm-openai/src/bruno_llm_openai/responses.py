@@ -191,7 +191,7 @@ def translated(options: Json) -> Json:
     for name, value in options.items():
         outer, inner = _RENAMED.get(name, (name, ""))
         if inner:
-            body[outer] = {inner: flat(value)} | object_in(body.get(outer))
+            body[outer] = object_in(body.get(outer)) | {inner: flat(value)}
         elif name == outer and isinstance(value, dict):
             body[name] = object_in(body.get(name)) | flat(value)
         else:
