@@ -335,7 +335,7 @@ class _Loop:
         try:
             async with asyncio.TaskGroup() as group:
                 tasks += [group.create_task(result_of_call(call)) for call in ready]
-        except* LLMError as errors:
+        except BaseExceptionGroup as errors:
             first: BaseException = errors
             while isinstance(first, BaseExceptionGroup):
                 first = first.exceptions[0]
