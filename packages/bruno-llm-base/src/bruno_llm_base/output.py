@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from typing_extensions import TypeForm
 
 _T = TypeVar("_T")
-_RESULT = "result"  # where a root stands that is no object, for vendors that want one
+_RESULT = "result"  # where a root stands that is not an object, for vendors that want one
 _MOST_ERRORS = 5
 _FENCED = re.compile(r"```(?:json)?\s*\n(.*?)(?:\n```|\Z)", re.DOTALL)
 _ROOTS: dict[str, type | tuple[type, ...]] = {
@@ -105,7 +105,7 @@ class Form:
     adapter: TypeAdapter[Any] | None
 
     def wrapped(self) -> Json:
-        """Return the schema of an object, which holds what fits if that is no object itself."""
+        """Return the schema of an object, which holds what fits if that is not an object itself."""
         if is_object(self.schema):
             return self.schema
         inner = changed(self.schema, _moved)

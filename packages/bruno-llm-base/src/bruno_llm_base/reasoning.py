@@ -18,7 +18,7 @@ def level_of(wanted: str | int) -> str:
 
 
 def snapped(wanted: str | int, levels: Sequence[str]) -> str:
-    """Return the highest of *levels*, in rising order, that is no dearer than *wanted*; else the lowest."""
+    """Return the highest of *levels*, in rising order, that does not exceed *wanted*; else the lowest."""
     most = LEVELS.index(level_of(wanted))
     return next((level for level in reversed(levels) if LEVELS.index(level) <= most), levels[0])
 

@@ -65,7 +65,7 @@ class Tool:
             **settings: The other attributes.
 
         Raises:
-            ConfigurationError: It is no ability.
+            ConfigurationError: It is not an ability.
         """
         if not is_ability(ability):
             raise ConfigurationError(f"{shown(ability)} is not an ability")
