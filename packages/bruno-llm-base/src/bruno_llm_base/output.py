@@ -24,7 +24,7 @@ from bruno_llm_base.exceptions import (
 from bruno_llm_base.messages import Conversation, Messages, read_messages
 from bruno_llm_base.options import under
 from bruno_llm_base.parts import Json, is_json
-from bruno_llm_base.response import ModelResponse
+from bruno_llm_base.response import ModelResponse, totals_of
 from bruno_llm_base.schemas import changed, flaw_in, is_object, without_added_nulls, without_titles
 from bruno_llm_base.stream import StreamState, TextStream, answer_text
 from bruno_llm_base.values import is_whole, reason_of, shown
@@ -261,7 +261,7 @@ async def request_output(
     left = output.retries
     while True:
         response = await ask(messages)
-        total = response if earlier is None else _summed(earlier, response)
+        total = response if earlier is None else replace(response, **totals_of([earlier, response]))
         try:
             return read_output(total, output)
         except OutputInvalidError as error:
@@ -269,18 +269,6 @@ async def request_output(
                 raise
             messages = [*read_messages(messages), response.to_message(), _correction(error, output)]
         left, earlier = left - 1, total
-
-
-def _summed(earlier: ModelResponse, later: ModelResponse) -> ModelResponse:
-    """Return the *later* answer with what both took."""
-    has_cost = earlier.cost is not None and later.cost is not None
-    return replace(
-        later,
-        usage=earlier.usage + later.usage,
-        cost=earlier.cost + later.cost if has_cost else None,  # type: ignore[operator]
-        usage_estimated=earlier.usage_estimated or later.usage_estimated,
-        attempts=(*earlier.attempts, *later.attempts),
-    )
 
 
 def _correction(error: OutputInvalidError, output: Output[Any]) -> Message:

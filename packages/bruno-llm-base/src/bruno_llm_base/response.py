@@ -1,9 +1,10 @@
 """What a model answers, and what is said about it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from enum import Enum
-from operator import attrgetter
+from functools import reduce
+from operator import add, attrgetter
 from typing import TYPE_CHECKING, Any, Generic, Literal
 
 from bruno_core.models import Message, MessageRole
@@ -369,3 +370,15 @@ class Progress:
     part: str | None = None
     done: int | None = None
     total: int | None = None
+
+
+def totals_of(responses: Sequence[ModelResponse]) -> Json:
+    """Return the fields of a response that say what all *responses*, of which there is one, took."""
+    costs = [each.cost for each in responses]
+    known = [cost for cost in costs if cost is not None]
+    return {
+        "usage": sum((each.usage for each in responses), Usage()),
+        "usage_estimated": any(each.usage_estimated for each in responses),
+        "cost": reduce(add, known) if len(known) == len(costs) else None,
+        "attempts": tuple(attempt for each in responses for attempt in each.attempts),
+    }

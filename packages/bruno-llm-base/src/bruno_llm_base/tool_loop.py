@@ -20,7 +20,7 @@ from bruno_llm_base.exceptions import (
 from bruno_llm_base.messages import Messages, question, read_messages
 from bruno_llm_base.options import close_matches
 from bruno_llm_base.parts import Json, ToolCall, ToolResult, arguments_of
-from bruno_llm_base.response import Cost, ModelResponse, Usage
+from bruno_llm_base.response import ModelResponse, totals_of
 from bruno_llm_base.stream import StreamState, TextStream
 from bruno_llm_base.tool_calls import ReadyCall, error_of, read_arguments, result_of_call
 from bruno_llm_base.tools import Tool, read_tool_options
@@ -288,14 +288,8 @@ class _Loop:
         responses = [*self._responses, broken] if broken is not None else self._responses
         last = responses[-1]
         values = {item.name: getattr(last, item.name) for item in fields(last)}
-        values |= {
-            "usage": sum((each.usage for each in responses), Usage()),
-            "usage_estimated": any(each.usage_estimated for each in responses),
-            "cost": _sum([each.cost for each in responses]),
-            "attempts": tuple(attempt for each in responses for attempt in each.attempts),
-            "messages": tuple(self.said[self._asked :]),
-            "rounds": len(responses),
-        }
+        values |= totals_of(responses)
+        values |= {"messages": tuple(self.said[self._asked :]), "rounds": len(responses)}
         return ToolResponse(**values)
 
     def _check_rounds(self, does: str) -> None:
@@ -368,13 +362,3 @@ def _check_llm(llm: object) -> None:
         raise ConfigurationError(
             f"the model is {shown(llm)}: give a provider, as LLMFactory.create returns it"
         )
-
-
-def _sum(costs: Sequence[Cost | None]) -> Cost | None:
-    """Return what all rounds cost, or None where that is unknown of one."""
-    total: Cost | None = None
-    for cost in costs:
-        if cost is None:
-            return None
-        total = cost if total is None else total + cost
-    return total
