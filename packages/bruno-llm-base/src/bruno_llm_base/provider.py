@@ -110,6 +110,10 @@ class BaseProvider(Client, LLMInterface):
         """
         self.context = policy(ContextPolicy, "context", keywords.get("context"))
         self.media = keywords.get("media")
+        if self.media is not None:
+            from bruno_llm_base.media import MediaPolicy  # most providers do without
+
+            self.media = policy(MediaPolicy, "media", self.media)
         super().__init__(model, keywords, self.context.window)
         if self.context.window is not None and self.adapter.window_option:
             asked = {self.adapter.window_option: self.context.window}
@@ -352,8 +356,12 @@ class BaseProvider(Client, LLMInterface):
 
         adapter, model = cast(ChatAdapter, request.adapter), str(request.model)
 
+        taken = 0
+
         def read(media: Media) -> Media:
-            found = read_media(media, self.media)
+            nonlocal taken
+            found = read_media(media, self.media, taken)
+            taken += found.size
             found.tokens = adapter.media_tokens(found, model)
             return found
 
