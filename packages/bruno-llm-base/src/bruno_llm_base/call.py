@@ -196,6 +196,9 @@ class Call(Generic[T]):
             self._deadline = Deadline(endpoint.timeouts.call)
         self._open = stack = AsyncExitStack()
         with self._deadline:
+            if (load := request.load) is not None:
+                request.load = None
+                await load(request)
             if (fit := request.fit) is not None:
                 request.fit = None
                 await fit(request, partial(endpoint.tell, request))
