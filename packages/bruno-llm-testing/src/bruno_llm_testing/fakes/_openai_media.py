@@ -69,7 +69,9 @@ def _pieces(asked: Any, field: str) -> Iterator[tuple[str, tuple[str, ...], Json
             yield f"{field}[{number}].{name}[{inner}]", kinds, piece
 
 
-def _picture_complaint(body: Json, picture: Any, place: str, name: str) -> Complaint | None:
+def _picture_complaint(  # noqa: PLR0911 - one for each complaint
+    body: Json, picture: Any, place: str, name: str
+) -> Complaint | None:
     if str(body.get("model")).startswith(_BLIND):
         said = "Invalid content type. image_url is only supported by certain models."
         return None, said, f"{place}.type"
