@@ -179,9 +179,7 @@ async def test_media_of_a_response_may_be_files_of_any_kind_and_stand_in_results
     assert many.input_tokens > few.input_tokens + 5_000
     for content in ([{"type": "input_audio"}], [{"type": "input_file"}]):
         with pytest.raises(openai.BadRequestError):
-            await client.responses.create(
-                model=MODEL, input=[{"role": "user", "content": content}]
-            )
+            await client.responses.create(model=MODEL, input=[{"role": "user", "content": content}])
 
 
 async def test_pictures_that_are_too_large_or_not_seen(client, server):

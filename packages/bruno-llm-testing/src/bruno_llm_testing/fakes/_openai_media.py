@@ -127,7 +127,11 @@ def _sound_complaint(body: Json, sound: Any, place: str) -> Complaint | None:
 def _file_complaint(file: Any, place: str, *, pdf_alone: bool) -> Complaint | None:
     names = ("file_data", "file_id", *(() if pdf_alone else ("file_url",)))
     if not isinstance(file, dict) or sum(name in file for name in names) != 1:
-        return "missing_required_parameter", f"Missing required parameter: '{place}.file_id'.", place
+        return (
+            "missing_required_parameter",
+            f"Missing required parameter: '{place}.file_id'.",
+            place,
+        )
     data = file.get("file_data")
     if data is None:
         return None
@@ -140,7 +144,11 @@ def _file_complaint(file: Any, place: str, *, pdf_alone: bool) -> Complaint | No
         )
         return "invalid_value", said, f"{place}.file.file_data"
     if not file.get("filename") or not _content(data):
-        return "missing_required_parameter", f"Missing required parameter: '{place}.filename'.", place
+        return (
+            "missing_required_parameter",
+            f"Missing required parameter: '{place}.filename'.",
+            place,
+        )
     return None
 
 
