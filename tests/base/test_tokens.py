@@ -83,7 +83,7 @@ def test_the_kinds_are_told_apart():
     }
     for kind, text in samples.items():
         assert text_shares(text)[KINDS.index(kind)] > 0, kind
-    assert set(samples) | {"parts", "conversation"} == set(KINDS)
+    assert set(samples) | {"media", "parts", "conversation"} == set(KINDS)
 
 
 HOSTILE = ["a", " ", "=", "7", "\n", "漢", "я", "🦊", "\u200d", "\ud800", "a.", "aA", "0a", "я "]

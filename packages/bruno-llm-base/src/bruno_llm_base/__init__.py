@@ -15,8 +15,18 @@ from bruno_llm_base.events import Diagnosis
 from bruno_llm_base.exceptions import *  # noqa: F403 - all of them
 from bruno_llm_base.lazy import late_names
 from bruno_llm_base.limits import LimitState, RateLimit
+from bruno_llm_base.media_rules import MediaRules
 from bruno_llm_base.messages import Conversation, Messages, Turn
-from bruno_llm_base.parts import Json, Part, Reasoning, Text, ToolCall, ToolResult, VendorBlock
+from bruno_llm_base.parts import (
+    Json,
+    Media,
+    Part,
+    Reasoning,
+    Text,
+    ToolCall,
+    ToolResult,
+    VendorBlock,
+)
 from bruno_llm_base.policies import Retry, Timeouts
 from bruno_llm_base.provider import BaseProvider, ProviderKeywords
 from bruno_llm_base.response import NOTHING, Cost, FinishReason, ModelResponse, TokenCount, Usage
@@ -31,6 +41,7 @@ if TYPE_CHECKING:
     from bruno_llm_base.embeddings import BaseEmbeddings
     from bruno_llm_base.factory import EmbeddingFactory, LLMFactory
     from bruno_llm_base.mcp import mcp_tools
+    from bruno_llm_base.media import MediaPolicy
     from bruno_llm_base.output import Output
     from bruno_llm_base.tool_loop import ToolResponse, ToolStream, run_tools, stream_tools
     from bruno_llm_base.tools import Tool
@@ -59,6 +70,9 @@ __all__ = [
     "Json",
     "LLMFactory",
     "LimitState",
+    "Media",
+    "MediaPolicy",
+    "MediaRules",
     "Messages",
     "ModelResponse",
     "Output",
@@ -103,6 +117,7 @@ __getattr__, __dir__ = late_names(
         "output": ["Output"],
         "factory": ["EmbeddingFactory", "LLMFactory"],
         "mcp": ["mcp_tools"],
+        "media": ["MediaPolicy"],
         "tool_loop": ["ToolResponse", "ToolStream", "run_tools", "stream_tools"],
         "tools": ["Tool"],
         "wrappers": ["Breaker", "FallbackLLM"],

@@ -14,14 +14,16 @@ from bruno_llm_base.error_mapping import ErrorFacts, read_error_document
 from bruno_llm_base.exceptions import InvalidRequestError, LLMError
 from bruno_llm_base.lenient import read_models
 from bruno_llm_base.limits import LimitState
+from bruno_llm_base.media_rules import MediaRules
 from bruno_llm_base.messages import Conversation
-from bruno_llm_base.parts import Json
+from bruno_llm_base.parts import Json, Media
 from bruno_llm_base.response import FinishReason, ModelResponse, TokenCount
 from bruno_llm_base.values import is_whole
 
 if TYPE_CHECKING:
     from bruno_llm_base.tools import Tool
 
+_MEDIA_TOKENS = 5_000  # more than any vendor counts for a picture
 _UNSUPPORTED = ("unsupported_parameter", "unsupported_value")
 
 
@@ -115,6 +117,7 @@ class ChatAdapter(Adapter):
         cuts_prompts: Whether a server may read a part of the conversation only, and not say so.
         json_mode: The fields that ask for any JSON, for models that know no schemas; none if none.
         wraps_output: Whether the root of an output must be an object.
+        media: What pictures, sounds and documents it takes; none if it does not say.
     """
 
     __slots__ = ()
@@ -133,6 +136,7 @@ class ChatAdapter(Adapter):
     cuts_prompts: ClassVar[bool] = False
     json_mode: ClassVar[Json] = {}
     wraps_output: ClassVar[bool] = True
+    media: ClassVar[MediaRules] = MediaRules()
 
     def adapter_for(self, model: str, options: Json) -> "ChatAdapter":
         """Return the adapter that asks *model* with *options*: of another API, where the vendor has several.
@@ -155,6 +159,14 @@ class ChatAdapter(Adapter):
     @abstractmethod
     def parse_event(self, data: Json) -> ModelResponse:
         """Read one document of a stream: a part of the answer, or `NOTHING`."""
+
+    def media_for(self, model: str) -> MediaRules:
+        """Return what media *model* takes; `build` then sees no others, and those have been read."""
+        return self.media
+
+    def media_tokens(self, media: Media, model: str) -> int:
+        """Return the most tokens that *model* may read *media* as, which has been read."""
+        return _MEDIA_TOKENS
 
     def build_tools(
         self,

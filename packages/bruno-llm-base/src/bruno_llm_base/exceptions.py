@@ -28,6 +28,10 @@ __all__ = [
     "InvalidResponseError",
     "LLMError",
     "LLMTimeoutError",
+    "MediaError",
+    "MediaTooLargeError",
+    "MediaTypeError",
+    "MediaUnavailableError",
     "ModelNotFoundError",
     "OutputInvalidError",
     "OutputLimitError",
@@ -175,6 +179,28 @@ class ModelNotFoundError(InvalidRequestError, is_failure=True, another_may_answe
 
 class ContextLengthExceededError(InvalidRequestError, another_may_answer=True):
     """The conversation does not fit the model's context window: see `limit` and `actual`."""
+
+
+class MediaError(InvalidRequestError):
+    """A picture, sound, film or document cannot be sent, or not be read.
+
+    Attributes:
+        media: Which one: its file's name or address, or what it is.
+    """
+
+    media: str | None = None
+
+
+class MediaTooLargeError(MediaError, another_may_answer=True):
+    """It is larger than the model takes, by its bytes, its pixels or its pages."""
+
+
+class MediaTypeError(MediaError, another_may_answer=True):
+    """The model does not read media of this type, or the type is not known."""
+
+
+class MediaUnavailableError(MediaError):
+    """The file is not there or may not be read, or the vendor could not fetch the address."""
 
 
 class ContentBlockedError(LLMError, is_failure=False, another_may_answer=False):

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from os import PathLike, fspath
 from typing import Any, Literal, NamedTuple
 from uuid import NAMESPACE_OID, uuid5
 
@@ -13,6 +14,7 @@ from bruno_llm_base.exceptions import InvalidRequestError
 from bruno_llm_base.parts import (
     CACHE_MARK,
     NO_RESULT,
+    Media,
     Part,
     Text,
     ToolCall,
@@ -29,6 +31,9 @@ from bruno_llm_base.values import shown
 Messages = str | Message | Mapping[str, Any] | Sequence[Message | Mapping[str, Any]]
 """What a user may ask with: a question, a message, or a conversation. A message may be a plain dict, such
 as `{"role": "user", "content": "Hello"}`; "tool_calls", "tool_call_id" and "name" are those of OpenAI's."""
+
+Attachments = Sequence[str | PathLike[str] | Media]
+"""What goes with a question: paths, addresses, `Media`."""
 
 _MEDIA = (MessageType.IMAGE, MessageType.AUDIO, MessageType.FILE)
 _ROLES = tuple(role.value for role in MessageRole)
@@ -88,6 +93,18 @@ class Conversation(NamedTuple):
         spoken = [message for message in asked if message.role is not MessageRole.SYSTEM]
         return cls("\n\n".join(dict.fromkeys(system)) or None, _merged(_turns(spoken)))
 
+    @property
+    def media(self) -> list[Media]:
+        """All media in it, those of results of tools included."""
+        found: list[Media] = []
+        for _, parts in self.turns:
+            for part in parts:
+                if isinstance(part, Media):
+                    found.append(part)
+                elif isinstance(part, ToolResult):
+                    found += part.media
+        return found
+
     def with_call_ids(self, taken: "re.Pattern[str]") -> "Conversation":
         """Return the conversation with ids of calls that a vendor takes; a hash stands for any other."""
 
@@ -114,15 +131,46 @@ class Conversation(NamedTuple):
         return Conversation(self.system, (Turn("user", (_OPENING,)), *self.turns))
 
 
-def question(messages: Messages | None, prompt: str | None) -> Messages:
-    """Return what a call asks with, which is given in one of two ways."""
+def question(
+    messages: Messages | None, prompt: str | None, attachments: Attachments = ()
+) -> Messages:
+    """Return what a call asks with, which is given in one of two ways, *attachments* beside the last of it."""
     if (messages is None) == (prompt is None):
         raise InvalidRequestError("give either messages or prompt")
-    if messages is not None:
-        return messages
-    if not isinstance(prompt, str):
-        raise InvalidRequestError(f"prompt is {shown(prompt)}: give a text")
-    return prompt
+    if messages is None:
+        if not isinstance(prompt, str):
+            raise InvalidRequestError(f"prompt is {shown(prompt)}: give a text")
+        messages = prompt
+    return _with_attachments(messages, attachments) if attachments else messages
+
+
+def _with_attachments(messages: Messages, attachments: Attachments) -> list[Message]:
+    """Return *messages* with *attachments* in the last one of the user, before its words."""
+    if isinstance(attachments, str | PathLike | Media) or not isinstance(attachments, Sequence):
+        raise InvalidRequestError(f"attachments is {shown(attachments)}: give a list")
+    media = [_attached(f"attachments[{n}]", each) for n, each in enumerate(attachments)]
+    asked = read_messages(messages)
+    users = [place for place, each in enumerate(asked) if each.role is MessageRole.USER]
+    if not users:
+        raise InvalidRequestError("attachments go with a message of the user: there is none")
+    last = asked[users[-1]]
+    own = _listed(last, "media")
+    asked[users[-1]] = last.model_copy(
+        update={"metadata": last.metadata | {"media": [*media, *own]}}
+    )
+    return asked
+
+
+def _attached(name: str, given: Any) -> Media:
+    _check_kind(name, given, str | PathLike | Media, "a path, an address or Media")
+    if isinstance(given, Media):
+        return given
+    try:
+        path = fspath(given)
+        is_url = path[:8].lower().startswith(("http://", "https://", "data:"))
+        return Media(url=path) if is_url else Media(path)
+    except ValueError as error:
+        raise InvalidRequestError(f"{name}: {error}") from None
 
 
 def read_messages(messages: Messages) -> list[Message]:
@@ -227,9 +275,10 @@ def _turns(messages: list[Message]) -> list[Turn]:
                 rounds.append(_awaited(calls, len(turns) - 1, ids))
                 turns.append(Turn("tool", tuple([result for _, result in rounds[-1]])))
         elif message.role is MessageRole.USER:
-            turns.append(Turn("user", _marked(message, Text(message.content))))
+            turns.append(Turn("user", _marked(message, *_asked(message))))
         elif result := _asked_for(message, rounds):
             result.content = message.content
+            result.parts = _result_parts(message)
             result.is_error = bool(message.metadata.get("is_error"))
             if message.metadata.get("cache"):
                 _mark_result(turns, result)
@@ -284,10 +333,7 @@ def _said(message: Message) -> list[Part]:
     """Return what an assistant's message says, as `ModelResponse.to_message` wrote it or simpler."""
     is_silent = message.content in (TOOL_CALL_PLACEHOLDER, NO_TEXT_PLACEHOLDER)
     words: list[Part] = [] if is_silent else [Text(message.content)]
-    try:
-        parts = [part_from_json(data) for data in _listed(message, "parts")]
-    except ValueError as error:
-        raise InvalidRequestError(str(error)) from None
+    parts = [_read_part(data) for data in _listed(message, "parts")]
     if not parts:
         calls = enumerate(_listed(message, "tool_calls"))
         return [*words, *(_call(place, data) for place, data in calls)]
@@ -295,6 +341,27 @@ def _said(message: Message) -> list[Part]:
         return parts
     # The words were changed after the answer: what the vendor signed no longer fits them.
     return [*words, *(replace(p, state=None) for p in parts if isinstance(p, ToolCall))]
+
+
+def _asked(message: Message) -> list[Part]:
+    """Return what a user's message says."""
+    media = _listed(message, "media")
+    for each in media:
+        _check_kind("metadata['media']", each, Media, "a list of Media")
+    return [*media, Text(message.content)]
+
+
+def _result_parts(message: Message) -> tuple[Text | Media, ...]:
+    """Return the words and the media of a tool's result, as `ToolResult.to_message` wrote them."""
+    parts = [_read_part(data) for data in _listed(message, "parts")]
+    return tuple([part for part in parts if isinstance(part, Text | Media)])
+
+
+def _read_part(data: object) -> Part:
+    try:
+        return part_from_json(data)
+    except ValueError as error:
+        raise InvalidRequestError(str(error)) from None
 
 
 def _listed(message: Message, key: str) -> Sequence[Any]:

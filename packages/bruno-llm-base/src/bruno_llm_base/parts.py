@@ -5,9 +5,13 @@ part have an `index` in common, which is not part of the value.
 """
 
 import json
+import os
+from base64 import b64decode, b64encode
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, fields
-from typing import Any, get_args, get_type_hints
+from dataclasses import KW_ONLY, dataclass, field, fields
+from pathlib import PurePath
+from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
+from urllib.parse import unquote_to_bytes, urlsplit
 
 from bruno_core.models import Message, MessageRole
 
@@ -96,12 +100,143 @@ class ToolCall:
         return arguments
 
 
+MediaKind = Literal["image", "audio", "video", "document"]
+_GIVEN = ("path", "url", "data", "id")
+
+
+@dataclass(slots=True)
+class Media:
+    """A picture, sound, film or document: of the user, of a tool, or of the model.
+
+    One of the first four says where it is.
+
+    Attributes:
+        path: A file on this machine. It is read when the request is sent.
+        url: An address, which the vendor fetches; one that holds the content itself becomes `data`.
+        data: The content.
+        id: The vendor's name for a file that was uploaded there.
+        type: The MIME type. Where the content tells it, that counts; needed where nothing tells it.
+        detail: How closely the model is to look, in the vendor's own word.
+        name: What the vendor is told that the file is called; that of the path or address if None.
+        state: What the API wants back, of media that a model has made.
+        encoded: The content as base64; of media that were read, else "".
+        pixels: Width and height of a picture that was read, where its header tells them.
+        size: The bytes of the content, of media that were read.
+        tokens: The most tokens that the model may read it as, of media that were read.
+        is_trusted: Whether the program has named the path: a message's text needs a `MediaPolicy`.
+    """
+
+    path: str | None = None
+    _: KW_ONLY
+    url: str | None = field(default=None, repr=False)
+    data: bytes | None = field(default=None, repr=False)
+    id: str | None = None
+    type: str | None = None
+    detail: str | None = None
+    name: str | None = None
+    state: VendorBlock | None = field(default=None, repr=False)
+    index: int | None = _index()
+    encoded: str = field(default="", init=False, repr=False, compare=False)
+    pixels: tuple[int, int] | None = field(default=None, init=False, repr=False, compare=False)
+    size: int = field(default=0, init=False, repr=False, compare=False)
+    tokens: int = field(default=0, init=False, repr=False, compare=False)
+    is_trusted: bool = field(default=True, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Find out what is given.
+
+        Raises:
+            ValueError: It is not one of the four, or one that makes no sense.
+            TypeError: What describes it is not text.
+        """
+        if isinstance(self.path, os.PathLike):
+            self.path = os.fspath(self.path)
+        given = [name for name in _GIVEN if getattr(self, name) is not None]
+        if len(given) != 1:
+            what = " and ".join(given) or "nothing"
+            raise ValueError(f"Media has {what}: give one of path, url, data and id")
+        value, kind = getattr(self, given[0]), bytes if given[0] == "data" else str
+        if not isinstance(value, kind) or not value:
+            what = "empty" if isinstance(value, kind) else f"a {type(value).__name__}"
+            raise ValueError(f"Media.{given[0]} is {what}: give {_CURES[given[0]]}")
+        for name in ("type", "detail", "name"):
+            if not isinstance(getattr(self, name), str | None):
+                raise TypeError(f"Media.{name} is {getattr(self, name)!r:.80}: give text")
+        if self.url is not None:
+            self._read_url(self.url)
+
+    def _read_url(self, url: str) -> None:
+        """Check an address, or take what it holds (RFC 2397)."""
+        scheme = url[:8].partition(":")[0].lower()
+        if scheme != "data":
+            if scheme not in ("http", "https", "gs") or not url.isprintable() or " " in url:
+                raise ValueError(f"Media.url is {url!r:.80}: give {_CURES['url']}")
+            return
+        head, _, content = url[5:].partition(",")
+        kind, *rest = head.split(";")
+        try:
+            coded = unquote_to_bytes(content)
+            self.data = b64decode(coded, validate=True) if "base64" in rest else coded
+        except ValueError:
+            self.data = b""
+        if not self.data:
+            raise ValueError("Media.url is a data: address that holds nothing readable")
+        self.url, self.type = None, self.type or kind or None
+
+    @property
+    def kind(self) -> MediaKind:
+        """What it is; a picture, where that is not known."""
+        family = (self.type or "image/").partition("/")[0]
+        return cast(MediaKind, family) if family in ("image", "audio", "video") else "document"
+
+    @property
+    def label(self) -> str:
+        """What errors and vendors call it: its name, else what it is and how large."""
+        named = self.name or (self.path and PurePath(self.path).name)
+        if self.url and not named:
+            named = PurePath(urlsplit(self.url).path).name or urlsplit(self.url).hostname
+        kind = (self.type or "media").rpartition("/")[2]
+        return named or self.id or f"{kind} of {len(self.data or b'')} bytes"
+
+    @property
+    def data_url(self) -> str:
+        """The content as an address that holds it."""
+        return f"data:{self.type};base64,{self.encoded}"
+
+    @property
+    def text(self) -> str:
+        """The words of a document that is text."""
+        return (self.data or b"").decode("utf-8-sig", errors="replace")
+
+    def save(self, path: "str | os.PathLike[str]") -> None:
+        """Write the content, such as what a model has made, to a file.
+
+        Raises:
+            RuntimeError: The content is not here.
+            OSError: It cannot be written.
+        """
+        if self.data is None:
+            raise RuntimeError(f"the content of {self.label} is not here: only its address or path")
+        with open(path, "wb") as file:  # noqa: PTH123 - whatever names a file
+            file.write(self.data)
+
+
+_CURES = {
+    "path": "the path of a file",
+    "url": "an address like https://host/picture.png",
+    "data": "its bytes",
+    "id": "the vendor's name for an uploaded file",
+}
+
+
 @dataclass(slots=True)
 class ToolResult:
     """What a tool answered to the call `id`.
 
     Attributes:
+        content: The result in words.
         is_error: Whether `content` says why there is no result.
+        parts: The words and the media in their order, where there are media.
     """
 
     id: str | None
@@ -109,6 +244,12 @@ class ToolResult:
     content: str
     is_error: bool = False
     index: int | None = _index()
+    parts: tuple[Text | Media, ...] = ()
+
+    @property
+    def media(self) -> list[Media]:
+        """The pictures, sounds and documents among the result."""
+        return [part for part in self.parts if isinstance(part, Media)]
 
     @property
     def told(self) -> str:
@@ -120,26 +261,31 @@ class ToolResult:
         named = {"tool_call_id": self.id, "name": self.name}
         metadata = {name: value for name, value in named.items() if value is not None}
         failed = {"is_error": True} if self.is_error else {}
+        more = {"parts": list(map(part_to_json, self.parts))} if self.parts else {}
         content = self.content if self.content.strip() else NO_RESULT
-        return Message(role=MessageRole.TOOL, content=content, metadata=metadata | failed)
+        return Message(role=MessageRole.TOOL, content=content, metadata=metadata | failed | more)
 
 
-Part = Text | Reasoning | ToolCall | ToolResult | VendorBlock
+Part = Text | Reasoning | ToolCall | ToolResult | Media | VendorBlock
 _KINDS: dict[str, type[Part]] = {
     "text": Text,
     "reasoning": Reasoning,
     "tool_call": ToolCall,
     "tool_result": ToolResult,
+    "media": Media,
     "vendor_block": VendorBlock,
 }
 _NAMES = {kind: name for name, kind in _KINDS.items()}
-_TYPES = {
-    kind: [
-        (name, dict if hint == Json else get_args(hint) or hint)
-        for name, hint in get_type_hints(kind).items()
-    ]
-    for kind in _NAMES
-}
+
+
+def _types_of(kind: type[Part]) -> list[tuple[str, Any]]:
+    hints = get_type_hints(kind)
+    rows = [(item.name, hints[item.name]) for item in fields(kind) if item.init]
+    plain = {dict: dict, tuple: tuple}
+    return [(name, plain.get(get_origin(hint)) or get_args(hint) or hint) for name, hint in rows]
+
+
+_TYPES = {kind: _types_of(kind) for kind in _NAMES}
 
 
 def check_types(part: Part) -> None:
@@ -156,7 +302,7 @@ def text_of(parts: Iterable[Part]) -> str:
     return "".join([part.text for part in parts if type(part) is Text])
 
 
-def state_for(part: Reasoning | ToolCall, vendor: str) -> Json:
+def state_for(part: Reasoning | ToolCall | Media, vendor: str) -> Json:
     """Return what the API *vendor* wants back with *part*; nothing where another API made it."""
     return part.state.data if part.state is not None and part.state.vendor == vendor else {}
 
@@ -280,13 +426,23 @@ def _joined(group: list[Part]) -> Part:
         return ToolCall(identifier, name, arguments, _joined_state(calls), first.index)
     if isinstance(first, ToolResult):
         return first
+    if isinstance(first, Media):
+        return _joined_media([part for part in group if isinstance(part, Media)])
     block = _joined_block([part for part in group if isinstance(part, VendorBlock)])
     if arguments:  # of a tool that the vendor runs itself
         block.data["arguments"] = block.data.get("arguments", "") + arguments
     return block
 
 
-def _joined_state(parts: Sequence[Reasoning | ToolCall]) -> VendorBlock | None:
+def _joined_media(pieces: list[Media]) -> Media:
+    if len(pieces) == 1:
+        return pieces[0]
+    data = b"".join([piece.data or b"" for piece in pieces])
+    kind = next((piece.type for piece in pieces if piece.type), None)
+    return Media(data=data, type=kind, state=_joined_state(pieces), index=pieces[0].index)
+
+
+def _joined_state(parts: Sequence[Reasoning | ToolCall | Media]) -> VendorBlock | None:
     states = [part.state for part in parts if part.state is not None]
     return _joined_block(states) if states else None
 
@@ -313,6 +469,13 @@ def part_to_json(part: Part) -> Json:
     data = {item.name: getattr(part, item.name) for item in fields(part) if item.compare}
     if (state := data.get("state")) is not None:
         data["state"] = part_to_json(state)
+    if isinstance(part, Media):
+        data = {name: value for name, value in data.items() if value is not None}
+        data["media_type"] = data.pop("type", None)
+        if part.data is not None:
+            data["data"] = b64encode(part.data).decode()
+    elif isinstance(part, ToolResult):
+        data["parts"] = list(map(part_to_json, part.parts))
     return {"type": _NAMES[type(part)]} | data
 
 
@@ -327,6 +490,12 @@ def part_from_json(data: object) -> Part:
         kind = _KINDS[values.pop("type")]
         if values.get("state") is not None:
             values["state"] = part_from_json(values["state"])
+        if kind is Media:
+            values["type"] = values.pop("media_type", None)
+            if "data" in values:
+                values["data"] = b64decode(values["data"], validate=True)
+        elif kind is ToolResult:
+            values["parts"] = tuple(map(part_from_json, values.get("parts", ())))
         part: Part = kind(**values)
         check_types(part)
     except (KeyError, TypeError, ValueError):

@@ -35,9 +35,9 @@ from bruno_llm_base.exceptions import (
     ServiceUnavailableError,
 )
 from bruno_llm_base.lenient import is_known
-from bruno_llm_base.messages import Conversation, Messages, question
+from bruno_llm_base.messages import Attachments, Conversation, Messages, question
 from bruno_llm_base.options import PORTABLE, ChatSettings
-from bruno_llm_base.parts import Json
+from bruno_llm_base.parts import Json, Media
 from bruno_llm_base.policies import Retry, policy
 from bruno_llm_base.request import Request
 from bruno_llm_base.request_options import RequestOptions
@@ -49,6 +49,7 @@ from bruno_llm_base.values import is_whole, shown
 if TYPE_CHECKING:
     from typing_extensions import TypeForm
 
+    from bruno_llm_base.media import MediaPolicy
     from bruno_llm_base.output import Output, OutputRequest
 
 _T = TypeVar("_T")
@@ -73,9 +74,11 @@ class ProviderKeywords(ChatSettings, Policies, total=False):
 
     Attributes:
         context: What is done about a conversation that does not fit the context window.
+        media: Which files and addresses that messages name may be sent; by default no files.
     """
 
     context: ContextPolicy | None
+    media: "MediaPolicy | None"
 
 
 _NO_OPTIONS = frozenset(ProviderKeywords.__annotations__) - {*PORTABLE, "options"}
@@ -86,6 +89,7 @@ class BaseProvider(Client, LLMInterface):
 
     Attributes:
         context: What is done about a conversation that does not fit.
+        media: Which files and addresses that messages name may be sent.
     """
 
     adapter_type: ClassVar[type[ChatAdapter]]
@@ -105,6 +109,11 @@ class BaseProvider(Client, LLMInterface):
             ConfigurationError: A keyword is unknown, a value is wrong, or the key is missing.
         """
         self.context = policy(ContextPolicy, "context", keywords.get("context"))
+        self.media = keywords.get("media")
+        if self.media is not None:
+            from bruno_llm_base.media import MediaPolicy  # most providers do without
+
+            self.media = policy(MediaPolicy, "media", self.media)
         super().__init__(model, keywords, self.context.window)
         if self.context.window is not None and self.adapter.window_option:
             asked = {self.adapter.window_option: self.context.window}
@@ -127,6 +136,7 @@ class BaseProvider(Client, LLMInterface):
         max_tokens: int | None = None,
         *,
         prompt: str | None = None,
+        attachments: Attachments = (),
         output: Any = None,
         **options: Any,
     ) -> str:
@@ -137,6 +147,8 @@ class BaseProvider(Client, LLMInterface):
             temperature: Sampling temperature, 0 to 2.
             max_tokens: The most tokens to generate, reasoning included.
             prompt: One question, instead of `messages`.
+            attachments: Pictures, sounds and documents that go with the last question: paths,
+                addresses, `Media`.
             output: The type that the answer is to fit, which is then returned as JSON: a pydantic
                 model, a dataclass, a union, a list, a JSON schema, or `Output`.
             **options: `model`; `tools` (functions, `Tool`s, abilities, the vendor's own dicts),
@@ -149,7 +161,8 @@ class BaseProvider(Client, LLMInterface):
             OutputInvalidError: The answer does not fit the type.
             LLMError: Any other failure; see `bruno_llm_base.exceptions`.
         """
-        options |= {"temperature": temperature, "max_tokens": max_tokens, "prompt": prompt}
+        options |= {"temperature": temperature, "max_tokens": max_tokens}
+        options |= {"prompt": prompt, "attachments": attachments}
         if output is None:
             return answer_text(await self.request(messages, **options), self.name)
         from bruno_llm_base.output import output_text
@@ -163,6 +176,7 @@ class BaseProvider(Client, LLMInterface):
         max_tokens: int | None = None,
         *,
         prompt: str | None = None,
+        attachments: Attachments = (),
         output: Any = None,
         **options: Any,
     ) -> TextStream:
@@ -175,7 +189,8 @@ class BaseProvider(Client, LLMInterface):
             InvalidRequestError: An argument is wrong. All other errors are raised while reading.
         """
         options |= {"temperature": temperature, "max_tokens": max_tokens}
-        request = self._request(messages, prompt, options, stream=True, output=output)
+        said = question(messages, prompt, attachments)
+        request = self._request(said, options, stream=True, output=output)
         stream = text_stream(self._endpoint, request)
         if output is None:
             return stream
@@ -190,6 +205,8 @@ class BaseProvider(Client, LLMInterface):
         temperature: float | None = ...,
         max_tokens: int | None = ...,
         *,
+        prompt: str | None = ...,
+        attachments: Attachments = ...,
         output: "Output[_T]",
         **options: Any,
     ) -> ModelResponse[_T]: ...
@@ -200,6 +217,8 @@ class BaseProvider(Client, LLMInterface):
         temperature: float | None = ...,
         max_tokens: int | None = ...,
         *,
+        prompt: str | None = ...,
+        attachments: Attachments = ...,
         output: "TypeForm[_T]",
         **options: Any,
     ) -> ModelResponse[_T]: ...
@@ -211,6 +230,7 @@ class BaseProvider(Client, LLMInterface):
         max_tokens: int | None = ...,
         *,
         prompt: str | None = ...,
+        attachments: Attachments = ...,
         **options: Any,
     ) -> ModelResponse: ...
     async def request(
@@ -220,6 +240,7 @@ class BaseProvider(Client, LLMInterface):
         max_tokens: int | None = None,
         *,
         prompt: str | None = None,
+        attachments: Attachments = (),
         output: Any = None,
         **options: Any,
     ) -> ModelResponse[Any]:
@@ -232,18 +253,19 @@ class BaseProvider(Client, LLMInterface):
             LLMError: There is no answer; see `bruno_llm_base.exceptions`.
         """
         options |= {"temperature": temperature, "max_tokens": max_tokens}
+        asked = question(messages, prompt, attachments)
         if output is None:
-            request = self._request(messages, prompt, options, stream=False)
+            request = self._request(asked, options, stream=False)
             return await result_of(self._endpoint, request)
         from bruno_llm_base.output import Output, request_output
 
         output = Output.of(output)
 
         def ask(said: Messages) -> Awaitable[ModelResponse]:
-            request = self._request(said, None, dict(options), stream=False, output=output)
+            request = self._request(said, dict(options), stream=False, output=output)
             return result_of(self._endpoint, request)
 
-        return await request_output(ask, question(messages, prompt), output)
+        return await request_output(ask, asked, output)
 
     def get_model_info(self) -> dict[str, Any]:
         """Describe the provider: plain JSON, no secrets, no network."""
@@ -273,17 +295,10 @@ class BaseProvider(Client, LLMInterface):
     # -- a request ----------------------------------------------------------------------------------
 
     def _request(
-        self,
-        messages: Messages | None,
-        prompt: str | None,
-        call: Json,
-        *,
-        stream: bool,
-        output: Any = None,
+        self, said: Messages, call: Json, *, stream: bool, output: Any = None
     ) -> Request[ModelResponse]:
         """Return what to send: conversation, options, body."""
         endpoint = self._endpoint
-        said = question(messages, prompt)
         conversation = Conversation.of(said, self._settings.get("system_prompt"))
         model = call.pop("model", None)
         model = self.model if model is None else self._named(model)
@@ -295,7 +310,6 @@ class BaseProvider(Client, LLMInterface):
             asked = OutputRequest(Output.of(output).form, adapter, options, self._refused_outputs)
             conversation, options = asked.prepare(conversation)
             amend = partial(self._amend_output, asked)
-        body = self._body(adapter, conversation, options, stream=stream)
         request = Request(
             operation="chat",
             is_billed=True,
@@ -305,26 +319,60 @@ class BaseProvider(Client, LLMInterface):
             stream=stream,
             parse_whole=adapter.parse if stream else None,
             think_tags=self._settings.get("think_tags", False),
-            body=body,
             model=model,
             conversation=conversation,
             labels=None if endpoint.spending is None else endpoint.spending.labels(),
-            unpriced_field=adapter.unpriced_field(body),
             amend=amend,
             advise=self._advise_on_model,
             learn=self._learn,
         )
-        if endpoint.rate_limit is not None and endpoint.rate_limit.tokens_per_minute:
-            # output counts as far as it is limited; what comes beyond is counted when it is known
-            most = call.get("max_tokens") or self._options.defaults.get("max_tokens") or 0
-            request.tokens = estimate_conversation(conversation) + int(most)
+        # output counts as far as it is limited; what comes beyond is counted when it is known
+        most = int(call.get("max_tokens") or self._options.defaults.get("max_tokens") or 0)
+        if conversation.media:
+            request.load = partial(self._load, options, most)
+        else:
+            self._compose(options, most, request)
         if adapter is not self.adapter and self._options.is_new(model, adapter.chat_path):
             endpoint.tell(request, AnotherApiAsked, path=adapter.chat_path)
         for kind, facts in told:
             endpoint.tell(request, kind, **facts)
+        return request
+
+    def _compose(self, options: Json, most_output: int, request: Request[ModelResponse]) -> None:
+        """Make the body of *request*, and what follows from it."""
+        adapter, rate_limit = cast(ChatAdapter, request.adapter), self._endpoint.rate_limit
+        conversation = cast(Conversation, request.conversation)
+        request.body = self._body(adapter, conversation, options, stream=request.stream)
+        request.unpriced_field = adapter.unpriced_field(request.body)
+        if rate_limit is not None and rate_limit.tokens_per_minute:
+            request.tokens = estimate_conversation(conversation) + most_output
         if not self._surely_fits(request, self._window(request)):
             request.fit = partial(self._fit, options)
-        return request
+
+    async def _load(self, options: Json, most: int, request: Request[ModelResponse]) -> None:
+        """Read the media in the conversation of *request*, and make its body."""
+        from bruno_llm_base.media import read_media  # most requests have none
+        from bruno_llm_base.media_conversation import with_media_ready
+
+        adapter, model = cast(ChatAdapter, request.adapter), str(request.model)
+
+        taken = 0
+
+        def read(media: Media) -> Media:
+            nonlocal taken
+            found = read_media(media, self.media, taken)
+            taken += found.size
+            found.tokens = adapter.media_tokens(found, model)
+            return found
+
+        request.conversation = await asyncio.to_thread(
+            with_media_ready,
+            cast(Conversation, request.conversation),
+            adapter.media_for(model),
+            f"{model} of {self.name}",
+            read,
+        )
+        self._compose(options, most, request)
 
     def _parse_windows(self, data: Json) -> None:
         super()._parse_windows(data)
@@ -423,6 +471,7 @@ class BaseProvider(Client, LLMInterface):
         messages: Messages | None = None,
         *,
         prompt: str | None = None,
+        attachments: Attachments = (),
         output: Any = None,
         **options: Any,
     ) -> TokenCount:
@@ -435,7 +484,10 @@ class BaseProvider(Client, LLMInterface):
             InvalidRequestError: An argument is wrong, or the vendor refuses the request.
             LLMError: The vendor refuses the key or the model.
         """
-        request = self._request(messages, prompt, options, stream=False, output=output)
+        asked = question(messages, prompt, attachments)
+        request = self._request(asked, options, stream=False, output=output)
+        if request.load is not None:
+            await request.load(request)
         model, conversation = str(request.model), cast(Conversation, request.conversation)
         counted = await self._count_there(request, conversation)
         if counted is not None:

@@ -19,7 +19,7 @@ from bruno_llm_base.parts import Json
 from bruno_llm_base.policies import Retry, Timeouts
 from bruno_llm_base.reader import AnswerReader, Reader
 from bruno_llm_base.response import ModelResponse
-from bruno_llm_base.tokens import estimate_conversation, estimate_tokens
+from bruno_llm_base.tokens import estimate_conversation, estimate_tokens, utf8_size
 from bruno_llm_base.transport import PerLoop, Transport
 
 T = TypeVar("T")
@@ -144,6 +144,7 @@ class Request(Generic[T]):
         texts: What is to be embedded; none for requests that do not embed.
         labels: What its cost is booked under, as `Billing.labels` gave it.
         unpriced_field: The field for which the vendor charges what no list of prices tells, if any.
+        load: Reads the files that go with it, and then makes its body, where there are any.
         fit: Makes it fit the context window, where that is in doubt.
         amend: Returns a body without what the server has just refused, or None.
         learn: Is told what a request has really used.
@@ -168,6 +169,7 @@ class Request(Generic[T]):
     texts: Sequence[str] = ()
     labels: Any = None
     unpriced_field: str | None = None
+    load: "Callable[[Request[T]], Awaitable[None]] | None" = None
     fit: "Callable[[Request[T], Tell], Awaitable[None]] | None" = None
     amend: "Callable[[Request[T], LLMError], Json | None] | None" = None
     learn: "Callable[[Request[T], ModelResponse], None] | None" = None
@@ -186,7 +188,11 @@ class Request(Generic[T]):
 
         Those are some hundreds at Anthropic, who publishes them (Tool use, "Pricing").
         """
-        size = len(json.dumps(self.body, ensure_ascii=False).encode())
+        if self.conversation is not None and (media := self.conversation.media):
+            encoded = sum([len(each.encoded) for each in media])
+            size = _size(self.body) - encoded + sum([each.tokens for each in media])
+        else:
+            size = len(json.dumps(self.body, ensure_ascii=False).encode())
         return size + (_TOOL_TOKENS if self.body and self.body.get("tools") else 0)
 
     def reader(self) -> Reader[T]:
@@ -205,3 +211,14 @@ class Request(Generic[T]):
             think_tags=think_tags,
         )
         return cast(Reader[T], reader)
+
+
+def _size(value: Any) -> int:
+    """Return about how many bytes *value* has as JSON, without making megabytes of it."""
+    if isinstance(value, str):
+        return utf8_size(value) + 2
+    if isinstance(value, dict):
+        return sum([_size(name) + _size(inner) + 2 for name, inner in value.items()]) + 2
+    if isinstance(value, list):
+        return sum([_size(inner) + 1 for inner in value]) + 2
+    return len(str(value))

@@ -13,6 +13,7 @@ from typing_extensions import TypeVar
 from bruno_llm_base.exceptions import Attempt
 from bruno_llm_base.parts import (
     Json,
+    Media,
     Part,
     Reasoning,
     Text,
@@ -209,6 +210,11 @@ class ModelResponse(Generic[_Output]):
     def tool_calls(self) -> tuple[ToolCall, ...]:
         """The tools that it wants called."""
         return tuple([part for part in self.parts if isinstance(part, ToolCall)])
+
+    @property
+    def media(self) -> tuple[Media, ...]:
+        """The pictures and sounds that the model has made."""
+        return tuple([part for part in self.parts if isinstance(part, Media)])
 
     def __add__(self, later: "ModelResponse") -> "ModelResponse":
         """Return the sum of two neighbouring parts."""

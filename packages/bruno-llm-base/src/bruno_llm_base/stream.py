@@ -213,6 +213,10 @@ _INSTEAD_OF_TEXT: dict[str | None, tuple[type[LLMError], str]] = {
         InvalidResponseError,
         "the answer only calls tools: use request() to read them, or run_tools() to run them",
     ),
+    "media": (
+        InvalidResponseError,
+        "the answer holds media and no text: use request(), whose answer has them as `media`",
+    ),
 }
 _NO_TEXT = (InvalidResponseError, "the answer holds no text")
 
@@ -233,6 +237,8 @@ def answer_text(response: ModelResponse, provider: str) -> str:
     why: str | None = "full window" if is_full else reason
     if why not in _INSTEAD_OF_TEXT and response.tool_calls:
         why = "calls"
+    elif why not in _INSTEAD_OF_TEXT and response.media:
+        why = "media"
     kind, message = _INSTEAD_OF_TEXT.get(why, _NO_TEXT)
     raise kind(
         message.format(detail=detail),

@@ -58,6 +58,7 @@ _TABLE: dict[str, tuple[float, dict[str, float]]] = {
     "other writing": (1.0, {"?": 2.0, "p": 1.0}),
     # what a server puts around what is said: https://cookbook.openai.com, "How to count tokens with
     # tiktoken"; servers add system prompts of their own
+    "media": (1.0, {}),  # the most that they may take, by their vendor
     "parts": (0.5, {}),
     "conversation": (6.0, {}),
 }
@@ -150,5 +151,6 @@ def conversation_shares(conversation: Conversation) -> Shares:
     """Return how many tokens each of `KINDS` takes in *conversation*."""
     parts = [text_shares(text) for text in texts(conversation)]
     total = [sum(share) for share in zip(*parts, strict=True)] or [0.0] * len(KINDS)
-    total[-2:] = _PER_PART * len(parts), _PER_CONVERSATION
+    media = sum([each.tokens for each in conversation.media])
+    total[-3:] = media, _PER_PART * len(parts), _PER_CONVERSATION
     return tuple(total)

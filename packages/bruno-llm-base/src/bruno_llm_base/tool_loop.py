@@ -17,7 +17,7 @@ from bruno_llm_base.exceptions import (
     OutputLimitError,
     StreamError,
 )
-from bruno_llm_base.messages import Messages, question, read_messages
+from bruno_llm_base.messages import Attachments, Messages, question, read_messages
 from bruno_llm_base.options import close_matches
 from bruno_llm_base.parts import Json, ToolCall, ToolResult, arguments_of
 from bruno_llm_base.response import ModelResponse, totals_of
@@ -79,6 +79,7 @@ async def run_tools(
     *,
     tools: Sequence[Any],
     prompt: str | None = None,
+    attachments: Attachments = (),
     max_rounds: int = _MOST_ROUNDS,
     approve: Approve | None = None,
     **options: Any,
@@ -93,6 +94,7 @@ async def run_tools(
         messages: The conversation, or one question.
         tools: What the model may call; see `BaseProvider.request`.
         prompt: One question, instead of `messages`.
+        attachments: Pictures, sounds and documents that go with the last question.
         max_rounds: The most requests.
         approve: Decides on each call before it happens.
         **options: The options of each request. A `tool_choice` holds for the first one alone.
@@ -108,7 +110,7 @@ async def run_tools(
         LLMError: A request failed.
     """
     _check_llm(llm)
-    loop = _Loop(tools, question(messages, prompt), max_rounds, approve, options)
+    loop = _Loop(tools, question(messages, prompt, attachments), max_rounds, approve, options)
     try:
         while True:
             response = await llm.request(loop.said, **loop.options())
@@ -125,6 +127,7 @@ def stream_tools(
     *,
     tools: Sequence[Any],
     prompt: str | None = None,
+    attachments: Attachments = (),
     max_rounds: int = _MOST_ROUNDS,
     approve: Approve | None = None,
     **options: Any,
@@ -134,7 +137,7 @@ def stream_tools(
     Its arguments and errors are those of `run_tools`.
     """
     _check_llm(llm)
-    loop = _Loop(tools, question(messages, prompt), max_rounds, approve, options)
+    loop = _Loop(tools, question(messages, prompt, attachments), max_rounds, approve, options)
     state = StreamState()
     return ToolStream(_ToolTexts(llm, loop, state), state)
 
@@ -294,7 +297,8 @@ class _Loop:
 
     def _check_rounds(self, does: str) -> None:
         if len(self._responses) >= self._max_rounds:
-            why = f"after {self._max_rounds} rounds the model still {does}: raise max_rounds"
+            rounds = f"{self._max_rounds} round{'s'[: self._max_rounds > 1]}"
+            why = f"after {rounds} the model still {does}: raise max_rounds"
             self._fail(InvalidResponseError, why)
 
     def _fail(self, kind: type[LLMError], message: str) -> NoReturn:

@@ -13,6 +13,7 @@ from bruno_llm_base import (
     Conversation,
     FinishReason,
     Json,
+    Media,
     ModelResponse,
     Part,
     Reasoning,
@@ -244,7 +245,7 @@ def _put_back(part: Part, blocks: list[Json]) -> None:
                 blocks.append({"type": "thinking", "thinking": text} | state)
         case VendorBlock(vendor, data) if vendor == _API:
             _put_back_own(data, blocks)
-        case Text() | VendorBlock() | ToolResult():
+        case Text() | VendorBlock() | ToolResult() | Media():
             pass  # blank, another vendor's, or a result, which has a turn of its own
         case _:
             assert_never(part)

@@ -6,6 +6,7 @@ from bruno_llm_base import (
     Conversation,
     FinishReason,
     Json,
+    Media,
     Part,
     Reasoning,
     Text,
@@ -136,7 +137,7 @@ def _content(turn: Turn, *, sign: bool) -> Json:
                 parts.append({"functionResponse": named | {"response": _response(part)}})
             case VendorBlock(vendor, data) if vendor == _API:
                 _put_back(data, parts)
-            case VendorBlock():
+            case VendorBlock() | Media():
                 pass
             case _:
                 assert_never(part)

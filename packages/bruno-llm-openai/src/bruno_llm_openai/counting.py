@@ -13,7 +13,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
 
-from bruno_llm_base import Conversation, TokenCount
+from bruno_llm_base import Conversation, Json, TokenCount
 
 from bruno_llm_openai import messages
 
@@ -91,7 +91,7 @@ def conversation_tokens(conversation: Conversation, model: str) -> TokenCount | 
     texts, error = [], _MESSAGES_ERROR
     asked = messages.build(conversation, "openai")
     for message in asked:
-        texts += [message["role"], message["content"] or ""]
+        texts += [message["role"], *_texts_in(message["content"] or "")]
         for call in message.get("tool_calls", ()):
             texts += call["function"].values()
         if message.keys() & {"tool_calls", "tool_call_id"}:
@@ -101,11 +101,18 @@ def conversation_tokens(conversation: Conversation, model: str) -> TokenCount | 
     if not known or len(known) < len(counts):
         return None
     return TokenCount(
-        tokens=sum(count.tokens for count in known) + _PER_MESSAGE * len(asked) + _PER_ANSWER,
+        tokens=sum(count.tokens for count in known)
+        + sum(media.tokens for media in conversation.media)
+        + _PER_MESSAGE * len(asked)
+        + _PER_ANSWER,
         exact=False,
         source=f"{known[0].source}, OpenAI cookbook",
         error=max(error, known[0].error),
     )
+
+
+def _texts_in(content: str | list[Json]) -> list[str]:
+    return [content] if isinstance(content, str) else [p["text"] for p in content if "text" in p]
 
 
 def _bare(model: str) -> str:

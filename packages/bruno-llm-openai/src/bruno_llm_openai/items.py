@@ -11,6 +11,7 @@ from bruno_llm_base import (
     Conversation,
     FinishReason,
     Json,
+    Media,
     ModelResponse,
     Part,
     Reasoning,
@@ -198,7 +199,7 @@ def _answered(turn: Turn, api: str) -> list[Json]:  # noqa: C901 - a case for ea
                     items.append(data)
                 elif items and "phase" in data:
                     items[-1]["phase"] = data["phase"]
-            case Text() | VendorBlock() | ToolResult():
+            case Text() | VendorBlock() | ToolResult() | Media():
                 pass  # empty, another API's, or a result, which has a turn of its own
             case _:
                 assert_never(part)

@@ -5,6 +5,7 @@ from typing import Any, assert_never
 from bruno_llm_base import (
     Conversation,
     Json,
+    Media,
     ModelResponse,
     Part,
     Reasoning,
@@ -240,6 +241,8 @@ def _fields(  # noqa: C901, PLR0912 - a case for each kind of part
                     own.setdefault(_DETAIL, []).append(data)
                 else:
                     own |= data
+            case Media():
+                pieces.append(_media(part))
             case VendorBlock() | ToolResult():
                 pass  # another API's, or a result, which has a turn of its own
             case _:
@@ -249,6 +252,12 @@ def _fields(  # noqa: C901, PLR0912 - a case for each kind of part
     if said is None and not calls:
         return {}
     return {"content": said} | own | ({"tool_calls": calls} if calls else {})
+
+
+def _media(media: Media) -> Json:
+    """Return a picture as a piece of a message."""
+    detail = {"detail": media.detail} if media.detail else {}
+    return {"type": "image_url", "image_url": {"url": media.url or media.data_url} | detail}
 
 
 def _sent_call(call: ToolCall, api: str) -> Json:

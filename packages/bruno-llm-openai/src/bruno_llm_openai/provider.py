@@ -10,6 +10,7 @@ from bruno_llm_base import (
     ChatAdapter,
     Conversation,
     Json,
+    MediaRules,
     ModelResponse,
     Text,
 )
@@ -36,6 +37,7 @@ class ChatCompletions(OpenAIChatAdapter):
     __slots__ = ()
 
     chat_path = "/chat/completions"
+    media = MediaRules(types=("image/png", "image/jpeg"), url_types=("image/*",))
     option_names: ClassVar[Mapping[str, str]] = {"max_tokens": "max_completion_tokens"}
 
     def adapter_for(self, model: str, options: Json) -> ChatAdapter:

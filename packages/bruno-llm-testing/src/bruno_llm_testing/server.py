@@ -106,6 +106,10 @@ class FakeServer(ABC):
         """Return a count of *tokens* as the vendor's document, where its API counts."""
         raise NotImplementedError
 
+    def media_tokens(self, value: Json) -> int | None:
+        """Return what *value*, an object in a request, takes where it is a picture or a document."""
+        return None
+
     def render_embeddings(self, tokens: int, request: Received) -> Json:
         """Return the vectors of the texts in *request* as the vendor's document, where it embeds.
 
@@ -220,7 +224,7 @@ class FakeServer(ABC):
             script = self._scripts[_SCRIPTS.get(operation, "text")]
             step = script.popleft() if script else None
         if step is None and operation in ("count_tokens", "embeddings"):
-            step = FakeAnswer(usage=Usage(input_tokens=_tokens(received.body)))
+            step = FakeAnswer(usage=Usage(input_tokens=self._count(received.body)))
         elif step is None:
             step = FakeAnswer() if operation == "models" else self.default(received)
         fault = step if isinstance(step, Fault) else Fault(step)
@@ -273,6 +277,23 @@ class FakeServer(ABC):
         wait = {} if step.retry_after is None else {"retry-after": str(step.retry_after)}
         return wait | step.headers
 
+    def _count(self, body: Json) -> int:
+        """Return a count that depends on the request alone: one token per four bytes of its words."""
+        media: list[int] = []
+
+        def words(value: Any) -> Any:
+            if isinstance(value, list):
+                return [words(item) for item in value]
+            if not isinstance(value, dict):
+                return value
+            if (tokens := self.media_tokens(value)) is not None:
+                media.append(tokens)
+                return {}
+            return {name: words(item) for name, item in value.items()}
+
+        said = json.dumps(words(body), ensure_ascii=False).encode()
+        return sum(media) - (-len(said) // _BYTES_PER_TOKEN)
+
     def other(self, request: Received) -> web.Response:
         """Answer a request that is for no model."""
         del request
@@ -282,12 +303,6 @@ class FakeServer(ABC):
         """Return what is said when nothing was scripted: JSON where a schema is to be fitted."""
         schema = asked_schema(request.body)
         return FakeAnswer() if schema is None else FakeAnswer(text=sample_text(schema))
-
-
-def _tokens(body: Json) -> int:
-    """Return a count that depends on the request alone: one token per four bytes of it."""
-    size = len(json.dumps(body, ensure_ascii=False).encode())
-    return -(-size // _BYTES_PER_TOKEN)
 
 
 def vector_of(text: str, dimensions: int) -> list[float]:

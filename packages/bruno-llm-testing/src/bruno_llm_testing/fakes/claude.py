@@ -9,6 +9,7 @@ from typing import Any
 
 from bruno_llm_base import FinishReason, Json, ToolCall, Usage
 
+from bruno_llm_testing.fakes import _claude_media
 from bruno_llm_testing.script import FakeAnswer, FakeError, Received
 from bruno_llm_testing.server import FakeServer, Operation
 
@@ -78,6 +79,9 @@ class FakeClaude(FakeServer):
     def render_count(self, tokens: int, request: Received) -> Json:
         return {"input_tokens": tokens}
 
+    def media_tokens(self, value: Json) -> int | None:
+        return _claude_media.media_tokens(value)
+
     def render_answer(self, answer: FakeAnswer, request: Received) -> Json:
         content = {"content": _blocks(answer), "usage": _usage(answer.usage)}
         return _message(request) | _stop(answer) | content
@@ -109,7 +113,10 @@ class FakeClaude(FakeServer):
             message = f"prompt is too long: {error.actual} tokens > {error.limit} maximum"
         if error.kind == "invalid_request":
             message = _complaint(request) or f"{error.param}: Extra inputs are not permitted"
-        inner = {"type": kind, "message": message, "details": None}
+        details = None
+        if "image dimensions exceed" in message:
+            details = _claude_media.dimension_details(request.body["messages"])
+        inner = {"type": kind, "message": message, "details": details}
         return status, {"type": "error", "error": inner, "request_id": _REQUEST_ID}
 
     def render_stream_error(self, error: FakeError, request: Received) -> bytes:
@@ -153,7 +160,8 @@ def _complaint(request: Received) -> str | None:
             return f"{name}: Extra inputs are not permitted"
     if body["messages"][0]["role"] != "user":
         return 'messages: first message must use the "user" role'
-    return _tool_complaint(body["messages"])
+    wrong = _tool_complaint(body["messages"])
+    return wrong or next(_claude_media.media_complaints(body["messages"]), None)
 
 
 def _tool_complaint(messages: list[Json]) -> str | None:

@@ -6,6 +6,7 @@ https://github.com/ollama/ollama; the official client reads them in this project
 
 import hashlib
 import json
+from base64 import b64decode
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
@@ -21,6 +22,13 @@ _CREATED = "2026-11-22T09:36:18.123456789Z"
 _VERSION = "0.40.0"
 _NO_MANIFEST = "pull model manifest: file does not exist"
 _THINKING = ("qwen3:8b", "gpt-oss:20b")
+_SEEING = ("gemma4:e4b",)  # which hears as well
+_MEDIA = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF", b"BM", b"II*\0", b"MM\0*", b"ID3")
+_MEDIA_COMPLAINTS = {
+    "model sees": "this model is missing data required for image input",
+    "image": "Failed to load image or audio file",
+    "messages.images": "illegal base64 data at input byte 4",
+}
 _DONE: dict[FinishReason, str] = {"length": "length"}  # it has no other words than that and "stop"
 _ERRORS: dict[str, tuple[int, str]] = {
     "authentication": (401, "unauthorized"),
@@ -55,7 +63,7 @@ class FakeOllama(FakeServer):
         pulled: The models that were; they are there beside `models`.
     """
 
-    models = ("llama3.2:latest", "qwen3:8b", "gpt-oss:20b")
+    models = ("llama3.2:latest", "qwen3:8b", "gpt-oss:20b", "gemma4:e4b")
     embedding_models: ClassVar[Mapping[str, int]] = {
         "nomic-embed-text:latest": 768,
         "all-minilm:latest": 384,
@@ -100,6 +108,11 @@ class FakeOllama(FakeServer):
             return FakeError(kind="model_not_found")
         if request.body.get("think") and _tagged(request.body["model"]) not in _THINKING:
             return FakeError(kind="invalid_request", param="think")
+        images = [b64decode(image) for image in _images(request.body)]
+        if images and model not in _SEEING:
+            return FakeError(kind="invalid_request", param="model sees")
+        if not all(image.startswith(_MEDIA) for image in images):
+            return FakeError(kind="invalid_request", param="image")
         return None
 
     def _refuse_pull(self, request: Received) -> FakeError | None:
@@ -210,7 +223,10 @@ class FakeOllama(FakeServer):
                     "general.architecture": "llama",
                     "llama.context_length": 131072,
                 },
-                "capabilities": ["completion", "tools"],
+                "capabilities": [
+                    *("completion", "tools"),
+                    *(("vision", "audio") if model in _SEEING else ()),
+                ],
                 "modified_at": "2026-10-02T11:20:05.779119+02:00",
             }
         )
@@ -232,6 +248,8 @@ def _misfits(body: Json) -> Iterator[str]:
     texts = body.get("input")
     if isinstance(texts, list) and not all(isinstance(text, str) for text in texts):
         yield "input"
+    if not all(map(_is_base64, _images(body))):
+        yield "messages.images"
     for message in body.get("messages") or ():
         if not isinstance(message.get("content"), str | None):
             yield "messages.content"
@@ -240,11 +258,25 @@ def _misfits(body: Json) -> Iterator[str]:
                 yield "messages.tool_calls.function.arguments"
 
 
+def _images(body: Json) -> list[str]:
+    return [image for m in body.get("messages") or () for image in m.get("images") or ()]
+
+
+def _is_base64(image: object) -> bool:
+    """Whether Go reads *image* as bytes, which neither a URL nor a "data:" is."""
+    try:
+        return isinstance(image, str) and bool(b64decode(image, validate=True))
+    except ValueError:
+        return False
+
+
 def _complaint(param: str | None, model: str | None) -> str:
     if param == "model":
         return "model is required"
     if param == "think":
         return f'"{model}" does not support thinking'
+    if param in _MEDIA_COMPLAINTS:
+        return _MEDIA_COMPLAINTS[param]
     return f"json: cannot unmarshal into Go struct field ChatRequest.{param}"
 
 

@@ -1,0 +1,114 @@
+"""A conversation with its media read, and where the API lets them stand."""
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import chain
+from typing import Any
+
+from bruno_llm_base.exceptions import (
+    MediaError,
+    MediaTooLargeError,
+    MediaTypeError,
+    MediaUnavailableError,
+)
+from bruno_llm_base.media_rules import MediaRules
+from bruno_llm_base.messages import Conversation, Turn
+from bruno_llm_base.parts import Media, Part, Text, ToolResult
+
+
+def with_media_ready(
+    conversation: Conversation, rules: MediaRules, who: str, read: Callable[[Media], Media]
+) -> Conversation:
+    """Return *conversation* with its media as *read* returns them, where *rules* let them stand.
+
+    Raises:
+        MediaError: One of them cannot be read, or *who* does not take it.
+    """
+    total = 0
+
+    def ready(media: Media) -> Media:
+        nonlocal total
+        found = read(media)
+        rules.check(found, who)
+        total += found.size
+        if rules.max_total_bytes is not None and total > rules.max_total_bytes:
+            raise MediaTooLargeError(
+                f"the files of the request have more than the {rules.max_total_bytes:,} bytes that"
+                f" {who} takes in one, with {found.label}: send fewer, or smaller ones",
+                media=found.label,
+            )
+        return found
+
+    def ready_part(part: Part) -> Part:
+        if isinstance(part, Media):
+            return ready(part)
+        if isinstance(part, ToolResult) and part.media:
+            parts = [ready(each) if isinstance(each, Media) else each for each in part.parts]
+            return replace(part, parts=tuple(parts))
+        return part
+
+    turns = [Turn(role, tuple(map(ready_part, parts))) for role, parts in conversation.turns]
+    return Conversation(conversation.system, tuple(_moved(turns, rules)))
+
+
+def _moved(turns: list[Turn], rules: MediaRules) -> list[Turn]:
+    """Return *turns* with the media, where they may not stand, at the beginning of the next user's turn."""
+    moved: list[Turn] = []
+    waiting: list[Part] = []
+    for turn in turns:
+        role, parts = turn
+        if waiting and role != "tool":  # results stand right behind their calls
+            if role == "user":
+                parts = (*waiting, *parts)
+            else:
+                moved.append(Turn("user", tuple(waiting)))
+            waiting = []
+        if role == "assistant" and not rules.in_answers:
+            taken = [part for part in parts if isinstance(part, Media)]
+            parts = tuple([part for part in parts if not isinstance(part, Media)])
+            waiting += [Text("What the assistant made:"), *taken] if taken else []
+        elif role == "tool" and not rules.in_results:
+            results = [part for part in parts if isinstance(part, ToolResult) and part.media]
+            waiting += chain.from_iterable(map(_shown_by_user, results))
+            parts = tuple([replace(p, parts=()) if p in results else p for p in parts])
+        if parts:
+            moved.append(Turn(role, parts))
+    return [*moved, Turn("user", tuple(waiting))] if waiting else moved
+
+
+def _shown_by_user(result: ToolResult) -> list[Part]:
+    return [Text(f"What the tool {result.name} returned:"), *result.media]
+
+
+_CURES: dict[type[MediaError], str] = {
+    MediaTooLargeError: "make it smaller, or split it",
+    MediaTypeError: "convert it, or use a model that reads it",
+    MediaUnavailableError: "check that anyone can fetch it, or give the bytes",
+}
+
+
+def advice_on_media(error: MediaError, conversation: Conversation | None, body: Any) -> str:
+    """Return which media a server means, and what may be done; *error* gets their names.
+
+    Those are the ones in the part of *body* that the server complains about, or else all.
+    """
+    place = body
+    for name in re.findall(r"\w+", error.param or ""):
+        if isinstance(place, dict) and name in place:
+            place = place[name]
+        elif isinstance(place, list) and name.isdecimal() and int(name) < len(place):
+            place = place[int(name)]
+    media = [] if conversation is None else conversation.media
+    meant = [each for each in media if _holds(place, each.encoded or each.url or str(each.id))]
+    names = list(dict.fromkeys([each.label for each in meant or media]))
+    error.media = ", ".join(names[:5]) or None
+    cure = next(cure for kind, cure in _CURES.items() if isinstance(error, kind))
+    return f"this is about {error.media}: {cure}" if names else cure
+
+
+def _holds(value: Any, content: str) -> bool:
+    if isinstance(value, dict | list):
+        inner = value.values() if isinstance(value, dict) else value
+        return any(_holds(each, content) for each in inner)
+    return isinstance(value, str) and content in value
