@@ -92,9 +92,7 @@ def test_no_media_cost_more_than_the_ceiling(price, usage, heard, seen):
         input_image_tokens=image,
         cache_read_audio_tokens=cached,
     )
-    ceiling = price.ceiling(
-        usage.input_tokens, usage.output_tokens, {heard: audio, seen: image}
-    )
+    ceiling = price.ceiling(usage.input_tokens, usage.output_tokens, {heard: audio, seen: image})
     assert price.cost(usage).total <= ceiling
 
 
