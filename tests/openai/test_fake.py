@@ -1,8 +1,10 @@
 """The fake is what the official SDK expects."""
 
+import base64
+
 import openai
 import pytest
-from bruno_llm_base import ToolCall, Usage
+from bruno_llm_base import Media, ToolCall, Usage
 from bruno_llm_testing import FakeAnswer, FakeError, vector_of
 
 HELLO = [{"role": "user", "content": "Hi"}]
@@ -78,6 +80,121 @@ async def test_the_events_of_a_response_sum_to_the_whole(client, server):
         if ours.type == "function_call":
             assert (ours.call_id, ours.arguments) == (theirs.call_id, theirs.arguments)
     assert streamed.output[0].encrypted_content == whole.output[0].encrypted_content
+
+
+PNG = b"\x89PNG\r\n\x1a\n" + b"\0\0\0\rIHDR" + (40).to_bytes(4) + (30).to_bytes(4)
+PICTURE = Media(data=PNG, type="image/png")
+SOUND = Media(data=b"RIFF\x24\0\0\0WAVEfmt ", type="audio/wav")
+
+
+def data_url(content, kind):
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+
+
+async def test_an_answer_may_be_spoken(client, server):
+    said = FakeAnswer(text="It rains, 世界.", media=(SOUND,))
+    server.say(said, said)
+    server.models = (*server.models, "gpt-audio")
+    asked = {"model": "gpt-audio", "messages": HELLO}
+    whole = (await client.chat.completions.create(**asked)).choices[0].message
+    assert whole.content is None
+    assert (whole.audio.transcript, whole.audio.expires_at > 0) == (said.text, True)
+    assert base64.b64decode(whole.audio.data) == SOUND.data
+    words, sound = "", b""
+    async for chunk in await client.chat.completions.create(stream=True, **asked):
+        piece = chunk.choices[0].delta.audio
+        words += (piece and piece.transcript) or ""
+        sound += base64.b64decode((piece and piece.data) or "")
+    assert (words, sound) == (said.text, SOUND.data)
+
+
+async def test_a_response_may_hold_a_picture(client, server):
+    said = FakeAnswer(text="", media=(PICTURE,))
+    server.say(said, said)
+    whole = await client.responses.create(model=MODEL, input="Draw")
+    assert base64.b64decode(whole.output[0].result) == PNG
+    async with client.responses.stream(model=MODEL, input="Draw") as stream:
+        kinds = [event.type async for event in stream]
+        streamed = await stream.get_final_response()
+    assert "response.image_generation_call.partial_image" in kinds
+    assert streamed.output == whole.output
+
+
+@pytest.mark.parametrize(
+    ("piece", "code"),
+    [
+        ({"type": "image_url", "image_url": {"url": data_url(PNG, "image/png")}}, ""),
+        ({"type": "image_url", "image_url": {"url": "https://host/a.png", "detail": "low"}}, ""),
+        ({"type": "image_url", "image_url": {"url": "a.png"}}, "invalid_image_url"),
+        (
+            {"type": "image_url", "image_url": {"url": data_url(b"BM", "image/png")}},
+            "invalid_image_format",
+        ),
+        (
+            {"type": "image_url", "image_url": {"url": "data:image/png;base64,?"}},
+            "invalid_base64_image",
+        ),
+        ({"type": "input_audio", "input_audio": {"data": "UklGRg==", "format": "wav"}}, None),
+        ({"type": "video_url", "video_url": {"url": "https://host/a.mp4"}}, "invalid_value"),
+        ({"type": "file", "file": {"file_id": "file-1"}}, ""),
+        (
+            {
+                "type": "file",
+                "file": {"file_data": data_url(b"%PDF-", "application/pdf"), "filename": "a.pdf"},
+            },
+            "",
+        ),
+        (
+            {"type": "file", "file": {"file_data": data_url(b"a", "text/plain"), "filename": "a"}},
+            "invalid_value",
+        ),
+        ({"type": "file", "file": {"filename": "a.pdf"}}, "missing_required_parameter"),
+    ],
+)
+async def test_media_of_a_question(client, piece, code):
+    asked = [{"role": "user", "content": [{"type": "text", "text": "What?"}, piece]}]
+    if code == "":
+        assert await client.chat.completions.create(model=MODEL, messages=asked)
+        return
+    with pytest.raises(openai.BadRequestError) as caught:
+        await client.chat.completions.create(model=MODEL, messages=asked)
+    assert caught.value.code == code
+
+
+async def test_media_of_a_response_may_be_files_of_any_kind_and_stand_in_results(client):
+    pieces = [
+        {"type": "input_image", "image_url": data_url(PNG, "image/png"), "detail": "auto"},
+        {"type": "input_file", "file_data": data_url(b"a,b", "text/csv"), "filename": "a.csv"},
+        {"type": "input_file", "file_url": "https://host/a.pdf"},
+    ]
+    call = {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}
+    result = {"type": "function_call_output", "call_id": "c", "output": pieces}
+    assert await client.responses.create(
+        model=MODEL, input=[{"role": "user", "content": pieces}, call, result]
+    )
+    few = await client.responses.input_tokens.count(model=MODEL, input=HELLO)
+    many = await client.responses.input_tokens.count(
+        model=MODEL, input=[{"role": "user", "content": pieces}]
+    )
+    assert many.input_tokens > few.input_tokens + 5_000
+    for content in ([{"type": "input_audio"}], [{"type": "input_file"}]):
+        with pytest.raises(openai.BadRequestError):
+            await client.responses.create(model=MODEL, input=[{"role": "user", "content": content}])
+
+
+async def test_pictures_that_are_too_large_or_not_seen(client, server):
+    wide = PNG[:16] + (8000).to_bytes(4) + (5344).to_bytes(4)
+    asked = [
+        {
+            "role": "user",
+            "content": [{"type": "image_url", "image_url": {"url": data_url(wide, "image/png")}}],
+        }
+    ]
+    with pytest.raises(openai.BadRequestError, match="41750 patches"):
+        await client.chat.completions.create(model=MODEL, messages=asked)
+    server.models = ("gpt-3.5-turbo",)
+    with pytest.raises(openai.BadRequestError, match="only supported by certain models"):
+        await client.chat.completions.create(model="gpt-3.5-turbo", messages=asked)
 
 
 async def test_usage_comes_only_if_asked_for(client):

@@ -203,6 +203,11 @@ class Media:
         """The content as an address that holds it."""
         return f"data:{self.type};base64,{self.encoded}"
 
+    @property
+    def text(self) -> str:
+        """The words of a document that is text."""
+        return (self.data or b"").decode("utf-8-sig", errors="replace")
+
     def save(self, path: "str | os.PathLike[str]") -> None:
         """Write the content, such as what a model has made, to a file.
 

@@ -8,7 +8,7 @@ from dataclasses import KW_ONLY, dataclass, field
 from typing import Literal, get_args
 
 from bruno_llm_base.exceptions import ConfigurationError
-from bruno_llm_base.parts import Json, ToolCall
+from bruno_llm_base.parts import Json, Media, ToolCall
 from bruno_llm_base.response import FinishReason, Usage
 
 ErrorKind = Literal[
@@ -32,6 +32,7 @@ class FakeAnswer:
     Attributes:
         text: The answer.
         reasoning: What is thought before it.
+        media: The pictures and sounds that are made after it, each with its `data` and `type`.
         tool_calls: The tools called after it.
         finish_reason: Why it stops.
         usage: The tokens it is said to cost.
@@ -39,6 +40,7 @@ class FakeAnswer:
 
     text: str = "Hello from the fake server."
     reasoning: str = ""
+    media: tuple[Media, ...] = ()
     tool_calls: tuple[ToolCall, ...] = ()
     finish_reason: FinishReason = "stop"
     usage: Usage = field(default_factory=lambda: Usage(input_tokens=11, output_tokens=7))

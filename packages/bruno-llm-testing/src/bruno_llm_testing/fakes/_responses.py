@@ -11,6 +11,7 @@ from typing import Any
 
 from bruno_llm_base import FinishReason, Json, ToolCall, Usage
 
+from bruno_llm_testing.fakes import _openai_media as media
 from bruno_llm_testing.script import FakeAnswer
 
 _ID, _CREATED = "resp_67ccd2bed1ec8190b14f964abc0542670bb6a6b452d3795b", 1795359778
@@ -24,6 +25,7 @@ _WANTED_OF = {
     "function_call_output": ("call_id", "output"),
     "reasoning": ("id", "summary", "encrypted_content"),
     "message": ("role", "content"),
+    "image_generation_call": ("id", "result", "status"),
 }
 _PIECES_OF = {"reasoning": "summary", "message": "content"}
 _NAMES = {
@@ -134,6 +136,7 @@ def _items(answer: FakeAnswer) -> list[Json]:
             piece = {"type": "refusal", "refusal": answer.text}
         said = {"id": "msg_fake", "type": "message", "role": "assistant", "status": "completed"}
         items.append(said | {"content": [piece]})
+    items += media.image_items(answer.media)
     return items + [_tool_call(place, call) for place, call in enumerate(answer.tool_calls)]
 
 
@@ -151,6 +154,9 @@ def _events_of(item: Json, answer: FakeAnswer) -> list[Json]:
         kind = "response.function_call_arguments"
         inner = [{"type": f"{kind}.delta", "delta": d} for d in (written[:half], written[half:])]
         inner.append({"type": f"{kind}.done", "arguments": written, "name": item["name"]})
+    elif "result" in item:
+        begun = item | {"result": None, "status": "in_progress"}
+        inner = media.image_events(item)
     else:
         field = _PIECES_OF[item["type"]]
         begun = item | {field: []}

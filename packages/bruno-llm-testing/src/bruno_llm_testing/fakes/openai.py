@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 from bruno_llm_base import FinishReason, Json, ToolCall, Usage
 
+from bruno_llm_testing.fakes import _openai_media as media
 from bruno_llm_testing.fakes import _responses as responses
 from bruno_llm_testing.script import FakeAnswer, FakeError, Received
 from bruno_llm_testing.server import FakeServer, Operation, vector_of
@@ -79,6 +80,8 @@ class FakeOpenAI(FakeServer):
     def _refuse_chat(self, request: Received) -> FakeError | None:
         if request.body.get("model") not in self.models:
             return FakeError(kind="model_not_found")
+        if media.media_complaint(request.body):
+            return FakeError(kind="invalid_request")
         if self.operation(request) == "count_tokens":
             wrong = _misfit(request.body)
             return FakeError(kind="invalid_request", param=wrong) if wrong else None
@@ -117,6 +120,10 @@ class FakeOpenAI(FakeServer):
         }
         if answer.reasoning:
             message["reasoning_content"] = answer.reasoning
+        if sound := media.spoken(answer.media):
+            message |= {"content": None, "audio": media.audio_field(sound, answer.text)}
+        if images := media.images_field(answer.media):
+            message["images"] = images
         if answer.tool_calls:
             message["tool_calls"] = [_tool_call(call) for call in answer.tool_calls]
         finish = "stop" if refused else _FINISH[answer.finish_reason]
@@ -136,7 +143,11 @@ class FakeOpenAI(FakeServer):
         deltas: list[Json] = [{"role": "assistant", "content": "", "refusal": None}]
         if answer.reasoning:
             deltas.append({"reasoning_content": answer.reasoning})
-        deltas += [{word: piece} for piece in answer.pieces]
+        if sound := media.spoken(answer.media):
+            deltas += [{"audio": each} for each in media.audio_deltas(sound, answer.pieces)]
+        else:
+            deltas += [{word: piece} for piece in answer.pieces]
+        deltas += [{"images": [image]} for image in media.images_field(answer.media)]
         for place, call in enumerate(answer.tool_calls):
             deltas += [{"tool_calls": [fragment]} for fragment in _fragments(place, call)]
         finish = "stop" if refused else _FINISH[answer.finish_reason]
@@ -152,7 +163,9 @@ class FakeOpenAI(FakeServer):
 
     def render_error(self, error: FakeError, request: Received) -> tuple[int, Json]:
         status, kind, code = _ERRORS[error.kind]
-        message = f"fake error: {error.kind}"
+        param, message = error.param, f"fake error: {error.kind}"
+        if error.kind == "invalid_request" and (wrong := media.media_complaint(request.body)):
+            code, message, param = wrong
         if error.kind == "authentication":
             message = f"Incorrect API key provided: {request.headers.get('authorization')}"
         if error.kind == "context_length":
@@ -160,9 +173,7 @@ class FakeOpenAI(FakeServer):
                 f"This model's maximum context length is {error.limit} tokens. However, your"
                 f" messages resulted in {error.actual} tokens."
             )
-        return status, {
-            "error": {"message": message, "type": kind, "param": error.param, "code": code}
-        }
+        return status, {"error": {"message": message, "type": kind, "param": param, "code": code}}
 
     def render_stream_error(self, error: FakeError, request: Received) -> bytes:
         document = self.render_error(error, request)[1]
@@ -180,6 +191,9 @@ class FakeOpenAI(FakeServer):
 
     def render_count(self, tokens: int, request: Received) -> Json:
         return {"object": "response.input_tokens", "input_tokens": tokens}
+
+    def media_tokens(self, value: Json) -> int | None:
+        return media.media_tokens(value)
 
     def render_embeddings(self, tokens: int, request: Received) -> Json:
         body = request.body
