@@ -113,7 +113,10 @@ class Conversation(NamedTuple):
         def named(part: Part) -> Part:
             if not isinstance(part, ToolCall | ToolResult) or taken.fullmatch(str(part.id)):
                 return part
-            return replace(part, id=f"call_{uuid5(NAMESPACE_OID, str(part.id)).hex}")
+            digits = uuid5(NAMESPACE_OID, str(part.id)).hex
+            whole = f"call_{digits}"
+            # Mistral takes nine letters and digits
+            return replace(part, id=whole if taken.fullmatch(whole) else digits[:9])
 
         turns = [Turn(role, tuple(map(named, parts))) for role, parts in self.turns]
         return Conversation(self.system, tuple(turns))
