@@ -63,6 +63,11 @@ class Vendor:
         """Return the one name of *model*, where users may write it in several ways."""
         return model
 
+    @classmethod
+    def own_address(cls) -> str:
+        """Return the vendor's own address; an error where the environment has to say a part of it, and does not."""
+        return cls.default_base_url
+
     @staticmethod
     def read_address(value: str) -> str:
         """Return the URL that a value of the variable `base_url_env` stands for."""
@@ -122,7 +127,7 @@ def find_access(vendor: type[Vendor], settings: SharedSettings, client: Any) -> 
             if settings.get(name) is not None:
                 raise ConfigurationError(f"client= brings its own {name}: give one of the two")
         _check_client(vendor, client)
-    url = client_address or base_url or vendor.default_base_url
+    url = client_address or base_url or vendor.own_address()
     return Access(
         provider=vendor.name,
         client=client,
