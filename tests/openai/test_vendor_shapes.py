@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 from bruno_llm_base import InvalidResponseError, LLMError, Retry, exceptions
-from bruno_llm_testing import FakeOpenAI, RawReply
-
 from bruno_llm_openai import OpenAIProvider
+from bruno_llm_testing import FakeOpenAI, RawReply
 
 FILES = sorted((Path(__file__).parent / "shapes").glob("*.json"))
 CASES = [
@@ -23,17 +22,20 @@ CASES = [
 
 def reply(case):
     """Return what the server says."""
-    kind = "text/event-stream" if "stream" in case else "application/json"
-    if "stream" in case:
-        lines = [line if isinstance(line, str) else json.dumps(line) for line in case["stream"]]
-        body = "".join(
-            f"{line}\n" if line.startswith("event: ") else f"{line}\n\n" if line.startswith(":") else f"data: {line}\n\n"
-            for line in lines
-        )
-    else:
-        body = json.dumps(case["reply"])
-    headers = {"content-type": kind} | case.get("headers", {})
+    streamed = "stream" in case
+    body = "".join(map(framed, case["stream"])) if streamed else json.dumps(case["reply"])
+    kind = {"content-type": "text/event-stream" if streamed else "application/json"}
+    headers = kind | case.get("headers", {})
     return RawReply(status=case.get("status", 200), headers=headers, body=body.encode())
+
+
+def framed(document):
+    """Return *document* as it stands in a stream; comments and names of events are given as texts."""
+    if not isinstance(document, str):
+        return f"data: {json.dumps(document)}\n\n"
+    if document.startswith("event: "):
+        return f"{document}\n"
+    return f"{document}\n\n" if document.startswith(":") else f"data: {document}\n\n"
 
 
 async def ask(llm, case):
@@ -55,7 +57,12 @@ async def test_what_a_vendor_sends_is_read_for_what_it_means(vendor, case):
     expected = dict(case["is"])
     with FakeOpenAI() as server:
         server.say(reply(case))
-        llm = OpenAIProvider("gpt-4.1", **server.connection(), api="responses" if vendor == "perplexity" else "chat", retry=Retry(attempts=1))
+        llm = OpenAIProvider(
+            "gpt-4.1",
+            **server.connection(),
+            api="responses" if vendor == "perplexity" else "chat",
+            retry=Retry(attempts=1),
+        )
         async with llm:
             if "error" in expected:
                 with pytest.raises(LLMError) as caught:

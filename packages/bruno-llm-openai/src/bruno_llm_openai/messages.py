@@ -161,7 +161,10 @@ def _usage(counts: Json) -> Usage:
     # DeepSeek's own word, which some servers of its models send alone
     # (https://api-docs.deepseek.com/guides/kv_cache), and Moonshot's place
     # (https://platform.kimi.ai/docs/api/chat)
-    places = (read.get("cached_tokens"), *map(counts.get, ("prompt_cache_hit_tokens", "cached_tokens")))
+    places = (
+        read.get("cached_tokens"),
+        *map(counts.get, ("prompt_cache_hit_tokens", "cached_tokens")),
+    )
     cached = next((count for count in places if count is not None), None)
     return Usage(
         input_tokens=prompt,
