@@ -7,6 +7,7 @@ signed thoughts that stand elsewhere than they did
 """
 
 import re
+from collections.abc import Sequence
 from typing import assert_never
 
 from bruno_llm_base import (
@@ -198,12 +199,25 @@ def _asked(turn: Turn, marked: list[Json]) -> list[Json]:
     blocks: list[Json] = []
     for part in turn.parts:
         if isinstance(part, ToolResult):
-            result = {"type": "tool_result", "tool_use_id": part.id, "content": part.content}
+            content = _shown(part.parts) or part.content
+            result = {"type": "tool_result", "tool_use_id": part.id, "content": content}
             blocks.append(result | ({"is_error": True} if part.is_error else {}))
-        elif isinstance(part, Text) and part.text:
-            blocks.append({"type": "text", "text": part.text})
+        elif isinstance(part, Text | Media):
+            blocks += _shown((part,))
         elif part == CACHE_MARK:
             _mark(blocks, marked)
+    return blocks
+
+
+def _shown(parts: Sequence[Text | Media]) -> list[Json]:
+    blocks: list[Json] = []
+    for part in parts:
+        if isinstance(part, Media):
+            from bruno_llm_claude import media  # most requests have none
+
+            blocks.append(media.block(part))
+        elif part.text:
+            blocks.append({"type": "text", "text": part.text})
     return blocks
 
 
@@ -246,16 +260,21 @@ def _put_back(part: Part, blocks: list[Json]) -> None:
         case VendorBlock(vendor, data) if vendor == _API:
             _put_back_own(data, blocks)
         case Text() | VendorBlock() | ToolResult() | Media():
-            pass  # blank, another vendor's, or a result, which has a turn of its own
+            pass  # blank, another vendor's, or what has a turn of its own
         case _:
             assert_never(part)
+
+
+def _citation(said: Json) -> Json:
+    # the API tells the file, and refuses to be told it
+    return {name: value for name, value in said.items() if name != "file_id"}
 
 
 def _put_back_own(data: Json, blocks: list[Json]) -> None:
     """Add a block that only Anthropic can read: citations belong to the text before them."""
     if data.get("type") == _CITATIONS:
         if blocks and blocks[-1]["type"] == "text":
-            blocks[-1]["citations"] = data.get("citations")
+            blocks[-1]["citations"] = list(map(_citation, data.get("citations") or ()))
         return
     if "arguments" not in data:
         blocks.append(data)
