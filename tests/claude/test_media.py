@@ -309,7 +309,10 @@ async def test_what_anthropics_own_tools_found_goes_back_whole(llm, server, fits
         "type": "code_execution_tool_result",
         "tool_use_id": "s2",
         "content": {
-            **{"type": "code_execution_result", "return_code": 0, "stdout": "", "stderr": ""},
+            "type": "code_execution_result",
+            "return_code": 0,
+            "stdout": "",
+            "stderr": "",
             "content": [made],
         },
     }

@@ -17,6 +17,10 @@ from bruno_llm_base.options import SharedSettings
 from bruno_llm_base.values import shown
 
 _SECRET_HEADER = re.compile(r"auth|cookie|key|secret|token", re.IGNORECASE)
+_SECRETS_OF_CLIENTS = (
+    *("api_key", "auth_token", "access_token"),
+    *("aws_secret_key", "aws_session_token"),
+)
 _SHORTEST_SECRET = 8  # a stand-in such as "none" is a word of its own, and no secret
 _PORTS = {"http": 80, "https": 443}
 _PLACE = re.compile(r"(\w+://)?[\w.-]*(:\d+)?(/.*)?")
@@ -58,6 +62,11 @@ class Vendor:
     def plain_name(model: str) -> str:
         """Return the one name of *model*, where users may write it in several ways."""
         return model
+
+    @classmethod
+    def own_address(cls) -> str:
+        """Return the vendor's own address; an error where the environment has to say a part of it, and does not."""
+        return cls.default_base_url
 
     @staticmethod
     def read_address(value: str) -> str:
@@ -118,7 +127,7 @@ def find_access(vendor: type[Vendor], settings: SharedSettings, client: Any) -> 
             if settings.get(name) is not None:
                 raise ConfigurationError(f"client= brings its own {name}: give one of the two")
         _check_client(vendor, client)
-    url = client_address or base_url or vendor.default_base_url
+    url = client_address or base_url or vendor.own_address()
     return Access(
         provider=vendor.name,
         client=client,
@@ -135,7 +144,7 @@ def find_access(vendor: type[Vendor], settings: SharedSettings, client: Any) -> 
 def _secrets(key: SecretStr | None, url: str, client: Any) -> tuple[str, ...]:
     """Return what must not be shown, as it is and as in a URL; the longest first: it may hold others."""
     found = [key.get_secret_value() if key else ""]
-    found += [getattr(client, name, "") for name in ("api_key", "auth_token")]
+    found += [getattr(client, name, "") for name in _SECRETS_OF_CLIENTS]
     if login := basic_login(url):
         # some take a key as a name without a password
         parts = urlsplit(url)

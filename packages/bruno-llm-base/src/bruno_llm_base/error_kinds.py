@@ -128,7 +128,8 @@ _WORDS = (
         (400, 404),
         r"model_?not_?(found|exist|available)|\b(unknown|invalid)_?model\b",
         r"\bmodel\b.{0,120}?\b(not found|does ?n[o']t exist|does not exist|not exist)\b"
-        r"|not a valid model|\b(no such|unknown|invalid) model\b|no endpoints found for|^model: \S+$",
+        r"|not a valid model|\b(no such|unknown|invalid) model\b|no endpoints found for|^model: \S+$"
+        r"|model identifier is invalid|on-demand throughput isn",
     ),
     _Words(
         PermissionDeniedError,
