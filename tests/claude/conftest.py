@@ -20,4 +20,4 @@ def llm(server: FakeClaude) -> ClaudeProvider:
 @pytest.fixture
 def kind_of_llm(server: FakeClaude):
     """Make a provider with keywords of its own."""
-    return lambda **keywords: ClaudeProvider(**server.connection(), **keywords)
+    return lambda *model, **keywords: ClaudeProvider(*model, **server.connection(), **keywords)

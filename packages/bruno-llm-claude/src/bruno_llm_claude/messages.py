@@ -281,7 +281,8 @@ def _with_citations(blocks: list[Json]) -> list[Json]:
             cited.append(block)
             continue
         # the API tells the file that they are from, and does not know that field itself
-        rows = [{n: v for n, v in row.items() if n != "file_id"} for row in block["citations"]]
+        said = block.get("citations") or ()
+        rows = [{n: v for n, v in row.items() if n != "file_id"} for row in said]
         if block.get("ahead"):
             ahead = rows
         elif cited and cited[-1]["type"] == "text":
