@@ -163,7 +163,9 @@ def _usage(counts: Json) -> Usage:
         cache_write_tokens=read.get("cache_write_tokens"),
         reasoning_tokens=written.get("reasoning_tokens"),
         input_audio_tokens=read.get("audio_tokens") if audio is None else audio,
+        input_image_tokens=read.get("image_tokens"),
         output_audio_tokens=written.get("audio_tokens"),
+        output_image_tokens=written.get("image_tokens"),
     )
 
 
