@@ -298,6 +298,7 @@ class ClaudeProvider(BaseProvider):
     client_call = "post"
     sdk = "anthropic"
     price_name = "anthropic"
+    telemetry_name = "anthropic"
     capabilities = frozenset({"chat", "streaming", "tools", "reasoning"})
 
     def make_adapter(self) -> Messages:
