@@ -73,7 +73,8 @@ class OpenAIVendor(Vendor):
             cls.row, cls.name, cls.default_base_url = row, row.name, row.base_url
             cls.api_key_env, cls.needs_key = row.api_key_env, row.needs_key
             cls.base_url_env = row.base_url_env
-            cls.price_name, cls.free = row.price_name, row.free
+            cls.price_name, cls.telemetry_name = row.price_name, row.telemetry_name
+            cls.free = row.free
 
     @classmethod
     def at_vendor(cls, name: str, fields: Mapping[str, Any]) -> type[Self]:
@@ -96,6 +97,12 @@ class OpenAIVendor(Vendor):
     def own_address(cls) -> str:
         return cls.default_base_url if cls.row is None else cls.row.address()
 
+    @classmethod
+    def read_address(cls, value: str) -> str:
+        # the vendors' own SDKs want no path there
+        bare = cls.row is not None and not urlsplit(value).path.strip("/")
+        return value.rstrip("/") + urlsplit(cls.default_base_url).path if bare else value
+
     @staticmethod
     def open_transport(access: Access, timeouts: Timeouts) -> Transport:
         """Return a transport over the SDK."""
@@ -115,8 +122,8 @@ class OpenAIAdapter(Adapter):
 
     api: str = "openai"
     row: "VendorRow | None" = None
+    models_path: str | None = "/models"
 
-    models_path = "/models"
     error_kinds = _ERRORS
 
     @classmethod
@@ -127,7 +134,7 @@ class OpenAIAdapter(Adapter):
 
             row = row_at(access.base_url)
         if row is not None:
-            return cls(api=row.name, row=row)
+            return cls(api=row.name, row=row, models_path=row.models_path)
         own = access.base_url or access.client_address
         return cls(api=urlsplit(own).hostname or "openai")
 
