@@ -22,12 +22,14 @@ _ERRORS: dict[str, type[exceptions.LLMError]] = {
     "context_length_exceeded": exceptions.ContextLengthExceededError,
     "credit_balance_exhausted": exceptions.QuotaExceededError,
     "DeploymentNotFound": exceptions.ModelNotFoundError,  # Azure
+    "ENDPOINT_NOT_FOUND": exceptions.ModelNotFoundError,  # Databricks
     "exceed_context_size_error": exceptions.ContextLengthExceededError,  # llama.cpp
     "insufficient_permissions": exceptions.PermissionDeniedError,
     "insufficient_quota": exceptions.QuotaExceededError,
     "invalid_api_key": exceptions.AuthenticationError,
     "invalid_prompt": exceptions.ContentBlockedError,
     "model_not_found": exceptions.ModelNotFoundError,
+    "model_not_supported": exceptions.ModelNotFoundError,  # Hugging Face
     "organization_spend_limit_exceeded": exceptions.QuotaExceededError,
     "project_spend_limit_exceeded": exceptions.QuotaExceededError,
     "bio_policy": exceptions.ContentBlockedError,
