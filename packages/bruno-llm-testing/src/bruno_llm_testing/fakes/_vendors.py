@@ -125,7 +125,7 @@ class FakeVendor(FakeOpenAI):
             for choice in chunk["choices"]:
                 self._retell(choice["delta"])
         whole = self.render_answer(answer, request)
-        self._count(chunks, whole["usage"])
+        self._tell_usage(chunks, whole["usage"])
         return [*(b"data: " + json.dumps(chunk).encode() + b"\n\n" for chunk in chunks), _DONE]
 
     def _retell(self, message: Json) -> None:
@@ -153,7 +153,7 @@ class FakeVendor(FakeOpenAI):
         else:
             message[field] = thought
 
-    def _count(self, chunks: list[Json], usage: Json) -> None:
+    def _tell_usage(self, chunks: list[Json], usage: Json) -> None:
         """Put the *usage* of a stream where the vendor does."""
         place = _COUNTS_IN.get(self.row.name)
         last = next(chunk for chunk in reversed(chunks) if chunk["choices"])
