@@ -5,7 +5,7 @@ import inspect
 import os
 
 import pytest
-from bruno_llm_base import ConfigurationError, LLMFactory, Retry
+from bruno_llm_base import ConfigurationError, InvalidRequestError, LLMFactory, Retry
 from bruno_llm_openai import OpenAIEmbeddings, OpenAIProvider, vendors
 from bruno_llm_openai.row import ReasoningFields
 from bruno_llm_testing import FakeOpenAI
@@ -23,8 +23,8 @@ def environment(monkeypatch):
 
 def test_a_row_has_at_most_twelve_lines():
     for node in ast.parse(inspect.getsource(vendors)).body:
-        if isinstance(node, ast.Assign) and node.targets[0].id != "ROWS":
-            assert node.end_lineno - node.lineno < ROW_LINES, node.targets[0].id
+        if isinstance(node, ast.Assign):
+            assert node.end_lineno - node.lineno < ROW_LINES, ast.unparse(node.targets[0])
 
 
 @row
@@ -115,3 +115,36 @@ def test_a_part_of_an_address_may_stand_in_the_environment(monkeypatch):
         ConfigurationError, match="acme has no model of its own choice: give model="
     ):
         kind()
+
+
+def test_a_whole_address_may_stand_there_too(monkeypatch):
+    kind = OpenAIProvider.at_vendor("acme", {"base_url": "https://{ACME_ENDPOINT}/openai/v1"})
+    for value in ("acme.example", "https://acme.example/", "https://acme.example/openai/v1/"):
+        monkeypatch.setenv("ACME_ENDPOINT", value)
+        assert kind("m").access.url == "https://acme.example/openai/v1"
+
+
+def test_an_address_of_ones_own_needs_no_path(monkeypatch):
+    for value in ("https://proxy.example", "https://proxy.example/openai/v1"):
+        monkeypatch.setenv("GROQ_BASE_URL", value)
+        llm = LLMFactory.create("groq", api_key="test-key")
+        assert llm.access.url == "https://proxy.example/openai/v1"
+        assert llm.adapter.row is vendors.GROQ
+
+
+async def test_a_vendor_without_a_list_of_models_says_so():
+    fields = {"base_url": "https://llm.acme.com/v1", "models_path": None}
+    llm = OpenAIProvider.at_vendor("acme", fields)("m")
+    with pytest.raises(InvalidRequestError, match="acme has no list of its models"):
+        await llm.list_models()
+    found = await llm.diagnose()
+    assert (found.ok, found.reason) == (True, "acme has no list of its models")
+
+
+async def test_a_vendor_may_speak_responses():
+    with FakeOpenAI() as server:
+        fields = {"base_url": f"{server.address}/v1", "api": "responses"}
+        kind = OpenAIProvider.at_vendor("acme", fields)
+        async with kind(server.models[0], api_key=server.api_key) as llm:
+            assert await llm.generate("Hi")
+        assert server.received[0].path == "/v1/responses"

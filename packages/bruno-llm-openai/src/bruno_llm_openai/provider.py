@@ -209,7 +209,7 @@ class OpenAIProvider(OpenAIVendor, BaseProvider):
         api = self._settings.get("api", "auto")
         chat = self.adapter_type.at(self.access, self.row)
         new = responses.Responses.at(self.access, self.row)
-        if api == "responses":
+        if api == "responses" or (api == "auto" and chat.row and chat.row.api == "responses"):
             return new
         if api == "auto" and is_openais(self.access.address):
             return replace(new, other=chat)

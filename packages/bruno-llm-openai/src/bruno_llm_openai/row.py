@@ -18,7 +18,6 @@ from bruno_llm_openai.models import efforts
 
 _T = TypeVar("_T")
 _VARIABLE = re.compile(r"\{(\w+)\}")
-_SCHEMES = ("https://", "http://")
 _SHORT = {"key": "api_key_env", "model": "default_model"}
 
 Dialect = Literal["strict", "loose", "json_object"]
@@ -68,9 +67,10 @@ class VendorRow:
 
     Attributes:
         name: What the provider is called in configuration, errors and logs.
-        base_url: The address; `{NAME}` stands for the host, or a part of it, in an environment variable.
+        base_url: The address; `{NAME}` stands for what that environment variable says: a host, an account.
         hosts: What its hosts' names end with, where the address does not tell.
-        api_key_env: Environment variables that may hold the key, the first set one wins.
+        api_key_env: Environment variables that may hold the key, the first set one wins; `NAME_API_KEY`
+            if there are none.
         needs_key: Whether it wants a key.
         default_model: The model where none is named; "" where the user has to.
         output_limit: The field that limits the tokens of an answer.
@@ -82,10 +82,12 @@ class VendorRow:
         think_tags: Whether thoughts come in the text, between tags.
         schemas: How an answer of a type is asked for.
         call_ids: What it takes as the id of a call.
+        api: Which of OpenAI's two APIs it speaks.
+        models_path: Where it lists its models; None where it does not.
         counts_streams: Whether a stream may be asked for its usage by `stream_options`.
         limit_headers: The headers that tell of its limits, as `read_limits` takes them.
-        price_name: What `genai-prices` calls it.
-        telemetry_name: What OpenTelemetry calls it (`gen_ai.provider.name`); its name if "".
+        price_name: What `genai-prices` calls it; its name if None.
+        telemetry_name: What OpenTelemetry calls it (`gen_ai.provider.name`); its name if None.
         free: Why its answers cost nothing, if they do.
         source: Where that was read, and when.
     """
@@ -105,12 +107,18 @@ class VendorRow:
     think_tags: bool = False
     schemas: Dialect | Mapping[str, Dialect] = "strict"
     call_ids: re.Pattern[str] = re.compile(r"(?s).{1,40}")
+    api: Literal["chat", "responses"] = "chat"
+    models_path: str | None = "/models"
     counts_streams: bool = True
     limit_headers: str = "x-ratelimit-{what}-{unit}"
     price_name: str | None = None
-    telemetry_name: str = ""
+    telemetry_name: str | None = None
     free: str | None = None
     source: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.api_key_env:
+            object.__setattr__(self, "api_key_env", (f"{self.name.upper()}_API_KEY",))
 
     @property
     def base_url_env(self) -> str:
@@ -125,12 +133,13 @@ class VendorRow:
         """
 
         def said(variable: re.Match[str]) -> str:
-            value = unquoted(os.environ.get(variable[1], "")).rstrip("/")
+            value = unquoted(os.environ.get(variable[1], ""))
             if not value:
                 raise ConfigurationError(
                     f"{self.name} needs an address: set {variable[1]} or pass base_url"
                 )
-            return value.partition("://")[2] if value.startswith(_SCHEMES) else value
+            host = value.removeprefix("https://").removeprefix("http://").rstrip("/")
+            return host.removesuffix(self.base_url[variable.end() :])  # some give the whole address
 
         return _VARIABLE.sub(said, self.base_url)
 

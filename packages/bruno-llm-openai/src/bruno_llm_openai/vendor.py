@@ -22,12 +22,14 @@ _ERRORS: dict[str, type[exceptions.LLMError]] = {
     "context_length_exceeded": exceptions.ContextLengthExceededError,
     "credit_balance_exhausted": exceptions.QuotaExceededError,
     "DeploymentNotFound": exceptions.ModelNotFoundError,  # Azure
+    "ENDPOINT_NOT_FOUND": exceptions.ModelNotFoundError,  # Databricks
     "exceed_context_size_error": exceptions.ContextLengthExceededError,  # llama.cpp
     "insufficient_permissions": exceptions.PermissionDeniedError,
     "insufficient_quota": exceptions.QuotaExceededError,
     "invalid_api_key": exceptions.AuthenticationError,
     "invalid_prompt": exceptions.ContentBlockedError,
     "model_not_found": exceptions.ModelNotFoundError,
+    "model_not_supported": exceptions.ModelNotFoundError,  # Hugging Face
     "organization_spend_limit_exceeded": exceptions.QuotaExceededError,
     "project_spend_limit_exceeded": exceptions.QuotaExceededError,
     "bio_policy": exceptions.ContentBlockedError,
@@ -71,7 +73,8 @@ class OpenAIVendor(Vendor):
             cls.row, cls.name, cls.default_base_url = row, row.name, row.base_url
             cls.api_key_env, cls.needs_key = row.api_key_env, row.needs_key
             cls.base_url_env = row.base_url_env
-            cls.price_name, cls.free = row.price_name, row.free
+            cls.price_name, cls.telemetry_name = row.price_name, row.telemetry_name
+            cls.free = row.free
 
     @classmethod
     def at_vendor(cls, name: str, fields: Mapping[str, Any]) -> type[Self]:
@@ -94,6 +97,12 @@ class OpenAIVendor(Vendor):
     def own_address(cls) -> str:
         return cls.default_base_url if cls.row is None else cls.row.address()
 
+    @classmethod
+    def read_address(cls, value: str) -> str:
+        # the vendors' own SDKs want no path there
+        bare = cls.row is not None and not urlsplit(value).path.strip("/")
+        return value.rstrip("/") + urlsplit(cls.default_base_url).path if bare else value
+
     @staticmethod
     def open_transport(access: Access, timeouts: Timeouts) -> Transport:
         """Return a transport over the SDK."""
@@ -113,8 +122,8 @@ class OpenAIAdapter(Adapter):
 
     api: str = "openai"
     row: "VendorRow | None" = None
+    models_path: str | None = "/models"
 
-    models_path = "/models"
     error_kinds = _ERRORS
 
     @classmethod
@@ -125,7 +134,7 @@ class OpenAIAdapter(Adapter):
 
             row = row_at(access.base_url)
         if row is not None:
-            return cls(api=row.name, row=row)
+            return cls(api=row.name, row=row, models_path=row.models_path)
         own = access.base_url or access.client_address
         return cls(api=urlsplit(own).hostname or "openai")
 
