@@ -1,13 +1,16 @@
 """A conversation with its media read, and where the API lets them stand."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from itertools import chain
+from typing import Any
 
-from bruno_llm_base.exceptions import MediaTooLargeError
+from bruno_llm_base.exceptions import MediaError, MediaTooLargeError
+from bruno_llm_base.media import sniff
 from bruno_llm_base.media_rules import MediaRules
 from bruno_llm_base.messages import Conversation, Turn
-from bruno_llm_base.parts import Media, Part, Text, ToolResult
+from bruno_llm_base.parts import Media, Part, Text, ToolResult, state_for
 
 
 def with_media_ready(
@@ -23,26 +26,59 @@ def with_media_ready(
     def ready(media: Media) -> Media:
         nonlocal total
         found = read(media)
-        rules.check(found, who)
-        total += found.size
-        if rules.max_total_bytes is not None and total > rules.max_total_bytes:
+        if not (_is_own(found, rules) or _is_words(found, rules)):
+            rules.check(found, who)
+        if rules.max_total_bytes is not None and total + found.size > rules.max_total_bytes:
             raise MediaTooLargeError(
                 f"the files of the request have more than the {rules.max_total_bytes:,} bytes that"
                 f" {who} takes in one, with {found.label}: send fewer, or smaller ones",
                 media=found.label,
             )
+        total += found.size
         return found
 
-    def ready_part(part: Part) -> Part:
-        if isinstance(part, Media):
-            return ready(part)
-        if isinstance(part, ToolResult) and part.media:
-            parts = [ready(each) if isinstance(each, Media) else each for each in part.parts]
-            return replace(part, parts=tuple(parts))
-        return part
+    def ready_parts(turn: Turn) -> Iterator[Part]:
+        for part in turn.parts:
+            if isinstance(part, ToolResult) and part.media:
+                parts = [ready(each) if isinstance(each, Media) else each for each in part.parts]
+                yield replace(part, parts=tuple(parts))
+            elif not isinstance(part, Media):
+                yield part
+            elif turn.role != "assistant":
+                yield ready(part)
+            else:  # any answer can be sent to any model: what this one cannot read is left out
+                with suppress(MediaError):
+                    yield ready(part)
 
-    turns = [Turn(role, tuple(map(ready_part, parts))) for role, parts in conversation.turns]
-    return Conversation(conversation.system, tuple(_moved(turns, rules)))
+    turns = [Turn(turn.role, tuple(ready_parts(turn))) for turn in conversation.turns]
+    moved = [Turn(role, _spelled(parts, rules)) for role, parts in _moved(turns, rules)]
+    return Conversation(conversation.system, tuple(moved))
+
+
+def _is_own(media: Media, rules: MediaRules) -> bool:
+    return bool(rules.own_answers and state_for(media, rules.own_answers))
+
+
+def _is_words(media: Media, rules: MediaRules) -> bool:
+    """Whether *media* is a text that the API takes as words alone."""
+    if media.kind != "document" or media.data is None or rules.reads(media):
+        return False
+    return sniff(media.data) == "text/plain"
+
+
+def _spelled(parts: tuple[Part, ...], rules: MediaRules) -> tuple[Part, ...]:
+    """Return *parts* with documents as words where the API takes these alone."""
+    spelled: list[Any] = []
+    for part in parts:
+        if isinstance(part, ToolResult) and part.media:
+            spelled.append(replace(part, parts=_spelled(part.parts, rules)))
+        elif isinstance(part, Media) and _is_words(part, rules):
+            words = (part.data or b"").decode("utf-8-sig")
+            name = part.label.replace('"', "'")
+            spelled.append(Text(f'<document name="{name}">\n{words}\n</document>\n\n'))
+        else:
+            spelled.append(part)
+    return tuple(spelled)
 
 
 def _moved(turns: list[Turn], rules: MediaRules) -> list[Turn]:
@@ -58,13 +94,15 @@ def _moved(turns: list[Turn], rules: MediaRules) -> list[Turn]:
                 moved.append(Turn("user", tuple(waiting)))
             waiting = []
         if role == "assistant" and not rules.in_answers:
-            taken = [part for part in parts if isinstance(part, Media)]
-            parts = tuple([part for part in parts if not isinstance(part, Media)])
+            taken = [p for p in parts if isinstance(p, Media) and not _is_own(p, rules)]
+            parts = tuple([part for part in parts if part not in taken])
             waiting += [Text("What the assistant made:"), *taken] if taken else []
         elif role == "tool" and not rules.in_results:
             results = [part for part in parts if isinstance(part, ToolResult) and part.media]
             waiting += chain.from_iterable(map(_shown_by_user, results))
             parts = tuple([replace(p, parts=()) if p in results else p for p in parts])
+        if parts and moved and moved[-1].role == role:  # nothing is left of what stood between them
+            parts = (*moved.pop().parts, *parts)
         if parts:
             moved.append(Turn(role, parts))
     return [*moved, Turn("user", tuple(waiting))] if waiting else moved

@@ -10,7 +10,6 @@ from bruno_llm_base import (
     ChatAdapter,
     Conversation,
     Json,
-    MediaRules,
     ModelResponse,
     Text,
 )
@@ -23,7 +22,7 @@ from bruno_llm_openai.chat import LISTED_TIERS, OpenAIChatAdapter
 from bruno_llm_openai.vendor import OpenAIVendor, is_openais
 
 if TYPE_CHECKING:
-    from bruno_llm_base import Tool
+    from bruno_llm_base import MediaRules, Tool
 
 # Searches cost by themselves, and a router's "models" may answer with a dearer one than was asked.
 _CHARGED_APART = ("web_search_options", "models")
@@ -37,8 +36,13 @@ class ChatCompletions(OpenAIChatAdapter):
     __slots__ = ()
 
     chat_path = "/chat/completions"
-    media = MediaRules(types=("image/png", "image/jpeg"), url_types=("image/*",))
     option_names: ClassVar[Mapping[str, str]] = {"max_tokens": "max_completion_tokens"}
+
+    def media_for(self, model: str) -> "MediaRules":
+        from bruno_llm_openai import media  # most requests have none
+
+        rules = media.OTHERS if self.own_server else media.chat_rules(model)
+        return replace(rules, own_answers=self.api)
 
     def adapter_for(self, model: str, options: Json) -> ChatAdapter:
         return self.other if self.other is not None and models.only_responses(model) else self
