@@ -83,6 +83,111 @@ def test_one_that_nobody_knows_is_guessed():
         LLMFactory.create("")
 
 
+def test_a_server_of_openais_protocol_needs_no_provider_of_its_own(monkeypatch):
+    cure = r"for a server of OpenAI's protocol: create\(\"openai\", base_url=\.\.\.\)"
+    with pytest.raises(ProviderNotFoundError, match=cure):
+        LLMFactory.create("acme/model-1")
+    with pytest.raises(ProviderNotFoundError, match=f"'https'.*{cure}"):
+        LLMFactory.create("https://models.example/v1")
+    monkeypatch.setattr("bruno_llm_base.discovery._points", lambda _: [])
+    with pytest.raises(ProviderNotFoundError, match="pip install bruno-llm-openai brings it"):
+        LLMFactory.create("acme")
+
+
+WITH_MODELS = [
+    ("openai/gpt-4.1", "openai", "gpt-4.1"),
+    ("openai:gpt-4.1", "openai", "gpt-4.1"),
+    (" OpenAI / Gpt-4.1 ", "openai", "Gpt-4.1"),
+    ("anthropic/claude-x", "claude", "claude-x"),
+    ("ollama/llama3:8b", "ollama", "llama3:8b"),
+    ("ollama:llama3:8b", "ollama", "llama3:8b"),
+    ("ollama:hf.co/someone/llama:Q4", "ollama", "hf.co/someone/llama:Q4"),
+    ("openai/openai/gpt-oss", "openai", "openai/gpt-oss"),
+    ("openai:ollama/x", "openai", "ollama/x"),
+]
+
+
+@pytest.mark.parametrize(("named", "provider", "model"), WITH_MODELS)
+async def test_a_name_may_bring_its_model(monkeypatch, tmp_path, named, provider, model):
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "k")
+    path = tmp_path / "llm.yaml"
+    path.write_text(f"llm:\n  provider: '{named}'\n")
+    monkeypatch.setenv("BRUNO_LLM_PROVIDER", named)
+    built = [
+        LLMFactory.create(named),
+        LLMFactory.create(named, {"temperature": 0.5}),
+        LLMFactory.create(named, {"provider": provider, "model": "another"}),
+        LLMFactory.create(provider, {"provider": named}),
+        LLMFactory.create(named, model=model),
+        LLMFactory.from_config({"provider": named}),
+        LLMFactory.from_config({"provider": named, "model": model}),
+        LLMFactory.from_config(LLMConfig(provider=named, model=model)),
+        LLMFactory.from_file(path),
+        LLMFactory.from_env(named),
+        LLMFactory.from_env(),
+        LLMFactory.from_env(provider),
+        *LLMFactory.fallback([named, {"provider": named}]).members,
+    ]
+    assert {(llm.name, llm.model) for llm in built} == {(provider, model)}
+    assert LLMFactory.from_file(path, "b").model == LLMFactory.from_env(model="b").model == "b"
+
+
+def test_embeddings_may_be_named_with_their_model(monkeypatch):
+    monkeypatch.setenv("BRUNO_LLM_EMBEDDING_PROVIDER", "ollama/bge-m3:latest")
+    assert EmbeddingFactory.create("openai:text-embedding-3-large").get_dimension() == 3072
+    assert EmbeddingFactory.from_env().get_model_name() == "bge-m3:latest"
+
+
+@pytest.mark.parametrize("name", ["/gpt-4.1", "openai/", "openai: ", ":", " / "])
+def test_half_a_name_is_refused(name):
+    with pytest.raises(ConfigurationError, match="give its name, or that and a model"):
+        LLMFactory.create(name)
+
+
+def test_two_models_at_once_are_refused(monkeypatch):
+    both = "provider is 'openai/a', but model is 'b': leave one of the two models out"
+    for build in (
+        lambda: LLMFactory.create("openai/a", model="b"),
+        lambda: LLMFactory.create("openai/a", {}, "b"),
+        lambda: LLMFactory.from_config({"provider": "openai/a", "model": "b"}),
+        lambda: LLMFactory.from_env("openai/a", "b"),
+    ):
+        with pytest.raises(ConfigurationError, match=both):
+            build()
+    monkeypatch.setenv("BRUNO_LLM_PROVIDER", "openai/a")
+    for variable in ("BRUNO_LLM_MODEL", "BRUNO_LLM_OPENAI_MODEL"):
+        monkeypatch.setenv(variable, "b")
+        with pytest.raises(ConfigurationError, match="BRUNO_LLM_PROVIDER is 'openai/a', but"):
+            LLMFactory.from_env()
+        assert LLMFactory.from_env("ollama/c").model == "c"
+        monkeypatch.delenv(variable)
+
+
+def test_a_model_of_a_name_wins_over_the_environment(monkeypatch):
+    monkeypatch.setenv("BRUNO_LLM_PROVIDER", "openai")
+    monkeypatch.setenv("BRUNO_LLM_MODEL", "generic")
+    monkeypatch.setenv("BRUNO_LLM_OPENAI_MODEL", "specific")
+    assert LLMFactory.from_env("openai/named").model == "named"
+
+
+async def test_a_member_of_a_selection_may_be_named_with_its_model(publish):
+    publish("parrot-llm", "parrot", PARROT)
+    assert (await LLMFactory.select(["parrot/ill", "parrot:well"])).model == "well"
+
+
+def test_a_provider_whose_name_has_a_separator_is_itself(publish):
+    source = """
+        from bruno_llm_openai import OpenAIProvider
+        class Provider(OpenAIProvider):
+            name = "{}"
+    """
+    publish("gateway", "openai/gateway", source.format("openai/gateway"))
+    for name, model in (("openai/gateway", "m"), ("OpenAI/Gateway:m", "m")):
+        llm = LLMFactory.create(name, {"model": model})
+        assert (llm.name, llm.model) == ("openai/gateway", "m")
+    assert LLMFactory.create("openai/gateway-2").name == "openai"
+
+
 def test_two_distributions_of_one_name_are_an_error(publish):
     publish("rival", "openai", "class Provider: ...")
     with pytest.raises(ConfigurationError, match="bruno-llm-openai, rival; uninstall all but one"):

@@ -144,6 +144,24 @@ def test_the_environment_chooses(bruno_llm, openai, monkeypatch):
     assert openai.bodies[0]["model"] == "gpt-5.4"
 
 
+def test_a_provider_may_be_named_with_its_model(bruno_llm, openai, ollama, monkeypatch):
+    for how in (("-p", "openai/gpt-5.4"), ("-p", "openai:gpt-5.4"), ("-m", "openai/gpt-5.4")):
+        assert bruno_llm("ask", *how, "hi").exit_code == 0
+    assert [body["model"] for body in openai.bodies] == ["gpt-5.4"] * 3
+    done = bruno_llm("ask", "-p", "openai/gpt-5.4", "-m", "gpt-4.1", "hi")
+    assert "provider is 'openai/gpt-5.4', but model is 'gpt-4.1'" in done.stderr
+    assert "provider, one of" in bruno_llm("ask", "-m", "qwen3:8b", "hi").stderr
+    monkeypatch.setenv("BRUNO_LLM_PROVIDER", "ollama/qwen3:8b")
+    for how in ((), ("-m", "llama3.2:latest")):
+        assert bruno_llm("ask", *how, "hi").exit_code == 0
+    assert [body["model"] for body in ollama.bodies] == ["qwen3:8b", "llama3.2:latest"]
+
+
+def test_a_model_of_a_chosen_provider_is_not_taken_apart(bruno_llm, openai):
+    bruno_llm("ask", "-p", "openai", "-m", "openai/gpt-oss", "hi")
+    assert openai.bodies[0]["model"] == "openai/gpt-oss"
+
+
 def test_where_nothing_chooses_the_providers_are_named(bruno_llm):
     done = bruno_llm("ask", "hi")
     assert done.exit_code == 1

@@ -6,7 +6,7 @@ import pytest
 from bruno_llm_testing import FakeError, FakeOllama, Fault
 
 CANARY = "sk-canary-7391"
-FOUR = ("-p", "claude", "-p", "gemini", "-p", "ollama", "-p", "openai")
+FOUR = ("claude", "gemini", "ollama", "openai")
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def test_a_table_for_people(bruno_llm, openai, claude, nobody):
 
 def test_a_key_that_is_missing_is_asked_for(doctor, gemini, monkeypatch):
     monkeypatch.delenv("GEMINI_API_KEY")
-    code, found = doctor("-p", "gemini")
+    code, found = doctor("gemini")
     assert (code, found["gemini"]["key"]) == (1, None)
     assert found["gemini"]["advice"] == ["set GEMINI_API_KEY or GOOGLE_API_KEY"]
 
@@ -81,7 +81,7 @@ def test_where_nothing_is_set_up_nothing_works(doctor, nobody):
 def test_what_nobody_set_up_fails_nothing_but_by_name(doctor, openai, nobody):
     code, found = doctor()
     assert (code, found["ollama"]["status"]) == (0, "not set up")
-    code, found = doctor("-p", "ollama")
+    code, found = doctor("ollama")
     assert (code, list(found), found["ollama"]["status"]) == (1, ["ollama"], "failed")
     assert "ollama serve" in found["ollama"]["problem"]
 
@@ -109,7 +109,7 @@ def test_a_wrong_key_is_named_by_its_place_and_never_shown(
     monkeypatch.delenv("OPENAI_API_KEY")
     monkeypatch.setenv(variable, CANARY)
     for how in ((), ("--json",), ("-vv",)):
-        done = bruno_llm("doctor", "-p", "openai", *how)
+        done = bruno_llm("doctor", "openai", *how)
         assert done.exit_code == 1
         assert variable in done.stdout
         assert f"replace what is in {variable}" in done.stdout
@@ -120,14 +120,14 @@ def test_a_generic_key_is_named_by_its_place(doctor, openai, monkeypatch):
     monkeypatch.delenv("OPENAI_API_KEY")
     monkeypatch.setenv("BRUNO_LLM_PROVIDER", "openai")
     monkeypatch.setenv("BRUNO_LLM_API_KEY", openai.api_key)
-    code, found = doctor("-p", "openai")
+    code, found = doctor("openai")
     assert (code, found["openai"]["key"]) == (0, "BRUNO_LLM_API_KEY")
 
 
 def test_a_model_that_is_not_on_offer_fails(doctor, openai, ollama, monkeypatch):
     monkeypatch.setenv("BRUNO_LLM_OPENAI_MODEL", "gpt-4")
     monkeypatch.setenv("BRUNO_LLM_OLLAMA_MODEL", "gemma9")
-    code, found = doctor("-p", "openai", "-p", "ollama")
+    code, found = doctor("openai", "ollama")
     assert code == 1
     assert (found["openai"]["reachable"], found["openai"]["model_offered"]) == (True, False)
     assert "'gpt-4'" in found["openai"]["problem"]
@@ -139,15 +139,15 @@ def test_a_model_that_is_not_on_offer_fails(doctor, openai, ollama, monkeypatch)
 def test_a_dated_version_will_do(doctor, claude, monkeypatch):
     monkeypatch.setattr(type(claude), "models", ("claude-haiku-5-5-20261001", "claude-opus-5"))
     monkeypatch.setenv("BRUNO_LLM_CLAUDE_MODEL", "claude-haiku-5-5")
-    assert doctor("-p", "claude")[1]["claude"]["model_offered"] is True
+    assert doctor("claude")[1]["claude"]["model_offered"] is True
     monkeypatch.setenv("BRUNO_LLM_CLAUDE_MODEL", "claude")
-    assert doctor("-p", "claude")[1]["claude"]["model_offered"] is False
+    assert doctor("claude")[1]["claude"]["model_offered"] is False
 
 
 def test_what_nobody_knows_is_advised_about(doctor, openai, monkeypatch):
     monkeypatch.setattr(type(openai), "models", ("my-own-model",))
     monkeypatch.setenv("BRUNO_LLM_OPENAI_MODEL", "my-own-model")
-    code, found = doctor("-p", "openai")
+    code, found = doctor("openai")
     assert code == 0
     assert (found["openai"]["window"], found["openai"]["input_price"]) == (None, None)
     assert "ContextPolicy(window=" in found["openai"]["advice"][0]
@@ -184,13 +184,19 @@ def test_a_class_of_somebody_else_may_raise_what_it_likes(doctor, openai, publis
                 raise ValueError("sk-canary-7391")
         """,
     )
-    _, found = doctor("-p", "odd", "-p", "openai")
+    _, found = doctor("odd", "openai")
     assert found["odd"]["problem"] == "it cannot be built: ValueError"
     assert found["openai"]["status"] == "ok"
 
 
+def test_a_name_may_bring_a_model(doctor, openai):
+    assert doctor("openai/gpt-4.1")[1]["openai"]["model"] == "gpt-4.1"
+    code, found = doctor("openai:gpt-9")
+    assert (code, found["openai"]["model_offered"]) == (1, False)
+
+
 def test_who_is_not_installed_is_no_patient(bruno_llm):
-    done = bruno_llm("doctor", "-p", "nobody")
+    done = bruno_llm("doctor", "nobody")
     assert (done.exit_code, done.stdout) == (1, "")
     assert "nobody" in done.stderr
 
@@ -206,14 +212,14 @@ def test_all_are_asked_at_once(doctor, openai, claude, gemini, ollama):
 
 def test_a_server_that_answers_with_an_error_is_reachable(doctor, openai):
     openai.say(FakeError(kind="server_error"), to="models")
-    code, found = doctor("-p", "openai")
+    code, found = doctor("openai")
     assert (code, found["openai"]["reachable"], found["openai"]["status"]) == (1, True, "failed")
 
 
 def test_a_model_with_any_tag_is_on_offer(doctor, ollama, monkeypatch):
     assert "qwen3:8b" in FakeOllama.models
     monkeypatch.setenv("BRUNO_LLM_OLLAMA_MODEL", "QWEN3:8B")
-    assert doctor("-p", "ollama")[1]["ollama"]["model_offered"] is True
+    assert doctor("ollama")[1]["ollama"]["model_offered"] is True
 
 
 def test_names_of_others_cannot_steer_the_terminal(capsys):

@@ -52,6 +52,7 @@ def test_the_models_of_one_provider(bruno_llm, openai):
     assert windows["gpt-4.1"] >= 1_000_000
     assert document["errors"] == []
     assert "gpt-4.1" in bruno_llm("models", "openai").stdout
+    assert json.loads(bruno_llm("models", "openai/gpt-4.1", "--json").stdout) == document
 
 
 def test_the_models_of_all_providers(bruno_llm, openai, claude, nobody):

@@ -29,8 +29,9 @@ def test_what_cannot_be_fetched(bruno_llm, ollama):
 
 
 def test_the_provider_that_can_is_found(bruno_llm, ollama, monkeypatch):
-    monkeypatch.setenv("BRUNO_LLM_PROVIDER", "openai")
-    assert bruno_llm("pull", "smollm2:135m").exit_code == 0
+    for named in ("openai", "openai/gpt-6-sol", "ollama/qwen3:8b"):
+        monkeypatch.setenv("BRUNO_LLM_PROVIDER", named)
+        assert bruno_llm("pull", "smollm2:135m").exit_code == 0
     monkeypatch.setenv("OPENAI_API_KEY", "k")
     done = bruno_llm("pull", "-p", "openai", "gpt-6-sol")
     assert done.exit_code == 1

@@ -12,6 +12,7 @@ from bruno_llm_base import (
     InvalidRequestError,
     InvalidResponseError,
     LLMError,
+    MediaTooLargeError,
     ModelNotFoundError,
     PermissionDeniedError,
     QuotaExceededError,
@@ -222,7 +223,8 @@ NO_OVERFLOWS = [
 
 async def test_other_things_may_be_too_large_as_well(fail):
     for message in NO_OVERFLOWS:
-        assert type(await fail(400, {"error": {"message": message}})) is InvalidRequestError
+        kind = MediaTooLargeError if "image" in message else InvalidRequestError
+        assert type(await fail(400, {"error": {"message": message}})) is kind
 
 
 KINDS = [

@@ -17,6 +17,10 @@ from bruno_llm_base.options import SharedSettings
 from bruno_llm_base.values import shown
 
 _SECRET_HEADER = re.compile(r"auth|cookie|key|secret|token", re.IGNORECASE)
+_SECRETS_OF_CLIENTS = (
+    *("api_key", "auth_token", "access_token"),
+    *("aws_secret_key", "aws_session_token"),
+)
 _SHORTEST_SECRET = 8  # a stand-in such as "none" is a word of its own, and no secret
 _PORTS = {"http": 80, "https": 443}
 _PLACE = re.compile(r"(\w+://)?[\w.-]*(:\d+)?(/.*)?")
@@ -135,7 +139,7 @@ def find_access(vendor: type[Vendor], settings: SharedSettings, client: Any) -> 
 def _secrets(key: SecretStr | None, url: str, client: Any) -> tuple[str, ...]:
     """Return what must not be shown, as it is and as in a URL; the longest first: it may hold others."""
     found = [key.get_secret_value() if key else ""]
-    found += [getattr(client, name, "") for name in ("api_key", "auth_token")]
+    found += [getattr(client, name, "") for name in _SECRETS_OF_CLIENTS]
     if login := basic_login(url):
         # some take a key as a name without a password
         parts = urlsplit(url)

@@ -48,6 +48,14 @@ class Adapter(ABC):
         del access
         return cls()
 
+    def build_probe(self, model: str) -> tuple[str, Json] | None:
+        """Return the path and body of a request that is refused as malformed, so that it costs nothing.
+
+        Where the API has no list of models, that refusal tells that the key and *model* are right;
+        None where the list does.
+        """
+        return None
+
     def parse_models(self, data: Json) -> list[str]:
         """Read the names of the models on offer."""
         return [row["id"] for row in read_models(data)]

@@ -22,7 +22,7 @@ from bruno_llm_base.events import (
     ToolCallReady,
 )
 from bruno_llm_base.exceptions import Attempt as AttemptRecord
-from bruno_llm_base.exceptions import LLMError, LLMTimeoutError
+from bruno_llm_base.exceptions import LLMError, LLMTimeoutError, MediaError
 from bruno_llm_base.parts import Part, Text, ToolCall, begins_another_call, join_parts, json_object
 from bruno_llm_base.policies import Retry
 from bruno_llm_base.request import Endpoint, Request
@@ -274,6 +274,11 @@ class Call(Generic[T]):
         if attempt is not None and attempt.outcome is Outcome.PARTIAL:
             error.partial = attempt.response
         advice = [why] if why == _THROTTLED else []
+        if isinstance(error, MediaError) and error.media is None:  # the server has refused it
+            from bruno_llm_base.media_conversation import advice_on_media  # errors are rare
+
+            conversation, body = self.request.conversation, self.request.body
+            advice.append(advice_on_media(error, conversation, body))
         with suppress(LLMTimeoutError), deadline or nullcontext():
             advice += await self.request.advise(error)
         error.advice = "; ".join(filter(None, advice))

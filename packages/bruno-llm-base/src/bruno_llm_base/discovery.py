@@ -4,6 +4,7 @@ A distribution offers a provider by an entry point in the group `bruno.llm_provi
 embeddings in `bruno.embedding_providers`; nothing is imported before it is asked for.
 """
 
+import re
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -95,6 +96,27 @@ def canonical(name: Any) -> str:
     return _ALIASES.get(lowered, lowered)
 
 
+def split_name(name: Any, group: Group = LANGUAGE_MODELS) -> tuple[str, str | None]:
+    """Return the provider and the model of "provider/model" or "provider:model"; a name alone has none.
+
+    The longest name that is a provider's wins, as its own may hold a separator, and else what stands
+    before the first one: models' names may hold any.
+    """
+    canonical(name)
+    ends = [found.start() for found in re.finditer("[/:]", name)]
+    if not ends:
+        return name, None
+    known = {*_ALIASES, *(point.name.lower() for point in _points(group))}
+    longest_first = (len(name), *reversed(ends))
+    end = next((end for end in longest_first if name[:end].strip().lower() in known), ends[0])
+    provider, model = name[:end].strip(), name[end + 1 :].strip()
+    if end < len(name) and not (provider and model):
+        raise ConfigurationError(
+            f"provider is {shown(name)}: give its name, or that and a model, as in 'ollama/llama3.2'"
+        )
+    return provider, model or None
+
+
 def _points(group: Group) -> EntryPoints:
     """Return the entry points of *group*, as they were when `sys.path` was first searched."""
     return _search(group.entry_points, tuple(sys.path))
@@ -127,7 +149,10 @@ def _advice(name: str, group: Group) -> str:
         return f"the provider {name!r} is not installed: pip install bruno-llm-{name}"
     close = close_matches(name, {*known, *group.published, *_ALIASES})
     hint = f": did you mean {close[0]!r}?" if close else ""
-    return f"no provider is called {name!r}{hint} (installed: {', '.join(known) or 'none'})"
+    cure = 'for a server of OpenAI\'s protocol: create("openai", base_url=...)'
+    if "openai" not in known:
+        cure += "; pip install bruno-llm-openai brings it, and many vendors by name"
+    return f"no provider is called {name!r}{hint} (installed: {', '.join(known) or 'none'}); {cure}"
 
 
 def _load(point: EntryPoint, group: Group) -> type[Any]:

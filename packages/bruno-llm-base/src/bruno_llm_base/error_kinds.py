@@ -15,6 +15,9 @@ from bruno_llm_base.exceptions import (
     InvalidRequestError,
     InvalidResponseError,
     LLMError,
+    MediaTooLargeError,
+    MediaTypeError,
+    MediaUnavailableError,
     ModelNotFoundError,
     PermissionDeniedError,
     QuotaExceededError,
@@ -96,11 +99,37 @@ _WORDS = (
         r"|payment required|recharge|top up your|purchase (more )?credits|余额不足",
     ),
     _Words(
+        MediaTooLargeError,
+        (400, 413, 422),
+        r"(image|file|media|pdf|video|audio)_(dimensions_|file_)?too_large",
+        r"\b(image|pdf|document|audio|video)s? (file )?(exceeds? [\d.,]+ ?[kmg]i?b|(is|are) too large)"
+        r"|image dimensions exceed|pdf pages may be provided",
+    ),
+    _Words(
+        MediaTypeError,
+        (400, 404, 415, 422, 500),
+        r"(invalid|unsupported)_(image|media|audio|pdf|document)|image_parse_error",
+        r"\b(image|audio|video|vision|pdf|document|multimodal)\b[^.]{0,20}\b(not|un)[ -]?supported"
+        r"|(not|n't) support (image|vision|audio|video|pdf|document|multimodal)"
+        r"|support image input|missing data required for image|media[_ ]type\b[^.]{0,30}\b(input should"
+        r"|image)|(could not process|failed to load|invalid|unsupported) (image|pdf|audio|document)"
+        r"|image format \S+ not|image: unknown format|the pdf specified"
+        r"|only supports one image",
+    ),
+    _Words(
+        MediaUnavailableError,
+        (400, 404, 422),
+        r"file_expired|failed_to_download|image_url_unreachable",
+        r"(unable to|failed to|could not|error while|cannot) (download|fetch)|only https urls"
+        r"|robots\.txt|unable to connect to the (url|server|host)|file not found: file",
+    ),
+    _Words(
         ModelNotFoundError,
         (400, 404),
         r"model_?not_?(found|exist|available)|\b(unknown|invalid)_?model\b",
         r"\bmodel\b.{0,120}?\b(not found|does ?n[o']t exist|does not exist|not exist)\b"
-        r"|not a valid model|\b(no such|unknown|invalid) model\b|no endpoints found for|^model: \S+$",
+        r"|not a valid model|\b(no such|unknown|invalid) model\b|no endpoints found for|^model: \S+$"
+        r"|model identifier is invalid|on-demand throughput isn",
     ),
     _Words(
         PermissionDeniedError,

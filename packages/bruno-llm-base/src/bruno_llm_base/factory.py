@@ -60,7 +60,8 @@ class ProviderFactory(Generic[_P, _T]):
         """Return a provider.
 
         Args:
-            name: "openai", "claude", "gemini", "ollama" or any other that is installed.
+            name: "openai", "claude", "gemini", "ollama" or any other that is installed; with a model
+                as "ollama/llama3.2" or "ollama:llama3.2".
             config: Its keywords as a mapping, or bruno-core's `LLMConfig`.
             *args: The model; the provider's own if None.
             **keywords: Those of `BaseProvider` or `BaseEmbeddings`; they win over *config*.
@@ -69,24 +70,26 @@ class ProviderFactory(Generic[_P, _T]):
             ProviderNotFoundError: It is not installed; the message says what to install.
             ConfigurationError: A keyword is unknown or its value wrong.
         """
-        given = {} if config is None else sources.from_config(config, self._group.section)
-        named = given.setdefault("provider", name)
-        if canonical(named) != canonical(name):
+        chosen, own = self._arguments(name, *args, **keywords)
+        given = {} if config is None else sources.from_config(config, self._group)
+        named = given.setdefault("provider", chosen)
+        if canonical(named) != canonical(chosen):
             raise ConfigurationError(
-                f"the configuration is for {named!r}, not for {name!r}: it may hold another's key"
+                f"the configuration is for {named!r}, not for {chosen!r}: it may hold another's key"
             )
-        return self._build(given, *args, **keywords)
+        return self._build(given, own)
 
     def from_config(self, config: Config, *args: _P.args, **keywords: _P.kwargs) -> _T:
         """Return the provider that *config* describes; keywords win over it.
 
         It is bruno-core's `LLMConfig` or `BrunoConfig`, of which only fields that were set count, or a
-        mapping with "provider", alone or under "llm", for embeddings under "embeddings".
+        mapping with "provider", alone or under "llm", for embeddings under "embeddings". A provider
+        may bring its model, as for `create`.
 
         Raises:
             ConfigurationError: It names no provider, or something in it is wrong.
         """
-        return self._build(sources.from_config(config, self._group.section), *args, **keywords)
+        return self._build(sources.from_config(config, self._group), _given(*args, **keywords))
 
     def from_file(self, path: str | Path, *args: _P.args, **keywords: _P.kwargs) -> _T:
         """Return the provider that a YAML, JSON or TOML file describes, as for `from_config`.
@@ -101,7 +104,8 @@ class ProviderFactory(Generic[_P, _T]):
     def from_env(self, name: str | None = None, *args: _P.args, **keywords: _P.kwargs) -> _T:
         """Return the provider that the environment describes.
 
-        The provider is *name*, or that of `BRUNO_LLM_PROVIDER`. A keyword wins over
+        The provider is *name*, or that of `BRUNO_LLM_PROVIDER`, alone or with a model as for `create`.
+        A keyword wins over
         `BRUNO_LLM_<PROVIDER>_<FIELD>`, that over `BRUNO_LLM_<FIELD>` (unless `BRUNO_LLM_PROVIDER`
         names another provider), and that over the vendor's own variables. Those of embeddings have
         `EMBEDDING_` before the field.
@@ -109,12 +113,21 @@ class ProviderFactory(Generic[_P, _T]):
         Raises:
             ConfigurationError: No provider is named, or a value is wrong.
         """
-        return self._build(sources.from_environment(self._group, name), *args, **keywords)
+        if name is None:
+            own = _given(*args, **keywords)
+        else:
+            name, own = self._arguments(name, *args, **keywords)
+        return self._build(sources.from_environment(self._group, name), own)
 
-    def _build(self, given: Json, *args: _P.args, **keywords: _P.kwargs) -> _T:
+    def _arguments(self, name: str, model: Any = None, **keywords: Any) -> tuple[str, Json]:
+        """Return the provider that *name* is of, and the keywords, with the model that it may bring."""
+        named = sources.apart({"provider": name, "model": model}, self._group)
+        return named["provider"], _given(named["model"], **keywords)
+
+    def _build(self, given: Json, keywords: Json) -> _T:
         kind = kind_of(sources.provider_of(given), self._group)
         del given["provider"]
-        return cast(_T, kind(**_sorted_out(kind, given, _given(*args, **keywords))))
+        return cast(_T, kind(**_sorted_out(kind, given, keywords)))
 
 
 class LanguageModelFactory(ProviderFactory[_P, BaseProvider]):
@@ -169,11 +182,10 @@ class LanguageModelFactory(ProviderFactory[_P, BaseProvider]):
         if isinstance(member, LLMInterface):
             return Candidate(repr(type(member).__name__), member)
         label = type(member).__name__
-        build = cast(Callable[..., BaseProvider], self._build)
         try:
             given = sources.from_config({"provider": member} if isinstance(member, str) else member)
             label = repr(sources.provider_of(given))
-            return Candidate(label, build(given, **keywords), ours=True)
+            return Candidate(label, self._build(given, keywords), ours=True)
         except ConfigurationError as error:
             return Candidate(label, error)
 

@@ -1,12 +1,18 @@
 """A conversation with its media read, and where the API lets them stand."""
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from itertools import chain
 from typing import Any
 
-from bruno_llm_base.exceptions import MediaError, MediaTooLargeError
+from bruno_llm_base.exceptions import (
+    MediaError,
+    MediaTooLargeError,
+    MediaTypeError,
+    MediaUnavailableError,
+)
 from bruno_llm_base.media import sniff
 from bruno_llm_base.media_rules import MediaRules
 from bruno_llm_base.messages import Conversation, Turn
@@ -73,9 +79,8 @@ def _spelled(parts: tuple[Part, ...], rules: MediaRules) -> tuple[Part, ...]:
         if isinstance(part, ToolResult) and part.media:
             spelled.append(replace(part, parts=_spelled(part.parts, rules)))
         elif isinstance(part, Media) and _is_words(part, rules):
-            words = (part.data or b"").decode("utf-8-sig")
             name = part.label.replace('"', "'")
-            spelled.append(Text(f'<document name="{name}">\n{words}\n</document>\n\n'))
+            spelled.append(Text(f'<document name="{name}">\n{part.text}\n</document>\n\n'))
         else:
             spelled.append(part)
     return tuple(spelled)
@@ -110,3 +115,36 @@ def _moved(turns: list[Turn], rules: MediaRules) -> list[Turn]:
 
 def _shown_by_user(result: ToolResult) -> list[Part]:
     return [Text(f"What the tool {result.name} returned:"), *result.media]
+
+
+_CURES: dict[type[MediaError], str] = {
+    MediaTooLargeError: "make it smaller, or split it",
+    MediaTypeError: "convert it, or use a model that reads it",
+    MediaUnavailableError: "check that anyone can fetch it, or give the bytes",
+}
+
+
+def advice_on_media(error: MediaError, conversation: Conversation | None, body: Any) -> str:
+    """Return which media a server means, and what may be done; *error* gets their names.
+
+    Those are the ones in the part of *body* that the server complains about, or else all.
+    """
+    place = body
+    for name in re.findall(r"\w+", error.param or ""):
+        if isinstance(place, dict) and name in place:
+            place = place[name]
+        elif isinstance(place, list) and name.isdecimal() and int(name) < len(place):
+            place = place[int(name)]
+    media = [] if conversation is None else conversation.media
+    meant = [each for each in media if _holds(place, each.encoded or each.url or str(each.id))]
+    names = list(dict.fromkeys([each.label for each in meant or media]))
+    error.media = ", ".join(names[:5]) or None
+    cure = next(cure for kind, cure in _CURES.items() if isinstance(error, kind))
+    return f"this is about {error.media}: {cure}" if names else cure
+
+
+def _holds(value: Any, content: str) -> bool:
+    if isinstance(value, dict | list):
+        inner = value.values() if isinstance(value, dict) else value
+        return any(_holds(each, content) for each in inner)
+    return isinstance(value, str) and content in value

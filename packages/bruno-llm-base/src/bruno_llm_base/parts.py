@@ -156,7 +156,7 @@ class Media:
             what = " and ".join(given) or "nothing"
             raise ValueError(f"Media has {what}: give one of path, url, data and id")
         value, kind = getattr(self, given[0]), bytes if given[0] == "data" else str
-        if not isinstance(value, kind) or not value:
+        if not isinstance(value, kind) or not (value or self.state):  # as a fragment may be
             what = "empty" if isinstance(value, kind) else f"a {type(value).__name__}"
             raise ValueError(f"Media.{given[0]} is {what}: give {_CURES[given[0]]}")
         for name in ("type", "detail", "name"):
@@ -202,6 +202,11 @@ class Media:
     def data_url(self) -> str:
         """The content as an address that holds it."""
         return f"data:{self.type};base64,{self.encoded}"
+
+    @property
+    def text(self) -> str:
+        """The words of a document that is text."""
+        return (self.data or b"").decode("utf-8-sig", errors="replace")
 
     def save(self, path: "str | os.PathLike[str]") -> None:
         """Write the content, such as what a model has made, to a file.

@@ -10,7 +10,7 @@ import yaml
 from bruno_core.models.config import BrunoConfig, LLMConfig
 
 from bruno_llm_base.access import unquoted
-from bruno_llm_base.discovery import EMBEDDINGS, LANGUAGE_MODELS, Group, canonical
+from bruno_llm_base.discovery import EMBEDDINGS, LANGUAGE_MODELS, Group, canonical, split_name
 from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.options import close_matches
 from bruno_llm_base.parts import Json
@@ -27,21 +27,41 @@ _TEXTS = ("stop", "system_prompt")  # in which quotes and spaces may be meant
 _CLOSE, _VERY_CLOSE = 0.75, 0.95
 
 
-def from_config(config: LLMConfig | BrunoConfig | Mapping[str, Any], section: str = "llm") -> Json:
-    """Return the keywords in *config*, "provider" among them; they may stand under *section* in it."""
-    if section == "llm":
+def from_config(
+    config: LLMConfig | BrunoConfig | Mapping[str, Any], group: Group = LANGUAGE_MODELS
+) -> Json:
+    """Return the keywords in *config*, "provider" among them; they may stand under a section of *group*."""
+    if group is LANGUAGE_MODELS:
         config = config.llm if isinstance(config, BrunoConfig) else config
         if isinstance(config, LLMConfig):
-            return {name: getattr(config, name) for name in config.model_fields_set}
+            config = {name: getattr(config, name) for name in config.model_fields_set}
     if not isinstance(config, Mapping):
-        cure = "give a mapping or LLMConfig" if section == "llm" else "give a mapping"
+        cure = "give a mapping or LLMConfig" if group is LANGUAGE_MODELS else "give a mapping"
         raise ConfigurationError(f"config is a {type(config).__name__}: {cure}")
-    inner = config.get(section)
+    inner = config.get(group.section)
     given = dict(inner if isinstance(inner, Mapping) else config)
     for name in given:
         if not isinstance(name, str):
             raise ConfigurationError(f"{shown(name)} is not the name of a field: give text")
-    return given
+    return apart(given, group) if isinstance(given.get("provider"), str) else given
+
+
+def apart(given: Json, group: Group, origin: str = "provider") -> Json:
+    """Return *given* with provider and model apart: its "provider" may be "groq/llama-3.3-70b".
+
+    Raises:
+        ConfigurationError: Its "model" is another than that behind the name, which is set in *origin*.
+    """
+    name, model = split_name(given["provider"], group)
+    said = given.get("model") or model
+    if model is None:
+        return given | {"provider": name}
+    if str(said).lower() != model.lower():  # bruno-core's LLMConfig makes the provider lower case
+        raise ConfigurationError(
+            f"{origin} is {shown(given['provider'])}, but model is {shown(said)}: leave one of the"
+            " two models out"
+        )
+    return given | {"provider": name, "model": said}
 
 
 def from_file(path: Path) -> Json:
@@ -78,13 +98,15 @@ def from_environment(group: Group, name: str | None) -> Json:
     The provider is *name*, or the one that the environment names. Its own variables win. Those
     without its name are another's where they name another. A misspelt one is an error.
     """
-    generic = _variables(group, "")
-    chosen = canonical(name or provider_of(generic, f"{_PREFIX}{group.prefix}PROVIDER"))
+    generic, origin = _variables(group, ""), f"{_PREFIX}{group.prefix}PROVIDER"
+    named, _ = split_name(name or provider_of(generic, origin), group)
+    chosen = canonical(named)
     own = f"{chosen.upper().replace('-', '_')}_"
     _refuse_misspelt(own)
-    if canonical(generic.get("provider", chosen)) != chosen:
+    general, _ = split_name(generic.get("provider", chosen), group)
+    if canonical(general) != chosen:
         generic = {}
-    return generic | _variables(group, own) | {"provider": chosen}
+    return apart({"provider": chosen} | generic | _variables(group, own), group, origin)
 
 
 def provider_of(given: Mapping[str, Any], origin: str = "provider") -> str:

@@ -18,6 +18,7 @@ from bruno_llm_base import (
     Json,
     LimitState,
     LLMError,
+    ModelNotFoundError,
     ModelResponse,
     PermissionDeniedError,
     QuotaExceededError,
@@ -213,6 +214,34 @@ class Messages(ChatAdapter):
         return refused
 
 
+class CloudMessages(Messages):
+    """How Claude is asked at Amazon Bedrock and Google's Vertex AI.
+
+    Their clients compose the path; neither has a list of models.
+    """
+
+    __slots__ = ()
+
+    # https://docs.aws.amazon.com/bedrock/latest/APIReference/CommonErrors.html, and InvokeModel's own
+    error_kinds: ClassVar[dict[str, type[LLMError]]] = _ERRORS | {
+        "ExpiredTokenException": AuthenticationError,
+        "IncompleteSignature": AuthenticationError,
+        "InvalidSignatureException": AuthenticationError,
+        "ModelErrorException": ServiceUnavailableError,
+        "ResourceNotFoundException": ModelNotFoundError,
+        "ServiceQuotaExceededException": QuotaExceededError,
+        "UnrecognizedClientException": AuthenticationError,
+    }
+
+    def build_probe(self, model: str) -> tuple[str, Json]:
+        return self.chat_path, {"model": model, "max_tokens": 1, "messages": []}
+
+    def read_error(self, status: int, headers: Mapping[str, str], data: Json) -> ErrorFacts:
+        if kind := headers.get("x-amzn-errortype"):  # Amazon says it nowhere else
+            data = {"code": kind.partition(":")[0], **data}
+        return super().read_error(status, headers, data)
+
+
 def _is_the_users(tool: object) -> bool:
     """Whether a tool is run by the user."""
     return isinstance(tool, dict) and tool.get("type") in (None, "custom")
@@ -240,6 +269,11 @@ class ClaudeProvider(BaseProvider):
     sdk = "anthropic"
     price_name = "anthropic"
     capabilities = frozenset({"chat", "streaming", "tools", "reasoning"})
+
+    def make_adapter(self) -> Messages:
+        """Return the adapter; clouds' clients have no `models`."""
+        client = self.access.client
+        return Messages() if client is None or hasattr(client, "models") else CloudMessages()
 
     @staticmethod
     def open_transport(access: Access, timeouts: Timeouts) -> Transport:

@@ -154,8 +154,7 @@ def models(
 @app.command()
 def doctor(
     provider: Annotated[
-        list[str] | None,
-        Option("--provider", "-p", help="A provider that has to work; repeatable."),
+        list[str] | None, Argument(help="The providers that have to work; all if none.")
     ] = None,
     config: Config = None,
     *,

@@ -10,7 +10,7 @@ from typing import Literal
 
 from bruno_core.interfaces import LLMInterface
 from bruno_llm_base.adapter import Adapter
-from bruno_llm_base.discovery import ProviderInfo, canonical, installed, kind_of
+from bruno_llm_base.discovery import ProviderInfo, canonical, installed, kind_of, split_name
 from bruno_llm_base.events import Diagnosis
 from bruno_llm_base.exceptions import (
     AuthenticationError,
@@ -62,22 +62,23 @@ async def check_providers(names: Sequence[str], config: Path | None) -> list[Che
         ProviderNotFoundError: One of them is not installed.
         ConfigurationError: The file cannot be used.
     """
-    asked = [
-        (info, partial(LLMFactory.from_env, info.name))
-        for info in (map(_installed, names) if names or config else usable_providers())
-    ]
+    named = bool(names or config)
+    if named:
+        asked = [(_installed(name), partial(LLMFactory.from_env, name)) for name in names]
+    else:
+        asked = [(info, partial(LLMFactory.from_env, info.name)) for info in usable_providers()]
     if config is not None:
         owner = _installed(provider_of(from_config(from_file(config))))
         asked.insert(0, (owner, partial(LLMFactory.from_file, config)))
-    named = bool(names or config)
     return await asyncio.gather(*(_check(info, build, named=named) for info, build in asked))
 
 
 def _installed(name: str) -> ProviderInfo:
     known = {info.name.lower(): info for info in installed()}
-    if canonical(name) not in known:
-        kind_of(name)  # says what to install
-    return known[canonical(name)]
+    provider = canonical(split_name(name)[0])
+    if provider not in known:
+        kind_of(provider)  # says what to install
+    return known[provider]
 
 
 def works(found: Iterable[Checkup]) -> bool:
@@ -178,7 +179,7 @@ def _origin(provider: str, source: str | None) -> str | None:
 def _is_set_up(provider: str) -> bool:
     """Say whether the environment has anything to say of *provider*."""
     chosen = os.environ.get("BRUNO_LLM_PROVIDER", "").strip()
-    if chosen and canonical(chosen) == canonical(provider):
+    if chosen and canonical(split_name(chosen)[0]) == canonical(provider):
         return True
     kind = kind_of(provider)
     own = {*getattr(kind, "api_key_env", ()), getattr(kind, "base_url_env", None)}

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bruno_llm_base.discovery import ProviderInfo
+from bruno_llm_base.discovery import ProviderInfo, split_name
 from bruno_llm_base.exceptions import LLMError
 from bruno_llm_base.factory import LLMFactory
 from bruno_llm_base.parts import Json
@@ -63,9 +63,10 @@ async def offers(names: Sequence[str]) -> list[Offer]:
     return await asyncio.gather(*map(_offer, names))
 
 
-async def _offer(name: str) -> Offer:
+async def _offer(asked: str) -> Offer:
+    name, _ = split_name(asked)
     try:
-        llm = in_full(LLMFactory.from_env(name))
+        llm = in_full(LLMFactory.from_env(asked))
     except LLMError as error:
         return Offer(provider=name, error=error.description)
     except Exception as error:  # noqa: BLE001 - a third party's class may raise anything

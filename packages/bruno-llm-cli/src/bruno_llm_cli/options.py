@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
-from bruno_llm_base.discovery import ProviderInfo, installed
+from bruno_llm_base.discovery import ProviderInfo, canonical, installed, split_name
 from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.factory import LLMFactory
 from bruno_llm_base.options import PORTABLE
@@ -20,10 +20,12 @@ from bruno_llm_cli.output import set_verbosity
 
 _TABLE = PORTABLE.items()
 Provider = Annotated[
-    str | None, Option("--provider", "-p", help="The provider, such as ollama; see `providers`.")
+    str | None,
+    Option("--provider", "-p", help="The provider, as ollama or ollama/llama3.2; see `providers`."),
 ]
 Model = Annotated[
-    str | None, Option("--model", "-m", help="The model; the provider's own if none.")
+    str | None,
+    Option("--model", "-m", help="The model; the provider's own if none. Alone: provider/model."),
 ]
 Config = Annotated[
     Path | None, Option(help="A YAML, JSON or TOML file that names provider, model and more.")
@@ -120,20 +122,20 @@ def build_llm(
 ) -> FullLLM:
     """Return a model: the file's, else the named provider's, else the environment's.
 
-    Where nothing names a provider and only one is installed, it is that one.
+    Where nothing names a provider, the model may, as "ollama/llama3.2"; else it is the only one that
+    is installed.
 
     Raises:
         ConfigurationError: Nothing tells which one, or it cannot be built.
         BadParameter: Both a file and a provider are given.
     """
     given = {name: value for name, value in keywords.items() if value is not None}
-    if model is not None:
-        given["model"] = model
     if config is None:
-        return in_full(LLMFactory.from_env(_named(provider), **given))
+        provider, model = _chosen(provider, model)
+        return in_full(LLMFactory.from_env(provider, model, **given))
     if provider is not None:
         raise BadParameter("--config names a provider already: give one of the two")
-    return in_full(LLMFactory.from_file(config, **given))
+    return in_full(LLMFactory.from_file(config, model, **given))
 
 
 def usable_providers() -> list[ProviderInfo]:
@@ -141,12 +143,16 @@ def usable_providers() -> list[ProviderInfo]:
     return [info for info in installed() if "mock" not in info.capabilities]
 
 
-def _named(provider: str | None) -> str | None:
+def _chosen(provider: str | None, model: str | None) -> tuple[str | None, str | None]:
     if provider is not None or os.environ.get("BRUNO_LLM_PROVIDER", "").strip():
-        return provider
+        return provider, model
     names = [info.name for info in usable_providers()]
+    if model:
+        named, rest = split_name(model)
+        if rest and canonical(named) in names:
+            return named, rest
     if len(names) == 1:
-        return names[0]
+        return names[0], model
     if not names:
         raise ConfigurationError("no provider is installed: pip install bruno-llm")
     raise ConfigurationError(

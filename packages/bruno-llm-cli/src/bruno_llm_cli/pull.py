@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Protocol, runtime_checkable
 
-from bruno_llm_base.discovery import canonical, installed
+from bruno_llm_base.discovery import canonical, installed, split_name
 from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.factory import LLMFactory
 from bruno_llm_base.response import Progress
@@ -34,7 +34,7 @@ def puller(provider: str | None) -> Puller:
     """
     able = [info.name for info in installed() if "pull" in info.capabilities]
     named = provider or os.environ.get("BRUNO_LLM_PROVIDER", "").strip()
-    name = canonical(named) if named else able[0] if len(able) == 1 else None
+    name = canonical(split_name(named)[0]) if named else able[0] if len(able) == 1 else None
     if not provider and name not in able and len(able) == 1:
         name = able[0]  # the environment's cannot, but there is one that can
     if name is None:
