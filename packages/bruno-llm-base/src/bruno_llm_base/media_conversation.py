@@ -57,7 +57,10 @@ def with_media_ready(
                     yield ready(part)
 
     turns = [Turn(turn.role, tuple(ready_parts(turn))) for turn in conversation.turns]
-    moved = [Turn(role, _spelled(parts, rules)) for role, parts in _moved(turns, rules)]
+    moved = [
+        Turn(role, tuple([_worded(part, rules) for part in parts]))
+        for role, parts in _moved(turns, rules)
+    ]
     return Conversation(conversation.system, tuple(moved))
 
 
@@ -72,18 +75,18 @@ def _is_words(media: Media, rules: MediaRules) -> bool:
     return sniff(media.data) == "text/plain"
 
 
-def _spelled(parts: tuple[Part, ...], rules: MediaRules) -> tuple[Part, ...]:
-    """Return *parts* with documents as words where the API takes these alone."""
-    spelled: list[Any] = []
-    for part in parts:
-        if isinstance(part, ToolResult) and part.media:
-            spelled.append(replace(part, parts=_spelled(part.parts, rules)))
-        elif isinstance(part, Media) and _is_words(part, rules):
-            name = part.label.replace('"', "'")
-            spelled.append(Text(f'<document name="{name}">\n{part.text}\n</document>\n\n'))
-        else:
-            spelled.append(part)
-    return tuple(spelled)
+def _worded(part: Part, rules: MediaRules) -> Part:
+    """Return *part* with documents as words where the API takes these alone."""
+    if isinstance(part, ToolResult):
+        return replace(part, parts=tuple([_words_of(each, rules) for each in part.parts]))
+    return _words_of(part, rules) if isinstance(part, Media) else part
+
+
+def _words_of(part: Text | Media, rules: MediaRules) -> Text | Media:
+    if isinstance(part, Text) or not _is_words(part, rules):
+        return part
+    name = part.label.replace('"', "'")
+    return Text(f'<document name="{name}">\n{part.text}\n</document>\n\n')
 
 
 def _moved(turns: list[Turn], rules: MediaRules) -> list[Turn]:

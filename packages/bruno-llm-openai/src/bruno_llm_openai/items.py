@@ -201,7 +201,9 @@ def _text(text: str) -> Json:
     return {"type": "input_text", "text": text}
 
 
-def _answered(turn: Turn, api: str) -> list[Json]:  # noqa: C901 - a case for each kind of part
+def _answered(  # noqa: C901, PLR0912 - a case for each kind of part
+    turn: Turn, api: str
+) -> list[Json]:
     """Return the items of an answer; none may end with a thought, as one that was cut short does."""
     items: list[Json] = []
     for part in turn.parts:

@@ -29,7 +29,12 @@ OTHERS = MediaRules(
 """What any server may take: which one takes what is not known, so it says so itself."""
 
 _FORMATS = {"audio/mpeg": "mp3", "audio/mp4": "m4a", "audio/x-wav": "wav"}
-_BEGINNINGS = {b"RIFF": "audio/wav", b"fLaC": "audio/flac", b"OggS": "audio/ogg", b"ID3": "audio/mpeg"}
+_BEGINNINGS = {
+    b"RIFF": "audio/wav",
+    b"fLaC": "audio/flac",
+    b"OggS": "audio/ogg",
+    b"ID3": "audio/mpeg",
+}
 _BARE = "audio/pcm"  # samples without a header: 16 bits, 24,000 a second
 # Indexes of what is spoken and of its sound, of which there is one each; calls count from 0 upwards
 _SPOKEN, _SOUND = 2**20, 2**20 + 1

@@ -108,7 +108,7 @@ def _fitted(pixels: tuple[int, int], longest: int) -> tuple[float, float]:
 def _bytes_per_second(media: Media) -> int:
     header = media.data or b""
     if media.type == "audio/wav" and len(header) >= _OF_A_WAVE and header[12:16] == b"fmt ":
-        return max(1, unpack_from("<I", header, 28)[0])
+        return max(1, int(unpack_from("<I", header, 28)[0]))
     return _SAMPLES.get(str(media.type), _SLOWEST)
 
 

@@ -31,22 +31,12 @@ _ERRORS: dict[str, type[exceptions.LLMError]] = {
     "misalignment_policy_violation": exceptions.ContentBlockedError,
     "rate_limit_exceeded": exceptions.RateLimitError,
     "server_error": exceptions.ServiceUnavailableError,
-    # `ResponseError` in openai.types.responses, and what Chat Completions says of addresses
+    # of `ResponseError` in openai.types.responses, what all vendors' words for media do not tell
     "empty_image_file": exceptions.MediaTypeError,
-    "failed_to_download_image": exceptions.MediaUnavailableError,
-    "image_content_policy_violation": exceptions.ContentBlockedError,
     "image_file_not_found": exceptions.MediaUnavailableError,
-    "image_file_too_large": exceptions.MediaTooLargeError,
-    "image_parse_error": exceptions.MediaTypeError,
-    "image_too_large": exceptions.MediaTooLargeError,
     "image_too_small": exceptions.MediaTypeError,
     "invalid_base64_image": exceptions.MediaTypeError,
-    "invalid_image": exceptions.MediaTypeError,
-    "invalid_image_format": exceptions.MediaTypeError,
-    "invalid_image_mode": exceptions.MediaTypeError,
     "invalid_image_url": exceptions.MediaUnavailableError,
-    "unsupported_image_media_type": exceptions.MediaTypeError,
-    "server_overloaded": exceptions.ServiceUnavailableError,
 }
 
 
