@@ -94,7 +94,7 @@ class OpenAIChatAdapter(OpenAIAdapter, ChatAdapter):
     def media_tokens(self, media: "Media", model: str) -> int:
         from bruno_llm_openai.media_tokens import most_tokens  # most requests have none
 
-        if self.own_server and media.kind in ("image", "video"):
+        if self.row is not None and media.kind in ("image", "video"):
             return ChatAdapter.media_tokens(self, media, model)
         return most_tokens(media, model)
 
