@@ -1,11 +1,10 @@
 """A conversation with its media read, and where the API lets them stand."""
 
 import re
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import chain
-from typing import Any
+from typing import Any, cast
 
 from bruno_llm_base.exceptions import (
     MediaError,
@@ -24,8 +23,10 @@ def with_media_ready(
 ) -> Conversation:
     """Return *conversation* with its media as *read* returns them, where *rules* let them stand.
 
+    Of what a tool or a model has made, and *who* does not take, it is told in words what it is.
+
     Raises:
-        MediaError: One of them cannot be read, or *who* does not take it.
+        MediaError: One of them cannot be read, or *who* does not take one of the user's.
     """
     total = 0
 
@@ -43,20 +44,24 @@ def with_media_ready(
         total += found.size
         return found
 
-    def ready_parts(turn: Turn) -> Iterator[Part]:
-        for part in turn.parts:
-            if isinstance(part, ToolResult) and part.media:
-                parts = [ready(each) if isinstance(each, Media) else each for each in part.parts]
-                yield replace(part, parts=tuple(parts))
-            elif not isinstance(part, Media):
-                yield part
-            elif turn.role != "assistant":
-                yield ready(part)
-            else:  # any answer can be sent to any model: what this one cannot read is left out
-                with suppress(MediaError):
-                    yield ready(part)
+    def ready_part(part: Part) -> Part:
+        return ready(part) if isinstance(part, Media) else part
 
-    turns = [Turn(turn.role, tuple(ready_parts(turn))) for turn in conversation.turns]
+    def ready_or_told(part: Part) -> Part:
+        if isinstance(part, Media):
+            try:
+                return ready(part)
+            except (MediaTooLargeError, MediaTypeError):
+                return Text(part.told)
+        if isinstance(part, ToolResult) and part.media:
+            told = replace(part, parts=cast(Any, tuple(map(ready_or_told, part.parts))))
+            return told if told.media else replace(part, parts=())  # its content tells the same
+        return part
+
+    turns = [
+        Turn(role, tuple(map(ready_part if role == "user" else ready_or_told, parts)))
+        for role, parts in conversation.turns
+    ]
     moved = [
         Turn(role, tuple([_worded(part, rules) for part in parts]))
         for role, parts in _moved(turns, rules)
