@@ -369,7 +369,8 @@ async def test_a_spoken_answer_goes_to_other_vendors_in_words(chat, responses, s
             await other.request(again)
         roles = [message["role"] for message in claude.bodies[0]["messages"]]
         assert roles == ["user", "assistant", "user"]
-        assert "audio" not in json.dumps(claude.bodies[0])
+        words = [block["text"] for block in claude.bodies[0]["messages"][1]["content"]]
+        assert words == ["It rains.", f"(audio {SOUND.label})"]
 
 
 @pytest.mark.parametrize("streamed", [False, True])
