@@ -19,6 +19,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 from bruno_llm_base.discovery import kind_of
+from bruno_llm_testing import clouds
 from bruno_llm_testing.fakes import FAKES, fake_of
 from sybil import Document, Example, Region, Sybil
 from sybil.evaluators.python import PythonEvaluator
@@ -75,6 +76,16 @@ def _setup(namespace: dict[str, object]) -> None:
         server, kind = servers.enter_context(fake_of(name)()), kind_of(name)
         os.environ[kind.base_url_env] = server.connection()["base_url"]
         os.environ[kind.api_key_env[0]] = server.api_key
+    fakes = (clouds.FakeBedrock, clouds.FakeBedrockOpenAI, clouds.FakeAzure)
+    claude, gpt, azure = (servers.enter_context(fake()) for fake in fakes)
+    os.environ |= {
+        "ANTHROPIC_BEDROCK_BASE_URL": claude.address,
+        "AWS_ACCESS_KEY_ID": claude.api_key,
+        "AWS_BEDROCK_BASE_URL": f"{gpt.address}/openai/v1",
+        "AWS_SECRET_ACCESS_KEY": clouds.SECRET_KEY,
+        "AZURE_OPENAI_API_KEY": azure.api_key,
+        "AZURE_OPENAI_ENDPOINT": azure.address,
+    }
 
 
 def _teardown(namespace: dict[str, object]) -> None:

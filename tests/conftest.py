@@ -19,7 +19,7 @@ settings.register_profile("bruno", deadline=None, suppress_health_check=[HealthC
 settings.load_profile("bruno")
 
 PATIENCE = 120.0  # seconds until a test gives up; no verdict depends on it
-KEYS = ("OPENAI", "ANTHROPIC", "GEMINI", "GOOGLE", "OLLAMA", "BRUNO_LLM")
+KEYS = ("OPENAI", "ANTHROPIC", "AWS", "AZURE", "GEMINI", "GOOGLE", "OLLAMA", "BRUNO_LLM")
 COVERAGE = "COVERAGE_PROCESS"  # programs that a test starts run as a user's, and a third faster
 
 

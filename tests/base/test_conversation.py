@@ -255,7 +255,7 @@ def test_plain_dicts_are_messages():
         ({"role": "robot", "content": "x"}, "role is 'robot'"),
         ({"role": "user"}, "content is a NoneType"),
         ({"role": "user", "content": 5}, "content is a int"),
-        ({"role": "user", "content": [{"type": "image_url"}]}, "something but texts"),
+        ({"role": "user", "content": [{"type": "image_url"}]}, "Media has nothing"),
         ({"role": "user", "content": "x", "contents": 1}, "has 'contents', which is not known"),
         ({"role": "user", "content": "x", "metadata": 1}, "metadata is a int"),
     ],

@@ -229,6 +229,18 @@ async def test_an_answer_that_calls_tools_is_an_answer(llm, first, second):
     assert second.bodies == []
 
 
+async def test_a_bare_member_without_functions_passes_them_on():
+    def weather(city: str) -> str:
+        """Tell the weather."""
+        return city
+
+    with FakeOpenAI() as server:
+        llm = FallbackLLM([Bare(), OpenAIProvider(retry=ONCE, **server.connection())])
+        assert (await llm.request("hi", tools=[weather])).text == TEXT
+        assert server.bodies[0]["tools"]
+        await llm.aclose()
+
+
 DECIDED = {  # whether another is asked, and whether it counts as a failure of the provider
     "AllProvidersFailedError": (True, False),
     "AuthenticationError": (True, True),
@@ -801,7 +813,8 @@ async def test_a_bare_interface_is_given_no_functions():
 
     bare = Bare()
     for tools in ([now], [{"name": "x"}, now]):
-        with pytest.raises(InvalidRequestError, match="takes no functions as tools"):
+        with pytest.raises(AllProvidersFailedError) as caught:
             await FallbackLLM([bare]).generate("hi", tools=tools)
+        assert "takes no functions as tools" in str(caught.value.errors[0])
     assert await FallbackLLM([bare]).generate("hi", tools=[{"name": "x"}])
     assert len(bare.calls) == 1

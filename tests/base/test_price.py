@@ -18,7 +18,8 @@ maybe_tokens = st.none() | tokens
 
 
 WRITES = ("cache_write", "cache_write_1h", "cache_write_12h")
-PARTS = ("cache_read", *WRITES, "input_audio", "output_audio")
+MEDIA = ("input_audio", "input_image", "output_audio", "output_image")
+PARTS = ("cache_read", "cache_read_audio", *WRITES, *MEDIA)
 PRICES = ("input", "output", *PARTS)
 
 
@@ -36,8 +37,7 @@ usages = st.builds(
     cache_write_1h_tokens=maybe_tokens,
     cache_write_12h_tokens=maybe_tokens,
     reasoning_tokens=maybe_tokens,
-    input_audio_tokens=maybe_tokens,
-    output_audio_tokens=maybe_tokens,
+    **dict.fromkeys([f"{name}_tokens" for name in ("cache_read_audio", *MEDIA)], maybe_tokens),
 )
 
 
@@ -74,9 +74,35 @@ def test_more_tokens_never_cost_less(price, usage, more_input, more_output):
 
 @given(tiered, usages, tokens, tokens)
 def test_no_text_costs_more_than_the_ceiling(price, usage, more_input, more_output):
-    text = replace(usage, input_audio_tokens=0, output_audio_tokens=0)
+    text = replace(
+        usage, cache_read_audio_tokens=0, **dict.fromkeys([f"{name}_tokens" for name in MEDIA], 0)
+    )
     ceiling = price.ceiling(text.input_tokens + more_input, text.output_tokens + more_output)
     assert price.cost(text).total <= ceiling
+
+
+@given(tiered, usages, st.sampled_from(["audio", "video"]), st.sampled_from(["image", "document"]))
+def test_no_media_cost_more_than_the_ceiling(price, usage, heard, seen):
+    audio = min(usage.input_audio_tokens or 0, usage.input_tokens)
+    image = min(usage.input_image_tokens or 0, usage.input_tokens - audio)
+    cached = min(usage.cache_read_audio_tokens or 0, audio)
+    usage = replace(
+        usage,
+        input_audio_tokens=audio,
+        input_image_tokens=image,
+        cache_read_audio_tokens=cached,
+    )
+    ceiling = price.ceiling(usage.input_tokens, usage.output_tokens, {heard: audio, seen: image})
+    assert price.cost(usage).total <= ceiling
+
+
+def test_each_token_of_media_is_held_at_the_dearest_it_can_cost():
+    price = Price(input=1, output=2, input_audio=30, input_image=4, output_image=100)
+    assert price.ceiling(10**6, 0) == 1
+    assert price.ceiling(10**6, 0, {"image": 10**6}) == 4
+    assert price.ceiling(10**6, 0, {"audio": 100_000, "image": 100_000}) == Decimal("4.2")
+    assert price.ceiling(10**6, 0, {"video": 10**6}) == 30
+    assert price.ceiling(0, 10**6) == 100
 
 
 @given(st.integers(0, 10**6), st.integers(0, 10**6))
@@ -97,36 +123,45 @@ def test_each_part_costs_its_own_price():
         input=1,
         output=2,
         cache_read=3,
+        cache_read_audio=9,
         cache_write=4,
         cache_write_1h=5,
         cache_write_12h=8,
         input_audio=6,
+        input_image=10,
         output_audio=7,
+        output_image=11,
         source="a list",
         as_of=date(2026, 11, 1),
     )
     usage = Usage(
-        input_tokens=16_000_000,
-        output_tokens=3_000_000,
-        cache_read_tokens=2_000_000,
+        input_tokens=18_000_000,
+        output_tokens=4_000_000,
+        cache_read_tokens=3_000_000,
+        cache_read_audio_tokens=1_000_000,
         cache_write_tokens=8_000_000,
         cache_write_1h_tokens=4_000_000,
         cache_write_12h_tokens=1_000_000,
         reasoning_tokens=1_000_000,
-        input_audio_tokens=5_000_000,
+        input_audio_tokens=6_000_000,
+        input_image_tokens=1_000_000,
         output_audio_tokens=1_000_000,
+        output_image_tokens=1_000_000,
     )
     parts = {
         "input": Decimal(1),
         "cache_read": Decimal(6),
+        "cache_read_audio": Decimal(9),
         "cache_write": Decimal(12),
         "cache_write_1h": Decimal(20),
         "cache_write_12h": Decimal(8),
         "input_audio": Decimal(30),
+        "input_image": Decimal(10),
         "output": Decimal(4),
         "output_audio": Decimal(7),
+        "output_image": Decimal(11),
     }
-    expected = Cost(Decimal(88), parts, "a list", date(2026, 11, 1), estimated=True)
+    expected = Cost(Decimal(118), parts, "a list", date(2026, 11, 1), estimated=True)
     assert price.cost(usage, estimated=True) == expected
 
 

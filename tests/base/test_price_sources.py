@@ -45,8 +45,10 @@ def calculated(usage, provider, model, at):
             for name in (
                 *("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens"),
                 *("cache_write_1h_tokens", "input_audio_tokens", "output_audio_tokens"),
+                *("input_image_tokens", "output_image_tokens"),
             )
-        }
+        },
+        cache_audio_read_tokens=usage.cache_read_audio_tokens,
     )
     found = genai_prices.calc_price(theirs, model, provider_id=provider, genai_request_timestamp=at)
     return found.total_price
@@ -73,16 +75,23 @@ def requests(draw):
     cached = draw(st.integers(0, read))
     write = draw(st.integers(0, read - cached))
     written = draw(st.integers(0, 10**6))
-    audio = draw(st.integers(0, read - write))
+    heard = draw(st.integers(0, cached))
+    audio = draw(st.integers(0, read - write - cached))
+    image = draw(st.integers(0, read - write - cached - audio))
+    spoken = draw(st.integers(0, written))
+    # theirs refuse to price media and cached input at once without the tokens that are both
+    media = {"input_audio_tokens": audio, "input_image_tokens": image}
+    both = {"cache_read_audio_tokens": heard, "input_audio_tokens": audio + heard}
+    kept = {"cache_read_tokens": cached}
     usage = Usage(
         input_tokens=read,
         output_tokens=written,
-        # theirs refuse to price audio and cached input at once, without the tokens that are both
-        **draw(st.sampled_from([{"cache_read_tokens": cached}, {"input_audio_tokens": audio}])),
+        **draw(st.sampled_from([media, kept, kept | both])),
         cache_write_tokens=write,
         cache_write_1h_tokens=draw(st.integers(0, write)),
         reasoning_tokens=draw(st.integers(0, written)),
-        output_audio_tokens=draw(st.integers(0, written)),
+        output_audio_tokens=spoken,
+        output_image_tokens=draw(st.integers(0, written - spoken)),
     )
     hour = draw(st.timedeltas(timedelta(0), timedelta(days=1)))
     return provider, model, usage, draw(st.sampled_from(moments(model))) + hour
@@ -116,7 +125,8 @@ def test_what_openai_keeps_for_12_hours_costs_more_than_the_data_list():
 def test_all_models_that_are_billed_by_input_and_output_have_a_price():
     for provider, model in LISTED:
         listed = vars(model.get_prices(NOW))
-        expected = {"input_mtok", "output_mtok"} <= set(listed) and "requests_kcount" not in listed
+        uncounted = {"requests_kcount", "output_video_mtok"} & set(listed)
+        expected = {"input_mtok", "output_mtok"} <= set(listed) and not uncounted
         if "output_reasoning_mtok" not in listed:
             assert (PRICES.price(provider, model.id, NOW) is not None) == expected, model.id
 
@@ -360,3 +370,26 @@ def test_the_users_prices_go_first(provider, model, expected):
 def test_overrides_of_something_else_are_refused(prices, named):
     with pytest.raises(ConfigurationError, match=rf"CostTracker\.{named}.*: give"):
         Overrides(prices)
+
+
+def test_pictures_that_a_model_makes_cost_what_they_are_listed_at():
+    usage = Usage(input_tokens=268, output_tokens=1300, output_image_tokens=1290)
+    price = PRICES.price("google", "gemini-2.5-flash-image", NOW)
+    assert price.cost(usage).parts["output_image"] == Decimal("0.0387")  # their own example
+
+
+def test_sound_from_the_cache_has_a_price_of_its_own():
+    usage = Usage(
+        input_tokens=5000,
+        output_tokens=0,
+        cache_read_tokens=4096,
+        cache_read_audio_tokens=3840,
+        input_audio_tokens=4700,
+    )
+    parts = PRICES.price("google", "gemini-3-flash-preview", NOW).cost(usage).parts
+    assert {name: cost * 1_000_000 for name, cost in parts.items() if cost} == {
+        "cache_read_audio": 3840 * Decimal("0.1"),
+        "cache_read": 256 * Decimal("0.05"),
+        "input_audio": 860 * Decimal(1),
+        "input": 44 * Decimal("0.5"),
+    }

@@ -311,6 +311,8 @@ async def test_a_choice_holds_for_the_first_round(run):
 
 async def test_rounds_are_limited(run):
     replies = [call("weather", f'{{"city": "c{n}"}}') for n in range(9)]
+    with pytest.raises(InvalidResponseError, match="after 1 round the model"):
+        await run(MockLLM(replies), "go", tools=[weather], max_rounds=1)
     with pytest.raises(
         InvalidResponseError, match="after 3 rounds the model still calls"
     ) as caught:

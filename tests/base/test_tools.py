@@ -141,6 +141,17 @@ async def test_what_a_tool_says_of_itself_wins():
     assert second == {"name": "search", "description": "", "parameters": schema}
 
 
+def test_a_method_without_its_object_is_refused_though_the_bound_one_was_read():
+    class Station:
+        def measure(self, city: str) -> str:
+            """Measure."""
+            return city
+
+    read_signature(Station().measure)
+    with pytest.raises(ConfigurationError, match="'self' of the tool measure has no annotation"):
+        Tool(Station.measure)
+
+
 def test_a_function_is_read_once():
     assert read_signature(weather) is read_signature(weather)
 

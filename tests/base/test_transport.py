@@ -233,7 +233,8 @@ class _Client:
 
 async def test_a_stream_that_only_the_sdk_can_read():
     client = _Client()
-    transport = SdkTransport(SimpleNamespace(AsyncStream=list, APIStatusError=KeyError), client)
+    sdk = SimpleNamespace(AsyncStream=list, APIError=LookupError, APIStatusError=KeyError)
+    transport = SdkTransport(sdk, client)
     reply = await transport.send("POST", "/v1/messages", {})
     batches = [batch async for batch in reply]
     assert [json.loads(line) for batch in batches for line in batch] == [

@@ -23,7 +23,7 @@ from mcp_types import (
 
 server = MCPServer("odd")
 
-@server.tool(name="odd.name/x")
+@server.tool(name="2.odd/x")
 async def odd(count: int = 1) -> CallToolResult:
     """Show everything."""
     return CallToolResult(
@@ -89,9 +89,9 @@ async def test_what_goes_wrong_there_is_told_to_the_model():
 
 async def test_what_is_no_text_is_told_in_words(tmp_path):
     (tmp_path / "server.py").write_text(SERVER)
-    llm = MockLLM([called("odd_name_x", count=2), called("slow"), "done"])
+    llm = MockLLM([called("_2_odd_x", count=2), called("slow"), "done"])
     async with mcp_tools((sys.executable, tmp_path / "server.py"), timeout=0.5) as tools:
-        assert [tool.name for tool in tools] == ["odd_name_x", "slow"]
+        assert [tool.name for tool in tools] == ["_2_odd_x", "slow"]
         answer = await run_tools(llm, "go", tools=tools)
     first, second = (m.content for m in answer.messages if m.role == "tool")
     assert first == "words\n(image/png, which cannot be shown here)\nfile:///a\ninside"

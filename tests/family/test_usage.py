@@ -110,20 +110,25 @@ PRICE = Price(
     cache_read="0.3",
     cache_write="3.75",
     cache_write_1h="6",
+    cache_read_audio="0.5",
     input_audio="40",
+    input_image="5",
     output_audio="80",
+    output_image="120",
 )
 
 
 def by_hand(usage):
     """Return what *usage* costs at `PRICE`, in USD."""
     known = {name: count or 0 for name, count in asdict(usage).items()}
-    hour, audio = known["cache_write_1h_tokens"], known["input_audio_tokens"]
+    hour, heard = known["cache_write_1h_tokens"], known["cache_read_audio_tokens"]
     read, five = known["cache_read_tokens"], known["cache_write_tokens"] - hour
-    spoken = known["output_audio_tokens"]
-    fresh = usage.input_tokens - read - five - hour - audio
-    cents = 300 * fresh + 30 * read + 375 * five + 600 * hour + 4000 * audio
-    cents += 1500 * (usage.output_tokens - spoken) + 8000 * spoken
+    audio, seen = known["input_audio_tokens"] - heard, known["input_image_tokens"]
+    spoken, drawn = known["output_audio_tokens"], known["output_image_tokens"]
+    fresh = usage.input_tokens - read - five - hour - audio - seen
+    cents = 300 * fresh + 30 * (read - heard) + 375 * five + 600 * hour
+    cents += 4000 * audio + 50 * heard + 500 * seen
+    cents += 1500 * (usage.output_tokens - spoken - drawn) + 8000 * spoken + 12000 * drawn
     return Decimal(cents) / 10**8
 
 

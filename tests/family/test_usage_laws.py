@@ -25,9 +25,11 @@ def check(usage):
     assert kept_longer <= known["cache_write_tokens"]
     if usage.input_tokens is not None:
         assert known["cache_read_tokens"] + known["cache_write_tokens"] <= usage.input_tokens
-        assert known["input_audio_tokens"] <= usage.input_tokens
+        assert known["input_audio_tokens"] + known["input_image_tokens"] <= usage.input_tokens
+        assert known["cache_read_audio_tokens"] <= known["cache_read_tokens"]
     if usage.output_tokens is not None:
-        assert known["reasoning_tokens"] + known["output_audio_tokens"] <= usage.output_tokens
+        made = known["output_audio_tokens"] + known["output_image_tokens"]
+        assert known["reasoning_tokens"] + made <= usage.output_tokens
 
 
 # -- documents with consistent numbers --------------------------------------------------------------
@@ -51,7 +53,7 @@ def split(draw, total, parts):
 @st.composite
 def openai(draw):
     prompt, completion = draw(counts) + 1, draw(counts)
-    cached, written, audio, text = split(draw, prompt, 4)
+    cached, written, audio, image, text = split(draw, prompt, 5)
     thought, spoken, said = split(draw, completion, 3)
     apart = draw(st.booleans())  # whether reasoning is told beside the completion
     usage = {
@@ -64,6 +66,7 @@ def openai(draw):
             "cached_tokens": cached,
             "cache_write_tokens": written,
             "audio_tokens": audio,
+            "image_tokens": image,
             "text_tokens": text,
         },
         "completion_tokens_details": {"reasoning_tokens": thought, "audio_tokens": spoken},
@@ -261,11 +264,11 @@ def test_an_input_without_its_cache_is_not_the_whole():
 
 ALL = {field.name for field in fields(Usage)}
 LONGER = {"cache_write_1h_tokens", "cache_write_12h_tokens"}
-AUDIO = {"input_audio_tokens", "output_audio_tokens"}
+MEDIA = {name for name in ALL if "audio" in name or "image" in name}
 FAKES = {
-    "openai": (FakeOpenAI, ALL - LONGER),
-    "responses": (FakeOpenAI, ALL - {"cache_write_1h_tokens"} - AUDIO),
-    "claude": (FakeClaude, ALL - {"cache_write_12h_tokens"} - AUDIO),
+    "openai": (FakeOpenAI, ALL - LONGER - {"cache_read_audio_tokens", "output_image_tokens"}),
+    "responses": (FakeOpenAI, ALL - {"cache_write_1h_tokens"} - MEDIA),
+    "claude": (FakeClaude, ALL - {"cache_write_12h_tokens"} - MEDIA),
     "gemini": (FakeGemini, ALL - {"cache_write_tokens"} - LONGER),
     "ollama": (FakeOllama, {"input_tokens", "output_tokens", "cache_read_tokens"}),
 }
@@ -273,18 +276,22 @@ FAKES = {
 
 @st.composite
 def lawful(draw):
-    fresh, read, five, hour, audio = draw(st.tuples(counts, counts, counts, counts, counts))
-    said, thought, spoken, half_day = draw(st.tuples(counts, counts, counts, counts))
+    fresh, read, five, hour, half_day = draw(st.tuples(counts, counts, counts, counts, counts))
+    audio, heard, image = draw(st.tuples(counts, counts, counts))
+    said, thought, spoken, drawn = draw(st.tuples(counts, counts, counts, counts))
     return Usage(
-        input_tokens=1 + fresh + read + five + hour + half_day + audio,
-        output_tokens=said + thought + spoken,
-        cache_read_tokens=read,
+        input_tokens=1 + fresh + read + heard + five + hour + half_day + audio + image,
+        output_tokens=said + thought + spoken + drawn,
+        cache_read_tokens=read + heard,
         cache_write_tokens=five + hour + half_day,
         cache_write_1h_tokens=hour,
         cache_write_12h_tokens=half_day,
         reasoning_tokens=thought,
-        input_audio_tokens=audio,
+        cache_read_audio_tokens=heard,
+        input_audio_tokens=audio + heard,
+        input_image_tokens=image,
         output_audio_tokens=spoken,
+        output_image_tokens=drawn,
     )
 
 

@@ -21,7 +21,7 @@ def look(query: str, page: int = 1) -> str:
 
 
 def function(tool):
-    return build_tools([tool], choice=None, parallel=None, is_own=False)["tools"][0]["function"]
+    return build_tools([tool], choice=None, parallel=None, strict=True)["tools"][0]["function"]
 
 
 def test_a_tool_is_strict_where_no_null_has_to_be_added():

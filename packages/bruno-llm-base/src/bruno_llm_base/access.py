@@ -17,6 +17,10 @@ from bruno_llm_base.options import SharedSettings
 from bruno_llm_base.values import shown
 
 _SECRET_HEADER = re.compile(r"auth|cookie|key|secret|token", re.IGNORECASE)
+_SECRETS_OF_CLIENTS = (
+    *("api_key", "auth_token", "access_token"),
+    *("aws_secret_key", "aws_session_token"),
+)
 _SHORTEST_SECRET = 8  # a stand-in such as "none" is a word of its own, and no secret
 _PORTS = {"http": 80, "https": 443}
 _PLACE = re.compile(r"(\w+://)?[\w.-]*(:\d+)?(/.*)?")
@@ -37,6 +41,7 @@ class Vendor:
         client_call: One of such a client's methods, which is asynchronous.
         sdk: The module that `open_transport` imports; loaded at the first request. "" for none.
         price_name: What lists of prices call the vendor; None if none does.
+        telemetry_name: What OpenTelemetry calls the vendor (`gen_ai.provider.name`); its name if None.
         free: Why its answers cost nothing; None if they do.
         fixed_windows: Whether a model's window stays as large as the server has once said.
     """
@@ -51,6 +56,7 @@ class Vendor:
     client_call: ClassVar[str] = ""
     sdk: ClassVar[str] = "httpx"
     price_name: ClassVar[str | None] = None
+    telemetry_name: ClassVar[str | None] = None
     free: ClassVar[str | None] = None
     fixed_windows: ClassVar[bool] = True
 
@@ -59,8 +65,13 @@ class Vendor:
         """Return the one name of *model*, where users may write it in several ways."""
         return model
 
-    @staticmethod
-    def read_address(value: str) -> str:
+    @classmethod
+    def own_address(cls) -> str:
+        """Return the vendor's own address; an error where the environment has to say a part of it, and does not."""
+        return cls.default_base_url
+
+    @classmethod
+    def read_address(cls, value: str) -> str:
         """Return the URL that a value of the variable `base_url_env` stands for."""
         return value
 
@@ -118,7 +129,7 @@ def find_access(vendor: type[Vendor], settings: SharedSettings, client: Any) -> 
             if settings.get(name) is not None:
                 raise ConfigurationError(f"client= brings its own {name}: give one of the two")
         _check_client(vendor, client)
-    url = client_address or base_url or vendor.default_base_url
+    url = client_address or base_url or vendor.own_address()
     return Access(
         provider=vendor.name,
         client=client,
@@ -135,7 +146,7 @@ def find_access(vendor: type[Vendor], settings: SharedSettings, client: Any) -> 
 def _secrets(key: SecretStr | None, url: str, client: Any) -> tuple[str, ...]:
     """Return what must not be shown, as it is and as in a URL; the longest first: it may hold others."""
     found = [key.get_secret_value() if key else ""]
-    found += [getattr(client, name, "") for name in ("api_key", "auth_token")]
+    found += [getattr(client, name, "") for name in _SECRETS_OF_CLIENTS]
     if login := basic_login(url):
         # some take a key as a name without a password
         parts = urlsplit(url)

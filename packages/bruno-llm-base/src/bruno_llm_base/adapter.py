@@ -31,14 +31,14 @@ class Adapter(ABC):
     """What the adapters of all endpoints have in common.
 
     Attributes:
-        models_path: The endpoint that lists the models.
+        models_path: The endpoint that lists the models; None where there is none.
         reserved_fields: Fields of a body that belong to the request itself: no option may set them.
         error_kinds: What the vendor's own codes, types and reasons of errors stand for.
     """
 
     __slots__ = ()
 
-    models_path: ClassVar[str]
+    models_path: str | None
     reserved_fields: ClassVar[frozenset[str]]
     error_kinds: ClassVar[Mapping[str, type[LLMError]]] = {}
 
@@ -47,6 +47,14 @@ class Adapter(ABC):
         """Return the adapter for the server at *access*."""
         del access
         return cls()
+
+    def build_probe(self, model: str) -> tuple[str, Json] | None:
+        """Return the path and body of a request that is refused as malformed, so that it costs nothing.
+
+        Where the API has no list of models, that refusal tells that the key and *model* are right;
+        None where the list does.
+        """
+        return None
 
     def parse_models(self, data: Json) -> list[str]:
         """Read the names of the models on offer."""

@@ -212,6 +212,7 @@ class Call(Generic[T]):
                     attempt,
                     model=request.model or "",
                     most_input=lambda: request.most_input,
+                    media_tokens=request.media_tokens,
                     most_output=request.adapter.max_output(request.body or {}),
                     deadline=self._deadline,
                     tell=partial(endpoint.tell, request),

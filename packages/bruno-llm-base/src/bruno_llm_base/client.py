@@ -60,6 +60,7 @@ _ON_THE_WAY = (
     StreamError,
 )
 _PROXY_LOGIN = 407
+_MALFORMED = 400
 
 
 class Policies(TypedDict, total=False):
@@ -204,11 +205,22 @@ class Client(Vendor, ABC):
         return (await self.diagnose()).ok
 
     async def diagnose(self) -> Diagnosis:
-        """Find out whether the provider can be used, within 5 seconds and without cost."""
+        """Find out whether the provider can be used, within 5 seconds and without cost.
+
+        A vendor that does not list its models cannot be asked without cost; that is the reason then.
+        """
+        limits: dict[str, Any] = {"retry": _ONCE, "timeouts": Timeouts(total=_CHECK_SECONDS)}
+        models: list[str] = []
         try:
-            models = await self._list_models(retry=_ONCE, timeouts=Timeouts(total=_CHECK_SECONDS))
+            if (probe := self.adapter.build_probe(self.model)) is None:
+                models = await self._list_models(**limits)
+            else:
+                await self._send_probe(*probe, **limits)
         except LLMError as error:
-            return Diagnosis(ok=False, reason=str(error), error=error)
+            cannot_tell = self.adapter.models_path is None
+            return Diagnosis(
+                ok=cannot_tell, reason=str(error), error=None if cannot_tell else error
+            )
         reason = self.adapter.missing_model(self.model, models) or None
         return Diagnosis(ok=reason is None, reason=reason, models=tuple(models))
 
@@ -293,6 +305,11 @@ class Client(Vendor, ABC):
     async def _list_models(self, **limits: Any) -> list[str]:
         """Return the names of the models on offer, within other *limits* of `Endpoint` than usual."""
         endpoint, adapter = replace(self._endpoint, **limits), self.adapter
+        if adapter.models_path is None:
+            raise InvalidRequestError(f"{self.name} has no list of its models", provider=self.name)
+        if adapter.build_probe(self.model) is not None:
+            where = self.access.address
+            raise InvalidRequestError(f"there is no list of models at {where}", model=self.model)
         listing = partial(
             Request, operation="models", adapter=adapter, model=self.model, advise=self._advise
         )
@@ -307,6 +324,22 @@ class Client(Vendor, ABC):
                     )
                     await result_of(endpoint, windows)
         return names
+
+    async def _send_probe(self, path: str, body: Json, **limits: Any) -> None:
+        probe: Request[Json] = Request(
+            operation="models",
+            adapter=self.adapter,
+            path=path,
+            body=body,
+            model=self.model,
+            parse=lambda data: data,
+            advise=self._advise,
+        )
+        try:
+            await result_of(replace(self._endpoint, **limits), probe)
+        except InvalidRequestError as error:
+            if type(error) is not InvalidRequestError or error.status_code != _MALFORMED:
+                raise
 
     def _parse_names(self, data: Json) -> list[str]:
         names = self.adapter.parse_models(data)

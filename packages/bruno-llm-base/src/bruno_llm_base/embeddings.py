@@ -20,7 +20,7 @@ from bruno_llm_base.exceptions import (
     InvalidResponseError,
     LLMError,
 )
-from bruno_llm_base.messages import check_message, check_text
+from bruno_llm_base.messages import Conversation, check_message, check_text
 from bruno_llm_base.options import EmbeddingSettings, check_sendable
 from bruno_llm_base.parts import Json
 from bruno_llm_base.request import Request
@@ -107,6 +107,10 @@ class BaseEmbeddings(Client, EmbeddingInterface):
         A message that says nothing, or holds an image or a file, is an `InvalidRequestError` too.
         """
         check_message("message", message)
+        if media := next(iter(Conversation.of(message).media), None):
+            raise InvalidRequestError(
+                f"message holds {media.label}, and vectors are of texts: embed what it says in words"
+            )
         return (await self._embed([message.content]))[0]
 
     def calculate_similarity(

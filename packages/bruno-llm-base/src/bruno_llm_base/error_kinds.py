@@ -128,12 +128,13 @@ _WORDS = (
         (400, 404),
         r"model_?not_?(found|exist|available)|\b(unknown|invalid)_?model\b",
         r"\bmodel\b.{0,120}?\b(not found|does ?n[o']t exist|does not exist|not exist)\b"
-        r"|not a valid model|\b(no such|unknown|invalid) model\b|no endpoints found for|^model: \S+$",
+        r"|not a valid model|\b(no such|unknown|invalid) model\b|no endpoints found for|not found the model|^model: \S+$"
+        r"|model identifier is invalid|on-demand throughput isn",
     ),
     _Words(
         PermissionDeniedError,
         (400, 403),
-        r"permission|forbidden|access_?denied|unsupported_country",
+        r"permission|(?<!extra_)forbidden|access_?denied|unsupported_country",  # not of a field
         r"\b(location|country|region|territory)\b[^.]{0,40}\b(not|un)[ -]?(supported|available|allowed)"
         r"|\bnot (available|supported|allowed|accessible)\b[^.]{0,30}\b(country|region|location|plan|tier)"
         r"|\benable billing|billing (to be|is not|not|must be) |requires billing"

@@ -69,9 +69,12 @@ def _tool(client: Any, told: Any, prefix: str, settings: Json) -> Tool:
             raise ToolError(text)
         return text
 
+    name = _REFUSED_IN_NAMES.sub("_", prefix + told.name)
+    if name[:1].isdigit():  # Gemini wants a letter or _ first
+        name = f"_{name}"
     return Tool(
         call,
-        _REFUSED_IN_NAMES.sub("_", prefix + told.name)[:_LONGEST_NAME],
+        name[:_LONGEST_NAME],
         told.description or told.title or "",
         parameters=without_titles(told.input_schema),
         **settings,

@@ -7,6 +7,9 @@ from bruno_llm_base.parts import Media
 
 _FAMILIES = {"image": "image/*", "audio": "audio/*", "video": "video/*"}
 
+TEXTS = ("text/*", *(f"application/{name}" for name in ("json", "xml", "yaml", "javascript")))
+"""The types of documents that are words, whose `Media.text` can be told."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MediaRules:

@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from os import PathLike, fspath
+from os import PathLike
 from typing import Any, Literal, NamedTuple
 from uuid import NAMESPACE_OID, uuid5
 
@@ -36,6 +36,8 @@ Attachments = Sequence[str | PathLike[str] | Media]
 """What goes with a question: paths, addresses, `Media`."""
 
 _MEDIA = (MessageType.IMAGE, MessageType.AUDIO, MessageType.FILE)
+_WITH_MEDIA = (MessageRole.USER, MessageRole.ASSISTANT)
+_MEDIA_ALONE = "(media)"  # the content of a message without words, which is not sent
 _ROLES = tuple(role.value for role in MessageRole)
 _OF_METADATA = ("tool_calls", "tool_call_id", "name")
 _KEYS = ("role", "content", *_OF_METADATA, "metadata")
@@ -111,7 +113,10 @@ class Conversation(NamedTuple):
         def named(part: Part) -> Part:
             if not isinstance(part, ToolCall | ToolResult) or taken.fullmatch(str(part.id)):
                 return part
-            return replace(part, id=f"call_{uuid5(NAMESPACE_OID, str(part.id)).hex}")
+            digits = uuid5(NAMESPACE_OID, str(part.id)).hex
+            whole = f"call_{digits}"
+            # Mistral takes nine letters and digits
+            return replace(part, id=whole if taken.fullmatch(whole) else digits[:9])
 
         turns = [Turn(role, tuple(map(named, parts))) for role, parts in self.turns]
         return Conversation(self.system, tuple(turns))
@@ -148,7 +153,8 @@ def _with_attachments(messages: Messages, attachments: Attachments) -> list[Mess
     """Return *messages* with *attachments* in the last one of the user, before its words."""
     if isinstance(attachments, str | PathLike | Media) or not isinstance(attachments, Sequence):
         raise InvalidRequestError(f"attachments is {shown(attachments)}: give a list")
-    media = [_attached(f"attachments[{n}]", each) for n, each in enumerate(attachments)]
+    named = [(f"attachments[{place}]", each) for place, each in enumerate(attachments)]
+    media = [_media(name, each, is_trusted=True) for name, each in named]
     asked = read_messages(messages)
     users = [place for place, each in enumerate(asked) if each.role is MessageRole.USER]
     if not users:
@@ -161,15 +167,13 @@ def _with_attachments(messages: Messages, attachments: Attachments) -> list[Mess
     return asked
 
 
-def _attached(name: str, given: Any) -> Media:
-    _check_kind(name, given, str | PathLike | Media, "a path, an address or Media")
-    if isinstance(given, Media):
-        return given
+def _media(name: str, given: Any, *, is_trusted: bool = False) -> Media:
+    """Return the media that *given* names, which errors call *name*."""
+    from bruno_llm_base.media_blocks import media_of  # most conversations have none
+
     try:
-        path = fspath(given)
-        is_url = path[:8].lower().startswith(("http://", "https://", "data:"))
-        return Media(url=path) if is_url else Media(path)
-    except ValueError as error:
+        return media_of(given, is_trusted=is_trusted)
+    except (TypeError, ValueError) as error:
         raise InvalidRequestError(f"{name}: {error}") from None
 
 
@@ -209,13 +213,16 @@ def _message(name: str, given: Mapping[str, Any]) -> Message:
     _check_kind(f"{name}.metadata", metadata, Mapping, "a mapping")
     own = {key: given[key] for key in _OF_METADATA if given.get(key) is not None}
     if isinstance(content, list | tuple):
-        texts: list[Any] = [object_in(part).get("text") for part in content]
-        if not all(isinstance(text, str) for text in texts):
-            raise InvalidRequestError(
-                f"{name}.content holds something but texts, which this version sends alone:"
-                ' give parts like {"type": "text", "text": "..."}'
-            )
-        content = "".join(texts)
+        parts = [_content_part(f"{name}.content[{n}]", each) for n, each in enumerate(content)]
+        content = text_of(parts)
+        if any(isinstance(part, Media) for part in parts):
+            if role not in ("user", "tool"):
+                raise InvalidRequestError(
+                    f"{name} is of the role {role} and holds media: give them in a message of the"
+                    " user, or in a tool's result"
+                )
+            own["parts"] = [part for part in parts if isinstance(part, Media) or part.text.strip()]
+            content = content if content.strip() else _MEDIA_ALONE
     if not content and own.get("tool_calls"):
         content = TOOL_CALL_PLACEHOLDER
     if isinstance(content, str):
@@ -226,6 +233,12 @@ def _message(name: str, given: Mapping[str, Any]) -> Message:
     )
 
 
+def _content_part(name: str, given: object) -> Text | Media:
+    """Return what one item of a message's content is: words, or media."""
+    text = given if isinstance(given, str) else object_in(given).get("text")
+    return Text(text) if isinstance(text, str) else _media(name, given)
+
+
 def check_message(name: str, message: Message) -> None:
     """Raise an `InvalidRequestError` unless *message*, which errors call *name*, can be sent."""
     cure = "a dict with role and content, or bruno_core.models.Message"
@@ -233,10 +246,10 @@ def check_message(name: str, message: Message) -> None:
     # bruno-core checks a message when it is built, but not what is assigned to it afterwards
     for field, kind in (("role", MessageRole), ("message_type", MessageType), ("metadata", dict)):
         _check_kind(f"{name}.{field}", getattr(message, field), kind, f"a {kind.__name__}")
-    if message.message_type in _MEDIA:
+    if message.message_type in _MEDIA and message.role not in _WITH_MEDIA:
         raise InvalidRequestError(
-            f"{name} is of type {message.message_type.value}: this version sends text"
-            " only, so put what matters into words (message_type=TEXT)"
+            f"{name} is of type {message.message_type.value} and of the role {message.role.value}:"
+            " media stand in messages of the user and the assistant"
         )
     mark = message.metadata.get("cache", False)
     if not isinstance(mark, bool):
@@ -286,7 +299,8 @@ def _turns(messages: list[Message]) -> list[Turn]:
             name = message.metadata.get("name")
             said = f"Result of {name}: {message.content}" if name else message.content
             check_text("metadata['name'] of a result", said)
-            turns.append(Turn("user", _marked(message, Text(said))))
+            media = [part for part in _result_parts(message) if isinstance(part, Media)]
+            turns.append(Turn("user", _marked(message, *media, Text(said))))
     return turns
 
 
@@ -332,7 +346,7 @@ def _asked_for(message: Message, rounds: list[list[_Awaited]]) -> ToolResult | N
 def _said(message: Message) -> list[Part]:
     """Return what an assistant's message says, as `ModelResponse.to_message` wrote it or simpler."""
     is_silent = message.content in (TOOL_CALL_PLACEHOLDER, NO_TEXT_PLACEHOLDER)
-    words: list[Part] = [] if is_silent else [Text(message.content)]
+    words = [] if is_silent else _words(message)
     parts = [_read_part(data) for data in _listed(message, "parts")]
     if not parts:
         calls = enumerate(_listed(message, "tool_calls"))
@@ -344,11 +358,37 @@ def _said(message: Message) -> list[Part]:
 
 
 def _asked(message: Message) -> list[Part]:
-    """Return what a user's message says."""
-    media = _listed(message, "media")
-    for each in media:
-        _check_kind("metadata['media']", each, Media, "a list of Media")
-    return [*media, Text(message.content)]
+    """Return what a user's message says: in the order of its content, if that is a list."""
+    parts = [part for part in _listed(message, "parts") if isinstance(part, Text | Media)]
+    if not parts:
+        return _words(message)
+    return [*_named_media(message), *parts]
+
+
+def _words(message: Message) -> list[Part]:
+    """Return the media of a message, and what it says in words."""
+    content = message.content
+    if message.message_type in _MEDIA:
+        content = message.metadata.get("text") or ""
+        check_text("metadata['text']", content)
+    media: list[Part] = [*_named_media(message)]
+    return [*media, Text(content)] if content.strip() else media
+
+
+def _named_media(message: Message) -> list[Media]:
+    """Return the media that a message names: as its content, by its type, and in its metadata."""
+    listed = enumerate(_listed(message, "media"))
+    media = [_media(f"metadata['media'][{place}]", given) for place, given in listed]
+    kind = message.message_type
+    if kind not in _MEDIA:
+        return media
+    named = _media(f"the content of a message of type {kind.value}", message.content)
+    if named.url is not None and named.type is None and kind is not MessageType.IMAGE:
+        raise InvalidRequestError(
+            f"the address {named.label} does not tell what is there: give metadata['media'] ="
+            " [Media(url=..., type=...)]"
+        )
+    return [named, *media]
 
 
 def _result_parts(message: Message) -> tuple[Text | Media, ...]:
@@ -358,6 +398,8 @@ def _result_parts(message: Message) -> tuple[Text | Media, ...]:
 
 
 def _read_part(data: object) -> Part:
+    if isinstance(data, Part):
+        return data
     try:
         return part_from_json(data)
     except ValueError as error:

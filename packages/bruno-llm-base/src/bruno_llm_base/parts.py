@@ -116,6 +116,7 @@ class Media:
         data: The content.
         id: The vendor's name for a file that was uploaded there.
         type: The MIME type. Where the content tells it, that counts; needed where nothing tells it.
+            That of an address is told by its suffix, if it is not given.
         detail: How closely the model is to look, in the vendor's own word.
         name: What the vendor is told that the file is called; that of the path or address if None.
         state: What the API wants back, of media that a model has made.
@@ -171,6 +172,7 @@ class Media:
         if scheme != "data":
             if scheme not in ("http", "https", "gs") or not url.isprintable() or " " in url:
                 raise ValueError(f"Media.url is {url!r:.80}: give {_CURES['url']}")
+            self.type = self.type or _SUFFIXES.get(PurePath(urlsplit(url).path).suffix.lower())
             return
         head, _, content = url[5:].partition(",")
         kind, *rest = head.split(";")
@@ -220,6 +222,21 @@ class Media:
         with open(path, "wb") as file:  # noqa: PTH123 - whatever names a file
             file.write(self.data)
 
+
+_SUFFIXES = {
+    ".gif": "image/gif",
+    ".jpeg": "image/jpeg",
+    ".jpg": "image/jpeg",
+    ".md": "text/plain",
+    ".mp3": "audio/mpeg",
+    ".mp4": "video/mp4",
+    ".pdf": "application/pdf",
+    ".png": "image/png",
+    ".txt": "text/plain",
+    ".wav": "audio/wav",
+    ".webp": "image/webp",
+}
+"""Types of what is at an address, which is not fetched here."""
 
 _CURES = {
     "path": "the path of a file",
@@ -498,6 +515,8 @@ def part_from_json(data: object) -> Part:
             values["parts"] = tuple(map(part_from_json, values.get("parts", ())))
         part: Part = kind(**values)
         check_types(part)
+        if isinstance(part, Media):
+            part.is_trusted = False  # it may come from anywhere
     except (KeyError, TypeError, ValueError):
         raise ValueError(
             "metadata['parts'] is not what `to_message()` wrote: leave it as it was, or remove it"

@@ -61,7 +61,7 @@ _CANNOT_TELL = (
     RateLimitError,
     ServiceUnavailableError,
 )
-_NO_SUCH_ENDPOINT = (404, 405)
+_NO_SUCH_ENDPOINT = (None, 404, 405)  # None: the vendor's client says so, and sends nothing
 _LARGE = 50_000  # characters, which take some milliseconds to count
 _TOOLS_ERROR = 0.5  # vendors rewrite tools in words of their own before the model sees them
 _PLAUSIBLE = 8  # bytes that a token may stand for; where it were more, the prompt is counted

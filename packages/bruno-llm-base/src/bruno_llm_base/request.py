@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar, cast
@@ -62,6 +62,7 @@ class Billing(Protocol):
         *,
         model: str,
         most_input: Callable[[], int],
+        media_tokens: Callable[[], Mapping[str, int]],
         most_output: int | None,
         deadline: Deadline,
         tell: Tell,
@@ -194,6 +195,14 @@ class Request(Generic[T]):
         else:
             size = len(json.dumps(self.body, ensure_ascii=False).encode())
         return size + (_TOOL_TOKENS if self.body and self.body.get("tools") else 0)
+
+    def media_tokens(self) -> dict[str, int]:
+        """Return the most tokens that its media can take, by their kind: of `most_input`."""
+        tokens: dict[str, int] = {}
+        for media in self.conversation.media if self.conversation is not None else ():
+            kind = media.kind if media.type else "video"  # what is not known may be the dearest
+            tokens[kind] = tokens.get(kind, 0) + media.tokens
+        return tokens
 
     def reader(self) -> Reader[T]:
         """Return what reads the answer to one attempt."""

@@ -39,8 +39,9 @@ TOOL_CALL_PLACEHOLDER, NO_TEXT_PLACEHOLDER = "(tool call)", "(no text)"
 class Usage:
     """Tokens of a request, as the server reports them, or of several.
 
-    Totals are inclusive: input counts what the prompt cache held, output the reasoning, and
-    `cache_write_tokens` what is kept for 1 hour or 12. None means that the server did not say, never 0.
+    Totals are inclusive: input counts what the prompt cache held, output the reasoning, both count
+    sound and pictures, `cache_read_tokens` the sound in the cache, and `cache_write_tokens` what is kept
+    for 1 hour or 12. None means that the server did not say, never 0.
     """
 
     input_tokens: int | None = None
@@ -50,8 +51,11 @@ class Usage:
     cache_write_1h_tokens: int | None = None
     cache_write_12h_tokens: int | None = None
     reasoning_tokens: int | None = None
+    cache_read_audio_tokens: int | None = None
     input_audio_tokens: int | None = None
+    input_image_tokens: int | None = None
     output_audio_tokens: int | None = None
+    output_image_tokens: int | None = None
 
     @property
     def total_tokens(self) -> int | None:
@@ -98,9 +102,9 @@ class Cost:
     """What one answer cost, in USD.
 
     Attributes:
-        parts: What its parts cost, which sum to `total`: "input" (neither cached nor audio),
-            "cache_read", "cache_write", "cache_write_1h", "cache_write_12h", "input_audio", "output"
-            (reasoning included), "output_audio"; or "reported" alone, where the server said what it cost.
+        parts: What its parts cost, which sum to `total`: the names of the prices in `Price`, of which
+            "input" and "output" (reasoning included) are what has no other name; or "reported" alone,
+            where the server said what it cost.
         source: Whose prices these are, such as "genai-prices 0.2.3", or who said what it cost.
         as_of: The day of the prices; None where the source does not say.
         estimated: Whether the server did not count all the tokens.

@@ -33,7 +33,11 @@ class Signature(NamedTuple):
     made: dict[Any, Any]
 
 
-_SIGNATURES: WeakKeyDictionary[Any, Signature] = WeakKeyDictionary()
+# by whether it is a bound method, whose function has one parameter more
+_SIGNATURES: dict[bool, WeakKeyDictionary[Any, Signature]] = {
+    True: WeakKeyDictionary(),
+    False: WeakKeyDictionary(),
+}
 
 
 def read_signature(function: Callable[..., Any]) -> Signature:
@@ -45,7 +49,8 @@ def read_signature(function: Callable[..., Any]) -> Signature:
     key = getattr(function, "__func__", function)  # a bound method is a new object each time
     if not inspect.isfunction(key) or key.__name__ == "<lambda>":
         raise ConfigurationError(f"a tool is {shown(function)}: give a function with a name")
-    if (known := _SIGNATURES.get(key)) is not None:
+    read_before = _SIGNATURES[key is not function]
+    if (known := read_before.get(key)) is not None:
         return known
     name = function.__name__
     signature = inspect.signature(function)
@@ -64,7 +69,7 @@ def read_signature(function: Callable[..., Any]) -> Signature:
     for name_of_one, text in told.items():
         if (one := parameters["properties"].get(name_of_one)) is not None:
             one.setdefault("description", text)
-    read = _SIGNATURES[key] = Signature(name, description, parameters, arguments, {})
+    read = read_before[key] = Signature(name, description, parameters, arguments, {})
     return read
 
 

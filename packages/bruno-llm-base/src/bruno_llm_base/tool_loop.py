@@ -297,7 +297,8 @@ class _Loop:
 
     def _check_rounds(self, does: str) -> None:
         if len(self._responses) >= self._max_rounds:
-            why = f"after {self._max_rounds} rounds the model still {does}: raise max_rounds"
+            rounds = f"{self._max_rounds} round{'s'[: self._max_rounds > 1]}"
+            why = f"after {rounds} the model still {does}: raise max_rounds"
             self._fail(InvalidResponseError, why)
 
     def _fail(self, kind: type[LLMError], message: str) -> NoReturn:

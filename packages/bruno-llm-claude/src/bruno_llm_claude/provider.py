@@ -18,6 +18,10 @@ from bruno_llm_base import (
     Json,
     LimitState,
     LLMError,
+    Media,
+    MediaError,
+    MediaRules,
+    ModelNotFoundError,
     ModelResponse,
     PermissionDeniedError,
     QuotaExceededError,
@@ -27,6 +31,7 @@ from bruno_llm_base import (
 )
 from bruno_llm_base.lenient import read_models
 from bruno_llm_base.limits import read_limits
+from bruno_llm_base.media_rules import TEXTS
 from bruno_llm_base.transport import SdkTransport, Transport
 
 from bruno_llm_claude import messages
@@ -37,6 +42,10 @@ if TYPE_CHECKING:
 # The API wants a number. Reasoning counts as output, so a small one would leave no room for the
 # answer; every current model takes this one, and it ends within the time of an unstreamed request.
 _MAX_TOKENS = 16_000
+# https://platform.claude.com/docs/en/build-with-claude/vision, "General limits": 32 MB of JSON; how
+# large one may be, and of how many pixels, differs between its platforms, and they say so.
+_IMAGES = ("image/jpeg", "image/png", "image/gif", "image/webp")
+_MOST_BYTES = 24_000_000
 _REFUSED = frozenset({"temperature", "top_p", "seed"})
 
 # The fields of a request that its count takes too: all others, such as max_tokens, are refused there
@@ -76,6 +85,9 @@ _UNBOUND = re.compile(r"bound to a different conversation")
 _BINDING_BETA = "thinking-binding-controls-2026-08-01"
 _DROP_UNBOUND = {"prefix_mismatch_behavior": "drop_block"}
 
+# Where in the messages the media are that it complains of, those in results of tools too.
+_PLACE = re.compile(r"messages\.\d+\.content\.\d+(?:(?:\.tool_result)?\.content\.\d+)?")
+
 # What it says of tools to whose schemas it cannot hold a model after all
 # (https://platform.claude.com/docs/en/build-with-claude/structured-outputs).
 _TOO_STRICT = re.compile(r"schema is too complex|compiled grammar is too large", re.IGNORECASE)
@@ -93,15 +105,31 @@ class Messages(ChatAdapter):
     option_names: ClassVar[Mapping[str, str]] = {"stop": "stop_sequences"}
     own_options = frozenset({"speed"})
     error_kinds = _ERRORS
+    media = MediaRules(
+        types=(*_IMAGES, "application/pdf", *TEXTS),
+        url_types=(*_IMAGES, "application/pdf"),
+        ids=True,
+        in_results=True,
+        max_total_bytes=_MOST_BYTES,
+    )
 
     def build(self, conversation: Conversation, options: Json, *, stream: bool) -> Json:
         body: Json = {"max_tokens": _MAX_TOKENS, "messages": messages.build(conversation)}
         if conversation.system:
             body["system"] = conversation.system
         body |= options
+        if "citations" in body:
+            from bruno_llm_claude import media  # most requests have no documents
+
+            media.cite(body["messages"], body.pop("citations"))
         if stream:
             body["stream"] = True
         return body
+
+    def media_tokens(self, media: Media, model: str) -> int:
+        from bruno_llm_claude.media import tokens
+
+        return tokens(media, model)
 
     def build_tools(
         self,
@@ -189,6 +217,9 @@ class Messages(ChatAdapter):
         facts = super().read_error(status, headers, data)
         if _UNBOUND.search(facts.message):
             return replace(facts, param="messages")
+        if facts.kind is not None and issubclass(facts.kind, MediaError):
+            place = _PLACE.search(f"{facts.message} {data}")
+            return replace(facts, param=place[0] if place else None)
         return replace(facts, param="tools") if _TOO_STRICT.search(facts.message) else facts
 
     def read_limits(self, headers: Mapping[str, str]) -> LimitState | None:
@@ -211,6 +242,34 @@ class Messages(ChatAdapter):
             # a call can be forced only where the model decides itself how much it thinks
             refused |= {"reasoning"} if thinking.has_budget(model) else set()
         return refused
+
+
+class CloudMessages(Messages):
+    """How Claude is asked at Amazon Bedrock and Google's Vertex AI.
+
+    Their clients compose the path; neither has a list of models.
+    """
+
+    __slots__ = ()
+
+    # https://docs.aws.amazon.com/bedrock/latest/APIReference/CommonErrors.html, and InvokeModel's own
+    error_kinds: ClassVar[dict[str, type[LLMError]]] = _ERRORS | {
+        "ExpiredTokenException": AuthenticationError,
+        "IncompleteSignature": AuthenticationError,
+        "InvalidSignatureException": AuthenticationError,
+        "ModelErrorException": ServiceUnavailableError,
+        "ResourceNotFoundException": ModelNotFoundError,
+        "ServiceQuotaExceededException": QuotaExceededError,
+        "UnrecognizedClientException": AuthenticationError,
+    }
+
+    def build_probe(self, model: str) -> tuple[str, Json]:
+        return self.chat_path, {"model": model, "max_tokens": 1, "messages": []}
+
+    def read_error(self, status: int, headers: Mapping[str, str], data: Json) -> ErrorFacts:
+        if kind := headers.get("x-amzn-errortype"):  # Amazon says it nowhere else
+            data = {"code": kind.partition(":")[0], **data}
+        return super().read_error(status, headers, data)
 
 
 def _is_the_users(tool: object) -> bool:
@@ -239,7 +298,13 @@ class ClaudeProvider(BaseProvider):
     client_call = "post"
     sdk = "anthropic"
     price_name = "anthropic"
+    telemetry_name = "anthropic"
     capabilities = frozenset({"chat", "streaming", "tools", "reasoning"})
+
+    def make_adapter(self) -> Messages:
+        """Return the adapter; clouds' clients have no `models`."""
+        client = self.access.client
+        return Messages() if client is None or hasattr(client, "models") else CloudMessages()
 
     @staticmethod
     def open_transport(access: Access, timeouts: Timeouts) -> Transport:

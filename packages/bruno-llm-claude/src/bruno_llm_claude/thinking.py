@@ -47,7 +47,8 @@ def has_budget(model: str) -> bool:
 
 
 def _rule(model: str) -> _Rule | None:
-    return next((rule for pattern, rule in _RULES if re.match(pattern, model)), _Rule())
+    name = model[max(model.find("claude-"), 0) :]  # Bedrock's begin with "us.anthropic."
+    return next((rule for pattern, rule in _RULES if re.match(pattern, name)), _Rule())
 
 
 def _told_rule(model: str, capabilities: Json) -> _Rule | None:

@@ -90,18 +90,27 @@ def usage(counts: Json, *, ended: bool) -> Usage:
         output_tokens=output,
         cache_read_tokens=counts.get("cachedContentTokenCount"),
         reasoning_tokens=thought,
-        input_audio_tokens=_audio(counts, "promptTokensDetails", "toolUsePromptTokensDetails"),
-        output_audio_tokens=_audio(counts, "candidatesTokensDetails"),
+        **_of_media(counts),
     )
 
 
-def _audio(counts: Json, *names: str) -> int | None:
-    heard = None
-    for name in names:
+_READ = {"AUDIO": "input_audio_tokens", "IMAGE": "input_image_tokens"}
+_DETAILS = {
+    "promptTokensDetails": _READ,
+    "toolUsePromptTokensDetails": _READ,
+    "cacheTokensDetails": {"AUDIO": "cache_read_audio_tokens"},
+    "candidatesTokensDetails": {"AUDIO": "output_audio_tokens", "IMAGE": "output_image_tokens"},
+}
+
+
+def _of_media(counts: Json) -> dict[str, int]:
+    """Return the fields of `Usage` for sound and pictures."""
+    found: dict[str, int] = {}
+    for name, fields in _DETAILS.items():
         for row in counts.get(name) or ():
-            if row.get("modality") == "AUDIO":
-                heard = (heard or 0) + (row.get("tokenCount") or 0)
-    return heard
+            if field := fields.get(row.get("modality")):
+                found[field] = found.get(field, 0) + (row.get("tokenCount") or 0)
+    return found
 
 
 # For calls that no Gemini made (https://ai.google.dev/gemini-api/docs/thought-signatures, FAQ).

@@ -55,8 +55,8 @@ class OllamaVendor(Vendor):
         """Return a transport over httpx."""
         return HttpTransport(access, timeouts, framing="ndjson")
 
-    @staticmethod
-    def read_address(value: str) -> str:
+    @classmethod
+    def read_address(cls, value: str) -> str:
         """Return the URL that an OLLAMA_HOST stands for; this machine's if it is empty.
 
         The server listens where the variable says, clients connect to it, and both read it alike

@@ -46,21 +46,22 @@ class OpenAIChatAdapter(OpenAIAdapter, ChatAdapter):
     ) -> Json:
         from bruno_llm_openai import schemas  # most requests offer no tools
 
-        return schemas.build_tools(tools, choice=choice, parallel=parallel, is_own=self.own_server)
+        return schemas.build_tools(tools, choice=choice, parallel=parallel, strict=self.row is None)
 
     def build_output(self, schema: Json, model: str) -> Json | None:
         from bruno_llm_openai import schemas
 
-        wanted = schemas.build_output(schema, model, is_own=self.own_server)
-        if wanted is None:
+        dialect = schemas.dialect_of(model) if self.row is None else self.row.dialect(model)
+        if dialect == "json_object":
             return None
+        wanted = schemas.build_output(schema, strict=dialect == "strict")
         return {"response_format": {"type": "json_schema", "json_schema": wanted}}
 
     def build_reasoning(
         self, wanted: str | int, model: str, max_tokens: int | None
     ) -> tuple[Json, str | int] | None:
         # another's server may know any model by any name
-        levels = models.efforts(model) or (LEVELS if self.own_server else ())
+        levels = models.efforts(model) or (() if self.row is None else LEVELS)
         if not levels:
             return None
         used = snapped(wanted, levels)
@@ -68,14 +69,14 @@ class OpenAIChatAdapter(OpenAIAdapter, ChatAdapter):
         return {"reasoning_effort": used}, told
 
     def mark_cache(self, body: Json, keep: str | None) -> Json:
-        if self.own_server:
+        if self.row is not None:
             return body
         from bruno_llm_openai import caching  # most requests leave it to OpenAI
 
         return caching.marked(body, keep, takes_12h="input" in body)
 
     def shows_schema(self, model: str) -> bool:
-        return not self.own_server  # those that hold a model to a grammar do not tell it
+        return self.row is None  # those that hold a model to a grammar do not tell it
 
     def read_error(self, status: int, headers: Mapping[str, str], data: Json) -> ErrorFacts:
         facts = OpenAIAdapter.read_error(self, status, headers, data)
@@ -94,7 +95,8 @@ class OpenAIChatAdapter(OpenAIAdapter, ChatAdapter):
         return counting.conversation_tokens(conversation, model)
 
     def refused_options(self, model: str, options: Json) -> frozenset[str]:
-        return _SAMPLING if models.reasons(model, options) else frozenset()
+        refused = _SAMPLING if models.reasons(model, options) else frozenset()
+        return refused if self.row is None else refused | self.row.refused(model)
 
 
 def _without_strict(tool: Any) -> Any:

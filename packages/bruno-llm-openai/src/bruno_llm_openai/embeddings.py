@@ -29,10 +29,10 @@ class OpenAIEmbeddingAdapter(OpenAIAdapter, EmbeddingAdapter):
 
     def build(self, texts: Sequence[str], options: Json, dimensions: int | None) -> Json:
         body = dict(options)
-        if not self.own_server:
+        if self.row is None:
             body.setdefault("encoding_format", "base64")  # a third of the bytes, and exact
         if dimensions is not None and not (
-            self.own_server and self.own_dimension(options["model"]) is None
+            self.row is not None and self.own_dimension(options["model"]) is None
         ):
             body["dimensions"] = dimensions
         return body | {"input": list(texts)}
@@ -57,6 +57,9 @@ class OpenAIEmbeddings(OpenAIVendor, BaseEmbeddings):
 
     adapter_type = OpenAIEmbeddingAdapter
     default_model = "text-embedding-3-small"
+
+    def make_adapter(self) -> OpenAIEmbeddingAdapter:
+        return self.adapter_type.at(self.access, self.row)
 
 
 def _in_order(rows: list[Json]) -> list[Json]:

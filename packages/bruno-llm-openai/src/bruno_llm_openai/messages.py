@@ -112,15 +112,20 @@ def _content(content: Any, api: str) -> list[Part]:
 
 def _calls(message: Json, api: str) -> list[Part]:
     calls = message.get("tool_calls") or []
-    if old := message.get("function_call"):
+    if old := _filled(message.get("function_call")):
         calls = [{"index": 0, "function": old}]  # of before there were tools
     if isinstance(calls, dict):
         calls = [calls]
     return [_call(call, api) for call in calls if isinstance(call, dict)]
 
 
+def _filled(value: Any) -> Json:
+    """Return *value* if it holds anything: Snowflake sends each field of a call, most of them empty."""
+    return value if isinstance(value, dict) and any(value.values()) else {}
+
+
 def _call(call: Json, api: str) -> ToolCall:
-    custom = call.get("custom")
+    custom = _filled(call.get("custom"))
     function = custom or call.get("function") or {}
     state = {name: value for name, value in call.items() if name not in _OF_A_CALL}
     if custom:
@@ -154,8 +159,13 @@ def _usage(counts: Json) -> Usage:
     read = object_in(counts.get("prompt_tokens_details"))
     written = object_in(counts.get("completion_tokens_details"))
     # DeepSeek's own word, which some servers of its models send alone
-    # (https://api-docs.deepseek.com/guides/kv_cache)
-    cached = read.get("cached_tokens", counts.get("prompt_cache_hit_tokens"))
+    # (https://api-docs.deepseek.com/guides/kv_cache), and Moonshot's place
+    # (https://platform.kimi.ai/docs/api/chat)
+    places = (
+        read.get("cached_tokens"),
+        *map(counts.get, ("prompt_cache_hit_tokens", "cached_tokens")),
+    )
+    cached = next((count for count in places if count is not None), None)
     return Usage(
         input_tokens=prompt,
         output_tokens=completion,
@@ -163,7 +173,9 @@ def _usage(counts: Json) -> Usage:
         cache_write_tokens=read.get("cache_write_tokens"),
         reasoning_tokens=written.get("reasoning_tokens"),
         input_audio_tokens=read.get("audio_tokens") if audio is None else audio,
+        input_image_tokens=read.get("image_tokens"),
         output_audio_tokens=written.get("audio_tokens"),
+        output_image_tokens=written.get("image_tokens"),
     )
 
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, ClassVar, Literal, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 from bruno_llm_base import (
     BaseProvider,
@@ -12,8 +12,11 @@ from bruno_llm_base import (
     Json,
     MediaRules,
     ModelResponse,
+    Reasoning,
     Text,
+    Turn,
 )
+from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.options import ChatSettings
 from bruno_llm_base.provider import ProviderKeywords
 from typing_extensions import Unpack
@@ -25,8 +28,12 @@ from bruno_llm_openai.vendor import OpenAIVendor, is_openais
 if TYPE_CHECKING:
     from bruno_llm_base import Tool
 
+    from bruno_llm_openai.row import VendorRow
+
 # Searches cost by themselves, and a router's "models" may answer with a dearer one than was asked.
 _CHARGED_APART = ("web_search_options", "models")
+# OpenAI's newer word; most servers of its protocol know the older one, "max_tokens".
+_LIMIT = "max_completion_tokens"
 # What OpenAI takes as the id of a call; other vendors' may be longer.
 _CALL_ID = re.compile(r".{1,40}", re.DOTALL)
 
@@ -38,20 +45,28 @@ class ChatCompletions(OpenAIChatAdapter):
 
     chat_path = "/chat/completions"
     media = MediaRules(types=("image/png", "image/jpeg"), url_types=("image/*",))
-    option_names: ClassVar[Mapping[str, str]] = {"max_tokens": "max_completion_tokens"}
+    option_names: ClassVar[Mapping[str, str]] = {"max_tokens": _LIMIT}
 
     def adapter_for(self, model: str, options: Json) -> ChatAdapter:
         return self.other if self.other is not None and models.only_responses(model) else self
 
     def build(self, conversation: Conversation, options: Json, *, stream: bool) -> Json:
-        said = conversation.with_call_ids(_CALL_ID)
-        marks = not self.own_server and models.takes_marks(options["model"])
+        row = self.row
+        said = conversation.with_call_ids(_CALL_ID if row is None else row.call_ids)
+        if row is not None and not row.sends_back:
+            said = _without_thoughts(said)
+        marks = row is None and models.takes_marks(options["model"])
         body = {"messages": messages.build(said, self.api, marks=marks), **options}
-        if self.own_server and "max_completion_tokens" in body:
-            # OpenAI's newer word; most servers of its protocol know the older one
-            body["max_tokens"] = body.pop("max_completion_tokens")
+        if row is not None:
+            if row.output_limit != _LIMIT and _LIMIT in body:
+                body[row.output_limit] = body.pop(_LIMIT)
+            for name, own in row.option_names.items():
+                if name in body:
+                    body[own] = body.pop(name)
         if stream:
-            body |= {"stream": True, "stream_options": {"include_usage": True}}
+            body["stream"] = True
+            if row is None or row.counts_streams:
+                body["stream_options"] = {"include_usage": True}
         return body
 
     def parse(self, data: Json) -> ModelResponse:
@@ -99,13 +114,29 @@ class ChatCompletions(OpenAIChatAdapter):
         return charged or (None if is_listed else "service_tier")
 
     def build_count(self, conversation: Conversation, body: Json) -> Json | None:
-        return None if self.own_server else responses.count_chat(conversation, body)
+        return responses.count_chat(conversation, body) if self.row is None else None
+
+    def build_reasoning(
+        self, wanted: str | int, model: str, max_tokens: int | None
+    ) -> tuple[Json, str | int] | None:
+        if self.row is None:
+            return super().build_reasoning(wanted, model, max_tokens)
+        fields = self.row.reasoning_fields(model)
+        return None if fields is None else fields.ask(wanted, model)
 
     def amend(self, body: Json, code: str, field: str) -> Json | None:
         if code == "unsupported_parameter" and field == "max_tokens":
             renamed = {"max_tokens": "max_completion_tokens"}
             return {renamed.get(name, name): value for name, value in body.items()}
         return super().amend(body, code, field)
+
+
+def _without_thoughts(said: Conversation) -> Conversation:
+    turns = [
+        Turn(role, tuple([part for part in parts if not isinstance(part, Reasoning)]))
+        for role, parts in said.turns
+    ]
+    return Conversation(said.system, tuple(turns))
 
 
 def _nested_tool(tool: Json) -> Json:
@@ -144,7 +175,8 @@ class OpenAIProvider(OpenAIVendor, BaseProvider):
     adapter_type = ChatCompletions
     settings_type = OpenAISettings
     default_model = "gpt-6.1-terra"
-    capabilities = frozenset({"chat", "streaming", "tools", "reasoning"})
+    capabilities: ClassVar[frozenset[str]] = frozenset({"chat", "streaming", "tools", "reasoning"})
+    adapter: OpenAIChatAdapter
 
     def __init__(self, model: str | None = None, **keywords: Unpack[OpenAIKeywords]) -> None:
         """Set up a provider. Nothing is sent, and no SDK is imported.
@@ -157,15 +189,29 @@ class OpenAIProvider(OpenAIVendor, BaseProvider):
         Raises:
             ConfigurationError: A keyword is unknown, a value is wrong, or the key is missing.
         """
+        if model is None and not self.default_model:
+            raise ConfigurationError(
+                f"{self.name} has no model of its own choice: give model=, one that list_models() names"
+            )
         super().__init__(model, **cast(ProviderKeywords, keywords))
+        if self.adapter.row is not None and self.adapter.row.think_tags:
+            self._settings.setdefault("think_tags", True)
+
+    def __init_subclass__(cls, *, row: "VendorRow | None" = None, **more: Any) -> None:
+        super().__init_subclass__(row=row, **more)
+        if row is not None:
+            cls.default_model = row.default_model
+            if "tools" in row.refused(""):
+                cls.capabilities = cls.capabilities - {"tools"}
 
     def make_adapter(self) -> ChatAdapter:
         """Return how the API spells things that is asked first; it knows the other one."""
         api = self._settings.get("api", "auto")
-        chat, new = self.adapter_type.at(self.access), responses.Responses.at(self.access)
-        if api == "responses":
+        chat = self.adapter_type.at(self.access, self.row)
+        new = responses.Responses.at(self.access, self.row)
+        if api == "responses" or (api == "auto" and chat.row and chat.row.api == "responses"):
             return new
         if api == "auto" and is_openais(self.access.address):
             return replace(new, other=chat)
         # another's server may know any model by any name
-        return chat if chat.own_server else replace(chat, other=new)
+        return replace(chat, other=new) if chat.row is None else chat

@@ -76,7 +76,7 @@ class Responses(OpenAIChatAdapter):
 
     def build(self, conversation: Conversation, options: Json, *, stream: bool) -> Json:
         said = conversation.with_call_ids(_CALL_ID)
-        marks = not self.own_server and models.takes_marks(options["model"])
+        marks = self.row is None and models.takes_marks(options["model"])
         asked = items.build(said, self._vendor, marks=marks)
         body = {"input": asked, "store": False, **translated(options)}
         included = body.get("include") or []
@@ -132,7 +132,7 @@ class Responses(OpenAIChatAdapter):
         tools = body.get("tools") or ()
         if not all(object_in(tool).get("type") in _FREE_TOOLS for tool in tools):
             return "tools"
-        if self.own_server and object_in(body.get("prompt_cache_options")).get("ttl") == "12h":
+        if self.row is not None and object_in(body.get("prompt_cache_options")).get("ttl") == "12h":
             return "prompt_cache_options"  # only OpenAI is known to tell what was kept so long
         if body.get("background_options"):
             return "background_options"
@@ -142,13 +142,13 @@ class Responses(OpenAIChatAdapter):
         self, wanted: str | int, model: str, max_tokens: int | None
     ) -> tuple[Json, str | int] | None:
         found = super().build_reasoning(wanted, model, max_tokens)
-        if found is None or self.own_server or found[0]["reasoning_effort"] == "none":
+        if found is None or self.row is not None or found[0]["reasoning_effort"] == "none":
             return found
         fields, used = found
         return {"reasoning": {"effort": fields["reasoning_effort"], "summary": "auto"}}, used
 
     def build_count(self, conversation: Conversation, body: Json) -> Json | None:
-        return None if self.own_server else counted(body)
+        return counted(body) if self.row is None else None
 
     def refused_options(self, model: str, options: Json) -> frozenset[str]:
         return super().refused_options(model, options) | _REFUSED.intersection(options)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 
 from bruno_llm_base import Json, Tool
 from bruno_llm_base.schemas import (
@@ -39,25 +40,28 @@ _KNOWS_NO_SCHEMA = re.compile(
 _REFUSED_IN_NAMES, _LONGEST_NAME = re.compile(r"[^a-zA-Z0-9_-]+"), 64
 
 
-def build_output(schema: Json, model: str, *, is_own: bool) -> Json | None:
+def dialect_of(model: str) -> str:
+    """Return how *model*, of OpenAI's own, is asked for an output; see `VendorRow.schemas`."""
+    return "json_object" if _KNOWS_NO_SCHEMA.match(model) else "strict"
+
+
+def build_output(schema: Json, *, strict: bool) -> Json:
     """Return the format of an output, without what Chat Completions puts around it.
 
-    It is strict where the schema can be.
+    It is *strict* where the schema can be.
     """
-    if not is_own and _KNOWS_NO_SCHEMA.match(model):
-        return None
     name = _REFUSED_IN_NAMES.sub("_", str(schema.get("title", "output")))[:_LONGEST_NAME]
-    try:
-        return {"name": name, "schema": fit_schema(schema, STRICT), "strict": True}
-    except ValueError:
-        return {"name": name, "schema": without_titles(schema), "strict": False}
+    if strict:
+        with suppress(ValueError):
+            return {"name": name, "schema": fit_schema(schema, STRICT), "strict": True}
+    return {"name": name, "schema": without_titles(schema), "strict": False}
 
 
 def build_tools(
-    tools: Sequence[Tool | Json], *, choice: str | None, parallel: bool | None, is_own: bool
+    tools: Sequence[Tool | Json], *, choice: str | None, parallel: bool | None, strict: bool
 ) -> Json:
-    """Return the fields of a body that offer *tools*; few servers of one's own know strict ones."""
-    declared = [t if isinstance(t, dict) else _declared(t, is_own=is_own) for t in tools]
+    """Return the fields of a body that offer *tools*; few servers of one's own know *strict* ones."""
+    declared = [t if isinstance(t, dict) else _declared(t, strict=strict) for t in tools]
     fields: Json = {"tools": declared} if declared else {}
     if choice is not None:
         named = {"type": "function", "function": {"name": choice}}
@@ -67,15 +71,15 @@ def build_tools(
     return fields
 
 
-def _declared(tool: Tool, *, is_own: bool) -> Json:
+def _declared(tool: Tool, *, strict: bool) -> Json:
     function: Json = {"name": tool.name, "parameters": tool.parameters}
     if tool.description:
         function["description"] = tool.description
-    if tool.strict or not is_own:
+    if tool.strict or strict:
         make = _strict if tool.strict else _strict_without_nulls
-        strict = strict_parameters(tool, make)
-        if strict is not None:
-            function |= {"parameters": strict, "strict": True}
+        parameters = strict_parameters(tool, make)
+        if parameters is not None:
+            function |= {"parameters": parameters, "strict": True}
     return {"type": "function", "function": function}
 
 

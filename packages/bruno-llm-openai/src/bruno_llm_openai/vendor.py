@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 from urllib.parse import urlsplit
 
 from bruno_llm_base import Access, Json, LimitState, Timeouts, Vendor, exceptions
@@ -10,6 +10,9 @@ from bruno_llm_base.adapter import Adapter
 from bruno_llm_base.lenient import read_models
 from bruno_llm_base.limits import read_limits
 from bruno_llm_base.transport import SdkTransport, Transport
+
+if TYPE_CHECKING:
+    from bruno_llm_openai.row import VendorRow
 
 # https://platform.openai.com/docs/guides/error-codes
 _ERRORS: dict[str, type[exceptions.LLMError]] = {
@@ -19,12 +22,14 @@ _ERRORS: dict[str, type[exceptions.LLMError]] = {
     "context_length_exceeded": exceptions.ContextLengthExceededError,
     "credit_balance_exhausted": exceptions.QuotaExceededError,
     "DeploymentNotFound": exceptions.ModelNotFoundError,  # Azure
+    "ENDPOINT_NOT_FOUND": exceptions.ModelNotFoundError,  # Databricks
     "exceed_context_size_error": exceptions.ContextLengthExceededError,  # llama.cpp
     "insufficient_permissions": exceptions.PermissionDeniedError,
     "insufficient_quota": exceptions.QuotaExceededError,
     "invalid_api_key": exceptions.AuthenticationError,
     "invalid_prompt": exceptions.ContentBlockedError,
     "model_not_found": exceptions.ModelNotFoundError,
+    "model_not_supported": exceptions.ModelNotFoundError,  # Hugging Face
     "organization_spend_limit_exceeded": exceptions.QuotaExceededError,
     "project_spend_limit_exceeded": exceptions.QuotaExceededError,
     "bio_policy": exceptions.ContentBlockedError,
@@ -33,6 +38,9 @@ _ERRORS: dict[str, type[exceptions.LLMError]] = {
     "server_error": exceptions.ServiceUnavailableError,
     "server_overloaded": exceptions.ServiceUnavailableError,
 }
+# What servers call a model's window in their lists: vLLM; OpenRouter and others; Groq; Mistral.
+_WINDOWS = ("max_model_len", "context_length", "context_window", "max_context_length")
+_LIMITS = "x-ratelimit-{what}-{unit}"
 
 
 def is_openais(address: str) -> bool:
@@ -41,17 +49,59 @@ def is_openais(address: str) -> bool:
 
 
 class OpenAIVendor(Vendor):
-    """OpenAI, or with `base_url` any server that speaks its protocol."""
+    """OpenAI, or with `base_url` any server that speaks its protocol.
 
+    Attributes:
+        row: What another vendor does in its own way, whose class this is; None for OpenAI's.
+    """
+
+    row: ClassVar["VendorRow | None"] = None
     name = "openai"
     default_base_url = "https://api.openai.com/v1"
-    api_key_env = ("OPENAI_API_KEY",)
+    api_key_env: ClassVar[tuple[str, ...]] = ("OPENAI_API_KEY",)
     base_url_env = "OPENAI_BASE_URL"
     endpoints = ("/chat/completions", "/completions", "/embeddings", "/models", "/responses")
     client_type = "openai.AsyncOpenAI"
     client_call = "post"
     sdk = "openai"
-    price_name = "openai"
+    price_name: ClassVar[str | None] = "openai"
+
+    def __init_subclass__(cls, *, row: "VendorRow | None" = None, **more: Any) -> None:
+        """Make it the class of the vendor that *row* tells of."""
+        super().__init_subclass__(**more)
+        if row is not None:
+            cls.row, cls.name, cls.default_base_url = row, row.name, row.base_url
+            cls.api_key_env, cls.needs_key = row.api_key_env, row.needs_key
+            cls.base_url_env = row.base_url_env
+            cls.price_name, cls.telemetry_name = row.price_name, row.telemetry_name
+            cls.free = row.free
+
+    @classmethod
+    def at_vendor(cls, name: str, fields: Mapping[str, Any]) -> type[Self]:
+        """Return the class of the vendor *name*, of which a user tells in the *fields* of a row.
+
+            AcmeProvider = OpenAIProvider.at_vendor("acme", {"base_url": "https://llm.acme.com/v1"})
+
+        Raises:
+            ConfigurationError: A field is unknown or wrong; see `VendorRow.read`.
+        """
+        from types import new_class
+
+        from bruno_llm_openai.row import VendorRow
+
+        row = VendorRow.read(name, fields)
+        title = f"{name.title()}{cls.__name__.removeprefix('OpenAI')}"
+        return cast(type[Self], new_class(title, (cls,), {"row": row}))
+
+    @classmethod
+    def own_address(cls) -> str:
+        return cls.default_base_url if cls.row is None else cls.row.address()
+
+    @classmethod
+    def read_address(cls, value: str) -> str:
+        # the vendors' own SDKs want no path there
+        bare = cls.row is not None and not urlsplit(value).path.strip("/")
+        return value.rstrip("/") + urlsplit(cls.default_base_url).path if bare else value
 
     @staticmethod
     def open_transport(access: Access, timeouts: Timeouts) -> Transport:
@@ -67,26 +117,32 @@ class OpenAIAdapter(Adapter):
 
     Attributes:
         api: Whose state is read and sent back: servers of this protocol refuse each other's fields.
-        own_server: Whether the user's own address is asked.
+        row: What the server does in its own way; None for OpenAI's, and behind a client of the user's.
     """
 
     api: str = "openai"
-    own_server: bool = False
+    row: "VendorRow | None" = None
+    models_path: str | None = "/models"
 
-    models_path = "/models"
     error_kinds = _ERRORS
 
     @classmethod
-    def at(cls, access: Access) -> Self:
-        """Return the adapter for the server at *access*."""
+    def at(cls, access: Access, row: "VendorRow | None" = None) -> Self:
+        """Return the adapter for the server at *access*, which is that of *row*, or of that address."""
+        if row is None and access.base_url is not None and not is_openais(access.base_url):
+            from bruno_llm_openai.vendors import row_at  # OpenAI itself needs none of them
+
+            row = row_at(access.base_url)
+        if row is not None:
+            return cls(api=row.name, row=row, models_path=row.models_path)
         own = access.base_url or access.client_address
-        api = "openai" if not own else urlsplit(own).hostname or "openai"
-        return cls(api=api, own_server=access.base_url is not None and not is_openais(own))
+        return cls(api=urlsplit(own).hostname or "openai")
 
     def parse_windows(self, data: Json, model: str) -> Mapping[str, int | None]:
-        # OpenAI does not tell; vLLM and OpenRouter do
-        rows = read_models(data)
-        return {row["id"]: row.get("max_model_len", row.get("context_length")) for row in rows}
+        # OpenAI does not tell; most others do
+        return {
+            row["id"]: next(filter(None, map(row.get, _WINDOWS)), None) for row in read_models(data)
+        }
 
     def read_limits(self, headers: Mapping[str, str]) -> LimitState | None:
-        return read_limits(headers, "x-ratelimit-{what}-{unit}")
+        return read_limits(headers, _LIMITS if self.row is None else self.row.limit_headers)

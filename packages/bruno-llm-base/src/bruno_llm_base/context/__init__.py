@@ -100,7 +100,8 @@ async def fit(
             tell(ContextTrimmed, left_out=left_out, window=window.tokens)
             conversation, counted = trimmed, await asyncio.to_thread(count, trimmed)
     kept = policy.reserve_output or 0
-    if window.certain and counted.least + kept > window.tokens:
+    unsure = sum([media.tokens for media in conversation.media])  # the most that they may take
+    if window.certain and counted.least - unsure + kept > window.tokens:
         cure = "a shorter question" if policy.strategy else "a ContextPolicy with a strategy"
         raise ContextLengthExceededError(
             f"the conversation takes {'' if counted.exact else 'about '}{counted.tokens} tokens"

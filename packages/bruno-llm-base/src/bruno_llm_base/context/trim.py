@@ -18,7 +18,7 @@ from typing import NamedTuple
 from bruno_llm_base.context.policy import Strategy
 from bruno_llm_base.exceptions import InvalidRequestError
 from bruno_llm_base.messages import Conversation, Turn
-from bruno_llm_base.parts import Text, ToolCall, ToolResult, is_json
+from bruno_llm_base.parts import Media, Text, ToolCall, ToolResult, is_json
 
 _SHARE = 4
 _TITLE = "Summary of the conversation so far: "
@@ -153,6 +153,13 @@ def _lines(turn: Turn) -> Iterator[str]:
         elif isinstance(part, ToolResult):
             name = f"{part.name}: " if part.name else ""
             yield f"{turn.role}: {name}{part.content}"
+            yield from (_line(turn, media) for media in part.media)
+        elif isinstance(part, Media):
+            yield _line(turn, part)
+
+
+def _line(turn: Turn, media: Media) -> str:
+    return f"{turn.role}: ({media.kind} {media.label})"
 
 
 async def _written(write: Callable[[str], str | Awaitable[str]], text: str) -> object:

@@ -20,18 +20,31 @@ _LEAST, _MOST = Decimal("1E-50"), Decimal("1E+9")
 _MILLION = 6  # as a power of ten
 _ZERO = Decimal(0)
 _NO_TIERS: "Mapping[int, Price]" = MappingProxyType({})
+_NO_MEDIA: Mapping[str, int] = MappingProxyType({})
 _DATED = re.compile(r"-(\d{4}-\d{2}-\d{2}|\d{8}|00\d)$")
 """How vendors mark a version of a model: "-2026-04-01", "-20260401", "-001"."""
 
 WHOLE = {
     "cache_read": "input",
+    "cache_read_audio": "cache_read",
     "cache_write": "input",
     "cache_write_1h": "cache_write",
     "cache_write_12h": "cache_write_1h",
     "input_audio": "input",
+    "input_image": "input",
     "output_audio": "output",
+    "output_image": "output",
 }
 """The parts of input and output, and as what each is paid for that has no price of its own."""
+
+_WORDS = ("input", "cache_read", "cache_write", "cache_write_1h", "cache_write_12h")
+_KINDS = {
+    "audio": ("input_audio", "cache_read_audio"),
+    "image": ("input_image",),
+    "video": ("input_audio", "cache_read_audio", "input_image"),
+    "document": ("input_image",),
+}
+"""What words, and what media may be paid for as."""
 
 
 def amount(value: object) -> Decimal | None:
@@ -56,11 +69,14 @@ class Price:
         input: Input that has no price of its own.
         output: Output that has no price of its own; reasoning is output.
         cache_read: Input from the vendor's prompt cache; costs as `input` if None.
+        cache_read_audio: Audio from it; costs as `cache_read` if None.
         cache_write: Input written to the prompt cache; costs as `input` if None.
         cache_write_1h: Input written to it for an hour; costs as `cache_write` if None.
         cache_write_12h: Input written to it for 12 hours; costs as `cache_write_1h` if None.
         input_audio: Audio input; costs as `input` if None.
+        input_image: Pictures that the model reads; cost as `input` if None.
         output_audio: Audio output; costs as `output` if None.
+        output_image: Pictures that the model makes; cost as `output` if None.
         tiers: Prices for long requests: above so many input tokens, ALL tokens of the request cost
             that much.
         source: Whose price this is.
@@ -73,11 +89,14 @@ class Price:
     input: Decimal
     output: Decimal
     cache_read: Decimal | None
+    cache_read_audio: Decimal | None
     cache_write: Decimal | None
     cache_write_1h: Decimal | None
     cache_write_12h: Decimal | None
     input_audio: Decimal | None
+    input_image: Decimal | None
     output_audio: Decimal | None
+    output_image: Decimal | None
     tiers: Mapping[int, "Price"] = field(hash=False)
     source: str
     as_of: date | None
@@ -89,17 +108,20 @@ class Price:
         input: Decimal | float | str,  # noqa: A002 - what everybody calls it
         output: Decimal | float | str,
         cache_read: Decimal | float | str | None = None,
+        cache_read_audio: Decimal | float | str | None = None,
         cache_write: Decimal | float | str | None = None,
         cache_write_1h: Decimal | float | str | None = None,
         cache_write_12h: Decimal | float | str | None = None,
         input_audio: Decimal | float | str | None = None,
+        input_image: Decimal | float | str | None = None,
         output_audio: Decimal | float | str | None = None,
+        output_image: Decimal | float | str | None = None,
         tiers: Mapping[int, "Price"] = _NO_TIERS,
         source: str = "the user",
         as_of: date | None = None,
     ) -> None:
-        writes = (cache_write, cache_write_1h, cache_write_12h)
-        parts = (cache_read, *writes, input_audio, output_audio)
+        cached = (cache_read, cache_read_audio, cache_write, cache_write_1h, cache_write_12h)
+        parts = (*cached, input_audio, input_image, output_audio, output_image)
         usd = {"input": _usd("input", input), "output": _usd("output", output)}
         rates = {name: _EXACT.scaleb(price, -_MILLION) for name, price in usd.items()}
         for (name, whole), given in zip(WHOLE.items(), parts, strict=True):
@@ -123,9 +145,9 @@ class Price:
     def cost(self, usage: Usage, *, estimated: bool = False) -> Cost | None:
         """Return what *usage* costs, exactly; None if tokens are unknown that are not free.
 
-        Cached input and audio are taken to be different tokens, because servers do not count what
-        is both. Where the parts of the input are more than the whole, they are cut, audio before
-        writes, writes before reads: no token is paid for twice.
+        Cached input, audio and pictures are taken to be different tokens, but for the audio that the
+        server says is cached. Where the parts of the input are more than the whole, they are cut,
+        pictures before audio, audio before writes, writes before reads: no token is paid for twice.
         """
         known = usage.input_tokens is not None and usage.output_tokens is not None
         if not known and (self.tiers or any(self._rates.values())):
@@ -142,33 +164,54 @@ class Price:
                 total = _EXACT.add(total, parts[name])
         return Cost(total, parts, self.source, self.as_of, estimated)
 
-    def ceiling(self, input_tokens: int, output_tokens: int) -> Decimal:
-        """Return the most that so much text, or less, can cost, in USD, cached or not."""
+    def ceiling(
+        self, input_tokens: int, output_tokens: int, media: Mapping[str, int] = _NO_MEDIA
+    ) -> Decimal:
+        """Return the most that so much, or less, can cost, in USD, cached or not, whatever it is made of.
+
+        Args:
+            input_tokens: The input, of which *media* are a part.
+            output_tokens: The output, which may be sound or pictures where these have a price.
+            media: How many tokens are "audio", "image", "video" and "document"; a video has sound.
+        """
         reached = (tier for start, tier in self.tiers.items() if input_tokens > start)
         rates = [price._rates for price in (self, *reached)]  # noqa: SLF001
-        kinds = ("input", "cache_read", "cache_write", "cache_write_1h", "cache_write_12h")
-        dearest = max(rate[kind] for rate in rates for kind in kinds)
-        output = max(rate["output"] for rate in rates)
-        return _EXACT.fma(dearest, input_tokens, _EXACT.multiply(output, output_tokens))
+
+        def dearest(*kinds: str) -> Decimal:
+            return max(rate[kind] for rate in rates for kind in kinds)
+
+        written = dearest("output", "output_audio", "output_image")
+        total = _EXACT.multiply(written, output_tokens)
+        words = input_tokens
+        for kind, tokens in media.items():
+            total = _EXACT.fma(dearest(*_WORDS, *_KINDS[kind]), tokens, total)
+            words -= tokens
+        return _EXACT.fma(dearest(*_WORDS), words, total)
 
 
 def _parts(usage: Usage) -> dict[str, int]:
     """Return the tokens of each part of *usage*: no token is in two parts."""
     longer = usage.cache_write_1h_tokens or 0, usage.cache_write_12h_tokens or 0
+    cached = usage.cache_read_tokens or 0
+    cached_audio = min(usage.cache_read_audio_tokens or 0, cached)
     left = usage.input_tokens or 0
     parts = {
-        "cache_read": usage.cache_read_tokens or 0,
+        "cache_read_audio": cached_audio,
+        "cache_read": cached - cached_audio,
         "cache_write": max(0, (usage.cache_write_tokens or 0) - sum(longer)),
         "cache_write_1h": longer[0],
         "cache_write_12h": longer[1],
-        "input_audio": usage.input_audio_tokens or 0,
+        "input_audio": max(0, (usage.input_audio_tokens or 0) - cached_audio),
+        "input_image": usage.input_image_tokens or 0,
     }
     for name, tokens in parts.items():
         parts[name] = min(tokens, left)
         left -= parts[name]
     output = usage.output_tokens or 0
     audio = min(usage.output_audio_tokens or 0, output)
-    return parts | {"input": left, "output_audio": audio, "output": output - audio}
+    images = min(usage.output_image_tokens or 0, output - audio)
+    made = {"output_audio": audio, "output_image": images, "output": output - audio - images}
+    return parts | {"input": left} | made
 
 
 def _usd(name: str, given: object) -> Decimal:

@@ -44,7 +44,7 @@ class GenaiPrices:
 
     See https://github.com/pydantic/genai-prices. Where it is not installed, every price is unknown; so
     is that of a model for which the data list none, or price what `Usage` does not count (a request,
-    audio by the hour). Images are priced as text. The source of a cost is the package's version; its
+    audio by the hour, films that the model makes). The source of a cost is the package's version; its
     date is that of the last update (`genai_prices.UpdatePrices`), if there was one.
 
     Attributes:
@@ -82,7 +82,7 @@ _REMEMBERED = 256
 """Models: names also come from servers, so that they may be any number."""
 _UNCOUNTED = (
     *("requests_kcount", "output_reasoning_mtok", "output_citation_mtok"),
-    *("audio_hours", "input_audio_hours"),
+    *("audio_hours", "input_audio_hours", "output_video_mtok"),
 )
 """What every answer may be charged for, and `Price` has no word for."""
 
@@ -141,7 +141,9 @@ def _read(
 ) -> "Price | None":
     from bruno_llm_base.cost.price import WHOLE, Price
 
-    usd = {name: getattr(listed, f"{name}_mtok", None) for name in ("input", "output", *WHOLE)}
+    names = {name: f"{name}_mtok" for name in ("input", "output", *WHOLE)}
+    names["cache_read_audio"] = "cache_audio_read_mtok"
+    usd = {name: getattr(listed, key, None) for name, key in names.items()}
     usd["output"] = output if usd["output"] is None else usd["output"]
     uncounted = any(getattr(listed, name, None) is not None for name in _UNCOUNTED)
     if usd["input"] is None or usd["output"] is None or uncounted:

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -65,6 +65,7 @@ class Spending:
         most_output: int | None,
         deadline: Deadline,
         tell: Tell,
+        media_tokens: Callable[[], Mapping[str, int]] = dict,
         labels: Labels | None = None,
         unpriced_field: str | None = None,
     ) -> "Hold":
@@ -77,6 +78,7 @@ class Spending:
             most_output: The most tokens that its output can take; None if that is unknown.
             deadline: The time limit of its request: an answer is not held back beyond it.
             tell: Tells its observers.
+            media_tokens: Counts the most that its media can take of these, by their kind.
             labels: What it is for; None for the labels in effect.
             unpriced_field: The field of the request for which lists of prices do not hold, if any.
 
@@ -98,7 +100,7 @@ class Spending:
                         " max_tokens",
                         model=model,
                     )
-                needed = price.ceiling(most_input(), most_output)
+                needed = price.ceiling(most_input(), most_output, media_tokens())
         return Hold(self.tracker, attempt, names, claims, needed, deadline, tell)
 
 

@@ -29,6 +29,7 @@ ENCODINGS = "gzip, deflate"
 """Compressions that grow what they are given 1,032 times at most (https://zlib.net/zlib_tech.html)."""
 
 _LONGEST_WORD = 200
+_REQUEST_IDS = ("x-request-id", "request-id", "x-amzn-requestid")
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 _OF_THE_BODY = (b"content-encoding", b"content-length", b"transfer-encoding")
 
@@ -58,7 +59,7 @@ class Reply:
     @property
     def request_id(self) -> str | None:
         """The vendor's name for the request."""
-        name = self.headers.get("x-request-id") or self.headers.get("request-id")
+        name = next(filter(None, map(self.headers.get, _REQUEST_IDS)), None)
         return name[:_LONGEST_WORD] if name else None
 
     async def read(self) -> bytes:

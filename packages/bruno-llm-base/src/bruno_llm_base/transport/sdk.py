@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Any
 
 from bruno_llm_base.access import Access
+from bruno_llm_base.exceptions import InvalidRequestError
 from bruno_llm_base.parts import Json
 from bruno_llm_base.policies import Timeouts
 from bruno_llm_base.transport.http import open_client, refuse_login
@@ -28,6 +29,7 @@ class SdkTransport:
         self._client = client.with_options(max_retries=0)
         self._stream_type = sdk.AsyncStream[object]
         self._status_error = sdk.APIStatusError
+        self._sdk_error, self._api_error = sdk.APIError.__base__, sdk.APIError
         self._headers = headers
 
     @classmethod
@@ -78,9 +80,14 @@ class SdkTransport:
             )
         except self._status_error as error:
             return Reply(error.response)
+        except self._sdk_error as error:
+            if isinstance(error, self._api_error):
+                raise
+            # what its client does not do, as Bedrock's does not count tokens
+            raise InvalidRequestError(str(error), cause=error) from error
         kind = stream.response.headers.get("content-type", "")
         is_binary = "application/vnd.amazon.eventstream" in kind
-        return Reply(_Decoded(stream) if is_binary else stream.response)
+        return Reply(_Decoded(stream, self._status_error) if is_binary else stream.response)
 
     async def aclose(self) -> None:
         """Do nothing: the client is the user's."""
@@ -89,17 +96,25 @@ class SdkTransport:
 class _Decoded:
     """Bedrock's binary event stream, which only the SDK can read, as server-sent events."""
 
-    def __init__(self, stream: Any) -> None:
+    def __init__(self, stream: Any, status_error: type[Exception]) -> None:
         self._stream = stream
+        self._status_error: Any = status_error
         self.status_code: int = stream.response.status_code
         self.headers = stream.response.headers
 
     async def aiter_bytes(self) -> AsyncGenerator[bytes, None]:
-        async for event in self._stream:
-            yield b"data:" + json.dumps(event).encode() + b"\n\n"
+        try:
+            async for event in self._stream:
+                yield _framed(event)
+        except self._status_error as error:  # it came as an event, which the SDK raises
+            yield _framed(error.body)
 
     async def aclose(self) -> None:
         await self._stream.close()
+
+
+def _framed(event: object) -> bytes:
+    return b"data:" + json.dumps(event).encode() + b"\n\n"
 
 
 class _ComposedTransport:

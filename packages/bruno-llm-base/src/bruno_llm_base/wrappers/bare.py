@@ -218,7 +218,9 @@ class _BareTexts(AsyncIterator[str]):
 def _arguments(messages: Messages | None, given: Json) -> Json:
     """Return what to call a bare interface with: what is set, and messages even for a question."""
     if not all(isinstance(tool, Mapping) for tool in given.get("tools") or ()):
-        raise InvalidRequestError("a bare LLMInterface takes no functions as tools")
+        raise InvalidRequestError(
+            "a bare LLMInterface takes no functions as tools", another_may_answer=True
+        )
     said = question(messages, given.pop("prompt", None))
     Conversation.of(said)  # what ours would refuse, whichever provider is asked
     options = {name: value for name, value in given.items() if value is not None}

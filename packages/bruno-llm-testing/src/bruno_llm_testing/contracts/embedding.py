@@ -136,7 +136,7 @@ class EmbeddingContract:
             (lambda e: e.embed_texts(["a", "", "b"]), r"texts\[1\] is empty"),
             (lambda e: e.embed_texts(["a", 5]), r"texts\[1\] is a int"),  # type: ignore[list-item]
             (lambda e: e.embed_texts("abc"), "texts is a str: give a list"),
-            (lambda e: e.embed_message(image), "message is of type image"),
+            (lambda e: e.embed_message(image), r"message holds cat\.png"),
             (lambda e: e.embed_message("hi"), "message is a str"),  # type: ignore[arg-type]
         ]
         for ask, complaint in wrong:

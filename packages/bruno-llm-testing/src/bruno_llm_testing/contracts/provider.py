@@ -190,7 +190,7 @@ class ProviderContract(ModelContract):
         empty = Message(role=MessageRole.USER, content="x")
         empty.content = " "
         wrong: list[tuple[Any, dict[str, Any], str]] = [
-            ([image], {}, r"messages\[0\] is of type image"),
+            ([image], {}, "a message names the file 'cat.png'"),
             ([*HELLO, empty], {}, r"messages\[1\].content is empty"),
             ([], {}, "messages is empty"),
             ([{"role": "user"}], {}, r"messages\[0\].content is a NoneType"),

@@ -241,14 +241,19 @@ def _usage(usage: Usage) -> Json:
         "totalTokenCount": read + written,
     }
     details = {
-        "promptTokensDetails": _modalities(read, usage.input_audio_tokens),
-        "candidatesTokensDetails": _modalities(written - thought, usage.output_audio_tokens),
+        "promptTokensDetails": _modalities(
+            read, usage.input_audio_tokens, usage.input_image_tokens
+        ),
+        "cacheTokensDetails": _modalities(cached, usage.cache_read_audio_tokens),
+        "candidatesTokensDetails": _modalities(
+            written - thought, usage.output_audio_tokens, usage.output_image_tokens
+        ),
     }
     return {name: value for name, value in (counts | details).items() if value}
 
 
-def _modalities(tokens: int, audio: int | None) -> list[Json]:
-    counts = {"TEXT": tokens - (audio or 0), "AUDIO": audio}
+def _modalities(tokens: int, audio: int | None, image: int | None = None) -> list[Json]:
+    counts = {"TEXT": tokens - (audio or 0) - (image or 0), "AUDIO": audio, "IMAGE": image}
     return [{"modality": name, "tokenCount": n} for name, n in counts.items() if n]
 
 

@@ -274,6 +274,7 @@ def _usage(usage: Usage) -> Json:
             "cached_tokens": counts["cache_read_tokens"] or 0,
             "cache_write_tokens": counts["cache_write_tokens"] or 0,
             "audio_tokens": counts["input_audio_tokens"] or 0,
+            "image_tokens": counts["input_image_tokens"] or 0,
         },
         "completion_tokens_details": {
             "reasoning_tokens": counts["reasoning_tokens"] or 0,

@@ -1,0 +1,196 @@
+"""What a vendor of OpenAI's protocol does in its own way: the fields of a row of `vendors.py`."""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar
+from urllib.parse import urlsplit
+
+from bruno_llm_base import Json
+from bruno_llm_base.access import checked_url, unquoted
+from bruno_llm_base.exceptions import ConfigurationError
+from bruno_llm_base.options import check, did_you_mean, spelled
+from bruno_llm_base.reasoning import LEVELS, level_of, snapped, tokens_of
+from bruno_llm_base.values import is_loopback
+
+from bruno_llm_openai.models import efforts
+
+_T = TypeVar("_T")
+_VARIABLE = re.compile(r"\{(\w+)\}")
+_SHORT = {"key": "api_key_env", "model": "default_model"}
+
+Dialect = Literal["strict", "loose", "json_object"]
+"""How an answer of a type is asked for: by a schema that holds the model, by one that it is shown, or
+by the word that any JSON will do."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ReasoningFields:
+    """How a model is asked to think.
+
+    Attributes:
+        levels: The levels that it takes, in rising order; if none, those that OpenAI's model of that name
+            takes, or all.
+        effort: The field that takes a level, dots for nesting; "" where none does.
+        budget: The field that takes a number of tokens, dots for nesting; "" where none does.
+        on: What goes with any level or number.
+        off: What stands for the level "none"; empty where that is a level as any other.
+    """
+
+    levels: tuple[str, ...] = ()
+    effort: str = "reasoning_effort"
+    budget: str = ""
+    on: Json = field(default_factory=dict)
+    off: Json = field(default_factory=dict)
+
+    def ask(self, wanted: str | int, model: str) -> tuple[Json, str | int]:
+        """Return the fields that ask *model* for what is *wanted*, and how much that is."""
+        levels = self.levels or efforts(model) or LEVELS
+        if self.levels and wanted != "none":  # few have a lower level than the one that is meant
+            levels = tuple([level for level in self.levels if level != "none"])
+        used = snapped(wanted, levels)
+        told = wanted if used == level_of(wanted) else used
+        if used == "none" and self.off:
+            return dict(self.off), told
+        if self.budget and (isinstance(wanted, int) or not self.effort):
+            return spelled({}, self.on, {self.budget: tokens_of(wanted)}), wanted
+        return spelled({}, self.on, {self.effort: used} if self.effort else {}), told
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class VendorRow:
+    """What is to be known of a vendor; what a row does not say is as most have it.
+
+    Where models of a vendor differ, a value is a mapping: the first pattern that a model's name
+    begins with decides.
+
+    Attributes:
+        name: What the provider is called in configuration, errors and logs.
+        base_url: The address; `{NAME}` stands for what that environment variable says: a host, an account.
+        hosts: What its hosts' names end with, where the address does not tell.
+        api_key_env: Environment variables that may hold the key, the first set one wins; `NAME_API_KEY`
+            if there are none.
+        needs_key: Whether it wants a key.
+        default_model: The model where none is named; "" where the user has to.
+        output_limit: The field that limits the tokens of an answer.
+        option_names: What it calls other fields of Chat Completions.
+        refused_options: The portable options that it refuses.
+        reasoning: How models are asked to think; None where they cannot be asked.
+        reasoning_field: The field of a message in which thoughts come; "content" for pieces of it.
+        sends_back: Whether thoughts go back to it in the following requests.
+        think_tags: Whether thoughts come in the text, between tags.
+        schemas: How an answer of a type is asked for.
+        call_ids: What it takes as the id of a call.
+        api: Which of OpenAI's two APIs it speaks.
+        models_path: Where it lists its models; None where it does not.
+        counts_streams: Whether a stream may be asked for its usage by `stream_options`.
+        limit_headers: The headers that tell of its limits, as `read_limits` takes them.
+        price_name: What `genai-prices` calls it; its name if None.
+        telemetry_name: What OpenTelemetry calls it (`gen_ai.provider.name`); its name if None.
+        free: Why its answers cost nothing, if they do.
+        source: Where that was read, and when.
+    """
+
+    name: str
+    base_url: str
+    hosts: tuple[str, ...] = ()
+    api_key_env: tuple[str, ...] = ()
+    needs_key: bool = True
+    default_model: str = ""
+    output_limit: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    option_names: Mapping[str, str] = field(default_factory=dict)
+    refused_options: frozenset[str] | Mapping[str, frozenset[str]] = frozenset()
+    reasoning: ReasoningFields | Mapping[str, ReasoningFields | None] | None = ReasoningFields()
+    reasoning_field: str = "reasoning_content"
+    sends_back: bool = True
+    think_tags: bool = False
+    schemas: Dialect | Mapping[str, Dialect] = "strict"
+    call_ids: re.Pattern[str] = re.compile(r"(?s).{1,40}")
+    api: Literal["chat", "responses"] = "chat"
+    models_path: str | None = "/models"
+    counts_streams: bool = True
+    limit_headers: str = "x-ratelimit-{what}-{unit}"
+    price_name: str | None = None
+    telemetry_name: str | None = None
+    free: str | None = None
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.api_key_env:
+            object.__setattr__(self, "api_key_env", (f"{self.name.upper()}_API_KEY",))
+
+    @property
+    def base_url_env(self) -> str:
+        """The environment variable for an address of one's own."""
+        return f"{self.name.upper()}_BASE_URL"
+
+    def address(self) -> str:
+        """Return the address, with what the environment says in it.
+
+        Raises:
+            ConfigurationError: It does not say it.
+        """
+
+        def said(variable: re.Match[str]) -> str:
+            value = unquoted(os.environ.get(variable[1], ""))
+            if not value:
+                raise ConfigurationError(
+                    f"{self.name} needs an address: set {variable[1]} or pass base_url"
+                )
+            host = value.removeprefix("https://").removeprefix("http://").rstrip("/")
+            return host.removesuffix(self.base_url[variable.end() :])  # some give the whole address
+
+        return _VARIABLE.sub(said, self.base_url)
+
+    def is_at(self, host: str) -> bool:
+        """Whether *host* is the vendor's; one on this machine may be anything."""
+        own = urlsplit(self.base_url).hostname or ""
+        ends = self.hosts or (() if "{" in own or is_loopback(own) else (own,))
+        return f".{host}".endswith(tuple(f".{end}" for end in ends))
+
+    def refused(self, model: str) -> frozenset[str]:
+        """Return the portable options that *model* refuses."""
+        return _of_model(self.refused_options, model, frozenset())
+
+    def reasoning_fields(self, model: str) -> ReasoningFields | None:
+        """Return how *model* is asked to think; None if it cannot be asked."""
+        return _of_model(self.reasoning, model, None)
+
+    def dialect(self, model: str) -> Dialect:
+        """Return how *model* is asked for an answer of a type."""
+        return _of_model(self.schemas, model, "json_object")
+
+    @classmethod
+    def read(cls, name: str, fields: Mapping[str, Any]) -> "VendorRow":
+        """Return the row that a user tells of.
+
+        Args:
+            name: What the vendor is called.
+            fields: Those of a row, from a file say; `key` is the variable that holds the key, and `model`
+                the default one. Without a variable, no key is needed.
+
+        Raises:
+            ConfigurationError: A field is unknown or wrong, or there is no address.
+        """
+        given = {_SHORT.get(field, field): value for field, value in fields.items()}
+        known = cls.__dataclass_fields__.keys() - {"name"}
+        if isinstance(given.get("api_key_env"), str):
+            given["api_key_env"] = [given["api_key_env"]]
+        for unknown in given.keys() - known:
+            near = did_you_mean(unknown, {*known, *_SHORT})
+            raise ConfigurationError(f"vendors.{name} takes no {unknown!r}{near}")
+        try:
+            row = check(
+                cls, {"name": name, "needs_key": "api_key_env" in given} | given, ConfigurationError
+            )
+            checked_url("base_url", _VARIABLE.sub("x", row.base_url))
+        except ConfigurationError as error:
+            raise ConfigurationError(f"vendors.{name}: {error.message}") from error
+        return row
+
+
+def _of_model(value: "_T | Mapping[str, _T]", model: str, default: _T) -> _T:
+    if not isinstance(value, Mapping):
+        return value
+    return next((each for pattern, each in value.items() if re.match(pattern, model)), default)

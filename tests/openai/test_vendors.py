@@ -1,0 +1,150 @@
+"""What is different at the vendors of `vendors.py`, and rows of a user's own."""
+
+import ast
+import inspect
+import os
+
+import pytest
+from bruno_llm_base import ConfigurationError, InvalidRequestError, LLMFactory, Retry
+from bruno_llm_openai import OpenAIEmbeddings, OpenAIProvider, vendors
+from bruno_llm_openai.row import ReasoningFields
+from bruno_llm_testing import FakeOpenAI
+
+ROW_LINES = 12
+row = pytest.mark.parametrize("row", vendors.ROWS.values(), ids=vendors.ROWS)
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch):
+    for name in list(os.environ):
+        if name.endswith(("_API_KEY", "_BASE_URL", "_TOKEN")):
+            monkeypatch.delenv(name)
+
+
+def test_a_row_has_at_most_twelve_lines():
+    for node in ast.parse(inspect.getsource(vendors)).body:
+        if isinstance(node, ast.Assign):
+            assert node.end_lineno - node.lineno < ROW_LINES, ast.unparse(node.targets[0])
+
+
+@row
+def test_a_row_is_a_provider_that_the_factory_knows(row):
+    llm = LLMFactory.create(row.name, model="m", api_key="test-key")
+    assert isinstance(llm, OpenAIProvider)
+    assert (llm.name, llm.adapter.row, llm.adapter.api) == (row.name, row, row.name)
+    assert llm.access.url == row.base_url
+    with pytest.raises(ConfigurationError, match=f"set {row.api_key_env[0]} or pass api_key"):
+        LLMFactory.create(row.name)
+
+
+@row
+def test_an_address_has_the_same_row_as_the_name(row):
+    llm = OpenAIProvider("m", base_url=row.base_url, api_key="test-key")
+    assert llm.adapter.row is row
+    elsewhere = OpenAIProvider("m", base_url="https://llm.example.com/v1", api_key="test-key")
+    assert elsewhere.adapter.row.name == "llm.example.com"
+    assert OpenAIProvider("m", api_key="test-key").adapter.row is None
+
+
+def test_levels_are_those_of_the_row():
+    switch = ReasoningFields(
+        levels=("none", "high", "max"),
+        on={"thinking": {"type": "enabled"}},
+        off={"thinking": {"type": "disabled"}},
+    )
+    on = {"thinking": {"type": "enabled"}, "reasoning_effort": "high"}
+    assert switch.ask("none", "m") == ({"thinking": {"type": "disabled"}}, "none")
+    assert switch.ask("low", "m") == (on, "high")
+    assert switch.ask(20_000, "m") == (on, 20_000)
+    budget = ReasoningFields(effort="", budget="thinking.budget", on={"think": True})
+    assert budget.ask("low", "m") == ({"think": True, "thinking": {"budget": 2048}}, "low")
+    either = ReasoningFields(effort="reasoning.effort", budget="reasoning.max_tokens")
+    assert either.ask("max", "m") == ({"reasoning": {"effort": "max"}}, "max")
+    assert either.ask(300, "m") == ({"reasoning": {"max_tokens": 300}}, 300)
+
+
+async def test_a_row_of_the_users_own_needs_no_code(monkeypatch):
+    monkeypatch.setenv("ACME_KEY", FakeOpenAI.api_key)
+    with FakeOpenAI() as server:
+        fields = {
+            "base_url": f"{server.address}/v1",
+            "key": "ACME_KEY",
+            "model": server.models[0],
+            "output_limit": "max_completion_tokens",
+            "option_names": {"seed": "random_seed"},
+            "reasoning": {"levels": ["low", "high"], "effort": "thinking.level"},
+        }
+        kind = OpenAIProvider.at_vendor("acme", fields)
+        async with kind(max_tokens=9, seed=7, retry=Retry(attempts=1)) as llm:
+            await llm.generate("Hi", reasoning="max")
+        (body,) = server.bodies
+    assert repr(llm) == f"AcmeProvider(model={server.models[0]!r})"
+    assert (body["max_completion_tokens"], body["random_seed"]) == (9, 7)
+    assert body["thinking"] == {"level": "high"}
+    kind = OpenAIEmbeddings.at_vendor("acme", {"base_url": "https://llm.acme.com/v1"})
+    assert (kind().name, kind().access.key) == ("acme", None)
+
+
+@pytest.mark.parametrize(
+    ("fields", "complaint"),
+    [
+        ({"base_ur": "https://x"}, r"vendors.acme takes no 'base_ur': did you mean 'base_url'\?"),
+        ({}, "vendors.acme: base_url: Field required"),
+        ({"base_url": "nonsense"}, "vendors.acme: base_url is no address: give an address like"),
+        (
+            {"base_url": "https://x", "output_limit": "n"},
+            "vendors.acme: output_limit is 'n': Input",
+        ),
+        ({"base_url": "https://x", "key": 5}, "vendors.acme: api_key_env is 5: Input should be"),
+    ],
+)
+def test_a_wrong_row_names_the_field(fields, complaint):
+    with pytest.raises(ConfigurationError, match=complaint):
+        OpenAIProvider.at_vendor("acme", fields)
+
+
+def test_a_part_of_an_address_may_stand_in_the_environment(monkeypatch):
+    kind = OpenAIProvider.at_vendor("acme", {"base_url": "https://{ACME_HOST}/v1"})
+    with pytest.raises(ConfigurationError, match="acme needs an address: set ACME_HOST or pass"):
+        kind("m")
+    assert kind("m", base_url="https://other.example/v1").access.url == "https://other.example/v1"
+    for value in ("llm.acme.com", "https://llm.acme.com/"):
+        monkeypatch.setenv("ACME_HOST", value)
+        assert kind("m").access.url == "https://llm.acme.com/v1"
+    with pytest.raises(
+        ConfigurationError, match="acme has no model of its own choice: give model="
+    ):
+        kind()
+
+
+def test_a_whole_address_may_stand_there_too(monkeypatch):
+    kind = OpenAIProvider.at_vendor("acme", {"base_url": "https://{ACME_ENDPOINT}/openai/v1"})
+    for value in ("acme.example", "https://acme.example/", "https://acme.example/openai/v1/"):
+        monkeypatch.setenv("ACME_ENDPOINT", value)
+        assert kind("m").access.url == "https://acme.example/openai/v1"
+
+
+def test_an_address_of_ones_own_needs_no_path(monkeypatch):
+    for value in ("https://proxy.example", "https://proxy.example/openai/v1"):
+        monkeypatch.setenv("GROQ_BASE_URL", value)
+        llm = LLMFactory.create("groq", api_key="test-key")
+        assert llm.access.url == "https://proxy.example/openai/v1"
+        assert llm.adapter.row is vendors.GROQ
+
+
+async def test_a_vendor_without_a_list_of_models_says_so():
+    fields = {"base_url": "https://llm.acme.com/v1", "models_path": None}
+    llm = OpenAIProvider.at_vendor("acme", fields)("m")
+    with pytest.raises(InvalidRequestError, match="acme has no list of its models"):
+        await llm.list_models()
+    found = await llm.diagnose()
+    assert (found.ok, found.reason) == (True, "acme has no list of its models")
+
+
+async def test_a_vendor_may_speak_responses():
+    with FakeOpenAI() as server:
+        fields = {"base_url": f"{server.address}/v1", "api": "responses"}
+        kind = OpenAIProvider.at_vendor("acme", fields)
+        async with kind(server.models[0], api_key=server.api_key) as llm:
+            assert await llm.generate("Hi")
+        assert server.received[0].path == "/v1/responses"
