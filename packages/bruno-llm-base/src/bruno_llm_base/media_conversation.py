@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import chain
-from typing import Any
+from typing import Any, cast
 
 from bruno_llm_base.exceptions import (
     MediaError,
@@ -22,8 +22,10 @@ def with_media_ready(
 ) -> Conversation:
     """Return *conversation* with its media as *read* returns them, where *rules* let them stand.
 
+    Of what a tool or a model has made, and *who* does not take, it is told in words what it is.
+
     Raises:
-        MediaError: One of them cannot be read, or *who* does not take it.
+        MediaError: One of them cannot be read, or *who* does not take one of the user's.
     """
     total = 0
 
@@ -31,24 +33,33 @@ def with_media_ready(
         nonlocal total
         found = read(media)
         rules.check(found, who)
-        total += found.size
-        if rules.max_total_bytes is not None and total > rules.max_total_bytes:
+        if rules.max_total_bytes is not None and total + found.size > rules.max_total_bytes:
             raise MediaTooLargeError(
                 f"the files of the request have more than the {rules.max_total_bytes:,} bytes that"
                 f" {who} takes in one, with {found.label}: send fewer, or smaller ones",
                 media=found.label,
             )
+        total += found.size
         return found
 
     def ready_part(part: Part) -> Part:
+        return ready(part) if isinstance(part, Media) else part
+
+    def ready_or_told(part: Part) -> Part:
         if isinstance(part, Media):
-            return ready(part)
+            try:
+                return ready(part)
+            except (MediaTooLargeError, MediaTypeError):
+                return Text(part.told)
         if isinstance(part, ToolResult) and part.media:
-            parts = [ready(each) if isinstance(each, Media) else each for each in part.parts]
-            return replace(part, parts=tuple(parts))
+            told = replace(part, parts=cast(Any, tuple(map(ready_or_told, part.parts))))
+            return told if told.media else replace(part, parts=())  # its content tells the same
         return part
 
-    turns = [Turn(role, tuple(map(ready_part, parts))) for role, parts in conversation.turns]
+    turns = [
+        Turn(role, tuple(map(ready_part if role == "user" else ready_or_told, parts)))
+        for role, parts in conversation.turns
+    ]
     return Conversation(conversation.system, tuple(_moved(turns, rules)))
 
 
