@@ -93,7 +93,7 @@ def kind_of(
         if found := _named(wanted, _points(group)):
             return _load(found, group)
         _search.cache_clear()  # perhaps it was installed since
-    raise ProviderNotFoundError(_advice(wanted, group))
+    raise ProviderNotFoundError(_advice(wanted, group, vendors or {}))
 
 
 def read_vendors(tables: object) -> dict[str, Json]:
@@ -190,7 +190,7 @@ def _named(name: str, points: Iterable[EntryPoint]) -> EntryPoint | None:
     return found[0] if found else None
 
 
-def _advice(name: str, group: Group) -> str:
+def _advice(name: str, group: Group, vendors: Iterable[str]) -> str:
     known = sorted(point.name for point in _points(group))
     if name in group.without:
         others = ", ".join(map(repr, known)) or "none installed"
@@ -198,7 +198,7 @@ def _advice(name: str, group: Group) -> str:
         return f"{vendor} offers no {group.section}: use those of another provider ({others})"
     if name in group.published:
         return f"the provider {name!r} is not installed: pip install bruno-llm-{name}"
-    close = close_matches(name, {*known, *group.published, *_ALIASES})
+    close = close_matches(name, {*known, *group.published, *_ALIASES, *vendors})
     hint = f": did you mean {close[0]!r}?" if close else ""
     cure = 'for a server of OpenAI\'s protocol: create("openai", base_url=...)'
     if "openai" not in known:
