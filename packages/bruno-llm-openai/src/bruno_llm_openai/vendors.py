@@ -17,7 +17,7 @@ OPENROUTER = VendorRow(
     base_url="https://openrouter.ai/api/v1",
     default_model="openrouter/auto",
     reasoning=ReasoningFields(effort="reasoning.effort", budget="reasoning.max_tokens"),
-    reasoning_field="reasoning",
+    reasoning_field="reasoning_details",
 )
 GROQ = VendorRow(
     name="groq",
