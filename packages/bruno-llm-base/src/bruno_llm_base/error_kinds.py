@@ -113,16 +113,18 @@ _WORDS = (
         r"|(not|n't) support (image|vision|audio|video|pdf|document|multimodal)"
         r"|support image input|missing data required for image|media[_ ]type\b[^.]{0,30}\b(input should"
         r"|image)|(could not process|failed to load|invalid|unsupported) (image|pdf|audio|document)"
+        r"|unable to process input|unsupported mime type|document has no pages"
         r"|image format \S+ not|image: unknown format|the pdf specified"
-        r"|only supports one image|unsupported mime type"
+        r"|only supports one image"
         r"|(image_url|input_audio|file) is only supported by certain models",
     ),
     _Words(
         MediaUnavailableError,
-        (400, 404, 422),
+        (400, 403, 404, 422),
         r"file_expired|failed_to_download|image_url_unreachable",
         r"(unable to|failed to|could not|while|cannot) (download|fetch)|only https urls"
-        r"|robots\.txt|unable to connect to the (url|server|host)|file not found: file",
+        r"|robots\.txt|unable to connect to the (url|server|host)|file not found: file"
+        r"|unsupported file uri|permission to access the file\b",
     ),
     _Words(
         ModelNotFoundError,

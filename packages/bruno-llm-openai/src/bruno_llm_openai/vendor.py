@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 from urllib.parse import urlsplit
 
@@ -96,7 +97,19 @@ class OpenAIVendor(Vendor):
 
         row = VendorRow.read(name, fields)
         title = f"{name.title()}{cls.__name__.removeprefix('OpenAI')}"
-        return cast(type[Self], new_class(title, (cls,), {"row": row}))
+        # for pickle, as the class has no module from which it can be imported
+        told = {"_told": (cls, name, fields)}
+        return cast(
+            type[Self], new_class(title, (cls,), {"row": row}, lambda own: own.update(told))
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle what `at_vendor` was told, if it made the class."""
+        build = cast(Any, super().__reduce__()[0])
+        if "_told" not in vars(type(self)):
+            return build, ()
+        kind, name, fields = vars(type(self))["_told"]
+        return partial(_at_vendor, kind, name, fields, build.keywords), ()
 
     @classmethod
     def own_address(cls) -> str:
@@ -114,6 +127,11 @@ class OpenAIVendor(Vendor):
         import openai
 
         return SdkTransport.open(openai, openai.AsyncOpenAI, access=access, timeouts=timeouts)
+
+
+def _at_vendor(kind: type[OpenAIVendor], name: str, fields: Json, keywords: Json) -> OpenAIVendor:
+    made: Any = kind.at_vendor(name, fields)
+    return cast(OpenAIVendor, made(**keywords))
 
 
 @dataclass(frozen=True, slots=True)
