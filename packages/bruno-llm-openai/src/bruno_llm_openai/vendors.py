@@ -17,7 +17,7 @@ OPENROUTER = VendorRow(
     base_url="https://openrouter.ai/api/v1",
     default_model="openrouter/auto",
     reasoning=ReasoningFields(effort="reasoning.effort", budget="reasoning.max_tokens"),
-    reasoning_field="reasoning",
+    reasoning_field="reasoning_details",
 )
 GROQ = VendorRow(
     name="groq",
@@ -34,6 +34,7 @@ DEEPSEEK = VendorRow(
     base_url="https://api.deepseek.com",
     default_model="deepseek-v4-pro",
     reasoning=ReasoningFields(levels=("none", "high", "max"), on=_ON, off=_OFF),
+    needs_thoughts=True,
     schemas="json_object",
 )
 MISTRAL = VendorRow(
