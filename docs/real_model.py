@@ -32,8 +32,8 @@ class RealModel:
 
         Args:
             api_key: The key it wants; without one, every key will do.
-            mode: What else it does: "embeddings", at `/v1/embeddings`, or "tools", by the template
-                in `tools.jinja`.
+            mode: What else it does: "embeddings", at `/v1/embeddings`; "rerank", at `/v1/rerank`, by
+                scores that mean nothing; or "tools", by the template in `tools.jinja`.
         """
         self._arguments = [api_key, mode]
         self._process: subprocess.Popen[str]
@@ -79,9 +79,10 @@ def _serve(api_key: str, mode: str = "") -> object:
     params.n_parallel, params.n_ctx, params.cache_ram_mib = 2, 4096, 0
     if mode == "tools":
         params.chat_template = (Path(__file__).parent / "tools.jinja").read_text()
-    if mode == "embeddings":
+    if mode in ("embeddings", "rerank"):
         params.embedding = True
-        params.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
+        pooling = "MEAN" if mode == "embeddings" else "RANK"
+        params.pooling_type = getattr(xllamacpp.llama_pooling_type, f"LLAMA_POOLING_TYPE_{pooling}")
     # two threads wait for each other by spinning: where the cores are busy, one is 10 times faster
     params.cpuparams.n_threads = 1
     params.verbosity = -1

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from bruno_llm_testing.contracts.embedding import EmbeddingContract
     from bruno_llm_testing.contracts.model import ModelContract
     from bruno_llm_testing.contracts.provider import ProviderContract
+    from bruno_llm_testing.contracts.rerank import RerankContract
     from bruno_llm_testing.fakes.claude import FakeClaude
     from bruno_llm_testing.fakes.gemini import FakeGemini
     from bruno_llm_testing.fakes.ollama import FakeOllama
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from bruno_llm_testing.mock_transport import Call
     from bruno_llm_testing.network import NetworkBlockedError, network_blocked
     from bruno_llm_testing.recording import CassetteError
+    from bruno_llm_testing.reranking import FakeReranker
     from bruno_llm_testing.script import FakeAnswer, FakeError, Fault, RawReply, Received
     from bruno_llm_testing.server import FakeServer, vector_of
 
@@ -36,6 +38,7 @@ __all__ = [
     "FakeGemini",
     "FakeOllama",
     "FakeOpenAI",
+    "FakeReranker",
     "FakeServer",
     "Fault",
     "MockLLM",
@@ -46,6 +49,7 @@ __all__ = [
     "ProviderContract",
     "RawReply",
     "Received",
+    "RerankContract",
     "network_blocked",
     "vector_of",
 ]
@@ -56,6 +60,7 @@ _MODULES = {
     "contracts.embedding": ("EmbeddingContract",),
     "contracts.model": ("ModelContract",),
     "contracts.provider": ("ProviderContract",),
+    "contracts.rerank": ("RerankContract",),
     "fakes.claude": ("FakeClaude",),
     "fakes.gemini": ("FakeGemini",),
     "fakes.ollama": ("FakeOllama",),
@@ -65,6 +70,7 @@ _MODULES = {
     "mock_transport": ("Call",),
     "network": ("NetworkBlockedError", "network_blocked"),
     "recording": ("CassetteError",),
+    "reranking": ("FakeReranker",),
     "script": ("FakeAnswer", "FakeError", "Fault", "RawReply", "Received"),
     "server": ("FakeServer", "vector_of"),
 }
