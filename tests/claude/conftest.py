@@ -15,3 +15,9 @@ def server() -> Iterator[FakeClaude]:
 @pytest.fixture
 def llm(server: FakeClaude) -> ClaudeProvider:
     return ClaudeProvider(**server.connection(), retry=Retry(attempts=1))
+
+
+@pytest.fixture
+def kind_of_llm(server: FakeClaude):
+    """Make a provider with keywords of its own."""
+    return lambda *model, **keywords: ClaudeProvider(*model, **server.connection(), **keywords)

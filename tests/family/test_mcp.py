@@ -18,7 +18,7 @@ SERVER = '''
 import sys
 from mcp.server.mcpserver import MCPServer
 from mcp_types import (
-    CallToolResult, EmbeddedResource, ImageContent, ResourceLink, TextContent, TextResourceContents
+    BlobResourceContents, CallToolResult, EmbeddedResource, ImageContent, ResourceLink, TextContent, TextResourceContents
 )
 
 server = MCPServer("odd")
@@ -29,10 +29,14 @@ async def odd(count: int = 1) -> CallToolResult:
     return CallToolResult(
         content=[
             TextContent(type="text", text="words"),
-            ImageContent(type="image", data="aGk=", mime_type="image/png"),
+            ImageContent(type="image", data="iVBORw0KGgo=", mime_type="image/jpeg"),
             ResourceLink(type="resource_link", name="a", uri="file:///a"),
             EmbeddedResource(
                 type="resource", resource=TextResourceContents(uri="file:///b", text="inside")
+            ),
+            EmbeddedResource(
+                type="resource",
+                resource=BlobResourceContents(uri="file:///c", blob="?", mime_type="image/x"),
             ),
         ],
     )
@@ -87,14 +91,18 @@ async def test_what_goes_wrong_there_is_told_to_the_model():
             assert "text" in found[1][0]
 
 
-async def test_what_is_no_text_is_told_in_words(tmp_path):
+async def test_what_is_no_text_is_shown_or_told_in_words(tmp_path):
     (tmp_path / "server.py").write_text(SERVER)
     llm = MockLLM([called("_2_odd_x", count=2), called("slow"), "done"])
     async with mcp_tools((sys.executable, tmp_path / "server.py"), timeout=0.5) as tools:
         assert [tool.name for tool in tools] == ["_2_odd_x", "slow"]
         answer = await run_tools(llm, "go", tools=tools)
     first, second = (m.content for m in answer.messages if m.role == "tool")
-    assert first == "words\n(image/png, which cannot be shown here)\nfile:///a\ninside"
+    assert (
+        first == "words\n(image png of 8 bytes)\nfile:///a\ninside\n(image/x, which cannot be read)"
+    )
+    (image,) = llm.calls[1].conversation.media
+    assert (image.data, image.type) == (b"\x89PNG\r\n\x1a\n", "image/png")
     assert second == "It took longer than 0.5 s."
 
 

@@ -2,6 +2,9 @@
 
 import asyncio
 import json
+import struct
+import zlib
+from dataclasses import replace
 from typing import Literal
 
 import pytest
@@ -10,6 +13,8 @@ from bruno_llm_base import (
     AuthenticationError,
     ContextLengthExceededError,
     InvalidResponseError,
+    Media,
+    MediaTypeError,
     OutputInvalidError,
     OutputLimitError,
     Retry,
@@ -229,6 +234,66 @@ async def test_a_real_model_calls_a_tool_and_reads_its_result(
     assert type(arguments["days"]) is int
     assert "is_error" not in result.metadata
     assert answer.usage.input_tokens > 0
+
+
+# -- eyes -------------------------------------------------------------------------------------------
+
+
+def picture(red, green, blue, side=64):
+    """Return a PNG of one colour."""
+
+    def chunk(kind, data):
+        check = struct.pack(">I", zlib.crc32(kind + data))
+        return struct.pack(">I", len(data)) + kind + data + check
+
+    head = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+    rows = (b"\0" + bytes((red, green, blue)) * side) * side
+    content = chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return Media(data=b"\x89PNG\r\n\x1a\n" + content)
+
+
+PICTURES = {"red": picture(255, 0, 0), "green": picture(0, 255, 0), "blue": picture(0, 0, 255)}
+SEEN = pytest.mark.parametrize(
+    ("kind", "path", "options"),
+    [
+        (OpenAIProvider, "/v1", {"api": "chat", "temperature": 0}),
+        (ClaudeProvider, "", {"options": {"temperature": 0}}),
+    ],
+    ids=["chat", "claude"],
+)
+
+
+@pytest.fixture(scope="module")
+def seeing():
+    with RealModel(api_key="local", mode="eyes") as model:
+        yield model
+
+
+@SEEN
+@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
+async def test_a_real_model_sees_what_colour_a_picture_is(seeing, kind, path, options, streamed):
+    async with kind(
+        MODEL, base_url=seeing.url + path, api_key="local", max_tokens=16, **options
+    ) as llm:
+        for colour, media in PICTURES.items():
+            asked = [{"role": "user", "content": ["Repeat this word: ", media]}]
+            if streamed:
+                stream = llm.stream(asked)
+                text = "".join([piece async for piece in stream])
+                answer = stream.response
+            else:
+                answer = await llm.request(asked)
+                text = answer.text
+            assert [each for each in PICTURES if each in text.lower()] == [colour]
+            assert answer.usage.input_tokens > 0
+
+
+@SEEN
+async def test_a_real_model_without_eyes_says_so(model, kind, path, options):
+    async with kind(MODEL, base_url=model.url + path, api_key="local", **options) as llm:
+        with pytest.raises(MediaTypeError, match="use a model that reads it") as seen:
+            await llm.request("What?", attachments=[replace(PICTURES["red"], name="red.png")])
+    assert seen.value.media == "red.png"
 
 
 # -- embeddings -------------------------------------------------------------------------------------

@@ -41,6 +41,7 @@ class Vendor:
         client_call: One of such a client's methods, which is asynchronous.
         sdk: The module that `open_transport` imports; loaded at the first request. "" for none.
         price_name: What lists of prices call the vendor; None if none does.
+        telemetry_name: What OpenTelemetry calls the vendor (`gen_ai.provider.name`); its name if None.
         free: Why its answers cost nothing; None if they do.
         fixed_windows: Whether a model's window stays as large as the server has once said.
     """
@@ -55,6 +56,7 @@ class Vendor:
     client_call: ClassVar[str] = ""
     sdk: ClassVar[str] = "httpx"
     price_name: ClassVar[str | None] = None
+    telemetry_name: ClassVar[str | None] = None
     free: ClassVar[str | None] = None
     fixed_windows: ClassVar[bool] = True
 
@@ -68,8 +70,8 @@ class Vendor:
         """Return the vendor's own address; an error where the environment has to say a part of it, and does not."""
         return cls.default_base_url
 
-    @staticmethod
-    def read_address(value: str) -> str:
+    @classmethod
+    def read_address(cls, value: str) -> str:
         """Return the URL that a value of the variable `base_url_env` stands for."""
         return value
 

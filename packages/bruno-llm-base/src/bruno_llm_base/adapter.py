@@ -31,14 +31,14 @@ class Adapter(ABC):
     """What the adapters of all endpoints have in common.
 
     Attributes:
-        models_path: The endpoint that lists the models.
+        models_path: The endpoint that lists the models; None where there is none.
         reserved_fields: Fields of a body that belong to the request itself: no option may set them.
         error_kinds: What the vendor's own codes, types and reasons of errors stand for.
     """
 
     __slots__ = ()
 
-    models_path: ClassVar[str]
+    models_path: str | None
     reserved_fields: ClassVar[frozenset[str]]
     error_kinds: ClassVar[Mapping[str, type[LLMError]]] = {}
 

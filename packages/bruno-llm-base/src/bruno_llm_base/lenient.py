@@ -137,7 +137,7 @@ _REASONS: dict[FinishReason, str] = {
         " tokens_limit truncated context_length_exceeded context_window_exceeded"
         " model_context_window_exceeded"
     ),
-    "content_filter": "content_filter content_filtered guardrail_intervened refusal safety",
+    "content_filter": "content_filter content_filtered guardrail_intervened refusal safety sensitive",
     "tool_call": "function_call function_calls tool_call tool_calls tool_use",
     "pause": "pause pause_turn",
     "error": (

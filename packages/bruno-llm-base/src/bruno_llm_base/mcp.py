@@ -1,14 +1,15 @@
 """The tools of an MCP server (https://modelcontextprotocol.io), through the official SDK."""
 
 import re
-from collections.abc import AsyncGenerator, Sequence
+from base64 import b64decode
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
 from pydantic_core import to_json
 
 from bruno_llm_base.exceptions import ConfigurationError, ToolError
-from bruno_llm_base.parts import Json
+from bruno_llm_base.parts import Json, Media
 from bruno_llm_base.schemas import without_titles
 from bruno_llm_base.tools import Tool
 
@@ -55,14 +56,17 @@ async def _listed(client: Any) -> list[Any]:
 
 
 def _tool(client: Any, told: Any, prefix: str, settings: Json) -> Tool:
-    async def call(**given: Any) -> str:
+    async def call(**given: Any) -> str | list[str | Media]:
         from mcp import MCPError
 
         try:
             result = await client.call_tool(told.name, given)
         except MCPError as error:
             raise ToolError(str(error)) from error
-        text = _text(result.content)
+        found = [_found(block) for block in result.content]
+        if any(isinstance(each, Media) for each in found) and not result.is_error:
+            return found
+        text = "\n".join(each.told if isinstance(each, Media) else each for each in found)
         if not text and result.structured_content is not None:
             text = to_json(result.structured_content).decode()
         if result.is_error:
@@ -81,17 +85,18 @@ def _tool(client: Any, told: Any, prefix: str, settings: Json) -> Tool:
     )
 
 
-def _text(content: Sequence[Any]) -> str:
-    """Return what a server has found, in words: models are told nothing else."""
-    found = []
-    for block in content:
-        if block.type == "text":
-            found.append(block.text)
-        elif block.type == "resource_link":
-            found.append(str(block.uri))
-        elif text := getattr(getattr(block, "resource", None), "text", None):
-            found.append(text)
-        else:
-            kind = getattr(block, "mime_type", None) or block.type
-            found.append(f"({kind}, which cannot be shown here)")
-    return "\n".join(found)
+def _found(block: Any) -> str | Media:
+    """Return what a server has found, in words or as media."""
+    resource = getattr(block, "resource", None)
+    if block.type == "text":
+        return str(block.text)
+    if block.type == "resource_link":
+        return str(block.uri)
+    if (text := getattr(resource, "text", None)) is not None:
+        return str(text)
+    kind = getattr(resource or block, "mime_type", None) or "application/octet-stream"
+    content: Any = getattr(block, "data", None) or getattr(resource, "blob", "")
+    try:
+        return Media(data=b64decode(content, validate=True), type=kind)
+    except ValueError:
+        return f"({kind}, which cannot be read)"

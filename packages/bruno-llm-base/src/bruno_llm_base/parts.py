@@ -157,7 +157,7 @@ class Media:
             what = " and ".join(given) or "nothing"
             raise ValueError(f"Media has {what}: give one of path, url, data and id")
         value, kind = getattr(self, given[0]), bytes if given[0] == "data" else str
-        if not isinstance(value, kind) or not value:
+        if not isinstance(value, kind) or not (value or self.state):  # as a fragment may be
             what = "empty" if isinstance(value, kind) else f"a {type(value).__name__}"
             raise ValueError(f"Media.{given[0]} is {what}: give {_CURES[given[0]]}")
         for name in ("type", "detail", "name"):
@@ -199,6 +199,11 @@ class Media:
             named = PurePath(urlsplit(self.url).path).name or urlsplit(self.url).hostname
         kind = (self.type or "media").rpartition("/")[2]
         return named or self.id or f"{kind} of {len(self.data or b'')} bytes"
+
+    @property
+    def told(self) -> str:
+        """What is told of it in words, where it cannot be shown."""
+        return f"({self.kind} {self.label})"
 
     @property
     def data_url(self) -> str:
@@ -251,7 +256,7 @@ class ToolResult:
     """What a tool answered to the call `id`.
 
     Attributes:
-        content: The result in words.
+        content: The result in words, with what is told of media.
         is_error: Whether `content` says why there is no result.
         parts: The words and the media in their order, where there are media.
     """
@@ -490,7 +495,7 @@ def part_to_json(part: Part) -> Json:
         data = {name: value for name, value in data.items() if value is not None}
         data["media_type"] = data.pop("type", None)
         if part.data is not None:
-            data["data"] = b64encode(part.data).decode()
+            data["data"] = part.encoded or b64encode(part.data).decode()
     elif isinstance(part, ToolResult):
         data["parts"] = list(map(part_to_json, part.parts))
     return {"type": _NAMES[type(part)]} | data

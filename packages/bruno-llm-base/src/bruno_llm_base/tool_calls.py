@@ -10,9 +10,9 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import to_json
 
-from bruno_llm_base.exceptions import LLMError, ToolError
+from bruno_llm_base.exceptions import LLMError, MediaError, ToolError
 from bruno_llm_base.log import LOGGER
-from bruno_llm_base.parts import NO_RESULT, Json, ToolCall, ToolResult
+from bruno_llm_base.parts import NO_RESULT, Json, Media, Text, ToolCall, ToolResult
 from bruno_llm_base.schemas import without_added_nulls
 from bruno_llm_base.tools import Tool
 
@@ -64,7 +64,7 @@ async def result_of_call(ready: ReadyCall | ToolResult) -> ToolResult:
     call, tool = ready.call, ready.tool
     try:
         async with asyncio.timeout(tool.timeout) as limit:
-            return ToolResult(call.id, call.name, _told(await _called(ready)))
+            return await _result(call, await _called(ready))
     except LLMError:
         raise
     except ToolError as error:
@@ -95,6 +95,26 @@ async def _called(ready: ReadyCall) -> Any:
 
     result = await asyncio.to_thread(call)
     return await result if inspect.isawaitable(result) else result
+
+
+async def _result(call: ToolCall, returned: object) -> ToolResult:
+    """Return what a tool has returned: words, or media among them, whose files are read now."""
+    items = returned if isinstance(returned, list | tuple) else [returned]
+    if not any(isinstance(item, Media) for item in items):
+        return ToolResult(call.id, call.name, _told(returned))
+    from bruno_llm_base.media import read_media  # most tools return none
+
+    parts: list[Text | Media] = []
+    for item in items:
+        if isinstance(item, Media):
+            try:
+                parts.append(await asyncio.to_thread(read_media, item))
+            except MediaError as error:
+                raise ToolError(error.message) from error
+        else:
+            parts.append(Text(_told(item)))
+    words = "\n".join(part.told if isinstance(part, Media) else part.text for part in parts)
+    return ToolResult(call.id, call.name, words, parts=tuple(parts))
 
 
 def _told(result: object) -> str:

@@ -7,6 +7,7 @@ signed thoughts that stand elsewhere than they did
 """
 
 import re
+from collections.abc import Sequence
 from typing import assert_never
 
 from bruno_llm_base import (
@@ -29,7 +30,7 @@ from bruno_llm_base.lenient import finish_reason, forgiving, read_arguments, rea
 from bruno_llm_base.parts import CACHE_MARK, arguments_of, object_in, state_for
 
 _API = "anthropic"  # whose state it is, whichever provider, proxy or cloud carries it
-_CITATIONS = "citations"  # what we call a block with the citations of the text before it
+_CITATIONS = "citations"  # what we call a block with those of the text before it, or behind it
 _OF_A_CALL = frozenset(("id", "input", "name", "type"))
 _INPUT = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
 
@@ -48,7 +49,10 @@ def block(index: int, content: Json, *, whole: bool) -> tuple[Part, ...]:
             text = read_text(content.get("text"), "text")
             cited = content.get("citations")
             said: tuple[Part, ...] = (Text(text, index),) if text else ()
-            return (*said, _citations(index, cited)) if cited else said
+            if whole:
+                return (*said, _citations(index, cited)) if cited else said
+            # where they are announced, they may come before their text
+            return said if cited is None else (_citations(index, cited, ahead=True), *said)
         case "thinking":
             thought, state = read_text(content.get("thinking"), "thinking"), _state(content)
             return (Reasoning(thought, state, index),) if thought or state else ()
@@ -62,9 +66,10 @@ def _state(content: Json) -> VendorBlock | None:
     return VendorBlock(_API, {"signature": signature}) if signature else None
 
 
-def _citations(index: int, cited: list[Json]) -> VendorBlock:
+def _citations(index: int, cited: list[Json], *, ahead: bool = False) -> VendorBlock:
     # an index of its own: what has the index of a text is text
-    return VendorBlock(_API, {"type": _CITATIONS, "citations": cited}, -1 - index)
+    data = {"type": _CITATIONS, "citations": cited} | ({"ahead": True} if ahead else {})
+    return VendorBlock(_API, data, -1 - index)
 
 
 def _tool_call(index: int, content: Json, *, whole: bool) -> ToolCall:
@@ -198,12 +203,25 @@ def _asked(turn: Turn, marked: list[Json]) -> list[Json]:
     blocks: list[Json] = []
     for part in turn.parts:
         if isinstance(part, ToolResult):
-            result = {"type": "tool_result", "tool_use_id": part.id, "content": part.content}
+            content = _shown(part.parts) or part.content
+            result = {"type": "tool_result", "tool_use_id": part.id, "content": content}
             blocks.append(result | ({"is_error": True} if part.is_error else {}))
-        elif isinstance(part, Text) and part.text:
-            blocks.append({"type": "text", "text": part.text})
+        elif isinstance(part, Text | Media):
+            blocks += _shown((part,))
         elif part == CACHE_MARK:
             _mark(blocks, marked)
+    return blocks
+
+
+def _shown(parts: Sequence[Text | Media]) -> list[Json]:
+    blocks: list[Json] = []
+    for part in parts:
+        if isinstance(part, Media):
+            from bruno_llm_claude import media  # most requests have none
+
+            blocks.append(media.block(part))
+        elif part.text:
+            blocks.append({"type": "text", "text": part.text})
     return blocks
 
 
@@ -219,6 +237,7 @@ def _answered(turn: Turn, marked: list[Json], *, is_last: bool) -> list[Json]:
             _mark(blocks, marked)
         else:
             _put_back(part, blocks)
+    blocks = _with_citations(blocks)
     found = {block.get("tool_use_id") for block in blocks}
     blocks = [
         block
@@ -246,17 +265,33 @@ def _put_back(part: Part, blocks: list[Json]) -> None:
         case VendorBlock(vendor, data) if vendor == _API:
             _put_back_own(data, blocks)
         case Text() | VendorBlock() | ToolResult() | Media():
-            pass  # blank, another vendor's, or a result, which has a turn of its own
+            pass  # blank, another vendor's, or what has a turn of its own
         case _:
             assert_never(part)
 
 
+def _with_citations(blocks: list[Json]) -> list[Json]:
+    """Return *blocks* with citations in the texts that they belong to."""
+    cited: list[Json] = []
+    ahead: list[Json] = []
+    for block in blocks:
+        if block["type"] != _CITATIONS:
+            if ahead and block["type"] == "text":
+                block["citations"], ahead = ahead, []
+            cited.append(block)
+            continue
+        # the API tells the file that they are from, and does not know that field itself
+        said = block.get("citations") or ()
+        rows = [{n: v for n, v in row.items() if n != "file_id"} for row in said]
+        if block.get("ahead"):
+            ahead = rows
+        elif cited and cited[-1]["type"] == "text":
+            cited[-1]["citations"] = rows
+    return cited
+
+
 def _put_back_own(data: Json, blocks: list[Json]) -> None:
-    """Add a block that only Anthropic can read: citations belong to the text before them."""
-    if data.get("type") == _CITATIONS:
-        if blocks and blocks[-1]["type"] == "text":
-            blocks[-1]["citations"] = data.get("citations")
-        return
+    """Add a block that only Anthropic can read."""
     if "arguments" not in data:
         blocks.append(data)
         return

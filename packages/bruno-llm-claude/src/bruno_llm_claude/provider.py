@@ -18,6 +18,9 @@ from bruno_llm_base import (
     Json,
     LimitState,
     LLMError,
+    Media,
+    MediaError,
+    MediaRules,
     ModelNotFoundError,
     ModelResponse,
     PermissionDeniedError,
@@ -28,6 +31,7 @@ from bruno_llm_base import (
 )
 from bruno_llm_base.lenient import read_models
 from bruno_llm_base.limits import read_limits
+from bruno_llm_base.media_rules import TEXTS
 from bruno_llm_base.transport import SdkTransport, Transport
 
 from bruno_llm_claude import messages
@@ -38,6 +42,10 @@ if TYPE_CHECKING:
 # The API wants a number. Reasoning counts as output, so a small one would leave no room for the
 # answer; every current model takes this one, and it ends within the time of an unstreamed request.
 _MAX_TOKENS = 16_000
+# https://platform.claude.com/docs/en/build-with-claude/vision, "General limits": 32 MB of JSON; how
+# large one may be, and of how many pixels, differs between its platforms, and they say so.
+_IMAGES = ("image/jpeg", "image/png", "image/gif", "image/webp")
+_MOST_BYTES = 24_000_000
 _REFUSED = frozenset({"temperature", "top_p", "seed"})
 
 # The fields of a request that its count takes too: all others, such as max_tokens, are refused there
@@ -77,6 +85,9 @@ _UNBOUND = re.compile(r"bound to a different conversation")
 _BINDING_BETA = "thinking-binding-controls-2026-08-01"
 _DROP_UNBOUND = {"prefix_mismatch_behavior": "drop_block"}
 
+# Where in the messages the media are that it complains of, those in results of tools too.
+_PLACE = re.compile(r"messages\.\d+\.content\.\d+(?:(?:\.tool_result)?\.content\.\d+)?")
+
 # What it says of tools to whose schemas it cannot hold a model after all
 # (https://platform.claude.com/docs/en/build-with-claude/structured-outputs).
 _TOO_STRICT = re.compile(r"schema is too complex|compiled grammar is too large", re.IGNORECASE)
@@ -94,15 +105,31 @@ class Messages(ChatAdapter):
     option_names: ClassVar[Mapping[str, str]] = {"stop": "stop_sequences"}
     own_options = frozenset({"speed"})
     error_kinds = _ERRORS
+    media = MediaRules(
+        types=(*_IMAGES, "application/pdf", *TEXTS),
+        url_types=(*_IMAGES, "application/pdf"),
+        ids=True,
+        in_results=True,
+        max_total_bytes=_MOST_BYTES,
+    )
 
     def build(self, conversation: Conversation, options: Json, *, stream: bool) -> Json:
         body: Json = {"max_tokens": _MAX_TOKENS, "messages": messages.build(conversation)}
         if conversation.system:
             body["system"] = conversation.system
         body |= options
+        if "citations" in body:
+            from bruno_llm_claude import media  # most requests have no documents
+
+            media.cite(body["messages"], body.pop("citations"))
         if stream:
             body["stream"] = True
         return body
+
+    def media_tokens(self, media: Media, model: str) -> int:
+        from bruno_llm_claude.media import tokens
+
+        return tokens(media, model)
 
     def build_tools(
         self,
@@ -190,6 +217,9 @@ class Messages(ChatAdapter):
         facts = super().read_error(status, headers, data)
         if _UNBOUND.search(facts.message):
             return replace(facts, param="messages")
+        if facts.kind is not None and issubclass(facts.kind, MediaError):
+            place = _PLACE.search(f"{facts.message} {data}")
+            return replace(facts, param=place[0] if place else None)
         return replace(facts, param="tools") if _TOO_STRICT.search(facts.message) else facts
 
     def read_limits(self, headers: Mapping[str, str]) -> LimitState | None:
@@ -268,6 +298,7 @@ class ClaudeProvider(BaseProvider):
     client_call = "post"
     sdk = "anthropic"
     price_name = "anthropic"
+    telemetry_name = "anthropic"
     capabilities = frozenset({"chat", "streaming", "tools", "reasoning"})
 
     def make_adapter(self) -> Messages:

@@ -41,6 +41,7 @@ class GeminiVendor(Vendor):
     client_call = "aio.models.generate_content"
     sdk = "google.genai"
     price_name = "google"
+    telemetry_name = "gcp.gemini"
 
     @staticmethod
     def open_transport(access: Access, timeouts: Timeouts) -> Transport:

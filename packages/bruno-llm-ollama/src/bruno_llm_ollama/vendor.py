@@ -12,6 +12,7 @@ from bruno_llm_base import (
     ErrorFacts,
     Json,
     LLMError,
+    MediaTypeError,
     ModelNotFoundError,
     ServiceUnavailableError,
     Timeouts,
@@ -55,8 +56,8 @@ class OllamaVendor(Vendor):
         """Return a transport over httpx."""
         return HttpTransport(access, timeouts, framing="ndjson")
 
-    @staticmethod
-    def read_address(value: str) -> str:
+    @classmethod
+    def read_address(cls, value: str) -> str:
         """Return the URL that an OLLAMA_HOST stands for; this machine's if it is empty.
 
         The server listens where the variable says, clients connect to it, and both read it alike
@@ -115,6 +116,8 @@ class OllamaAdapter(Adapter):
     def advice(self, error: LLMError) -> str:
         if isinstance(error, ModelNotFoundError):
             return f"get it with `ollama pull {error.model}`"
+        if isinstance(error, MediaTypeError):
+            return f"`ollama show {error.model}` tells whether it sees (vision) or hears (audio)"
         if isinstance(error, AuthenticationError):
             return "models of the cloud want `ollama signin` or OLLAMA_API_KEY"
         if isinstance(error, ServiceUnavailableError) and error.status_code is None:

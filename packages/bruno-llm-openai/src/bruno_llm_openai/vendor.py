@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 from urllib.parse import urlsplit
 
@@ -22,19 +23,26 @@ _ERRORS: dict[str, type[exceptions.LLMError]] = {
     "context_length_exceeded": exceptions.ContextLengthExceededError,
     "credit_balance_exhausted": exceptions.QuotaExceededError,
     "DeploymentNotFound": exceptions.ModelNotFoundError,  # Azure
+    "ENDPOINT_NOT_FOUND": exceptions.ModelNotFoundError,  # Databricks
     "exceed_context_size_error": exceptions.ContextLengthExceededError,  # llama.cpp
     "insufficient_permissions": exceptions.PermissionDeniedError,
     "insufficient_quota": exceptions.QuotaExceededError,
     "invalid_api_key": exceptions.AuthenticationError,
     "invalid_prompt": exceptions.ContentBlockedError,
     "model_not_found": exceptions.ModelNotFoundError,
+    "model_not_supported": exceptions.ModelNotFoundError,  # Hugging Face
     "organization_spend_limit_exceeded": exceptions.QuotaExceededError,
     "project_spend_limit_exceeded": exceptions.QuotaExceededError,
     "bio_policy": exceptions.ContentBlockedError,
     "misalignment_policy_violation": exceptions.ContentBlockedError,
     "rate_limit_exceeded": exceptions.RateLimitError,
     "server_error": exceptions.ServiceUnavailableError,
-    "server_overloaded": exceptions.ServiceUnavailableError,
+    # of `ResponseError` in openai.types.responses, what all vendors' words for media do not tell
+    "empty_image_file": exceptions.MediaTypeError,
+    "image_file_not_found": exceptions.MediaUnavailableError,
+    "image_too_small": exceptions.MediaTypeError,
+    "invalid_base64_image": exceptions.MediaTypeError,
+    "invalid_image_url": exceptions.MediaUnavailableError,
 }
 # What servers call a model's window in their lists: vLLM; OpenRouter and others; Groq; Mistral.
 _WINDOWS = ("max_model_len", "context_length", "context_window", "max_context_length")
@@ -73,7 +81,8 @@ class OpenAIVendor(Vendor):
             cls.row, cls.name, cls.default_base_url = row, row.name, row.base_url
             cls.api_key_env, cls.needs_key = row.api_key_env, row.needs_key
             cls.base_url_env = row.base_url_env
-            cls.price_name, cls.free = row.price_name, row.free
+            cls.price_name, cls.telemetry_name = row.price_name, row.telemetry_name
+            cls.free = row.free
 
     @classmethod
     def at_vendor(cls, name: str, fields: Mapping[str, Any]) -> type[Self]:
@@ -90,11 +99,29 @@ class OpenAIVendor(Vendor):
 
         row = VendorRow.read(name, fields)
         title = f"{name.title()}{cls.__name__.removeprefix('OpenAI')}"
-        return cast(type[Self], new_class(title, (cls,), {"row": row}))
+        # for pickle, as the class has no module from which it can be imported
+        told = {"_told": (cls, name, fields)}
+        return cast(
+            type[Self], new_class(title, (cls,), {"row": row}, lambda own: own.update(told))
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle what `at_vendor` was told, if it made the class."""
+        build = cast(Any, super().__reduce__()[0])
+        if "_told" not in vars(type(self)):
+            return build, ()
+        kind, name, fields = vars(type(self))["_told"]
+        return partial(_at_vendor, kind, name, fields, build.keywords), ()
 
     @classmethod
     def own_address(cls) -> str:
         return cls.default_base_url if cls.row is None else cls.row.address()
+
+    @classmethod
+    def read_address(cls, value: str) -> str:
+        # the vendors' own SDKs want no path there
+        bare = cls.row is not None and not urlsplit(value).path.strip("/")
+        return value.rstrip("/") + urlsplit(cls.default_base_url).path if bare else value
 
     @staticmethod
     def open_transport(access: Access, timeouts: Timeouts) -> Transport:
@@ -102,6 +129,11 @@ class OpenAIVendor(Vendor):
         import openai
 
         return SdkTransport.open(openai, openai.AsyncOpenAI, access=access, timeouts=timeouts)
+
+
+def _at_vendor(kind: type[OpenAIVendor], name: str, fields: Json, keywords: Json) -> OpenAIVendor:
+    made: Any = kind.at_vendor(name, fields)
+    return cast(OpenAIVendor, made(**keywords))
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +147,8 @@ class OpenAIAdapter(Adapter):
 
     api: str = "openai"
     row: "VendorRow | None" = None
+    models_path: str | None = "/models"
 
-    models_path = "/models"
     error_kinds = _ERRORS
 
     @classmethod
@@ -127,7 +159,7 @@ class OpenAIAdapter(Adapter):
 
             row = row_at(access.base_url)
         if row is not None:
-            return cls(api=row.name, row=row)
+            return cls(api=row.name, row=row, models_path=row.models_path)
         own = access.base_url or access.client_address
         return cls(api=urlsplit(own).hostname or "openai")
 

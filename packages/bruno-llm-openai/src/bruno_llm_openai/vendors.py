@@ -10,49 +10,42 @@ from urllib.parse import urlsplit
 
 from bruno_llm_openai.row import ReasoningFields, VendorRow
 
+_ON, _OFF = {"thinking": {"type": "enabled"}}, {"thinking": {"type": "disabled"}}
+
 OPENROUTER = VendorRow(
     name="openrouter",
     base_url="https://openrouter.ai/api/v1",
-    api_key_env=("OPENROUTER_API_KEY",),
     default_model="openrouter/auto",
     reasoning=ReasoningFields(effort="reasoning.effort", budget="reasoning.max_tokens"),
-    reasoning_field="reasoning",
-    price_name="openrouter",
+    reasoning_field="reasoning_details",
 )
 GROQ = VendorRow(
     name="groq",
     base_url="https://api.groq.com/openai/v1",
-    api_key_env=("GROQ_API_KEY",),
     default_model="openai/gpt-oss-120b",
     output_limit="max_completion_tokens",
     reasoning={"openai/gpt-oss": ReasoningFields(levels=("low", "medium", "high")), "": None},
     reasoning_field="reasoning",
+    think_tags=True,
     schemas={"openai/gpt-oss": "strict", "": "loose"},
-    price_name="groq",
 )
 DEEPSEEK = VendorRow(
     name="deepseek",
     base_url="https://api.deepseek.com",
-    api_key_env=("DEEPSEEK_API_KEY",),
     default_model="deepseek-v4-pro",
-    reasoning=ReasoningFields(
-        levels=("none", "high", "max"),
-        on={"thinking": {"type": "enabled"}},
-        off={"thinking": {"type": "disabled"}},
-    ),
+    reasoning=ReasoningFields(levels=("none", "high", "max"), on=_ON, off=_OFF),
+    needs_thoughts=True,
     schemas="json_object",
-    price_name="deepseek",
 )
 MISTRAL = VendorRow(
     name="mistral",
     base_url="https://api.mistral.ai/v1",
-    api_key_env=("MISTRAL_API_KEY",),
     default_model="mistral-medium-latest",
     option_names={"seed": "random_seed"},
     reasoning=ReasoningFields(levels=("none", "high")),
     reasoning_field="content",
     call_ids=re.compile("[a-zA-Z0-9]{9}"),
-    price_name="mistral",
+    counts_streams=False,
     telemetry_name="mistral_ai",
 )
 

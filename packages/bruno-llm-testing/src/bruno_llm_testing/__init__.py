@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from bruno_llm_testing.contracts.model import ModelContract
     from bruno_llm_testing.contracts.provider import ProviderContract
     from bruno_llm_testing.contracts.rerank import RerankContract
+    from bruno_llm_testing.fakes._vendors import FakeVendor
     from bruno_llm_testing.fakes.claude import FakeClaude
     from bruno_llm_testing.fakes.gemini import FakeGemini
     from bruno_llm_testing.fakes.ollama import FakeOllama
@@ -40,6 +41,7 @@ __all__ = [
     "FakeOpenAI",
     "FakeReranker",
     "FakeServer",
+    "FakeVendor",
     "Fault",
     "MockLLM",
     "MockReply",
@@ -61,6 +63,7 @@ _MODULES = {
     "contracts.model": ("ModelContract",),
     "contracts.provider": ("ProviderContract",),
     "contracts.rerank": ("RerankContract",),
+    "fakes._vendors": ("FakeVendor",),
     "fakes.claude": ("FakeClaude",),
     "fakes.gemini": ("FakeGemini",),
     "fakes.ollama": ("FakeOllama",),

@@ -9,8 +9,9 @@ from bruno_llm_base.access import Access
 from bruno_llm_base.adapter import ChatAdapter
 from bruno_llm_base.error_mapping import ErrorFacts
 from bruno_llm_base.exceptions import ConfigurationError
+from bruno_llm_base.media_rules import MediaRules
 from bruno_llm_base.messages import Conversation
-from bruno_llm_base.parts import Json
+from bruno_llm_base.parts import Json, Media
 from bruno_llm_base.policies import Retry, Timeouts
 from bruno_llm_base.provider import BaseProvider
 from bruno_llm_base.response import ModelResponse, TokenCount
@@ -27,6 +28,8 @@ from bruno_llm_testing.mock_transport import (
     write_conversation,
 )
 
+_ANY_MEDIA = ("application/*", "audio/*", "image/*", "text/*", "video/*")
+
 
 class MockAdapter(ChatAdapter):
     """How a mock's memory spells things; a token is a word."""
@@ -36,6 +39,9 @@ class MockAdapter(ChatAdapter):
     chat_path = "/chat"
     models_path = MODELS
     reserved_fields = frozenset({"conversation", "model", "stream"})
+    media = MediaRules(
+        types=_ANY_MEDIA, url_types=_ANY_MEDIA, ids=True, in_results=True, in_answers=True
+    )
 
     def build(self, conversation: Conversation, options: Json, *, stream: bool) -> Json:
         return {"conversation": write_conversation(conversation), **options, "stream": stream}
@@ -70,6 +76,9 @@ class MockAdapter(ChatAdapter):
 
     def build_output(self, schema: Json, model: str) -> Json:
         return {"output": schema}
+
+    def media_tokens(self, media: Media, model: str) -> int:
+        return 0  # it has no words
 
     def text_tokens(self, text: str, model: str) -> TokenCount:
         return TokenCount(tokens=_count(text), exact=True, source="mock, words")

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.messages import Conversation
+from bruno_llm_base.parts import Media, Reasoning, Text, ToolCall
 from bruno_llm_base.parts import Part as AnswerPart
-from bruno_llm_base.parts import Reasoning, Text, ToolCall
 from bruno_llm_base.response import ModelResponse
 from bruno_llm_base.values import shown
 from pydantic import BaseModel
@@ -26,18 +26,19 @@ DEFAULT = "Hello from the mock."
 
 _WORD = re.compile(r"\s*\S+|\s+")
 _KINDS = (
-    "a text, a ToolCall, a ModelResponse, a pydantic model or a dataclass as typed output, an"
+    "a text, a ToolCall, Media, a ModelResponse, a pydantic model or a dataclass as typed output, an"
     " exception, a list of these as pieces of a stream, or a callable"
 )
 
 Part = ModelResponse | Exception
 """What a reply is made of: parts of an answer, and an error that ends it."""
 
-_Piece = str | ToolCall | ModelResponse | Exception
+_Piece = str | ToolCall | Media | ModelResponse | Exception
 
 MockReply = (
     str
     | ToolCall
+    | Media
     | ModelResponse
     | BaseModel
     | DataclassInstance
@@ -48,6 +49,7 @@ MockReply = (
 """One reply of a mock.
 
 - A text is streamed word by word.
+- `Media` are what it has made.
 - A `ToolCall` asks for a tool; one without an id is given one. Several at once are a list of them.
 - A `ModelResponse` says all there is to say. What it leaves open, such as usage, is filled in.
 - A pydantic model, or a dataclass, is written as JSON: an answer to a request for typed output.
@@ -162,10 +164,10 @@ def _rule(pattern: object, reply: object) -> tuple[re.Pattern[str], object]:
 def _check(name: str, reply: object) -> None:
     if isinstance(reply, list | tuple):
         for place, piece in enumerate(reply):
-            if not isinstance(piece, str | ToolCall | ModelResponse | Exception):
+            if not isinstance(piece, _Piece):
                 raise ConfigurationError(
-                    f"{name}[{place}] is {shown(piece)}: give a text, a ToolCall, a ModelResponse or"
-                    " an exception"
+                    f"{name}[{place}] is {shown(piece)}: give a text, a ToolCall, Media, a ModelResponse"
+                    " or an exception"
                 )
     elif isinstance(reply, type) or not (
         isinstance(reply, str | ToolCall | ModelResponse | BaseModel | Exception)
@@ -179,7 +181,7 @@ def parts_of(reply: Any) -> list[Part]:
     """Return *reply*, which is not a callable, in the parts in which it is streamed."""
     if isinstance(reply, Exception):
         return [reply]
-    is_ours = isinstance(reply, ToolCall | ModelResponse)
+    is_ours = isinstance(reply, ToolCall | Media | ModelResponse)
     if isinstance(reply, BaseModel) or (is_dataclass(reply) and not is_ours):
         reply = to_json(reply).decode()
     if isinstance(reply, str):
@@ -187,13 +189,15 @@ def parts_of(reply: Any) -> list[Part]:
     if isinstance(reply, ModelResponse):
         pieces = [piece for part in reply.parts for piece in _pieces(part)]
         return [*(ModelResponse(parts=(piece,)) for piece in pieces), replace(reply, parts=())]
-    pieces = [reply] if isinstance(reply, ToolCall) else reply
+    pieces = [reply] if is_ours else reply
     return [_part(piece, place) for place, piece in enumerate(pieces)]
 
 
 def _part(piece: _Piece, place: int) -> Part:
     if isinstance(piece, ToolCall):
         return ModelResponse(parts=(replace(piece, id=piece.id or f"call_{place + 1}"),))
+    if isinstance(piece, Media):
+        return ModelResponse(parts=(piece,))
     return _said(piece) if isinstance(piece, str) else piece
 
 

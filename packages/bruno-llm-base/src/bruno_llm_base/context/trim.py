@@ -153,13 +153,8 @@ def _lines(turn: Turn) -> Iterator[str]:
         elif isinstance(part, ToolResult):
             name = f"{part.name}: " if part.name else ""
             yield f"{turn.role}: {name}{part.content}"
-            yield from (_line(turn, media) for media in part.media)
         elif isinstance(part, Media):
-            yield _line(turn, part)
-
-
-def _line(turn: Turn, media: Media) -> str:
-    return f"{turn.role}: ({media.kind} {media.label})"
+            yield f"{turn.role}: {part.told}"
 
 
 async def _written(write: Callable[[str], str | Awaitable[str]], text: str) -> object:

@@ -16,6 +16,7 @@ from bruno_llm_base.exceptions import (
     InvalidRequestError,
     InvalidResponseError,
     LLMError,
+    MediaTypeError,
     ServiceUnavailableError,
     StreamError,
 )
@@ -221,7 +222,13 @@ def _arguments(messages: Messages | None, given: Json) -> Json:
         raise InvalidRequestError(
             "a bare LLMInterface takes no functions as tools", another_may_answer=True
         )
-    said = question(messages, given.pop("prompt", None))
-    Conversation.of(said)  # what ours would refuse, whichever provider is asked
+    said = question(messages, given.pop("prompt", None), given.pop("attachments", ()))
+    conversation = Conversation.of(said)  # what ours would refuse, whichever provider is asked
+    for turn in conversation.turns:  # results and answers tell in words what they hold
+        if turn.role == "user" and (media := Conversation(None, (turn,)).media):
+            raise MediaTypeError(
+                f"a bare LLMInterface takes no media, such as {media[0].label}",
+                media=media[0].label,
+            )
     options = {name: value for name, value in given.items() if value is not None}
     return {"messages": read_messages(said), **options, **check_options(given, TOOL_OPTIONS)}
