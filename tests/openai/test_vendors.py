@@ -3,6 +3,7 @@
 import ast
 import inspect
 import os
+import pickle
 
 import pytest
 from bruno_llm_base import ConfigurationError, InvalidRequestError, LLMFactory, Retry
@@ -89,18 +90,42 @@ async def test_a_row_of_the_users_own_needs_no_code(monkeypatch):
     ("fields", "complaint"),
     [
         ({"base_ur": "https://x"}, r"vendors.acme takes no 'base_ur': did you mean 'base_url'\?"),
-        ({}, "vendors.acme: base_url: Field required"),
+        ({}, r"vendors.acme.base_url is missing: give an address like"),
         ({"base_url": "nonsense"}, "vendors.acme: base_url is no address: give an address like"),
         (
             {"base_url": "https://x", "output_limit": "n"},
             "vendors.acme: output_limit is 'n': Input",
         ),
-        ({"base_url": "https://x", "key": 5}, "vendors.acme: api_key_env is 5: Input should be"),
+        ({"base_url": "https://x", "key": 5}, "vendors.acme.key is not the name of an environment"),
+        (
+            {"base_url": "https://x", "api_key": "sk-canary"},
+            "takes no 'api_key': did you mean 'key'",
+        ),
     ],
 )
 def test_a_wrong_row_names_the_field(fields, complaint):
-    with pytest.raises(ConfigurationError, match=complaint):
+    with pytest.raises(ConfigurationError, match=complaint) as caught:
         OpenAIProvider.at_vendor("acme", fields)
+    assert "canary" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "key", ["sk-canary-1", "gsk_canary", "CANARY7391", "hf_Canary", "", [], {}]
+)
+def test_a_key_in_clear_is_refused_without_being_shown(key):
+    with pytest.raises(ConfigurationError, match="put the key into one") as caught:
+        OpenAIProvider.at_vendor("acme", {"base_url": "https://x", "key": key})
+    assert "canary" not in str(caught.value).lower()
+
+
+def test_a_provider_of_a_row_of_ones_own_pickles(monkeypatch):
+    monkeypatch.setenv("ACME_KEY", "test-key")
+    fields = {"base_url": "https://llm.acme.com/v1", "key": "ACME_KEY", "think_tags": True}
+    for kind in (OpenAIProvider, OpenAIEmbeddings):
+        made = kind.at_vendor("acme", fields)("m")
+        copy = pickle.loads(pickle.dumps(made))
+        assert repr(copy) == repr(made)
+        assert (copy.name, copy.model, copy.access) == ("acme", "m", made.access)
 
 
 def test_a_part_of_an_address_may_stand_in_the_environment(monkeypatch):

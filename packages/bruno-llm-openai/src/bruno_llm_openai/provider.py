@@ -10,7 +10,6 @@ from bruno_llm_base import (
     ChatAdapter,
     Conversation,
     Json,
-    MediaRules,
     ModelResponse,
     Reasoning,
     Text,
@@ -26,7 +25,7 @@ from bruno_llm_openai.chat import LISTED_TIERS, OpenAIChatAdapter
 from bruno_llm_openai.vendor import OpenAIVendor, is_openais
 
 if TYPE_CHECKING:
-    from bruno_llm_base import Tool
+    from bruno_llm_base import MediaRules, Tool
 
     from bruno_llm_openai.row import VendorRow
 
@@ -44,8 +43,13 @@ class ChatCompletions(OpenAIChatAdapter):
     __slots__ = ()
 
     chat_path = "/chat/completions"
-    media = MediaRules(types=("image/png", "image/jpeg"), url_types=("image/*",))
     option_names: ClassVar[Mapping[str, str]] = {"max_tokens": _LIMIT}
+
+    def media_for(self, model: str) -> "MediaRules":
+        from bruno_llm_openai import media  # most requests have none
+
+        rules = media.chat_rules(model) if self.row is None else media.OTHERS
+        return replace(rules, own_answers=self.api)
 
     def adapter_for(self, model: str, options: Json) -> ChatAdapter:
         return self.other if self.other is not None and models.only_responses(model) else self

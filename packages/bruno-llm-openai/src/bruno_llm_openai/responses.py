@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from bruno_llm_base import (
     NOTHING,
@@ -23,6 +23,9 @@ from bruno_llm_base.parts import object_in
 
 from bruno_llm_openai import items, models
 from bruno_llm_openai.chat import LISTED_TIERS, OpenAIChatAdapter
+
+if TYPE_CHECKING:
+    from bruno_llm_base import MediaRules
 
 _REFUSED = frozenset({"seed", "stop"})
 _CALL_ID = re.compile(r".{1,64}", re.DOTALL)
@@ -68,6 +71,11 @@ class Responses(OpenAIChatAdapter):
     @property
     def _vendor(self) -> str:
         return f"{self.api}/responses"
+
+    def media_for(self, model: str) -> "MediaRules":
+        from bruno_llm_openai import media  # most requests have none
+
+        return replace(media.response_rules(model), own_answers=self._vendor)
 
     def adapter_for(self, model: str, options: Json) -> ChatAdapter:
         if self.other is not None and models.needs_chat(model, options):
@@ -175,7 +183,8 @@ def count_chat(conversation: Conversation, body: Json) -> Json | None:
     (https://developers.openai.com/api/docs/guides/token-counting). That a model reads just the same
     through Chat Completions is to be expected, but nowhere said.
     """
-    if not _NOT_COUNTED.isdisjoint(body):
+    unheard = any(media.kind in ("audio", "video") for media in conversation.media)
+    if unheard or not _NOT_COUNTED.isdisjoint(body):
         return None
     return counted(translated(body) | {"input": items.build(conversation)})
 
