@@ -6,7 +6,6 @@ import gc
 import json
 import logging
 import pickle
-import re
 import struct
 import weakref
 import zlib
@@ -87,8 +86,8 @@ class ProviderContract(ModelContract):
         filters_content: Whether the API may block an answer.
         calls_tools: Whether the API has tools.
         counts_tokens: Whether the API counts the tokens of a request.
-        media_types: What it takes of pictures (image/png), sounds (audio/wav), documents
-            (application/pdf) and texts (text/plain).
+        media_types: What it takes of pictures (image/png), sounds (audio/wav) and documents
+            (application/pdf); texts are told in words where it has nothing else for them.
         media_model: The model that does, where that is not the default.
     """
 
@@ -239,7 +238,7 @@ class ProviderContract(ModelContract):
         assert server.received == []
 
     @pytest.mark.parametrize("kind", _MEDIA)
-    def test_media_reach_the_wire_or_are_refused_first(
+    def test_media_reach_the_wire_or_are_refused(
         self, server: FakeServer, keywords: dict[str, Any], kind: str
     ) -> None:
         content = _MEDIA[kind]
@@ -252,11 +251,12 @@ class ProviderContract(ModelContract):
             async for _ in llm.stream(HELLO, attachments=media):
                 pass
 
-        if kind not in self.media_types:
-            with pytest.raises(MediaTypeError, match=re.escape(kind)) as caught:
+        if kind not in (*self.media_types, "text/plain"):
+            with pytest.raises(MediaTypeError) as caught:
                 self.run(llm, test)
             assert caught.value.media == media[0].name
-            assert server.received == []
+            # a server of one's own may take anything, and then says itself what it does not
+            assert (caught.value.status_code is None) == (server.received == [])
             return
         self.run(llm, test)
         for body in server.bodies:
