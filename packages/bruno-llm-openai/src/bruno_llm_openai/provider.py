@@ -64,9 +64,8 @@ class ChatCompletions(OpenAIChatAdapter):
         if row is not None:
             if row.output_limit != _LIMIT and _LIMIT in body:
                 body[row.output_limit] = body.pop(_LIMIT)
-            for name, own in row.option_names.items():
-                if name in body:
-                    body[own] = body.pop(name)
+            if row.option_names or row.needs_thoughts:
+                body = _in_own_words(body, row)
         if stream:
             body["stream"] = True
             if row is None or row.counts_streams:
@@ -141,6 +140,14 @@ def _without_thoughts(said: Conversation) -> Conversation:
         for role, parts in said.turns
     ]
     return Conversation(said.system, tuple(turns))
+
+
+def _in_own_words(body: Json, row: "VendorRow") -> Json:
+    if row.needs_thoughts:  # another model's calls come without
+        for message in body["messages"]:
+            if message.get("tool_calls"):
+                message.setdefault(row.reasoning_field, " ")
+    return {row.option_names.get(name, name): value for name, value in body.items()}
 
 
 def _nested_tool(tool: Json) -> Json:

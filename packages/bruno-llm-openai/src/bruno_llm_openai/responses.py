@@ -42,6 +42,7 @@ _RENAMED = {
     "response_format": ("text", "format"),
     "verbosity": ("text", "verbosity"),
 }
+_NO_NAMES: Mapping[str, str] = {}
 # Tools that cost nothing by the use: OpenAI charges for most that it runs.
 _FREE_TOOLS = frozenset(
     ("apply_patch", "custom", "function", "local_shell", "mcp", "namespace", "tool_search")
@@ -85,8 +86,9 @@ class Responses(OpenAIChatAdapter):
     def build(self, conversation: Conversation, options: Json, *, stream: bool) -> Json:
         said = conversation.with_call_ids(_CALL_ID)
         marks = self.row is None and models.takes_marks(options["model"])
+        own = _NO_NAMES if self.row is None else self.row.option_names
         asked = items.build(said, self._vendor, marks=marks)
-        body = {"input": asked, "store": False, **translated(options)}
+        body = {"input": asked, "store": False, **translated(options, own)}
         included = body.get("include") or []
         if models.can_reason(options["model"]) and _ENCRYPTED not in included:
             body["include"] = [*included, _ENCRYPTED]
@@ -194,12 +196,17 @@ def counted(body: Json) -> Json:
     return {name: value for name, value in body.items() if name in _COUNTED}
 
 
-def translated(options: Json) -> Json:
-    """Return *options* in the words of Responses, which have their own way here; some may be those of Chat Completions."""
+def translated(options: Json, own: Mapping[str, str] = _NO_NAMES) -> Json:
+    """Return *options* in the words of Responses, which have their own way here; some may be those of Chat Completions.
+
+    A vendor's *own* names for some of these come first.
+    """
     body: Json = {}
     for name, value in options.items():
         outer, inner = _RENAMED.get(name, (name, ""))
-        if inner:
+        if name in own:
+            body[own[name]] = value
+        elif inner:
             body[outer] = object_in(body.get(outer)) | {inner: flat(value)}
         elif name == outer and isinstance(value, dict):
             body[name] = object_in(body.get(name)) | flat(value)
