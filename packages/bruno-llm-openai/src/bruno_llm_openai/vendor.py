@@ -66,7 +66,9 @@ class OpenAIVendor(Vendor):
     default_base_url = "https://api.openai.com/v1"
     api_key_env: ClassVar[tuple[str, ...]] = ("OPENAI_API_KEY",)
     base_url_env = "OPENAI_BASE_URL"
-    endpoints = ("/chat/completions", "/completions", "/embeddings", "/models", "/responses")
+    endpoints: ClassVar[tuple[str, ...]] = (
+        *("/chat/completions", "/completions", "/embeddings", "/models", "/responses"),
+    )
     client_type = "openai.AsyncOpenAI"
     client_call = "post"
     sdk = "openai"
