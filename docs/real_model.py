@@ -33,8 +33,9 @@ class RealModel:
 
         Args:
             api_key: The key it wants; without one, every key will do.
-            mode: What else it does: "embeddings", at `/v1/embeddings`, "tools", by the template
-                in `tools.jinja`, or "eyes", with those of `eyes.py`.
+            mode: What else it does: "embeddings", at `/v1/embeddings`; "rerank", at `/v1/rerank`, by
+                scores that mean nothing; "tools", by the template in `tools.jinja`; or "eyes", with
+                those of `eyes.py`.
         """
         self._arguments = [api_key, mode]
         self._process: subprocess.Popen[str]
@@ -91,9 +92,10 @@ def _serve(api_key: str, mode: str = "") -> object:
             params.mmproj_use_gpu = False
             write_eyes(Path(params.mmproj.path), Path(str(weights.locate())))
             return xllamacpp.Server(params)
-    if mode == "embeddings":
+    if mode in ("embeddings", "rerank"):
         params.embedding = True
-        params.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
+        pooling = "MEAN" if mode == "embeddings" else "RANK"
+        params.pooling_type = getattr(xllamacpp.llama_pooling_type, f"LLAMA_POOLING_TYPE_{pooling}")
     return xllamacpp.Server(params)
 
 

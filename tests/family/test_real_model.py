@@ -23,7 +23,7 @@ from bruno_llm_base import (
 )
 from bruno_llm_base.tokens import estimate_tokens
 from bruno_llm_claude import ClaudeProvider
-from bruno_llm_openai import OpenAIEmbeddings, OpenAIProvider
+from bruno_llm_openai import OpenAIEmbeddings, OpenAIProvider, Reranker
 from bruno_llm_testing import ModelContract
 from counting import calibrated, errors, overall, tokenized
 from pydantic import BaseModel, Field
@@ -370,3 +370,46 @@ def test_a_real_model_that_ignores_dimensions_is_found_out(embedder):
     embeddings = OpenAIEmbeddings(**embedder, dimensions=8, options={"dimensions": 8})
     with pytest.raises(InvalidResponseError, match="give dimensions=576"):
         asyncio.run(embeddings.embed_text("hi"))
+
+
+# -- rerankers --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def ranker():
+    with RealModel(api_key="local", mode="rerank") as model:
+        yield {"base_url": f"{model.url}/v1", "api_key": "local", "model": MODEL}
+
+
+def test_a_real_server_ranks(ranker):
+    documents = [CAT, MARKET, KITTEN, CAT]
+
+    async def ask():
+        async with Reranker("llamacpp", **ranker) as reranker:
+            assert (await reranker.diagnose()).reason is None
+            every = await reranker.rank("Where do cats sleep?", documents)
+            best = await reranker.rank("Where do cats sleep?", documents, top=2)
+            return every, best
+
+    every, best = asyncio.run(ask())
+    assert sorted(result.index for result in every.results) == [0, 1, 2, 3]
+    assert all(result.document == documents[result.index] for result in every.results)
+    scores = [result.score for result in every.results]
+    assert scores == sorted(scores, reverse=True)
+    # what the model makes of it means nothing, but it is the same for the same
+    of = {result.index: result.score for result in every.results}
+    assert of[0] == pytest.approx(of[3], abs=0.05)
+    assert len({round(score, 2) for score in scores}) >= 3
+    assert len(best.results) == 2
+    assert every.usage.input_tokens > 4 * 5
+    assert not every.usage_estimated
+    assert every.cost is None or every.cost.total == 0
+
+
+def test_a_real_server_refuses_to_rank_what_is_too_long(ranker):
+    reranker = Reranker("llamacpp", **ranker, retry=Retry(attempts=1))
+    with pytest.raises(ContextLengthExceededError, match="cut the documents into shorter ones"):
+        asyncio.run(reranker.rank("Where?", ["word " * 9000]))
+    wrong = Reranker("llamacpp", **ranker | {"api_key": "wrong"})
+    with pytest.raises(AuthenticationError):
+        asyncio.run(wrong.rank("Where?", ["here"]))

@@ -75,11 +75,12 @@ class VendorRow:
         needs_key: Whether it wants a key.
         default_model: The model where none is named; "" where the user has to.
         output_limit: The field that limits the tokens of an answer.
-        option_names: What it calls other fields of Chat Completions.
+        option_names: What it calls other fields of Chat Completions, and in Responses those that stay.
         refused_options: The portable options that it refuses.
         reasoning: How models are asked to think; None where they cannot be asked.
         reasoning_field: The field of a message in which thoughts come; "content" for pieces of it.
         sends_back: Whether thoughts go back to it in the following requests.
+        needs_thoughts: Whether it refuses a call of a tool that comes back without any.
         think_tags: Whether thoughts come in the text, between tags.
         schemas: How an answer of a type is asked for.
         call_ids: What it takes as the id of a call.
@@ -105,6 +106,7 @@ class VendorRow:
     reasoning: ReasoningFields | Mapping[str, ReasoningFields | None] | None = ReasoningFields()
     reasoning_field: str = "reasoning_content"
     sends_back: bool = True
+    needs_thoughts: bool = False
     think_tags: bool = False
     schemas: Dialect | Mapping[str, Dialect] = "strict"
     call_ids: re.Pattern[str] = re.compile(r"(?s).{1,40}")

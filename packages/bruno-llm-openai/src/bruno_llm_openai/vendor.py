@@ -37,7 +37,12 @@ _ERRORS: dict[str, type[exceptions.LLMError]] = {
     "misalignment_policy_violation": exceptions.ContentBlockedError,
     "rate_limit_exceeded": exceptions.RateLimitError,
     "server_error": exceptions.ServiceUnavailableError,
-    "server_overloaded": exceptions.ServiceUnavailableError,
+    # of `ResponseError` in openai.types.responses, what all vendors' words for media do not tell
+    "empty_image_file": exceptions.MediaTypeError,
+    "image_file_not_found": exceptions.MediaUnavailableError,
+    "image_too_small": exceptions.MediaTypeError,
+    "invalid_base64_image": exceptions.MediaTypeError,
+    "invalid_image_url": exceptions.MediaUnavailableError,
 }
 # What servers call a model's window in their lists: vLLM; OpenRouter and others; Groq; Mistral.
 _WINDOWS = ("max_model_len", "context_length", "context_window", "max_context_length")
@@ -61,7 +66,9 @@ class OpenAIVendor(Vendor):
     default_base_url = "https://api.openai.com/v1"
     api_key_env: ClassVar[tuple[str, ...]] = ("OPENAI_API_KEY",)
     base_url_env = "OPENAI_BASE_URL"
-    endpoints = ("/chat/completions", "/completions", "/embeddings", "/models", "/responses")
+    endpoints: ClassVar[tuple[str, ...]] = (
+        *("/chat/completions", "/completions", "/embeddings", "/models", "/responses"),
+    )
     client_type = "openai.AsyncOpenAI"
     client_call = "post"
     sdk = "openai"

@@ -34,6 +34,7 @@ DEEPSEEK = VendorRow(
     base_url="https://api.deepseek.com",
     default_model="deepseek-v4-pro",
     reasoning=ReasoningFields(levels=("none", "high", "max"), on=_ON, off=_OFF),
+    needs_thoughts=True,
     schemas="json_object",
 )
 MISTRAL = VendorRow(
