@@ -232,3 +232,11 @@ def test_the_fake_refuses_what_the_vendor_does():
             with pytest.raises(openai.BadRequestError):
                 client.post("/chat/completions", body=body | fields, cast_to=object)
             assert server.complaints == [field]
+
+
+def test_the_page_of_the_documentation_has_each_of_them():
+    page = on_page_markdown((Path(__file__).parents[2] / "docs" / "vendors.md").read_text("utf-8"))
+    cells = [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("| `")]
+    assert [first.strip("`") for first, *_ in cells] == sorted(vendors.ROWS)
+    assert {len(row) for row in cells} == {6}
+    assert VENDORS not in page
