@@ -36,6 +36,7 @@ DEEPSEEK = VendorRow(
     reasoning=ReasoningFields(levels=("none", "high", "max"), on=_ON, off=_OFF),
     needs_thoughts=True,
     schemas="json_object",
+    media_types=(),
 )
 MISTRAL = VendorRow(
     name="mistral",
