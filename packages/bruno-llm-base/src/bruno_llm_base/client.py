@@ -306,7 +306,7 @@ class Client(Vendor, ABC):
         """Return the names of the models on offer, within other *limits* of `Endpoint` than usual."""
         endpoint, adapter = replace(self._endpoint, **limits), self.adapter
         if adapter.models_path is None:
-            raise InvalidRequestError(f"{self.name} has no list of its models", provider=self.name)
+            raise InvalidRequestError(f"{self.name} has no list of its models")
         if adapter.build_probe(self.model) is not None:
             where = self.access.address
             raise InvalidRequestError(f"there is no list of models at {where}", model=self.model)

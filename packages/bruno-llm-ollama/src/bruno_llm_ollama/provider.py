@@ -1,5 +1,6 @@
 """Ollama's own API (https://docs.ollama.com/api/chat)."""
 
+import math
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
@@ -12,12 +13,15 @@ from bruno_llm_base import (
     FinishReason,
     Json,
     LLMError,
+    Media,
+    MediaRules,
     ModelNotFoundError,
     ModelResponse,
     Text,
 )
 from bruno_llm_base.call import documents
 from bruno_llm_base.lenient import finish_reason, read_word
+from bruno_llm_base.media_rules import TEXTS
 from bruno_llm_base.reasoning import level_of, snapped
 from bruno_llm_base.request import Request
 from bruno_llm_base.response import Progress
@@ -41,6 +45,11 @@ _NESTED = (
     *("low_vram", "numa", "use_mlock"),
 )
 
+# Models differ. The server itself reckons 768 for a picture (server/prompt.go); models that keep its
+# size take a token for 28 pixels square. Of sound, 25 tokens are a second, here at 64 kbit.
+_LEAST_OF_A_PICTURE, _MOST_OF_A_PICTURE, _PATCH = 768, 4096, 28
+_BYTES_PER_TOKEN, _BYTES_PER_TOKEN_OF_SOUND = 2, 320
+
 
 class OllamaChat(OllamaAdapter, ChatAdapter):
     """How Ollama's chat spells things."""
@@ -57,6 +66,8 @@ class OllamaChat(OllamaAdapter, ChatAdapter):
     json_mode: ClassVar[Json] = {"format": "json"}
     wraps_output = False
     cuts_prompts = True  # older servers, and those that are asked to
+    # some models' templates leave out what a tool shows (model/renderers of Ollama, qwen3vl.go)
+    media = MediaRules(types=("image/*", "audio/*", *TEXTS))
 
     def build(self, conversation: Conversation, options: Json, *, stream: bool) -> Json:
         return {
@@ -93,6 +104,15 @@ class OllamaChat(OllamaAdapter, ChatAdapter):
             part.usage = messages.usage(data)
             part.is_last = True
         return part
+
+    def media_tokens(self, media: Media, model: str) -> int:
+        if media.kind == "document":
+            return -(-media.size // _BYTES_PER_TOKEN)
+        if media.kind == "audio":
+            return -(-media.size // _BYTES_PER_TOKEN_OF_SOUND)
+        width, height = media.pixels or (0, 0)
+        patches = math.ceil(width / _PATCH) * math.ceil(height / _PATCH)
+        return min(max(patches, _LEAST_OF_A_PICTURE), _MOST_OF_A_PICTURE)
 
     def build_tools(
         self,

@@ -12,6 +12,7 @@ from bruno_llm_base import (
     ErrorFacts,
     Json,
     LLMError,
+    MediaTypeError,
     ModelNotFoundError,
     ServiceUnavailableError,
     Timeouts,
@@ -115,6 +116,8 @@ class OllamaAdapter(Adapter):
     def advice(self, error: LLMError) -> str:
         if isinstance(error, ModelNotFoundError):
             return f"get it with `ollama pull {error.model}`"
+        if isinstance(error, MediaTypeError):
+            return f"`ollama show {error.model}` tells whether it sees (vision) or hears (audio)"
         if isinstance(error, AuthenticationError):
             return "models of the cloud want `ollama signin` or OLLAMA_API_KEY"
         if isinstance(error, ServiceUnavailableError) and error.status_code is None:

@@ -47,7 +47,7 @@ OPENROUTER = VendorRow(
     base_url="https://openrouter.ai/api/v1",
     default_model="openrouter/auto",
     reasoning=ReasoningFields(effort="reasoning.effort", budget="reasoning.max_tokens"),
-    reasoning_field="reasoning",
+    reasoning_field="reasoning_details",
     source="https://openrouter.ai/docs/api/reference/overview, openrouter 1.3.84, 2026-11-28",
 )
 AZURE = VendorRow(

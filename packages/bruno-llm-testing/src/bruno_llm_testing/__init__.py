@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from bruno_llm_testing.contracts.embedding import EmbeddingContract
     from bruno_llm_testing.contracts.model import ModelContract
     from bruno_llm_testing.contracts.provider import ProviderContract
+    from bruno_llm_testing.fakes._vendors import FakeVendor
     from bruno_llm_testing.fakes.claude import FakeClaude
     from bruno_llm_testing.fakes.gemini import FakeGemini
     from bruno_llm_testing.fakes.ollama import FakeOllama
@@ -37,6 +38,7 @@ __all__ = [
     "FakeOllama",
     "FakeOpenAI",
     "FakeServer",
+    "FakeVendor",
     "Fault",
     "MockLLM",
     "MockReply",
@@ -56,6 +58,7 @@ _MODULES = {
     "contracts.embedding": ("EmbeddingContract",),
     "contracts.model": ("ModelContract",),
     "contracts.provider": ("ProviderContract",),
+    "fakes._vendors": ("FakeVendor",),
     "fakes.claude": ("FakeClaude",),
     "fakes.gemini": ("FakeGemini",),
     "fakes.ollama": ("FakeOllama",),

@@ -198,7 +198,7 @@ class FakeAzure(_CloudServer, FakeOpenAI):
 class FakeBedrockOpenAI(_CloudServer, FakeOpenAI):
     """OpenAI's models, and others of its protocol, behind Amazon Bedrock."""
 
-    models = ("openai.gpt-oss-120b", "openai.gpt-6-luna")  # type: ignore[assignment]
+    models = ("openai.gpt-oss-120b", "openai.gpt-6-luna")
 
     def connection(self) -> dict[str, Any]:
         import openai

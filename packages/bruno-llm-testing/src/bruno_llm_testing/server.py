@@ -48,7 +48,7 @@ class FakeServer(ABC):
     """
 
     api_key: ClassVar[str] = "test-key"
-    models: ClassVar[tuple[str, ...]]
+    models: tuple[str, ...]
     embedding_models: ClassVar[Mapping[str, int]] = {}
     content_type: ClassVar[str] = "text/event-stream"
     ping: ClassVar[bytes] = b": ping\n\n"

@@ -45,7 +45,14 @@ _MOST_TEXTS = 2048
 class FakeOpenAI(FakeServer):
     """A server that speaks OpenAI's Chat Completions and Responses."""
 
-    models = ("gpt-6.1-terra", "gpt-6-luna", "gpt-6-sol", "gpt-5.4-mini", "gpt-5.4", "gpt-4.1")
+    models: tuple[str, ...] = (
+        "gpt-6.1-terra",
+        "gpt-6-luna",
+        "gpt-6-sol",
+        "gpt-5.4-mini",
+        "gpt-5.4",
+        "gpt-4.1",
+    )
 
     embedding_models: ClassVar[Mapping[str, int]] = {
         "text-embedding-3-small": 1536,
