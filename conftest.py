@@ -19,7 +19,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 from bruno_llm_base.discovery import kind_of
-from bruno_llm_testing import clouds
+from bruno_llm_testing import FakeReranker, clouds
 from bruno_llm_testing.fakes import FAKES, fake_of
 from sybil import Document, Example, Region, Sybil
 from sybil.evaluators.python import PythonEvaluator
@@ -76,6 +76,10 @@ def _setup(namespace: dict[str, object]) -> None:
         server, kind = servers.enter_context(fake_of(name)()), kind_of(name)
         os.environ[kind.base_url_env] = server.connection()["base_url"]
         os.environ[kind.api_key_env[0]] = server.api_key
+    ranker = servers.enter_context(FakeReranker())
+    os.environ["JINA_BASE_URL"] = ranker.connection()["base_url"]
+    os.environ["JINA_API_KEY"] = ranker.api_key
+    ranker.rerank_models = ("jina-reranker-v3",)  # type: ignore[misc]
     fakes = (clouds.FakeBedrock, clouds.FakeBedrockOpenAI, clouds.FakeAzure)
     claude, gpt, azure = (servers.enter_context(fake()) for fake in fakes)
     os.environ |= {

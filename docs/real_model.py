@@ -10,6 +10,7 @@ answers at once.
 import os
 import subprocess
 import sys
+import tempfile
 from importlib.metadata import files
 from pathlib import Path
 from types import TracebackType
@@ -32,8 +33,9 @@ class RealModel:
 
         Args:
             api_key: The key it wants; without one, every key will do.
-            mode: What else it does: "embeddings", at `/v1/embeddings`, or "tools", by the template
-                in `tools.jinja`.
+            mode: What else it does: "embeddings", at `/v1/embeddings`; "rerank", at `/v1/rerank`, by
+                scores that mean nothing; "tools", by the template in `tools.jinja`; or "eyes", with
+                those of `eyes.py`.
         """
         self._arguments = [api_key, mode]
         self._process: subprocess.Popen[str]
@@ -77,14 +79,23 @@ def _serve(api_key: str, mode: str = "") -> object:
     params.hostnames, params.port = ["127.0.0.1"], 0
     params.api_keys = [api_key] if api_key else []
     params.n_parallel, params.n_ctx, params.cache_ram_mib = 2, 4096, 0
-    if mode == "tools":
-        params.chat_template = (Path(__file__).parent / "tools.jinja").read_text()
-    if mode == "embeddings":
-        params.embedding = True
-        params.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
     # two threads wait for each other by spinning: where the cores are busy, one is 10 times faster
     params.cpuparams.n_threads = 1
     params.verbosity = -1
+    if mode == "tools":
+        params.chat_template = (Path(__file__).parent / "tools.jinja").read_text()
+    if mode == "eyes":
+        from eyes import write_eyes
+
+        with tempfile.TemporaryDirectory() as folder:
+            params.mmproj.path = f"{folder}/eyes.gguf"
+            params.mmproj_use_gpu = False
+            write_eyes(Path(params.mmproj.path), Path(str(weights.locate())))
+            return xllamacpp.Server(params)
+    if mode in ("embeddings", "rerank"):
+        params.embedding = True
+        pooling = "MEAN" if mode == "embeddings" else "RANK"
+        params.pooling_type = getattr(xllamacpp.llama_pooling_type, f"LLAMA_POOLING_TYPE_{pooling}")
     return xllamacpp.Server(params)
 
 

@@ -38,6 +38,11 @@ SEEN = [
     (400, "Only HTTPS URLs are supported.", MediaUnavailableError),
     (400, "This URL is disallowed by the website's robots.txt file.", MediaUnavailableError),
     (404, "File not found: file_011CNha8iCJcU1wXNR6q4V8w", MediaUnavailableError),
+    (400, "The image you provided requires 41334 patches after processing, exceeding the limit of 30000. Please resize the image and try again.", MediaTooLargeError),
+    (400, "Invalid content type. image_url is only supported by certain models.", MediaTypeError),
+    (400, "You uploaded an unsupported image. Please make sure your image has of one the following formats: ['png', 'jpeg', 'gif', 'webp'].", MediaTypeError),
+    (400, "Expected a base64-encoded data URL with an application/pdf MIME type, but got unsupported MIME type 'text/markdown'.", MediaTypeError),
+    (400, "Timeout while downloading https://host/a.png.", MediaUnavailableError),
 ]  # fmt: skip
 
 

@@ -49,18 +49,41 @@ def test_all_that_work(doctor, openai, claude, gemini, ollama):
 def test_a_table_for_people(bruno_llm, openai, claude, nobody):
     done = bruno_llm("doctor")
     assert done.exit_code == 0
-    parts = {part.partition(":")[0]: part for part in done.stdout.split("\n\n")}
-    assert list(parts) == sorted(parts)
-    assert set(parts) >= {"claude", "gemini", "ollama", "openai"}
+    *sections, others = done.stdout.split("\n\n")
+    parts = {part.partition(":")[0]: part for part in sections}
+    assert list(parts) == ["claude", "openai"]
     assert parts["claude"].splitlines()[0].startswith("claude: ok (bruno-llm-claude ")
     for fact in ("ANTHROPIC_API_KEY", f"{claude.address} answers", "on offer", "1,000,000 tokens"):
         assert fact in parts["claude"]
     assert "per million tokens" in parts["claude"]
-    assert parts["ollama"].startswith("ollama: not set up")
-    assert f"{nobody} does not answer" in parts["ollama"]
-    assert "set GEMINI_API_KEY" in parts["gemini"]
+    named, cure = others.splitlines()
+    assert {"gemini", "ollama"} <= set(named.removeprefix("not set up: ").split(", "))
+    assert cure == "bruno-llm doctor NAME says what one of them needs"
     assert "test-key" not in done.output
     assert "\x1b[" not in done.output
+    asked = bruno_llm("doctor", "ollama", "gemini").stdout
+    assert f"{nobody} does not answer" in asked
+    assert "set GEMINI_API_KEY" in asked
+
+
+def test_a_general_key_is_for_no_provider_that_is_not_meant(doctor, bruno_llm, openai, monkeypatch):
+    monkeypatch.delenv("OPENAI_API_KEY")
+    monkeypatch.delenv("BRUNO_LLM_OPENAI_PRICE_NAME")
+    monkeypatch.setenv("BRUNO_LLM_API_KEY", "sk-canary")
+    monkeypatch.setenv("BRUNO_LLM_BASE_URL", f"{openai.address}/v1")
+    monkeypatch.delenv("OPENAI_BASE_URL")
+    code, found = doctor()
+    assert code == 1
+    assert "OPENAI_API_KEY" in found["openai"]["problem"]
+    assert {found[name]["status"] for name in FOUR} == {"not set up"}
+    bruno_llm("models")
+    assert openai.received == []
+
+
+def test_what_answers_on_this_machine_is_found(doctor, monkeypatch):
+    with FakeOllama() as server:
+        monkeypatch.setattr("bruno_llm_ollama.OllamaProvider.default_base_url", server.address)
+        assert doctor()[1]["ollama"]["status"] == "ok"
 
 
 def test_a_key_that_is_missing_is_asked_for(doctor, gemini, monkeypatch):

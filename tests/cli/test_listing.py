@@ -64,7 +64,17 @@ def test_the_models_of_all_providers(bruno_llm, openai, claude, nobody):
     assert "GEMINI_API_KEY" in errors["gemini"]
     assert nobody in errors["ollama"]
     done = bruno_llm("models")
-    assert (done.exit_code, "gemini: " in done.stderr) == (0, True)
+    assert done.exit_code == 0
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("bruno-llm: not set up: ")
+    assert {"gemini", "ollama"} <= set(line.split(": ")[2].partition(";")[0].split(", "))
+
+
+def test_one_that_is_set_up_and_fails_says_why(bruno_llm, openai, claude, nobody):
+    openai.say(FakeError(kind="authentication"), to="models")
+    said = bruno_llm("models").stderr.splitlines()
+    assert said[0].startswith("bruno-llm: openai: ")
+    assert said[1].startswith("bruno-llm: not set up: ")
 
 
 def test_a_class_of_somebody_else_breaks_no_list(bruno_llm, openai, publish):

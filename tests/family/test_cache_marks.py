@@ -61,7 +61,7 @@ KINDS = {
 
 
 def sent(llm, messages, **options):
-    return llm._request(messages, None, options, stream=False).body
+    return llm._request(messages, options, stream=False).body
 
 
 def unmarked(messages):

@@ -22,7 +22,7 @@ def weather(city: str) -> str:
 
 
 def sent(llm, **options):
-    request = llm._request("Hi", None, options, stream=False)
+    request = llm._request("Hi", options, stream=False)
     return request.body
 
 

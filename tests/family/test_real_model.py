@@ -2,6 +2,9 @@
 
 import asyncio
 import json
+import struct
+import zlib
+from dataclasses import replace
 from typing import Literal
 
 import pytest
@@ -10,6 +13,8 @@ from bruno_llm_base import (
     AuthenticationError,
     ContextLengthExceededError,
     InvalidResponseError,
+    Media,
+    MediaTypeError,
     OutputInvalidError,
     OutputLimitError,
     Retry,
@@ -18,7 +23,7 @@ from bruno_llm_base import (
 )
 from bruno_llm_base.tokens import estimate_tokens
 from bruno_llm_claude import ClaudeProvider
-from bruno_llm_openai import OpenAIEmbeddings, OpenAIProvider
+from bruno_llm_openai import OpenAIEmbeddings, OpenAIProvider, Reranker
 from bruno_llm_testing import ModelContract
 from counting import calibrated, errors, overall, tokenized
 from pydantic import BaseModel, Field
@@ -231,6 +236,66 @@ async def test_a_real_model_calls_a_tool_and_reads_its_result(
     assert answer.usage.input_tokens > 0
 
 
+# -- eyes -------------------------------------------------------------------------------------------
+
+
+def picture(red, green, blue, side=64):
+    """Return a PNG of one colour."""
+
+    def chunk(kind, data):
+        check = struct.pack(">I", zlib.crc32(kind + data))
+        return struct.pack(">I", len(data)) + kind + data + check
+
+    head = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+    rows = (b"\0" + bytes((red, green, blue)) * side) * side
+    content = chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return Media(data=b"\x89PNG\r\n\x1a\n" + content)
+
+
+PICTURES = {"red": picture(255, 0, 0), "green": picture(0, 255, 0), "blue": picture(0, 0, 255)}
+SEEN = pytest.mark.parametrize(
+    ("kind", "path", "options"),
+    [
+        (OpenAIProvider, "/v1", {"api": "chat", "temperature": 0}),
+        (ClaudeProvider, "", {"options": {"temperature": 0}}),
+    ],
+    ids=["chat", "claude"],
+)
+
+
+@pytest.fixture(scope="module")
+def seeing():
+    with RealModel(api_key="local", mode="eyes") as model:
+        yield model
+
+
+@SEEN
+@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
+async def test_a_real_model_sees_what_colour_a_picture_is(seeing, kind, path, options, streamed):
+    async with kind(
+        MODEL, base_url=seeing.url + path, api_key="local", max_tokens=16, **options
+    ) as llm:
+        for colour, media in PICTURES.items():
+            asked = [{"role": "user", "content": ["Repeat this word: ", media]}]
+            if streamed:
+                stream = llm.stream(asked)
+                text = "".join([piece async for piece in stream])
+                answer = stream.response
+            else:
+                answer = await llm.request(asked)
+                text = answer.text
+            assert [each for each in PICTURES if each in text.lower()] == [colour]
+            assert answer.usage.input_tokens > 0
+
+
+@SEEN
+async def test_a_real_model_without_eyes_says_so(model, kind, path, options):
+    async with kind(MODEL, base_url=model.url + path, api_key="local", **options) as llm:
+        with pytest.raises(MediaTypeError, match="use a model that reads it") as seen:
+            await llm.request("What?", attachments=[replace(PICTURES["red"], name="red.png")])
+    assert seen.value.media == "red.png"
+
+
 # -- embeddings -------------------------------------------------------------------------------------
 
 CAT, KITTEN, MARKET = (
@@ -305,3 +370,46 @@ def test_a_real_model_that_ignores_dimensions_is_found_out(embedder):
     embeddings = OpenAIEmbeddings(**embedder, dimensions=8, options={"dimensions": 8})
     with pytest.raises(InvalidResponseError, match="give dimensions=576"):
         asyncio.run(embeddings.embed_text("hi"))
+
+
+# -- rerankers --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def ranker():
+    with RealModel(api_key="local", mode="rerank") as model:
+        yield {"base_url": f"{model.url}/v1", "api_key": "local", "model": MODEL}
+
+
+def test_a_real_server_ranks(ranker):
+    documents = [CAT, MARKET, KITTEN, CAT]
+
+    async def ask():
+        async with Reranker("llamacpp", **ranker) as reranker:
+            assert (await reranker.diagnose()).reason is None
+            every = await reranker.rank("Where do cats sleep?", documents)
+            best = await reranker.rank("Where do cats sleep?", documents, top=2)
+            return every, best
+
+    every, best = asyncio.run(ask())
+    assert sorted(result.index for result in every.results) == [0, 1, 2, 3]
+    assert all(result.document == documents[result.index] for result in every.results)
+    scores = [result.score for result in every.results]
+    assert scores == sorted(scores, reverse=True)
+    # what the model makes of it means nothing, but it is the same for the same
+    of = {result.index: result.score for result in every.results}
+    assert of[0] == pytest.approx(of[3], abs=0.05)
+    assert len({round(score, 2) for score in scores}) >= 3
+    assert len(best.results) == 2
+    assert every.usage.input_tokens > 4 * 5
+    assert not every.usage_estimated
+    assert every.cost is None or every.cost.total == 0
+
+
+def test_a_real_server_refuses_to_rank_what_is_too_long(ranker):
+    reranker = Reranker("llamacpp", **ranker, retry=Retry(attempts=1))
+    with pytest.raises(ContextLengthExceededError, match="cut the documents into shorter ones"):
+        asyncio.run(reranker.rank("Where?", ["word " * 9000]))
+    wrong = Reranker("llamacpp", **ranker | {"api_key": "wrong"})
+    with pytest.raises(AuthenticationError):
+        asyncio.run(wrong.rank("Where?", ["here"]))

@@ -154,7 +154,7 @@ def test_it_is_told_once_and_strict_users_hear_an_error():
 def test_a_model_that_does_not_think_is_not_asked_to(monkeypatch):
     heard = []
     llm = ClaudeProvider("claude-3-5-haiku-latest", api_key="k", observers=[heard.append])
-    request = llm._request("Hi", None, {"reasoning": "high"}, stream=False)
+    request = llm._request("Hi", {"reasoning": "high"}, stream=False)
     assert "thinking" not in request.body
     assert [event.option for event in heard if isinstance(event, OptionDropped)] == ["reasoning"]
 

@@ -3,12 +3,15 @@
 import ast
 import inspect
 import os
+import pickle
 
+import openai
 import pytest
-from bruno_llm_base import ConfigurationError, InvalidRequestError, LLMFactory, Retry
+from bruno_core.models import Message, MessageRole
+from bruno_llm_base import ConfigurationError, InvalidRequestError, LLMFactory, Retry, ToolCall
 from bruno_llm_openai import OpenAIEmbeddings, OpenAIProvider, vendors
 from bruno_llm_openai.row import ReasoningFields
-from bruno_llm_testing import FakeOpenAI
+from bruno_llm_testing import FakeAnswer, FakeOpenAI, FakeVendor
 
 ROW_LINES = 12
 row = pytest.mark.parametrize("row", vendors.ROWS.values(), ids=vendors.ROWS)
@@ -113,18 +116,42 @@ async def test_a_row_of_the_users_own_needs_no_code(monkeypatch):
     ("fields", "complaint"),
     [
         ({"base_ur": "https://x"}, r"vendors.acme takes no 'base_ur': did you mean 'base_url'\?"),
-        ({}, "vendors.acme: base_url: Field required"),
+        ({}, r"vendors.acme.base_url is missing: give an address like"),
         ({"base_url": "nonsense"}, "vendors.acme: base_url is no address: give an address like"),
         (
             {"base_url": "https://x", "output_limit": "n"},
             "vendors.acme: output_limit is 'n': Input",
         ),
-        ({"base_url": "https://x", "key": 5}, "vendors.acme: api_key_env is 5: Input should be"),
+        ({"base_url": "https://x", "key": 5}, "vendors.acme.key is not the name of an environment"),
+        (
+            {"base_url": "https://x", "api_key": "sk-canary"},
+            "takes no 'api_key': did you mean 'key'",
+        ),
     ],
 )
 def test_a_wrong_row_names_the_field(fields, complaint):
-    with pytest.raises(ConfigurationError, match=complaint):
+    with pytest.raises(ConfigurationError, match=complaint) as caught:
         OpenAIProvider.at_vendor("acme", fields)
+    assert "canary" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "key", ["sk-canary-1", "gsk_canary", "CANARY7391", "hf_Canary", "", [], {}]
+)
+def test_a_key_in_clear_is_refused_without_being_shown(key):
+    with pytest.raises(ConfigurationError, match="put the key into one") as caught:
+        OpenAIProvider.at_vendor("acme", {"base_url": "https://x", "key": key})
+    assert "canary" not in str(caught.value).lower()
+
+
+def test_a_provider_of_a_row_of_ones_own_pickles(monkeypatch):
+    monkeypatch.setenv("ACME_KEY", "test-key")
+    fields = {"base_url": "https://llm.acme.com/v1", "key": "ACME_KEY", "think_tags": True}
+    for kind in (OpenAIProvider, OpenAIEmbeddings):
+        made = kind.at_vendor("acme", fields)("m")
+        copy = pickle.loads(pickle.dumps(made))
+        assert repr(copy) == repr(made)
+        assert (copy.name, copy.model, copy.access) == ("acme", "m", made.access)
 
 
 def test_a_part_of_an_address_may_stand_in_the_environment(monkeypatch):
@@ -172,3 +199,60 @@ async def test_a_vendor_may_speak_responses():
         async with kind(server.models[0], api_key=server.api_key) as llm:
             assert await llm.generate("Hi")
         assert server.received[0].path == "/v1/responses"
+
+
+async def test_calls_of_another_model_go_where_thoughts_are_needed():
+    call = ToolCall(id="call_1", name="look", arguments="{}")
+    asked = FakeAnswer(text="", tool_calls=(call,), finish_reason="tool_call")
+    with FakeOpenAI() as other, FakeVendor(vendors.DEEPSEEK) as server:
+        other.say(asked)
+        async with OpenAIProvider(**other.connection()) as llm:
+            said = await llm.request("Where is it?")
+        result = Message(
+            role=MessageRole.TOOL, content="there", metadata={"tool_call_id": "call_1"}
+        )
+        question = Message(role=MessageRole.USER, content="Where is it?")
+        async with LLMFactory.create("deepseek", **server.connection()) as llm:
+            assert await llm.generate([question, said.to_message(), result])
+        assert server.bodies[0]["messages"][1]["reasoning_content"] == " "
+        assert server.complaints == []
+
+
+async def test_what_a_vendor_does_not_want_back_stays_here():
+    fields = {"base_url": "https://llm.acme.com/v1", "sends_back": False}
+    kind = OpenAIProvider.at_vendor("acme", fields)
+    with FakeVendor(kind.row) as server:
+        server.say(FakeAnswer(text="It is blue.", reasoning="Let me think."))
+        question = Message(role=MessageRole.USER, content="Why?")
+        async with kind("a-model", **server.connection()) as llm:
+            said = await llm.request([question])
+            assert said.reasoning == "Let me think."
+            assert await llm.generate([question, said.to_message(), question])
+        assert "Let me think." not in str(server.bodies[1])
+        assert server.complaints == []
+
+
+def test_the_fake_refuses_what_the_vendor_does():
+    """Else the contract of vendors would say nothing."""
+    schema = {"type": "json_schema", "json_schema": {"name": "a", "schema": {}, "strict": True}}
+    call = {"id": "call_1", "type": "function", "function": {"name": "look", "arguments": "{}"}}
+    message = {"role": "assistant", "content": None, "tool_calls": [call]}
+    wrong = [
+        (vendors.DEEPSEEK, {"max_completion_tokens": 9}, "max_completion_tokens"),
+        (vendors.GROQ, {"max_tokens": 9}, "max_tokens"),
+        (vendors.GROQ, {"reasoning_effort": "max"}, "reasoning_effort"),
+        (vendors.MISTRAL, {"seed": 7}, "seed"),
+        (vendors.MISTRAL, {"stream_options": {"include_usage": True}}, "stream_options"),
+        (vendors.MISTRAL, {"messages": [message]}, "messages.0.tool_calls"),
+        (vendors.OPENROUTER, {"thinking": {"type": "enabled"}}, "thinking"),
+        (vendors.DEEPSEEK, {"response_format": schema}, "response_format"),
+        (vendors.DEEPSEEK, {"messages": [message]}, "messages.0.reasoning_content"),
+    ]
+    for row, fields, field in wrong:
+        with FakeVendor(row) as server:
+            body = {"model": server.models[0], "messages": [{"role": "user", "content": "Hi"}]}
+            client = openai.OpenAI(**server.connection(), max_retries=0)
+            assert client.post("/chat/completions", body=body, cast_to=object)
+            with pytest.raises(openai.BadRequestError):
+                client.post("/chat/completions", body=body | fields, cast_to=object)
+            assert server.complaints == [field]

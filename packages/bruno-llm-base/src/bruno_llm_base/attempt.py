@@ -30,6 +30,7 @@ from bruno_llm_base.transport import (
     DROPPED,
     UNREACHABLE,
     Connection,
+    LargeBody,
     Reply,
     Transport,
     transport_error,
@@ -162,7 +163,8 @@ class Attempt(Generic[T]):
         around = endpoint.observers.around and endpoint.observers.enter(**endpoint.facts(request))
         with Connection() as connection, around or nullcontext():
             try:
-                reply = await self.transport.send(request.method, request.path, request.body)
+                body = LargeBody(request.body or {}) if request.is_large else request.body
+                reply = await self.transport.send(request.method, request.path, body)
             except BaseException as error:
                 self.outcome = self._outcome_of(error, connection)
                 raise

@@ -60,7 +60,7 @@ _ON_THE_WAY = (
     StreamError,
 )
 _PROXY_LOGIN = 407
-_MALFORMED = 400
+_MALFORMED = (400, 422)
 
 
 class Policies(TypedDict, total=False):
@@ -338,7 +338,7 @@ class Client(Vendor, ABC):
         try:
             await result_of(replace(self._endpoint, **limits), probe)
         except InvalidRequestError as error:
-            if type(error) is not InvalidRequestError or error.status_code != _MALFORMED:
+            if type(error) is not InvalidRequestError or error.status_code not in _MALFORMED:
                 raise
 
     def _parse_names(self, data: Json) -> list[str]:

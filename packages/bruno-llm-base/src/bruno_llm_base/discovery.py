@@ -10,12 +10,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from importlib.metadata import EntryPoint, EntryPoints, entry_points
-from typing import Any
+from typing import Any, cast
 
 from bruno_core.interfaces import EmbeddingInterface, LLMInterface
 
 from bruno_llm_base.exceptions import ConfigurationError, ProviderNotFoundError
 from bruno_llm_base.options import ChatSettings, EmbeddingSettings, close_matches
+from bruno_llm_base.parts import Json
 from bruno_llm_base.values import shown
 
 _ALIASES = {"anthropic": "claude", "google": "gemini"}
@@ -78,14 +79,64 @@ def installed(group: Group = LANGUAGE_MODELS) -> list[ProviderInfo]:
     return [_info(point, points, group) for point in points]
 
 
-def kind_of(name: str, group: Group = LANGUAGE_MODELS) -> type[Any]:
-    """Return the class of the provider *name*, or raise what to install."""
+def kind_of(
+    name: str, group: Group = LANGUAGE_MODELS, vendors: Mapping[str, Json] | None = None
+) -> type[Any]:
+    """Return the class of the provider *name*, or raise what to install.
+
+    It may be one of the user's own *vendors*, as `read_vendors` returns them.
+    """
     wanted = canonical(name)
+    if vendors and wanted in vendors:
+        return _kind_of_vendor(wanted, vendors[wanted], group)
     for _ in range(2):
         if found := _named(wanted, _points(group)):
             return _load(found, group)
         _search.cache_clear()  # perhaps it was installed since
-    raise ProviderNotFoundError(_advice(wanted, group))
+    raise ProviderNotFoundError(_advice(wanted, group, vendors or {}))
+
+
+def read_vendors(tables: object) -> dict[str, Json]:
+    """Return the user's own vendors, each as its fields by the provider's name, or raise what is wrong."""
+    if not isinstance(tables, Mapping):
+        raise ConfigurationError(
+            f"vendors is a {type(tables).__name__}: give a table for each vendor, as in [vendors.acme]"
+        )
+    groups = (LANGUAGE_MODELS, EMBEDDINGS)
+    taken = {point.name.lower() for group in groups for point in _points(group)}
+    taken |= {*_ALIASES, *LANGUAGE_MODELS.published}
+    for name, fields in tables.items():
+        if not isinstance(name, str) or not re.fullmatch(r"[\w-]+", name):
+            raise ConfigurationError(f"vendors.{name}: a name is letters, digits, '-' and '_'")
+        if name.lower() in taken:
+            raise ConfigurationError(
+                f"vendors.{name}: a provider is called {name!r} already: choose another name"
+            )
+        if not isinstance(fields, Mapping):
+            raise ConfigurationError(
+                f"vendors.{name} is a {type(fields).__name__}: give a table with base_url and key"
+            )
+    return {name.lower(): dict(fields) for name, fields in tables.items()}
+
+
+def protocol_of(fields: Json) -> str:
+    """Return the provider whose protocol one of the user's own vendors speaks."""
+    return cast(str, fields.get("protocol", "openai"))
+
+
+def _kind_of_vendor(name: str, fields: Json, group: Group) -> type[Any]:
+    protocol = protocol_of(fields)
+    try:
+        kind = kind_of(protocol, group)
+    except (ProviderNotFoundError, ConfigurationError) as error:
+        raise type(error)(f"vendors.{name}.protocol: {error.message}") from error
+    if not hasattr(kind, "at_vendor"):
+        raise ConfigurationError(
+            f"vendors.{name}.protocol is {protocol!r}, which no other vendor can be built with: leave"
+            " it out for OpenAI's"
+        )
+    own = {field: value for field, value in fields.items() if field != "protocol"}
+    return cast(type[Any], kind.at_vendor(name, own))
 
 
 def canonical(name: Any) -> str:
@@ -139,7 +190,7 @@ def _named(name: str, points: Iterable[EntryPoint]) -> EntryPoint | None:
     return found[0] if found else None
 
 
-def _advice(name: str, group: Group) -> str:
+def _advice(name: str, group: Group, vendors: Iterable[str]) -> str:
     known = sorted(point.name for point in _points(group))
     if name in group.without:
         others = ", ".join(map(repr, known)) or "none installed"
@@ -147,7 +198,7 @@ def _advice(name: str, group: Group) -> str:
         return f"{vendor} offers no {group.section}: use those of another provider ({others})"
     if name in group.published:
         return f"the provider {name!r} is not installed: pip install bruno-llm-{name}"
-    close = close_matches(name, {*known, *group.published, *_ALIASES})
+    close = close_matches(name, {*known, *group.published, *_ALIASES, *vendors})
     hint = f": did you mean {close[0]!r}?" if close else ""
     cure = 'for a server of OpenAI\'s protocol: create("openai", base_url=...)'
     if "openai" not in known:

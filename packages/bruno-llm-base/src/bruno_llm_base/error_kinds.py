@@ -103,7 +103,7 @@ _WORDS = (
         (400, 413, 422),
         r"(image|file|media|pdf|video|audio)_(dimensions_|file_)?too_large",
         r"\b(image|pdf|document|audio|video)s? (file )?(exceeds? [\d.,]+ ?[kmg]i?b|(is|are) too large)"
-        r"|image dimensions exceed|pdf pages may be provided",
+        r"|image dimensions exceed|pdf pages may be provided|patches after processing",
     ),
     _Words(
         MediaTypeError,
@@ -113,15 +113,18 @@ _WORDS = (
         r"|(not|n't) support (image|vision|audio|video|pdf|document|multimodal)"
         r"|support image input|missing data required for image|media[_ ]type\b[^.]{0,30}\b(input should"
         r"|image)|(could not process|failed to load|invalid|unsupported) (image|pdf|audio|document)"
+        r"|unable to process input|unsupported mime type|document has no pages"
         r"|image format \S+ not|image: unknown format|the pdf specified"
-        r"|only supports one image",
+        r"|only supports one image"
+        r"|(image_url|input_audio|file) is only supported by certain models",
     ),
     _Words(
         MediaUnavailableError,
-        (400, 404, 422),
+        (400, 403, 404, 422),
         r"file_expired|failed_to_download|image_url_unreachable",
-        r"(unable to|failed to|could not|error while|cannot) (download|fetch)|only https urls"
-        r"|robots\.txt|unable to connect to the (url|server|host)|file not found: file",
+        r"(unable to|failed to|could not|while|cannot) (download|fetch)|only https urls"
+        r"|robots\.txt|unable to connect to the (url|server|host)|file not found: file"
+        r"|unsupported file uri|permission to access the file\b",
     ),
     _Words(
         ModelNotFoundError,

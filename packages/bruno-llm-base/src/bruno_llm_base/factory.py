@@ -84,7 +84,7 @@ class ProviderFactory(Generic[_P, _T]):
 
         It is bruno-core's `LLMConfig` or `BrunoConfig`, of which only fields that were set count, or a
         mapping with "provider", alone or under "llm", for embeddings under "embeddings". A provider
-        may bring its model, as for `create`.
+        may bring its model, as for `create`, and be one of the mapping's own "vendors".
 
         Raises:
             ConfigurationError: It names no provider, or something in it is wrong.
@@ -125,7 +125,7 @@ class ProviderFactory(Generic[_P, _T]):
         return named["provider"], _given(named["model"], **keywords)
 
     def _build(self, given: Json, keywords: Json) -> _T:
-        kind = kind_of(sources.provider_of(given), self._group)
+        kind = kind_of(sources.provider_of(given), self._group, given.pop("vendors", None))
         del given["provider"]
         return cast(_T, kind(**_sorted_out(kind, given, keywords)))
 

@@ -12,9 +12,10 @@ from bruno_llm_base.exceptions import (
     MediaTypeError,
     MediaUnavailableError,
 )
+from bruno_llm_base.media import sniff
 from bruno_llm_base.media_rules import MediaRules
 from bruno_llm_base.messages import Conversation, Turn
-from bruno_llm_base.parts import Media, Part, Text, ToolResult
+from bruno_llm_base.parts import Media, Part, Text, ToolResult, state_for
 
 
 def with_media_ready(
@@ -32,7 +33,8 @@ def with_media_ready(
     def ready(media: Media) -> Media:
         nonlocal total
         found = read(media)
-        rules.check(found, who)
+        if not (_is_own(found, rules) or _is_words(found, rules)):
+            rules.check(found, who)
         if rules.max_total_bytes is not None and total + found.size > rules.max_total_bytes:
             raise MediaTooLargeError(
                 f"the files of the request have more than the {rules.max_total_bytes:,} bytes that"
@@ -60,7 +62,36 @@ def with_media_ready(
         Turn(role, tuple(map(ready_part if role == "user" else ready_or_told, parts)))
         for role, parts in conversation.turns
     ]
-    return Conversation(conversation.system, tuple(_moved(turns, rules)))
+    moved = [
+        Turn(role, tuple([_worded(part, rules) for part in parts]))
+        for role, parts in _moved(turns, rules)
+    ]
+    return Conversation(conversation.system, tuple(moved))
+
+
+def _is_own(media: Media, rules: MediaRules) -> bool:
+    return bool(rules.own_answers and state_for(media, rules.own_answers))
+
+
+def _is_words(media: Media, rules: MediaRules) -> bool:
+    """Whether *media* is a text that the API takes as words alone."""
+    if media.kind != "document" or media.data is None or rules.reads(media):
+        return False
+    return sniff(media.data) == "text/plain"
+
+
+def _worded(part: Part, rules: MediaRules) -> Part:
+    """Return *part* with documents as words where the API takes these alone."""
+    if isinstance(part, ToolResult):
+        return replace(part, parts=tuple([_words_of(each, rules) for each in part.parts]))
+    return _words_of(part, rules) if isinstance(part, Media) else part
+
+
+def _words_of(part: Text | Media, rules: MediaRules) -> Text | Media:
+    if isinstance(part, Text) or not _is_words(part, rules):
+        return part
+    name = part.label.replace('"', "'")
+    return Text(f'<document name="{name}">\n{part.text}\n</document>\n\n')
 
 
 def _moved(turns: list[Turn], rules: MediaRules) -> list[Turn]:
@@ -76,13 +107,15 @@ def _moved(turns: list[Turn], rules: MediaRules) -> list[Turn]:
                 moved.append(Turn("user", tuple(waiting)))
             waiting = []
         if role == "assistant" and not rules.in_answers:
-            taken = [part for part in parts if isinstance(part, Media)]
-            parts = tuple([part for part in parts if not isinstance(part, Media)])
+            taken = [p for p in parts if isinstance(p, Media) and not _is_own(p, rules)]
+            parts = tuple([part for part in parts if part not in taken])
             waiting += [Text("What the assistant made:"), *taken] if taken else []
         elif role == "tool" and not rules.in_results:
             results = [part for part in parts if isinstance(part, ToolResult) and part.media]
             waiting += chain.from_iterable(map(_shown_by_user, results))
             parts = tuple([replace(p, parts=()) if p in results else p for p in parts])
+        if parts and moved and moved[-1].role == role:  # nothing is left of what stood between them
+            parts = (*moved.pop().parts, *parts)
         if parts:
             moved.append(Turn(role, parts))
     return [*moved, Turn("user", tuple(waiting))] if waiting else moved

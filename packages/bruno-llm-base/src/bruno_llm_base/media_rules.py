@@ -16,11 +16,13 @@ class MediaRules:
     """What media an API takes.
 
     Attributes:
-        types: MIME types that the model reads, such as "image/png" or "text/*".
+        types: MIME types that the model reads, such as "image/png" or "text/*". A document of text
+            that is not among them goes out as words.
         url_types: Those of which the vendor fetches addresses.
         ids: Whether it takes the ids of files that were uploaded there.
         in_results: Whether results of tools may hold media; else a user's turn behind them does.
         in_answers: Whether the assistant's turns may hold media; else the next user's turn does.
+        own_answers: The API of which media that it made, by their state, stay there nevertheless.
         max_bytes: The most bytes of one of them, before they are encoded; None for any.
         max_total_bytes: The most bytes of all in one request.
     """
@@ -30,8 +32,13 @@ class MediaRules:
     ids: bool = False
     in_results: bool = False
     in_answers: bool = False
+    own_answers: str = ""
     max_bytes: int | None = None
     max_total_bytes: int | None = None
+
+    def reads(self, media: Media) -> bool:
+        """Whether the model reads what is of the type of *media*."""
+        return _is_among(media.type or _FAMILIES[media.kind], self.types)
 
     def check(self, media: Media, who: str) -> None:
         """Raise a `MediaError` unless *who*, a provider and its model, can be sent *media*."""
@@ -43,7 +50,7 @@ class MediaRules:
                 )
             return
         kind = media.type or _FAMILIES[media.kind]
-        if not _is_among(kind, self.types):
+        if not self.reads(media):
             reads = f"reads {', '.join(self.types)}" if self.types else "reads text only"
             raise MediaTypeError(
                 f"{who} does not read {media.label}, which is {kind}: it {reads}; convert it, or use"

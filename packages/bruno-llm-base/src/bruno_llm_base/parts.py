@@ -157,7 +157,7 @@ class Media:
             what = " and ".join(given) or "nothing"
             raise ValueError(f"Media has {what}: give one of path, url, data and id")
         value, kind = getattr(self, given[0]), bytes if given[0] == "data" else str
-        if not isinstance(value, kind) or not value:
+        if not isinstance(value, kind) or not (value or self.state):  # as a fragment may be
             what = "empty" if isinstance(value, kind) else f"a {type(value).__name__}"
             raise ValueError(f"Media.{given[0]} is {what}: give {_CURES[given[0]]}")
         for name in ("type", "detail", "name"):

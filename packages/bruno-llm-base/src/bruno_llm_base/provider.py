@@ -372,6 +372,7 @@ class BaseProvider(Client, LLMInterface):
             f"{model} of {self.name}",
             read,
         )
+        request.is_large = True
         self._compose(options, most, request)
 
     def _parse_windows(self, data: Json) -> None:
@@ -554,6 +555,7 @@ class BaseProvider(Client, LLMInterface):
             adapter=adapter,
             path=adapter.count_path,
             body=body,
+            is_large=request.is_large,
             model=model,
             parse=self._parse_count,
             amend=self._amend,

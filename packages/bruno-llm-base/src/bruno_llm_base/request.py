@@ -145,6 +145,7 @@ class Request(Generic[T]):
         texts: What is to be embedded; none for requests that do not embed.
         labels: What its cost is booked under, as `Billing.labels` gave it.
         unpriced_field: The field for which the vendor charges what no list of prices tells, if any.
+        is_large: Whether its body holds media, and is encoded in a thread.
         load: Reads the files that go with it, and then makes its body, where there are any.
         fit: Makes it fit the context window, where that is in doubt.
         amend: Returns a body without what the server has just refused, or None.
@@ -170,6 +171,7 @@ class Request(Generic[T]):
     texts: Sequence[str] = ()
     labels: Any = None
     unpriced_field: str | None = None
+    is_large: bool = False
     load: "Callable[[Request[T]], Awaitable[None]] | None" = None
     fit: "Callable[[Request[T], Tell], Awaitable[None]] | None" = None
     amend: "Callable[[Request[T], LLMError], Json | None] | None" = None
@@ -190,8 +192,8 @@ class Request(Generic[T]):
         Those are some hundreds at Anthropic, who publishes them (Tool use, "Pricing").
         """
         if self.conversation is not None and (media := self.conversation.media):
-            encoded = sum([len(each.encoded) for each in media])
-            size = _size(self.body) - encoded + sum([each.tokens for each in media])
+            encoded = tuple([each.encoded for each in media if each.encoded])
+            size = _size(self.body, encoded) + sum([each.tokens for each in media])
         else:
             size = len(json.dumps(self.body, ensure_ascii=False).encode())
         return size + (_TOOL_TOKENS if self.body and self.body.get("tools") else 0)
@@ -222,12 +224,12 @@ class Request(Generic[T]):
         return cast(Reader[T], reader)
 
 
-def _size(value: Any) -> int:
-    """Return about how many bytes *value* has as JSON, without making megabytes of it."""
+def _size(value: Any, encoded: tuple[str, ...]) -> int:
+    """Return about how many bytes *value* has as JSON, but for *encoded* media, which end a text."""
     if isinstance(value, str):
-        return utf8_size(value) + 2
+        return 0 if value.endswith(encoded) else utf8_size(value) + 2
     if isinstance(value, dict):
-        return sum([_size(name) + _size(inner) + 2 for name, inner in value.items()]) + 2
+        return sum([len(name) + _size(inner, encoded) + 4 for name, inner in value.items()]) + 2
     if isinstance(value, list):
-        return sum([_size(inner) + 1 for inner in value]) + 2
+        return sum([_size(inner, encoded) + 1 for inner in value]) + 2
     return len(str(value))

@@ -10,7 +10,14 @@ import yaml
 from bruno_core.models.config import BrunoConfig, LLMConfig
 
 from bruno_llm_base.access import unquoted
-from bruno_llm_base.discovery import EMBEDDINGS, LANGUAGE_MODELS, Group, canonical, split_name
+from bruno_llm_base.discovery import (
+    EMBEDDINGS,
+    LANGUAGE_MODELS,
+    Group,
+    canonical,
+    read_vendors,
+    split_name,
+)
 from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.options import close_matches
 from bruno_llm_base.parts import Json
@@ -30,7 +37,10 @@ _CLOSE, _VERY_CLOSE = 0.75, 0.95
 def from_config(
     config: LLMConfig | BrunoConfig | Mapping[str, Any], group: Group = LANGUAGE_MODELS
 ) -> Json:
-    """Return the keywords in *config*, "provider" among them; they may stand under a section of *group*."""
+    """Return the keywords in *config*, which may stand under the section of *group*.
+
+    "provider" is among them, and "vendors" if the user has vendors of his own.
+    """
     if group is LANGUAGE_MODELS:
         config = config.llm if isinstance(config, BrunoConfig) else config
         if isinstance(config, LLMConfig):
@@ -43,6 +53,8 @@ def from_config(
     for name in given:
         if not isinstance(name, str):
             raise ConfigurationError(f"{shown(name)} is not the name of a field: give text")
+    if "vendors" in config:
+        given["vendors"] = read_vendors(config["vendors"])
     return apart(given, group) if isinstance(given.get("provider"), str) else given
 
 

@@ -23,7 +23,6 @@ from bruno_llm_cli.options import (
     Verbose,
     build_llm,
     taking_model_options,
-    usable_providers,
 )
 from bruno_llm_cli.output import log_to_stderr, say, set_verbosity, show_document, write
 
@@ -144,8 +143,7 @@ def models(
     from bruno_llm_cli.models import offers, show_offers
 
     set_verbosity(verbose)
-    names = [info.name for info in usable_providers()] if provider is None else [provider]
-    found = asyncio.run(offers(names))
+    found = asyncio.run(offers(provider))
     show_offers(found, as_json=as_json)
     if all(offer.error is not None for offer in found):
         raise Exit(1)

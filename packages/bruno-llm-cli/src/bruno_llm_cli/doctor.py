@@ -3,14 +3,21 @@
 import asyncio
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from bruno_core.interfaces import LLMInterface
 from bruno_llm_base.adapter import Adapter
-from bruno_llm_base.discovery import ProviderInfo, canonical, installed, kind_of, split_name
+from bruno_llm_base.discovery import (
+    ProviderInfo,
+    canonical,
+    installed,
+    kind_of,
+    protocol_of,
+    split_name,
+)
 from bruno_llm_base.events import Diagnosis
 from bruno_llm_base.exceptions import (
     AuthenticationError,
@@ -25,7 +32,7 @@ from bruno_llm_base.provider import BaseProvider
 from bruno_llm_base.sources import from_config, from_file, provider_of
 from bruno_llm_base.wrappers import FullLLM, in_full
 
-from bruno_llm_cli.options import usable_providers
+from bruno_llm_cli.options import build_unasked, is_set_up, prefix_of, usable_providers
 from bruno_llm_cli.output import console, plain
 
 Status = Literal["ok", "failed", "not set up"]
@@ -66,10 +73,9 @@ async def check_providers(names: Sequence[str], config: Path | None) -> list[Che
     if named:
         asked = [(_installed(name), partial(LLMFactory.from_env, name)) for name in names]
     else:
-        asked = [(info, partial(LLMFactory.from_env, info.name)) for info in usable_providers()]
+        asked = [(info, partial(build_unasked, info.name)) for info in usable_providers()]
     if config is not None:
-        owner = _installed(provider_of(from_config(from_file(config))))
-        asked.insert(0, (owner, partial(LLMFactory.from_file, config)))
+        asked.insert(0, (_of_file(config), partial(LLMFactory.from_file, config)))
     return await asyncio.gather(*(_check(info, build, named=named) for info, build in asked))
 
 
@@ -79,6 +85,13 @@ def _installed(name: str) -> ProviderInfo:
     if provider not in known:
         kind_of(provider)  # says what to install
     return known[provider]
+
+
+def _of_file(config: Path) -> ProviderInfo:
+    given = from_config(from_file(config))
+    name = canonical(provider_of(given))
+    own = given.get("vendors", {}).get(name)
+    return _installed(name) if own is None else replace(_installed(protocol_of(own)), name=name)
 
 
 def works(found: Iterable[Checkup]) -> bool:
@@ -106,7 +119,7 @@ async def _check(info: ProviderInfo, build: Callable[[], LLMInterface], *, named
         finally:
             await llm.aclose()
     if found.problem is not None:
-        found.status = "failed" if named or _is_set_up(info.name) else "not set up"
+        found.status = "failed" if named or is_set_up(info.name) else "not set up"
     return found
 
 
@@ -170,38 +183,21 @@ def _origin(provider: str, source: str | None) -> str | None:
     """Return where a key is from; the factory passes those on that it finds itself."""
     if source != "api_key":
         return source
-    for variable in (f"{_prefix(provider)}API_KEY", "BRUNO_LLM_API_KEY"):
+    for variable in (f"{prefix_of(provider)}API_KEY", "BRUNO_LLM_API_KEY"):
         if os.environ.get(variable, "").strip():
             return variable
     return "config"
 
 
-def _is_set_up(provider: str) -> bool:
-    """Say whether the environment has anything to say of *provider*."""
-    chosen = os.environ.get("BRUNO_LLM_PROVIDER", "").strip()
-    if chosen and canonical(split_name(chosen)[0]) == canonical(provider):
-        return True
-    kind = kind_of(provider)
-    own = {*getattr(kind, "api_key_env", ()), getattr(kind, "base_url_env", None)}
-    return any(
-        value.strip() and (name in own or name.startswith(_prefix(provider)))
-        for name, value in os.environ.items()
-    )
-
-
-def _prefix(provider: str) -> str:
-    return f"BRUNO_LLM_{provider.upper().replace('-', '_')}_"
-
-
 def show(found: Sequence[Checkup]) -> None:
-    """Print what was *found*: a small table for each provider, with what may be done."""
+    """Print what was *found*: a small table for each provider that is set up, with what may be done."""
     from rich.table import Table  # slow to load
     from rich.text import Text
 
     out = console()
-    for place, checkup in enumerate(found):
-        if place:
-            out.print()
+    for checkup in found:
+        if checkup.status == "not set up":
+            continue
         name, brought_by = plain(checkup.provider), f"{checkup.distribution} {checkup.version}"
         status = (checkup.status, _STYLES[checkup.status])
         out.print(Text.assemble((name, "bold"), ": ", status, f" ({plain(brought_by)})"))
@@ -211,6 +207,10 @@ def show(found: Sequence[Checkup]) -> None:
         for title, fact in _facts(checkup):
             table.add_row(f"  {title}", Text(plain(fact)))
         out.print(table)
+        out.print()
+    if others := [checkup.provider for checkup in found if checkup.status == "not set up"]:
+        out.print(Text(plain(f"not set up: {', '.join(others)}")))
+        out.print(Text("bruno-llm doctor NAME says what one of them needs"))
 
 
 def _facts(found: Checkup) -> Iterator[tuple[str, str]]:

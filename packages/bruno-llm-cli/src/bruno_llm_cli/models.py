@@ -1,10 +1,12 @@
 """What is installed, and what its servers offer."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+from bruno_core.interfaces import LLMInterface
 from bruno_llm_base.discovery import ProviderInfo, split_name
 from bruno_llm_base.exceptions import LLMError
 from bruno_llm_base.factory import LLMFactory
@@ -12,6 +14,7 @@ from bruno_llm_base.parts import Json
 from bruno_llm_base.provider import BaseProvider
 from bruno_llm_base.wrappers import FullLLM, in_full
 
+from bruno_llm_cli.options import build_unasked, is_set_up, usable_providers
 from bruno_llm_cli.output import say, show_document, show_table
 
 
@@ -51,33 +54,50 @@ class Offer:
         provider: Its name.
         models: Their names and context windows in tokens, None where they are unknown.
         error: Why there are none.
+        set_up: Whether the user has named it, or the environment has.
     """
 
     provider: str
     models: Sequence[tuple[str, int | None]] = ()
     error: str | None = None
+    set_up: bool = True
 
 
-async def offers(names: Sequence[str]) -> list[Offer]:
-    """Ask providers for their models, all at once."""
-    return await asyncio.gather(*map(_offer, names))
+async def offers(named: str | None) -> list[Offer]:
+    """Ask the *named* provider for its models, or all that talk to a model, all at once."""
+    if named is not None:
+        name, _ = split_name(named)
+        return [await _offer(name, partial(LLMFactory.from_env, named))]
+    return await asyncio.gather(
+        *(
+            _offer(
+                info.name,
+                partial(build_unasked, info.name),
+                set_up=info.error is not None or is_set_up(info.name),
+            )
+            for info in usable_providers()
+        )
+    )
 
 
-async def _offer(asked: str) -> Offer:
-    name, _ = split_name(asked)
+async def _offer(name: str, build: Callable[[], LLMInterface], *, set_up: bool = True) -> Offer:
+    no_offer = partial(Offer, provider=name, set_up=set_up)
     try:
-        llm = in_full(LLMFactory.from_env(asked))
+        llm = in_full(build())
     except LLMError as error:
-        return Offer(provider=name, error=error.description)
+        return no_offer(error=error.description)
     except Exception as error:  # noqa: BLE001 - a third party's class may raise anything
-        return Offer(provider=name, error=f"it cannot be built: {type(error).__name__}")
+        return no_offer(error=f"it cannot be built: {type(error).__name__}")
     try:
+        # once and in silence, where perhaps there is no server
+        if not set_up and (silent := (await llm.diagnose()).error):
+            return no_offer(error=str(silent))
         models = [(model, await _window(llm, model)) for model in await llm.list_models()]
         return Offer(provider=name, models=sorted(models))
     except LLMError as error:
-        return Offer(provider=name, error=str(error))
+        return no_offer(error=str(error))
     except Exception as error:  # noqa: BLE001 - as above
-        return Offer(provider=name, error=f"its models cannot be listed: {type(error).__name__}")
+        return no_offer(error=f"its models cannot be listed: {type(error).__name__}")
     finally:
         await llm.aclose()
 
@@ -101,5 +121,7 @@ def show_offers(found: Sequence[Offer], *, as_json: bool) -> None:
     cells = [(p, model, "-" if window is None else f"{window:,}") for p, model, window in rows]
     show_table(("provider", "model", "window"), cells, right=("window",))
     for offer in found:
-        if offer.error is not None:
+        if offer.error is not None and offer.set_up:
             say(f"{offer.provider}: {offer.error}")
+    if others := [offer.provider for offer in found if not offer.set_up]:
+        say(f"not set up: {', '.join(others)}; `bruno-llm models NAME` says what one of them needs")

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
-from bruno_llm_base.discovery import ProviderInfo, canonical, installed, split_name
+from bruno_llm_base.discovery import ProviderInfo, canonical, installed, kind_of, split_name
 from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.factory import LLMFactory
 from bruno_llm_base.options import PORTABLE
 from bruno_llm_base.parts import Json
+from bruno_llm_base.provider import BaseProvider
 from bruno_llm_base.wrappers import FullLLM, in_full
 from typer import BadParameter, Option
 
@@ -141,6 +142,29 @@ def build_llm(
 def usable_providers() -> list[ProviderInfo]:
     """Return what is installed, but for mocks: those answer always, and are asked by name only."""
     return [info for info in installed() if "mock" not in info.capabilities]
+
+
+def is_set_up(provider: str) -> bool:
+    """Say whether the environment has anything to say of *provider*."""
+    chosen = os.environ.get("BRUNO_LLM_PROVIDER", "").strip()
+    if chosen and canonical(split_name(chosen)[0]) == canonical(provider):
+        return True
+    kind = kind_of(provider)
+    own = {*getattr(kind, "api_key_env", ()), getattr(kind, "base_url_env", None)}
+    return any(
+        value.strip() and (name in own or name.startswith(prefix_of(provider)))
+        for name, value in os.environ.items()
+    )
+
+
+def prefix_of(provider: str) -> str:
+    """Return how the names of the environment variables for *provider* alone begin."""
+    return f"BRUNO_LLM_{provider.upper().replace('-', '_')}_"
+
+
+def build_unasked(provider: str) -> BaseProvider:
+    """Return a *provider* that the user has not named; a key that is for no certain one is not for it."""
+    return LLMFactory.from_env(provider) if is_set_up(provider) else LLMFactory.create(provider)
 
 
 def _chosen(provider: str | None, model: str | None) -> tuple[str | None, str | None]:

@@ -1,5 +1,6 @@
 """Conversations and answers in the words of Gemini's generateContent."""
 
+from base64 import b64decode
 from typing import assert_never
 
 from bruno_llm_base import (
@@ -22,6 +23,7 @@ from bruno_llm_base.parts import arguments_of, json_object, state_for
 _API = "gemini"  # whose state it is, whichever provider or cloud carries it
 # What a part of an answer is signed with (https://ai.google.dev/gemini-api/docs/thought-signatures).
 _SIGNATURE = "thoughtSignature"
+_ALPHABET = str.maketrans("-_", "+/")  # an SDK's client spells base64 as in addresses
 
 _INTERRUPTED = (
     *("MALFORMED_FUNCTION_CALL", "MALFORMED_RESPONSE", "MISSING_THOUGHT_SIGNATURE", "NO_IMAGE"),
@@ -58,14 +60,28 @@ def _read(piece: Json) -> tuple[Part, ...]:
         arguments = read_arguments(call.get("args")) or "{}"
         named = read_word(call.get("id")), read_word(call.get("name"))
         return (ToolCall(*named, arguments, state),)
-    if piece.get("thought"):
+    if piece.get("thought") and "inlineData" not in piece:
         return (Reasoning(read_text(piece.get("text"), "text"), state),)
+    if (made := piece.get("inlineData")) and made.get("data") and not piece.get("thought"):
+        return (_made(made, state),)
     if "text" in piece:
         text = read_text(piece["text"], "text")
         said: tuple[Part, ...] = (Text(text),) if text else ()
         return (*said, state) if state else said
-    # what only Gemini can read: its own tools and what they found, code that it ran, pictures
+    # what only Gemini can read: its own tools and what they found, code that it ran, drafts of pictures
     return (VendorBlock(_API, piece),)
+
+
+def _made(blob: Json, state: VendorBlock | None) -> Media:
+    """Return what the model has made. The pieces of a streamed sound are one, since they are bare waves."""
+    kind = read_word(blob.get("mimeType"))
+    data = b64decode(blob["data"].translate(_ALPHABET))
+    return Media(data=data, type=kind, state=state, index=0 if _is_bare(kind) else None)
+
+
+def _is_bare(kind: str | None) -> bool:
+    """Whether sound of this type has no header: "audio/L16;codec=pcm;rate=24000"."""
+    return (kind or "").lower().startswith(("audio/l16", "audio/pcm"))
 
 
 @forgiving
@@ -129,7 +145,7 @@ def build(conversation: Conversation, *, sign: bool) -> Json:
     return body
 
 
-def _content(turn: Turn, *, sign: bool) -> Json:
+def _content(turn: Turn, *, sign: bool) -> Json:  # noqa: C901 - a case for each kind of part
     parts: list[Json] = []
     for part in turn.parts:
         match part:
@@ -142,11 +158,16 @@ def _content(turn: Turn, *, sign: bool) -> Json:
                 call = {"id": part.id, "name": part.name, "args": arguments_of(part)}
                 parts.append({"functionCall": call} | state_for(part, _API))
             case ToolResult():
-                named = {"id": part.id, "name": part.name}
-                parts.append({"functionResponse": named | {"response": _response(part)}})
+                found: Json = {"id": part.id, "name": part.name, "response": _response(part)}
+                if part.media:
+                    found["parts"] = list(map(_media, part.media))
+                parts.append({"functionResponse": found})
             case VendorBlock(vendor, data) if vendor == _API:
                 _put_back(data, parts)
-            case VendorBlock() | Media():
+            case Media():
+                own = {_SIGNATURE: _UNSIGNED} if sign and turn.role == "assistant" else {}
+                parts.append(_media(part) | own | state_for(part, _API))
+            case VendorBlock():
                 pass
             case _:
                 assert_never(part)
@@ -154,6 +175,12 @@ def _content(turn: Turn, *, sign: bool) -> Json:
     if sign and calls:  # the first of parallel calls is the one that is checked
         calls[0].setdefault(_SIGNATURE, _UNSIGNED)
     return {"role": "model" if turn.role == "assistant" else "user", "parts": parts}
+
+
+def _media(media: Media) -> Json:
+    from bruno_llm_gemini.media import build_media  # most requests have none
+
+    return build_media(media)
 
 
 def _response(result: ToolResult) -> Json:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 from bruno_llm_base import (
@@ -10,6 +11,8 @@ from bruno_llm_base import (
     Conversation,
     FinishReason,
     Json,
+    Media,
+    MediaRules,
     ModelResponse,
 )
 from bruno_llm_base.lenient import finish_reason, read_word
@@ -22,16 +25,29 @@ from bruno_llm_gemini.vendor import GeminiAdapter, GeminiVendor
 if TYPE_CHECKING:
     from bruno_llm_base import Tool
 
-# From Gemini 3 on, a tool call without its signature is refused.
-_WANTS_SIGNATURES = re.compile(r"(?:.*/)?gemini-(?:[3-9]|\d\d)")
+# Since then a tool call without its signature is refused, media are taken in results of tools, and
+# pictures are counted in another way.
+_FROM_3 = re.compile(r"(?:.*/)?gemini-(?:[3-9]|\d\d)")
 
 # Fields of the request and of its generationConfig, which may be spelled as google-genai does.
 _FIELDS = ("cachedContent", "generationConfig", "safetySettings", "systemInstruction", "toolConfig")
 _GENERATION = (
-    *("candidateCount", "frequencyPenalty", "logprobs", "maxOutputTokens", "presencePenalty"),
-    *("responseJsonSchema", "responseLogprobs", "responseMimeType", "responseModalities"),
-    *("responseSchema", "seed", "stopSequences", "temperature", "thinkingConfig", "topK", "topP"),
+    *("candidateCount", "frequencyPenalty", "imageConfig", "logprobs", "maxOutputTokens"),
+    *("mediaResolution", "presencePenalty", "responseJsonSchema", "responseLogprobs"),
+    *("responseMimeType", "responseModalities", "responseSchema", "seed", "speechConfig"),
+    *("stopSequences", "temperature", "thinkingConfig", "topK", "topP"),
 )
+
+# https://ai.google.dev/gemini-api/docs/file-input-methods. Which sounds and films it takes is the server's
+# to say; of pictures it takes few, and no GIF. It fetches addresses, and takes 100 MB of base64.
+_TYPES = (
+    *("image/png", "image/jpeg", "image/webp", "image/heic", "image/heif"),
+    *("audio/*", "video/*", "application/pdf", "text/*"),
+)
+_MEDIA = MediaRules(
+    types=_TYPES, url_types=_TYPES, ids=True, in_answers=True, max_total_bytes=75_000_000
+)
+_MEDIA_FROM_3 = replace(_MEDIA, in_results=True)
 
 
 class GenerateContent(GeminiAdapter, ChatAdapter):
@@ -53,12 +69,21 @@ class GenerateContent(GeminiAdapter, ChatAdapter):
     }
     json_mode: ClassVar[Json] = {"generationConfig": {"responseMimeType": "application/json"}}
     wraps_output = False
+    media = _MEDIA
     answers_field = "generationConfig.candidateCount"
     finish_reasons: ClassVar[Mapping[str, FinishReason]] = messages.FINISH_REASONS
 
     def build(self, conversation: Conversation, options: Json, *, stream: bool) -> Json:
-        strict = _WANTS_SIGNATURES.match(options["model"]) is not None
-        return messages.build(conversation.opened(), sign=strict) | options
+        sign = _is_from_3(options["model"])
+        return messages.build(conversation.opened(), sign=sign) | options
+
+    def media_for(self, model: str) -> MediaRules:
+        return _MEDIA_FROM_3 if _is_from_3(model) else self.media
+
+    def media_tokens(self, media: Media, model: str) -> int:
+        from bruno_llm_gemini.media import tokens_of  # most requests have none
+
+        return tokens_of(media, from_3=_is_from_3(model))
 
     def parse(self, data: Json) -> ModelResponse:
         return self.parse_event(data)  # the whole looks like a part
@@ -124,6 +149,10 @@ class GenerateContent(GeminiAdapter, ChatAdapter):
     def parse_count(self, data: Json) -> int:
         tokens: int = data.get("totalTokens", 0)  # a count of 0 is left out of Google's JSON
         return tokens
+
+
+def _is_from_3(model: str) -> bool:
+    return _FROM_3.match(model) is not None
 
 
 def _is_the_users(tool: object) -> bool:

@@ -14,6 +14,7 @@ from bruno_llm_base.parts import Json
 from bruno_llm_base.transport import Reply
 from bruno_llm_base.transport.environment import tls_context
 from bruno_llm_base.transport.http import open_client, refuse_login
+from bruno_llm_base.transport.response import LargeBody, encoded
 
 CHAT, STREAM, MODELS, COUNT = "generateContent", "streamGenerateContent", "models", "countTokens"
 EMBED = "batchEmbedContents"
@@ -67,9 +68,11 @@ class ComposedTransport:
         model = body["model"] if body else None
         composed = self._composed.get((path, model)) or await self._compose(path, model)
         content = body and {name: value for name, value in body.items() if name != "model"}
-        request = self._http.build_request(
-            method, composed.url, headers=composed.headers, json=content
-        )
+        headers, given = composed.headers, Json(json=content)
+        if content and type(body) is LargeBody:
+            headers = {**headers, "content-type": "application/json"}
+            given = {"content": await encoded(LargeBody(content))}
+        request = self._http.build_request(method, composed.url, headers=headers, **given)
         request.extensions["timeout"] = self._timeout
         return Reply(await self._http.send(request, stream=True))
 

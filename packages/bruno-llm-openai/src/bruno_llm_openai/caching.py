@@ -24,10 +24,6 @@ def marked(body: Json, keep: str | None, *, takes_12h: bool) -> Json:
         return whole
     whole["prompt_cache_options"] = {"ttl": "12h" if keep == "12h" and takes_12h else "30m"}
     if system and isinstance(system, str):
-        whole[name] = [first | {"content": [marked_text(system, kind)]}, *rest]
+        piece = {"type": kind, "text": system} | models.CACHE_BREAKPOINT
+        whole[name] = [first | {"content": [piece]}, *rest]
     return whole
-
-
-def marked_text(text: str, kind: str) -> Json:
-    """Return *text* as a piece of a message, with a mark behind it: all up to there is to be kept."""
-    return {"type": kind, "text": text, "prompt_cache_breakpoint": {"mode": "explicit"}}

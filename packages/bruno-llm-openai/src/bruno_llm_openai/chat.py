@@ -11,7 +11,7 @@ from bruno_llm_openai import counting, models
 from bruno_llm_openai.vendor import OpenAIAdapter
 
 if TYPE_CHECKING:
-    from bruno_llm_base import Tool
+    from bruno_llm_base import Media, Tool
 
 # Lists of prices tell the standard tier's.
 LISTED_TIERS = (None, "auto", "default")
@@ -90,6 +90,13 @@ class OpenAIChatAdapter(OpenAIAdapter, ChatAdapter):
 
     def text_tokens(self, text: str, model: str) -> TokenCount | None:
         return counting.text_tokens(text, model)
+
+    def media_tokens(self, media: "Media", model: str) -> int:
+        from bruno_llm_openai.media_tokens import most_tokens  # most requests have none
+
+        if self.row is not None and media.kind in ("image", "video"):
+            return ChatAdapter.media_tokens(self, media, model)
+        return most_tokens(media, model)
 
     def conversation_tokens(self, conversation: Conversation, model: str) -> TokenCount | None:
         return counting.conversation_tokens(conversation, model)

@@ -13,7 +13,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
 
-from bruno_llm_base import Conversation, Json, TokenCount
+from bruno_llm_base import Conversation, Media, TokenCount
 
 from bruno_llm_openai import messages
 
@@ -66,6 +66,7 @@ _BLANK = re.compile(r"(?<!\s)\s{100000}")
 # around each message, and before the answer.
 _PER_MESSAGE, _PER_ANSWER = 3, 3
 _MESSAGES_ERROR = 0.05
+_MEDIA_ERROR = 1.0  # what is counted for media is the most that they may take
 _CALLS_ERROR = 0.5  # how the model sees the calls of tools is not documented
 
 _encodings: dict[str, "Encoding | None"] = {}  # 30 to 80 MB each, so one for all providers
@@ -89,9 +90,10 @@ def text_tokens(text: str, model: str) -> TokenCount | None:
 def conversation_tokens(conversation: Conversation, model: str) -> TokenCount | None:
     """Count *conversation* as *model* does, or return None where its encoding is not known."""
     texts, error = [], _MESSAGES_ERROR
-    asked = messages.build(conversation, "openai")
+    media = conversation.media
+    asked = messages.build(_without_media(conversation) if media else conversation, "openai")
     for message in asked:
-        texts += [message["role"], *_texts_in(message["content"] or "")]
+        texts += [message["role"], message["content"] or ""]
         for call in message.get("tool_calls", ()):
             texts += call["function"].values()
         if message.keys() & {"tool_calls", "tool_call_id"}:
@@ -100,19 +102,21 @@ def conversation_tokens(conversation: Conversation, model: str) -> TokenCount | 
     known = [count for count in counts if count is not None]
     if not known or len(known) < len(counts):
         return None
+    words = sum(count.tokens for count in known) + _PER_MESSAGE * len(asked) + _PER_ANSWER
     return TokenCount(
-        tokens=sum(count.tokens for count in known)
-        + sum(media.tokens for media in conversation.media)
-        + _PER_MESSAGE * len(asked)
-        + _PER_ANSWER,
+        tokens=words + sum(each.tokens for each in media),
         exact=False,
         source=f"{known[0].source}, OpenAI cookbook",
-        error=max(error, known[0].error),
+        error=max(error, known[0].error, _MEDIA_ERROR if media else 0),
     )
 
 
-def _texts_in(content: str | list[Json]) -> list[str]:
-    return [content] if isinstance(content, str) else [p["text"] for p in content if "text" in p]
+def _without_media(conversation: Conversation) -> Conversation:
+    turns = [
+        turn._replace(parts=tuple([part for part in turn.parts if not isinstance(part, Media)]))
+        for turn in conversation.turns
+    ]
+    return conversation._replace(turns=tuple(turns))
 
 
 def _bare(model: str) -> str:

@@ -5,6 +5,7 @@ what it led to. Nothing is kept at OpenAI, so thoughts go back encrypted, as the
 (https://developers.openai.com/api/docs/guides/reasoning).
 """
 
+from collections.abc import Iterable
 from typing import Any, assert_never
 
 from bruno_llm_base import (
@@ -25,6 +26,8 @@ from bruno_llm_base import (
 from bruno_llm_base.cost.prices import reported_cost
 from bruno_llm_base.lenient import finish_reason, forgiving, read_arguments, read_text, read_word
 from bruno_llm_base.parts import CACHE_MARK, arguments_text, object_in, state_for
+
+from bruno_llm_openai.models import CACHE_BREAKPOINT
 
 FINISH_REASONS: dict[str, FinishReason] = {"max_messages": "length", "steered": "stop"}
 
@@ -98,6 +101,10 @@ def end_item(item: Json, index: int | None, api: str) -> tuple[Part, ...]:
             return (ToolCall(state=VendorBlock(api, own), index=index),) if own else ()
         case None | "reasoning":
             return ()
+        case "image_generation_call" if item.get("result"):
+            from bruno_llm_openai.media import drawn  # most models make none
+
+            return (drawn(item, index, api),)
         case _:  # of a tool that OpenAI runs
             return (VendorBlock(api, item, index),)
 
@@ -152,37 +159,51 @@ def build(conversation: Conversation, api: str = "", *, marks: bool = False) -> 
             custom |= {item["call_id"] for item in answered if item["type"] == _CUSTOM}
             items += answered
         elif turn.role == "user":
-            is_marked = marks and CACHE_MARK in turn.parts
-            content = _pieces(turn) if is_marked else turn.text
+            is_plain = all(type(part) is Text or part == CACHE_MARK for part in turn.parts)
+            is_plain = is_plain and not (marks and CACHE_MARK in turn.parts)
+            content = turn.text if is_plain else _pieces(turn.parts, marks=marks)
             items.append({"role": "user", "content": content})
         else:
             for part in turn.parts:
                 if isinstance(part, ToolResult):
                     kind = _CUSTOM if part.id in custom else "function_call"
-                    result = {"type": f"{kind}_output", "call_id": part.id, "output": part.told}
-                    items.append(result)
+                    said = {"call_id": part.id, "output": _output(part)}
+                    items.append({"type": f"{kind}_output"} | said)
                 elif marks and part == CACHE_MARK:
-                    items[-1]["output"] = [_marked_text(items[-1]["output"])]
+                    output = items[-1]["output"]
+                    pieces = [_text(output)] if isinstance(output, str) else output
+                    items[-1]["output"] = [*pieces[:-1], pieces[-1] | CACHE_BREAKPOINT]
     return items
 
 
-def _pieces(turn: Turn) -> list[Json]:
+def _output(result: ToolResult) -> str | list[Json]:
+    if not result.media:
+        return result.told
+    failed = [_text("Error:")] if result.is_error else []
+    return [*failed, *_pieces(result.parts, marks=False)]
+
+
+def _pieces(parts: Iterable[Part], *, marks: bool) -> list[Json]:
     pieces: list[Json] = []
-    for part in turn.parts:
+    for part in parts:
         if isinstance(part, Text):
-            pieces.append({"type": "input_text", "text": part.text})
-        elif part == CACHE_MARK:
-            pieces[-1] = _marked_text(pieces[-1]["text"])
+            pieces.append(_text(part.text))
+        elif isinstance(part, Media):
+            from bruno_llm_openai.media import response_piece  # most conversations have none
+
+            pieces.append(response_piece(part))
+        elif marks and pieces and part == CACHE_MARK:
+            pieces[-1] |= CACHE_BREAKPOINT
     return pieces
 
 
-def _marked_text(text: str) -> Json:
-    from bruno_llm_openai.caching import marked_text  # most conversations have no marks
-
-    return marked_text(text, "input_text")
+def _text(text: str) -> Json:
+    return {"type": "input_text", "text": text}
 
 
-def _answered(turn: Turn, api: str) -> list[Json]:  # noqa: C901 - a case for each kind of part
+def _answered(  # noqa: C901, PLR0912 - a case for each kind of part
+    turn: Turn, api: str
+) -> list[Json]:
     """Return the items of an answer; none may end with a thought, as one that was cut short does."""
     items: list[Json] = []
     for part in turn.parts:
@@ -194,12 +215,15 @@ def _answered(turn: Turn, api: str) -> list[Json]:  # noqa: C901 - a case for ea
                     items.append({"type": "reasoning"} | state)
             case ToolCall():
                 items.append(_sent_call(part, api))
+            case Media():
+                if state := state_for(part, api):  # the others stand in the user's turns
+                    items.append(state | {"result": part.encoded})
             case VendorBlock(vendor, data) if vendor == api:
                 if data.get("type") != "message":
                     items.append(data)
                 elif items and "phase" in data:
                     items[-1]["phase"] = data["phase"]
-            case Text() | VendorBlock() | ToolResult() | Media():
+            case Text() | VendorBlock() | ToolResult():
                 pass  # empty, another API's, or a result, which has a turn of its own
             case _:
                 assert_never(part)

@@ -21,6 +21,8 @@ from bruno_llm_base.lenient import finish_reason, forgiving, read_arguments, rea
 from bruno_llm_base.parts import CACHE_MARK, arguments_text, object_in, state_for
 from bruno_llm_base.values import is_whole
 
+from bruno_llm_openai.models import CACHE_BREAKPOINT
+
 # The fields in which servers of open models send thoughts, and want them back. Mistral's reasoning
 # models send them among the pieces of the content.
 _REASONING, _IN_CONTENT = ("reasoning_content", "reasoning"), "content"
@@ -70,6 +72,10 @@ def _parts(message: Json, api: str) -> tuple[Part, ...]:
         found += [Text(content)] if content else []
     elif content is not None:
         found += _content(content, api)
+    if message.get("audio") or message.get("images"):
+        from bruno_llm_openai.media import made  # most models make none
+
+        found += made(message, api)
     if refusal := message.get("refusal"):
         found.append(Text(read_text(refusal, "refusal")))
     if any(map(message.get, _KEPT)):
@@ -105,6 +111,10 @@ def _content(content: Any, api: str) -> list[Part]:
         if isinstance(piece, dict) and piece.get("type") in ("thinking", "reasoning"):
             state = VendorBlock(api, {"field": _IN_CONTENT})
             found.append(Reasoning(read_text(piece, "content"), state))
+        elif isinstance(piece, dict) and piece.get("type") == "image_url":
+            from bruno_llm_openai.media import picture
+
+            found.append(picture(piece))
         elif text := read_text(piece, "content"):
             found.append(Text(text))
     return found
@@ -213,16 +223,11 @@ def build(conversation: Conversation, api: str, *, marks: bool = False) -> list[
                     result = {"role": "tool", "tool_call_id": part.id, "content": part.told}
                     messages.append(result)
                 elif marks and part == CACHE_MARK:
-                    messages[-1]["content"] = [_marked_text(messages[-1]["content"])]
+                    text = {"type": "text", "text": messages[-1]["content"]}
+                    messages[-1]["content"] = [text | CACHE_BREAKPOINT]
         elif fields := _fields(turn, api, marks=marks):
             messages.append({"role": turn.role} | fields)
     return messages
-
-
-def _marked_text(text: str) -> Json:
-    from bruno_llm_openai.caching import marked_text  # most conversations have no marks
-
-    return marked_text(text, "text")
 
 
 def _fields(  # noqa: C901, PLR0912 - a case for each kind of part
@@ -247,29 +252,29 @@ def _fields(  # noqa: C901, PLR0912 - a case for each kind of part
             case ToolCall():
                 calls.append(_sent_call(part, api))
             case VendorBlock() if marks and pieces and part == CACHE_MARK:
-                pieces[-1] = _marked_text(pieces[-1]["text"])
+                pieces[-1] |= CACHE_BREAKPOINT
             case VendorBlock(vendor, data) if vendor == api:
                 if str(data.get("type")).startswith("reasoning."):
                     own.setdefault(_DETAIL, []).append(data)
                 else:
                     own |= data
+            case Media() if state := state_for(part, api):  # what the model itself has spoken
+                own["audio"] = {"id": state.get("id")}
             case Media():
-                pieces.append(_media(part))
+                from bruno_llm_openai.media import chat_piece  # most conversations have none
+
+                pieces.append(chat_piece(part))
             case VendorBlock() | ToolResult():
                 pass  # another API's, or a result, which has a turn of its own
             case _:
                 assert_never(part)
+    if "audio" in own:
+        pieces = []  # its words go with it
     texts = [piece["text"] for piece in pieces if piece.keys() == _PLAIN]
     said = ("".join(texts) or None) if len(texts) == len(pieces) else pieces
-    if said is None and not calls:
+    if said is None and not calls and "audio" not in own:
         return {}
     return {"content": said} | own | ({"tool_calls": calls} if calls else {})
-
-
-def _media(media: Media) -> Json:
-    """Return a picture as a piece of a message."""
-    detail = {"detail": media.detail} if media.detail else {}
-    return {"type": "image_url", "image_url": {"url": media.url or media.data_url} | detail}
 
 
 def _sent_call(call: ToolCall, api: str) -> Json:

@@ -32,6 +32,16 @@ _ONLY_RESPONSES = re.compile(
 )
 _ONLY_CHAT = re.compile(r"gpt-(4o-)?(mini-)?(audio|search)")
 
+# Models that are told to read texts alone, and those that are known and hear nothing.
+_BLIND = re.compile(
+    r"(ft:)?(gpt-3\.5|gpt-4(-32k)?(-\d{4})?(-preview)?$|gpt-4-turbo-preview|o[13]-mini|o1-preview"
+    r"|gpt-oss|gpt-(4o-)?(mini-)?audio|davinci|babbage)"
+)
+_DEAF = re.compile(r"(ft:)?(gpt-[3-6](?!.*audio)|o\d)")
+
+CACHE_BREAKPOINT: Json = {"prompt_cache_breakpoint": {"mode": "explicit"}}
+"""In a piece of a message: all up to its end is to be kept."""
+
 _TAKES_MARKS = re.compile(r"gpt-5\.([6-9]|\d\d)|gpt-[6-9]|gpt-\d\d")
 
 CHAT_FIELDS = frozenset(
@@ -56,6 +66,16 @@ RESPONSES_FIELDS = frozenset(
 def can_reason(model: str) -> bool:
     """Whether *model* reasons, always or on demand."""
     return any(p.match(model) for p in (_ALWAYS_REASONS, _REASONS_BY_DEFAULT, _REASONS_ON_DEMAND))
+
+
+def sees(model: str) -> bool:
+    """Whether *model* may read pictures; one that is not known may."""
+    return _BLIND.match(model) is None
+
+
+def hears(model: str) -> bool:
+    """Whether *model* may hear; one that is not known may."""
+    return _DEAF.match(model) is None
 
 
 def takes_marks(model: str) -> bool:

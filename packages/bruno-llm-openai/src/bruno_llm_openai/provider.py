@@ -10,7 +10,6 @@ from bruno_llm_base import (
     ChatAdapter,
     Conversation,
     Json,
-    MediaRules,
     ModelResponse,
     Reasoning,
     Text,
@@ -26,7 +25,7 @@ from bruno_llm_openai.chat import LISTED_TIERS, OpenAIChatAdapter
 from bruno_llm_openai.vendor import OpenAIVendor, is_openais
 
 if TYPE_CHECKING:
-    from bruno_llm_base import Tool
+    from bruno_llm_base import MediaRules, Tool
 
     from bruno_llm_openai.row import VendorRow
 
@@ -44,8 +43,13 @@ class ChatCompletions(OpenAIChatAdapter):
     __slots__ = ()
 
     chat_path = "/chat/completions"
-    media = MediaRules(types=("image/png", "image/jpeg"), url_types=("image/*",))
     option_names: ClassVar[Mapping[str, str]] = {"max_tokens": _LIMIT}
+
+    def media_for(self, model: str) -> "MediaRules":
+        from bruno_llm_openai import media  # most requests have none
+
+        rules = media.chat_rules(model) if self.row is None else media.OTHERS
+        return replace(rules, own_answers=self.api)
 
     def adapter_for(self, model: str, options: Json) -> ChatAdapter:
         return self.other if self.other is not None and models.only_responses(model) else self
@@ -60,9 +64,8 @@ class ChatCompletions(OpenAIChatAdapter):
         if row is not None:
             if row.output_limit != _LIMIT and _LIMIT in body:
                 body[row.output_limit] = body.pop(_LIMIT)
-            for name, own in row.option_names.items():
-                if name in body:
-                    body[own] = body.pop(name)
+            if row.option_names or row.needs_thoughts:
+                body = _in_own_words(body, row)
         if stream:
             body["stream"] = True
             if row is None or row.counts_streams:
@@ -137,6 +140,14 @@ def _without_thoughts(said: Conversation) -> Conversation:
         for role, parts in said.turns
     ]
     return Conversation(said.system, tuple(turns))
+
+
+def _in_own_words(body: Json, row: "VendorRow") -> Json:
+    if row.needs_thoughts:  # another model's calls come without
+        for message in body["messages"]:
+            if message.get("tool_calls"):
+                message.setdefault(row.reasoning_field, " ")
+    return {row.option_names.get(name, name): value for name, value in body.items()}
 
 
 def _nested_tool(tool: Json) -> Json:

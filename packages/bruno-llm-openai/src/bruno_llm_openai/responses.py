@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from bruno_llm_base import (
     NOTHING,
@@ -24,6 +24,9 @@ from bruno_llm_base.parts import object_in
 from bruno_llm_openai import items, models
 from bruno_llm_openai.chat import LISTED_TIERS, OpenAIChatAdapter
 
+if TYPE_CHECKING:
+    from bruno_llm_base import MediaRules
+
 _REFUSED = frozenset({"seed", "stop"})
 _CALL_ID = re.compile(r".{1,64}", re.DOTALL)
 _ENCRYPTED = "reasoning.encrypted_content"
@@ -39,6 +42,7 @@ _RENAMED = {
     "response_format": ("text", "format"),
     "verbosity": ("text", "verbosity"),
 }
+_NO_NAMES: Mapping[str, str] = {}
 # Tools that cost nothing by the use: OpenAI charges for most that it runs.
 _FREE_TOOLS = frozenset(
     ("apply_patch", "custom", "function", "local_shell", "mcp", "namespace", "tool_search")
@@ -69,6 +73,11 @@ class Responses(OpenAIChatAdapter):
     def _vendor(self) -> str:
         return f"{self.api}/responses"
 
+    def media_for(self, model: str) -> "MediaRules":
+        from bruno_llm_openai import media  # most requests have none
+
+        return replace(media.response_rules(model), own_answers=self._vendor)
+
     def adapter_for(self, model: str, options: Json) -> ChatAdapter:
         if self.other is not None and models.needs_chat(model, options):
             return self.other
@@ -77,8 +86,9 @@ class Responses(OpenAIChatAdapter):
     def build(self, conversation: Conversation, options: Json, *, stream: bool) -> Json:
         said = conversation.with_call_ids(_CALL_ID)
         marks = self.row is None and models.takes_marks(options["model"])
+        own = _NO_NAMES if self.row is None else self.row.option_names
         asked = items.build(said, self._vendor, marks=marks)
-        body = {"input": asked, "store": False, **translated(options)}
+        body = {"input": asked, "store": False, **translated(options, own)}
         included = body.get("include") or []
         if models.can_reason(options["model"]) and _ENCRYPTED not in included:
             body["include"] = [*included, _ENCRYPTED]
@@ -175,7 +185,8 @@ def count_chat(conversation: Conversation, body: Json) -> Json | None:
     (https://developers.openai.com/api/docs/guides/token-counting). That a model reads just the same
     through Chat Completions is to be expected, but nowhere said.
     """
-    if not _NOT_COUNTED.isdisjoint(body):
+    unheard = any(media.kind in ("audio", "video") for media in conversation.media)
+    if unheard or not _NOT_COUNTED.isdisjoint(body):
         return None
     return counted(translated(body) | {"input": items.build(conversation)})
 
@@ -185,12 +196,17 @@ def counted(body: Json) -> Json:
     return {name: value for name, value in body.items() if name in _COUNTED}
 
 
-def translated(options: Json) -> Json:
-    """Return *options* in the words of Responses, which have their own way here; some may be those of Chat Completions."""
+def translated(options: Json, own: Mapping[str, str] = _NO_NAMES) -> Json:
+    """Return *options* in the words of Responses, which have their own way here; some may be those of Chat Completions.
+
+    A vendor's *own* names for some of these come first.
+    """
     body: Json = {}
     for name, value in options.items():
         outer, inner = _RENAMED.get(name, (name, ""))
-        if inner:
+        if name in own:
+            body[own[name]] = value
+        elif inner:
             body[outer] = object_in(body.get(outer)) | {inner: flat(value)}
         elif name == outer and isinstance(value, dict):
             body[name] = object_in(body.get(name)) | flat(value)

@@ -19,6 +19,7 @@ from bruno_llm_openai.models import efforts
 _T = TypeVar("_T")
 _VARIABLE = re.compile(r"\{(\w+)\}")
 _SHORT = {"key": "api_key_env", "model": "default_model"}
+_KEY_VARIABLE = re.compile("[A-Z]+|[A-Z][A-Z0-9]*(_[A-Z0-9]+)+")  # unlike any vendor's keys
 
 Dialect = Literal["strict", "loose", "json_object"]
 """How an answer of a type is asked for: by a schema that holds the model, by one that it is shown, or
@@ -74,11 +75,12 @@ class VendorRow:
         needs_key: Whether it wants a key.
         default_model: The model where none is named; "" where the user has to.
         output_limit: The field that limits the tokens of an answer.
-        option_names: What it calls other fields of Chat Completions.
+        option_names: What it calls other fields of Chat Completions, and in Responses those that stay.
         refused_options: The portable options that it refuses.
         reasoning: How models are asked to think; None where they cannot be asked.
         reasoning_field: The field of a message in which thoughts come; "content" for pieces of it.
         sends_back: Whether thoughts go back to it in the following requests.
+        needs_thoughts: Whether it refuses a call of a tool that comes back without any.
         think_tags: Whether thoughts come in the text, between tags.
         schemas: How an answer of a type is asked for.
         call_ids: What it takes as the id of a call.
@@ -104,6 +106,7 @@ class VendorRow:
     reasoning: ReasoningFields | Mapping[str, ReasoningFields | None] | None = ReasoningFields()
     reasoning_field: str = "reasoning_content"
     sends_back: bool = True
+    needs_thoughts: bool = False
     think_tags: bool = False
     schemas: Dialect | Mapping[str, Dialect] = "strict"
     call_ids: re.Pattern[str] = re.compile(r"(?s).{1,40}")
@@ -118,12 +121,16 @@ class VendorRow:
 
     def __post_init__(self) -> None:
         if not self.api_key_env:
-            object.__setattr__(self, "api_key_env", (f"{self.name.upper()}_API_KEY",))
+            object.__setattr__(self, "api_key_env", (f"{self._prefix}_API_KEY",))
 
     @property
     def base_url_env(self) -> str:
         """The environment variable for an address of one's own."""
-        return f"{self.name.upper()}_BASE_URL"
+        return f"{self._prefix}_BASE_URL"
+
+    @property
+    def _prefix(self) -> str:
+        return self.name.upper().replace("-", "_")
 
     def address(self) -> str:
         """Return the address, with what the environment says in it.
@@ -167,19 +174,29 @@ class VendorRow:
 
         Args:
             name: What the vendor is called.
-            fields: Those of a row, from a file say; `key` is the variable that holds the key, and `model`
-                the default one. Without a variable, no key is needed.
+            fields: Those of a row, from a file say; `key` is the environment variable that holds the key,
+                and `model` the default one. Without a variable, no key is needed.
 
         Raises:
             ConfigurationError: A field is unknown or wrong, or there is no address.
         """
+        known = {*cls.__dataclass_fields__, *_SHORT} - {"name", *_SHORT.values()}
+        for unknown in fields.keys() - known:
+            raise ConfigurationError(
+                f"vendors.{name} takes no {unknown!r}{did_you_mean(unknown, known)}"
+            )
+        if "base_url" not in fields:
+            raise ConfigurationError(
+                f"vendors.{name}.base_url is missing: give an address like https://host/v1"
+            )
         given = {_SHORT.get(field, field): value for field, value in fields.items()}
-        known = cls.__dataclass_fields__.keys() - {"name"}
-        if isinstance(given.get("api_key_env"), str):
-            given["api_key_env"] = [given["api_key_env"]]
-        for unknown in given.keys() - known:
-            near = did_you_mean(unknown, {*known, *_SHORT})
-            raise ConfigurationError(f"vendors.{name} takes no {unknown!r}{near}")
+        if (key := given.pop("api_key_env", None)) is not None:
+            if not (isinstance(key, str) and _KEY_VARIABLE.fullmatch(key)):
+                raise ConfigurationError(
+                    f"vendors.{name}.key is not the name of an environment variable, such as ACME_KEY:"
+                    " put the key into one, as keys do not belong into files"
+                )
+            given["api_key_env"] = (key,)
         try:
             row = check(
                 cls, {"name": name, "needs_key": "api_key_env" in given} | given, ConfigurationError

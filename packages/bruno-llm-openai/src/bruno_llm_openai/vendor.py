@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 from urllib.parse import urlsplit
 
@@ -36,7 +37,12 @@ _ERRORS: dict[str, type[exceptions.LLMError]] = {
     "misalignment_policy_violation": exceptions.ContentBlockedError,
     "rate_limit_exceeded": exceptions.RateLimitError,
     "server_error": exceptions.ServiceUnavailableError,
-    "server_overloaded": exceptions.ServiceUnavailableError,
+    # of `ResponseError` in openai.types.responses, what all vendors' words for media do not tell
+    "empty_image_file": exceptions.MediaTypeError,
+    "image_file_not_found": exceptions.MediaUnavailableError,
+    "image_too_small": exceptions.MediaTypeError,
+    "invalid_base64_image": exceptions.MediaTypeError,
+    "invalid_image_url": exceptions.MediaUnavailableError,
 }
 # What servers call a model's window in their lists: vLLM; OpenRouter and others; Groq; Mistral.
 _WINDOWS = ("max_model_len", "context_length", "context_window", "max_context_length")
@@ -60,7 +66,9 @@ class OpenAIVendor(Vendor):
     default_base_url = "https://api.openai.com/v1"
     api_key_env: ClassVar[tuple[str, ...]] = ("OPENAI_API_KEY",)
     base_url_env = "OPENAI_BASE_URL"
-    endpoints = ("/chat/completions", "/completions", "/embeddings", "/models", "/responses")
+    endpoints: ClassVar[tuple[str, ...]] = (
+        *("/chat/completions", "/completions", "/embeddings", "/models", "/responses"),
+    )
     client_type = "openai.AsyncOpenAI"
     client_call = "post"
     sdk = "openai"
@@ -91,7 +99,19 @@ class OpenAIVendor(Vendor):
 
         row = VendorRow.read(name, fields)
         title = f"{name.title()}{cls.__name__.removeprefix('OpenAI')}"
-        return cast(type[Self], new_class(title, (cls,), {"row": row}))
+        # for pickle, as the class has no module from which it can be imported
+        told = {"_told": (cls, name, fields)}
+        return cast(
+            type[Self], new_class(title, (cls,), {"row": row}, lambda own: own.update(told))
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle what `at_vendor` was told, if it made the class."""
+        build = cast(Any, super().__reduce__()[0])
+        if "_told" not in vars(type(self)):
+            return build, ()
+        kind, name, fields = vars(type(self))["_told"]
+        return partial(_at_vendor, kind, name, fields, build.keywords), ()
 
     @classmethod
     def own_address(cls) -> str:
@@ -109,6 +129,11 @@ class OpenAIVendor(Vendor):
         import openai
 
         return SdkTransport.open(openai, openai.AsyncOpenAI, access=access, timeouts=timeouts)
+
+
+def _at_vendor(kind: type[OpenAIVendor], name: str, fields: Json, keywords: Json) -> OpenAIVendor:
+    made: Any = kind.at_vendor(name, fields)
+    return cast(OpenAIVendor, made(**keywords))
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,6 +65,7 @@ DEEPSEEK = VendorRow(
     default_model="deepseek-v4-pro",
     refused_options=frozenset({"seed"}),
     reasoning=ReasoningFields(levels=("none", "low", "high", "max"), on=_ON, off=_OFF),
+    needs_thoughts=True,
     schemas="json_object",
     source="https://api-docs.deepseek.com/api/create-chat-completion, 2026-11-28",
 )
@@ -143,6 +144,7 @@ MOONSHOT = VendorRow(
     default_model="kimi-k3",
     refused_options={r"kimi-k(2\.[5-9]|3)": _SAMPLING},
     reasoning={r"kimi-k2\.[56]": _SWITCH, "kimi-k3": _LOW_HIGH_MAX, "": None},
+    needs_thoughts=True,
     schemas={"kimi": "loose", "": "json_object"},
     price_name="moonshotai",
     telemetry_name="moonshot_ai",

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from bruno_llm_testing.contracts.embedding import EmbeddingContract
     from bruno_llm_testing.contracts.model import ModelContract
     from bruno_llm_testing.contracts.provider import ProviderContract
+    from bruno_llm_testing.contracts.rerank import RerankContract
     from bruno_llm_testing.fakes._vendors import FakeVendor
     from bruno_llm_testing.fakes.claude import FakeClaude
     from bruno_llm_testing.fakes.gemini import FakeGemini
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from bruno_llm_testing.mock_transport import Call
     from bruno_llm_testing.network import NetworkBlockedError, network_blocked
     from bruno_llm_testing.recording import CassetteError
+    from bruno_llm_testing.reranking import FakeReranker
     from bruno_llm_testing.script import FakeAnswer, FakeError, Fault, RawReply, Received
     from bruno_llm_testing.server import FakeServer, vector_of
 
@@ -37,6 +39,7 @@ __all__ = [
     "FakeGemini",
     "FakeOllama",
     "FakeOpenAI",
+    "FakeReranker",
     "FakeServer",
     "FakeVendor",
     "Fault",
@@ -48,6 +51,7 @@ __all__ = [
     "ProviderContract",
     "RawReply",
     "Received",
+    "RerankContract",
     "network_blocked",
     "vector_of",
 ]
@@ -58,6 +62,7 @@ _MODULES = {
     "contracts.embedding": ("EmbeddingContract",),
     "contracts.model": ("ModelContract",),
     "contracts.provider": ("ProviderContract",),
+    "contracts.rerank": ("RerankContract",),
     "fakes._vendors": ("FakeVendor",),
     "fakes.claude": ("FakeClaude",),
     "fakes.gemini": ("FakeGemini",),
@@ -68,6 +73,7 @@ _MODULES = {
     "mock_transport": ("Call",),
     "network": ("NetworkBlockedError", "network_blocked"),
     "recording": ("CassetteError",),
+    "reranking": ("FakeReranker",),
     "script": ("FakeAnswer", "FakeError", "Fault", "RawReply", "Received"),
     "server": ("FakeServer", "vector_of"),
 }

@@ -22,9 +22,10 @@ from bruno_llm_testing.script import FakeAnswer, FakeError, Fault, RawReply, Rec
 from bruno_llm_testing.wire import Rendered, Wire
 
 _JSON = {"content-type": "application/json; charset=utf-8"}
-Operation = Literal["chat", "stream", "embeddings", "models", "count_tokens", "unknown"]
+Operation = Literal["chat", "stream", "embeddings", "rerank", "models", "count_tokens", "unknown"]
 _SCRIPTS: dict[str, str] = {
     "embeddings": "embeddings",
+    "rerank": "rerank",
     "models": "models",
     "count_tokens": "count_tokens",
 }
@@ -119,13 +120,17 @@ class FakeServer(ABC):
         """
         raise NotImplementedError
 
+    def render_ranking(self, tokens: int, request: Received) -> Json:
+        """Return the scores of the documents in *request*, where the API ranks; as `render_embeddings`."""
+        raise NotImplementedError
+
     # -- for tests --------------------------------------------------------------------------------
 
     def say(
         self,
         *script: Step,
         times: int = 1,
-        to: Literal["text", "embeddings", "models", "count_tokens"] = "text",
+        to: Literal["text", "embeddings", "rerank", "models", "count_tokens"] = "text",
     ) -> None:
         """Answer the next requests with *script*, in order.
 
@@ -134,8 +139,8 @@ class FakeServer(ABC):
             times: How often the script is said.
             to: Which requests are meant: those for text, those for the list of models, which is
                 what a `FakeAnswer` to them gives, those for a count, to which it gives its
-                `usage.input_tokens`, or those for embeddings, to which it gives as many vectors as
-                there are texts, and that count.
+                `usage.input_tokens`, or those for embeddings or a ranking, to which it gives that
+                count with as many vectors as there are texts, or with the documents' scores.
 
         Raises:
             ConfigurationError: A step of the script is none of these.
@@ -223,7 +228,7 @@ class FakeServer(ABC):
         if step is None:
             script = self._scripts[_SCRIPTS.get(operation, "text")]
             step = script.popleft() if script else None
-        if step is None and operation in ("count_tokens", "embeddings"):
+        if step is None and operation in ("count_tokens", "embeddings", "rerank"):
             step = FakeAnswer(usage=Usage(input_tokens=self._count(received.body)))
         elif step is None:
             step = FakeAnswer() if operation == "models" else self.default(received)
@@ -252,6 +257,8 @@ class FakeServer(ABC):
             document = self.render_count(reply.usage.input_tokens or 0, request)
         elif operation == "embeddings":
             document = self.render_embeddings(reply.usage.input_tokens or 0, request)
+        elif operation == "rerank":
+            document = self.render_ranking(reply.usage.input_tokens or 0, request)
         else:
             document = self.render_answer(reply, request)
         return Rendered.document(status, _JSON | headers, json.dumps(document).encode())

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from bruno_llm_claude import ClaudeProvider
     from bruno_llm_gemini import GeminiEmbeddings, GeminiProvider
     from bruno_llm_ollama import OllamaEmbeddings, OllamaProvider
-    from bruno_llm_openai import OpenAIEmbeddings, OpenAIProvider
+    from bruno_llm_openai import OpenAIEmbeddings, OpenAIProvider, Reranker
 
 _PROVIDERS = {
     "ClaudeProvider": "bruno_llm_claude",
@@ -24,10 +24,11 @@ _PROVIDERS = {
     "OllamaProvider": "bruno_llm_ollama",
     "OpenAIEmbeddings": "bruno_llm_openai",
     "OpenAIProvider": "bruno_llm_openai",
+    "Reranker": "bruno_llm_openai",
 }
 
 __all__ = ["ClaudeProvider", "GeminiEmbeddings", "GeminiProvider", "OllamaEmbeddings"]
-__all__ += ["OllamaProvider", "OpenAIEmbeddings", "OpenAIProvider"]
+__all__ += ["OllamaProvider", "OpenAIEmbeddings", "OpenAIProvider", "Reranker"]
 __all__ += bruno_llm_base.__all__
 
 

@@ -68,7 +68,8 @@ class HttpTransport:
         request = self._composed.get((method, path))
         if request is None:
             url = self._base_url + path
-            request = self._client.build_request(method, url, json=body, headers=self._headers)
+            sample = body if self._library is None else body and {}
+            request = self._client.build_request(method, url, json=sample, headers=self._headers)
             request.extensions["timeout"] = self._timeout
             if self._library is None:
                 return Reply(await self._client.send(request, stream=True), self._framing)

@@ -3,8 +3,9 @@
 All limits count bytes after decompression.
 """
 
+import asyncio
 import json
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import aclosing
 from contextvars import ContextVar, Token
 from dataclasses import dataclass, field
@@ -31,6 +32,7 @@ ENCODINGS = "gzip, deflate"
 _LONGEST_WORD = 200
 _REQUEST_IDS = ("x-request-id", "request-id", "x-amzn-requestid")
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+_PIECE = 2**16  # characters of a text that are encoded at once
 _OF_THE_BODY = (b"content-encoding", b"content-length", b"transfer-encoding")
 
 
@@ -142,12 +144,47 @@ async def beginning(chunks: AsyncGenerator[bytes, None], most: int) -> bytes:
     return bytes(body)
 
 
+class LargeBody(dict[str, Any]):
+    """The JSON of a request with media, which takes so long to encode that a thread does it."""
+
+
+async def encoded(body: LargeBody) -> bytes:
+    """Return *body* as JSON text, in UTF-8; the event loop goes on meanwhile."""
+    return await asyncio.to_thread(lambda: b"".join(map(str.encode, _pieces(body))))
+
+
+def _pieces(value: Any) -> Iterator[str]:
+    """Yield *value* as JSON in pieces: between two of them other threads have their turn."""
+    if isinstance(value, dict):
+        yield "{"
+        for place, (name, inner) in enumerate(value.items()):
+            yield f"{',' if place else ''}{_encode(name)}:"
+            yield from _pieces(inner)
+        yield "}"
+    elif isinstance(value, list | tuple):
+        yield "["
+        for place, inner in enumerate(value):
+            yield "," if place else ""
+            yield from _pieces(inner)
+        yield "]"
+    elif isinstance(value, str) and len(value) > _PIECE:
+        yield '"'
+        for start in range(0, len(value), _PIECE):
+            yield _encode(value[start : start + _PIECE])[1:-1]
+        yield '"'
+    else:
+        yield _encode(value)
+
+
 async def send_like(composed: Any, body: Json | None, client: Any, library: Any) -> Any:
     """Send *body* by a *client* of an HTTP *library* as the request *composed*, which has another.
 
     What a library composes for an endpoint is the same for every body, and takes a tenth of a call.
     """
-    content = b"" if body is None else _encode(body).encode()
+    if type(body) is LargeBody:
+        content = await encoded(body)
+    else:
+        content = b"" if body is None else _encode(body).encode()
     request = library.Request(
         composed.method,
         composed.url,

@@ -25,7 +25,7 @@ _WANTED_OF = {
     "function_call_output": ("call_id", "output"),
     "reasoning": ("id", "summary", "encrypted_content"),
     "message": ("role", "content"),
-    "image_generation_call": ("id", "result", "status"),
+    "image_generation_call": ("id", "status"),
 }
 _PIECES_OF = {"reasoning": "summary", "message": "content"}
 _NAMES = {

@@ -99,6 +99,8 @@ class FakeVendor(FakeOpenAI):
             told = {name: message[name] for name in _THOUGHTS if message.get(name)}
             if told and not self.row.sends_back:
                 yield f"messages.{place}.{next(iter(told))}"
+            if calls and self.row.needs_thoughts and not message.get(self.row.reasoning_field):
+                yield f"messages.{place}.{self.row.reasoning_field}"
             for call in calls if self.row.sends_back else ():
                 for name, value in self._thoughts.get(call["id"], {}).items():
                     if message.get(name) != value:

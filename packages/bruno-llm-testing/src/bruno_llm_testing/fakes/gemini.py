@@ -7,11 +7,13 @@ and https://ai.google.dev/api/embeddings; the official SDK reads them in this pr
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from bruno_llm_base import FinishReason, Json, ToolCall, Usage
 
-from bruno_llm_testing.script import FakeAnswer, FakeError, Received
+from bruno_llm_testing.fakes import _gemini_media
+from bruno_llm_testing.script import FakeAnswer, FakeError, Received, Step
 from bruno_llm_testing.server import FakeServer, Operation, vector_of
 
 __all__ = ["FakeGemini"]
@@ -51,7 +53,10 @@ _ID, _SIGNATURE = "kmkZabWfLvqs1MkPqd-5-Ac", "Cl0Bjz1rX3+gQp2fYn9hZ0FrZQ=="
 class FakeGemini(FakeServer):
     """A server that speaks Gemini's generateContent."""
 
-    models = ("gemini-3.8-flash", "gemini-4-argon", "gemini-3.1-pro-preview", "gemini-3.5-flash")
+    models = (
+        *("gemini-3.8-flash", "gemini-4-argon", "gemini-3.1-pro-preview", "gemini-3.5-flash"),
+        *("gemini-3.1-flash-image-preview", "gemini-2.5-flash"),
+    )
     embedding_models: ClassVar[Mapping[str, int]] = {
         "gemini-embedding-001": 3072,
         "gemini-embedding-2": 3072,
@@ -85,7 +90,16 @@ class FakeGemini(FakeServer):
         if _asked(request)[1] not in (self.embedding_models if embeds else self.models):
             return FakeError(kind="model_not_found")
         wrong = self._misfit_texts(request) if embeds else _misfit(request)
-        return FakeError(kind="invalid_request", param=wrong) if wrong else None
+        if wrong or (not embeds and _media_complaint(request)):
+            return FakeError(kind="invalid_request", param=wrong)
+        return None
+
+    def default(self, request: Received) -> Step:
+        """Return what is said when nothing was scripted, with the media that were asked for."""
+        step = super().default(request)
+        config = request.body.get("generationConfig") or {}
+        media = _gemini_media.asked_for(config.get("responseModalities") or ())
+        return replace(step, media=media) if media and isinstance(step, FakeAnswer) else step
 
     def render_answer(self, answer: FakeAnswer, request: Received) -> Json:
         if _blocked(answer):
@@ -93,7 +107,7 @@ class FakeGemini(FakeServer):
         parts = _thoughts(answer)
         if answer.text:
             parts.append({"text": answer.text, "thoughtSignature": _SIGNATURE})
-        parts += _calls(answer.tool_calls)
+        parts += _made(answer) + _calls(answer.tool_calls)
         return _document(request, answer.usage, parts=parts, finish=_FINISH[answer.finish_reason])
 
     def render_stream(self, answer: FakeAnswer, request: Received) -> list[bytes]:
@@ -102,7 +116,7 @@ class FakeGemini(FakeServer):
         parts = _thoughts(answer) + [{"text": piece} for piece in answer.pieces]
         if answer.text:
             parts.append({"text": "", "thoughtSignature": _SIGNATURE})
-        parts += _calls(answer.tool_calls)
+        parts += _made(answer, pieces=2) + _calls(answer.tool_calls)
         finish = _FINISH[answer.finish_reason]
         early = Usage(input_tokens=answer.usage.input_tokens, output_tokens=0)
         documents = [_document(request, early, parts=[part]) for part in parts[:-1]]
@@ -113,7 +127,9 @@ class FakeGemini(FakeServer):
         number, status, text = _ERRORS[error.kind]
         version, model, _ = _asked(request)
         told = {"actual": error.actual, "limit": error.limit, "model": model, "version": version}
-        document = {"code": number, "message": text.format(**told), "status": status}
+        message = _media_complaint(request) if error.kind == "invalid_request" else None
+        message = message or text.format(**told)
+        document = {"code": number, "message": message, "status": status}
         if details := _details(error):
             document["details"] = details
         return number, {"error": document}
@@ -128,6 +144,9 @@ class FakeGemini(FakeServer):
     def render_count(self, tokens: int, request: Received) -> Json:
         details = [{"modality": "TEXT", "tokenCount": tokens}]
         return {"totalTokens": tokens, "promptTokensDetails": details}
+
+    def media_tokens(self, value: Json) -> int | None:
+        return _gemini_media.media_tokens(value)
 
     def render_embeddings(self, tokens: int, request: Received) -> Json:
         most = self.embedding_models[_asked(request)[1]]
@@ -176,6 +195,13 @@ def _misfit(request: Received) -> str | None:
     return None
 
 
+def _media_complaint(request: Received) -> str | None:
+    body = request.body.get("generateContentRequest", request.body)
+    if not body.get("contents"):
+        return None
+    return _gemini_media.complaint(body, _asked(request)[1])
+
+
 def _asked(request: Received) -> tuple[str, str, str]:
     """Return the version, the model and the method that a path names."""
     found = _PATH.fullmatch(request.path)
@@ -215,6 +241,15 @@ def _document(
 
 def _thoughts(answer: FakeAnswer) -> list[Json]:
     return [{"text": answer.reasoning, "thought": True}] if answer.reasoning else []
+
+
+def _made(answer: FakeAnswer, pieces: int = 1) -> list[Json]:
+    """Return what was made as parts; the first of each is signed."""
+    parts: list[Json] = []
+    for media in answer.media:
+        first, *rest = _gemini_media.made(media, pieces)
+        parts += [first | {"thoughtSignature": _SIGNATURE}, *rest]
+    return parts
 
 
 def _calls(calls: tuple[ToolCall, ...]) -> list[Json]:
