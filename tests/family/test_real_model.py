@@ -396,10 +396,6 @@ def test_a_real_server_ranks(ranker):
     assert all(result.document == documents[result.index] for result in every.results)
     scores = [result.score for result in every.results]
     assert scores == sorted(scores, reverse=True)
-    # what the model makes of it means nothing, but it is the same for the same
-    of = {result.index: result.score for result in every.results}
-    assert of[0] == pytest.approx(of[3], abs=0.05)
-    assert len({round(score, 2) for score in scores}) >= 3
     assert len(best.results) == 2
     assert every.usage.input_tokens > 4 * 5
     assert not every.usage_estimated

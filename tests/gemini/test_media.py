@@ -51,6 +51,13 @@ MADE = Media(data=png(1, 1), type="image/png")
 WAVES = Media(data=bytes(range(250)) * 2, type="audio/L16;codec=pcm;rate=24000")
 
 
+def film(milliseconds: int, version: int = 0) -> bytes:
+    times = bytes(16 if version else 8)
+    told = struct.pack(">IQ" if version else ">II", 1_000, milliseconds)
+    header = b"mvhd" + bytes([version, 0, 0, 0]) + times + told
+    return MP4 + b"\0\0\0\x6cmoov\0\0\0\x64" + header + bytes(40)
+
+
 def coded(data: bytes) -> str:
     return b64encode(data).decode()
 
@@ -358,9 +365,16 @@ def read(media: Media, size: int = 0, pixels: tuple[int, int] | None = None) -> 
         (read(Media(data=PDF, type="application/pdf")), NEW, 2 * 1120),
         (Media(url="https://host/a.pdf", type="application/pdf"), OLD, 258_000),
         (read(Media(data=wav(60), type="audio/wav")), NEW, 61 * 32),
-        (read(Media(data=b"\xff\xfb", type="audio/mpeg"), 10_000), NEW, 320),
+        (read(Media(data=b"\xff\xfb", type="audio/mpeg"), 10_000), NEW, 160),
         (Media(url="https://host/a.mp3", type="audio/mpeg"), NEW, 2**20),
         (read(Media(data=MP4, type="video/mp4"), 40_000), NEW, 10 * 312),
+        (read(Media(data=film(25_500), type="video/mp4")), NEW, 26 * 312),
+        (read(Media(data=film(25_500, version=1), type="video/quicktime")), OLD, 26 * 290),
+        (read(Media(data=film(25_500), type="audio/mp4")), NEW, 26 * 32),
+        (read(Media(data=film(0xFFFFFFFF), type="video/mp4"), 40_000), NEW, 10 * 312),
+        (read(Media(data=film(0), type="video/mp4"), 40_000), NEW, 10 * 312),
+        (read(Media(data=film(5)[:60], type="video/mp4"), 40_000), NEW, 10 * 312),
+        (read(Media(data=b"RIFF....WAVEfmt ", type="audio/wav"), 40_000), NEW, 20 * 32),
         (Media(url="https://youtu.be/9hE5-98ZeCg"), NEW, 2**20),
         (read(Media(data=b"some words", type="text/plain")), NEW, 10),
         (Media(id="files/x"), NEW, 1120),

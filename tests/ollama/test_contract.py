@@ -7,3 +7,5 @@ class TestOllama(ProviderContract):
     fake = FakeOllama
     counts_tokens = False
     filters_content = False
+    media_types = frozenset({"image/png", "audio/wav"})
+    media_model = "gemma4:e4b"

@@ -83,7 +83,8 @@ async def test_texts_are_told_in_words(server, llm, tmp_path):
     await llm.request(
         "When?", attachments=[tmp_path / "notes.md", Media(data=b"a,b", type="text/csv")]
     )
-    content = "notes.md:\n\nIt rains.\n\na,b\n\nWhen?"
+    notes = '<document name="notes.md">\nIt rains.\n\n</document>'
+    content = f'{notes}\n\n<document name="csv of 3 bytes">\na,b\n</document>\n\nWhen?'
     assert sent(server) == [{"role": "user", "content": content}]
 
 
@@ -219,7 +220,6 @@ async def test_a_picture_that_is_none_is_refused(server, llm):
         (Media(data=PNG, type="image/png"), (1400, 1400), 2500),
         (Media(data=PNG, type="image/png"), (9000, 9000), 4096),
         (Media(data=WAV, type="audio/wav"), None, 2),
-        (Media(data=WAV, type="text/plain"), None, 320),
     ],
 )
 def test_what_media_may_take(llm, media, pixels, tokens):

@@ -6,6 +6,7 @@ class TestOpenAI(ProviderContract):
     provider = OpenAIProvider
     fake = FakeOpenAI
     counts_tokens = False  # a server at an address of one's own is not asked
+    media_types = frozenset({"image/png", "application/pdf"})
 
 
 class TestResponses(TestOpenAI):

@@ -21,6 +21,7 @@ HAS_NOTHING_TO_DO_WITH_ROWS = (
     "test_a_dropped_provider_leaves_nothing_open",
     "test_a_stream_that_is_cut_is_an_error",
     "test_leaving_a_stream_closes_the_connection",
+    "test_media_reach_the_wire_or_are_refused",
     "test_one_provider_serves_several_loops",
     "test_tokens_are_counted",
     "test_what_cannot_be_sent_is_refused_first",

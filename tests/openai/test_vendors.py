@@ -8,7 +8,15 @@ import pickle
 import openai
 import pytest
 from bruno_core.models import Message, MessageRole
-from bruno_llm_base import ConfigurationError, InvalidRequestError, LLMFactory, Retry, ToolCall
+from bruno_llm_base import (
+    ConfigurationError,
+    InvalidRequestError,
+    LLMFactory,
+    Media,
+    MediaTypeError,
+    Retry,
+    ToolCall,
+)
 from bruno_llm_openai import OpenAIEmbeddings, OpenAIProvider, vendors
 from bruno_llm_openai.row import ReasoningFields
 from bruno_llm_testing import FakeAnswer, FakeOpenAI, FakeVendor
@@ -256,3 +264,12 @@ def test_the_fake_refuses_what_the_vendor_does():
             with pytest.raises(openai.BadRequestError):
                 client.post("/chat/completions", body=body | fields, cast_to=object)
             assert server.complaints == [field]
+
+
+async def test_a_model_that_reads_text_only_is_sent_no_picture():
+    with FakeVendor(vendors.DEEPSEEK) as server:
+        async with LLMFactory.create("deepseek", **server.connection()) as llm:
+            picture = Media(data=b"\x89PNG\r\n\x1a\n" + bytes(25), name="cat.png")
+            with pytest.raises(MediaTypeError, match=r"reads text only.*cat\.png|cat\.png"):
+                await llm.generate("What is it?", attachments=[picture])
+        assert server.received == []

@@ -43,17 +43,21 @@ def _address(identifier: str) -> str:
 _WINDOW = 2**20  # no model of today reads more
 _OF_A_TILE, _MOST_TILES = 258, 24
 _LONGEST_SIDE, _SMALL, _SMALLEST_CROP, _LARGEST_CROP = 3072, 384, 256, 768
+_OF_A_WAVE, _UNTOLD = 32, 2**32 - 1
+# Two times, and then the units of a second, and how many of them there are; in 64 bits in version 1.
+_MOVIE_HEADER = re.compile(rb"mvhd(?:\x01.{19}(.{12})|\x00.{11}(.{8}))", re.DOTALL)
 _OF_A_PICTURE = {"LOW": 280, "MEDIUM": 560, "HIGH": 1120, "ULTRA_HIGH": 2240}
 _MOST_PAGES = 1000
 _SOUND = 32  # a second
 _FRAME, _DETAILED_FRAME = 258, 280  # one a second
-_BYTES_OF_SOUND, _BYTES_OF_FILM = 1_000, 4_000  # a second, where hardly any file has fewer
+_BYTES_OF_SOUND, _BYTES_OF_FILM = 2_000, 4_000  # a second, where hardly any file has fewer
 
 
 def tokens_of(media: Media, *, from_3: bool) -> int:
     """Return the most tokens that Gemini, up to 2.5 or *from_3* on, may read *media* as.
 
-    How long sounds and films are is told by their size, so that may be much too many.
+    Where neither a WAV file nor an MPEG-4 one tells how long it is, its size does: that may be much too
+    many.
     """
     if media.kind == "audio":
         return _within(_SOUND * _seconds(media, _BYTES_OF_SOUND))
@@ -74,12 +78,21 @@ def _within(tokens: int) -> int:
 
 def _seconds(media: Media, rate: int) -> int:
     """Return how long a sound or film of so many bytes a second may be."""
-    if not media.size:
+    data = media.data
+    if not data:
         return _WINDOW
-    if media.data and media.data[:4] == b"RIFF" and media.data[12:16] == b"fmt ":
-        (told,) = unpack_from("<I", media.data, 28)  # of WAV
-        rate = max(told, rate)
-    return math.ceil(media.size / rate)
+    if data[:4] == b"RIFF" and data[12:16] == b"fmt " and len(data) >= _OF_A_WAVE:
+        rate = max(rate, *unpack_from("<I", data, 28))
+    return math.ceil(_of_mpeg_4(data) or media.size / rate)
+
+
+def _of_mpeg_4(data: bytes) -> float | None:
+    """Return the seconds of a film, or sound, in ISO's container (ISO/IEC 14496-12, 8.2.2)."""
+    found = _MOVIE_HEADER.search(data) if data[4:8] == b"ftyp" else None
+    if found is None:
+        return None
+    scale, duration = unpack_from(">IQ" if found[1] else ">II", found[1] or found[2])
+    return duration / scale if scale and duration < _UNTOLD else None
 
 
 def _of_a_picture(media: Media) -> int:

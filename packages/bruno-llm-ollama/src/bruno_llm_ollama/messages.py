@@ -1,6 +1,6 @@
 """Conversations and answers in the words of Ollama's chat (https://docs.ollama.com/api/chat)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from bruno_llm_base import (
     Conversation,
@@ -46,10 +46,9 @@ def _messages(turn: Turn, is_thinking: bool) -> Iterator[Json]:  # noqa: FBT001 
         return
     message: Json = {"role": turn.role, "content": turn.text}
     if media := [part for part in turn.parts if isinstance(part, Media)]:
-        message["content"] = _words(turn.parts)
-        # sounds go there too; wherever pictures stood, models see them before the words
-        if images := [part.encoded for part in media if part.kind != "document"]:
-            message["images"] = images
+        # wherever pictures and sounds stand, models get them before the words
+        said = (part.text if isinstance(part, Text) else "\n\n" for part in turn.parts)
+        message |= {"content": "".join(said).strip(), "images": [each.encoded for each in media]}
     thoughts = [part for part in turn.parts if isinstance(part, Reasoning) and _is_ours(part)]
     if thoughts and is_thinking:
         message["thinking"] = "".join([thought.text for thought in thoughts])
@@ -57,18 +56,6 @@ def _messages(turn: Turn, is_thinking: bool) -> Iterator[Json]:  # noqa: FBT001 
         message["tool_calls"] = [_call(call) for call in calls]
     if calls or media or turn.text:
         yield message
-
-
-def _words(parts: Sequence[Part]) -> str:
-    """Return what *parts* say, documents that are text among them, an empty line where media stand."""
-    said = [""]
-    for part in parts:
-        if isinstance(part, Text):
-            said[-1] += part.text
-        elif isinstance(part, Media):
-            named = f"{part.name}:\n\n" if part.name else ""
-            said += [named + part.text, ""] if part.kind == "document" else [""]
-    return "\n\n".join([text.strip() for text in said if text.strip()])
 
 
 def _is_ours(thought: Reasoning) -> bool:

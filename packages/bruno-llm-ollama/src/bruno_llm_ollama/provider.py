@@ -21,7 +21,6 @@ from bruno_llm_base import (
 )
 from bruno_llm_base.call import documents
 from bruno_llm_base.lenient import finish_reason, read_word
-from bruno_llm_base.media_rules import TEXTS
 from bruno_llm_base.reasoning import level_of, snapped
 from bruno_llm_base.request import Request
 from bruno_llm_base.response import Progress
@@ -48,7 +47,7 @@ _NESTED = (
 # Models differ. The server itself reckons 768 for a picture (server/prompt.go); models that keep its
 # size take a token for 28 pixels square. Of sound, 25 tokens are a second, here at 64 kbit.
 _LEAST_OF_A_PICTURE, _MOST_OF_A_PICTURE, _PATCH = 768, 4096, 28
-_BYTES_PER_TOKEN, _BYTES_PER_TOKEN_OF_SOUND = 2, 320
+_BYTES_PER_TOKEN = 320
 
 
 class OllamaChat(OllamaAdapter, ChatAdapter):
@@ -67,7 +66,7 @@ class OllamaChat(OllamaAdapter, ChatAdapter):
     wraps_output = False
     cuts_prompts = True  # older servers, and those that are asked to
     # some models' templates leave out what a tool shows (model/renderers of Ollama, qwen3vl.go)
-    media = MediaRules(types=("image/*", "audio/*", *TEXTS))
+    media = MediaRules(types=("image/*", "audio/*"))
 
     def build(self, conversation: Conversation, options: Json, *, stream: bool) -> Json:
         return {
@@ -106,10 +105,8 @@ class OllamaChat(OllamaAdapter, ChatAdapter):
         return part
 
     def media_tokens(self, media: Media, model: str) -> int:
-        if media.kind == "document":
-            return -(-media.size // _BYTES_PER_TOKEN)
         if media.kind == "audio":
-            return -(-media.size // _BYTES_PER_TOKEN_OF_SOUND)
+            return -(-media.size // _BYTES_PER_TOKEN)
         width, height = media.pixels or (0, 0)
         patches = math.ceil(width / _PATCH) * math.ceil(height / _PATCH)
         return min(max(patches, _LEAST_OF_A_PICTURE), _MOST_OF_A_PICTURE)

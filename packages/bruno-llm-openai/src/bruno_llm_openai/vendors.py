@@ -67,6 +67,7 @@ DEEPSEEK = VendorRow(
     reasoning=ReasoningFields(levels=("none", "low", "high", "max"), on=_ON, off=_OFF),
     needs_thoughts=True,
     schemas="json_object",
+    media_types={"deepseek-flash": None, "": ()},
     source="https://api-docs.deepseek.com/api/create-chat-completion, 2026-11-28",
 )
 GROQ = VendorRow(

@@ -6,7 +6,10 @@ import gc
 import json
 import logging
 import pickle
+import struct
 import weakref
+import zlib
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -22,6 +25,7 @@ from bruno_llm_base.exceptions import (
     InvalidRequestError,
     InvalidResponseError,
     LLMError,
+    MediaTypeError,
     ModelNotFoundError,
     OutputInvalidError,
     OutputLimitError,
@@ -33,7 +37,7 @@ from bruno_llm_base.exceptions import (
 )
 from bruno_llm_base.options import PORTABLE
 from bruno_llm_base.output import Output
-from bruno_llm_base.parts import Json, ToolCall
+from bruno_llm_base.parts import Json, Media, ToolCall
 from bruno_llm_base.policies import Retry, Timeouts
 from bruno_llm_base.provider import BaseProvider
 from bruno_llm_base.response import Usage
@@ -50,6 +54,29 @@ class _Trip:
     days: list[int]
 
 
+def _png() -> bytes:
+    """Return a picture of 3 x 2 pixels."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        check = struct.pack(">I", zlib.crc32(kind + data))
+        return struct.pack(">I", len(data)) + kind + data + check
+
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", 3, 2, 8, 0, 0, 0, 0))
+    rows = chunk(b"IDAT", zlib.compress((b"\0" + b"\x80" * 3) * 2))
+    return b"\x89PNG\r\n\x1a\n" + head + rows + chunk(b"IEND", b"")
+
+
+_WAV = b"RIFF" + struct.pack(
+    "<I4s4sIHHIIHH4sI", 44, b"WAVE", b"fmt ", 16, 1, 1, 8000, 8000, 1, 8, b"data", 8
+)
+_MEDIA = {
+    "image/png": _png(),
+    "audio/wav": _WAV + b"\x80" * 8,
+    "application/pdf": b"%PDF-1.4 1 0 obj << /Type /Page >> endobj trailer << >> %%EOF",
+    "text/plain": b"It rained on Monday.",
+}
+
+
 class ProviderContract(ModelContract):
     """What a provider does with everything a server may say.
 
@@ -59,6 +86,9 @@ class ProviderContract(ModelContract):
         filters_content: Whether the API may block an answer.
         calls_tools: Whether the API has tools.
         counts_tokens: Whether the API counts the tokens of a request.
+        media_types: What it takes of pictures (image/png), sounds (audio/wav) and documents
+            (application/pdf); texts are told in words where it has nothing else for them.
+        media_model: The model that does, where that is not the default.
     """
 
     fake: Callable[[], FakeServer]
@@ -66,6 +96,8 @@ class ProviderContract(ModelContract):
     filters_content: bool = True
     calls_tools: bool = True
     counts_tokens: bool = True
+    media_types: frozenset[str] = frozenset()
+    media_model: str | None = None
 
     @pytest.fixture
     def server(self) -> Iterator[FakeServer]:
@@ -205,6 +237,33 @@ class ProviderContract(ModelContract):
                 with pytest.raises(InvalidRequestError, match=complaint):
                     asyncio.run(ask(messages, **options))
         assert server.received == []
+
+    @pytest.mark.parametrize("kind", _MEDIA)
+    def test_media_reach_the_wire_or_are_refused(
+        self, server: FakeServer, keywords: dict[str, Any], kind: str
+    ) -> None:
+        content = _MEDIA[kind]
+        media = [Media(data=content, type=kind, name=f"file.{kind[-3:]}")]
+        named = {} if self.media_model is None else {"model": self.media_model}
+        llm = self.make(keywords, **named)
+
+        async def test(llm: BaseProvider) -> None:
+            await llm.request(HELLO, attachments=media)
+            async for _ in llm.stream(HELLO, attachments=media):
+                pass
+
+        if kind not in (*self.media_types, "text/plain"):
+            with pytest.raises(MediaTypeError) as caught:
+                self.run(llm, test)
+            assert caught.value.media == media[0].name
+            # a server of one's own may take anything, and then says itself what it does not
+            assert (caught.value.status_code is None) == (server.received == [])
+            return
+        self.run(llm, test)
+        for body in server.bodies:
+            sent = json.dumps(body)
+            assert b64encode(content).decode() in sent or content.decode("ascii", "replace") in sent
+        assert len(server.bodies) == 2
 
     # -- what is read -----------------------------------------------------------------------------
 
