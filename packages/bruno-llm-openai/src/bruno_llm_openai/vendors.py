@@ -16,6 +16,7 @@ _GRADED = ReasoningFields(levels=("low", "medium", "high"))
 _GRADED_OR_NOT = ReasoningFields(levels=("none", "low", "medium", "high"))
 _LOW_HIGH_MAX = ReasoningFields(levels=("low", "high", "max"))
 _SWITCH = ReasoningFields(levels=("none", "high"), effort="", on=_ON, off=_OFF)
+_NESTED = ReasoningFields(effort="reasoning.effort", budget="reasoning.max_tokens")
 _CLAUDES = ReasoningFields(effort="", budget="thinking.budget_tokens", on=_ON, off=_OFF)
 _KEPT = {"thinking": {"type": "enabled", "clear_thinking": False}}  # thoughts that go back count
 _GLM = {
@@ -46,7 +47,7 @@ OPENROUTER = VendorRow(
     name="openrouter",
     base_url="https://openrouter.ai/api/v1",
     default_model="openrouter/auto",
-    reasoning=ReasoningFields(effort="reasoning.effort", budget="reasoning.max_tokens"),
+    reasoning=_NESTED,
     reasoning_field="reasoning_details",
     source="https://openrouter.ai/docs/api/reference/overview, openrouter 1.3.84, 2026-11-28",
 )
@@ -213,7 +214,7 @@ SNOWFLAKE = VendorRow(
     api_key_env=("SNOWFLAKE_TOKEN", "SNOWFLAKE_PAT", "SNOWFLAKE_JWT"),
     default_model="claude-sonnet-5-5",
     output_limit="max_completion_tokens",
-    reasoning={"claude": OPENROUTER.reasoning, "openai": ReasoningFields(), "": None},
+    reasoning={"claude": _NESTED, "openai": ReasoningFields(), "": None},
     schemas={"claude|openai": "loose", "": "json_object"},
     models_path=None,
     source="https://docs.snowflake.com/en/user-guide/snowflake-cortex/cortex-rest-api, 2026-11-28",
