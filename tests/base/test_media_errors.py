@@ -43,6 +43,15 @@ SEEN = [
     (400, "You uploaded an unsupported image. Please make sure your image has of one the following formats: ['png', 'jpeg', 'gif', 'webp'].", MediaTypeError),
     (400, "Expected a base64-encoded data URL with an application/pdf MIME type, but got unsupported MIME type 'text/markdown'.", MediaTypeError),
     (400, "Timeout while downloading https://host/a.png.", MediaUnavailableError),
+    (400, "Cannot fetch content from the provided URL.", MediaUnavailableError),
+    (400, "Cannot fetch content from the provided URL. Status: URL_ROBOTED-ROBOTED_DENIED", MediaUnavailableError),
+    (400, "Invalid or unsupported file uri: files/x1", MediaUnavailableError),
+    (403, "You do not have permission to access the File x1 or it may not exist.", MediaUnavailableError),
+    (400, "Unable to process input image. Please retry or report in https://developers.generativeai.google/guide/troubleshooting", MediaTypeError),
+    (400, "Unsupported MIME type: image/gif", MediaTypeError),
+    (400, "* GenerateContentRequest.contents[0].parts[1].inline_data.mime_type: MIME type must be image/png or image/jpeg.", MediaTypeError),
+    (400, "The document has no pages.", MediaTypeError),
+    (400, "Request payload size exceeds the limit: 20971520 bytes.", MediaTooLargeError),
 ]  # fmt: skip
 
 

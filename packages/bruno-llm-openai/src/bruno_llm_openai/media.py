@@ -16,17 +16,13 @@ from bruno_llm_base.media import sniff
 from bruno_llm_base.parts import object_in
 
 from bruno_llm_openai import models
+from bruno_llm_openai.row import VendorRow
 
 _PICTURES = ("image/png", "image/jpeg", "image/webp", "image/gif")
 _SOUNDS = ("audio/wav", "audio/mpeg")
 _LARGEST_FILE = 50_000_000  # bytes; of pictures no limit is told that is as small
 
-OTHERS = MediaRules(
-    types=("image/*", "audio/*", "video/*", "application/pdf"),
-    url_types=("image/*", "audio/*", "video/*", "application/pdf"),
-    ids=True,
-)
-"""What any server may take: which one takes what is not known, so it says so itself."""
+_ANY = ("image/*", "audio/*", "video/*", "application/pdf")
 
 _FORMATS = {"audio/mpeg": "mp3", "audio/mp4": "m4a", "audio/x-wav": "wav"}
 _BEGINNINGS = {
@@ -46,6 +42,13 @@ def chat_rules(model: str) -> MediaRules:
     sounds = _SOUNDS if models.hears(model) else ()
     types = (*pictures, *sounds, "application/pdf")
     return MediaRules(types=types, url_types=("image/*",), ids=True, max_bytes=_LARGEST_FILE)
+
+
+def row_rules(row: VendorRow, model: str) -> MediaRules:
+    """Return what *model* of a vendor takes; where that is not known, all that one may: it says so itself."""
+    known = row.media_of(model)
+    types = _ANY if known is None else known
+    return MediaRules(types=types, url_types=types, ids=bool(types))
 
 
 def response_rules(model: str) -> MediaRules:

@@ -48,7 +48,7 @@ class ChatCompletions(OpenAIChatAdapter):
     def media_for(self, model: str) -> "MediaRules":
         from bruno_llm_openai import media  # most requests have none
 
-        rules = media.chat_rules(model) if self.row is None else media.OTHERS
+        rules = media.chat_rules(model) if self.row is None else media.row_rules(self.row, model)
         return replace(rules, own_answers=self.api)
 
     def adapter_for(self, model: str, options: Json) -> ChatAdapter:

@@ -83,6 +83,7 @@ class VendorRow:
         needs_thoughts: Whether it refuses a call of a tool that comes back without any.
         think_tags: Whether thoughts come in the text, between tags.
         schemas: How an answer of a type is asked for.
+        media_types: What models read beside text, as `MediaRules.types`; None where the server will say.
         call_ids: What it takes as the id of a call.
         api: Which of OpenAI's two APIs it speaks.
         models_path: Where it lists its models; None where it does not.
@@ -109,6 +110,7 @@ class VendorRow:
     needs_thoughts: bool = False
     think_tags: bool = False
     schemas: Dialect | Mapping[str, Dialect] = "strict"
+    media_types: tuple[str, ...] | Mapping[str, tuple[str, ...] | None] | None = None
     call_ids: re.Pattern[str] = re.compile(r"(?s).{1,40}")
     api: Literal["chat", "responses"] = "chat"
     models_path: str | None = "/models"
@@ -163,6 +165,10 @@ class VendorRow:
     def reasoning_fields(self, model: str) -> ReasoningFields | None:
         """Return how *model* is asked to think; None if it cannot be asked."""
         return _of_model(self.reasoning, model, None)
+
+    def media_of(self, model: str) -> tuple[str, ...] | None:
+        """Return what *model* reads beside text; None where that is not known."""
+        return _of_model(self.media_types, model, None)
 
     def dialect(self, model: str) -> Dialect:
         """Return how *model* is asked for an answer of a type."""
