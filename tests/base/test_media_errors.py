@@ -43,6 +43,15 @@ SEEN = [
     (400, "You uploaded an unsupported image. Please make sure your image has of one the following formats: ['png', 'jpeg', 'gif', 'webp'].", MediaTypeError),
     (400, "Expected a base64-encoded data URL with an application/pdf MIME type, but got unsupported MIME type 'text/markdown'.", MediaTypeError),
     (400, "Timeout while downloading https://host/a.png.", MediaUnavailableError),
+    # servers of OpenAI's protocol, of models that read text alone
+    (400, "Failed to deserialize the JSON body into the target type: messages[13]: unknown variant `image_url`, expected `text` at line 1 column 62", MediaTypeError),
+    (422, "messages[2]: data did not match any variant of untagged enum ChatCompletionRequestContent at line 1 column 15700", MediaTypeError),
+    (400, "Invalid value: file. Supported values are: 'text','image_url','video_url' and 'video'.", MediaTypeError),
+    (400, "'messages.0' : for 'role:user' the following must be satisfied[('messages.0.content' : value must be a string)]", MediaTypeError),
+    (400, "messages[1].content must be a string", MediaTypeError),
+    (400, "Model do not support image input. Request id: 1", MediaTypeError),
+    (400, "llama-3 is not a multimodal model", MediaTypeError),
+    (400, "At most 0 image(s) may be provided in one prompt.", MediaTypeError),
 ]  # fmt: skip
 
 
