@@ -52,6 +52,15 @@ SEEN = [
     (400, "Model do not support image input. Request id: 1", MediaTypeError),
     (400, "llama-3 is not a multimodal model", MediaTypeError),
     (400, "At most 0 image(s) may be provided in one prompt.", MediaTypeError),
+    (400, "Cannot fetch content from the provided URL.", MediaUnavailableError),
+    (400, "Cannot fetch content from the provided URL. Status: URL_ROBOTED-ROBOTED_DENIED", MediaUnavailableError),
+    (400, "Invalid or unsupported file uri: files/x1", MediaUnavailableError),
+    (403, "You do not have permission to access the File x1 or it may not exist.", MediaUnavailableError),
+    (400, "Unable to process input image. Please retry or report in https://developers.generativeai.google/guide/troubleshooting", MediaTypeError),
+    (400, "Unsupported MIME type: image/gif", MediaTypeError),
+    (400, "* GenerateContentRequest.contents[0].parts[1].inline_data.mime_type: MIME type must be image/png or image/jpeg.", MediaTypeError),
+    (400, "The document has no pages.", MediaTypeError),
+    (400, "Request payload size exceeds the limit: 20971520 bytes.", MediaTooLargeError),
 ]  # fmt: skip
 
 
