@@ -127,6 +127,7 @@ CEREBRAS = VendorRow(
     output_limit="max_completion_tokens",
     reasoning={"gpt-oss": _GRADED, r"(zai-glm-5\.3|kimi-k3)": _LOW_HIGH_MAX, "": _GRADED_OR_NOT},
     reasoning_field="reasoning",
+    limit_headers="x-ratelimit-{what}-{unit}-minute",
     source="https://inference-docs.cerebras.ai/capabilities/reasoning, 2026-11-28",
 )
 PERPLEXITY = VendorRow(
