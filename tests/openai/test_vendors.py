@@ -86,6 +86,21 @@ def test_a_row_takes_each_of_its_variables(row, monkeypatch):
         monkeypatch.delenv(variable)
 
 
+WITHOUT_PRICES = {"huggingface", "nebius", "qwen", "sambanova", "snowflake"}  # in genai-prices
+
+
+@row
+async def test_the_model_of_a_row_has_a_price(row):
+    llm = LLMFactory.create(row.name, model=row.default_model or "gpt-4.1", api_key="test-key")
+    price = await llm.price()
+    if row.free:
+        assert (price.input, price.output) == (0, 0)
+    elif row.name == "openrouter":  # which chooses another model, and tells what it cost
+        assert price is None
+    else:
+        assert (price is None) == (row.name in WITHOUT_PRICES)
+
+
 @row
 def test_an_address_has_the_same_row_as_the_name(row):
     llm = OpenAIProvider("m", base_url=row.address(), api_key="test-key")
