@@ -86,12 +86,12 @@ MISTRAL = VendorRow(
     name="mistral",
     base_url="https://api.mistral.ai/v1",
     default_model="mistral-medium-latest",
-    option_names={"seed": "random_seed"},
+    option_names={"seed": "random_seed", "stream_options": ""},
     reasoning=ReasoningFields(levels=("none", "high")),
     reasoning_field="content",
     call_ids=re.compile("[a-zA-Z0-9]{9}"),
-    counts_streams=False,
     telemetry_name="mistral_ai",
+    limit_headers="x-ratelimit-{what}-{unit}-minute",
     source="https://docs.mistral.ai/api, mistralai 3.7.0, 2026-11-28",
 )
 XAI = VendorRow(
@@ -127,6 +127,7 @@ CEREBRAS = VendorRow(
     output_limit="max_completion_tokens",
     reasoning={"gpt-oss": _GRADED, r"(zai-glm-5\.3|kimi-k3)": _LOW_HIGH_MAX, "": _GRADED_OR_NOT},
     reasoning_field="reasoning",
+    limit_headers="x-ratelimit-{what}-{unit}-minute",
     source="https://inference-docs.cerebras.ai/capabilities/reasoning, 2026-11-28",
 )
 PERPLEXITY = VendorRow(
