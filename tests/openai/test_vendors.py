@@ -4,6 +4,7 @@ import ast
 import inspect
 import os
 import pickle
+import re
 
 import openai
 import pytest
@@ -58,6 +59,22 @@ def test_a_row_is_a_provider_that_the_factory_knows(row):
             LLMFactory.create(row.name, model="m")
     else:
         assert LLMFactory.create(row.name, model="m").access.key is None
+
+
+@row
+def test_a_row_names_its_source_and_when_it_was_read(row):
+    assert re.fullmatch(r"https://\S+\.\S+, (.+, )?20\d\d-\d\d-\d\d", row.source)
+
+
+@row
+def test_a_part_of_an_address_that_is_missing_is_named(row, monkeypatch):
+    for variable in re.findall(r"{(\w+)}", row.base_url):
+        monkeypatch.delenv(variable)
+        with pytest.raises(ConfigurationError) as caught:
+            LLMFactory.create(row.name, model="m", api_key="test-key")
+        assert str(caught.value) == f"{row.name} needs an address: set {variable} or pass base_url"
+        llm = LLMFactory.create(row.name, model="m", base_url="https://proxy.example/v1")
+        assert llm.access.url == "https://proxy.example/v1"
 
 
 @row

@@ -88,12 +88,12 @@ MISTRAL = VendorRow(
     name="mistral",
     base_url="https://api.mistral.ai/v1",
     default_model="mistral-medium-latest",
-    option_names={"seed": "random_seed"},
+    option_names={"seed": "random_seed", "stream_options": ""},
     reasoning=ReasoningFields(levels=("none", "high")),
     reasoning_field="content",
     call_ids=re.compile("[a-zA-Z0-9]{9}"),
-    counts_streams=False,
     telemetry_name="mistral_ai",
+    limit_headers="x-ratelimit-{what}-{unit}-minute",
     source="https://docs.mistral.ai/api, mistralai 3.7.0, 2026-11-28",
 )
 XAI = VendorRow(
