@@ -4,6 +4,7 @@ import ast
 import inspect
 import os
 import pickle
+import re
 
 import openai
 import pytest
@@ -23,6 +24,13 @@ from bruno_llm_testing import FakeAnswer, FakeOpenAI, FakeVendor
 
 ROW_LINES = 12
 row = pytest.mark.parametrize("row", vendors.ROWS.values(), ids=vendors.ROWS)
+# What some addresses have in them, and as what the vendors' users have it in their environments.
+PLACES = {
+    "AZURE_OPENAI_ENDPOINT": "https://mine.openai.azure.com/",
+    "CLOUDFLARE_ACCOUNT_ID": "0123abcd",
+    "DATABRICKS_HOST": "https://mine.cloud.databricks.com",
+    "SNOWFLAKE_ACCOUNT": "mine-account",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -30,6 +38,8 @@ def environment(monkeypatch):
     for name in list(os.environ):
         if name.endswith(("_API_KEY", "_BASE_URL", "_TOKEN")):
             monkeypatch.delenv(name)
+    for name, value in PLACES.items():
+        monkeypatch.setenv(name, value)
 
 
 def test_a_row_has_at_most_twelve_lines():
@@ -43,15 +53,61 @@ def test_a_row_is_a_provider_that_the_factory_knows(row):
     llm = LLMFactory.create(row.name, model="m", api_key="test-key")
     assert isinstance(llm, OpenAIProvider)
     assert (llm.name, llm.adapter.row, llm.adapter.api) == (row.name, row, row.name)
-    assert llm.access.url == row.base_url
-    with pytest.raises(ConfigurationError, match=f"set {row.api_key_env[0]} or pass api_key"):
-        LLMFactory.create(row.name)
+    assert llm.access.url == row.address()
+    if row.needs_key:
+        with pytest.raises(ConfigurationError, match=f"set {row.api_key_env[0]} or pass api_key"):
+            LLMFactory.create(row.name, model="m")
+    else:
+        assert LLMFactory.create(row.name, model="m").access.key is None
+
+
+@row
+def test_a_row_names_its_source_and_when_it_was_read(row):
+    assert re.fullmatch(r"https://\S+\.\S+, (.+, )?20\d\d-\d\d-\d\d", row.source)
+
+
+@row
+def test_a_part_of_an_address_that_is_missing_is_named(row, monkeypatch):
+    for variable in re.findall(r"{(\w+)}", row.base_url):
+        monkeypatch.delenv(variable)
+        with pytest.raises(ConfigurationError) as caught:
+            LLMFactory.create(row.name, model="m", api_key="test-key")
+        assert str(caught.value) == f"{row.name} needs an address: set {variable} or pass base_url"
+        llm = LLMFactory.create(row.name, model="m", base_url="https://proxy.example/v1")
+        assert llm.access.url == "https://proxy.example/v1"
+
+
+@row
+def test_a_row_takes_each_of_its_variables(row, monkeypatch):
+    for variable in row.api_key_env:
+        monkeypatch.setenv(variable, "test-key")
+        llm = LLMFactory.create(row.name, **({} if row.default_model else {"model": "m"}))
+        assert (llm.access.key, llm.model) == ("test-key", row.default_model or "m")
+        monkeypatch.delenv(variable)
+
+
+WITHOUT_PRICES = {"huggingface", "nebius", "qwen", "sambanova", "snowflake"}  # in genai-prices
+
+
+@row
+async def test_the_model_of_a_row_has_a_price(row):
+    llm = LLMFactory.create(row.name, model=row.default_model or "gpt-4.1", api_key="test-key")
+    price = await llm.price()
+    if row.free:
+        assert (price.input, price.output) == (0, 0)
+    elif row.name == "openrouter":  # which chooses another model, and tells what it cost
+        assert price is None
+    else:
+        assert (price is None) == (row.name in WITHOUT_PRICES)
 
 
 @row
 def test_an_address_has_the_same_row_as_the_name(row):
-    llm = OpenAIProvider("m", base_url=row.base_url, api_key="test-key")
-    assert llm.adapter.row is row
+    llm = OpenAIProvider("m", base_url=row.address(), api_key="test-key")
+    if row.free:  # any server may be on one's own machine
+        assert llm.adapter.row.name == "localhost"
+    else:
+        assert llm.adapter.row is row
     elsewhere = OpenAIProvider("m", base_url="https://llm.example.com/v1", api_key="test-key")
     assert elsewhere.adapter.row.name == "llm.example.com"
     assert OpenAIProvider("m", api_key="test-key").adapter.row is None
