@@ -465,6 +465,13 @@ async def test_a_picture_in_a_result_is_named_too(llm):
             MediaUnavailableError,
             "a.pdf, b.png",
         ),
+        (
+            413,
+            "Request exceeds the maximum size",
+            {"error_code": "request_too_large"},
+            MediaTooLargeError,
+            "a.pdf, b.png",
+        ),
         (404, "Gone.", {"error_code": "file_expired"}, MediaUnavailableError, "a.pdf, b.png"),
     ],
 )

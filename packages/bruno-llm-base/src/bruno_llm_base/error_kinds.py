@@ -117,7 +117,10 @@ _WORDS = (
         r"|unable to process input|unsupported mime type|mime type must be|document has no pages"
         r"|image format \S+ not|image: unknown format|the pdf specified"
         r"|only supports one image"
-        r"|(image_url|input_audio|file) is only supported by certain models",
+        r"|(image_url|input_audio|file) is only supported by certain models"
+        r"|(unknown variant|invalid value:) \W?(image_url|input_audio|video_url|audio_url|file)\b"
+        r"|variant of untagged enum \w*content|content\W? ?:? ?(value )?must be a string"
+        r"|not a multimodal model|at most 0 (image|audio|video)",
     ),
     _Words(
         MediaUnavailableError,
