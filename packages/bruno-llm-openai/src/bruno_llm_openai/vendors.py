@@ -32,7 +32,10 @@ _QWENS = ReasoningFields(
     off={"enable_thinking": False},
 )
 _ENABLED = ReasoningFields(  # Together's
-    effort="", on={"reasoning": {"enabled": True}}, off={"reasoning": {"enabled": False}}
+    levels=("none", "high"),
+    effort="",
+    on={"reasoning": {"enabled": True}},
+    off={"reasoning": {"enabled": False}},
 )
 _TEMPLATE = ReasoningFields(
     levels=("none", "low", "medium", "high"),
@@ -58,6 +61,7 @@ AZURE = VendorRow(
     api_key_env=("AZURE_OPENAI_API_KEY", "AZURE_API_KEY"),
     output_limit="max_completion_tokens",
     telemetry_name="azure.ai.openai",
+    media_types=("image/*", "audio/*"),
     source="https://learn.microsoft.com/azure/foundry/openai/api-version-lifecycle, 2026-11-28",
 )
 DEEPSEEK = VendorRow(
@@ -68,7 +72,7 @@ DEEPSEEK = VendorRow(
     reasoning=ReasoningFields(levels=("none", "low", "high", "max"), on=_ON, off=_OFF),
     needs_thoughts=True,
     schemas="json_object",
-    media_types={"deepseek-flash": None, "": ()},
+    media_types={"deepseek-flash": ("image/*",), "": ()},
     source="https://api-docs.deepseek.com/api/create-chat-completion, 2026-11-28",
 )
 GROQ = VendorRow(
@@ -80,6 +84,7 @@ GROQ = VendorRow(
     reasoning_field="reasoning",
     think_tags=True,
     schemas={"openai/gpt-oss": "strict", "": "loose"},
+    media_types={"openai/gpt-oss": (), "": ("image/*",)},
     source="https://console.groq.com/docs/api-reference, groq 1.7.0, 2026-11-28",
 )
 MISTRAL = VendorRow(
@@ -103,6 +108,7 @@ XAI = VendorRow(
     reasoning={r"grok-(3-mini|4\.3)": _GRADED_OR_NOT, r"grok-4\.\d": _GRADED, "": None},
     price_name="x-ai",
     telemetry_name="x_ai",
+    media_types=("image/*",),
     source="https://docs.x.ai/developers/model-capabilities/text/reasoning, 2026-11-28",
 )
 TOGETHER = VendorRow(
@@ -111,6 +117,7 @@ TOGETHER = VendorRow(
     default_model="openai/gpt-oss-120b",
     reasoning={"openai/gpt-oss": _GRADED, "": _ENABLED},
     reasoning_field="reasoning",
+    media_types=("image/*", "video/*", "audio/*"),
     source="https://docs.together.ai/reference/chat-completions, together 3.1.1, 2026-11-28",
 )
 FIREWORKS = VendorRow(
@@ -118,6 +125,7 @@ FIREWORKS = VendorRow(
     base_url="https://api.fireworks.ai/inference/v1",
     default_model="accounts/fireworks/models/gpt-oss-120b",
     reasoning={".*(gpt-oss|minimax-m2)": _GRADED, "": _GRADED_OR_NOT},
+    media_types=("image/*", "video/*"),
     source="https://docs.fireworks.ai/api-reference/post-chatcompletions, fireworks-ai 1.2.30, 2026-11-28",
 )
 CEREBRAS = VendorRow(
@@ -128,6 +136,7 @@ CEREBRAS = VendorRow(
     reasoning={"gpt-oss": _GRADED, r"(zai-glm-5\.3|kimi-k3)": _LOW_HIGH_MAX, "": _GRADED_OR_NOT},
     reasoning_field="reasoning",
     limit_headers="x-ratelimit-{what}-{unit}-minute",
+    media_types={"gpt-oss": (), "": ("image/*",)},
     source="https://inference-docs.cerebras.ai/capabilities/reasoning, 2026-11-28",
 )
 PERPLEXITY = VendorRow(
@@ -160,6 +169,7 @@ QWEN = VendorRow(
     default_model="qwen3.7-plus",
     reasoning=_QWENS,
     schemas="loose",
+    media_types=("image/*", "video/*", "audio/*"),
     source="https://help.aliyun.com/en/model-studio/deep-thinking, 2026-11-28",
 )
 ZAI = VendorRow(
@@ -168,6 +178,7 @@ ZAI = VendorRow(
     default_model="glm-5.3",
     reasoning=_GLM,
     schemas="json_object",
+    media_types=("image/*", "video/*"),
     source="https://docs.z.ai/guides/capabilities/thinking-mode, zai-sdk 0.2.3, 2026-11-28",
 )
 NEBIUS = VendorRow(
@@ -176,6 +187,7 @@ NEBIUS = VendorRow(
     hosts=("api.tokenfactory.nebius.com", "api.studio.nebius.com", "api.studio.nebius.ai"),
     default_model="openai/gpt-oss-120b",
     reasoning={"openai/gpt-oss": _GRADED, "": None},
+    media_types=("image/*",),
     source="https://docs.tokenfactory.nebius.com/api-reference/introduction, 2026-11-28",
 )
 SAMBANOVA = VendorRow(
@@ -186,6 +198,7 @@ SAMBANOVA = VendorRow(
     reasoning_field="reasoning",
     think_tags=True,
     schemas="loose",
+    media_types=("image/*",),
     source="https://docs.sambanova.ai/docs/en/api-reference/overview, sambanova 1.13.0, 2026-11-28",
 )
 HUGGINGFACE = VendorRow(
@@ -195,6 +208,7 @@ HUGGINGFACE = VendorRow(
     default_model="openai/gpt-oss-120b",
     reasoning={"openai/gpt-oss": _GRADED, "": None},
     schemas="loose",
+    media_types=("image/*",),
     source="https://huggingface.co/docs/inference-providers/tasks/chat-completion, 2026-11-28",
 )
 DATABRICKS = VendorRow(
@@ -206,6 +220,7 @@ DATABRICKS = VendorRow(
     reasoning={"databricks-gpt": _GRADED, "databricks-claude": _CLAUDES, "": None},
     reasoning_field="content",
     models_path=None,
+    media_types=("image/*",),
     source="https://docs.databricks.com/aws/en/machine-learning/model-serving/query-reason-models, 2026-11-28",
 )
 SNOWFLAKE = VendorRow(
@@ -228,6 +243,7 @@ CLOUDFLARE = VendorRow(
     reasoning={"@cf/openai/gpt-oss": _GRADED, "": None},
     schemas="loose",
     models_path=None,
+    media_types=("image/*",),
     source="https://developers.cloudflare.com/workers-ai/configuration/open-ai-compatibility, 2026-11-28",
 )
 
@@ -239,6 +255,7 @@ VLLM = VendorRow(
     reasoning_field="reasoning",
     schemas="loose",
     free=_OWN,
+    media_types=("image/*", "video/*", "audio/*"),
     source="https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html, 2026-11-28",
 )
 LMSTUDIO = VendorRow(
@@ -249,6 +266,7 @@ LMSTUDIO = VendorRow(
     reasoning=ReasoningFields(levels=("none", "low", "medium", "high", "xhigh")),
     schemas="loose",
     free=_OWN,
+    media_types=("image/*",),
     source="https://lmstudio.ai/docs/developer/openai-compat, 2026-11-28",
 )
 LLAMACPP = VendorRow(
@@ -260,6 +278,7 @@ LLAMACPP = VendorRow(
     reasoning=_TEMPLATE,
     schemas="loose",
     free=_OWN,
+    media_types=("image/*", "audio/*"),
     source="https://github.com/ggml-org/llama.cpp/blob/master/tools/server/README.md, 2026-11-28",
 )
 LLAMAFILE = VendorRow(
@@ -270,6 +289,7 @@ LLAMAFILE = VendorRow(
     reasoning=_TEMPLATE,
     schemas="loose",
     free=_OWN,
+    media_types=("image/*",),
     source="https://github.com/mozilla-ai/llamafile, 2026-11-28",
 )
 
