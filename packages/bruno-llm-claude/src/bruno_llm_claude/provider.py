@@ -252,6 +252,7 @@ class CloudMessages(Messages):
 
     __slots__ = ()
 
+    models_path = None
     # https://docs.aws.amazon.com/bedrock/latest/APIReference/CommonErrors.html, and InvokeModel's own
     error_kinds: ClassVar[dict[str, type[LLMError]]] = _ERRORS | {
         "ExpiredTokenException": AuthenticationError,

@@ -51,6 +51,7 @@ COHERE = RerankRow(
     api_key_env=("CO_API_KEY", "COHERE_API_KEY"),
     default_model="rerank-v4.0-pro",
     max_documents=10_000,
+    models_path=None,
     price_name="cohere",
     source="docs.cohere.com/v2/docs/reranking-best-practices, cohere 7.3.1; 2026-11-28",
 )
@@ -61,6 +62,7 @@ VOYAGE = RerankRow(
     default_model="rerank-2.5",
     top_field="top_k",
     max_documents=1000,
+    models_path=None,
     price_name="voyageai",
     source="docs.voyageai.com/docs/reranker, voyageai 0.5.0; 2026-11-28",
 )
@@ -70,6 +72,7 @@ JINA = RerankRow(
     api_key_env=("JINA_API_KEY", "JINA_AI_API_KEY"),
     default_model="jina-reranker-v3",
     fields={"return_documents": False},
+    models_path=None,
     source="docs.newapi.pro/api/jinaai-rerank, litellm 1.110.2 (llms/jina_ai); 2026-11-28",
 )
 TOGETHER = RerankRow(
