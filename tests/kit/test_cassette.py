@@ -5,6 +5,7 @@ import contextlib
 import itertools
 import json
 import logging
+from base64 import b64encode
 
 import pytest
 from bruno_llm_base import (
@@ -13,6 +14,7 @@ from bruno_llm_base import (
     FallbackLLM,
     InvalidRequestError,
     LLMError,
+    Media,
     ModelNotFoundError,
     RateLimitError,
     ServiceUnavailableError,
@@ -106,6 +108,27 @@ async def test_refusals_are_recorded(path, kind, dead, server):
     with Cassette(path):
         for wrong, expected in zip(({}, wrong_model, {}), made, strict=True):
             assert await refusals(dead(**wrong)) == expected
+
+
+async def test_a_file_that_is_sent_is_known_by_its_hash(path, kind, dead, server):
+    header = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\3\0\0\0\2"
+    cat, dog = (Media(data=header + name * 1_000) for name in (b"cat", b"dog"))
+    seeing = {"model": "gemma4:e4b"} if kind.name == "ollama" else {}
+    server.say(FakeAnswer(text="A cat."), FakeAnswer(text="A dog."))
+    with Cassette(path, mode="rewrite"):
+        async with kind(**server.connection(), **seeing) as llm:
+            for picture in (cat, dog):
+                await llm.generate("What is this?", attachments=[picture])
+    on_file = path.read_text()
+    assert on_file.count("(a file, SHA-256 ") == 2
+    assert b64encode(b"cat" * 8).decode() not in on_file
+    assert len(on_file) < 20_000
+    with Cassette(path):
+        assert await dead(**seeing).generate("What is this?", attachments=[dog]) == "A dog."
+        assert await dead(**seeing).generate("What is this?", attachments=[cat]) == "A cat."
+    owl = Media(data=header + b"owl" * 1_000)
+    with pytest.raises(CassetteError, match="SHA-256"), Cassette(path):
+        await dead(**seeing).generate("What is this?", attachments=[owl])
 
 
 async def test_a_key_is_nowhere_in_the_file(path, kind, server, monkeypatch):

@@ -23,6 +23,13 @@ from bruno_llm_testing import FakeAnswer, FakeOpenAI, FakeVendor
 
 ROW_LINES = 12
 row = pytest.mark.parametrize("row", vendors.ROWS.values(), ids=vendors.ROWS)
+# What some addresses have in them, and as what the vendors' users have it in their environments.
+PLACES = {
+    "AZURE_OPENAI_ENDPOINT": "https://mine.openai.azure.com/",
+    "CLOUDFLARE_ACCOUNT_ID": "0123abcd",
+    "DATABRICKS_HOST": "https://mine.cloud.databricks.com",
+    "SNOWFLAKE_ACCOUNT": "mine-account",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -30,6 +37,8 @@ def environment(monkeypatch):
     for name in list(os.environ):
         if name.endswith(("_API_KEY", "_BASE_URL", "_TOKEN")):
             monkeypatch.delenv(name)
+    for name, value in PLACES.items():
+        monkeypatch.setenv(name, value)
 
 
 def test_a_row_has_at_most_twelve_lines():
@@ -43,15 +52,30 @@ def test_a_row_is_a_provider_that_the_factory_knows(row):
     llm = LLMFactory.create(row.name, model="m", api_key="test-key")
     assert isinstance(llm, OpenAIProvider)
     assert (llm.name, llm.adapter.row, llm.adapter.api) == (row.name, row, row.name)
-    assert llm.access.url == row.base_url
-    with pytest.raises(ConfigurationError, match=f"set {row.api_key_env[0]} or pass api_key"):
-        LLMFactory.create(row.name)
+    assert llm.access.url == row.address()
+    if row.needs_key:
+        with pytest.raises(ConfigurationError, match=f"set {row.api_key_env[0]} or pass api_key"):
+            LLMFactory.create(row.name, model="m")
+    else:
+        assert LLMFactory.create(row.name, model="m").access.key is None
+
+
+@row
+def test_a_row_takes_each_of_its_variables(row, monkeypatch):
+    for variable in row.api_key_env:
+        monkeypatch.setenv(variable, "test-key")
+        llm = LLMFactory.create(row.name, **({} if row.default_model else {"model": "m"}))
+        assert (llm.access.key, llm.model) == ("test-key", row.default_model or "m")
+        monkeypatch.delenv(variable)
 
 
 @row
 def test_an_address_has_the_same_row_as_the_name(row):
-    llm = OpenAIProvider("m", base_url=row.base_url, api_key="test-key")
-    assert llm.adapter.row is row
+    llm = OpenAIProvider("m", base_url=row.address(), api_key="test-key")
+    if row.free:  # any server may be on one's own machine
+        assert llm.adapter.row.name == "localhost"
+    else:
+        assert llm.adapter.row is row
     elsewhere = OpenAIProvider("m", base_url="https://llm.example.com/v1", api_key="test-key")
     assert elsewhere.adapter.row.name == "llm.example.com"
     assert OpenAIProvider("m", api_key="test-key").adapter.row is None

@@ -168,14 +168,13 @@ def _usage(counts: Json) -> Usage:
     prompt, completion, audio = _totals(counts)
     read = object_in(counts.get("prompt_tokens_details"))
     written = object_in(counts.get("completion_tokens_details"))
-    # DeepSeek's own word, which some servers of its models send alone
-    # (https://api-docs.deepseek.com/guides/kv_cache), and Moonshot's place
-    # (https://platform.kimi.ai/docs/api/chat)
-    places = (
-        read.get("cached_tokens"),
-        *map(counts.get, ("prompt_cache_hit_tokens", "cached_tokens")),
-    )
-    cached = next((count for count in places if count is not None), None)
+    cached = read.get("cached_tokens")
+    if cached is None:
+        # DeepSeek's own word, which some servers of its models send alone
+        # (https://api-docs.deepseek.com/guides/kv_cache)
+        cached = counts.get("prompt_cache_hit_tokens")
+    if cached is None:  # Moonshot's place (https://platform.kimi.ai/docs/api/chat)
+        cached = counts.get("cached_tokens")
     return Usage(
         input_tokens=prompt,
         output_tokens=completion,

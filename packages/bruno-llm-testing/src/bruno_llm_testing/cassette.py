@@ -29,7 +29,7 @@ class Cassette:
     any key will do. A request that is not on file is a `CassetteError`, which says what differs;
     one that the code under test has swallowed is raised again at the end.
 
-    The file holds no request headers and, of the response headers, only those that providers read.
+    Of a picture or another file that is sent, it holds a hash. It holds no request headers and, of the response headers, only those that providers read.
     The provider's own key, values of the environment's variables for keys, tokens, secrets and
     passwords, `secrets`, and whatever looks like a vendor's key are removed from everything else.
     Connections that fail are not recorded; script them with a fake server.

@@ -8,7 +8,7 @@ from typing import Any
 
 from bruno_llm_base import Access, ConfigurationError, Json
 
-from bruno_llm_testing.scrub import Scrubber
+from bruno_llm_testing.scrub import Scrubber, without_files
 
 FORMAT = 1
 HOW_TO_RECORD = "mode='rewrite', or pytest's --llm-record=rewrite, records it"
@@ -76,7 +76,8 @@ class Recording:
 
     def asked(self, access: Access, method: str, path: str, body: Json | None) -> Json:
         """Return a request as it stands on file."""
-        request = {"provider": access.provider, "method": method, "path": path, "body": body}
+        sent = without_files(body)
+        request = {"provider": access.provider, "method": method, "path": path, "body": sent}
         on_file: Json = self._scrubber.scrub(json.loads(json.dumps(request)), access.secrets)
         return on_file
 

@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from hashlib import sha256
 from typing import Any
 
 from bruno_llm_base import ConfigurationError
@@ -23,6 +24,20 @@ _SHAPES = (
     r"|(?<=[?&]key=)[^&\s\"']+"
     r"|(?i:(?<=bearer ))[\w.~+/=-]{8,}"
 )
+
+
+_FILE = re.compile(r"(data:[^,]{0,200};base64,)?([A-Za-z0-9+/]{1000,}={0,2})")
+
+
+def without_files(body: Any) -> Any:
+    """Return *body*, any JSON, with a hash for each file in it, by which it is still known."""
+    if isinstance(body, dict):
+        return {name: without_files(value) for name, value in body.items()}
+    if isinstance(body, list | tuple):
+        return list(map(without_files, body))
+    if isinstance(body, str) and (file := _FILE.fullmatch(body)):
+        return f"{file[1] or ''}(a file, SHA-256 {sha256(file[2].encode()).hexdigest()})"
+    return body
 
 
 class Scrubber:
