@@ -99,7 +99,7 @@ class Messages(ChatAdapter):
     __slots__ = ()
 
     chat_path = "/v1/messages"
-    models_path = "/v1/models?limit=1000"
+    models_path: str | None = "/v1/models?limit=1000"
     count_path = "/v1/messages/count_tokens"
     count_error = 0.05
     option_names: ClassVar[Mapping[str, str]] = {"stop": "stop_sequences"}

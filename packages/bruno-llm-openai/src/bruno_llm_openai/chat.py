@@ -37,8 +37,7 @@ class OpenAIChatAdapter(OpenAIAdapter, ChatAdapter):
     reserved_fields = frozenset({"input", "messages", "model", "stream", "stream_options"})
 
     def build_probe(self, model: str) -> tuple[str, Json] | None:
-        nothing: Json = {"model": model, "messages": [], "input": []}
-        return None if self.models_path else (self.chat_path, nothing)
+        return None if self.models_path else (self.chat_path, {"model": model, "messages": []})
 
     def build_tools(
         self,

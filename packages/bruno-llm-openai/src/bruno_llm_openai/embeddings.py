@@ -15,7 +15,6 @@ from typing_extensions import Unpack
 from bruno_llm_openai.row import EmbeddingRow, VendorRow
 from bruno_llm_openai.vendor import OpenAIAdapter, OpenAIVendor, is_openais
 
-
 _DIMENSIONS = {
     "text-embedding-3-large": 3072,
     "text-embedding-3-small": 1536,
@@ -42,7 +41,9 @@ class OpenAIEmbeddingAdapter(OpenAIAdapter, EmbeddingAdapter):
     @classmethod
     def at(cls, access: Access, row: VendorRow | None = None) -> Self:
         if row is None and access.base_url is not None and not is_openais(access.base_url):
-            from bruno_llm_openai.embedding_vendors import row_at  # OpenAI itself needs none of them
+            from bruno_llm_openai.embedding_vendors import (
+                row_at,
+            )  # OpenAI itself needs none of them
 
             row = row_at(access.base_url)
         return super().at(access, row)
