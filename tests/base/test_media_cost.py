@@ -11,6 +11,7 @@ from bruno_llm_base import (
     ContextPolicy,
     CostTracker,
     InvalidRequestError,
+    LLMError,
     Media,
     Price,
     RateLimit,
@@ -21,7 +22,7 @@ from bruno_llm_base import (
 from bruno_llm_base.events import ContextTrimmed
 from bruno_llm_base.exceptions import ContextLengthExceededError
 from bruno_llm_gemini import GeminiProvider
-from bruno_llm_testing import FakeAnswer, FakeGemini
+from bruno_llm_testing import FakeAnswer, FakeGemini, Fault
 
 A_PICTURE = 1120  # tokens, at most
 PRICE = Price(
@@ -239,3 +240,16 @@ async def test_an_answer_costs_what_its_parts_cost(server, make):
     assert total.cost == 2 * whole.cost.total == 2 * sum(millionths.values()) / 1_000_000
     assert (total.input_tokens, total.output_tokens) == (20_000, 3_000)
     assert (whole.usage + streamed.usage).output_image_tokens == 2_580
+
+
+async def test_what_got_no_answer_is_estimated_at_its_own_prices(server, make):
+    server.say(Fault(then="close"))
+    costs = tracker()
+    llm = make(cost=costs)
+    with pytest.raises(LLMError):
+        await llm.request("Hello", attachments=[Media(data=wav(10)), *pictures(1)])
+    row = costs.total()
+    assert row.estimated == 1
+    sound = 11 * 32  # 10 seconds, and a header
+    assert row.input_tokens > sound + A_PICTURE
+    assert 0 < row.cost * 1_000_000 - 30 * sound - 5 * A_PICTURE < 100

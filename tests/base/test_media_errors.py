@@ -43,6 +43,24 @@ SEEN = [
     (400, "You uploaded an unsupported image. Please make sure your image has of one the following formats: ['png', 'jpeg', 'gif', 'webp'].", MediaTypeError),
     (400, "Expected a base64-encoded data URL with an application/pdf MIME type, but got unsupported MIME type 'text/markdown'.", MediaTypeError),
     (400, "Timeout while downloading https://host/a.png.", MediaUnavailableError),
+    # servers of OpenAI's protocol, of models that read text alone
+    (400, "Failed to deserialize the JSON body into the target type: messages[13]: unknown variant `image_url`, expected `text` at line 1 column 62", MediaTypeError),
+    (422, "messages[2]: data did not match any variant of untagged enum ChatCompletionRequestContent at line 1 column 15700", MediaTypeError),
+    (400, "Invalid value: file. Supported values are: 'text','image_url','video_url' and 'video'.", MediaTypeError),
+    (400, "'messages.0' : for 'role:user' the following must be satisfied[('messages.0.content' : value must be a string)]", MediaTypeError),
+    (400, "messages[1].content must be a string", MediaTypeError),
+    (400, "Model do not support image input. Request id: 1", MediaTypeError),
+    (400, "llama-3 is not a multimodal model", MediaTypeError),
+    (400, "At most 0 image(s) may be provided in one prompt.", MediaTypeError),
+    (400, "Cannot fetch content from the provided URL.", MediaUnavailableError),
+    (400, "Cannot fetch content from the provided URL. Status: URL_ROBOTED-ROBOTED_DENIED", MediaUnavailableError),
+    (400, "Invalid or unsupported file uri: files/x1", MediaUnavailableError),
+    (403, "You do not have permission to access the File x1 or it may not exist.", MediaUnavailableError),
+    (400, "Unable to process input image. Please retry or report in https://developers.generativeai.google/guide/troubleshooting", MediaTypeError),
+    (400, "Unsupported MIME type: image/gif", MediaTypeError),
+    (400, "* GenerateContentRequest.contents[0].parts[1].inline_data.mime_type: MIME type must be image/png or image/jpeg.", MediaTypeError),
+    (400, "The document has no pages.", MediaTypeError),
+    (400, "Request payload size exceeds the limit: 20971520 bytes.", MediaTooLargeError),
 ]  # fmt: skip
 
 

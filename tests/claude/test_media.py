@@ -298,6 +298,16 @@ async def test_citations_go_back_with_their_text(llm, server, fits, order):
     assert taken.keys() == anthropic.types.CitationPageLocationParam.__annotations__.keys()
 
 
+async def test_a_mark_stands_on_the_text_that_is_cited(llm, server, fits):
+    cited = VendorBlock("anthropic", {"type": "citations", "citations": [CITATION]})
+    answer = ModelResponse(parts=(Text("It rains."), cited)).to_message()
+    answer.metadata["cache"] = True
+    await llm.request([{"role": "user", "content": "?"}, answer, {"role": "user", "content": "!"}])
+    fits(KIND, server.bodies[-1])
+    (text,) = shown(server, 1)
+    assert text.keys() == {"type", "text", "citations", "cache_control"}
+
+
 async def test_what_anthropics_own_tools_found_goes_back_whole(llm, server, fits):
     use = {"type": "server_tool_use", "id": "s1", "name": "web_fetch", "input": {"url": "u"}}
     document = {"type": "document", "source": base64(PDF, "application/pdf"), "title": "Found"}
@@ -355,7 +365,7 @@ def test_a_document_takes_no_more_than_is_reckoned(llm):
     # a page of words takes 2,481 at most (huggingface.co/datasets/JOHNISKING/pdf-token-cost)
     assert llm.adapter.media_tokens(pdf, "claude-sonnet-5-5") == 2 * 4600
     far = Media(url="https://example.com/a.pdf", type="application/pdf")
-    assert llm.adapter.media_tokens(far, "claude-sonnet-5-5") == 10 * 4600
+    assert llm.adapter.media_tokens(far, "claude-sonnet-5-5") == 100 * 4600
     words = Media(data=b"x" * 1001, type="text/plain")
     words.size = 1001
     assert llm.adapter.media_tokens(words, "claude-sonnet-5-5") == 501
@@ -453,6 +463,13 @@ async def test_a_picture_in_a_result_is_named_too(llm):
             "Unable to download the file. Please verify the URL and try again.",
             None,
             MediaUnavailableError,
+            "a.pdf, b.png",
+        ),
+        (
+            413,
+            "Request exceeds the maximum size",
+            {"error_code": "request_too_large"},
+            MediaTooLargeError,
             "a.pdf, b.png",
         ),
         (404, "Gone.", {"error_code": "file_expired"}, MediaUnavailableError, "a.pdf, b.png"),

@@ -1,9 +1,13 @@
 """What is installed, and what it offers."""
 
 import json
+from io import StringIO
 
 import pytest
+from bruno_llm_base.discovery import installed
+from bruno_llm_cli.models import show_providers
 from bruno_llm_testing import FakeError, FakeOpenAI, RawReply
+from rich.console import Console
 
 BROKEN = "import something_that_nobody_has\n"
 
@@ -14,6 +18,20 @@ def test_providers_are_listed_for_people(bruno_llm):
     for name in ("claude", "gemini", "ollama", "openai"):
         assert f"bruno-llm-{name}" in done.stdout
     assert "\x1b[" not in done.stdout
+
+
+@pytest.mark.parametrize("width", [60, 120])
+def test_the_list_of_providers_fits_a_terminal(monkeypatch, width):
+    out = StringIO()
+    terminal = Console(width=width, file=out)
+    monkeypatch.setattr("bruno_llm_cli.output.console", lambda: terminal)
+    infos = installed()
+    show_providers(infos, as_json=False)
+    lines = out.getvalue().splitlines()
+    assert max(map(len, lines)) <= width
+    assert len(lines) <= 40
+    words = {word.strip(",") for line in lines for word in line.split()}
+    assert {info.name for info in infos} <= words, "no name is broken"
 
 
 def test_providers_are_listed_for_programs(bruno_llm):

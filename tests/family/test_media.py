@@ -303,7 +303,7 @@ async def test_what_a_tool_shows_and_a_model_cannot_read_is_told_in_words(api, s
 MAKES = {
     "openai chat": {"picture": PICTURE, "sound": SOUND},  # pictures: OpenRouter's field
     "openai responses": {"picture": PICTURE},
-    "gemini": {"picture": PICTURE},
+    "gemini": {"picture": PICTURE, "sound": SOUND},
 }
 MADE = [(api, kind) for api, kinds in MAKES.items() for kind in kinds]
 

@@ -257,9 +257,10 @@ SEEN = pytest.mark.parametrize(
     ("kind", "path", "options"),
     [
         (OpenAIProvider, "/v1", {"api": "chat", "temperature": 0}),
+        (OpenAIProvider, "/v1", {"api": "responses", "temperature": 0}),
         (ClaudeProvider, "", {"options": {"temperature": 0}}),
     ],
-    ids=["chat", "claude"],
+    ids=["chat", "responses", "claude"],
 )
 
 

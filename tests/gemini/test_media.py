@@ -19,7 +19,7 @@ from bruno_llm_base.exceptions import (
 from bruno_llm_base.media import read_media
 from bruno_llm_base.parts import Text, ToolCall, VendorBlock
 from bruno_llm_gemini import GeminiProvider
-from bruno_llm_testing import FakeAnswer, FakeGemini
+from bruno_llm_testing import FakeAnswer, FakeGemini, RawReply
 from google import genai
 from google.genai import types
 from hypothesis import given
@@ -333,6 +333,15 @@ async def test_errors_name_the_media(
         assert caught.value.media in (media.label, "gif of 26 bytes")
         assert coded(media.data or b"canary") not in str(caught.value)
     assert len(server.received) == is_sent
+
+
+async def test_a_file_of_another_key_is_not_there(llm: GeminiProvider, server: FakeGemini) -> None:
+    said = "You do not have permission to access the File x1 or it may not exist."
+    error = {"code": 403, "message": said, "status": "PERMISSION_DENIED"}
+    server.say(RawReply(status=403, body=json.dumps({"error": error}).encode()))
+    with pytest.raises(MediaUnavailableError, match="may not exist") as caught:
+        await llm.generate("What is this?", attachments=[Media(id="files/x1")])
+    assert caught.value.media == "files/x1"
 
 
 def test_the_whole_of_a_request_is_limited() -> None:

@@ -120,6 +120,17 @@ async def test_a_response_may_hold_a_picture(client, server):
     assert streamed.output == whole.output
 
 
+async def test_what_was_asked_for_is_made(client, server):
+    drawn = await client.responses.create(
+        model=MODEL, input="Draw", tools=[{"type": "image_generation"}]
+    )
+    assert base64.b64decode(drawn.output[-1].result).startswith(PNG[:8])
+    spoken = await client.chat.completions.create(
+        model=MODEL, messages=HELLO, modalities=["text", "audio"]
+    )
+    assert spoken.choices[0].message.audio.transcript
+
+
 @pytest.mark.parametrize(
     ("piece", "code"),
     [

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 from bruno_llm_base import InvalidResponseError, LLMError, Retry, exceptions
-from bruno_llm_openai import OpenAIProvider
+from bruno_llm_base.discovery import kind_of
 from bruno_llm_testing import FakeOpenAI, RawReply
 
+ONCE = Retry(attempts=1)
 FILES = sorted((Path(__file__).parent / "shapes").glob("*.json"))
 CASES = [
     pytest.param(file.stem, case, id=f"{file.stem}: {case['case']}")
@@ -57,13 +58,7 @@ async def test_what_a_vendor_sends_is_read_for_what_it_means(vendor, case):
     expected = dict(case["is"])
     with FakeOpenAI() as server:
         server.say(reply(case))
-        llm = OpenAIProvider(
-            "gpt-4.1",
-            **server.connection(),
-            api="responses" if vendor == "perplexity" else "chat",
-            retry=Retry(attempts=1),
-        )
-        async with llm:
+        async with kind_of(vendor)("gpt-4.1", **server.connection(), retry=ONCE) as llm:
             if "error" in expected:
                 with pytest.raises(LLMError) as caught:
                     await ask(llm, case)
@@ -83,3 +78,38 @@ async def test_what_a_vendor_sends_is_read_for_what_it_means(vendor, case):
         assert answer.cost.total == Decimal(expected["cost"])
     told = {n: getattr(answer.usage, n) for n in expected.get("usage", ())}
     assert told == expected.get("usage", {})
+
+
+ROW = {"id": "m-1", "object": "model", "created": 1, "owned_by": "them"}
+LISTS = {  # their documents, and the window that they tell of
+    "openrouter": (
+        {"data": [ROW | {"context_length": 400_000, "pricing": {"prompt": "0"}}]},
+        400_000,
+    ),
+    "groq": (
+        {"object": "list", "data": [ROW | {"active": True, "context_window": 131_072}]},
+        131_072,
+    ),
+    "mistral": ({"object": "list", "data": [ROW | {"max_context_length": 32_768}]}, 32_768),
+    "together": ([ROW | {"context_length": 32_768, "type": "chat"}], 32_768),
+    "fireworks": ({"object": "list", "data": [ROW | {"context_length": 131_072}]}, 131_072),
+    "huggingface": (
+        {"object": "list", "data": [ROW | {"providers": [{"provider": "groq"}]}]},
+        None,
+    ),
+    "vllm": ({"object": "list", "data": [ROW | {"root": "m-1", "max_model_len": 4096}]}, 4096),
+    "llamacpp": ({"models": [{"name": "m-1"}], "object": "list", "data": [ROW]}, None),
+    "lmstudio": ({"object": "list", "data": [ROW]}, None),
+}
+
+
+@pytest.mark.parametrize(
+    ("vendor", "document", "window"), [(n, *told) for n, told in LISTS.items()]
+)
+async def test_lists_of_models_are_read(vendor, document, window):
+    with FakeOpenAI() as server:
+        server.say(reply({"reply": document}), to="models")
+        async with kind_of(vendor)("m-1", **server.connection(), retry=ONCE) as llm:
+            assert await llm.list_models() == ["m-1"]
+            told = await llm.context_window()
+    assert (told and told.tokens) == window

@@ -4,6 +4,7 @@ import ast
 import inspect
 import os
 import pickle
+import re
 
 import openai
 import pytest
@@ -62,12 +63,43 @@ def test_a_row_is_a_provider_that_the_factory_knows(row):
 
 
 @row
+def test_a_row_names_its_source_and_when_it_was_read(row):
+    assert re.fullmatch(r"https://\S+\.\S+, (.+, )?20\d\d-\d\d-\d\d", row.source)
+
+
+@row
+def test_a_part_of_an_address_that_is_missing_is_named(row, monkeypatch):
+    for variable in re.findall(r"{(\w+)}", row.base_url):
+        monkeypatch.delenv(variable)
+        with pytest.raises(ConfigurationError) as caught:
+            LLMFactory.create(row.name, model="m", api_key="test-key")
+        assert str(caught.value) == f"{row.name} needs an address: set {variable} or pass base_url"
+        llm = LLMFactory.create(row.name, model="m", base_url="https://proxy.example/v1")
+        assert llm.access.url == "https://proxy.example/v1"
+
+
+@row
 def test_a_row_takes_each_of_its_variables(row, monkeypatch):
     for variable in row.api_key_env:
         monkeypatch.setenv(variable, "test-key")
         llm = LLMFactory.create(row.name, **({} if row.default_model else {"model": "m"}))
         assert (llm.access.key, llm.model) == ("test-key", row.default_model or "m")
         monkeypatch.delenv(variable)
+
+
+WITHOUT_PRICES = {"huggingface", "nebius", "qwen", "sambanova", "snowflake"}  # in genai-prices
+
+
+@row
+async def test_the_model_of_a_row_has_a_price(row):
+    llm = LLMFactory.create(row.name, model=row.default_model or "gpt-4.1", api_key="test-key")
+    price = await llm.price()
+    if row.free:
+        assert (price.input, price.output) == (0, 0)
+    elif row.name == "openrouter":  # which chooses another model, and tells what it cost
+        assert price is None
+    else:
+        assert (price is None) == (row.name in WITHOUT_PRICES)
 
 
 @row

@@ -329,5 +329,10 @@ def _estimate_missing(response: ModelResponse, request: Request[Any]) -> None:
         input_tokens=read or request.estimated_input,
         output_tokens=written or sum(map(estimate_tokens, said)),
     )
+    if not read:
+        media = request.media_tokens()
+        counted = replace(
+            counted, input_audio_tokens=media.get("audio"), input_image_tokens=media.get("image")
+        )
     if counted != response.usage:
         response.usage, response.usage_estimated = counted, True

@@ -103,7 +103,8 @@ _WORDS = (
         (400, 413, 422),
         r"(image|file|media|pdf|video|audio)_(dimensions_|file_)?too_large",
         r"\b(image|pdf|document|audio|video)s? (file )?(exceeds? [\d.,]+ ?[kmg]i?b|(is|are) too large)"
-        r"|image dimensions exceed|pdf pages may be provided|patches after processing",
+        r"|image dimensions exceed|pdf pages may be provided|patches after processing"
+        r"|request payload size exceeds",
     ),
     _Words(
         MediaTypeError,
@@ -113,10 +114,13 @@ _WORDS = (
         r"|(not|n't) support (image|vision|audio|video|pdf|document|multimodal)"
         r"|support image input|missing data required for image|media[_ ]type\b[^.]{0,30}\b(input should"
         r"|image)|(could not process|failed to load|invalid|unsupported) (image|pdf|audio|document)"
-        r"|unable to process input|unsupported mime type|document has no pages"
+        r"|unable to process input|unsupported mime type|mime type must be|document has no pages"
         r"|image format \S+ not|image: unknown format|the pdf specified"
         r"|only supports one image"
-        r"|(image_url|input_audio|file) is only supported by certain models",
+        r"|(image_url|input_audio|file) is only supported by certain models"
+        r"|(unknown variant|invalid value:) \W?(image_url|input_audio|video_url|audio_url|file)\b"
+        r"|variant of untagged enum \w*content|content\W? ?:? ?(value )?must be a string"
+        r"|not a multimodal model|at most 0 (image|audio|video)",
     ),
     _Words(
         MediaUnavailableError,

@@ -128,7 +128,7 @@ def _shown_by_user(result: ToolResult) -> list[Part]:
 _CURES: dict[type[MediaError], str] = {
     MediaTooLargeError: "make it smaller, or split it",
     MediaTypeError: "convert it, or use a model that reads it",
-    MediaUnavailableError: "check that anyone can fetch it, or give the bytes",
+    MediaUnavailableError: "check that it is there for anyone, or give the bytes",
 }
 
 

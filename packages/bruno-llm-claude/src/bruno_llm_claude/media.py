@@ -20,8 +20,9 @@ _PATCH = 28  # pixels of a side of what is one token
 # Until version 4.6, and since then: the longest side that is looked at, and the most tokens.
 _OLD, _NEW = (1568, 1568), (2576, 4784)
 _IS_OLD = re.compile(r"claude-(\d|instant|(opus|sonnet|haiku)-4(-[0-6]\b|-20|@|$))")
-# A page is read as its words, 3,000 tokens at most, and as a picture of 1,568.
-_PAGE, _UNSEEN_PAGES = 4_600, 10
+# A page is read as its words, 3,000 tokens at most, and as a picture of 1,568. Models with a window of
+# 200,000 take 100 pages; what the others take, up to 600, is hardly ever sent by its address.
+_PAGE, _UNSEEN_PAGES = 4_600, 100
 _BYTES_PER_TOKEN = 2  # of a text, in any language and of any kind
 
 

@@ -234,6 +234,7 @@ def _answered(turn: Turn, marked: list[Json], *, is_last: bool) -> list[Json]:
     blocks: list[Json] = []
     for part in turn.parts:
         if part == CACHE_MARK:
+            blocks = _with_citations(blocks)
             _mark(blocks, marked)
         else:
             _put_back(part, blocks)

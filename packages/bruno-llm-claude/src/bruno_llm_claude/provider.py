@@ -21,6 +21,7 @@ from bruno_llm_base import (
     Media,
     MediaError,
     MediaRules,
+    MediaTooLargeError,
     ModelNotFoundError,
     ModelResponse,
     PermissionDeniedError,
@@ -73,7 +74,7 @@ _ERRORS: dict[str, type[LLMError]] = {
     "overloaded_error": ServiceUnavailableError,
     "permission_error": PermissionDeniedError,
     "rate_limit_error": RateLimitError,
-    "request_too_large": InvalidRequestError,
+    "request_too_large": MediaTooLargeError,  # 32 MB, which no window holds of words
     "timeout_error": ServiceUnavailableError,
 }
 

@@ -23,11 +23,12 @@ def show_providers(infos: Sequence[ProviderInfo], *, as_json: bool) -> None:
     if as_json:
         show_document({"providers": list(map(_described, infos))})
         return
-    rows = [
-        (info.name, info.distribution, info.version, info.error or ", ".join(_able(info)))
-        for info in infos
-    ]
-    show_table(("provider", "distribution", "version", "capabilities"), rows)
+    alike: dict[tuple[str, str], list[str]] = {}  # of one distribution, which may bring many
+    for info in infos:
+        facts = info.error or ", ".join(_able(info)), f"{info.distribution} {info.version}"
+        alike.setdefault(facts, []).append(info.name)
+    rows = [(", ".join(names), *facts) for facts, names in alike.items()]
+    show_table(("providers", "capabilities", "distribution"), rows)
     if not infos:
         say("no provider is installed: pip install bruno-llm")
 

@@ -61,15 +61,13 @@ class ChatCompletions(OpenAIChatAdapter):
             said = _without_thoughts(said)
         marks = row is None and models.takes_marks(options["model"])
         body = {"messages": messages.build(said, self.api, marks=marks), **options}
+        if stream:
+            body |= {"stream": True, "stream_options": {"include_usage": True}}
         if row is not None:
             if row.output_limit != _LIMIT and _LIMIT in body:
                 body[row.output_limit] = body.pop(_LIMIT)
             if row.option_names or row.needs_thoughts:
                 body = _in_own_words(body, row)
-        if stream:
-            body["stream"] = True
-            if row is None or row.counts_streams:
-                body["stream_options"] = {"include_usage": True}
         return body
 
     def parse(self, data: Json) -> ModelResponse:
@@ -147,7 +145,8 @@ def _in_own_words(body: Json, row: "VendorRow") -> Json:
         for message in body["messages"]:
             if message.get("tool_calls"):
                 message.setdefault(row.reasoning_field, " ")
-    return {row.option_names.get(name, name): value for name, value in body.items()}
+    named = ((row.option_names.get(name, name), value) for name, value in body.items())
+    return {name: value for name, value in named if name}
 
 
 def _nested_tool(tool: Json) -> Json:

@@ -75,7 +75,8 @@ class VendorRow:
         needs_key: Whether it wants a key.
         default_model: The model where none is named; "" where the user has to.
         output_limit: The field that limits the tokens of an answer.
-        option_names: What it calls other fields of Chat Completions, and in Responses those that stay.
+        option_names: What it calls other fields of Chat Completions, "" for those that it refuses; in
+            Responses, those that stay.
         refused_options: The portable options that it refuses.
         reasoning: How models are asked to think; None where they cannot be asked.
         reasoning_field: The field of a message in which thoughts come; "content" for pieces of it.
@@ -87,7 +88,6 @@ class VendorRow:
         call_ids: What it takes as the id of a call.
         api: Which of OpenAI's two APIs it speaks.
         models_path: Where it lists its models; None where it does not.
-        counts_streams: Whether a stream may be asked for its usage by `stream_options`.
         limit_headers: The headers that tell of its limits, as `read_limits` takes them.
         price_name: What `genai-prices` calls it; its name if None.
         telemetry_name: What OpenTelemetry calls it (`gen_ai.provider.name`); its name if None.
@@ -114,7 +114,6 @@ class VendorRow:
     call_ids: re.Pattern[str] = re.compile(r"(?s).{1,40}")
     api: Literal["chat", "responses"] = "chat"
     models_path: str | None = "/models"
-    counts_streams: bool = True
     limit_headers: str = "x-ratelimit-{what}-{unit}"
     price_name: str | None = None
     telemetry_name: str | None = None

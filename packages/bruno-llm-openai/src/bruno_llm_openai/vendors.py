@@ -58,6 +58,7 @@ AZURE = VendorRow(
     api_key_env=("AZURE_OPENAI_API_KEY", "AZURE_API_KEY"),
     output_limit="max_completion_tokens",
     telemetry_name="azure.ai.openai",
+    media_types=("image/*", "audio/*"),
     source="https://learn.microsoft.com/azure/foundry/openai/api-version-lifecycle, 2026-11-28",
 )
 DEEPSEEK = VendorRow(
@@ -68,7 +69,7 @@ DEEPSEEK = VendorRow(
     reasoning=ReasoningFields(levels=("none", "low", "high", "max"), on=_ON, off=_OFF),
     needs_thoughts=True,
     schemas="json_object",
-    media_types={"deepseek-flash": None, "": ()},
+    media_types={"deepseek-flash": ("image/*",), "": ()},
     source="https://api-docs.deepseek.com/api/create-chat-completion, 2026-11-28",
 )
 GROQ = VendorRow(
@@ -80,18 +81,19 @@ GROQ = VendorRow(
     reasoning_field="reasoning",
     think_tags=True,
     schemas={"openai/gpt-oss": "strict", "": "loose"},
+    media_types={"openai/gpt-oss": (), "": ("image/*",)},
     source="https://console.groq.com/docs/api-reference, groq 1.7.0, 2026-11-28",
 )
 MISTRAL = VendorRow(
     name="mistral",
     base_url="https://api.mistral.ai/v1",
     default_model="mistral-medium-latest",
-    option_names={"seed": "random_seed"},
+    option_names={"seed": "random_seed", "stream_options": ""},
     reasoning=ReasoningFields(levels=("none", "high")),
     reasoning_field="content",
     call_ids=re.compile("[a-zA-Z0-9]{9}"),
-    counts_streams=False,
     telemetry_name="mistral_ai",
+    limit_headers="x-ratelimit-{what}-{unit}-minute",
     source="https://docs.mistral.ai/api, mistralai 3.7.0, 2026-11-28",
 )
 XAI = VendorRow(
@@ -103,6 +105,7 @@ XAI = VendorRow(
     reasoning={r"grok-(3-mini|4\.3)": _GRADED_OR_NOT, r"grok-4\.\d": _GRADED, "": None},
     price_name="x-ai",
     telemetry_name="x_ai",
+    media_types=("image/*",),
     source="https://docs.x.ai/developers/model-capabilities/text/reasoning, 2026-11-28",
 )
 TOGETHER = VendorRow(
@@ -111,6 +114,7 @@ TOGETHER = VendorRow(
     default_model="openai/gpt-oss-120b",
     reasoning={"openai/gpt-oss": _GRADED, "": _ENABLED},
     reasoning_field="reasoning",
+    media_types=("image/*", "video/*", "audio/*"),
     source="https://docs.together.ai/reference/chat-completions, together 3.1.1, 2026-11-28",
 )
 FIREWORKS = VendorRow(
@@ -118,6 +122,7 @@ FIREWORKS = VendorRow(
     base_url="https://api.fireworks.ai/inference/v1",
     default_model="accounts/fireworks/models/gpt-oss-120b",
     reasoning={".*(gpt-oss|minimax-m2)": _GRADED, "": _GRADED_OR_NOT},
+    media_types=("image/*", "video/*"),
     source="https://docs.fireworks.ai/api-reference/post-chatcompletions, fireworks-ai 1.2.30, 2026-11-28",
 )
 CEREBRAS = VendorRow(
@@ -127,6 +132,8 @@ CEREBRAS = VendorRow(
     output_limit="max_completion_tokens",
     reasoning={"gpt-oss": _GRADED, r"(zai-glm-5\.3|kimi-k3)": _LOW_HIGH_MAX, "": _GRADED_OR_NOT},
     reasoning_field="reasoning",
+    limit_headers="x-ratelimit-{what}-{unit}-minute",
+    media_types={"gpt-oss": (), "": ("image/*",)},
     source="https://inference-docs.cerebras.ai/capabilities/reasoning, 2026-11-28",
 )
 PERPLEXITY = VendorRow(
@@ -159,6 +166,7 @@ QWEN = VendorRow(
     default_model="qwen3.7-plus",
     reasoning=_QWENS,
     schemas="loose",
+    media_types=("image/*", "video/*", "audio/*"),
     source="https://help.aliyun.com/en/model-studio/deep-thinking, 2026-11-28",
 )
 ZAI = VendorRow(
@@ -167,6 +175,7 @@ ZAI = VendorRow(
     default_model="glm-5.3",
     reasoning=_GLM,
     schemas="json_object",
+    media_types=("image/*", "video/*"),
     source="https://docs.z.ai/guides/capabilities/thinking-mode, zai-sdk 0.2.3, 2026-11-28",
 )
 NEBIUS = VendorRow(
@@ -175,6 +184,7 @@ NEBIUS = VendorRow(
     hosts=("api.tokenfactory.nebius.com", "api.studio.nebius.com", "api.studio.nebius.ai"),
     default_model="openai/gpt-oss-120b",
     reasoning={"openai/gpt-oss": _GRADED, "": None},
+    media_types=("image/*",),
     source="https://docs.tokenfactory.nebius.com/api-reference/introduction, 2026-11-28",
 )
 SAMBANOVA = VendorRow(
@@ -185,6 +195,7 @@ SAMBANOVA = VendorRow(
     reasoning_field="reasoning",
     think_tags=True,
     schemas="loose",
+    media_types=("image/*",),
     source="https://docs.sambanova.ai/docs/en/api-reference/overview, sambanova 1.13.0, 2026-11-28",
 )
 HUGGINGFACE = VendorRow(
@@ -194,6 +205,7 @@ HUGGINGFACE = VendorRow(
     default_model="openai/gpt-oss-120b",
     reasoning={"openai/gpt-oss": _GRADED, "": None},
     schemas="loose",
+    media_types=("image/*",),
     source="https://huggingface.co/docs/inference-providers/tasks/chat-completion, 2026-11-28",
 )
 DATABRICKS = VendorRow(
@@ -205,6 +217,7 @@ DATABRICKS = VendorRow(
     reasoning={"databricks-gpt": _GRADED, "databricks-claude": _CLAUDES, "": None},
     reasoning_field="content",
     models_path=None,
+    media_types=("image/*",),
     source="https://docs.databricks.com/aws/en/machine-learning/model-serving/query-reason-models, 2026-11-28",
 )
 SNOWFLAKE = VendorRow(
@@ -227,6 +240,7 @@ CLOUDFLARE = VendorRow(
     reasoning={"@cf/openai/gpt-oss": _GRADED, "": None},
     schemas="loose",
     models_path=None,
+    media_types=("image/*",),
     source="https://developers.cloudflare.com/workers-ai/configuration/open-ai-compatibility, 2026-11-28",
 )
 
@@ -238,6 +252,7 @@ VLLM = VendorRow(
     reasoning_field="reasoning",
     schemas="loose",
     free=_OWN,
+    media_types=("image/*", "video/*", "audio/*"),
     source="https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html, 2026-11-28",
 )
 LMSTUDIO = VendorRow(
@@ -248,6 +263,7 @@ LMSTUDIO = VendorRow(
     reasoning=ReasoningFields(levels=("none", "low", "medium", "high", "xhigh")),
     schemas="loose",
     free=_OWN,
+    media_types=("image/*",),
     source="https://lmstudio.ai/docs/developer/openai-compat, 2026-11-28",
 )
 LLAMACPP = VendorRow(
@@ -259,6 +275,7 @@ LLAMACPP = VendorRow(
     reasoning=_TEMPLATE,
     schemas="loose",
     free=_OWN,
+    media_types=("image/*", "audio/*"),
     source="https://github.com/ggml-org/llama.cpp/blob/master/tools/server/README.md, 2026-11-28",
 )
 LLAMAFILE = VendorRow(
@@ -269,6 +286,7 @@ LLAMAFILE = VendorRow(
     reasoning=_TEMPLATE,
     schemas="loose",
     free=_OWN,
+    media_types=("image/*",),
     source="https://github.com/mozilla-ai/llamafile, 2026-11-28",
 )
 

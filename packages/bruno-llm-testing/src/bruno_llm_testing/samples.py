@@ -1,12 +1,14 @@
-"""JSON that fits a schema, for fakes that were told nothing."""
+"""JSON that fits a schema, and media, for fakes that were told nothing."""
 
 import json
+from base64 import b64decode
+from collections.abc import Iterable
 from typing import Any
 
-from bruno_llm_base.parts import Json
+from bruno_llm_base.parts import Json, Media
 from bruno_llm_base.schemas import inlined
 
-__all__ = ["asked_schema", "sample_text"]
+__all__ = ["asked_schema", "sample_media", "sample_text"]
 
 _PLACES = (
     ("response_format", "json_schema", "schema"),
@@ -24,6 +26,9 @@ _FORMATS = {
     "uri": "https://example.com/",
     "uuid": "00000000-0000-4000-8000-000000000000",
 }
+_DOT = (  # a PNG of one pixel
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR4nGNgYGBgAAAABQABh6FO1AAAAABJRU5ErkJggg=="
+)
 _SIMPLE: dict[str, Any] = {"boolean": True, "null": None}
 
 
@@ -68,3 +73,12 @@ def _sample(schema: Json) -> Any:  # noqa: PLR0911 - one for each kind
         return _SIMPLE[kind]
     text: str = _FORMATS.get(schema.get("format", ""), "text")
     return text[: schema.get("maxLength", len(text))].ljust(schema.get("minLength", 0), "t")
+
+
+def sample_media(modalities: Iterable[str]) -> tuple[Media, ...]:
+    """Return a picture, and a sound, where they are among the *modalities* that were asked for."""
+    known = {
+        "IMAGE": Media(data=b64decode(_DOT), type="image/png"),
+        "AUDIO": Media(data=b"\0\0" * 240, type="audio/L16;codec=pcm;rate=24000"),
+    }
+    return tuple([known[name] for name in modalities if name in known])

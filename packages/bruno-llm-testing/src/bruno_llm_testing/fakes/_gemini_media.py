@@ -6,7 +6,7 @@ that the API has been seen to say, but for the one on results of tools.
 
 import re
 from base64 import b64decode, b64encode
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from bruno_llm_base import Json, Media
 
@@ -25,9 +25,6 @@ _UNREADABLE = (
 _FILE = re.compile(r"https?://\S+|gs://\S+/\S+")
 _OF_3 = re.compile(r"gemini-(?:[3-9]|\d\d)")
 _LEVELS = {"LOW": 280, "MEDIUM": 560, "HIGH": 1120, "ULTRA_HIGH": 2240}
-_DOT = (  # a PNG of one pixel
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR4nGNgYGBgAAAABQABh6FO1AAAAABJRU5ErkJggg=="
-)
 _PAGE, _SECOND, _BYTES_OF_A_SECOND = 560, 32, 16_000
 
 
@@ -96,15 +93,6 @@ def media_tokens(part: Json) -> int | None:
     if kind == "application/pdf":
         return _PAGE * max(1, b64decode(blob.get("data", "")).count(b"/Type /Page\n"))
     return size // 4 if kind.startswith("text/") else _SECOND * (1 + size // _BYTES_OF_A_SECOND)
-
-
-def asked_for(modalities: Iterable[str]) -> tuple[Media, ...]:
-    """Return a picture, and a sound, where they are among the *modalities* that were asked for."""
-    known = {
-        "IMAGE": Media(data=b64decode(_DOT), type="image/png"),
-        "AUDIO": Media(data=b"\0\0" * 240, type="audio/L16;codec=pcm;rate=24000"),
-    }
-    return tuple([known[name] for name in modalities if name in known])
 
 
 def made(media: Media, pieces: int = 1) -> list[Json]:

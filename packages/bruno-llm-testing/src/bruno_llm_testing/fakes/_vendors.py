@@ -102,8 +102,6 @@ class FakeVendor(FakeOpenAI):
             taken |= asked.on | asked.off
         asks = _ASKS - {name.partition(".")[0] for name in taken}
         wrong = (_LIMITS - {row.output_limit}) | own.keys() | refused | asks
-        if not row.counts_streams:
-            wrong |= {"stream_options"}
         yield from sorted(wrong & body.keys())
         if asked is not None and asked.effort:
             level: Any = body
@@ -189,7 +187,7 @@ class FakeVendor(FakeOpenAI):
         """Put the *usage* of a stream where the vendor does."""
         place = _COUNTS_IN.get(self.row.name)
         last = next(chunk for chunk in reversed(chunks) if chunk["choices"])
-        if not self.row.counts_streams:
+        if "stream_options" in self.row.option_names:
             last["usage"] = usage
         elif place is not None and chunks[-1].pop("usage", None):
             del chunks[-1]

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 from bruno_llm_base import FinishReason, Json, ToolCall, Usage
 
 from bruno_llm_testing.fakes import _gemini_media
+from bruno_llm_testing.samples import sample_media
 from bruno_llm_testing.script import FakeAnswer, FakeError, Received, Step
 from bruno_llm_testing.server import FakeServer, Operation, vector_of
 
@@ -98,7 +99,7 @@ class FakeGemini(FakeServer):
         """Return what is said when nothing was scripted, with the media that were asked for."""
         step = super().default(request)
         config = request.body.get("generationConfig") or {}
-        media = _gemini_media.asked_for(config.get("responseModalities") or ())
+        media = sample_media(config.get("responseModalities") or ())
         return replace(step, media=media) if media and isinstance(step, FakeAnswer) else step
 
     def render_answer(self, answer: FakeAnswer, request: Received) -> Json:

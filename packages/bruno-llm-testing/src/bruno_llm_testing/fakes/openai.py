@@ -8,14 +8,15 @@ import json
 import struct
 from base64 import b64encode
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, ClassVar
 
 from bruno_llm_base import FinishReason, Json, ToolCall, Usage
 
 from bruno_llm_testing.fakes import _openai_media as media
 from bruno_llm_testing.fakes import _responses as responses
-from bruno_llm_testing.script import FakeAnswer, FakeError, Received
+from bruno_llm_testing.samples import sample_media
+from bruno_llm_testing.script import FakeAnswer, FakeError, Received, Step
 from bruno_llm_testing.server import FakeServer, Operation, vector_of
 
 __all__ = ["FakeOpenAI"]
@@ -40,6 +41,7 @@ _ERRORS: dict[str, tuple[int, str, str | None]] = {
 }
 _ID, _CREATED = "chatcmpl-B9MBs8CjcvOU2jLn4n570S5qMJKcT", 1795359778
 _MOST_TEXTS = 2048
+_DRAWS = "image_generation"
 
 
 class FakeOpenAI(FakeServer):
@@ -198,6 +200,14 @@ class FakeOpenAI(FakeServer):
 
     def render_count(self, tokens: int, request: Received) -> Json:
         return {"object": "response.input_tokens", "input_tokens": tokens}
+
+    def default(self, request: Received) -> Step:
+        """Return what is said when nothing was scripted, with the media that were asked for."""
+        step, body = super().default(request), request.body
+        wanted = [name.upper() for name in body.get("modalities") or ()]
+        wanted += ["IMAGE" for tool in body.get("tools") or () if tool.get("type") == _DRAWS]
+        made = sample_media(wanted)
+        return replace(step, media=made) if made and isinstance(step, FakeAnswer) else step
 
     def media_tokens(self, value: Json) -> int | None:
         return media.media_tokens(value)
