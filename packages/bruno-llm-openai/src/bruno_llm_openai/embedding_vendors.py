@@ -23,7 +23,7 @@ OPENROUTER = EmbeddingRow(
     default_model="openai/text-embedding-3-small",
     dimensions={"openai/text-embedding-3-small": 1536, "openai/text-embedding-3-large": 3072},
     dimensions_field="dimensions",
-    source="openrouter 1.3.84 (operations/createembeddings.py); 2026-11-28",
+    source="https://pypi.org/project/openrouter, openrouter 1.3.84, 2026-11-28",
 )
 MISTRAL = EmbeddingRow(
     **_at(vendors.MISTRAL),
@@ -32,7 +32,7 @@ MISTRAL = EmbeddingRow(
     dimensions_field="output_dimension",
     max_batch=256,
     max_request_tokens=16_384,
-    source="mistralai 3.7.0 (models/embeddingrequest.py), rig-core 0.42.0; 2026-11-28",
+    source="https://docs.rs/crate/rig-core/0.42.0, mistralai 3.7.0, 2026-11-28",
 )
 COHERE = EmbeddingRow(
     name="cohere",
@@ -42,7 +42,7 @@ COHERE = EmbeddingRow(
     dimensions={"embed-v4.0": 1536, "embed-multilingual-v3.0": 1024, "embed-english-v3.0": 1024},
     max_batch=96,
     models_path=None,
-    source="docs.cohere.com/docs/compatibility-api, docs.cohere.com/reference/embed; 2026-11-28",
+    source="https://docs.cohere.com/docs/compatibility-api, 2026-11-28",
 )
 VOYAGE = EmbeddingRow(
     name="voyage",
@@ -54,7 +54,7 @@ VOYAGE = EmbeddingRow(
     fields={"encoding_format": "base64", "truncation": False},
     models_path=None,
     price_name="voyageai",
-    source="mongodb.com/docs/api (Embedding and Reranking API), voyageai 0.5.0; 2026-11-28",
+    source="https://www.mongodb.com/docs/api/doc/atlas-embedding-and-reranking-api, 2026-11-28",
 )
 JINA = EmbeddingRow(
     name="jina",
@@ -64,33 +64,33 @@ JINA = EmbeddingRow(
     dimensions={"jina-embeddings-v4": 2048, "jina-embeddings-v3": 1024},
     dimensions_field="dimensions",
     models_path=None,
-    source="qdrant.tech/documentation/embeddings/jina-embeddings, litellm 1.110.2; 2026-11-28",
+    source="https://qdrant.tech/documentation/embeddings/jina-embeddings, 2026-11-28",
 )
 TOGETHER = EmbeddingRow(
     **_at(vendors.TOGETHER),
     default_model="BAAI/bge-base-en-v1.5",
     dimensions={"BAAI/bge-base-en-v1.5": 768, "BAAI/bge-large-en-v1.5": 1024},
-    source="together 3.1.1 (types/embedding_create_params.py); 2026-11-28",
+    source="https://pypi.org/project/together, together 3.1.1, 2026-11-28",
 )
 FIREWORKS = EmbeddingRow(
     **_at(vendors.FIREWORKS),
     default_model="nomic-ai/nomic-embed-text-v1.5",
     dimensions={"nomic-ai/nomic-embed-text-v1.5": 768, "thenlper/gte-large": 1024},
     dimensions_field="dimensions",
-    source="docs.fireworks.ai/guides/querying-embeddings-models, litellm 1.110.2; 2026-11-28",
+    source="https://developers.llamaindex.ai/python/framework-api-reference/embeddings/fireworks, 2026-11-28",
 )
 NEBIUS = EmbeddingRow(
     **_at(vendors.NEBIUS),
     default_model="Qwen/Qwen3-Embedding-8B",
     dimensions={"Qwen/Qwen3-Embedding-8B": 4096},
     dimensions_field="dimensions",
-    source="docs.tokenfactory.nebius.com/api-reference, litellm 1.110.2; 2026-11-28",
+    source="https://docs.pixeltable.com/howto/providers/working-with-nebius, 2026-11-28",
 )
 SAMBANOVA = EmbeddingRow(
     **_at(vendors.SAMBANOVA),
     default_model="E5-Mistral-7B-Instruct",
     dimensions={"E5-Mistral-7B-Instruct": 4096},
-    source="sambanova 1.13.0 (types/embedding_create_params.py); 2026-11-28",
+    source="https://pypi.org/project/sambanova, sambanova 1.13.0, 2026-11-28",
 )
 QWEN = EmbeddingRow(
     **_at(vendors.QWEN),
@@ -98,20 +98,20 @@ QWEN = EmbeddingRow(
     dimensions={"text-embedding-v4": 1024, "text-embedding-v3": 1024},
     dimensions_field="dimensions",
     max_batch=10,
-    source="alibabacloud.com/help/en/model-studio/text-embedding-synchronous-api; 2026-11-28",
+    source="https://www.alibabacloud.com/help/en/model-studio/text-embedding-synchronous-api, 2026-11-28",
 )
 DATABRICKS = EmbeddingRow(
     **_at(vendors.DATABRICKS),
     default_model="databricks-gte-large-en",
     dimensions={"databricks-gte-large-en": 1024, "databricks-bge-large-en": 1024},
-    source="docs.databricks.com/machine-learning/model-serving, litellm 1.110.2; 2026-11-28",
+    source="https://docs.databricks.com/aws/machine-learning/model-serving/query-embedding-models, 2026-11-28",
 )
 CLOUDFLARE = EmbeddingRow(
     **_at(vendors.CLOUDFLARE),
-    default_model="@cf/baai/bge-m3",
-    dimensions={"@cf/baai/bge-m3": 1024, "@cf/baai/bge-base-en-v1.5": 768},
+    default_model="@cf/baai/bge-large-en-v1.5",
+    dimensions={"@cf/baai/bge-large-en-v1.5": 1024, "@cf/baai/bge-small-en-v1.5": 384},
     max_batch=100,
-    source="developers.cloudflare.com/workers-ai/configuration/open-ai-compatibility; 2026-11-28",
+    source="https://developers.cloudflare.com/workers-ai/configuration/open-ai-compatibility, 2026-11-28",
 )
 AZURE = EmbeddingRow(
     **_at(vendors.AZURE),
@@ -120,20 +120,20 @@ AZURE = EmbeddingRow(
     dimensions_field="dimensions",
     max_batch=2048,
     fields={"encoding_format": "base64"},
-    source="learn.microsoft.com/azure/ai-foundry/openai/reference; 2026-11-28",
+    source=vendors.AZURE.source,
 )
 VLLM = EmbeddingRow(
     **_at(vendors.VLLM),
     dimensions_field="dimensions",
-    source="docs.vllm.ai/en/latest/serving/openai_compatible_server; 2026-11-28",
+    source="https://docs.vllm.ai/en/v0.9.0.1/examples/online_serving/openai_embedding_matryoshka_fy.html, 2026-11-28",
 )
 LMSTUDIO = EmbeddingRow(
-    **_at(vendors.LMSTUDIO), source="lmstudio.ai/docs/developer/openai-compat; 2026-11-28"
+    **_at(vendors.LMSTUDIO), source="https://lmstudio.ai/docs/text-embeddings, 2026-11-28"
 )
 LLAMACPP = EmbeddingRow(
     **_at(vendors.LLAMACPP),
     default_model="default",  # it answers by the one that it has loaded
-    source="ggml-org/llama.cpp, tools/server/README.md, and xllamacpp 2026.10; 2026-11-28",
+    source="https://github.com/ggml-org/llama.cpp/blob/master/tools/server/README.md, 2026-11-28",
 )
 ROWS: Mapping[str, EmbeddingRow] = {
     row.name: row for row in list(globals().values()) if isinstance(row, EmbeddingRow)
