@@ -72,6 +72,8 @@ def _setup(namespace: dict[str, object]) -> None:
     namespace["servers"] = servers = ExitStack()
     namespace["environment"] = dict(os.environ)
     servers.enter_context(chdir(servers.enter_context(TemporaryDirectory())))
+    header = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\3\0\0\0\2"  # of 3 x 2 pixels
+    Path("photo.png").write_bytes(header + b"\x08\x02\0\0\0")
     for name in FAKES:
         server, kind = servers.enter_context(fake_of(name)()), kind_of(name)
         os.environ[kind.base_url_env] = server.connection()["base_url"]

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from base64 import b64encode
 from contextlib import ExitStack
 from decimal import Decimal
 from pathlib import Path
@@ -61,6 +62,20 @@ def test_every_example_is_tested_here():
     here = Path(__file__).read_text()
     examples = {path.stem for path in EXAMPLES.glob("*.py")} - {"mcp_notes"}  # of an extra
     assert [name for name in examples if f'run("{name}"' not in here] == []
+
+
+@pytest.mark.parametrize("name", ["claude", "gemini", "openai"])
+def test_media_are_sent(run, vendors, name, tmp_path):
+    header = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\3\0\0\0\2"
+    (tmp_path / "cat.jpg").write_bytes(header + b"\x08\x02\0\0\0")
+    server = vendors[{"claude": "ANTHROPIC"}.get(name, name.upper())]
+    server.say(FakeAnswer(text="A cat."))
+    out = run("media", "What is this?", "cat.jpg", BRUNO_LLM_PROVIDER=name)
+    assert out.startswith("[about ")
+    assert "A cat." in out
+    assert b64encode(header).decode() in str(server.bodies[-1])
+    out = run("media", "What is this?", "dog.jpg", BRUNO_LLM_PROVIDER=name)
+    assert out == "[dog.jpg: 'dog.jpg' does not exist: give the path of a file]\n"
 
 
 @pytest.mark.parametrize("name", ["claude", "gemini", "ollama", "openai"])

@@ -345,9 +345,43 @@ async def test_a_spoken_answer(chat, server, check, streamed, tmp_path):
     check(server.bodies[-1])
     assert server.bodies[-1]["messages"][1] == {
         "role": "assistant",
-        "content": None,
+        "content": said.text,
         "audio": {"id": sound.state.data["id"]},
     }
+
+
+async def test_a_sound_that_openai_keeps_no_more_goes_back_in_words(chat, server, check):
+    server.say(FakeAnswer(text="It rains.", media=(SOUND,)), FakeAnswer(text="", media=(SOUND,)))
+    spoken, wordless = [await chat.request([HELLO], model=HEARS) for _ in range(2)]
+    gone = {
+        "message": "Assistant audio audio_1 not found.",
+        "type": "invalid_request_error",
+        "param": "content.messages[1].audio.id",
+        "code": "audio_not_found",
+    }
+    again = [HELLO, spoken.to_message(), HELLO, wordless.to_message(), HELLO]
+    for _ in range(2):
+        server.say(RawReply(status=400, body=json.dumps({"error": gone}).encode()))
+        assert await chat.generate(again, model=HEARS)
+    first, second, third, fourth = server.bodies[2:]
+    assert first == third
+    assert second == fourth
+    check(second)
+    assert [message["content"] for message in second["messages"]] == [
+        *("Hello", "It rains.", "Hello", "Hello")
+    ]
+
+
+async def test_a_sound_without_its_content_goes_back_by_its_id(chat, server, check):
+    audio = {"id": "audio_1", "data": "", "expires_at": 9, "transcript": "It rains."}
+    message = {"role": "assistant", "content": None, "audio": audio}
+    choice = {"index": 0, "message": message, "finish_reason": "stop"}
+    server.say(RawReply(body=json.dumps({"choices": [choice]}).encode()))
+    answer = await chat.request([HELLO], model=HEARS)
+    await chat.request([HELLO, answer.to_message(), HELLO], model=HEARS)
+    check(server.bodies[-1])
+    said = server.bodies[-1]["messages"][1]
+    assert (said["content"], said["audio"]) == ("It rains.", {"id": "audio_1"})
 
 
 @pytest.mark.parametrize("streamed", [False, True])
