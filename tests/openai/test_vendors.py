@@ -16,6 +16,7 @@ from bruno_llm_base import (
     LLMFactory,
     Media,
     MediaTypeError,
+    ModelNotFoundError,
     Retry,
     ToolCall,
 )
@@ -225,13 +226,17 @@ def test_an_address_of_ones_own_needs_no_path(monkeypatch):
         assert llm.adapter.row is vendors.GROQ
 
 
-async def test_a_vendor_without_a_list_of_models_says_so():
-    fields = {"base_url": "https://llm.acme.com/v1", "models_path": None}
-    llm = OpenAIProvider.at_vendor("acme", fields)("m")
-    with pytest.raises(InvalidRequestError, match="acme has no list of its models"):
-        await llm.list_models()
-    found = await llm.diagnose()
-    assert (found.ok, found.reason) == (True, "acme has no list of its models")
+@pytest.mark.parametrize("api", ["chat", "responses"])
+async def test_a_vendor_without_a_list_of_models_says_so(api):
+    with FakeOpenAI() as server:
+        fields = {"base_url": f"{server.address}/v1", "models_path": None, "api": api}
+        kind = OpenAIProvider.at_vendor("acme", fields)
+        async with kind(server.models[0], api_key=server.api_key) as llm:
+            with pytest.raises(InvalidRequestError, match="acme has no list of models at http"):
+                await llm.list_models()
+            assert (await llm.diagnose()).reason is None
+        async with kind("a-missing-model", api_key=server.api_key) as llm:
+            assert isinstance((await llm.diagnose()).error, ModelNotFoundError)
 
 
 async def test_a_vendor_may_speak_responses():

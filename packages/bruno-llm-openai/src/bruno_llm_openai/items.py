@@ -160,9 +160,8 @@ def build(conversation: Conversation, api: str = "", *, marks: bool = False) -> 
             custom |= {item["call_id"] for item in answered if item["type"] == _CUSTOM}
             items += answered
         elif turn.role == "user":
-            is_plain = all(type(part) is Text or part == CACHE_MARK for part in turn.parts)
-            is_plain = is_plain and not (marks and CACHE_MARK in turn.parts)
-            content = turn.text if is_plain else _pieces(turn.parts, marks=marks)
+            has_pieces = Media in map(type, turn.parts) or (marks and CACHE_MARK in turn.parts)
+            content = _pieces(turn.parts, marks=marks) if has_pieces else turn.text
             items.append({"role": "user", "content": content})
         else:
             for part in turn.parts:

@@ -51,8 +51,9 @@ COHERE = RerankRow(
     api_key_env=("CO_API_KEY", "COHERE_API_KEY"),
     default_model="rerank-v4.0-pro",
     max_documents=10_000,
+    models_path=None,
     price_name="cohere",
-    source="docs.cohere.com/v2/docs/reranking-best-practices, cohere 7.3.1; 2026-11-28",
+    source="https://docs.cohere.com/v2/docs/reranking-best-practices, cohere 7.3.1, 2026-11-28",
 )
 VOYAGE = RerankRow(
     name="voyage",
@@ -61,8 +62,9 @@ VOYAGE = RerankRow(
     default_model="rerank-2.5",
     top_field="top_k",
     max_documents=1000,
+    models_path=None,
     price_name="voyageai",
-    source="docs.voyageai.com/docs/reranker, voyageai 0.5.0; 2026-11-28",
+    source="https://docs.voyageai.com/docs/reranker, voyageai 0.5.0, 2026-11-28",
 )
 JINA = RerankRow(
     name="jina",
@@ -70,14 +72,15 @@ JINA = RerankRow(
     api_key_env=("JINA_API_KEY", "JINA_AI_API_KEY"),
     default_model="jina-reranker-v3",
     fields={"return_documents": False},
-    source="docs.newapi.pro/api/jinaai-rerank, litellm 1.110.2 (llms/jina_ai); 2026-11-28",
+    models_path=None,
+    source="https://docs.newapi.pro/api/jinaai-rerank, litellm 1.110.2, 2026-11-28",
 )
 TOGETHER = RerankRow(
     name="together",
     base_url="https://api.together.xyz/v1",
     api_key_env=("TOGETHER_API_KEY",),
     price_name="together",
-    source="together 3.1.1 (types/rerank_create_response.py); 2026-11-28",
+    source="https://pypi.org/project/together, together 3.1.1, 2026-11-28",
 )
 FIREWORKS = RerankRow(
     name="fireworks",
@@ -85,21 +88,21 @@ FIREWORKS = RerankRow(
     api_key_env=("FIREWORKS_API_KEY",),
     default_model="fireworks/qwen3-reranker-8b",
     price_name="fireworks",
-    source="docs.fireworks.ai/api-reference/rerank-documents; 2026-11-28",
+    source="https://reference.langchain.com/python/langchain-fireworks/rerank/FireworksRerank, 2026-11-28",
 )
 LLAMACPP = RerankRow(
     name="llamacpp",
     base_url="http://localhost:8080/v1",
     needs_key=False,
     default_model="default",  # it answers by the one that it has loaded
-    source="ggml-org/llama.cpp, tools/server/README.md, and xllamacpp 2026.10; 2026-11-28",
+    source="https://github.com/ggml-org/llama.cpp/blob/master/tools/server/README.md, xllamacpp 2026.10, 2026-11-28",
 )
 VLLM = RerankRow(
     name="vllm",
     base_url="http://localhost:8000/v1",
     api_key_env=("VLLM_API_KEY",),
     needs_key=False,
-    source="docs.vllm.ai/en/latest/serving/openai_compatible_server, Re-rank API; 2026-11-28",
+    source="https://docs.vllm.ai/en/v0.11.2/examples/online_serving/pooling, 2026-11-28",
 )
 ROWS = {row.name: row for row in (COHERE, VOYAGE, JINA, TOGETHER, FIREWORKS, LLAMACPP, VLLM)}
 """Each of them, by its name."""

@@ -212,6 +212,25 @@ class VendorRow:
         return row
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class EmbeddingRow(VendorRow):
+    """What is to be known of a vendor of embeddings.
+
+    Attributes:
+        dimensions: How many numbers the vectors of each model have, as far as that is known.
+        dimensions_field: The field that asks for fewer; None where none does.
+        max_batch: The most texts of one request; None where that is not known.
+        max_request_tokens: The most tokens of one request, all texts together.
+        fields: What goes with every request.
+    """
+
+    dimensions: Mapping[str, int] = field(default_factory=dict)
+    dimensions_field: str | None = None
+    max_batch: int | None = None
+    max_request_tokens: int | None = None
+    fields: Json = field(default_factory=dict)
+
+
 def _of_model(value: "_T | Mapping[str, _T]", model: str, default: _T) -> _T:
     if not isinstance(value, Mapping):
         return value

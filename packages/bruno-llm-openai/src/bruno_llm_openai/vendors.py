@@ -32,7 +32,10 @@ _QWENS = ReasoningFields(
     off={"enable_thinking": False},
 )
 _ENABLED = ReasoningFields(  # Together's
-    effort="", on={"reasoning": {"enabled": True}}, off={"reasoning": {"enabled": False}}
+    levels=("none", "high"),
+    effort="",
+    on={"reasoning": {"enabled": True}},
+    off={"reasoning": {"enabled": False}},
 )
 _TEMPLATE = ReasoningFields(
     levels=("none", "low", "medium", "high"),
