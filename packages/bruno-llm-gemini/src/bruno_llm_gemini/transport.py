@@ -14,7 +14,7 @@ from bruno_llm_base.parts import Json
 from bruno_llm_base.transport import Reply
 from bruno_llm_base.transport.environment import tls_context
 from bruno_llm_base.transport.http import open_client, refuse_login
-from bruno_llm_base.transport.response import LargeBody, body_stream, encoded
+from bruno_llm_base.transport.response import LargeBody, encoded, in_pieces
 
 CHAT, STREAM, MODELS, COUNT = "generateContent", "streamGenerateContent", "models", "countTokens"
 EMBED = "batchEmbedContents"
@@ -74,7 +74,7 @@ class ComposedTransport:
 
             text = await encoded(LargeBody(content))
             told = {"content-type": "application/json", "content-length": str(len(text))}
-            headers, given = {**headers, **told}, {"content": body_stream(text, httpx2)}
+            headers, given = {**headers, **told}, {"content": in_pieces(text, httpx2)}
         request = self._http.build_request(method, composed.url, headers=headers, **given)
         request.extensions["timeout"] = self._timeout
         return Reply(await self._http.send(request, stream=True))

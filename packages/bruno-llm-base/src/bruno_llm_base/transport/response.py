@@ -177,16 +177,16 @@ def _pieces(value: Any) -> Iterator[str]:
         yield _encode(value)
 
 
-def body_stream(content: bytes, library: Any) -> Any:
-    """Return *content* as an HTTP *library* sends it: what is large in pieces, as it leaves.
+def in_pieces(content: bytes, library: Any) -> Any:
+    """Return *content*; what is large as a stream of an HTTP *library*, of which a piece is sent at once.
 
     aiohttp warns of more than a megabyte at once, since the event loop would stand still meanwhile.
     """
-    return library.ByteStream(content) if len(content) <= _LARGE else _in_pieces(library)(content)
+    return content if len(content) <= _LARGE else _stream_type(library)(content)
 
 
 @cache
-def _in_pieces(library: Any) -> Any:
+def _stream_type(library: Any) -> Any:
     class InPieces(library.AsyncByteStream):  # type: ignore[misc]
         def __init__(self, content: bytes) -> None:
             self._pieces = (content[at : at + _PIECE] for at in range(0, len(content), _PIECE))
@@ -211,17 +211,18 @@ async def send_like(composed: Any, body: Json | None, client: Any, library: Any)
         content = await encoded(body)
     else:
         content = b"" if body is None else _encode(body).encode()
+    sent = in_pieces(content, library)
     request = library.Request(
         composed.method,
         composed.url,
         headers=composed.headers,
         cookies=client.cookies or None,
-        stream=body_stream(content, library),
+        stream=library.ByteStream(content) if sent is content else sent,
         extensions=composed.extensions,  # time limits, the name for TLS
     )
     if body is not None:
         request.headers["content-length"] = str(len(content))
-    if len(content) <= _LARGE:
+    if sent is content:
         request.read()
     return await decompressible(await client.send(request, stream=True))
 
