@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import json
 import os
 import pickle
 import re
@@ -21,7 +22,8 @@ from bruno_llm_base import (
 )
 from bruno_llm_openai import OpenAIEmbeddings, OpenAIProvider, vendors
 from bruno_llm_openai.row import ReasoningFields
-from bruno_llm_testing import FakeAnswer, FakeOpenAI, FakeVendor
+from bruno_llm_testing import FakeAnswer, FakeOpenAI, FakeVendor, RawReply
+from pydantic import BaseModel
 
 ROW_LINES = 12
 row = pytest.mark.parametrize("row", vendors.ROWS.values(), ids=vendors.ROWS)
@@ -310,3 +312,31 @@ async def test_a_model_that_reads_text_only_is_sent_no_picture():
             with pytest.raises(MediaTypeError, match=r"reads text only.*cat\.png|cat\.png"):
                 await llm.generate("What is it?", attachments=[picture])
         assert server.received == []
+
+
+async def test_what_perplexity_has_found_does_not_go_back():
+    found = {"type": "search_results", "queries": ["q"], "results": []}
+    said = {"type": "message", "content": [{"type": "output_text", "text": "Paris."}]}
+    body = {"model": "m", "status": "completed", "output": [found, said]}
+    with FakeOpenAI() as server:
+        server.say(RawReply(body=json.dumps(body).encode()), FakeAnswer(text="Yes."))
+        async with LLMFactory.create("perplexity", model="gpt-4.1", **server.connection()) as llm:
+            asked = {"role": "user", "content": "What is the capital of France?"}
+            answer = await llm.request([asked])
+            await llm.generate([asked, answer.to_message(), {"role": "user", "content": "Sure?"}])
+        sent = server.bodies[1]["input"]
+    assert [item["content"] for item in sent] == [asked["content"], "Paris.", "Sure?"]
+
+
+class City(BaseModel):
+    name: str
+
+
+async def test_perplexity_is_asked_for_a_type_in_its_own_field():
+    with FakeOpenAI() as server:
+        server.say(FakeAnswer(text='{"name": "Paris"}'))
+        async with LLMFactory.create("perplexity", model="gpt-4.1", **server.connection()) as llm:
+            answer = await llm.request("Where?", output=City)
+        assert answer.output == City(name="Paris")
+        assert server.bodies[0]["response_format"]["json_schema"]["name"] == "City"
+        assert "text" not in server.bodies[0]

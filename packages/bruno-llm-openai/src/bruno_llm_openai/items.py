@@ -137,8 +137,9 @@ def _usage(counts: Json) -> Usage:
     return Usage(
         input_tokens=counts.get("input_tokens"),
         output_tokens=counts.get("output_tokens"),
-        cache_read_tokens=read.get("cached_tokens"),
-        cache_write_tokens=read.get("cache_write_tokens"),
+        # Perplexity's words are those of Claude's API
+        cache_read_tokens=read.get("cached_tokens", read.get("cache_read_input_tokens")),
+        cache_write_tokens=read.get("cache_write_tokens", read.get("cache_creation_input_tokens")),
         cache_write_12h_tokens=kept.get("ttl_12h_tokens"),
         reasoning_tokens=written.get("reasoning_tokens"),
     )

@@ -144,9 +144,11 @@ PERPLEXITY = VendorRow(
     base_url="https://api.perplexity.ai/v1",
     api_key_env=("PERPLEXITY_API_KEY", "PPLX_API_KEY"),
     default_model="perplexity/sonar",
+    option_names={"response_format": "response_format"},
     api="responses",  # the other one ended on 2026-09-27
     reasoning=ReasoningFields(levels=("minimal", "low", "medium", "high", "xhigh")),
-    schemas="json_object",
+    sends_back=False,
+    schemas="loose",
     source="https://docs.perplexity.ai/docs/agent-api/migrate-from-sonar, 2026-11-28",
 )
 MOONSHOT = VendorRow(
