@@ -7,6 +7,7 @@ from typing import Any
 from bruno_llm_base.options import PORTABLE
 from bruno_llm_openai import compatible, embedding_vendors, rerank
 from bruno_llm_openai.row import EmbeddingRow, VendorRow
+from genai_prices.data_snapshot import get_snapshot
 
 OPTIONS = "<!-- the table of options -->"
 VENDORS = "<!-- the table of vendors -->"
@@ -92,6 +93,8 @@ def _odd(row: VendorRow) -> Iterator[str]:
         yield "reasoning cannot be asked for"
     if row.free:
         yield "costs nothing"
+    elif (row.price_name or row.name) not in {vendor.id for vendor in get_snapshot().providers}:
+        yield "its prices are in no list"
 
 
 def on_config(config: Any) -> None:
