@@ -25,6 +25,16 @@ Dialect = Literal["strict", "loose", "json_object"]
 """How an answer of a type is asked for: by a schema that holds the model, by one that it is shown, or
 by the word that any JSON will do."""
 
+ErrorKind = Literal[
+    "AuthenticationError",
+    "ContentBlockedError",
+    "ContextLengthExceededError",
+    "ModelNotFoundError",
+    "QuotaExceededError",
+    "RateLimitError",
+    "ServiceUnavailableError",
+]
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ReasoningFields:
@@ -89,6 +99,7 @@ class VendorRow:
         api: Which of OpenAI's two APIs it speaks.
         models_path: Where it lists its models; None where it does not.
         limit_headers: The headers that tell of its limits, as `read_limits` takes them.
+        error_kinds: What its own codes of errors stand for, where others mean something else by them.
         price_name: What `genai-prices` calls it; its name if None.
         telemetry_name: What OpenTelemetry calls it (`gen_ai.provider.name`); its name if None.
         free: Why its answers cost nothing, if they do.
@@ -115,6 +126,7 @@ class VendorRow:
     api: Literal["chat", "responses"] = "chat"
     models_path: str | None = "/models"
     limit_headers: str = "x-ratelimit-{what}-{unit}"
+    error_kinds: Mapping[str, ErrorKind] = field(default_factory=dict)
     price_name: str | None = None
     telemetry_name: str | None = None
     free: str | None = None
