@@ -164,7 +164,8 @@ class VendorRow:
                     f"{self.name} needs an address: set {variable[1]} or pass base_url"
                 )
             host = value.removeprefix("https://").removeprefix("http://").rstrip("/")
-            return host.removesuffix(self.base_url[variable.end() :])  # some give the whole address
+            rest = self.base_url[variable.end() :]  # some give more than their part, or all of it
+            return host.removesuffix(rest).removesuffix(rest.partition("/")[0])
 
         return _VARIABLE.sub(said, self.base_url)
 
