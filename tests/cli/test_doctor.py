@@ -218,6 +218,55 @@ def test_a_name_may_bring_a_model(doctor, openai):
     assert (code, found["openai"]["model_offered"]) == (1, False)
 
 
+def test_a_vendor_is_known_by_name(doctor, openai, monkeypatch):
+    assert "set GROQ_API_KEY" in doctor("groq")[1]["groq"]["problem"]
+    monkeypatch.setenv("GROQ_BASE_URL", f"{openai.address}/v1")
+    monkeypatch.setenv("GROQ_API_KEY", openai.api_key)
+    code, found = doctor("groq/gpt-4.1")
+    assert (code, found["groq"]["key"], found["groq"]["address"]) == (
+        0,
+        "GROQ_API_KEY",
+        f"{openai.address}/v1",
+    )
+    assert doctor()[1]["groq"]["status"] == "failed", "its own default model is not offered here"
+
+
+def test_a_server_without_a_model_of_its_own_choice_is_looked_at(doctor, openai, monkeypatch):
+    monkeypatch.setenv("VLLM_BASE_URL", f"{openai.address}/v1")
+    monkeypatch.setenv("VLLM_API_KEY", openai.api_key)
+    for arguments in ((), ("vllm",)):
+        vllm = doctor(*arguments)[1]["vllm"]
+        assert (vllm["status"], vllm["reachable"], vllm["model"]) == ("ok", True, None)
+        assert vllm["advice"] == [f"name a model, such as vllm/{openai.models[0]}"]
+    assert doctor("vllm/gpt-9")[1]["vllm"]["model_offered"] is False
+
+
+def test_a_vendor_that_cannot_be_asked_without_cost_is_not_said_to_answer(
+    bruno_llm, doctor, monkeypatch
+):
+    monkeypatch.setenv("CLOUDFLARE_API_TOKEN", "test-key")
+    monkeypatch.setenv("CLOUDFLARE_ACCOUNT_ID", "acme")
+    code, found = doctor("cloudflare")
+    assert (code, found["cloudflare"]["reachable"]) == (0, None)
+    assert "only a request can show that it works" in found["cloudflare"]["advice"][0]
+    assert "/accounts/acme/ai/v1, not asked" in bruno_llm("doctor", "cloudflare").stdout
+    done = bruno_llm("models", "cloudflare")
+    assert (done.exit_code, done.stderr) == (
+        1,
+        "bruno-llm: cloudflare: cloudflare has no list of its models\n",
+    )
+
+
+def test_a_vendor_of_a_file_is_examined(doctor, openai, monkeypatch, tmp_path):
+    monkeypatch.setenv("ACME_KEY", openai.api_key)
+    config = tmp_path / "acme.toml"
+    row = f'base_url = "{openai.address}/v1"\nkey = "ACME_KEY"\n'
+    config.write_text(f'provider = "acme/gpt-4.1"\n[vendors.acme]\n{row}')
+    code, found = doctor("--config", config)
+    assert (code, found["acme"]["key"]) == (0, "ACME_KEY")
+    assert found["acme"]["distribution"] == "bruno-llm-openai"
+
+
 def test_who_is_not_installed_is_no_patient(bruno_llm):
     done = bruno_llm("doctor", "nobody")
     assert (done.exit_code, done.stdout) == (1, "")

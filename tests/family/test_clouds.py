@@ -180,7 +180,7 @@ async def test_it_is_told_whether_it_can_be_used(server, where, llm):
         assert missing.model not in await missing.list_models()
     else:
         assert isinstance((await missing.diagnose()).error, ModelNotFoundError)
-        with pytest.raises(InvalidRequestError, match="no list of models at http"):
+        with pytest.raises(InvalidRequestError, match="claude has no list of models at http"):
             await missing.list_models()
     server.api_key = "another-key"
     refused = await llm.diagnose()

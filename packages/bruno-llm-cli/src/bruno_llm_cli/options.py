@@ -20,6 +20,7 @@ from typer import BadParameter, Option
 from bruno_llm_cli.output import set_verbosity
 
 _TABLE = PORTABLE.items()
+NO_MODEL = "-"
 Provider = Annotated[
     str | None,
     Option("--provider", "-p", help="The provider, as ollama or ollama/llama3.2; see `providers`."),
@@ -162,9 +163,22 @@ def prefix_of(provider: str) -> str:
     return f"BRUNO_LLM_{provider.upper().replace('-', '_')}_"
 
 
+def build_for_a_look(
+    provider: str, build: Callable[..., BaseProvider] = LLMFactory.from_env
+) -> BaseProvider:
+    """Return a *provider* that is only asked for its models, and so needs none: `NO_MODEL` then."""
+    try:
+        return build(provider)
+    except ConfigurationError:
+        if getattr(kind_of(split_name(provider)[0]), "default_model", None) != "":
+            raise
+        return build(provider, model=NO_MODEL)
+
+
 def build_unasked(provider: str) -> BaseProvider:
     """Return a *provider* that the user has not named; a key that is for no certain one is not for it."""
-    return LLMFactory.from_env(provider) if is_set_up(provider) else LLMFactory.create(provider)
+    build = LLMFactory.from_env if is_set_up(provider) else LLMFactory.create
+    return build_for_a_look(provider, build)
 
 
 def _chosen(provider: str | None, model: str | None) -> tuple[str | None, str | None]:

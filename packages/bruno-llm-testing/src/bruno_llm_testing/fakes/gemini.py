@@ -56,7 +56,7 @@ class FakeGemini(FakeServer):
 
     models = (
         *("gemini-3.8-flash", "gemini-4-argon", "gemini-3.1-pro-preview", "gemini-3.5-flash"),
-        *("gemini-3.1-flash-image-preview", "gemini-2.5-flash"),
+        *("gemini-3.1-flash-image-preview", "gemini-2.5-flash", "gemini-2.5-flash-preview-tts"),
     )
     embedding_models: ClassVar[Mapping[str, int]] = {
         "gemini-embedding-001": 3072,
