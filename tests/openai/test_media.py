@@ -458,6 +458,16 @@ async def test_a_picture_among_the_pieces_of_a_content(own, server):
     assert answer.parts == (Text("Here."), PICTURE)
 
 
+async def test_a_picture_that_is_none_costs_itself_alone(own, server):
+    odd = ["?", {}, {"image_url": {"url": "data:image/png;base64,?"}}, {"image_url": 3}]
+    images = [*odd, {"type": "image_url", "image_url": PNG_URL}]
+    message = {"role": "assistant", "content": "Here.", "images": images}
+    choice = {"index": 0, "message": message, "finish_reason": "stop"}
+    server.say(RawReply(body=json.dumps({"choices": [choice]}).encode()))
+    answer = await own.request("Draw")
+    assert answer.parts == (Text("Here."), PICTURE)
+
+
 async def test_a_picture_alone_leaves_no_turn_without_words(chat, responses, server, check):
     server.say(FakeAnswer(text="", media=(PICTURE,)))
     answer = await responses.request("Draw")

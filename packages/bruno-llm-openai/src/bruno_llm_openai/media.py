@@ -7,6 +7,7 @@ sends pictures beside the content of a message (https://openrouter.ai/docs/guide
 """
 
 from base64 import b64decode
+from contextlib import suppress
 from mimetypes import guess_extension
 from typing import Any
 
@@ -112,7 +113,10 @@ def made(message: Json, api: str) -> list[Part]:
         if not (kind or "").startswith("audio/"):
             kind = _BARE if content or is_whole else None
         found.append(Media(data=content, type=kind, state=VendorBlock(api, state), index=_SOUND))
-    return found + [picture(image) for image in message.get("images") or ()]
+    for image in message.get("images") or ():
+        with suppress(KeyError, TypeError, ValueError):  # what is none costs itself alone
+            found.append(picture(image))
+    return found
 
 
 def _beginning(content: bytes) -> str | None:

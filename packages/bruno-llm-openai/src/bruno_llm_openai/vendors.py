@@ -172,7 +172,8 @@ QWEN = VendorRow(
     reasoning=_QWENS,
     schemas="loose",
     media_types=("image/*", "video/*", "audio/*"),
-    source="https://help.aliyun.com/en/model-studio/deep-thinking, 2026-11-28",
+    error_kinds={"insufficient_quota": "RateLimitError"},  # of a minute
+    source="https://help.aliyun.com/en/model-studio/error-code, 2026-11-28",
 )
 ZAI = VendorRow(
     name="zai",
