@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from bruno_llm_base.options import PORTABLE
-from bruno_llm_openai import compatible, embedding_vendors, rerank
-from bruno_llm_openai.row import EmbeddingRow, VendorRow
+from bruno_llm_openai import compatible, embedding_vendors, rerank_vendors
+from bruno_llm_openai.row import EmbeddingRow, RerankRow, VendorRow
 from genai_prices.data_snapshot import get_snapshot
 
 OPTIONS = "<!-- the table of options -->"
@@ -34,7 +34,7 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
         (OPTIONS, ("Option", ""), options),
         (VENDORS, titles, vendors),
         (EMBEDDINGS, _OF_EMBEDDINGS, map(_embeddings, embedding_vendors.ROWS.values())),
-        (RERANKERS, _OF_RERANKERS, map(_reranker, rerank.ROWS.values())),
+        (RERANKERS, _OF_RERANKERS, map(_reranker, rerank_vendors.ROWS.values())),
     ):
         table = [f"| {' | '.join(head)} |", "|---" * len(head) + "|", *rows]
         markdown = markdown.replace(place, "\n".join(table))
@@ -63,7 +63,7 @@ def _embeddings(row: EmbeddingRow) -> str:
     return _line(row, dimensions + fewer, most)
 
 
-def _reranker(row: rerank.RerankRow) -> str:
+def _reranker(row: RerankRow) -> str:
     """Return the line of a vendor of rerankers."""
     return _line(row, f"{row.max_documents:,}" if row.max_documents else "not known")
 

@@ -16,7 +16,9 @@ from bruno_llm_base import (
     RateLimit,
 )
 from bruno_llm_openai import Reranker
-from bruno_llm_openai.rerank import ROWS, Ranked, RerankRow
+from bruno_llm_openai.rerank import Ranked
+from bruno_llm_openai.rerank_vendors import ROWS
+from bruno_llm_openai.row import RerankRow
 from bruno_llm_testing import RerankContract
 from bruno_llm_testing.reranking import FakeReranker
 from openai import AsyncOpenAI

@@ -52,6 +52,11 @@ def test_a_row_has_at_most_twelve_lines():
 
 
 @row
+def test_a_row_says_where_and_when_it_was_read(row):
+    assert re.fullmatch(r"https://\S+, ([\w-]+ [\d.]+, )?20\d\d-\d\d-\d\d", row.source)
+
+
+@row
 def test_a_row_is_a_provider_that_the_factory_knows(row):
     llm = LLMFactory.create(row.name, model="m", api_key="test-key")
     assert isinstance(llm, OpenAIProvider)
@@ -312,6 +317,15 @@ async def test_a_model_that_reads_text_only_is_sent_no_picture():
             with pytest.raises(MediaTypeError, match=r"reads text only.*cat\.png|cat\.png"):
                 await llm.generate("What is it?", attachments=[picture])
         assert server.received == []
+
+
+@pytest.mark.parametrize(
+    "said", ["mine", "mine.snowflakecomputing.com", vendors.SNOWFLAKE.base_url]
+)
+def test_an_account_may_be_given_as_a_host_or_an_address(said, monkeypatch):
+    monkeypatch.setenv("SNOWFLAKE_ACCOUNT", said.replace("{SNOWFLAKE_ACCOUNT}", "mine"))
+    address = "https://mine.snowflakecomputing.com/api/v2/cortex/v1"
+    assert LLMFactory.create("snowflake", api_key="test-key").access.url == address
 
 
 async def test_what_perplexity_has_found_does_not_go_back():

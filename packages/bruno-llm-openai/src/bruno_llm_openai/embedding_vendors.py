@@ -1,32 +1,20 @@
 """The vendors that speak OpenAI's protocol of embeddings, one row each; what they have of chat is in `vendors.py`."""
 
 from collections.abc import Mapping
-from typing import Any
 from urllib.parse import urlsplit
 
 from bruno_llm_openai import vendors
 from bruno_llm_openai.row import EmbeddingRow, VendorRow
 
-_PLACE = (
-    *("name", "base_url", "hosts", "api_key_env", "needs_key", "models_path", "limit_headers"),
-    *("price_name", "telemetry_name", "free"),
-)
-
-
-def _at(row: VendorRow) -> dict[str, Any]:
-    """Return where a vendor is, and with what right it is used."""
-    return {name: getattr(row, name) for name in _PLACE}
-
-
 OPENROUTER = EmbeddingRow(
-    **_at(vendors.OPENROUTER),
+    **vendors.OPENROUTER.place(),
     default_model="openai/text-embedding-3-small",
     dimensions={"openai/text-embedding-3-small": 1536, "openai/text-embedding-3-large": 3072},
     dimensions_field="dimensions",
     source="https://pypi.org/project/openrouter, openrouter 1.3.84, 2026-11-28",
 )
 MISTRAL = EmbeddingRow(
-    **_at(vendors.MISTRAL),
+    **vendors.MISTRAL.place(),
     default_model="mistral-embed",
     dimensions={"mistral-embed": 1024, "mistral-embed-2312": 1024, "codestral-embed": 1536},
     dimensions_field="output_dimension",
@@ -67,33 +55,33 @@ JINA = EmbeddingRow(
     source="https://qdrant.tech/documentation/embeddings/jina-embeddings, 2026-11-28",
 )
 TOGETHER = EmbeddingRow(
-    **_at(vendors.TOGETHER),
+    **vendors.TOGETHER.place(),
     default_model="BAAI/bge-base-en-v1.5",
     dimensions={"BAAI/bge-base-en-v1.5": 768, "BAAI/bge-large-en-v1.5": 1024},
     source="https://pypi.org/project/together, together 3.1.1, 2026-11-28",
 )
 FIREWORKS = EmbeddingRow(
-    **_at(vendors.FIREWORKS),
+    **vendors.FIREWORKS.place(),
     default_model="nomic-ai/nomic-embed-text-v1.5",
     dimensions={"nomic-ai/nomic-embed-text-v1.5": 768, "thenlper/gte-large": 1024},
     dimensions_field="dimensions",
     source="https://developers.llamaindex.ai/python/framework-api-reference/embeddings/fireworks, 2026-11-28",
 )
 NEBIUS = EmbeddingRow(
-    **_at(vendors.NEBIUS),
+    **vendors.NEBIUS.place(),
     default_model="Qwen/Qwen3-Embedding-8B",
     dimensions={"Qwen/Qwen3-Embedding-8B": 4096},
     dimensions_field="dimensions",
     source="https://docs.pixeltable.com/howto/providers/working-with-nebius, 2026-11-28",
 )
 SAMBANOVA = EmbeddingRow(
-    **_at(vendors.SAMBANOVA),
+    **vendors.SAMBANOVA.place(),
     default_model="E5-Mistral-7B-Instruct",
     dimensions={"E5-Mistral-7B-Instruct": 4096},
     source="https://pypi.org/project/sambanova, sambanova 1.13.0, 2026-11-28",
 )
 QWEN = EmbeddingRow(
-    **_at(vendors.QWEN),
+    **vendors.QWEN.place(),
     default_model="text-embedding-v4",
     dimensions={"text-embedding-v4": 1024, "text-embedding-v3": 1024},
     dimensions_field="dimensions",
@@ -101,20 +89,20 @@ QWEN = EmbeddingRow(
     source="https://www.alibabacloud.com/help/en/model-studio/text-embedding-synchronous-api, 2026-11-28",
 )
 DATABRICKS = EmbeddingRow(
-    **_at(vendors.DATABRICKS),
+    **vendors.DATABRICKS.place(),
     default_model="databricks-gte-large-en",
     dimensions={"databricks-gte-large-en": 1024, "databricks-bge-large-en": 1024},
     source="https://docs.databricks.com/aws/machine-learning/model-serving/query-embedding-models, 2026-11-28",
 )
 CLOUDFLARE = EmbeddingRow(
-    **_at(vendors.CLOUDFLARE),
+    **vendors.CLOUDFLARE.place(),
     default_model="@cf/baai/bge-large-en-v1.5",
     dimensions={"@cf/baai/bge-large-en-v1.5": 1024, "@cf/baai/bge-small-en-v1.5": 384},
     max_batch=100,
     source="https://developers.cloudflare.com/workers-ai/configuration/open-ai-compatibility, 2026-11-28",
 )
 AZURE = EmbeddingRow(
-    **_at(vendors.AZURE),
+    **vendors.AZURE.place(),
     default_model="text-embedding-3-small",
     dimensions={"text-embedding-3-small": 1536, "text-embedding-3-large": 3072},
     dimensions_field="dimensions",
@@ -123,15 +111,15 @@ AZURE = EmbeddingRow(
     source=vendors.AZURE.source,
 )
 VLLM = EmbeddingRow(
-    **_at(vendors.VLLM),
+    **vendors.VLLM.place(),
     dimensions_field="dimensions",
     source="https://docs.vllm.ai/en/v0.9.0.1/examples/online_serving/openai_embedding_matryoshka_fy.html, 2026-11-28",
 )
 LMSTUDIO = EmbeddingRow(
-    **_at(vendors.LMSTUDIO), source="https://lmstudio.ai/docs/text-embeddings, 2026-11-28"
+    **vendors.LMSTUDIO.place(), source="https://lmstudio.ai/docs/text-embeddings, 2026-11-28"
 )
 LLAMACPP = EmbeddingRow(
-    **_at(vendors.LLAMACPP),
+    **vendors.LLAMACPP.place(),
     default_model="default",  # it answers by the one that it has loaded
     source="https://github.com/ggml-org/llama.cpp/blob/master/tools/server/README.md, 2026-11-28",
 )

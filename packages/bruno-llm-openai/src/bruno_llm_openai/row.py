@@ -21,6 +21,11 @@ _VARIABLE = re.compile(r"\{(\w+)\}")
 _SHORT = {"key": "api_key_env", "model": "default_model"}
 _KEY_VARIABLE = re.compile("[A-Z]+|[A-Z][A-Z0-9]*(_[A-Z0-9]+)+")  # unlike any vendor's keys
 
+_PLACE = (
+    *("name", "base_url", "hosts", "api_key_env", "needs_key", "models_path", "limit_headers"),
+    *("price_name", "telemetry_name", "free"),
+)
+
 Dialect = Literal["strict", "loose", "json_object"]
 """How an answer of a type is asked for: by a schema that holds the model, by one that it is shown, or
 by the word that any JSON will do."""
@@ -159,9 +164,14 @@ class VendorRow:
                     f"{self.name} needs an address: set {variable[1]} or pass base_url"
                 )
             host = value.removeprefix("https://").removeprefix("http://").rstrip("/")
-            return host.removesuffix(self.base_url[variable.end() :])  # some give the whole address
+            rest = self.base_url[variable.end() :]  # some give more than their part, or all of it
+            return host.removesuffix(rest).removesuffix(rest.partition("/")[0])
 
         return _VARIABLE.sub(said, self.base_url)
+
+    def place(self) -> dict[str, Any]:
+        """Return where the vendor is, and with what right it is used: the beginning of another row."""
+        return {name: getattr(self, name) for name in _PLACE}
 
     def is_at(self, host: str) -> bool:
         """Whether *host* is the vendor's; one on this machine may be anything."""
@@ -241,6 +251,21 @@ class EmbeddingRow(VendorRow):
     max_batch: int | None = None
     max_request_tokens: int | None = None
     fields: Json = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RerankRow(VendorRow):
+    """What is to be known of a vendor of rerankers.
+
+    Attributes:
+        top_field: The field that says how many documents come back.
+        fields: What goes with every request.
+        max_documents: The most documents of one request; None where that is not known.
+    """
+
+    top_field: str = "top_n"
+    fields: Json = field(default_factory=dict)
+    max_documents: int | None = None
 
 
 def _of_model(value: "_T | Mapping[str, _T]", model: str, default: _T) -> _T:
