@@ -5,11 +5,23 @@ from pathlib import Path
 from typing import Any
 
 from bruno_llm_base.options import PORTABLE
-from bruno_llm_openai import compatible
-from bruno_llm_openai.row import VendorRow
+from bruno_llm_openai import compatible, embedding_vendors, rerank_vendors
+from bruno_llm_openai.row import EmbeddingRow, RerankRow, VendorRow
+from genai_prices.data_snapshot import get_snapshot
 
 OPTIONS = "<!-- the table of options -->"
 VENDORS = "<!-- the table of vendors -->"
+EMBEDDINGS = "<!-- the table of vendors of embeddings -->"
+RERANKERS = "<!-- the table of rerankers -->"
+_OF_EMBEDDINGS = (
+    "",
+    "Model by default",
+    "Dimensions",
+    "Most texts in one request",
+    "Key",
+    "Checked",
+)
+_OF_RERANKERS = ("", "Model by default", "Most documents", "Key", "Checked")
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
@@ -17,10 +29,12 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
     options = (f"| `{name}` | {row.help} |" for name, (_kind, row) in PORTABLE.items())
     kinds = [kind for kind in vars(compatible).values() if getattr(kind, "row", None)]
     vendors = (f"| {_vendor(kind)} |" for kind in sorted(kinds, key=lambda kind: kind.name))
-    titles = ("Provider", "Vendor", "Key", "Address", "Of its own", "Checked")
+    titles = ("Provider", "Vendor", "Key", "Of its own", "Checked", "Address")
     for place, head, rows in (
         (OPTIONS, ("Option", ""), options),
         (VENDORS, titles, vendors),
+        (EMBEDDINGS, _OF_EMBEDDINGS, map(_embeddings, embedding_vendors.ROWS.values())),
+        (RERANKERS, _OF_RERANKERS, map(_reranker, rerank_vendors.ROWS.values())),
     ):
         table = [f"| {' | '.join(head)} |", "|---" * len(head) + "|", *rows]
         markdown = markdown.replace(place, "\n".join(table))
@@ -37,8 +51,28 @@ def _vendor(kind: Any) -> str:
     said = "; ".join(_odd(row)) or "-"
     address = f"`{row.base_url}`"
     return " | ".join(
-        (f"`{row.name}`", f"[{title}]({url}){more}", key, address, said, f"[{checked}]({page})")
+        (f"`{row.name}`", f"[{title}]({url}){more}", key, said, f"[{checked}]({page})", address)
     )
+
+
+def _embeddings(row: EmbeddingRow) -> str:
+    """Return the line of a vendor of embeddings."""
+    dimensions = str(row.dimensions.get(row.default_model, "the model's"))
+    fewer = "" if row.dimensions_field else ", always"
+    most = str(row.max_batch or "not known")
+    return _line(row, dimensions + fewer, most)
+
+
+def _reranker(row: RerankRow) -> str:
+    """Return the line of a vendor of rerankers."""
+    return _line(row, f"{row.max_documents:,}" if row.max_documents else "not known")
+
+
+def _line(row: VendorRow, *cells: str) -> str:
+    page, _, checked = row.source.partition(", ")
+    model = f"`{row.default_model}`" if row.default_model else "name it"
+    key = f"`{row.api_key_env[0]}`" if row.needs_key else "none needed"
+    return f"| `{row.name}` | {model} | {' | '.join(cells)} | {key} | [{checked}]({page}) |"
 
 
 def _odd(row: VendorRow) -> Iterator[str]:
@@ -59,6 +93,8 @@ def _odd(row: VendorRow) -> Iterator[str]:
         yield "reasoning cannot be asked for"
     if row.free:
         yield "costs nothing"
+    elif (row.price_name or row.name) not in {vendor.id for vendor in get_snapshot().providers}:
+        yield "its prices are in no list"
 
 
 def on_config(config: Any) -> None:

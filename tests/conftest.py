@@ -20,6 +20,7 @@ settings.load_profile("bruno")
 
 PATIENCE = 120.0  # seconds until a test gives up; no verdict depends on it
 KEYS = ("OPENAI", "ANTHROPIC", "AWS", "AZURE", "GEMINI", "GOOGLE", "OLLAMA", "BRUNO_LLM")
+OF_VENDORS = ("_api_key", "_base_url", "_token", "_proxy")
 COVERAGE = "COVERAGE_PROCESS"  # programs that a test starts run as a user's, and a third faster
 
 
@@ -29,7 +30,7 @@ def _bare_environment(monkeypatch):
     import os
 
     for name in list(os.environ):
-        if name.startswith((*KEYS, COVERAGE)) or name.lower().endswith("_proxy"):
+        if name.startswith((*KEYS, COVERAGE)) or name.lower().endswith(OF_VENDORS):
             monkeypatch.delenv(name)
 
 

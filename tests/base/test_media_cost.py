@@ -1,6 +1,7 @@
 """Media against money, limits and windows: reckoned with before anything is sent, exact afterwards."""
 
 import struct
+from contextlib import nullcontext
 from decimal import Decimal
 
 import pytest
@@ -21,8 +22,10 @@ from bruno_llm_base import (
 )
 from bruno_llm_base.events import ContextTrimmed
 from bruno_llm_base.exceptions import ContextLengthExceededError
+from bruno_llm_claude import ClaudeProvider
 from bruno_llm_gemini import GeminiProvider
-from bruno_llm_testing import FakeAnswer, FakeGemini, Fault
+from bruno_llm_openai import OpenAIProvider
+from bruno_llm_testing import FakeAnswer, FakeClaude, FakeGemini, FakeOpenAI, Fault
 
 A_PICTURE = 1120  # tokens, at most
 PRICE = Price(
@@ -126,6 +129,27 @@ async def test_the_encoded_bytes_are_no_tokens(server, make):
     llm = make(cost=tracker(), budget=Budget("0.01"), max_tokens=1)
     await llm.request("What is this?", attachments=[Media(data=png() + b"\0" * 100_000)])
     assert len(server.received) == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "fake"),
+    [
+        (OpenAIProvider, FakeOpenAI),
+        (ClaudeProvider, FakeClaude),
+        (GeminiProvider, FakeGemini),
+    ],
+)
+async def test_a_text_is_held_whether_it_goes_as_words_or_encoded(kind, fake):
+    words = b"some words " * 2_000  # about 4,000 tokens
+    with fake() as server:
+        llm = kind(**server.connection(), max_tokens=1)
+        costs = CostTracker(prices={llm.model: Price(input=1, output=1)})
+        for budget, is_sent in (("0.003", False), ("0.1", True)):
+            llm = kind(**server.connection(), max_tokens=1, cost=costs, budget=Budget(budget))
+            with nullcontext() if is_sent else pytest.raises(BudgetExceededError):
+                await llm.generate("What is this about?", attachments=[Media(data=words)])
+            await llm.aclose()
+            assert len(server.received) == is_sent
 
 
 async def test_a_limit_of_tokens_counts_pictures(server, make):

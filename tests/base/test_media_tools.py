@@ -11,6 +11,7 @@ from bruno_llm_base import (
     AllProvidersFailedError,
     ConfigurationError,
     FallbackLLM,
+    InvalidRequestError,
     Media,
     MediaPolicy,
     MediaRules,
@@ -23,6 +24,7 @@ from bruno_llm_base import (
     run_tools,
     stream_tools,
 )
+from bruno_llm_openai import OpenAIEmbeddings
 from bruno_llm_testing import MockLLM
 from bruno_llm_testing.mock import MockAdapter
 
@@ -176,6 +178,34 @@ async def test_a_mock_takes_attachments(tmp_path):
     ]
     assert llm.calls[0].prompt == "What is this?"
     assert (await llm.count_tokens("one two", attachments=[tmp_path / "cat.jpg"])).tokens == 2
+
+
+@pytest.mark.parametrize("name", ["attachment", "atachments", "attachements"])
+async def test_a_misspelt_keyword_sends_nothing(name):
+    llm = MockLLM("?")
+    for ask in (llm.generate, llm.count_tokens, llm.stream):
+        with pytest.raises(InvalidRequestError, match="did you mean 'attachments'"):
+            await ask("What is this?", **{name: [PICTURE]})
+    assert llm.calls == []
+
+
+@pytest.mark.parametrize("attachments", ["a.png", PICTURE, {"a.png"}, [None], [5], [b"GIF89a"]])
+async def test_attachments_are_a_list(attachments):
+    llm = MockLLM("?")
+    for model in (llm, FallbackLLM([llm, Bare()])):
+        with pytest.raises(InvalidRequestError, match=r"^attachments.* give "):
+            await model.generate("What is this?", attachments=attachments)
+    assert llm.calls == []
+
+
+async def test_no_vector_stands_for_media():
+    embeddings = OpenAIEmbeddings(api_key="any")
+    for message in (image("cat.png"), image("https://host/cat.png", text="A cat.")):
+        with pytest.raises(InvalidRequestError, match=r"message holds cat\.png"):
+            await embeddings.embed_message(message)
+    message = Message(role=MessageRole.USER, content="Look", metadata={"media": [PICTURE]})
+    with pytest.raises(InvalidRequestError, match="message holds png of 20 bytes"):
+        await embeddings.embed_message(message)
 
 
 # -- the policy --------------------------------------------------------------------------------------

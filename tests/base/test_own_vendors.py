@@ -19,7 +19,7 @@ provider = "acme"
 max_tokens = 9
 
 [embeddings]
-provider = "Acme/acme-embedding"
+provider = "Acme/text-embedding-3-small"
 dimensions = 8
 
 [vendors.acme]
@@ -30,7 +30,7 @@ think_tags = true
 """
 YAML = """
 llm: {{provider: acme, max_tokens: 9}}
-embeddings: {{provider: Acme/acme-embedding, dimensions: 8}}
+embeddings: {{provider: Acme/text-embedding-3-small, dimensions: 8}}
 vendors:
   acme:
     base_url: {0}
@@ -56,7 +56,7 @@ async def test_a_file_is_all_that_it_takes(tmp_path, suffix):
         row = ROW | {"base_url": f"{server.address}/v1", "model": "gpt-4.1", "think_tags": True}
         whole = {
             "llm": {"provider": "acme", "max_tokens": 9},
-            "embeddings": {"provider": "Acme/acme-embedding", "dimensions": 8},
+            "embeddings": {"provider": "Acme/text-embedding-3-small", "dimensions": 8},
             "vendors": {"acme": row},
         }
         text = {"toml": TOML, "yaml": YAML}.get(suffix, "")
@@ -66,14 +66,14 @@ async def test_a_file_is_all_that_it_takes(tmp_path, suffix):
             answer = await llm.request("hi")
         assert (answer.provider, answer.model) == ("acme", "gpt-4.1")
         assert (answer.text, answer.reasoning) == ("Hello", "Hm.")
-        assert (server.bodies[0]["max_tokens"], server.received[0].path) == (
-            9,
-            "/v1/chat/completions",
-        )
+        assert server.received[0].path == "/v1/chat/completions"
+        assert server.bodies[0]["max_tokens"] == 9
+        async with EmbeddingFactory.from_file(path) as embeddings:
+            assert len(await embeddings.embed_text("hi")) == 8
+        assert server.received[-1].path == "/v1/embeddings"
     assert isinstance(llm, OpenAIProvider)
-    embeddings = EmbeddingFactory.from_file(path)
     assert isinstance(embeddings, OpenAIEmbeddings)
-    assert (embeddings.name, embeddings.get_model_name()) == ("acme", "acme-embedding")
+    assert (embeddings.name, embeddings.get_model_name()) == ("acme", "text-embedding-3-small")
     assert embeddings.access.key_source == "ACME_KEY"
 
 
@@ -109,7 +109,7 @@ async def test_a_mapping_may_have_them_too():
             {"acme": ROW | {"protocol": "ollama"}},
             "vendors.acme.protocol is 'ollama', which no other",
         ),
-        ({"acme": ROW | {"protocol": "cohere"}}, "vendors.acme.protocol: no provider is called"),
+        ({"acme": ROW | {"protocol": "gopher"}}, "vendors.acme.protocol: no provider is called"),
         ({"acme": ROW | {"protocol": 5}}, "vendors.acme.protocol: provider is 5"),
         ({"acne": ROW}, r"no provider is called 'acme': did you mean 'acne'\?"),
     ],

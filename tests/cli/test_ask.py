@@ -191,6 +191,15 @@ def test_a_file_chooses(bruno_llm, openai, tmp_path):
     assert openai.bodies[0]["messages"][0]["content"] == "Be kind."
 
 
+def test_a_file_may_have_a_vendor_of_its_own(bruno_llm, openai, monkeypatch, tmp_path):
+    monkeypatch.setenv("ACME_KEY", openai.api_key)
+    config = tmp_path / "acme.toml"
+    row = f'base_url = "{openai.address}/v1"\nkey = "ACME_KEY"\n'
+    config.write_text(f'provider = "acme/gpt-5.4"\n[vendors.acme]\n{row}')
+    done = bruno_llm("ask", "--config", config, "--json", "hi")
+    assert json.loads(done.stdout)["provider"] == "acme"
+
+
 def test_wrong_usage_is_exit_code_2(bruno_llm, openai, tmp_path):
     for wrong in (
         ("-p", "openai", "--config", tmp_path / "llm.yaml"),

@@ -56,8 +56,8 @@ def test_a_table_for_people(bruno_llm, openai, claude, nobody):
     for fact in ("ANTHROPIC_API_KEY", f"{claude.address} answers", "on offer", "1,000,000 tokens"):
         assert fact in parts["claude"]
     assert "per million tokens" in parts["claude"]
-    named, cure = others.splitlines()
-    assert {"gemini", "ollama"} <= set(named.removeprefix("not set up: ").split(", "))
+    *named, cure = others.splitlines()
+    assert {"gemini", "ollama"} <= set("".join(named).removeprefix("not set up: ").split(", "))
     assert cure == "bruno-llm doctor NAME says what one of them needs"
     assert "test-key" not in done.output
     assert "\x1b[" not in done.output
@@ -216,6 +216,55 @@ def test_a_name_may_bring_a_model(doctor, openai):
     assert doctor("openai/gpt-4.1")[1]["openai"]["model"] == "gpt-4.1"
     code, found = doctor("openai:gpt-9")
     assert (code, found["openai"]["model_offered"]) == (1, False)
+
+
+def test_a_vendor_is_known_by_name(doctor, openai, monkeypatch):
+    assert "set GROQ_API_KEY" in doctor("groq")[1]["groq"]["problem"]
+    monkeypatch.setenv("GROQ_BASE_URL", f"{openai.address}/v1")
+    monkeypatch.setenv("GROQ_API_KEY", openai.api_key)
+    code, found = doctor("groq/gpt-4.1")
+    assert (code, found["groq"]["key"], found["groq"]["address"]) == (
+        0,
+        "GROQ_API_KEY",
+        f"{openai.address}/v1",
+    )
+    assert doctor()[1]["groq"]["status"] == "failed", "its own default model is not offered here"
+
+
+def test_a_server_without_a_model_of_its_own_choice_is_looked_at(doctor, openai, monkeypatch):
+    monkeypatch.setenv("VLLM_BASE_URL", f"{openai.address}/v1")
+    monkeypatch.setenv("VLLM_API_KEY", openai.api_key)
+    for arguments in ((), ("vllm",)):
+        vllm = doctor(*arguments)[1]["vllm"]
+        assert (vllm["status"], vllm["reachable"], vllm["model"]) == ("ok", True, None)
+        assert vllm["advice"] == [f"name a model, such as vllm/{openai.models[0]}"]
+    assert doctor("vllm/gpt-9")[1]["vllm"]["model_offered"] is False
+
+
+def test_a_vendor_without_a_list_is_asked_what_it_refuses(bruno_llm, doctor, openai, monkeypatch):
+    monkeypatch.setenv("CLOUDFLARE_API_TOKEN", openai.api_key)
+    monkeypatch.setenv("CLOUDFLARE_BASE_URL", f"{openai.address}/v1")
+    code, found = doctor("cloudflare/gpt-5.4")
+    assert (code, found["cloudflare"]["reachable"]) == (0, True)
+    assert [(each.path, each.body["messages"]) for each in openai.received] == [
+        ("/v1/chat/completions", [])
+    ]
+    monkeypatch.setenv("CLOUDFLARE_API_TOKEN", "wrong")
+    code, found = doctor("cloudflare/gpt-5.4")
+    assert (code, found["cloudflare"]["status"]) == (1, "failed")
+    done = bruno_llm("models", "cloudflare")
+    assert done.exit_code == 1
+    assert "no list of" in done.stderr
+
+
+def test_a_vendor_of_a_file_is_examined(doctor, openai, monkeypatch, tmp_path):
+    monkeypatch.setenv("ACME_KEY", openai.api_key)
+    config = tmp_path / "acme.toml"
+    row = f'base_url = "{openai.address}/v1"\nkey = "ACME_KEY"\n'
+    config.write_text(f'provider = "acme/gpt-4.1"\n[vendors.acme]\n{row}')
+    code, found = doctor("--config", config)
+    assert (code, found["acme"]["key"]) == (0, "ACME_KEY")
+    assert found["acme"]["distribution"] == "bruno-llm-openai"
 
 
 def test_who_is_not_installed_is_no_patient(bruno_llm):

@@ -73,6 +73,13 @@ def test_the_models_of_one_provider(bruno_llm, openai):
     assert json.loads(bruno_llm("models", "openai/gpt-4.1", "--json").stdout) == document
 
 
+def test_the_models_of_a_server_without_a_model_of_its_own_choice(bruno_llm, openai, monkeypatch):
+    monkeypatch.setenv("VLLM_BASE_URL", f"{openai.address}/v1")
+    monkeypatch.setenv("VLLM_API_KEY", openai.api_key)
+    document = json.loads(bruno_llm("models", "vllm", "--json").stdout)
+    assert [row["model"] for row in document["models"]] == sorted(FakeOpenAI.models)
+
+
 def test_the_models_of_all_providers(bruno_llm, openai, claude, nobody):
     done = bruno_llm("models", "--json")
     assert done.exit_code == 0

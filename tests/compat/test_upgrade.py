@@ -38,7 +38,7 @@ def test_each_package_is_one_distributions_and_complete(package):
 
 def test_the_four_providers_are_there():
     providers = LLMFactory.providers()
-    assert {info.name for info in providers} == {"claude", "gemini", "mock", "ollama", "openai"}
+    assert {info.name for info in providers} >= {"claude", "gemini", "mock", "ollama", "openai"}
     assert not any(info.error for info in providers)
     assert distribution("bruno-llm").version != "0.2.0"
 

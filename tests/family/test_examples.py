@@ -104,6 +104,7 @@ def test_basic_asks_all_that_are_installed(run, vendors):
     assert "gemini: PermissionDeniedError" in out
     assert "11 tokens in, 7 out" in out
     assert "Who is there?" in str(vendors["OPENAI"].bodies)
+    assert "[not set up, or not running: azure, cerebras, " in out
 
 
 def test_streaming_keeps_the_conversation(run, vendors):

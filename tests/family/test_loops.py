@@ -260,3 +260,25 @@ def test_a_loop_that_ends_while_a_model_is_pulled_says_nothing():
         for _ in range(3):
             asyncio.run(leave())
     assert said == []
+
+
+AT_ONCE = """
+import asyncio
+import openai  # httpx, which Ollama's provider needs, is not yet there
+from bruno_llm_base import LLMFactory
+
+async def main():
+    nowhere = {"base_url": "http://127.0.0.1:9"}
+    llms = [LLMFactory.create(name, nowhere) for name in ("ollama", *["openai"] * 8)]
+    found = await asyncio.gather(*[llm.diagnose() for llm in llms])
+    print({type(each.error).__name__ for each in found})
+
+asyncio.run(main())
+"""
+
+
+def test_sdks_that_are_loaded_at_the_same_moment_do_not_meet_half_way():
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", AT_ONCE], capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "{'ServiceUnavailableError'}\n", done.stderr

@@ -13,6 +13,7 @@ from bruno_llm_base import (
     AuthenticationError,
     ContextLengthExceededError,
     InvalidResponseError,
+    LLMFactory,
     Media,
     MediaTypeError,
     OutputInvalidError,
@@ -24,6 +25,7 @@ from bruno_llm_base import (
 from bruno_llm_base.tokens import estimate_tokens
 from bruno_llm_claude import ClaudeProvider
 from bruno_llm_openai import OpenAIEmbeddings, OpenAIProvider, Reranker
+from bruno_llm_openai.compatible_embeddings import LlamaCppEmbeddings
 from bruno_llm_testing import ModelContract
 from counting import calibrated, errors, overall, tokenized
 from pydantic import BaseModel, Field
@@ -313,7 +315,7 @@ def embedder():
 
 
 def test_a_real_model_embeds_what_is_alike_alike(embedder):
-    embeddings = OpenAIEmbeddings(**embedder)
+    embeddings = LlamaCppEmbeddings(**embedder)
     cat, kitten, market = asyncio.run(embeddings.embed_texts([CAT, KITTEN, MARKET]))
     assert embeddings.get_dimension() == len(cat) == 576
     alike = embeddings.calculate_similarity(cat, kitten)
@@ -410,3 +412,21 @@ def test_a_real_server_refuses_to_rank_what_is_too_long(ranker):
     wrong = Reranker("llamacpp", **ranker | {"api_key": "wrong"})
     with pytest.raises(AuthenticationError):
         asyncio.run(wrong.rank("Where?", ["here"]))
+
+
+class Colour(BaseModel):
+    name: Literal["red", "green"]
+
+
+async def test_the_row_of_llama_cpp_is_right(model):
+    connection = {"base_url": f"{model.url}/v1", "api_key": "local"}
+    async with LLMFactory.create("llamacpp", **connection, max_tokens=20) as llm:
+        assert (await llm.diagnose()).ok
+        for level in ("none", "high"):
+            answer = await llm.request("Say hello.", reasoning=level, seed=7)
+            assert answer.text
+            assert len(answer.attempts) == 1
+        answer = await llm.request("Which colour has grass?", output=Colour)
+        assert answer.output.name in ("red", "green")
+        assert len(answer.attempts) == 1
+        assert (await llm.price()).output == 0

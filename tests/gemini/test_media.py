@@ -20,6 +20,7 @@ from bruno_llm_base.media import read_media
 from bruno_llm_base.parts import Text, ToolCall, VendorBlock
 from bruno_llm_gemini import GeminiProvider
 from bruno_llm_testing import FakeAnswer, FakeGemini, RawReply
+from bruno_llm_testing.clouds import FakeVertex
 from google import genai
 from google.genai import types
 from hypothesis import given
@@ -300,6 +301,31 @@ async def test_a_client_of_the_user_s_own_sends_and_reads_the_same(server: FakeG
     assert first == second == third
     for answer in (whole, stream.response):
         assert [m.data for m in answer.media] == [m.data for m in expected.media]
+
+
+@pytest.mark.filterwarnings("ignore:Inheritance class:DeprecationWarning")
+async def test_vertex_ai_takes_and_makes_the_same() -> None:
+    film = Media(url="gs://bucket/film.mp4")
+    with FakeVertex() as server:
+        server.say(FakeAnswer(text="Hi", media=(MADE,)))
+        keywords = server.connection()
+        llm = GeminiProvider(**keywords)
+        answer = await llm.request("x", attachments=[PICTURE, film])
+        both = await llm.count_tokens("x", attachments=[PICTURE])
+        words = await llm.count_tokens("x")
+        await llm.generate(
+            [*round_of_tools(), answer.to_message(), Message(role="user", content="y")]
+        )
+        await keywords["client"].aio.aclose()
+    assert [made.data for made in answer.media] == [MADE.data]
+    first, last = server.bodies
+    picture, address, _ = first["contents"][0]["parts"]
+    assert picture["inlineData"] == {"mimeType": "image/png", "data": coded(png())}
+    assert address == {"fileData": {"fileUri": "gs://bucket/film.mp4", "mimeType": "video/mp4"}}
+    assert both.tokens - words.tokens >= 1120
+    _, _, result, said, _ = last["contents"]
+    assert result["parts"][0]["functionResponse"]["parts"]
+    assert said["parts"][1]["inlineData"]["data"] == coded(png(1, 1))
 
 
 # -- what is refused ---------------------------------------------------------------------------------

@@ -1,29 +1,39 @@
 """Pictures, sounds and documents through OpenAI's two APIs, and what its models make."""
 
 import base64
+import itertools
 import json
 import logging
 import typing
+from dataclasses import replace
 
 import openai.types.chat.completion_create_params
 import openai.types.responses.response_create_params
 import pytest
 from bruno_llm_base import (
     ContentBlockedError,
+    Conversation,
     LLMError,
     Media,
     MediaTooLargeError,
     MediaTypeError,
     MediaUnavailableError,
+    ModelResponse,
     Retry,
     Text,
     ToolCall,
     ToolResult,
+    VendorBlock,
 )
+from bruno_llm_base.media import read_media
+from bruno_llm_base.media_conversation import with_media_ready
 from bruno_llm_claude import ClaudeProvider
 from bruno_llm_openai import OpenAIProvider
 from bruno_llm_openai.media import chat_piece
-from bruno_llm_testing import FakeAnswer, FakeClaude, RawReply
+from bruno_llm_testing import FakeAnswer, FakeClaude, FakeOpenAI, RawReply
+from bruno_llm_testing.script import Received
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from openai.types.responses.response_error import ResponseError
 
 
@@ -345,9 +355,43 @@ async def test_a_spoken_answer(chat, server, check, streamed, tmp_path):
     check(server.bodies[-1])
     assert server.bodies[-1]["messages"][1] == {
         "role": "assistant",
-        "content": None,
+        "content": said.text,
         "audio": {"id": sound.state.data["id"]},
     }
+
+
+async def test_a_sound_that_openai_keeps_no_more_goes_back_in_words(chat, server, check):
+    server.say(FakeAnswer(text="It rains.", media=(SOUND,)), FakeAnswer(text="", media=(SOUND,)))
+    spoken, wordless = [await chat.request([HELLO], model=HEARS) for _ in range(2)]
+    gone = {
+        "message": "Assistant audio audio_1 not found.",
+        "type": "invalid_request_error",
+        "param": "content.messages[1].audio.id",
+        "code": "audio_not_found",
+    }
+    again = [HELLO, spoken.to_message(), HELLO, wordless.to_message(), HELLO]
+    for _ in range(2):
+        server.say(RawReply(status=400, body=json.dumps({"error": gone}).encode()))
+        assert await chat.generate(again, model=HEARS)
+    first, second, third, fourth = server.bodies[2:]
+    assert first == third
+    assert second == fourth
+    check(second)
+    assert [message["content"] for message in second["messages"]] == [
+        *("Hello", "It rains.", "Hello", "Hello")
+    ]
+
+
+async def test_a_sound_without_its_content_goes_back_by_its_id(chat, server, check):
+    audio = {"id": "audio_1", "data": "", "expires_at": 9, "transcript": "It rains."}
+    message = {"role": "assistant", "content": None, "audio": audio}
+    choice = {"index": 0, "message": message, "finish_reason": "stop"}
+    server.say(RawReply(body=json.dumps({"choices": [choice]}).encode()))
+    answer = await chat.request([HELLO], model=HEARS)
+    await chat.request([HELLO, answer.to_message(), HELLO], model=HEARS)
+    check(server.bodies[-1])
+    said = server.bodies[-1]["messages"][1]
+    assert (said["content"], said["audio"]) == ("It rains.", {"id": "audio_1"})
 
 
 @pytest.mark.parametrize("streamed", [False, True])
@@ -414,6 +458,16 @@ async def test_a_picture_among_the_pieces_of_a_content(own, server):
     assert answer.parts == (Text("Here."), PICTURE)
 
 
+async def test_a_picture_that_is_none_costs_itself_alone(own, server):
+    odd = ["?", {}, {"image_url": {"url": "data:image/png;base64,?"}}, {"image_url": 3}]
+    images = [*odd, {"type": "image_url", "image_url": PNG_URL}]
+    message = {"role": "assistant", "content": "Here.", "images": images}
+    choice = {"index": 0, "message": message, "finish_reason": "stop"}
+    server.say(RawReply(body=json.dumps({"choices": [choice]}).encode()))
+    answer = await own.request("Draw")
+    assert answer.parts == (Text("Here."), PICTURE)
+
+
 async def test_a_picture_alone_leaves_no_turn_without_words(chat, responses, server, check):
     server.say(FakeAnswer(text="", media=(PICTURE,)))
     answer = await responses.request("Draw")
@@ -430,6 +484,59 @@ async def test_a_picture_that_failed_is_none(responses, server):
     assert answer.media == ()
     await responses.request([HELLO, answer.to_message(), HELLO])
     assert server.bodies[-1]["input"][1] == failed
+
+
+DRAWN = VendorBlock(
+    "openai/responses", {"id": "ig_1", "type": "image_generation_call", "status": "completed"}
+)
+HEARD = VendorBlock("openai", {"id": "audio_1", "expires_at": 9})
+words = st.text("ab ", max_size=3).map(Text)
+media = st.sampled_from(
+    [
+        Media(data=png(), type="image/png"),
+        Media(data=png(), type="image/png", state=DRAWN),
+        Media(data=wav(0), type="audio/wav"),
+        Media(data=b"\1\2", type="audio/pcm", state=HEARD),
+        Media(data=b"", type="audio/pcm", state=HEARD),
+        Media(url="https://host/a.png"),
+        Media(data=PDF, type="application/pdf"),
+        Media(data=b"a,b", type="text/csv"),
+        Media(data=b"PK\3\4", type="application/x-odd"),
+        Media(data=b"\x80", type="video/mp4"),
+    ]
+)
+calls = st.builds(ToolCall, st.none(), st.just("f"), st.just("{}"))
+answers = st.lists(words | media | calls, max_size=4)
+results = st.lists(words | media, max_size=3).map(tuple)
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(st.tuples(answers, results), min_size=1, max_size=3),
+    st.sampled_from(["chat", "responses"]),
+)
+def test_whatever_was_made_can_be_sent_again(check, turns, api):
+    """Bodies are of the SDK's types, and the fake refuses none of them."""
+    said = [HELLO]
+    for place, (parts, shown) in enumerate(turns):
+        answer = ModelResponse(parts=tuple(replace(part) for part in parts))
+        for number, call in enumerate(answer.tool_calls):
+            call.id = f"call_{place}_{number}"
+        said.append(answer.to_message())
+        results = [ToolResult(c.id, "f", "done", parts=shown) for c in answer.tool_calls]
+        said += [result.to_message() for result in results]
+        said.append(HELLO)
+    adapter = OpenAIProvider(api_key="k", api=api).adapter
+    rules = adapter.media_for(SEES)
+    ready = with_media_ready(Conversation.of(said), rules, SEES, read_media)
+    roles = [role for role, _ in ready.turns]
+    assert all(first != second for first, second in itertools.pairwise(roles))
+    body = adapter.build(ready, {"model": SEES}, stream=False)
+    check(body)
+    headers = {"authorization": f"Bearer {FakeOpenAI.api_key}"}
+    path = adapter.chat_path
+    request = Received(method="POST", path=f"/v1{path}", query={}, headers=headers, body=body)
+    assert FakeOpenAI().refuse(request) is None
 
 
 # -- tokens ----------------------------------------------------------------------------------------

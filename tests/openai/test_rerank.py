@@ -2,6 +2,7 @@
 
 import asyncio
 import pickle
+import re
 from functools import partial
 
 import pytest
@@ -15,7 +16,9 @@ from bruno_llm_base import (
     RateLimit,
 )
 from bruno_llm_openai import Reranker
-from bruno_llm_openai.rerank import ROWS, Ranked, RerankRow
+from bruno_llm_openai.rerank import Ranked
+from bruno_llm_openai.rerank_vendors import ROWS
+from bruno_llm_openai.row import RerankRow
 from bruno_llm_testing import RerankContract
 from bruno_llm_testing.reranking import FakeReranker
 from openai import AsyncOpenAI
@@ -38,7 +41,7 @@ def server():
 @pytest.mark.parametrize("name", ROWS)
 def test_what_is_missing_is_told(name):
     row = ROWS[name]
-    assert row.source.endswith("2026-11-28")
+    assert re.fullmatch(r"https://\S+, (.+, )?2026-11-28", row.source)
     if row.default_model and not row.needs_key:
         assert Reranker(name).model == row.default_model
         return

@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import json
 import os
 import pickle
 import re
@@ -15,12 +16,14 @@ from bruno_llm_base import (
     LLMFactory,
     Media,
     MediaTypeError,
+    ModelNotFoundError,
     Retry,
     ToolCall,
 )
 from bruno_llm_openai import OpenAIEmbeddings, OpenAIProvider, vendors
 from bruno_llm_openai.row import ReasoningFields
-from bruno_llm_testing import FakeAnswer, FakeOpenAI, FakeVendor
+from bruno_llm_testing import FakeAnswer, FakeOpenAI, FakeVendor, RawReply
+from pydantic import BaseModel
 
 ROW_LINES = 12
 row = pytest.mark.parametrize("row", vendors.ROWS.values(), ids=vendors.ROWS)
@@ -46,6 +49,11 @@ def test_a_row_has_at_most_twelve_lines():
     for node in ast.parse(inspect.getsource(vendors)).body:
         if isinstance(node, ast.Assign):
             assert node.end_lineno - node.lineno < ROW_LINES, ast.unparse(node.targets[0])
+
+
+@row
+def test_a_row_says_where_and_when_it_was_read(row):
+    assert re.fullmatch(r"https://\S+, ([\w-]+ [\d.]+, )?20\d\d-\d\d-\d\d", row.source)
 
 
 @row
@@ -223,13 +231,17 @@ def test_an_address_of_ones_own_needs_no_path(monkeypatch):
         assert llm.adapter.row is vendors.GROQ
 
 
-async def test_a_vendor_without_a_list_of_models_says_so():
-    fields = {"base_url": "https://llm.acme.com/v1", "models_path": None}
-    llm = OpenAIProvider.at_vendor("acme", fields)("m")
-    with pytest.raises(InvalidRequestError, match="acme has no list of its models"):
-        await llm.list_models()
-    found = await llm.diagnose()
-    assert (found.ok, found.reason) == (True, "acme has no list of its models")
+@pytest.mark.parametrize("api", ["chat", "responses"])
+async def test_a_vendor_without_a_list_of_models_says_so(api):
+    with FakeOpenAI() as server:
+        fields = {"base_url": f"{server.address}/v1", "models_path": None, "api": api}
+        kind = OpenAIProvider.at_vendor("acme", fields)
+        async with kind(server.models[0], api_key=server.api_key) as llm:
+            with pytest.raises(InvalidRequestError, match="acme has no list of models at http"):
+                await llm.list_models()
+            assert (await llm.diagnose()).reason is None
+        async with kind("a-missing-model", api_key=server.api_key) as llm:
+            assert isinstance((await llm.diagnose()).error, ModelNotFoundError)
 
 
 async def test_a_vendor_may_speak_responses():
@@ -305,3 +317,40 @@ async def test_a_model_that_reads_text_only_is_sent_no_picture():
             with pytest.raises(MediaTypeError, match=r"reads text only.*cat\.png|cat\.png"):
                 await llm.generate("What is it?", attachments=[picture])
         assert server.received == []
+
+
+@pytest.mark.parametrize(
+    "said", ["mine", "mine.snowflakecomputing.com", vendors.SNOWFLAKE.base_url]
+)
+def test_an_account_may_be_given_as_a_host_or_an_address(said, monkeypatch):
+    monkeypatch.setenv("SNOWFLAKE_ACCOUNT", said.replace("{SNOWFLAKE_ACCOUNT}", "mine"))
+    address = "https://mine.snowflakecomputing.com/api/v2/cortex/v1"
+    assert LLMFactory.create("snowflake", api_key="test-key").access.url == address
+
+
+async def test_what_perplexity_has_found_does_not_go_back():
+    found = {"type": "search_results", "queries": ["q"], "results": []}
+    said = {"type": "message", "content": [{"type": "output_text", "text": "Paris."}]}
+    body = {"model": "m", "status": "completed", "output": [found, said]}
+    with FakeOpenAI() as server:
+        server.say(RawReply(body=json.dumps(body).encode()), FakeAnswer(text="Yes."))
+        async with LLMFactory.create("perplexity", model="gpt-4.1", **server.connection()) as llm:
+            asked = {"role": "user", "content": "What is the capital of France?"}
+            answer = await llm.request([asked])
+            await llm.generate([asked, answer.to_message(), {"role": "user", "content": "Sure?"}])
+        sent = server.bodies[1]["input"]
+    assert [item["content"] for item in sent] == [asked["content"], "Paris.", "Sure?"]
+
+
+class City(BaseModel):
+    name: str
+
+
+async def test_perplexity_is_asked_for_a_type_in_its_own_field():
+    with FakeOpenAI() as server:
+        server.say(FakeAnswer(text='{"name": "Paris"}'))
+        async with LLMFactory.create("perplexity", model="gpt-4.1", **server.connection()) as llm:
+            answer = await llm.request("Where?", output=City)
+        assert answer.output == City(name="Paris")
+        assert server.bodies[0]["response_format"]["json_schema"]["name"] == "City"
+        assert "text" not in server.bodies[0]

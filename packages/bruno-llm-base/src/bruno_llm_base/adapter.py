@@ -51,8 +51,8 @@ class Adapter(ABC):
     def build_probe(self, model: str) -> tuple[str, Json] | None:
         """Return the path and body of a request that is refused as malformed, so that it costs nothing.
 
-        Where the API has no list of models, that refusal tells that the key and *model* are right;
-        None where the list does.
+        That refusal tells that the key and *model* are right, where there is no list of models that
+        does: there it is needed.
         """
         return None
 

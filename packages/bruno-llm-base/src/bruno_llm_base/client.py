@@ -206,10 +206,7 @@ class Client(Vendor, ABC):
         return (await self.diagnose()).ok
 
     async def diagnose(self) -> Diagnosis:
-        """Find out whether the provider can be used, within 5 seconds and without cost.
-
-        A vendor that does not list its models cannot be asked without cost; that is the reason then.
-        """
+        """Find out whether the provider can be used, within 5 seconds and without cost."""
         limits: dict[str, Any] = {"retry": _ONCE, "timeouts": Timeouts(total=_CHECK_SECONDS)}
         models: list[str] = []
         try:
@@ -218,10 +215,7 @@ class Client(Vendor, ABC):
             else:
                 await self._send_probe(*probe, **limits)
         except LLMError as error:
-            cannot_tell = self.adapter.models_path is None
-            return Diagnosis(
-                ok=cannot_tell, reason=str(error), error=None if cannot_tell else error
-            )
+            return Diagnosis(ok=False, reason=str(error), error=error)
         reason = self.adapter.missing_model(self.model, models) or None
         return Diagnosis(ok=reason is None, reason=reason, models=tuple(models))
 
@@ -307,10 +301,8 @@ class Client(Vendor, ABC):
         """Return the names of the models on offer, within other *limits* of `Endpoint` than usual."""
         endpoint, adapter = replace(self._endpoint, **limits), self.adapter
         if adapter.models_path is None:
-            raise InvalidRequestError(f"{self.name} has no list of its models")
-        if adapter.build_probe(self.model) is not None:
             where = self.access.address
-            raise InvalidRequestError(f"there is no list of models at {where}", model=self.model)
+            raise InvalidRequestError(f"{self.name} has no list of models at {where}")
         listing = partial(
             Request, operation="models", adapter=adapter, model=self.model, advise=self._advise
         )

@@ -359,20 +359,22 @@ def _said(message: Message) -> list[Part]:
 
 def _asked(message: Message) -> list[Part]:
     """Return what a user's message says: in the order of its content, if that is a list."""
-    parts = [part for part in _listed(message, "parts") if isinstance(part, Text | Media)]
-    if not parts:
+    if "parts" not in message.metadata:  # as nearly all
         return _words(message)
-    return [*_named_media(message), *parts]
+    parts = [part for part in _listed(message, "parts") if isinstance(part, Text | Media)]
+    return [*_named_media(message), *parts] if parts else _words(message)
 
 
 def _words(message: Message) -> list[Part]:
     """Return the media of a message, and what it says in words."""
-    content = message.content
-    if message.message_type in _MEDIA:
+    content, is_media = message.content, message.message_type in _MEDIA
+    if not is_media and "media" not in message.metadata:
+        return [Text(content)]
+    if is_media:
         content = message.metadata.get("text") or ""
         check_text("metadata['text']", content)
-    media: list[Part] = [*_named_media(message)]
-    return [*media, Text(content)] if content.strip() else media
+    words = [Text(content)] if content.strip() else []
+    return [*_named_media(message), *words]
 
 
 def _named_media(message: Message) -> list[Media]:

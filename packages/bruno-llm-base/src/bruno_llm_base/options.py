@@ -228,7 +228,7 @@ def check_sendable(options: Json, reserved: Container[str], error: type[LLMError
 @cache
 def _near_miss(name: str) -> str:
     """Return the portable option that *name* is nearly called, or ""."""
-    names = (*PORTABLE, *TOOL_OPTIONS, "output")
+    names = (*PORTABLE, *TOOL_OPTIONS, "attachments", "output")
     return "".join(close_matches(name, names, cutoff=_NEAR_MISS))
 
 

@@ -177,7 +177,7 @@ class Media:
         head, _, content = url[5:].partition(",")
         kind, *rest = head.split(";")
         try:
-            coded = unquote_to_bytes(content)
+            coded = unquote_to_bytes(content) if "%" in content else content.encode()
             self.data = b64decode(coded, validate=True) if "base64" in rest else coded
         except ValueError:
             self.data = b""

@@ -100,7 +100,7 @@ class Messages(ChatAdapter):
     __slots__ = ()
 
     chat_path = "/v1/messages"
-    models_path = "/v1/models?limit=1000"
+    models_path: str | None = "/v1/models?limit=1000"
     count_path = "/v1/messages/count_tokens"
     count_error = 0.05
     option_names: ClassVar[Mapping[str, str]] = {"stop": "stop_sequences"}
@@ -253,6 +253,7 @@ class CloudMessages(Messages):
 
     __slots__ = ()
 
+    models_path = None
     # https://docs.aws.amazon.com/bedrock/latest/APIReference/CommonErrors.html, and InvokeModel's own
     error_kinds: ClassVar[dict[str, type[LLMError]]] = _ERRORS | {
         "ExpiredTokenException": AuthenticationError,
@@ -305,7 +306,8 @@ class ClaudeProvider(BaseProvider):
     def make_adapter(self) -> Messages:
         """Return the adapter; clouds' clients have no `models`."""
         client = self.access.client
-        return Messages() if client is None or hasattr(client, "models") else CloudMessages()
+        is_own = client is None or hasattr(client, "models")
+        return self.adapter_type.at(self.access) if is_own else CloudMessages()
 
     @staticmethod
     def open_transport(access: Access, timeouts: Timeouts) -> Transport:

@@ -32,7 +32,14 @@ from bruno_llm_base.provider import BaseProvider
 from bruno_llm_base.sources import from_config, from_file, provider_of
 from bruno_llm_base.wrappers import FullLLM, in_full
 
-from bruno_llm_cli.options import build_unasked, is_set_up, prefix_of, usable_providers
+from bruno_llm_cli.options import (
+    NO_MODEL,
+    build_for_a_look,
+    build_unasked,
+    is_set_up,
+    prefix_of,
+    usable_providers,
+)
 from bruno_llm_cli.output import console, plain
 
 Status = Literal["ok", "failed", "not set up"]
@@ -71,7 +78,7 @@ async def check_providers(names: Sequence[str], config: Path | None) -> list[Che
     """
     named = bool(names or config)
     if named:
-        asked = [(_installed(name), partial(LLMFactory.from_env, name)) for name in names]
+        asked = [(_installed(name), partial(build_for_a_look, name)) for name in names]
     else:
         asked = [(info, partial(build_unasked, info.name)) for info in usable_providers()]
     if config is not None:
@@ -124,14 +131,16 @@ async def _check(info: ProviderInfo, build: Callable[[], LLMInterface], *, named
 
 
 async def _examine(found: Checkup, llm: FullLLM) -> None:
-    found.model = llm.model or None
+    found.model = None if llm.model in ("", NO_MODEL) else llm.model
     if isinstance(llm, BaseProvider):
         found.address = llm.access.address
         found.key = _origin(found.provider, llm.access.key_source)
     diagnosis = await llm.diagnose()
     error = diagnosis.error
-    # a server that answers with an error answers
-    found.reachable = not isinstance(error, _NO_ANSWER) or error.status_code is not None
+    if diagnosis.ok and diagnosis.reason:
+        found.advice.append(f"{diagnosis.reason}: only a request can show that it works")
+    else:  # a server that answers with an error answers
+        found.reachable = not isinstance(error, _NO_ANSWER) or error.status_code is not None
     if not diagnosis.ok:
         found.problem = error.description if error else diagnosis.reason
     if isinstance(error, AuthenticationError):
@@ -147,6 +156,8 @@ def _look_for_model(found: Checkup, llm: FullLLM, diagnosis: Diagnosis) -> None:
     """Note whether the model is on offer, if that can be told."""
     if not diagnosis.ok:
         found.model_offered = False
+    elif found.model is None and diagnosis.models:
+        found.advice.append(f"name a model, such as {found.provider}/{diagnosis.models[0]}")
     elif (
         isinstance(llm, BaseProvider)
         and type(llm.adapter).missing_model is not Adapter.missing_model
@@ -167,9 +178,11 @@ def _is(model: str, name: str) -> bool:
 
 async def _look_up(found: Checkup, llm: BaseProvider) -> None:
     window, price = await llm.context_window(), await llm.price()
+    if found.model is None and price is None:
+        return
     if window is not None:
         found.window, found.window_source = window.tokens, window.source
-    elif found.reachable:
+    elif found.reachable and found.model:
         found.advice.append("context window unknown: give ContextPolicy(window=...)")
     if price is not None:
         found.input_price, found.output_price = f"{price.input:f}", f"{price.output:f}"
@@ -195,9 +208,10 @@ def show(found: Sequence[Checkup]) -> None:
     from rich.text import Text
 
     out = console()
-    for checkup in found:
-        if checkup.status == "not set up":
-            continue
+    others = [checkup.provider for checkup in found if checkup.status == "not set up"]
+    for place, checkup in enumerate(c for c in found if c.status != "not set up"):
+        if place:
+            out.print()
         name, brought_by = plain(checkup.provider), f"{checkup.distribution} {checkup.version}"
         status = (checkup.status, _STYLES[checkup.status])
         out.print(Text.assemble((name, "bold"), ": ", status, f" ({plain(brought_by)})"))
@@ -207,20 +221,21 @@ def show(found: Sequence[Checkup]) -> None:
         for title, fact in _facts(checkup):
             table.add_row(f"  {title}", Text(plain(fact)))
         out.print(table)
-        out.print()
-    if others := [checkup.provider for checkup in found if checkup.status == "not set up"]:
+    if others:
+        if len(others) < len(found):
+            out.print()
         out.print(Text(plain(f"not set up: {', '.join(others)}")))
         out.print(Text("bruno-llm doctor NAME says what one of them needs"))
 
 
 def _facts(found: Checkup) -> Iterator[tuple[str, str]]:
     """Yield what is known, and then what is wrong."""
-    if found.reachable is not None:
+    if found.reachable is not None or found.address is not None:
         yield "key", found.key or "none"
-        answers = "answers" if found.reachable else "does not answer"
-        yield "server", f"{found.address or 'it'} {answers}"
+        answers = {True: " answers", False: " does not answer", None: ", not asked"}
+        yield "server", f"{found.address or 'it'}{answers[found.reachable]}"
         offered = {True: ", on offer", False: ", not on offer", None: ""}
-        yield "model", f"{found.model or 'unknown'}{offered[found.model_offered]}"
+        yield "model", f"{found.model or 'none named'}{offered[found.model_offered]}"
     if found.window is not None:
         yield "window", f"{found.window:,} tokens (says {found.window_source})"
     if found.input_price == found.output_price == "0":

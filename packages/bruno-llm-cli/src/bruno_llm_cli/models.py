@@ -9,12 +9,16 @@ from typing import Any
 from bruno_core.interfaces import LLMInterface
 from bruno_llm_base.discovery import ProviderInfo, split_name
 from bruno_llm_base.exceptions import LLMError
-from bruno_llm_base.factory import LLMFactory
 from bruno_llm_base.parts import Json
 from bruno_llm_base.provider import BaseProvider
 from bruno_llm_base.wrappers import FullLLM, in_full
 
-from bruno_llm_cli.options import build_unasked, is_set_up, usable_providers
+from bruno_llm_cli.options import (
+    build_for_a_look,
+    build_unasked,
+    is_set_up,
+    usable_providers,
+)
 from bruno_llm_cli.output import say, show_document, show_table
 
 
@@ -68,7 +72,7 @@ async def offers(named: str | None) -> list[Offer]:
     """Ask the *named* provider for its models, or all that talk to a model, all at once."""
     if named is not None:
         name, _ = split_name(named)
-        return [await _offer(name, partial(LLMFactory.from_env, named))]
+        return [await _offer(name, partial(build_for_a_look, named))]
     return await asyncio.gather(
         *(
             _offer(

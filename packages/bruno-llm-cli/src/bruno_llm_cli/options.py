@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
+from bruno_llm_base.access import unquoted
 from bruno_llm_base.discovery import ProviderInfo, canonical, installed, kind_of, split_name
 from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.factory import LLMFactory
@@ -20,6 +21,7 @@ from typer import BadParameter, Option
 from bruno_llm_cli.output import set_verbosity
 
 _TABLE = PORTABLE.items()
+NO_MODEL = "-"
 Provider = Annotated[
     str | None,
     Option("--provider", "-p", help="The provider, as ollama or ollama/llama3.2; see `providers`."),
@@ -144,9 +146,14 @@ def usable_providers() -> list[ProviderInfo]:
     return [info for info in installed() if "mock" not in info.capabilities]
 
 
+def of_environment() -> str:
+    """Return the provider that the environment names, perhaps with a model; "" if it names none."""
+    return unquoted(os.environ.get("BRUNO_LLM_PROVIDER", ""))
+
+
 def is_set_up(provider: str) -> bool:
     """Say whether the environment has anything to say of *provider*."""
-    chosen = os.environ.get("BRUNO_LLM_PROVIDER", "").strip()
+    chosen = of_environment()
     if chosen and canonical(split_name(chosen)[0]) == canonical(provider):
         return True
     kind = kind_of(provider)
@@ -162,13 +169,26 @@ def prefix_of(provider: str) -> str:
     return f"BRUNO_LLM_{provider.upper().replace('-', '_')}_"
 
 
+def build_for_a_look(
+    provider: str, build: Callable[..., BaseProvider] = LLMFactory.from_env
+) -> BaseProvider:
+    """Return a *provider* that is only asked for its models, and so needs none: `NO_MODEL` then."""
+    try:
+        return build(provider)
+    except ConfigurationError:
+        if getattr(kind_of(split_name(provider)[0]), "default_model", None) != "":
+            raise
+        return build(provider, model=NO_MODEL)
+
+
 def build_unasked(provider: str) -> BaseProvider:
     """Return a *provider* that the user has not named; a key that is for no certain one is not for it."""
-    return LLMFactory.from_env(provider) if is_set_up(provider) else LLMFactory.create(provider)
+    build = LLMFactory.from_env if is_set_up(provider) else LLMFactory.create
+    return build_for_a_look(provider, build)
 
 
 def _chosen(provider: str | None, model: str | None) -> tuple[str | None, str | None]:
-    if provider is not None or os.environ.get("BRUNO_LLM_PROVIDER", "").strip():
+    if provider is not None or of_environment():
         return provider, model
     names = [info.name for info in usable_providers()]
     if model:

@@ -14,7 +14,7 @@ from bruno_llm_base.parts import Json
 from bruno_llm_base.transport import Reply
 from bruno_llm_base.transport.environment import tls_context
 from bruno_llm_base.transport.http import open_client, refuse_login
-from bruno_llm_base.transport.response import LargeBody, encoded
+from bruno_llm_base.transport.response import LargeBody, encoded, in_pieces
 
 CHAT, STREAM, MODELS, COUNT = "generateContent", "streamGenerateContent", "models", "countTokens"
 EMBED = "batchEmbedContents"
@@ -70,8 +70,11 @@ class ComposedTransport:
         content = body and {name: value for name, value in body.items() if name != "model"}
         headers, given = composed.headers, Json(json=content)
         if content and type(body) is LargeBody:
-            headers = {**headers, "content-type": "application/json"}
-            given = {"content": await encoded(LargeBody(content))}
+            import httpx2  # which is loaded with the first request
+
+            text = await encoded(LargeBody(content))
+            told = {"content-type": "application/json", "content-length": str(len(text))}
+            headers, given = {**headers, **told}, {"content": in_pieces(text, httpx2)}
         request = self._http.build_request(method, composed.url, headers=headers, **given)
         request.extensions["timeout"] = self._timeout
         return Reply(await self._http.send(request, stream=True))

@@ -36,6 +36,9 @@ class OpenAIChatAdapter(OpenAIAdapter, ChatAdapter):
     json_mode: ClassVar[Json] = {"response_format": {"type": "json_object"}}
     reserved_fields = frozenset({"input", "messages", "model", "stream", "stream_options"})
 
+    def build_probe(self, model: str) -> tuple[str, Json] | None:
+        return None if self.models_path else (self.chat_path, {"model": model, "messages": []})
+
     def build_tools(
         self,
         tools: "Sequence[Tool | Json]",

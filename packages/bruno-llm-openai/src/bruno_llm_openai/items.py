@@ -137,8 +137,9 @@ def _usage(counts: Json) -> Usage:
     return Usage(
         input_tokens=counts.get("input_tokens"),
         output_tokens=counts.get("output_tokens"),
-        cache_read_tokens=read.get("cached_tokens"),
-        cache_write_tokens=read.get("cache_write_tokens"),
+        # Perplexity's words are those of Claude's API
+        cache_read_tokens=read.get("cached_tokens", read.get("cache_read_input_tokens")),
+        cache_write_tokens=read.get("cache_write_tokens", read.get("cache_creation_input_tokens")),
         cache_write_12h_tokens=kept.get("ttl_12h_tokens"),
         reasoning_tokens=written.get("reasoning_tokens"),
     )
@@ -159,9 +160,8 @@ def build(conversation: Conversation, api: str = "", *, marks: bool = False) -> 
             custom |= {item["call_id"] for item in answered if item["type"] == _CUSTOM}
             items += answered
         elif turn.role == "user":
-            is_plain = all(type(part) is Text or part == CACHE_MARK for part in turn.parts)
-            is_plain = is_plain and not (marks and CACHE_MARK in turn.parts)
-            content = turn.text if is_plain else _pieces(turn.parts, marks=marks)
+            has_pieces = Media in map(type, turn.parts) or (marks and CACHE_MARK in turn.parts)
+            content = _pieces(turn.parts, marks=marks) if has_pieces else turn.text
             items.append({"role": "user", "content": content})
         else:
             for part in turn.parts:

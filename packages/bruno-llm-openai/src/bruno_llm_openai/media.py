@@ -7,6 +7,7 @@ sends pictures beside the content of a message (https://openrouter.ai/docs/guide
 """
 
 from base64 import b64decode
+from contextlib import suppress
 from mimetypes import guess_extension
 from typing import Any
 
@@ -106,14 +107,16 @@ def made(message: Json, api: str) -> list[Part]:
     if words := read_text(audio.get("transcript"), "transcript"):
         found.append(Text(words, _SPOKEN))
     state = {name: audio[name] for name in ("id", "expires_at") if audio.get(name)}
-    if content := b64decode(audio.get("data") or ""):
-        is_whole = "expires_at" in audio
+    content, is_whole = b64decode(audio.get("data") or ""), {"id", "expires_at"} <= audio.keys()
+    if content or state:
         kind = sniff(content) if is_whole else _beginning(content)
-        kind = kind if kind and kind.startswith("audio/") else _BARE
+        if not (kind or "").startswith("audio/"):
+            kind = _BARE if content or is_whole else None
         found.append(Media(data=content, type=kind, state=VendorBlock(api, state), index=_SOUND))
-    elif state:
-        found.append(Media(data=b"", state=VendorBlock(api, state), index=_SOUND))
-    return found + [picture(image) for image in message.get("images") or ()]
+    for image in message.get("images") or ():
+        with suppress(KeyError, TypeError, ValueError):  # what is none costs itself alone
+            found.append(picture(image))
+    return found
 
 
 def _beginning(content: bytes) -> str | None:

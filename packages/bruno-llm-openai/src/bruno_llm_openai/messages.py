@@ -267,8 +267,6 @@ def _fields(  # noqa: C901, PLR0912 - a case for each kind of part
                 pass  # another API's, or a result, which has a turn of its own
             case _:
                 assert_never(part)
-    if "audio" in own:
-        pieces = []  # its words go with it
     texts = [piece["text"] for piece in pieces if piece.keys() == _PLAIN]
     said = ("".join(texts) or None) if len(texts) == len(pieces) else pieces
     if said is None and not calls and "audio" not in own:

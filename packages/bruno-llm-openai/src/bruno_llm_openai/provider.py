@@ -9,6 +9,7 @@ from bruno_llm_base import (
     BaseProvider,
     ChatAdapter,
     Conversation,
+    ErrorFacts,
     Json,
     ModelResponse,
     Reasoning,
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
     from bruno_llm_openai.row import VendorRow
 
+# OpenAI keeps what a model has spoken for an hour; its words stand beside it.
+_AUDIO_GONE = "audio_not_found"
 # Searches cost by themselves, and a router's "models" may answer with a dearer one than was asked.
 _CHARGED_APART = ("web_search_options", "models")
 # OpenAI's newer word; most servers of its protocol know the older one, "max_tokens".
@@ -43,6 +46,7 @@ class ChatCompletions(OpenAIChatAdapter):
     __slots__ = ()
 
     chat_path = "/chat/completions"
+    conversation_codes = frozenset({_AUDIO_GONE})
     option_names: ClassVar[Mapping[str, str]] = {"max_tokens": _LIMIT}
 
     def media_for(self, model: str) -> "MediaRules":
@@ -125,7 +129,15 @@ class ChatCompletions(OpenAIChatAdapter):
         fields = self.row.reasoning_fields(model)
         return None if fields is None else fields.ask(wanted, model)
 
+    def read_error(self, status: int, headers: Mapping[str, str], data: Json) -> ErrorFacts:
+        facts = super().read_error(status, headers, data)
+        return replace(facts, param="messages") if facts.code == _AUDIO_GONE else facts
+
     def amend(self, body: Json, code: str, field: str) -> Json | None:
+        if code == _AUDIO_GONE:
+            said = [{n: v for n, v in row.items() if n != "audio"} for row in body["messages"]]
+            kept = [row for row in said if row.get("content") or row.get("tool_calls")]
+            return body | {"messages": kept} if said != body["messages"] else None
         if code == "unsupported_parameter" and field == "max_tokens":
             renamed = {"max_tokens": "max_completion_tokens"}
             return {renamed.get(name, name): value for name, value in body.items()}

@@ -26,83 +26,9 @@ from bruno_llm_base.tokens import utf8_size
 from bruno_llm_base.values import is_whole
 from typing_extensions import Unpack
 
-from bruno_llm_openai.row import VendorRow
+from bruno_llm_openai.rerank_vendors import ROWS
+from bruno_llm_openai.row import RerankRow
 from bruno_llm_openai.vendor import OpenAIAdapter, OpenAIVendor
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class RerankRow(VendorRow):
-    """What is to be known of a vendor of rerankers.
-
-    Attributes:
-        top_field: The field that says how many documents come back.
-        fields: What goes with every request.
-        max_documents: The most documents of one request; None where that is not known.
-    """
-
-    top_field: str = "top_n"
-    fields: Json = field(default_factory=dict)
-    max_documents: int | None = None
-
-
-COHERE = RerankRow(
-    name="cohere",
-    base_url="https://api.cohere.com/v2",
-    api_key_env=("CO_API_KEY", "COHERE_API_KEY"),
-    default_model="rerank-v4.0-pro",
-    max_documents=10_000,
-    price_name="cohere",
-    source="docs.cohere.com/v2/docs/reranking-best-practices, cohere 7.3.1; 2026-11-28",
-)
-VOYAGE = RerankRow(
-    name="voyage",
-    base_url="https://api.voyageai.com/v1",
-    api_key_env=("VOYAGE_API_KEY",),
-    default_model="rerank-2.5",
-    top_field="top_k",
-    max_documents=1000,
-    price_name="voyageai",
-    source="docs.voyageai.com/docs/reranker, voyageai 0.5.0; 2026-11-28",
-)
-JINA = RerankRow(
-    name="jina",
-    base_url="https://api.jina.ai/v1",
-    api_key_env=("JINA_API_KEY", "JINA_AI_API_KEY"),
-    default_model="jina-reranker-v3",
-    fields={"return_documents": False},
-    source="docs.newapi.pro/api/jinaai-rerank, litellm 1.110.2 (llms/jina_ai); 2026-11-28",
-)
-TOGETHER = RerankRow(
-    name="together",
-    base_url="https://api.together.xyz/v1",
-    api_key_env=("TOGETHER_API_KEY",),
-    price_name="together",
-    source="together 3.1.1 (types/rerank_create_response.py); 2026-11-28",
-)
-FIREWORKS = RerankRow(
-    name="fireworks",
-    base_url="https://api.fireworks.ai/inference/v1",
-    api_key_env=("FIREWORKS_API_KEY",),
-    default_model="fireworks/qwen3-reranker-8b",
-    price_name="fireworks",
-    source="docs.fireworks.ai/api-reference/rerank-documents; 2026-11-28",
-)
-LLAMACPP = RerankRow(
-    name="llamacpp",
-    base_url="http://localhost:8080/v1",
-    needs_key=False,
-    default_model="default",  # it answers by the one that it has loaded
-    source="ggml-org/llama.cpp, tools/server/README.md, and xllamacpp 2026.10; 2026-11-28",
-)
-VLLM = RerankRow(
-    name="vllm",
-    base_url="http://localhost:8000/v1",
-    api_key_env=("VLLM_API_KEY",),
-    needs_key=False,
-    source="docs.vllm.ai/en/latest/serving/openai_compatible_server, Re-rank API; 2026-11-28",
-)
-ROWS = {row.name: row for row in (COHERE, VOYAGE, JINA, TOGETHER, FIREWORKS, LLAMACPP, VLLM)}
-"""Each of them, by its name."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,8 @@ _COUNTED = frozenset(
 _NOT_COUNTED = frozenset(
     {"audio", "function_call", "functions", "modalities", "prediction", "web_search_options"}
 )
+# What other vendors take back, which may not know the items that they have made.
+_SAID = ("message", "function_call", "function_call_output")
 
 
 class Responses(OpenAIChatAdapter):
@@ -88,6 +90,8 @@ class Responses(OpenAIChatAdapter):
         marks = self.row is None and models.takes_marks(options["model"])
         own = _NO_NAMES if self.row is None else self.row.option_names
         asked = items.build(said, self._vendor, marks=marks)
+        if self.row is not None and not self.row.sends_back:
+            asked = [item for item in asked if item.get("type", "message") in _SAID]
         body = {"input": asked, "store": False, **translated(options, own)}
         included = body.get("include") or []
         if models.can_reason(options["model"]) and _ENCRYPTED not in included:
@@ -114,7 +118,8 @@ class Responses(OpenAIChatAdapter):
                 model, name = read_word(response.get("model")), read_word(response.get("id"))
                 said = ModelResponse(model=model, id=name)
             case "response.failed":
-                error = object_in(response.get("error")) or {"message": "the response failed"}
+                error = object_in(response.get("error")) or object_in(data.get("error"))
+                error = error or {"message": "the response failed"}
                 said = ModelResponse(usage=items.end(response).usage, error={"error": error})
             case "response.refusal.delta":
                 said = items.refusal(data["delta"], index)

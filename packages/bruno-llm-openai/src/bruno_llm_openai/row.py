@@ -21,9 +21,24 @@ _VARIABLE = re.compile(r"\{(\w+)\}")
 _SHORT = {"key": "api_key_env", "model": "default_model"}
 _KEY_VARIABLE = re.compile("[A-Z]+|[A-Z][A-Z0-9]*(_[A-Z0-9]+)+")  # unlike any vendor's keys
 
+_PLACE = (
+    *("name", "base_url", "hosts", "api_key_env", "needs_key", "models_path", "limit_headers"),
+    *("price_name", "telemetry_name", "free"),
+)
+
 Dialect = Literal["strict", "loose", "json_object"]
 """How an answer of a type is asked for: by a schema that holds the model, by one that it is shown, or
 by the word that any JSON will do."""
+
+ErrorKind = Literal[
+    "AuthenticationError",
+    "ContentBlockedError",
+    "ContextLengthExceededError",
+    "ModelNotFoundError",
+    "QuotaExceededError",
+    "RateLimitError",
+    "ServiceUnavailableError",
+]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -89,6 +104,7 @@ class VendorRow:
         api: Which of OpenAI's two APIs it speaks.
         models_path: Where it lists its models; None where it does not.
         limit_headers: The headers that tell of its limits, as `read_limits` takes them.
+        error_kinds: What its own codes of errors stand for, where others mean something else by them.
         price_name: What `genai-prices` calls it; its name if None.
         telemetry_name: What OpenTelemetry calls it (`gen_ai.provider.name`); its name if None.
         free: Why its answers cost nothing, if they do.
@@ -115,6 +131,7 @@ class VendorRow:
     api: Literal["chat", "responses"] = "chat"
     models_path: str | None = "/models"
     limit_headers: str = "x-ratelimit-{what}-{unit}"
+    error_kinds: Mapping[str, ErrorKind] = field(default_factory=dict)
     price_name: str | None = None
     telemetry_name: str | None = None
     free: str | None = None
@@ -147,9 +164,14 @@ class VendorRow:
                     f"{self.name} needs an address: set {variable[1]} or pass base_url"
                 )
             host = value.removeprefix("https://").removeprefix("http://").rstrip("/")
-            return host.removesuffix(self.base_url[variable.end() :])  # some give the whole address
+            rest = self.base_url[variable.end() :]  # some give more than their part, or all of it
+            return host.removesuffix(rest).removesuffix(rest.partition("/")[0])
 
         return _VARIABLE.sub(said, self.base_url)
+
+    def place(self) -> dict[str, Any]:
+        """Return where the vendor is, and with what right it is used: the beginning of another row."""
+        return {name: getattr(self, name) for name in _PLACE}
 
     def is_at(self, host: str) -> bool:
         """Whether *host* is the vendor's; one on this machine may be anything."""
@@ -210,6 +232,40 @@ class VendorRow:
         except ConfigurationError as error:
             raise ConfigurationError(f"vendors.{name}: {error.message}") from error
         return row
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class EmbeddingRow(VendorRow):
+    """What is to be known of a vendor of embeddings.
+
+    Attributes:
+        dimensions: How many numbers the vectors of each model have, as far as that is known.
+        dimensions_field: The field that asks for fewer; None where none does.
+        max_batch: The most texts of one request; None where that is not known.
+        max_request_tokens: The most tokens of one request, all texts together.
+        fields: What goes with every request.
+    """
+
+    dimensions: Mapping[str, int] = field(default_factory=dict)
+    dimensions_field: str | None = None
+    max_batch: int | None = None
+    max_request_tokens: int | None = None
+    fields: Json = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RerankRow(VendorRow):
+    """What is to be known of a vendor of rerankers.
+
+    Attributes:
+        top_field: The field that says how many documents come back.
+        fields: What goes with every request.
+        max_documents: The most documents of one request; None where that is not known.
+    """
+
+    top_field: str = "top_n"
+    fields: Json = field(default_factory=dict)
+    max_documents: int | None = None
 
 
 def _of_model(value: "_T | Mapping[str, _T]", model: str, default: _T) -> _T:

@@ -1,12 +1,12 @@
 """What OpenAI's endpoints have in common (https://platform.openai.com/docs/api-reference)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 from urllib.parse import urlsplit
 
-from bruno_llm_base import Access, Json, LimitState, Timeouts, Vendor, exceptions
+from bruno_llm_base import Access, ErrorFacts, Json, LimitState, Timeouts, Vendor, exceptions
 from bruno_llm_base.adapter import Adapter
 from bruno_llm_base.lenient import read_models
 from bruno_llm_base.limits import read_limits
@@ -157,7 +157,7 @@ class OpenAIAdapter(Adapter):
         if row is None and access.base_url is not None and not is_openais(access.base_url):
             from bruno_llm_openai.vendors import row_at  # OpenAI itself needs none of them
 
-            row = row_at(access.base_url)
+            row = row_at(access.address)
         if row is not None:
             return cls(api=row.name, row=row, models_path=row.models_path)
         own = access.base_url or access.client_address
@@ -168,6 +168,11 @@ class OpenAIAdapter(Adapter):
         return {
             row["id"]: next(filter(None, map(row.get, _WINDOWS)), None) for row in read_models(data)
         }
+
+    def read_error(self, status: int, headers: Mapping[str, str], data: Json) -> ErrorFacts:
+        facts = Adapter.read_error(self, status, headers, data)
+        kind = None if self.row is None else self.row.error_kinds.get(facts.code or "")
+        return facts if kind is None else replace(facts, kind=getattr(exceptions, kind))
 
     def read_limits(self, headers: Mapping[str, str]) -> LimitState | None:
         return read_limits(headers, _LIMITS if self.row is None else self.row.limit_headers)

@@ -32,7 +32,10 @@ _QWENS = ReasoningFields(
     off={"enable_thinking": False},
 )
 _ENABLED = ReasoningFields(  # Together's
-    effort="", on={"reasoning": {"enabled": True}}, off={"reasoning": {"enabled": False}}
+    levels=("none", "high"),
+    effort="",
+    on={"reasoning": {"enabled": True}},
+    off={"reasoning": {"enabled": False}},
 )
 _TEMPLATE = ReasoningFields(
     levels=("none", "low", "medium", "high"),
@@ -141,9 +144,11 @@ PERPLEXITY = VendorRow(
     base_url="https://api.perplexity.ai/v1",
     api_key_env=("PERPLEXITY_API_KEY", "PPLX_API_KEY"),
     default_model="perplexity/sonar",
+    option_names={"response_format": "response_format"},
     api="responses",  # the other one ended on 2026-09-27
     reasoning=ReasoningFields(levels=("minimal", "low", "medium", "high", "xhigh")),
-    schemas="json_object",
+    sends_back=False,
+    schemas="loose",
     source="https://docs.perplexity.ai/docs/agent-api/migrate-from-sonar, 2026-11-28",
 )
 MOONSHOT = VendorRow(
@@ -167,7 +172,8 @@ QWEN = VendorRow(
     reasoning=_QWENS,
     schemas="loose",
     media_types=("image/*", "video/*", "audio/*"),
-    source="https://help.aliyun.com/en/model-studio/deep-thinking, 2026-11-28",
+    error_kinds={"insufficient_quota": "RateLimitError"},  # of a minute
+    source="https://help.aliyun.com/en/model-studio/error-code, 2026-11-28",
 )
 ZAI = VendorRow(
     name="zai",

@@ -196,7 +196,7 @@ class FakeServer(ABC):
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         arrived_at = time.monotonic()
-        text = await request.text()
+        text = await request.content.read()  # of any size, as pictures may have
         received = Received(
             method=request.method,
             path=request.path,

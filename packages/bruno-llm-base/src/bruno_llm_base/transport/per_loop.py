@@ -2,12 +2,15 @@
 
 import asyncio
 import importlib
+import threading
 import weakref
 from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from bruno_llm_base.exceptions import ConfigurationError, LLMError
+from bruno_llm_base.forks import start_fresh_in_children
 from bruno_llm_base.transport.errors import transport_error
 from bruno_llm_base.transport.http import MAX_CONNECTIONS
 from bruno_llm_base.transport.response import Transport
@@ -109,14 +112,46 @@ def _running_loop() -> _Loop:
         raise RuntimeError(_NO_LOOP) from None
 
 
-def _open(needs: str, open_transport: Callable[[], Transport]) -> Transport:
+class _OneAtATime:
+    """Lets one thread load its SDK at a time, while none composes a request.
+
+    openai's SDK uses httpx, while it loads and when it composes, as soon as another thread has begun
+    to import it.
+    """
+
+    def __init__(self) -> None:
+        self.start_fresh()
+        start_fresh_in_children(self)
+
+    def start_fresh(self) -> None:
+        self.lock = threading.Lock()
+
+
+_LOADING = _OneAtATime()
+_LOADING_SECONDS = 0.005
+
+
+@asynccontextmanager
+async def nothing_loads() -> AsyncGenerator[None, None]:
+    """Wait until no thread loads an SDK, and let none begin within the block."""
+    lock = _LOADING.lock
+    while not lock.acquire(blocking=False):  # noqa: ASYNC110 - a lock of threads tells no loop
+        await asyncio.sleep(_LOADING_SECONDS)
     try:
-        importlib.import_module(needs)
-        if find_spec("aiohttp"):  # it carries the requests, whichever client composes them
-            importlib.import_module("aiohttp")
-    except ImportError as error:
-        raise ConfigurationError(f"{needs} cannot be imported: {error}", cause=error) from error
-    return open_transport()
+        yield
+    finally:
+        lock.release()
+
+
+def _open(needs: str, open_transport: Callable[[], Transport]) -> Transport:
+    with _LOADING.lock:
+        try:
+            importlib.import_module(needs)
+            if find_spec("aiohttp"):  # it carries the requests, whichever client composes them
+                importlib.import_module("aiohttp")
+        except ImportError as error:
+            raise ConfigurationError(f"{needs} cannot be imported: {error}", cause=error) from error
+        return open_transport()
 
 
 class _Closing:

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import aclosing
 from contextvars import ContextVar, Token
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from typing import Any, Protocol, Self
 
 from bruno_llm_base.exceptions import InvalidResponseError
@@ -32,7 +32,8 @@ ENCODINGS = "gzip, deflate"
 _LONGEST_WORD = 200
 _REQUEST_IDS = ("x-request-id", "request-id", "x-amzn-requestid")
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
-_PIECE = 2**16  # characters of a text that are encoded at once
+_PIECE = 2**16  # characters of a text that are encoded at once, and bytes that are sent at once
+_LARGE = 2**20  # bytes of a body
 _OF_THE_BODY = (b"content-encoding", b"content-length", b"transfer-encoding")
 
 
@@ -176,6 +177,31 @@ def _pieces(value: Any) -> Iterator[str]:
         yield _encode(value)
 
 
+def in_pieces(content: bytes, library: Any) -> Any:
+    """Return *content*; what is large as a stream of an HTTP *library*, of which a piece is sent at once.
+
+    aiohttp warns of more than a megabyte at once, since the event loop would stand still meanwhile.
+    """
+    return content if len(content) <= _LARGE else _stream_type(library)(content)
+
+
+@cache
+def _stream_type(library: Any) -> Any:
+    class InPieces(library.AsyncByteStream):  # type: ignore[misc]
+        def __init__(self, content: bytes) -> None:
+            self._pieces = (content[at : at + _PIECE] for at in range(0, len(content), _PIECE))
+
+        def __aiter__(self) -> Self:
+            return self
+
+        async def __anext__(self) -> bytes:
+            for piece in self._pieces:
+                return piece
+            raise StopAsyncIteration
+
+    return InPieces
+
+
 async def send_like(composed: Any, body: Json | None, client: Any, library: Any) -> Any:
     """Send *body* by a *client* of an HTTP *library* as the request *composed*, which has another.
 
@@ -185,17 +211,19 @@ async def send_like(composed: Any, body: Json | None, client: Any, library: Any)
         content = await encoded(body)
     else:
         content = b"" if body is None else _encode(body).encode()
+    sent = in_pieces(content, library)
     request = library.Request(
         composed.method,
         composed.url,
         headers=composed.headers,
         cookies=client.cookies or None,
-        stream=library.ByteStream(content),
+        stream=library.ByteStream(content) if sent is content else sent,
         extensions=composed.extensions,  # time limits, the name for TLS
     )
     if body is not None:
         request.headers["content-length"] = str(len(content))
-    request.read()
+    if sent is content:
+        request.read()
     return await decompressible(await client.send(request, stream=True))
 
 

@@ -42,10 +42,12 @@ class EmbeddingContract:
     Attributes:
         provider: The class under test.
         fake: Its fake server, which embeds with `vector_of`.
+        takes_dimensions: Whether the model can be asked for fewer dimensions than its own.
     """
 
     provider: type[BaseEmbeddings]
     fake: type[FakeServer]
+    takes_dimensions: bool = True
 
     @pytest.fixture
     def server(self) -> Iterator[FakeServer]:
@@ -101,23 +103,29 @@ class EmbeddingContract:
     def test_batches_keep_the_order(self, server: FakeServer, keywords: dict[str, Any]) -> None:
         texts = [f"text {place}" for place in range(23)]
         alone = self.run(keywords, lambda e: e.embed_texts(texts))
-        assert len(self.asked(server)) == 1
+        first = -(-len(texts) // self.provider(**keywords).get_max_batch_size())
+        assert len(self.asked(server)) == first
         # the first requests come back last
         server.say(*(Fault(before_header=0.05) for _ in range(3)), to="embeddings")
         batched = self.run(keywords | {"batch_size": 4}, lambda e: e.embed_texts(texts))
-        assert len(self.asked(server)) == 1 + 6
+        assert len(self.asked(server)) == first + 6
         assert batched == alone
 
     def test_the_dimension_is_known_before_any_call(
         self, server: FakeServer, keywords: dict[str, Any]
     ) -> None:
         own = self.provider(**keywords).get_dimension()
-        assert self.provider(**keywords, dimensions=8).get_dimension() == 8
+        assert self.provider(**keywords, dimensions=own).get_dimension() == own
         with pytest.raises(ConfigurationError, match="give dimensions"):
             self.provider(**keywords, model="an-unknown-one").get_dimension()
         for wrong in (0, -1, 1.5, "many", True):
             with pytest.raises(ConfigurationError, match="dimensions"):
                 self.provider(**keywords, dimensions=wrong)  # type: ignore[arg-type]
+        if not self.takes_dimensions:
+            with pytest.raises(ConfigurationError, match=f"always has {own}"):
+                self.provider(**keywords, dimensions=8)
+            return
+        assert self.provider(**keywords, dimensions=8).get_dimension() == 8
         assert server.received == []
         vector = self.run(keywords | {"dimensions": 8}, lambda e: e.embed_text("hi"))
         assert len(vector) == 8 < own

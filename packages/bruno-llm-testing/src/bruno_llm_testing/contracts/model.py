@@ -111,7 +111,7 @@ class ModelContract:
             assert await llm.check_connection()
             if self.lists_models:
                 assert await llm.list_models()
-                assert (await llm.diagnose()).reason is None
+            assert (await llm.diagnose()).reason is None
 
         self.run(self.make(keywords), test)
 

@@ -23,6 +23,7 @@ _ASKS = frozenset(
 _LIMITS = frozenset({"max_tokens", "max_completion_tokens"})
 _THOUGHTS = ("reasoning_content", "reasoning", "reasoning_details")
 _DONE, _BEFORE = b"data: [DONE]\n\n", len(b"data: ")
+_TELL_TOTALS = ("jina", "voyage")  # of the tokens of embeddings
 # Where a stream counts: in a field of the vendor's own, or in the choice.
 _COUNTS_IN = {"groq": "x_groq", "moonshot": "choice"}
 
@@ -39,9 +40,11 @@ class FakeVendor(FakeOpenAI):
     """
 
     def __init__(self, row: Any) -> None:
-        """Be the vendor of *row*, a `VendorRow`."""
+        """Be the vendor of *row*, a `VendorRow`, or an `EmbeddingRow`."""
         super().__init__()
         self.row = row
+        if dimensions := getattr(row, "dimensions", None):
+            self.embedding_models = dimensions  # type: ignore[misc]
         self.models = (row.default_model or "a-model", "another-model")
         self.complaints: list[str] = []
         self._thoughts: dict[str, Json] = (
@@ -61,6 +64,33 @@ class FakeVendor(FakeOpenAI):
         wrong = [*self._wrong_fields(request.body), *self._wrong_messages(request.body)]
         self.complaints += wrong
         return FakeError(kind="invalid_request", param=wrong[0]) if wrong else None
+
+    def _refuse_texts(self, body: Json) -> FakeError | None:
+        if not hasattr(self.row, "dimensions_field"):
+            return super()._refuse_texts(body)
+        own = {"model", "input", self.row.dimensions_field, *self.row.fields}
+        wrong = sorted(name for name in body.keys() - own if not name.startswith("x_"))
+        if len(body.get("input", ())) > (self.row.max_batch or len(body["input"])):
+            wrong.append("input")
+        self.complaints += wrong
+        plain = self._plain(body)
+        return (
+            FakeError(kind="invalid_request", param=wrong[0])
+            if wrong
+            else super()._refuse_texts(plain)
+        )
+
+    def _plain(self, body: Json) -> Json:
+        """Return a body that asks for embeddings in OpenAI's words."""
+        name = getattr(self.row, "dimensions_field", None) or "dimensions"
+        return {("dimensions" if key == name else key): value for key, value in body.items()}
+
+    def render_embeddings(self, tokens: int, request: Received) -> Json:
+        plain = replace(request, body=self._plain(request.body))
+        document = super().render_embeddings(tokens, plain)
+        if self.row.name in _TELL_TOTALS:
+            del document["usage"]["prompt_tokens"]
+        return document
 
     def _wrong_fields(self, body: Json) -> Iterator[str]:
         row, model = self.row, body["model"]

@@ -56,7 +56,7 @@ class FakeGemini(FakeServer):
 
     models = (
         *("gemini-3.8-flash", "gemini-4-argon", "gemini-3.1-pro-preview", "gemini-3.5-flash"),
-        *("gemini-3.1-flash-image-preview", "gemini-2.5-flash"),
+        *("gemini-3.1-flash-image-preview", "gemini-2.5-flash", "gemini-2.5-flash-preview-tts"),
     )
     embedding_models: ClassVar[Mapping[str, int]] = {
         "gemini-embedding-001": 3072,
@@ -98,7 +98,8 @@ class FakeGemini(FakeServer):
     def default(self, request: Received) -> Step:
         """Return what is said when nothing was scripted, with the media that were asked for."""
         step = super().default(request)
-        config = request.body.get("generationConfig") or {}
+        config = request.body.get("generationConfig")
+        config = config if isinstance(config, dict) else {}
         media = sample_media(config.get("responseModalities") or ())
         return replace(step, media=media) if media and isinstance(step, FakeAnswer) else step
 
