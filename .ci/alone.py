@@ -72,6 +72,8 @@ def main(distribution: str) -> None:
         check_command([])
     elif provider == "testing":
         check_testing()
+    elif provider == "otel":
+        check_telemetry()
     elif provider:
         check_provider(provider)
     else:
@@ -121,6 +123,15 @@ def command(*arguments: str) -> "subprocess.CompletedProcess[str]":
     """Run `bruno-llm` as it is installed here."""
     script = Path(sysconfig.get_path("scripts")) / "bruno-llm"
     return subprocess.run([script, *arguments], capture_output=True, text=True, check=False)
+
+
+def check_telemetry() -> None:
+    """It is taken as an observer, does nothing without an OpenTelemetry SDK, and brings none."""
+    from bruno_llm_base.events import RequestStarted
+    from bruno_llm_otel import Telemetry
+
+    Telemetry()(RequestStarted(provider="p", model="m", operation="chat", id="1"))
+    assert find_spec("opentelemetry.sdk") is None
 
 
 def check_testing() -> None:

@@ -29,7 +29,7 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
     options = (f"| `{name}` | {row.help} |" for name, (_kind, row) in PORTABLE.items())
     kinds = [kind for kind in vars(compatible).values() if getattr(kind, "row", None)]
     vendors = (f"| {_vendor(kind)} |" for kind in sorted(kinds, key=lambda kind: kind.name))
-    titles = ("Provider", "Vendor", "Key", "Address", "Of its own", "Checked")
+    titles = ("Provider", "Vendor", "Key", "Of its own", "Checked", "Address")
     for place, head, rows in (
         (OPTIONS, ("Option", ""), options),
         (VENDORS, titles, vendors),
@@ -51,7 +51,7 @@ def _vendor(kind: Any) -> str:
     said = "; ".join(_odd(row)) or "-"
     address = f"`{row.base_url}`"
     return " | ".join(
-        (f"`{row.name}`", f"[{title}]({url}){more}", key, address, said, f"[{checked}]({page})")
+        (f"`{row.name}`", f"[{title}]({url}){more}", key, said, f"[{checked}]({page})", address)
     )
 
 

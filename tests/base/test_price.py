@@ -177,6 +177,15 @@ def test_a_part_without_a_price_costs_what_it_is_a_part_of():
     )
     assert Price(input=1, output=10).cost(usage).total == 24
     assert Price(input=1, output=10, cache_write=5).cost(usage).parts["cache_write_1h"] == 5
+    heard = replace(usage, cache_read_audio_tokens=1_000_000)
+    for usd, expected in (
+        ({}, 1),
+        ({"input_audio": 6}, 6),
+        ({"cache_read": "0.1"}, Decimal("0.1")),
+    ):
+        assert Price(input=1, output=10, **usd).cost(heard).parts["cache_read_audio"] == expected
+    both = Price(input=1, output=10, cache_read="0.1", input_audio=6)
+    assert both.cost(heard).parts["cache_read_audio"] == Decimal("0.1")
 
 
 def test_above_a_threshold_all_tokens_cost_the_tiers_price():

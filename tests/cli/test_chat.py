@@ -32,6 +32,12 @@ def test_each_question_brings_what_was_said_before(bruno_llm, openai):
     assert {body["model"] for body in openai.bodies} == {"gpt-5.4"}
 
 
+def test_a_model_may_come_with_its_provider(bruno_llm, openai):
+    for how in (("openai/gpt-5.4",), ("-p", "openai:gpt-5.4")):
+        assert bruno_llm("chat", *how, text="hi\n").exit_code == 0
+    assert [body["model"] for body in openai.bodies] == ["gpt-5.4"] * 2
+
+
 def test_one_connection_serves_all_answers(bruno_llm, openai):
     bruno_llm("chat", "-p", "openai", text="a\nb\nc\n")
     assert len(openai.bodies) == 3

@@ -29,7 +29,7 @@ def test_what_cannot_be_fetched(bruno_llm, ollama):
 
 
 def test_the_provider_that_can_is_found(bruno_llm, ollama, monkeypatch):
-    for named in ("openai", "openai/gpt-6-sol", "ollama/qwen3:8b"):
+    for named in ("openai", "'openai/gpt-6-sol'", "ollama/qwen3:8b"):
         monkeypatch.setenv("BRUNO_LLM_PROVIDER", named)
         assert bruno_llm("pull", "smollm2:135m").exit_code == 0
     monkeypatch.setenv("OPENAI_API_KEY", "k")

@@ -28,7 +28,7 @@ from bruno_llm_base.events import CountEstimated
 from bruno_llm_claude import ClaudeProvider, thinking
 from bruno_llm_gemini import GeminiProvider
 from bruno_llm_openai import OpenAIEmbeddings, OpenAIProvider
-from bruno_llm_testing import FakeAnswer, FakeError, Fault, clouds
+from bruno_llm_testing import FakeAnswer, FakeClaude, FakeError, Fault, clouds
 from openai.providers import bedrock
 
 CLOUDS = {
@@ -251,6 +251,26 @@ async def test_amazon_takes_a_key_of_its_own_too(mode):
             async with llm:
                 assert await llm.generate("hi") == FakeAnswer().text
         await asyncio.gather(client.close(), other.close())
+
+
+@pytest.mark.parametrize(
+    ("kind", "more"),
+    [
+        (anthropic.AsyncAnthropicBedrockMantle, {"aws_region": clouds.REGION}),
+        (anthropic.AsyncAnthropicAWS, {"aws_region": clouds.REGION, "workspace_id": "w"}),
+        (anthropic.AsyncAnthropicFoundry, {}),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+async def test_clouds_that_speak_anthropics_own_protocol(kind, more):
+    with FakeClaude() as server:
+        client = kind(base_url=server.address, api_key=server.api_key, **more)
+        async with ClaudeProvider(client=client, retry=Retry(attempts=1)) as llm:
+            assert await llm.generate("hi") == FakeAnswer().text
+            assert "".join([piece async for piece in llm.stream("hi")]) == FakeAnswer().text
+            assert (await llm.diagnose()).reason is None
+            assert (await llm.count_tokens("hi")).source.startswith("claude")
+        await client.close()
 
 
 async def test_embeddings_are_behind_azure_too():

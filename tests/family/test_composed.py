@@ -67,7 +67,7 @@ async def test_a_request_is_what_the_sdk_sends(case, monkeypatch):
     transport._http, real = http, transport._http
     for method, where, body in (
         *(("POST", path, body) for body in BODIES),
-        ("GET", provider.adapter_type.models_path, None),
+        ("GET", provider.adapter_type().models_path, None),
     ):
         call = client.post if method == "POST" else client.get
         content = {} if body is None else {"body": body}

@@ -25,6 +25,7 @@ from bruno_llm_base import (
 from bruno_llm_base.tokens import estimate_tokens
 from bruno_llm_claude import ClaudeProvider
 from bruno_llm_openai import OpenAIEmbeddings, OpenAIProvider, Reranker
+from bruno_llm_openai.compatible_embeddings import LlamaCppEmbeddings
 from bruno_llm_testing import ModelContract
 from counting import calibrated, errors, overall, tokenized
 from pydantic import BaseModel, Field
@@ -314,7 +315,7 @@ def embedder():
 
 
 def test_a_real_model_embeds_what_is_alike_alike(embedder):
-    embeddings = OpenAIEmbeddings(**embedder)
+    embeddings = LlamaCppEmbeddings(**embedder)
     cat, kitten, market = asyncio.run(embeddings.embed_texts([CAT, KITTEN, MARKET]))
     assert embeddings.get_dimension() == len(cat) == 576
     alike = embeddings.calculate_similarity(cat, kitten)

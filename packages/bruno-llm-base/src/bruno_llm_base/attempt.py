@@ -160,7 +160,9 @@ class Attempt(Generic[T]):
     async def _fetch(self) -> Reply:
         request, endpoint = self.request, self.endpoint
         self.outcome = Outcome.NO_ANSWER  # until we hear better
-        around = endpoint.observers.around and endpoint.observers.enter(**endpoint.facts(request))
+        around = endpoint.observers.around and endpoint.observers.enter(
+            **endpoint.facts(request), **endpoint.asked(request)
+        )
         with Connection() as connection, around or nullcontext():
             try:
                 body = LargeBody(request.body or {}) if request.is_large else request.body

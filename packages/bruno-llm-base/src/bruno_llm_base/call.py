@@ -5,6 +5,7 @@ import random
 import time
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, nullcontext, suppress
+from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Generic, Self, TypeVar, cast
@@ -63,7 +64,8 @@ async def documents(endpoint: Endpoint, request: Request[T]) -> AsyncGenerator[T
 def text_stream(endpoint: Endpoint, request: Request[ModelResponse]) -> TextStream:
     """Return the streamed answer to *request*; it is sent when the stream is first read."""
     state = StreamState()
-    return TextStream(_texts(Call(endpoint, request), state), state)
+    context = copy_context() if endpoint.observers.given else None
+    return TextStream(_texts(Call(endpoint, request, context), state), state)
 
 
 async def _texts(call: "Call[ModelResponse]", state: StreamState) -> AsyncGenerator[str, None]:
@@ -97,6 +99,7 @@ class Call(Generic[T]):
     Attributes:
         endpoint: Where it goes.
         request: What is sent.
+        context: Where the call was made, if it is read elsewhere.
         delivered: How much of the answer the caller has: documents, or characters of its text. Who
             hands it out counts; from then on the request is not sent again.
         result: What was asked for, once all of it was read.
@@ -104,6 +107,7 @@ class Call(Generic[T]):
 
     endpoint: Endpoint
     request: Request[T]
+    context: Context | None = None
     delivered: int = 0
     result: T | None = None
     _attempt: Attempt[T] | None = None
@@ -120,7 +124,12 @@ class Call(Generic[T]):
 
     async def __aenter__(self) -> Self:
         self._began = time.monotonic()
-        self.endpoint.tell(self.request, RequestStarted)
+        endpoint, request = self.endpoint, self.request
+        asked = endpoint.asked(request) if endpoint.observers.given else {}
+        if self.context is None:
+            endpoint.tell(request, RequestStarted, **asked)
+        else:
+            self.context.run(endpoint.tell, request, RequestStarted, **asked)
         return self
 
     async def __aexit__(self, *_: object) -> None:

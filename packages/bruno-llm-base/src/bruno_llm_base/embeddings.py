@@ -194,6 +194,7 @@ class BaseEmbeddings(Client, EmbeddingInterface):
             body=self.adapter.build(texts, self._own_fields | {"model": self.model}, asked),
             model=self.model,
             texts=texts,
+            options={"dimensions": self._asked_dimension},
             labels=labels,
             parse=partial(self._parse, len(texts)),
             advise=self._advise_on_model,

@@ -3,9 +3,10 @@
 Observers are plain callables that take an event. The log (`log.py`) is one of them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from logging import DEBUG, ERROR, INFO, WARNING
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, dataclass_transform
 
 from bruno_llm_base.exceptions import Attempt, LLMError
@@ -69,7 +70,19 @@ class Event(_Frozen):
 
 
 class RequestStarted(Event, words="request started", level=DEBUG):
-    """A request is about to be sent."""
+    """A request is about to be sent; observers hear it in the context in which the call was made.
+
+    What is asked is for observers alone, and never logged.
+
+    Attributes:
+        telemetry_name: What OpenTelemetry calls the vendor (`gen_ai.provider.name`).
+        options: The options of the call and those of the provider, by our own names.
+        conversation: What is asked, a `messages.Conversation`; None for requests that are no part of one.
+    """
+
+    telemetry_name: str | None = None
+    options: Mapping[str, Any] = MappingProxyType({})
+    conversation: Any = None
 
 
 class AttemptFailed(Event, words="attempt failed", level=WARNING):

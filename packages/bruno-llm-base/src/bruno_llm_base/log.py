@@ -33,6 +33,9 @@ _OTEL = {
 """Our names and OpenTelemetry's (https://github.com/open-telemetry/semantic-conventions-genai)."""
 
 
+_NEVER_LOGGED = ("telemetry_name", "options", "conversation")
+
+
 def _plain(value: object) -> object:
     """Return *value* on one line: names and ids are a server's, which may try to forge a record."""
     if isinstance(value, str) and len(value) < 80 and value.isprintable():
@@ -126,6 +129,8 @@ class _Around:
 def _facts(event: Event) -> dict[str, Any]:
     facts: dict[str, Any] = {}
     for name in event.holds:
+        if name in _NEVER_LOGGED:
+            continue
         match getattr(event, name):
             case ModelResponse() as response:
                 facts |= {

@@ -326,6 +326,12 @@ class BaseProvider(Client, LLMInterface):
             advise=self._advise_on_model,
             learn=self._learn,
         )
+        if endpoint.observers.given:
+            request.options = self._options.defaults | {
+                name: value
+                for name, value in (call | {"output": output}).items()
+                if value is not None
+            }
         # output counts as far as it is limited; what comes beyond is counted when it is known
         most = int(call.get("max_tokens") or self._options.defaults.get("max_tokens") or 0)
         if conversation.media:

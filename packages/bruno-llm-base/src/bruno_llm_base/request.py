@@ -78,6 +78,7 @@ class Endpoint:
 
     Attributes:
         provider: The provider's name.
+        telemetry_name: What OpenTelemetry calls the vendor.
         address: Where requests go, for people.
         transports: The transports that are open.
         open_transport: Opens one.
@@ -92,6 +93,7 @@ class Endpoint:
     """
 
     provider: str
+    telemetry_name: str
     address: str
     transports: PerLoop
     open_transport: Callable[[], Transport]
@@ -114,6 +116,14 @@ class Endpoint:
             "id": request.id,
             "address": self.address,
             "streamed": request.stream,
+        }
+
+    def asked(self, request: "Request[Any]") -> dict[str, Any]:
+        """Return what `RequestStarted` holds beside; observers alone read it."""
+        return {
+            "telemetry_name": self.telemetry_name,
+            "options": request.options or {},
+            "conversation": request.conversation,
         }
 
     def tell(self, request: "Request[Any]", kind: type[Event], /, **facts: Any) -> None:
@@ -141,6 +151,7 @@ class Request(Generic[T]):
         is_last: Says whether a document is the end of a stream that is not a model's answer.
         think_tags: Whether thoughts stand in the text, between tags.
         tokens: About how many tokens it takes, input and output; 0 where no limit counts them.
+        options: What was asked for, by our own names, where an observer hears of it.
         conversation: What is asked; None for requests that are no part of one.
         texts: What is to be embedded; none for requests that do not embed.
         labels: What its cost is booked under, as `Billing.labels` gave it.
@@ -167,6 +178,7 @@ class Request(Generic[T]):
     is_last: Callable[[T], bool] | None = None
     think_tags: bool = False
     tokens: int = 0
+    options: Mapping[str, Any] | None = None
     conversation: Conversation | None = None
     texts: Sequence[str] = ()
     labels: Any = None

@@ -306,7 +306,8 @@ class ClaudeProvider(BaseProvider):
     def make_adapter(self) -> Messages:
         """Return the adapter; clouds' clients have no `models`."""
         client = self.access.client
-        return Messages() if client is None or hasattr(client, "models") else CloudMessages()
+        is_own = client is None or hasattr(client, "models")
+        return self.adapter_type.at(self.access) if is_own else CloudMessages()
 
     @staticmethod
     def open_transport(access: Access, timeouts: Timeouts) -> Transport:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
+from bruno_llm_base.access import unquoted
 from bruno_llm_base.discovery import ProviderInfo, canonical, installed, kind_of, split_name
 from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.factory import LLMFactory
@@ -145,9 +146,14 @@ def usable_providers() -> list[ProviderInfo]:
     return [info for info in installed() if "mock" not in info.capabilities]
 
 
+def of_environment() -> str:
+    """Return the provider that the environment names, perhaps with a model; "" if it names none."""
+    return unquoted(os.environ.get("BRUNO_LLM_PROVIDER", ""))
+
+
 def is_set_up(provider: str) -> bool:
     """Say whether the environment has anything to say of *provider*."""
-    chosen = os.environ.get("BRUNO_LLM_PROVIDER", "").strip()
+    chosen = of_environment()
     if chosen and canonical(split_name(chosen)[0]) == canonical(provider):
         return True
     kind = kind_of(provider)
@@ -182,7 +188,7 @@ def build_unasked(provider: str) -> BaseProvider:
 
 
 def _chosen(provider: str | None, model: str | None) -> tuple[str | None, str | None]:
-    if provider is not None or os.environ.get("BRUNO_LLM_PROVIDER", "").strip():
+    if provider is not None or of_environment():
         return provider, model
     names = [info.name for info in usable_providers()]
     if model:

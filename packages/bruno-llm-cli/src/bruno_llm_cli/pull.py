@@ -1,6 +1,5 @@
 """Models fetched by a server that can, with a bar that shows how far it is."""
 
-import os
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Protocol, runtime_checkable
@@ -10,6 +9,7 @@ from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.factory import LLMFactory
 from bruno_llm_base.response import Progress
 
+from bruno_llm_cli.options import of_environment
 from bruno_llm_cli.output import plain, say
 
 
@@ -33,7 +33,7 @@ def puller(provider: str | None) -> Puller:
         ConfigurationError: It cannot, or there is none.
     """
     able = [info.name for info in installed() if "pull" in info.capabilities]
-    named = provider or os.environ.get("BRUNO_LLM_PROVIDER", "").strip()
+    named = provider or of_environment()
     name = canonical(split_name(named)[0]) if named else able[0] if len(able) == 1 else None
     if not provider and name not in able and len(able) == 1:
         name = able[0]  # the environment's cannot, but there is one that can

@@ -157,7 +157,7 @@ class OpenAIAdapter(Adapter):
         if row is None and access.base_url is not None and not is_openais(access.base_url):
             from bruno_llm_openai.vendors import row_at  # OpenAI itself needs none of them
 
-            row = row_at(access.base_url)
+            row = row_at(access.address)
         if row is not None:
             return cls(api=row.name, row=row, models_path=row.models_path)
         own = access.base_url or access.client_address

@@ -26,11 +26,11 @@ _DATED = re.compile(r"-(\d{4}-\d{2}-\d{2}|\d{8}|00\d)$")
 
 WHOLE = {
     "cache_read": "input",
-    "cache_read_audio": "cache_read",
     "cache_write": "input",
     "cache_write_1h": "cache_write",
     "cache_write_12h": "cache_write_1h",
     "input_audio": "input",
+    "cache_read_audio": "cache_read",
     "input_image": "input",
     "output_audio": "output",
     "output_image": "output",
@@ -69,7 +69,8 @@ class Price:
         input: Input that has no price of its own.
         output: Output that has no price of its own; reasoning is output.
         cache_read: Input from the vendor's prompt cache; costs as `input` if None.
-        cache_read_audio: Audio from it; costs as `cache_read` if None.
+        cache_read_audio: Audio from it; costs as `cache_read` if None, and as `input_audio` if that is
+            None too.
         cache_write: Input written to the prompt cache; costs as `input` if None.
         cache_write_1h: Input written to it for an hour; costs as `cache_write` if None.
         cache_write_12h: Input written to it for 12 hours; costs as `cache_write_1h` if None.
@@ -120,11 +121,13 @@ class Price:
         source: str = "the user",
         as_of: date | None = None,
     ) -> None:
-        cached = (cache_read, cache_read_audio, cache_write, cache_write_1h, cache_write_12h)
-        parts = (*cached, input_audio, input_image, output_audio, output_image)
+        cached = (cache_read, cache_write, cache_write_1h, cache_write_12h)
+        audio = (input_audio, cache_read_audio)
+        parts = (*cached, *audio, input_image, output_audio, output_image)
+        wholes = WHOLE if cache_read is not None else WHOLE | {"cache_read_audio": "input_audio"}
         usd = {"input": _usd("input", input), "output": _usd("output", output)}
         rates = {name: _EXACT.scaleb(price, -_MILLION) for name, price in usd.items()}
-        for (name, whole), given in zip(WHOLE.items(), parts, strict=True):
+        for (name, whole), given in zip(wholes.items(), parts, strict=True):
             price = None if given is None else _usd(name, given)
             rates[name] = rates[whole] if price is None else _EXACT.scaleb(price, -_MILLION)
             object.__setattr__(self, name, price)

@@ -5,6 +5,7 @@ import importlib
 import threading
 import weakref
 from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, NamedTuple, cast
 
@@ -112,7 +113,11 @@ def _running_loop() -> _Loop:
 
 
 class _OneAtATime:
-    """Lets one thread load its SDK at a time: openai's uses httpx as soon as another has begun to import it."""
+    """Lets one thread load its SDK at a time, while none composes a request.
+
+    openai's SDK uses httpx, while it loads and when it composes, as soon as another thread has begun
+    to import it.
+    """
 
     def __init__(self) -> None:
         self.start_fresh()
@@ -123,6 +128,19 @@ class _OneAtATime:
 
 
 _LOADING = _OneAtATime()
+_LOADING_SECONDS = 0.005
+
+
+@asynccontextmanager
+async def nothing_loads() -> AsyncGenerator[None, None]:
+    """Wait until no thread loads an SDK, and let none begin within the block."""
+    lock = _LOADING.lock
+    while not lock.acquire(blocking=False):  # noqa: ASYNC110 - a lock of threads tells no loop
+        await asyncio.sleep(_LOADING_SECONDS)
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _open(needs: str, open_transport: Callable[[], Transport]) -> Transport:

@@ -13,6 +13,7 @@ from bruno_llm_base.exceptions import InvalidRequestError
 from bruno_llm_base.parts import Json
 from bruno_llm_base.policies import Timeouts
 from bruno_llm_base.transport.http import open_client, refuse_login
+from bruno_llm_base.transport.per_loop import nothing_loads
 from bruno_llm_base.transport.response import ENCODINGS, Reply, Transport, send_like
 
 _Headers = Callable[[Json], Mapping[str, str]]
@@ -137,8 +138,9 @@ class _ComposedTransport:
         key = (method, path, *more.items())
         composed = self._composed.get(key)
         if composed is None:
-            composed = await self._ask(method, path, more)
-            again = await self._ask(method, path, more)
+            async with nothing_loads():
+                composed = await self._ask(method, path, more)
+                again = await self._ask(method, path, more)
             # an SDK that signs or numbers its requests composes each
             if (composed.url, composed.headers) == (again.url, again.headers):
                 self._composed[key] = composed

@@ -98,7 +98,8 @@ class FakeGemini(FakeServer):
     def default(self, request: Received) -> Step:
         """Return what is said when nothing was scripted, with the media that were asked for."""
         step = super().default(request)
-        config = request.body.get("generationConfig") or {}
+        config = request.body.get("generationConfig")
+        config = config if isinstance(config, dict) else {}
         media = sample_media(config.get("responseModalities") or ())
         return replace(step, media=media) if media and isinstance(step, FakeAnswer) else step
 
