@@ -16,7 +16,8 @@ from bruno_llm_base.exceptions import (
     MediaTypeError,
     MediaUnavailableError,
 )
-from bruno_llm_base.media import MediaPolicy, pixels_of, read_media, sniff
+from bruno_llm_base.file_formats import pixels_of, sniff
+from bruno_llm_base.media import MediaPolicy, read_media
 from bruno_llm_base.parts import Media
 from hypothesis import given
 from hypothesis import strategies as st
