@@ -10,9 +10,9 @@ from bruno_llm_base.exceptions import (
     MediaTypeError,
     MediaUnavailableError,
 )
+from bruno_llm_base.file_formats import pages_of
 from bruno_llm_base.media_conversation import advice_on_media
 from bruno_llm_base.messages import question
-from bruno_llm_base.pdf import pages_of
 
 # as servers have been seen to say it
 SEEN = [
@@ -127,3 +127,19 @@ def packed(content):
 )
 def test_pages_are_counted(pdf, pages):
     assert pages_of(b"%PDF-1.7 " + pdf) == pages
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        b"/Type/ObjStm ",
+        b"/Type/ObjStm stream\n",
+        b"/Type/ObjStm stream\nendstream",
+        packed(b"\0" * 2**24),  # a thousand times as large, unpacked
+        b"/Type" + b" " * 4000,
+    ],
+)
+def test_hostile_documents_are_given_up(piece):
+    data = piece * (10_000_000 // len(piece))
+    assert pages_of(b"%PDF-1.7 " + data) > 4_500
+    assert pages_of(b"%PDF-1.7 " + data + b"endstream") > 4_500

@@ -12,7 +12,7 @@ from bruno_llm_base.exceptions import (
     MediaTypeError,
     MediaUnavailableError,
 )
-from bruno_llm_base.media import sniff
+from bruno_llm_base.file_formats import sniff
 from bruno_llm_base.media_rules import MediaRules
 from bruno_llm_base.messages import Conversation, Turn
 from bruno_llm_base.parts import Media, Part, Text, ToolResult, state_for

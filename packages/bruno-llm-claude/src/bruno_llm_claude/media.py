@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable
 
 from bruno_llm_base import Json, Media
-from bruno_llm_base.pdf import pages_of
+from bruno_llm_base.file_formats import pages_of
 
 _DETAILS = (
     "downsize",

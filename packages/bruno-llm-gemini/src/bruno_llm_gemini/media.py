@@ -8,7 +8,7 @@ import re
 from struct import unpack_from
 
 from bruno_llm_base import Json, Media
-from bruno_llm_base.pdf import pages_of
+from bruno_llm_base.file_formats import pages_of
 
 _FILES = (
     "https://generativelanguage.googleapis.com/v1beta/"  # where its ids lead, wherever it is asked

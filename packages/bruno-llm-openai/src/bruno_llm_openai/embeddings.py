@@ -45,7 +45,7 @@ class OpenAIEmbeddingAdapter(OpenAIAdapter, EmbeddingAdapter):
                 row_at,
             )  # OpenAI itself needs none of them
 
-            row = row_at(access.base_url)
+            row = row_at(access.address)
         return super().at(access, row)
 
     def own_dimension(self, model: str) -> int | None:

@@ -12,8 +12,8 @@ from mimetypes import guess_extension
 from typing import Any
 
 from bruno_llm_base import Json, Media, MediaRules, Part, Text, VendorBlock
+from bruno_llm_base.file_formats import sniff
 from bruno_llm_base.lenient import read_text
-from bruno_llm_base.media import sniff
 from bruno_llm_base.parts import object_in
 
 from bruno_llm_openai import models

@@ -11,8 +11,7 @@ from struct import unpack_from
 from typing import NamedTuple
 
 from bruno_llm_base import Media
-from bruno_llm_base.media import sniff
-from bruno_llm_base.pdf import pages_of
+from bruno_llm_base.file_formats import pages_of, sniff
 from bruno_llm_base.tokens import estimate_tokens
 
 from bruno_llm_openai.counting import text_tokens
