@@ -9,8 +9,9 @@ from bruno_llm_base import Media
 from bruno_llm_base.transport import response
 from bruno_llm_base.transport.response import LargeBody, encoded
 from bruno_llm_claude import ClaudeProvider
+from bruno_llm_gemini import GeminiProvider
 from bruno_llm_openai import OpenAIProvider
-from bruno_llm_testing import FakeClaude, FakeOpenAI
+from bruno_llm_testing import FakeClaude, FakeGemini, FakeOpenAI
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -56,7 +57,7 @@ async def test_a_large_body_is_encoded_in_a_thread():
 
 @pytest.mark.parametrize(
     ("fake", "provider"),
-    [(FakeOpenAI, OpenAIProvider), (FakeClaude, ClaudeProvider)],
+    [(FakeOpenAI, OpenAIProvider), (FakeClaude, ClaudeProvider), (FakeGemini, GeminiProvider)],
 )
 async def test_media_arrive_whole(fake, provider):
     with fake() as server:

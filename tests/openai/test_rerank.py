@@ -72,6 +72,14 @@ def test_another_vendor_is_told_with_the_closest():
         Reranker("jina", api_key="k", tops=3)
 
 
+@pytest.mark.parametrize("name", ["jina/jina-reranker-v2", " Jina:jina-reranker-v2"])
+def test_a_vendor_may_be_named_with_its_model(name):
+    reranker = Reranker(name, api_key="k")
+    assert (reranker.name, reranker.model) == ("jina", "jina-reranker-v2")
+    with pytest.raises(ConfigurationError, match="but model is 'another': leave one"):
+        Reranker(name, "another", api_key="k")
+
+
 async def test_a_row_of_ones_own(server):
     row = RerankRow(name="acme", base_url=server.connection()["base_url"], needs_key=False)
     async with Reranker(row, "a-reranker", api_key=server.api_key) as reranker:

@@ -11,6 +11,7 @@ from bruno_llm_base import Json, LLMError, ModelResponse, Usage
 from bruno_llm_base.call import result_of
 from bruno_llm_base.client import Client, Policies
 from bruno_llm_base.cost.prices import InputPrices, reported_cost
+from bruno_llm_base.discovery import EMBEDDINGS, canonical, split_name
 from bruno_llm_base.exceptions import (
     ConfigurationError,
     ContextLengthExceededError,
@@ -22,6 +23,7 @@ from bruno_llm_base.options import SharedSettings, check_sendable, did_you_mean
 from bruno_llm_base.parts import object_in
 from bruno_llm_base.request import Request
 from bruno_llm_base.response import checked
+from bruno_llm_base.sources import split_model
 from bruno_llm_base.tokens import utf8_size
 from bruno_llm_base.values import is_whole
 from typing_extensions import Unpack
@@ -123,8 +125,8 @@ class Reranker(OpenAIVendor, Client):
         """Set up a reranker. Nothing is sent, and no SDK is imported.
 
         Args:
-            vendor: "cohere", "fireworks", "jina", "llamacpp", "together", "vllm", "voyage", or a row of
-                your own.
+            vendor: "cohere", "fireworks", "jina", "llamacpp", "together", "vllm", "voyage", perhaps with
+                a model ("jina/jina-reranker-v3"), or a row of your own.
             model: The model; the vendor's `default_model` if None.
             **keywords: Those of `SharedSettings` and `Policies`.
 
@@ -133,6 +135,8 @@ class Reranker(OpenAIVendor, Client):
                 model is missing.
         """
         self._vendor, row = vendor, self._row
+        if isinstance(vendor, str):
+            model = split_model({"provider": vendor, "model": model}, EMBEDDINGS)["model"]
         if model is None and not row.default_model:
             raise ConfigurationError(f"{row.name} has no reranker of its own choice: give model=")
         super().__init__(row.default_model if model is None else model, keywords, None)
@@ -263,10 +267,11 @@ def _check_text(name: str, text: str) -> None:
 @cache
 def _class_of(vendor: str | RerankRow) -> type[Reranker]:
     """Return the class of rerankers of *vendor*, or raise which vendors there are."""
-    row = vendor if isinstance(vendor, RerankRow) else ROWS.get(vendor)
+    name = canonical(split_name(vendor, EMBEDDINGS)[0]) if isinstance(vendor, str) else ""
+    row = vendor if isinstance(vendor, RerankRow) else ROWS.get(name)
     if row is None:
         raise ConfigurationError(
-            f"no vendor of rerankers is called {vendor!r}{did_you_mean(str(vendor), ROWS)}; a server of your"
+            f"no vendor of rerankers is called {vendor!r}{did_you_mean(name, ROWS)}; a server of your"
             " own most likely speaks as 'vllm' does: give that and base_url"
         )
     kind = new_class(f"{row.name.title()}Reranker", (Reranker,), {"row": row})
