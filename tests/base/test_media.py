@@ -281,6 +281,7 @@ def test_files_that_cannot_be_read_are_named(folder):
         folder / "pipe": "is a pipe, a socket or a device",
         "/dev/zero": "is a pipe, a socket or a device",
         "a\0b": "cannot be opened",
+        "/proc/self/mem": "cannot be read",
         folder / ("x" * 300): "cannot be opened",
     }
     for path, why in wrong.items():
@@ -388,6 +389,17 @@ def test_no_way_leads_out_of_the_roots(folder, tmp_path):
         texts.add(caught.value.message.replace(str(path)[-60:], ""))
         assert CANARY.decode() not in str(caught.value)
     assert all("does not exist" not in text for text in texts)  # what is outside is not told of
+
+
+def test_systems_that_open_by_whole_paths_alone_keep_to_the_roots_too(
+    folder, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(os, "supports_dir_fd", frozenset())  # as on Windows
+    policy = MediaPolicy(roots=[folder])
+    assert read_media(untrusted(folder / "photo.png"), policy).data == png()
+    (folder / "link.png").symlink_to(tmp_path / "secret.png")
+    with pytest.raises(MediaUnavailableError, match="not below one of the folders"):
+        read_media(untrusted(folder / "link.png"), policy)
 
 
 @pytest.mark.parametrize("swapped", ["folder", "file"])

@@ -284,28 +284,53 @@ async def test_embeddings_are_behind_azure_too():
     assert asked.query == {"api-version": "2026-10-01"}
 
 
+BEDROCK, VERTEX, AZURE = (
+    lambda: anthropic.AsyncAnthropicBedrock(api_key="k", aws_region="eu-west-1"),
+    lambda: anthropic.AsyncAnthropicVertex(access_token="t", region="global", project_id="p"),
+    lambda: openai.AsyncAzureOpenAI(
+        api_key="k", azure_endpoint="https://x.openai.azure.com", api_version="2026-10-01"
+    ),
+)
+
+
 @pytest.mark.parametrize(
-    ("client", "model", "usd"),
+    ("make", "kind", "model", "usd"),
     [
-        (
-            lambda: anthropic.AsyncAnthropicBedrock(api_key="k", aws_region="eu-west-1"),
-            "eu.anthropic.claude-sonnet-4-5-20250929-v1:0",
-            ("3.3", "16.5"),  # a region's own
-        ),
-        (
-            lambda: anthropic.AsyncAnthropicVertex(
-                access_token="t", region="global", project_id="p"
-            ),
-            "claude-sonnet-4-5@20250929",
-            ("3", "15"),
-        ),
+        # a region's own
+        (BEDROCK, ClaudeProvider, "eu.anthropic.claude-sonnet-4-5-20250929-v1:0", ("3.3", "16.5")),
+        (VERTEX, ClaudeProvider, "claude-sonnet-4-5@20250929", ("3", "15")),
+        (AZURE, OpenAIProvider, "gpt-4.1", ("2", "8")),
     ],
 )
-async def test_prices_are_those_of_the_cloud(client, model, usd):
-    made = client()
-    price = await ClaudeProvider(model, client=made).price()
+async def test_prices_are_those_of_the_cloud(make, kind, model, usd):
+    client = make()
+    price = await kind(model, client=client).price()
     assert (str(price.input), str(price.output)) == usd
-    await made.close()
+    await client.close()
+
+
+def test_telemetry_calls_a_cloud_by_its_name(one_certificate):
+    credentials = clouds.FakeVertex().connection()["client"]
+    bedrock_too = openai.AsyncOpenAI(provider=bedrock(region="eu-west-1", api_key="k"))
+    for kind, client, name in (
+        (ClaudeProvider, BEDROCK(), "aws.bedrock"),
+        (OpenAIProvider, bedrock_too, "aws.bedrock"),
+        (ClaudeProvider, VERTEX(), "gcp.vertex_ai"),
+        (GeminiProvider, credentials, "gcp.vertex_ai"),
+        (OpenAIProvider, AZURE(), "azure.ai.openai"),
+        (ClaudeProvider, anthropic.AsyncAnthropic(api_key="k"), None),
+    ):
+        assert kind(client=client).access.cloud == name
+    assert ClaudeProvider(api_key="k").access.cloud is None
+
+
+async def test_events_tell_the_cloud(server, where, heard):
+    async with CLOUDS[type(server)](**where, observers=[heard.append]) as llm:
+        await llm.generate("hi")
+    told = heard[0].telemetry_name
+    assert told == (
+        "gcp.vertex_ai" if isinstance(server, clouds.FakeVertex) else llm.telemetry_name or "openai"
+    )
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,11 @@ _SECRETS_OF_CLIENTS = (
     *("api_key", "auth_token", "access_token"),
     *("aws_secret_key", "aws_session_token"),
 )
+_CLOUDS = (
+    (re.compile(r"\.amazonaws\.com|\.api\.aws$"), "aws.bedrock"),
+    (re.compile(r"aiplatform\..*googleapis\.com$"), "gcp.vertex_ai"),
+    (re.compile(r"\.azure\.com$"), "azure.ai.openai"),
+)
 _SHORTEST_SECRET = 8  # a stand-in such as "none" is a word of its own, and no secret
 _PORTS = {"http": 80, "https": 443}
 _PLACE = re.compile(r"(\w+://)?[\w.-]*(:\d+)?(/.*)?")
@@ -106,6 +111,16 @@ class Access:
     def key(self) -> str | None:
         """The key in clear: for opening a transport only."""
         return None if self.api_key is None else self.api_key.get_secret_value()
+
+    @property
+    def cloud(self) -> str | None:
+        """What OpenTelemetry calls the cloud that the user's own client asks; None if it is none."""
+        if self.client is None:
+            return None
+        if getattr(self.client, "vertexai", None) is True:  # google-genai does not tell its address
+            return "gcp.vertex_ai"
+        host = urlsplit(self.address).hostname or ""
+        return next((name for hosts, name in _CLOUDS if hosts.search(host)), None)
 
     @property
     def client_address(self) -> str:

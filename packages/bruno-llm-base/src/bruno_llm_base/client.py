@@ -160,7 +160,7 @@ class Client(Vendor, ABC):
             spending = Spending(settings.get("cost"), settings.get("budget"), prices_by)
         return Endpoint(
             provider=self.name,
-            telemetry_name=self.telemetry_name or self.name,
+            telemetry_name=self.access.cloud or self.telemetry_name or self.name,
             address=self.access.address,
             transports=self._transports,
             open_transport=partial(self.open_transport, self.access, self.timeouts),

@@ -51,8 +51,8 @@ class Event(_Frozen):
         provider: The provider's name.
         model: The model that was asked.
         operation: What was asked of it, by its name in OpenTelemetry's GenAI conventions where it
-            has one: "chat", "embeddings", "execute_tool"; else "models", "count_tokens", "pull" of a server that
-            fetches a model, "select" of several providers.
+            has one: "chat", "embeddings", "execute_tool"; else "rerank", "models", "count_tokens",
+            "pull" of a server that fetches a model, "select" of several providers.
         id: Our own name for the request, the same in all of its events; None for what belongs to
             no single request.
         address: Where the request goes, without what may be secret in it.

@@ -121,7 +121,7 @@ class ProviderFactory(Generic[_P, _T]):
 
     def _arguments(self, name: str, model: Any = None, **keywords: Any) -> tuple[str, Json]:
         """Return the provider that *name* is of, and the keywords, with the model that it may bring."""
-        named = sources.apart({"provider": name, "model": model}, self._group)
+        named = sources.split_model({"provider": name, "model": model}, self._group)
         return named["provider"], _given(named["model"], **keywords)
 
     def _build(self, given: Json, keywords: Json) -> _T:

@@ -55,10 +55,10 @@ def from_config(
             raise ConfigurationError(f"{shown(name)} is not the name of a field: give text")
     if "vendors" in config:
         given["vendors"] = read_vendors(config["vendors"])
-    return apart(given, group) if isinstance(given.get("provider"), str) else given
+    return split_model(given, group) if isinstance(given.get("provider"), str) else given
 
 
-def apart(given: Json, group: Group, origin: str = "provider") -> Json:
+def split_model(given: Json, group: Group, origin: str = "provider") -> Json:
     """Return *given* with provider and model apart: its "provider" may be "groq/llama-3.3-70b".
 
     Raises:
@@ -118,7 +118,7 @@ def from_environment(group: Group, name: str | None) -> Json:
     general, _ = split_name(generic.get("provider", chosen), group)
     if canonical(general) != chosen:
         generic = {}
-    return apart({"provider": chosen} | generic | _variables(group, own), group, origin)
+    return split_model({"provider": chosen} | generic | _variables(group, own), group, origin)
 
 
 def provider_of(given: Mapping[str, Any], origin: str = "provider") -> str:

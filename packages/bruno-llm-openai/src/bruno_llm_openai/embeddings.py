@@ -41,9 +41,8 @@ class OpenAIEmbeddingAdapter(OpenAIAdapter, EmbeddingAdapter):
     @classmethod
     def at(cls, access: Access, row: VendorRow | None = None) -> Self:
         if row is None and access.base_url is not None and not is_openais(access.base_url):
-            from bruno_llm_openai.embedding_vendors import (
-                row_at,
-            )  # OpenAI itself needs none of them
+            # OpenAI itself needs none of them
+            from bruno_llm_openai.embedding_vendors import row_at
 
             row = row_at(access.address)
         return super().at(access, row)

@@ -23,7 +23,7 @@ from bruno_llm_base.options import SharedSettings, check_sendable, did_you_mean
 from bruno_llm_base.parts import object_in
 from bruno_llm_base.request import Request
 from bruno_llm_base.response import checked
-from bruno_llm_base.sources import apart
+from bruno_llm_base.sources import split_model
 from bruno_llm_base.tokens import utf8_size
 from bruno_llm_base.values import is_whole
 from typing_extensions import Unpack
@@ -136,7 +136,7 @@ class Reranker(OpenAIVendor, Client):
         """
         self._vendor, row = vendor, self._row
         if isinstance(vendor, str):
-            model = apart({"provider": vendor, "model": model}, EMBEDDINGS)["model"]
+            model = split_model({"provider": vendor, "model": model}, EMBEDDINGS)["model"]
         if model is None and not row.default_model:
             raise ConfigurationError(f"{row.name} has no reranker of its own choice: give model=")
         super().__init__(row.default_model if model is None else model, keywords, None)
