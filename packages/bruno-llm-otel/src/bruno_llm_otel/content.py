@@ -44,6 +44,14 @@ def answered(response: ModelResponse, redact: Redactor) -> dict[str, str]:
     return _as_json({names.OUTPUT_MESSAGES: [message]}, redact)
 
 
+def executed(call: ToolCall, result: ToolResult | None, redact: Redactor) -> dict[str, str]:
+    """Return the attributes of a span that say what a tool was given and has answered, as JSON."""
+    said: dict[str, Any] = {names.TOOL_ARGUMENTS: arguments_of(call)}
+    if result is not None:
+        said[names.TOOL_RESULT] = result.content
+    return _as_json(said, redact)
+
+
 def _parts(parts: Iterable[Part]) -> list[Json]:
     return [written for part in parts if (written := _part(part)) is not None]
 

@@ -50,6 +50,12 @@ class Metrics:
         )
         self._cost = meter.create_counter(names.COST_METRIC, "{USD}", "What requests have cost.")
 
+    def record_duration(
+        self, operation: str, attributes: Mapping[str, AttributeValue], duration: float
+    ) -> None:
+        """Count something that took *duration* seconds."""
+        self._durations[operation].record(duration, attributes)
+
     def record(
         self,
         operation: str,
@@ -59,7 +65,7 @@ class Metrics:
         response: ModelResponse[Any],
     ) -> None:
         """Count a request that has ended, a failed one too, with what is known of its answer."""
-        self._durations[operation].record(duration, attributes)
+        self.record_duration(operation, attributes, duration)
         if response.cost is not None:
             self._cost.add(float(response.cost.total), attributes)
         usage = response.usage
