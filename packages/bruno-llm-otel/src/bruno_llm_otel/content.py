@@ -41,6 +41,8 @@ def asked(conversation: Conversation, tools: Sequence[Any], redact: Redactor) ->
 def answered(response: ModelResponse, redact: Redactor) -> dict[str, str]:
     """Return the attribute of a span that says what the model has answered, as JSON."""
     message = {"role": "assistant", "parts": _parts(response.parts)}
+    # deprecated, and viewers show no message without it
+    message["finish_reason"] = response.finish_reason or "error"
     return _as_json({names.OUTPUT_MESSAGES: [message]}, redact)
 
 
