@@ -294,8 +294,11 @@ async def test_a_price_of_ones_own_is_the_cost_on_the_span(told):
     costs = CostTracker(prices={"mock-model": Price(input=1, output=2)})
     usage = Usage(input_tokens=1_000_000, output_tokens=500_000)
     llm = MockLLM([ModelResponse(parts=(), usage=usage)], cost=costs, observers=[told.telemetry()])
-    await llm.request("hi")
+    with costs.label(tag="summaries", user="ann"):
+        await llm.request("hi")
     assert told.span.attributes["bruno_llm.cost.usd"] == 2.0
+    assert told.span.attributes["bruno_llm.tag"] == "summaries"
+    assert "ann" not in told.span.attributes.values()
 
 
 async def test_nothing_that_was_said_is_told_unless_it_is_wanted(told):
