@@ -201,6 +201,17 @@ class BudgetNearlySpent(Event, words="budget nearly spent", level=WARNING):
     account: str | None = None
 
 
+class StoreUnreachable(Event, words="store unreachable", level=WARNING):
+    """The store of a shared limit cannot be reached: told once per outage and process.
+
+    Until it answers again, this process keeps to its share of the limit among `processes`.
+    """
+
+    store: str
+    reason: str
+    processes: int
+
+
 class ProviderPassedOver(Event, words="provider passed over", level=WARNING):
     """One of several providers could not answer, or was left alone, and the next one is asked."""
 
