@@ -1,12 +1,20 @@
 """Whether each provider works, and what is said where it does not."""
 
 import json
+from importlib import import_module
 
 import pytest
 from bruno_llm_testing import FakeError, FakeOllama, Fault
 
 CANARY = "sk-canary-7391"
 FOUR = ("claude", "gemini", "ollama", "openai")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _loaded():
+    """A check has five seconds, and on a busy machine the SDKs take as long to load."""
+    for sdk in ("aiohttp", "anthropic", "google.genai", "httpx", "openai"):
+        import_module(sdk)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import json
+from functools import cache
 
 import anthropic.types
 import openai.types.chat.completion_create_params
@@ -16,6 +17,8 @@ from bruno_llm_ollama import OllamaProvider
 from bruno_llm_openai import OpenAIProvider
 from bruno_llm_testing import MockLLM
 from pydantic import TypeAdapter
+
+adapter_of = cache(TypeAdapter)  # of the SDKs' types, which are slow to make
 
 SYSTEM = "You know all cities."
 MARKED = {"cache": True}
@@ -84,7 +87,7 @@ def test_each_request_begins_with_the_one_before(vendor, cache):
         begin = {**second, field: second[field][: len(first[field])]}
         assert json.dumps(begin) == json.dumps(first)
     if vendor in KINDS:
-        TypeAdapter(KINDS[vendor]).validate_python(bodies[-1])
+        adapter_of(KINDS[vendor]).validate_python(bodies[-1])
     assert "metadata" not in str(bodies)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from functools import cache
 
 import anthropic.types
 import openai.types.chat.completion_create_params
@@ -12,6 +13,8 @@ from bruno_llm_claude import ClaudeProvider
 from bruno_llm_openai import OpenAIProvider
 from bruno_llm_testing import FakeAnswer, MockLLM
 from pydantic import TypeAdapter
+
+adapter_of = cache(TypeAdapter)  # of the SDKs' types, which are slow to make
 
 SYSTEM = "You know all cities."
 
@@ -58,7 +61,7 @@ def test_claude_is_told_what_to_keep(keep, ttl):
     assert body["cache_control"] == mark
     assert body["system"] == [{"type": "text", "text": SYSTEM, "cache_control": mark}]
     kind = anthropic.types.message_create_params.MessageCreateParamsNonStreaming
-    TypeAdapter(kind).validate_python(body)
+    adapter_of(kind).validate_python(body)
     llm.set_system_prompt("")
     assert sent(llm, cache=keep, tools=[weather])["tools"][-1]["cache_control"] == mark
     own = {"type": "ephemeral"}
@@ -86,7 +89,7 @@ def test_a_message_may_be_marked(kind, server, name):
     assert marks == [*[{"type": "ephemeral"}] * 3, None]
     marks = [block.get("cache_control") for block in second["messages"][0]["content"]]
     assert marks == [*[{"type": "ephemeral", "ttl": "1h"}] * 3, None]
-    TypeAdapter(
+    adapter_of(
         anthropic.types.message_create_params.MessageCreateParamsNonStreaming
     ).validate_python(second)
 
@@ -101,7 +104,7 @@ def test_openai_is_told_what_to_keep(api, keep):
         kind = openai.types.chat.completion_create_params.CompletionCreateParamsNonStreaming
     else:
         kind = openai.types.responses.response_create_params.ResponseCreateParamsNonStreaming
-    TypeAdapter(kind).validate_python(body)
+    adapter_of(kind).validate_python(body)
     long = keep == "12h" and api == "responses"
     assert body["prompt_cache_options"] == {"ttl": "12h" if long else "30m"}
     (piece,) = body[turns][0]["content"]

@@ -5,6 +5,7 @@ import json
 import pickle
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 from typing import Any, Literal
 
 import anthropic.types
@@ -31,6 +32,8 @@ from bruno_llm_openai import OpenAIProvider
 from bruno_llm_testing import FakeAnswer, FakeOpenAI, MockLLM, RawReply
 from pydantic import BaseModel, Field, TypeAdapter
 from typing_extensions import TypedDict
+
+adapter_of = cache(TypeAdapter)  # of the SDKs' types, which are slow to make
 
 
 class City(BaseModel):
@@ -80,12 +83,12 @@ def format_of(name, body):
     if name == "openai":
         params = openai.types.chat.completion_create_params
         streamed = "Streaming" if body.get("stream") else "NonStreaming"
-        TypeAdapter(getattr(params, f"CompletionCreateParams{streamed}")).validate_python(body)
+        adapter_of(getattr(params, f"CompletionCreateParams{streamed}")).validate_python(body)
         return body["response_format"]["json_schema"]["schema"]
     if name == "claude":
         params = anthropic.types.message_create_params
         streamed = "Streaming" if body.get("stream") else "NonStreaming"
-        TypeAdapter(getattr(params, f"MessageCreateParams{streamed}")).validate_python(body)
+        adapter_of(getattr(params, f"MessageCreateParams{streamed}")).validate_python(body)
         return body.get("output_config", {}).get("format", {}).get("schema")
     if name == "gemini":
         config = body["generationConfig"]
@@ -141,7 +144,7 @@ def test_responses_is_asked_in_its_own_words():
     assert response.output == [{"depth": 1}]
     (body,) = server.bodies
     kind = openai.types.responses.response_create_params.ResponseCreateParamsNonStreaming
-    TypeAdapter(kind).validate_python(body)
+    adapter_of(kind).validate_python(body)
     asked = body["text"]["format"]
     assert (asked["type"], asked["strict"]) == ("json_schema", True)
     assert asked["schema"]["required"] == ["result"]

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from functools import cache
 
 import anthropic.types
 import google.genai.types
@@ -17,6 +18,8 @@ from bruno_llm_ollama import OllamaProvider
 from bruno_llm_openai import OpenAIProvider
 from bruno_llm_testing import FakeAnswer, FakeClaude, FakeOllama, FakeOpenAI, MockLLM
 from pydantic import TypeAdapter, ValidationError
+
+adapter_of = cache(TypeAdapter)  # of the SDKs' types, which are slow to make
 
 KINDS = {
     "openai": OpenAIProvider,
@@ -85,11 +88,11 @@ def check(name, fields):
         chat = openai.types.chat.completion_create_params.CompletionCreateParamsNonStreaming
         base = {"model": "m", "messages": [{"role": "user", "content": "x"}]}
         by_chat = "reasoning_effort" in fields
-        TypeAdapter(chat if by_chat else kind).validate_python((base if by_chat else {}) | fields)
+        adapter_of(chat if by_chat else kind).validate_python((base if by_chat else {}) | fields)
     if name == "claude":
         kind = anthropic.types.message_create_params.MessageCreateParamsNonStreaming
         base = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "x"}]}
-        TypeAdapter(kind).validate_python(base | fields)
+        adapter_of(kind).validate_python(base | fields)
     if name == "gemini":
         google.genai.types.GenerateContentConfig.model_validate(fields["generationConfig"])
 

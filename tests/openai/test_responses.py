@@ -2,6 +2,7 @@
 
 import json
 import typing
+from functools import cache
 
 import openai
 import pytest
@@ -39,6 +40,8 @@ from openai.types.responses.response_create_params import ResponseCreateParamsBa
 from openai.types.shared.chat_model import ChatModel
 from openai.types.shared.responses_model import ResponsesModel
 from pydantic import TypeAdapter
+
+adapter_of = cache(TypeAdapter)  # of the SDKs' types, which are slow to make
 
 ANSWER = [
     {
@@ -127,10 +130,10 @@ def check(body):
     """Check *body* against the SDK's own types, which read lists only when they are gone through."""
     streamed = "Streaming" if body.get("stream") else "NonStreaming"
     kind = getattr(response_create_params, f"ResponseCreateParams{streamed}")
-    TypeAdapter(kind).validate_python(body)
-    TypeAdapter(ResponseInputParam).validate_python(body["input"])
+    adapter_of(kind).validate_python(body)
+    adapter_of(ResponseInputParam).validate_python(body["input"])
     for tool in body.get("tools", ()):
-        TypeAdapter(ToolParam).validate_python(tool)
+        adapter_of(ToolParam).validate_python(tool)
 
 
 @pytest.fixture

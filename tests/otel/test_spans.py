@@ -304,6 +304,7 @@ async def test_content_is_told_where_it_is_wanted(told):
         {"role": "user", "parts": [{"type": "text", "content": "What is there?"}]}
     ]
     (message,) = said["output.messages"]
+    assert (message["role"], message["finish_reason"]) == ("assistant", "tool_call")
     assert message["parts"] == [
         {"type": "tool_call", "id": "c1", "name": "look", "arguments": arguments}
     ]

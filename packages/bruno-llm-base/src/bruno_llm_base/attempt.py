@@ -12,6 +12,7 @@ from jiter import from_json
 from bruno_llm_base.deadline import Deadline
 from bruno_llm_base.error_documents import is_page, plain_text
 from bruno_llm_base.error_mapping import error_from, read_error_document, server_wait
+from bruno_llm_base.events import RequestStarted
 from bruno_llm_base.exceptions import (
     InvalidResponseError,
     LLMError,
@@ -161,7 +162,7 @@ class Attempt(Generic[T]):
         request, endpoint = self.request, self.endpoint
         self.outcome = Outcome.NO_ANSWER  # until we hear better
         around = endpoint.observers.around and endpoint.observers.enter(
-            **endpoint.facts(request), **endpoint.asked(request)
+            RequestStarted(**endpoint.facts(request), **endpoint.asked(request))
         )
         with Connection() as connection, around or nullcontext():
             try:

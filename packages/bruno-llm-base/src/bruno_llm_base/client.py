@@ -199,6 +199,11 @@ class Client(Vendor, ABC):
             raise kind(f"model is {shown(model)}: give its name")
         return self.plain_name(model)
 
+    @property
+    def observers(self) -> tuple[Observer, ...]:
+        """Those who hear of every request, and of the tools that `run_tools` runs for it."""
+        return self._endpoint.observers.given
+
     # -- what users ask of it -------------------------------------------------------------------------
 
     async def check_connection(self) -> bool:

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, dataclass_transform
 
 from bruno_llm_base.exceptions import Attempt, LLMError
-from bruno_llm_base.parts import ToolCall
+from bruno_llm_base.parts import ToolCall, ToolResult
 from bruno_llm_base.response import ModelResponse
 
 if TYPE_CHECKING:
@@ -51,8 +51,8 @@ class Event(_Frozen):
         provider: The provider's name.
         model: The model that was asked.
         operation: What was asked of it, by its name in OpenTelemetry's GenAI conventions where it
-            has one: "chat", "embeddings"; else "rerank", "models", "count_tokens", "pull" of a
-            server that fetches a model, "select" of several providers.
+            has one: "chat", "embeddings", "execute_tool"; else "rerank", "models", "count_tokens",
+            "pull" of a server that fetches a model, "select" of several providers.
         id: Our own name for the request, the same in all of its events; None for what belongs to
             no single request.
         address: Where the request goes, without what may be secret in it.
@@ -106,6 +106,27 @@ class ToolCallReady(Event, words="tool call ready", level=DEBUG):
     """
 
     call: ToolCall
+
+
+class ToolStarted(Event, words="tool started", level=DEBUG):
+    """A tool is about to run in `run_tools` or `stream_tools`; `id` is that of this one run."""
+
+    call: ToolCall
+
+
+class ToolFinished(Event, words="tool finished", level=DEBUG):
+    """A tool has run for `duration` seconds.
+
+    Attributes:
+        result: What is told to the model, for observers alone: it is not logged. None where the tool
+            has ended the loop, or was cancelled.
+        error: The class of the error that ended it; "ToolError" for those that the model is told of.
+    """
+
+    call: ToolCall
+    result: ToolResult | None
+    error: str | None
+    duration: float
 
 
 class RequestFinished(Event, words="request finished"):
@@ -225,8 +246,9 @@ class ProviderAnswered(Event, words="provider answered", level=DEBUG):
 
 
 Observer = Callable[[Event], object]
-"""Takes every event. It may also have a method `around(request)`, given the `RequestStarted` of a
-request: each attempt is sent within the context manager that it returns."""
+"""Takes every event. It may also have a method `around(event)`, given the `RequestStarted` of a
+request, or a `ToolStarted`: each attempt is sent, and the tool runs, within the context manager that
+it returns."""
 
 
 class Tell(Protocol):

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import asdict
 from typing import Any
 
-from bruno_llm_base.events import Event, Observer, RequestStarted
+from bruno_llm_base.events import Event, Observer
 from bruno_llm_base.exceptions import Attempt, ConfigurationError, LLMError
 from bruno_llm_base.parts import ToolCall
 from bruno_llm_base.response import ModelResponse
@@ -33,7 +33,7 @@ _OTEL = {
 """Our names and OpenTelemetry's (https://github.com/open-telemetry/semantic-conventions-genai)."""
 
 
-_NEVER_LOGGED = ("telemetry_name", "options", "conversation")
+_NEVER_LOGGED = ("telemetry_name", "options", "conversation", "result")
 
 
 def _plain(value: object) -> object:
@@ -95,23 +95,23 @@ class Observers:
             except Exception:
                 LOGGER.exception("an observer failed")
 
-    def enter(self, **facts: Any) -> AbstractContextManager[None]:
-        """Return what an attempt is to be sent within."""
-        return _Around(self.around, RequestStarted(**facts))
+    def enter(self, event: Event) -> AbstractContextManager[None]:
+        """Return what is to be done within, once *event* was told."""
+        return _Around(self.around, event)
 
 
 class _Around:
     """The context managers of all observers; one that fails is logged and stops nothing."""
 
-    def __init__(self, around: Sequence[Callable[[Event], Any]], request: Event) -> None:
+    def __init__(self, around: Sequence[Callable[[Event], Any]], event: Event) -> None:
         self._around = around
-        self._request = request
+        self._event = event
         self._entered: list[Any] = []
 
     def __enter__(self) -> None:
         for around in self._around:
             try:
-                manager = around(self._request)
+                manager = around(self._event)
                 manager.__enter__()
             except Exception:
                 LOGGER.exception("an observer failed")

@@ -2,6 +2,8 @@
 
 import asyncio
 import inspect
+import os
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextvars import Context, copy_context
 from dataclasses import dataclass, field, fields
@@ -9,6 +11,7 @@ from typing import Any, NoReturn, Protocol, cast
 
 from bruno_core.models import Message
 
+from bruno_llm_base.events import ToolFinished, ToolStarted
 from bruno_llm_base.exceptions import (
     ConfigurationError,
     InvalidRequestError,
@@ -16,7 +19,9 @@ from bruno_llm_base.exceptions import (
     LLMError,
     OutputLimitError,
     StreamError,
+    ToolError,
 )
+from bruno_llm_base.log import Observers
 from bruno_llm_base.messages import Attachments, Messages, question, read_messages
 from bruno_llm_base.options import close_matches
 from bruno_llm_base.parts import Json, ToolCall, ToolResult, arguments_of
@@ -110,7 +115,8 @@ async def run_tools(
         LLMError: A request failed.
     """
     _check_llm(llm)
-    loop = _Loop(tools, question(messages, prompt, attachments), max_rounds, approve, options)
+    asked = question(messages, prompt, attachments)
+    loop = _Loop(llm, tools, asked, max_rounds, approve=approve, options=options)
     try:
         while True:
             response = await llm.request(loop.said, **loop.options())
@@ -137,7 +143,8 @@ def stream_tools(
     Its arguments and errors are those of `run_tools`.
     """
     _check_llm(llm)
-    loop = _Loop(tools, question(messages, prompt, attachments), max_rounds, approve, options)
+    asked = question(messages, prompt, attachments)
+    loop = _Loop(llm, tools, asked, max_rounds, approve=approve, options=options)
     state = StreamState()
     return ToolStream(_ToolTexts(llm, loop, state), state)
 
@@ -217,9 +224,11 @@ class _Loop:
 
     def __init__(
         self,
+        llm: CallingLLM,
         tools: Sequence[Any],
         messages: Messages,
         max_rounds: int,
+        *,
         approve: Approve | None,
         options: Json,
     ) -> None:
@@ -242,6 +251,7 @@ class _Loop:
         self._max_rounds = max_rounds
         self._approve = approve
         self._options = options
+        self._observers = Observers(getattr(llm, "observers", ()))
         self._responses: list[ModelResponse] = []
         self._last_calls: list[tuple[str | None, Json]] = []
         self._repeats = 0
@@ -327,12 +337,12 @@ class _Loop:
         ready = [await self._prepared(call) for call in calls]
         if any(call.tool.sequential for call in ready if isinstance(call, ReadyCall)):
             for call in ready:
-                self.said.append((await result_of_call(call)).to_message())
+                self.said.append((await self._result(call)).to_message())
             return
         tasks: list[asyncio.Task[ToolResult]] = []
         try:
             async with asyncio.TaskGroup() as group:
-                tasks += [group.create_task(result_of_call(call)) for call in ready]
+                tasks += [group.create_task(self._result(call)) for call in ready]
         except BaseExceptionGroup as errors:
             first: BaseException = errors
             while isinstance(first, BaseExceptionGroup):
@@ -341,6 +351,29 @@ class _Loop:
         finally:  # also those that came before another tool's error
             have_ended = (t for t in tasks if not t.cancelled() and t.exception() is None)
             self.said += [task.result().to_message() for task in have_ended]
+
+    async def _result(self, ready: "ReadyCall | ToolResult") -> ToolResult:
+        """Return the result of a call, of which observers are told if it happens."""
+        observers = self._observers
+        if isinstance(ready, ToolResult) or not observers.given:
+            return await result_of_call(ready)
+        asked = self._responses[-1]
+        facts: Json = {"provider": str(asked.provider), "model": asked.model, "call": ready.call}
+        facts |= {"operation": "execute_tool", "id": os.urandom(8).hex()}
+        observers.tell(ToolStarted, **facts)
+        began, result, error = time.monotonic(), None, None
+        try:
+            with observers.enter(ToolStarted(**facts)):
+                result = await result_of_call(ready)
+        except BaseException as failure:
+            error = type(failure).__name__
+            raise
+        else:
+            error = ToolError.__name__ if result.is_error else None
+            return result
+        finally:
+            duration = time.monotonic() - began
+            observers.tell(ToolFinished, result=result, error=error, duration=duration, **facts)
 
     async def _prepared(self, call: ToolCall) -> "ReadyCall | ToolResult":
         """Return *call* with its arguments, or why it does not happen."""

@@ -41,7 +41,17 @@ def asked(conversation: Conversation, tools: Sequence[Any], redact: Redactor) ->
 def answered(response: ModelResponse, redact: Redactor) -> dict[str, str]:
     """Return the attribute of a span that says what the model has answered, as JSON."""
     message = {"role": "assistant", "parts": _parts(response.parts)}
+    # deprecated, and viewers show no message without it
+    message["finish_reason"] = response.finish_reason or "error"
     return _as_json({names.OUTPUT_MESSAGES: [message]}, redact)
+
+
+def executed(call: ToolCall, result: ToolResult | None, redact: Redactor) -> dict[str, str]:
+    """Return the attributes of a span that say what a tool was given and has answered, as JSON."""
+    said: dict[str, Any] = {names.TOOL_ARGUMENTS: arguments_of(call)}
+    if result is not None:
+        said[names.TOOL_RESULT] = result.content
+    return _as_json(said, redact)
 
 
 def _parts(parts: Iterable[Part]) -> list[Json]:

@@ -62,17 +62,23 @@ TOOL_DEFINITIONS = "gen_ai.tool.definitions"
 
 TOOL_NAME = "gen_ai.tool.name"
 TOOL_CALL_ID = "gen_ai.tool.call.id"
+TOOL_TYPE = "gen_ai.tool.type"
+TOOL_ARGUMENTS = "gen_ai.tool.call.arguments"
+TOOL_RESULT = "gen_ai.tool.call.result"
 
 # -- values ---------------------------------------------------------------------------------------
 
 GENERATE_CONTENT = "generate_content"
 """What the conventions call a chat of Google's APIs."""
+FUNCTION = "function"
+"""The type of a tool that the application runs."""
 
 # -- metrics --------------------------------------------------------------------------------------
 
 DURATION = {
     "chat": "gen_ai.client.inference.duration",
     "embeddings": "gen_ai.client.embeddings.duration",
+    "execute_tool": "gen_ai.execute_tool.duration",
     "rerank": "gen_ai.client.operation.duration",
 }
 """The histogram of seconds, by our name of the operation."""

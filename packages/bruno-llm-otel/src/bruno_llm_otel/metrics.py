@@ -50,6 +50,12 @@ class Metrics:
         )
         self._cost = meter.create_counter(names.COST_METRIC, "{USD}", "What requests have cost.")
 
+    def record_duration(
+        self, operation: str, attributes: Mapping[str, AttributeValue], duration: float
+    ) -> None:
+        """Count something that took *duration* seconds."""
+        self._durations[operation].record(duration, attributes)
+
     def record(
         self,
         operation: str,
@@ -59,7 +65,7 @@ class Metrics:
         response: ModelResponse[Any],
     ) -> None:
         """Count a request that has ended, a failed one too, with what is known of its answer."""
-        self._durations[operation].record(duration, attributes)
+        self.record_duration(operation, attributes, duration)
         if response.cost is not None:
             self._cost.add(float(response.cost.total), attributes)
         usage = response.usage
@@ -80,15 +86,12 @@ class Metrics:
 def _modalities(usage: Usage, count: str) -> Iterator[tuple[str, int]]:
     """Yield how many tokens of a *count* are of which modality, as far as the vendor says.
 
-    Of a request that says nothing, it is no input and no output, and of the parts of them nothing.
+    Where it says nothing, as of a request that failed, that is an input and an output of none.
     """
-    whole: int | None = getattr(usage, count)
-    if whole is None:
-        if count in names.PER_OPERATION:
-            yield "unknown", 0
-        return
+    whole: int = getattr(usage, count) or 0
     for modality, part in _BY_MODALITY.get(count, {}).items():
         if tokens := getattr(usage, part):
             whole -= tokens
             yield modality, tokens
-    yield "unknown", max(whole, 0)
+    if whole > 0 or count in names.PER_OPERATION:  # each recording takes an SDK some 20 us
+        yield "unknown", max(whole, 0)

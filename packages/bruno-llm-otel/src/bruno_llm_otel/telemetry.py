@@ -1,13 +1,10 @@
 """The observer that tells OpenTelemetry of requests."""
 
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from decimal import Decimal
-from functools import cache, partial
+from functools import partial
 from typing import Any
-from urllib.parse import urlsplit
 
 from bruno_llm_base.events import (
     ContextTrimmed,
@@ -17,10 +14,11 @@ from bruno_llm_base.events import (
     RequestFailed,
     RequestFinished,
     RequestStarted,
+    ToolFinished,
+    ToolStarted,
 )
-from bruno_llm_base.exceptions import Attempt, ConfigurationError, LLMError
+from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.log import LOGGER
-from bruno_llm_base.parts import ToolCall
 from bruno_llm_base.response import ModelResponse
 from opentelemetry import context, trace
 from opentelemetry.metrics import MeterProvider, get_meter
@@ -28,11 +26,18 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode, TracerProvid
 from opentelemetry.util.types import AttributeValue
 
 from bruno_llm_otel import conventions as names
+from bruno_llm_otel.attributes import (
+    known_at_end,
+    known_at_start,
+    name_of,
+    options_of,
+    told_of,
+    told_of_error,
+)
 from bruno_llm_otel.metrics import Metrics
 
 Attributes = Mapping[str, AttributeValue]
 
-_OF_ALL_EVENTS = frozenset(Event.holds)
 _SCOPE = "bruno_llm"
 
 
@@ -98,12 +103,17 @@ class Telemetry:
 
     def __call__(self, event: Event) -> None:
         """Take an event."""
-        if isinstance(event, RequestStarted):
-            if event.operation in names.DURATION:
-                self._start(event)
-            return
         request = self._requests.get(event.id or "")
         match event:
+            case RequestStarted():
+                if event.operation in names.DURATION:
+                    self._start(event)
+            case ToolStarted():
+                self._start_tool(event)
+            case ToolFinished():
+                if request is not None:
+                    del self._requests[str(event.id)]
+                    self._end_tool(request, event)
             case RequestFinished() | RequestAbandoned() | RequestFailed():
                 if request is not None:
                     del self._requests[str(event.id)]
@@ -112,31 +122,22 @@ class Telemetry:
                 if request is not None:
                     request.first_chunk = event.duration
             case _:
-                span = trace.get_current_span() if request is None else request.span
-                if span.is_recording():
-                    span.add_event(_name(type(event).__name__), dict(_told(event)))
-                    if isinstance(event, ContextTrimmed):
-                        span.set_attributes({names.COMPACTED: True})
+                self._add(event, trace.get_current_span() if request is None else request.span)
 
-    def around(self, request: RequestStarted) -> AbstractContextManager[None]:
-        """Return what makes the span of *request* current while an attempt is sent."""
-        known = self._requests.get(request.id or "")
+    def around(self, event: Event) -> AbstractContextManager[None]:
+        """Return what makes the span of a request current while an attempt is sent, or of a tool."""
+        known = self._requests.get(event.id or "")
         return nullcontext() if known is None else _Current(known.span)
 
+    def _add(self, event: Event, span: Span) -> None:
+        if span.is_recording():
+            span.add_event(name_of(type(event).__name__), dict(told_of(event)))
+            if isinstance(event, ContextTrimmed):
+                span.set_attributes({names.COMPACTED: True})
+
     def _start(self, event: RequestStarted) -> None:
-        known = _known_at_start(event)
-        options = event.options
-        more = dict(known)
-        if event.streamed:
-            more[names.STREAM] = True
-        if options.get("output") is not None:
-            more[names.OUTPUT_TYPE] = "json"
-        for name, (attribute, kind) in names.OPTIONS.items():
-            value = options.get(name)
-            if value is not None:
-                more[attribute] = kind(value)
-        if stop := options.get("stop"):
-            more[names.STOP_SEQUENCES] = [stop] if isinstance(stop, str) else list(stop)
+        known = known_at_start(event)
+        more = known | options_of(event)
         given = self._attributes
         more |= (given(event) if callable(given) else given) or {}
         operation = str(known[names.OPERATION])
@@ -146,7 +147,7 @@ class Telemetry:
         if self._redact is not None and event.conversation is not None and span.is_recording():
             from bruno_llm_otel.content import asked
 
-            tools = options.get("tools") or ()
+            tools = event.options.get("tools") or ()
             self._tell_content(span, asked, event.conversation, tools)
 
     def _end(
@@ -164,11 +165,11 @@ class Telemetry:
             if error is not None:
                 request.attributes[names.ERROR_TYPE] = type(error).__name__
             if span.is_recording():
-                span.set_attributes(_known_at_end(request, response))
+                span.set_attributes(known_at_end(response, request.first_chunk))
                 if isinstance(event, RequestAbandoned):
                     span.set_attributes({names.ABANDONED: True})
                 if error is not None:
-                    span.set_attributes(dict(_told_of_error(error)))
+                    span.set_attributes(dict(told_of_error(error)))
                     span.set_status(Status(StatusCode.ERROR))
                 if self._redact is not None and response.parts:
                     from bruno_llm_otel.content import answered
@@ -179,6 +180,31 @@ class Telemetry:
         self._metrics.record(
             request.operation, request.attributes, event.duration, request.first_chunk, response
         )
+
+    def _start_tool(self, event: ToolStarted) -> None:
+        call = event.call
+        known: dict[str, AttributeValue] = {
+            names.OPERATION: event.operation,
+            names.TOOL_NAME: call.name or "",
+        }
+        more = known | {names.TOOL_TYPE: names.FUNCTION}
+        if call.id:
+            more[names.TOOL_CALL_ID] = call.id
+        span = self._tracer.start_span(f"{event.operation} {call.name}", attributes=more)
+        self._requests[str(event.id)] = _Request(span, event.operation, known)
+
+    def _end_tool(self, request: _Request, event: ToolFinished) -> None:
+        span, error = request.span, event.error
+        if error is not None:
+            request.attributes[names.ERROR_TYPE] = error
+            span.set_attribute(names.ERROR_TYPE, error)
+            span.set_status(Status(StatusCode.ERROR))
+        if self._redact is not None and span.is_recording():
+            from bruno_llm_otel.content import executed
+
+            self._tell_content(span, executed, event.call, event.result)
+        span.end()
+        self._metrics.record_duration(request.operation, request.attributes, event.duration)
 
     def _tell_content(
         self, span: Span, write: Callable[..., dict[str, str]], *said: object
@@ -203,90 +229,3 @@ class _Current:
 
     def __exit__(self, *_: object) -> None:
         context.detach(self._token)
-
-
-def _known_at_start(event: RequestStarted) -> dict[str, AttributeValue]:
-    """Return what samplers and metrics tell requests apart by."""
-    provider = event.telemetry_name or event.provider
-    is_google = event.operation == "chat" and provider.startswith("gcp.")
-    known: dict[str, AttributeValue] = {
-        names.OPERATION: names.GENERATE_CONTENT if is_google else event.operation,
-        names.PROVIDER: provider,
-    }
-    if event.model:
-        known[names.REQUEST_MODEL] = event.model
-    return known | _server(event.address or "")
-
-
-@cache
-def _server(address: str) -> dict[str, AttributeValue]:
-    url = urlsplit(address)
-    if not url.hostname:
-        return {}
-    port = url.port or (80 if url.scheme == "http" else 443)
-    return {names.SERVER_ADDRESS: url.hostname, names.SERVER_PORT: port}
-
-
-def _known_at_end(request: _Request, response: ModelResponse) -> dict[str, AttributeValue]:
-    """Return what is known of an answer, or of what has come of it."""
-    known: dict[str, AttributeValue] = {}
-    if response.model is not None:
-        known[names.RESPONSE_MODEL] = response.model
-    if response.id is not None:
-        known[names.RESPONSE_ID] = response.id
-    if response.finish_reason is not None:
-        known[names.FINISH_REASONS] = [response.finish_reason]
-    if request.first_chunk is not None:
-        known[names.TIME_TO_FIRST_CHUNK] = request.first_chunk
-    for name, attribute in names.USAGE.items():
-        count = getattr(response.usage, name)
-        if count is not None:
-            known[attribute] = count
-    if response.usage_estimated:
-        known[names.ESTIMATED] = True
-    if response.cost is not None:
-        known[names.COST] = float(response.cost.total)
-    if response.attempts:
-        known[names.ATTEMPTS] = len(response.attempts)
-    return known
-
-
-@cache
-def _name(kind: str) -> str:
-    """Return the name of an event on a span: `AttemptFailed` is "bruno_llm.attempt_failed"."""
-    return names.EVENTS + re.sub(r"(?<!^)(?=[A-Z])", "_", kind).lower()
-
-
-def _told(event: Event) -> Iterator[tuple[str, AttributeValue]]:
-    """Yield the attributes of an event on a span; nothing that was said is among them."""
-    for name in event.holds:
-        if name not in _OF_ALL_EVENTS:
-            yield from _facts(name, getattr(event, name))
-    if event.id is None:  # it stands on the application's own span
-        yield names.PROVIDER, event.provider
-        if event.model:
-            yield names.REQUEST_MODEL, event.model
-
-
-def _facts(name: str, value: object) -> Iterator[tuple[str, AttributeValue]]:
-    match value:
-        case LLMError():
-            yield from _told_of_error(value)
-        case Attempt():
-            yield names.ERROR_TYPE, str(value.error)
-            if value.status_code is not None:
-                yield names.STATUS_CODE, value.status_code
-        case ToolCall():
-            yield names.TOOL_NAME, value.name or ""
-            if value.id:
-                yield names.TOOL_CALL_ID, value.id
-        case bool() | str() | int() | float():
-            yield names.EVENTS + name, value
-        case Decimal():
-            yield names.EVENTS + name, float(value)
-
-
-def _told_of_error(error: LLMError) -> Iterator[tuple[str, AttributeValue]]:
-    yield names.ERROR_TYPE, type(error).__name__
-    if error.status_code is not None:
-        yield names.STATUS_CODE, error.status_code

@@ -173,6 +173,7 @@ class Received:
         query: The query's parameters.
         headers: The headers, by lower-case name.
         body: The JSON that was sent; empty if there was none.
+        content: The same, as the bytes that came.
         arrived_at: When its headers arrived, by `time.monotonic()`.
         left: Set when the client leaves before the answer is complete.
         left_at: When that was, by `time.monotonic()`.
@@ -183,6 +184,7 @@ class Received:
     query: Mapping[str, str]
     headers: Mapping[str, str]
     body: Json
+    content: bytes = field(default=b"", repr=False)
     arrived_at: float = field(default_factory=time.monotonic)
     left: threading.Event = field(default_factory=threading.Event)
     left_at: float | None = None

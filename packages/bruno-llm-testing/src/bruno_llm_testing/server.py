@@ -196,13 +196,14 @@ class FakeServer(ABC):
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         arrived_at = time.monotonic()
-        text = await request.content.read()  # of any size, as pictures may have
+        content = await request.content.read()  # of any size, as pictures may have
         received = Received(
             method=request.method,
             path=request.path,
             query=dict(request.query),
             headers={name.lower(): value for name, value in request.headers.items()},
-            body=json.loads(text) if text else {},
+            body=json.loads(content) if content else {},
+            content=content,
             arrived_at=arrived_at,
         )
         self.received.append(received)

@@ -85,6 +85,11 @@ class FallbackLLM(LLMInterface):
         self._clock = clock
         self._members = [Member(in_full(llm), Circuit(self._breaker, clock)) for llm in self._given]
 
+    @property
+    def observers(self) -> tuple[Observer, ...]:
+        """Those who hear who was passed over, and of the tools that `run_tools` runs."""
+        return self._observers.given
+
     async def generate(
         self,
         messages: Messages | None = None,

@@ -65,6 +65,13 @@ class FakeVendor(FakeOpenAI):
         self.complaints += wrong
         return FakeError(kind="invalid_request", param=wrong[0]) if wrong else None
 
+    def render_error(self, error: FakeError, request: Received) -> tuple[int, Json]:
+        if error.kind == "quota" and "insufficient_quota" in self.row.error_kinds:
+            # Qwen says OpenAI's word for a limit of a minute, and this of an account without money
+            said = {"code": "Arrearage", "type": "Arrearage", "message": "Access denied."}
+            return 400, {"error": said}
+        return super().render_error(error, request)
+
     def _refuse_texts(self, body: Json) -> FakeError | None:
         if not hasattr(self.row, "dimensions_field"):
             return super()._refuse_texts(body)
