@@ -171,5 +171,7 @@ def test_a_wait_that_is_too_long_is_an_error_with_its_length(leap, server):
 def test_a_store_is_shown_and_checked(server):
     limit = RateLimit(requests_per_minute=5, store=server)
     assert repr(limit) == "RateLimit(requests_per_minute=5, store=Server())"
-    with pytest.raises(ConfigurationError, match=r"RateLimit\.store is 5: give a URL or a LimitStore"):
+    with pytest.raises(
+        ConfigurationError, match=r"RateLimit\.store is 5: give a URL or a LimitStore"
+    ):
         RateLimit(store=5)

@@ -24,8 +24,7 @@ async def main(url, requests, tokens, minutes):
             permit.settle(estimate)
 
     await asyncio.gather(*(send(number) for number in range(4)))
-    for place in taken:
-        print(*place)
+    sys.stdout.writelines(f"{bucket} {tokens}\n" for bucket, tokens in taken)
 
 
 asyncio.run(main(sys.argv[1], *map(int, sys.argv[2:])))

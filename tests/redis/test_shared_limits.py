@@ -9,8 +9,8 @@ from bruno_llm_base import (
     ConfigurationError,
     RateLimitError,
     ServiceUnavailableError,
+    discovery,
 )
-from bruno_llm_base import discovery
 from bruno_llm_base.events import StoreUnreachable
 from bruno_llm_base.limits import LimitState, RateLimit
 from bruno_llm_openai import OpenAIProvider

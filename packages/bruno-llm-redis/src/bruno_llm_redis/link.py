@@ -20,7 +20,9 @@ from redis.exceptions import RedisError
 _SECONDS = 0.5  # that the server has for an answer
 _GATHERED = 0.005  # seconds in which what there is to tell is gathered
 _IDLE = 60.0  # seconds until a connection that is not used is closed
-_SCRIPTS = {name: files(__package__).joinpath(f"{name}.lua").read_text() for name in ("take", "settle")}
+_SCRIPTS = {
+    name: files(__package__).joinpath(f"{name}.lua").read_text() for name in ("take", "settle")
+}
 MINUTES_OF_DAY = 1440
 _ALL_WINDOWS = ("rpm", "tpm", "rpd")
 
@@ -59,7 +61,9 @@ class SharedPermit:
         if link is None:
             return
         more = {"rpm": requests, "rpd": requests, "tpm": tokens - self._tokens}
-        changes = [(name, bucket, more[name]) for name, bucket in self._buckets.items() if more[name]]
+        changes = [
+            (name, bucket, more[name]) for name, bucket in self._buckets.items() if more[name]
+        ]
         link.settle(self._serial, changes)
 
 
@@ -85,7 +89,9 @@ class Link:
         key = f"bruno-llm:{{{name}}}:"
         self._keys = [f"{key}{part}" for part in ("all", "leases", "queue", "processes")]
         self._window_keys = {name: f"{key}{name}" for name in _ALL_WINDOWS}
-        self._scripts = {name: self._client.register_script(text) for name, text in _SCRIPTS.items()}
+        self._scripts = {
+            name: self._client.register_script(text) for name, text in _SCRIPTS.items()
+        }
         self._serials = count()
         self._held: set[str] = set()
         self._state, self._grants, self._asked_at = "", 0, 0.0
@@ -121,7 +127,9 @@ class Link:
 
     def settle(self, serial: str, changes: list[tuple[str, str, int]]) -> None:
         """Tell later that a place is free, and what it took; from any thread."""
-        with suppress(RuntimeError):  # the loop is closed: the server will forget the place by itself
+        with suppress(
+            RuntimeError
+        ):  # the loop is closed: the server will forget the place by itself
             self._loop.call_soon_threadsafe(self._settle, serial, changes)
 
     def tell(self, *words: str) -> None:
@@ -191,6 +199,6 @@ class Link:
         if not words:
             return
         keys = [*self._keys, *self._window_keys.values()]
-        arguments = [self._state, *self._lengths, *words]
+        arguments: list[Any] = [self._state, *self._lengths, *words]
         with suppress(RedisError, OSError, TimeoutError):  # the next request sees to an outage
             await self._scripts["settle"](keys=keys, args=arguments)

@@ -12,7 +12,7 @@ from bruno_llm_base.exceptions import (
     RateLimitError,
     ServiceUnavailableError,
 )
-from bruno_llm_base.limits import LimitState, Limits, Permit
+from bruno_llm_base.limits import Limits, LimitState, Permit
 from bruno_llm_base.limits.queue import Queue, QueuedPermit
 from bruno_llm_base.values import shown
 from redis.exceptions import (
@@ -63,17 +63,17 @@ def limit_store(
         raise ConfigurationError(
             "RateLimit.store is no URL of a server: give one such as 'redis://user:password@host:6379/0'"
         ) from None
-    return SharedCounts(parts.geturl(), f"{scheme}://{place}", name, on_outage, lease, minute)
+    return SharedCounts(parts.geturl(), f"{scheme}://{place}", name, on_outage, (lease, minute))
 
 
 class SharedCounts:
     """A `LimitStore`."""
 
     def __init__(
-        self, url: str, place: str, name: str, on_outage: str, lease: float, minute: float
+        self, url: str, place: str, name: str, on_outage: str, lengths: tuple[float, float]
     ) -> None:
         self._url, self._place, self._name = url, place, name
-        self._on_outage, self._lease, self._minute = on_outage, lease, minute
+        self._on_outage, self._lengths = on_outage, lengths  # of a lease and a minute, in seconds
         self._links: WeakKeyDictionary[asyncio.AbstractEventLoop, Link] = WeakKeyDictionary()
         self._windows: list[Window] = []
         self._processes = 1
@@ -86,7 +86,7 @@ class SharedCounts:
     async def take(self, tokens: int, limits: Limits) -> Permit | float:
         """Take a place for about *tokens*; if none is free, return when one may be, in seconds."""
         if not self._windows:
-            self._windows = windows_of(limits, self._minute)
+            self._windows = windows_of(limits, self._lengths[1])
         if self._down_until and time.monotonic() < self._down_until:
             return self._take_locally(tokens, None)
         link = self._link()
@@ -126,7 +126,7 @@ class SharedCounts:
         loop = asyncio.get_running_loop()
         link = self._links.get(loop)
         if link is None or link.is_closed:
-            link = self._links[loop] = Link(self._url, self._name, self._lease, self._minute)
+            link = self._links[loop] = Link(self._url, self._name, *self._lengths)
         return link
 
     def _current(self) -> Link | None:

@@ -170,7 +170,7 @@ class RateLimit(Limits):
         try:
             while isinstance(found := await store.take(tokens, self), int | float):
                 if longest is not None and self.clock() + found - asked_at > longest:
-                    raise waits_too_long(found, longest)
+                    raise waits_too_long(found, longest)  # noqa: TRY301
                 await asyncio.sleep(min(max(found, _SHORTEST), _LONGEST))
             return found
         except BaseException:
