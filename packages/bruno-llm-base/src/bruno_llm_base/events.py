@@ -233,6 +233,21 @@ class StoreUnreachable(Event, words="store unreachable", level=WARNING):
     processes: int
 
 
+class FallbackStarted(Event, words="fallback started", level=DEBUG):
+    """Several providers are about to be asked in turn; all events of it have one `id`."""
+
+
+class FallbackFinished(Event, words="fallback finished", level=DEBUG):
+    """One of several providers has answered after `duration` seconds, or none could.
+
+    Attributes:
+        error: The class of the error that was raised; None if there was an answer, or it was left.
+    """
+
+    error: str | None
+    duration: float
+
+
 class ProviderPassedOver(Event, words="provider passed over", level=WARNING):
     """One of several providers could not answer, or was left alone, and the next one is asked."""
 
@@ -247,8 +262,8 @@ class ProviderAnswered(Event, words="provider answered", level=DEBUG):
 
 Observer = Callable[[Event], object]
 """Takes every event. It may also have a method `around(event)`, given the `RequestStarted` of a
-request, or a `ToolStarted`: each attempt is sent, and the tool runs, within the context manager that
-it returns."""
+request, a `ToolStarted` or a `FallbackStarted`: each attempt is sent, the tool runs, and providers are
+asked within the context manager that it returns."""
 
 
 class Tell(Protocol):
