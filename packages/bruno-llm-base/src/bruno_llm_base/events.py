@@ -224,6 +224,17 @@ class BudgetNearlySpent(Event, words="budget nearly spent", level=WARNING):
     account: str | None = None
 
 
+class StoreUnreachable(Event, words="store unreachable", level=WARNING):
+    """The store of a shared limit cannot be reached: told once per outage and process.
+
+    Until it answers again, this process keeps to its share of the limit among `processes`.
+    """
+
+    store: str
+    reason: str
+    processes: int
+
+
 class FallbackStarted(Event, words="fallback started", level=DEBUG):
     """Several providers are about to be asked in turn; all events of it have one `id`."""
 
