@@ -29,7 +29,12 @@ from bruno_llm_base import (
     ToolCall,
     exceptions,
 )
-from bruno_llm_base.events import ProviderAnswered, ProviderPassedOver
+from bruno_llm_base.events import (
+    FallbackFinished,
+    FallbackStarted,
+    ProviderAnswered,
+    ProviderPassedOver,
+)
 from bruno_llm_openai import OpenAIProvider
 from bruno_llm_testing import FakeAnswer, FakeError, FakeOpenAI, Fault, ModelContract
 
@@ -152,7 +157,9 @@ async def test_the_first_answers_while_it_can(llm, first, second, events):
     assert (await llm.request("hi")).model == "gpt-5.4"
     assert await read(llm.stream(prompt="hi")) == TEXT
     assert (len(first.bodies), len(second.bodies)) == (3, 0)
-    assert [(type(event), event.model) for event in events] == [(ProviderAnswered, "gpt-5.4")] * 3
+    story = [(FallbackStarted, None), (ProviderAnswered, "gpt-5.4"), (FallbackFinished, None)]
+    assert [(type(event), event.model) for event in events] == story * 3
+    assert len({event.id for event in events}) == 3
 
 
 @pytest.mark.parametrize(
@@ -178,7 +185,8 @@ async def test_another_is_asked_where_it_can_help(llm, first, kind):
 async def test_who_was_passed_over_and_who_answered_is_told(llm, first, events, caplog):
     first.say(DOWN)
     await llm.generate("hi")
-    passed, answered = events
+    _, passed, answered, finished = events
+    assert (finished.error, len({event.id for event in events})) == (None, 1)
     assert isinstance(passed, ProviderPassedOver)
     assert (passed.provider, passed.model, passed.operation) == ("openai", "gpt-5.4", "chat")
     assert isinstance(passed.error, ServiceUnavailableError)
@@ -342,7 +350,7 @@ async def test_a_model_that_fails_again_and_again_is_left_alone(llm, first, seco
     for _ in range(3):
         assert await llm.generate("hi") == TEXT
     assert (len(first.bodies), len(second.bodies)) == (2, 3)
-    skipped = events[-2]
+    skipped = events[-3]
     assert isinstance(skipped.error, CircuitOpenError)
     assert "it is tried again in 30 s" in str(skipped.error)
     clock.now += 30

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from bruno_llm_base import (
+    AllProvidersFailedError,
     ConfigurationError,
     ContextPolicy,
     CostTracker,
@@ -232,19 +233,47 @@ async def test_usage_and_cost_stand_on_one_span_alone(server, told):
     assert with_usage == with_cost == ["chat mock-model"]
 
 
-async def test_a_change_of_the_provider_is_an_event_on_the_callers_span(server, told):
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_a_fallback_is_a_span_around_those_of_its_providers(server, told, streamed):
     observers = [told.telemetry()]
-    broken = OpenAIProvider(**server.connection(), max_retries=0)
+    broken = OpenAIProvider(**server.connection(), max_retries=0, observers=observers)
     server.say(FakeError(kind="overloaded"))
+    llm = FallbackLLM([broken, MockLLM(observers=observers)], observers=observers)
     with told.tracer.start_as_current_span("caller"):
-        await FallbackLLM([broken, MockLLM()], observers=observers).generate("hi")
-    (caller,) = told.spans
-    passed_over, answered = caller.events
+        answer = llm.stream("hi") if streamed else await llm.generate("hi")
+    if streamed:
+        async for _ in answer:
+            assert not trace.get_current_span().get_span_context().is_valid
+    (fallback,) = [span for span in told.spans if span.name == "fallback"]
+    others = [span for span in told.spans if span.name.startswith("chat")]
+    assert [told.parent(span) for span in (*others, fallback)] == ["fallback"] * 2 + ["caller"]
+    assert (fallback.kind, dict(fallback.attributes)) == (SpanKind.INTERNAL, {})
+    passed_over, answered = fallback.events
     assert passed_over.name == "bruno_llm.provider_passed_over"
     assert passed_over.attributes["error.type"] == "ServiceUnavailableError"
     assert passed_over.attributes["gen_ai.provider.name"] == "openai"
     assert answered.name == "bruno_llm.provider_answered"
+    assert answered.attributes["gen_ai.provider.name"] == "mock"
     assert answered.attributes["bruno_llm.passed_over"] == 1
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_a_fallback_that_none_can_help_has_failed(told, streamed):
+    llm = FallbackLLM([MockLLM([RateLimitError("no")])], observers=[told.telemetry()])
+    with pytest.raises(AllProvidersFailedError):
+        await (llm.stream("hi") if streamed else llm.generate("hi"))
+    assert told.span.attributes["error.type"] == "AllProvidersFailedError"
+    assert told.span.status.status_code is StatusCode.ERROR
+
+
+async def test_a_stream_of_a_fallback_that_is_left_has_not_failed(told):
+    llm = FallbackLLM([MockLLM(["a b c"])], observers=[told.telemetry()])
+    async with llm.stream("hi") as stream:
+        async for _ in stream:
+            break
+    assert told.span.name == "fallback"
+    assert told.span.status.status_code is StatusCode.UNSET
+    assert len([event for event in told.span.events if event.name.endswith("answered")]) == 1
 
 
 async def test_a_trimmed_conversation_is_told(told):
@@ -265,8 +294,11 @@ async def test_a_price_of_ones_own_is_the_cost_on_the_span(told):
     costs = CostTracker(prices={"mock-model": Price(input=1, output=2)})
     usage = Usage(input_tokens=1_000_000, output_tokens=500_000)
     llm = MockLLM([ModelResponse(parts=(), usage=usage)], cost=costs, observers=[told.telemetry()])
-    await llm.request("hi")
+    with costs.label(tag="summaries", user="ann"):
+        await llm.request("hi")
     assert told.span.attributes["bruno_llm.cost.usd"] == 2.0
+    assert told.span.attributes["bruno_llm.tag"] == "summaries"
+    assert "ann" not in told.span.attributes.values()
 
 
 async def test_nothing_that_was_said_is_told_unless_it_is_wanted(told):

@@ -77,11 +77,13 @@ class RequestStarted(Event, words="request started", level=DEBUG):
     Attributes:
         telemetry_name: What OpenTelemetry calls the vendor (`gen_ai.provider.name`).
         options: The options of the call and those of the provider, by our own names.
+        tag: What the request is for, as `CostTracker.label` says.
         conversation: What is asked, a `messages.Conversation`; None for requests that are no part of one.
     """
 
     telemetry_name: str | None = None
     options: Mapping[str, Any] = MappingProxyType({})
+    tag: str | None = None
     conversation: Any = None
 
 
@@ -222,6 +224,32 @@ class BudgetNearlySpent(Event, words="budget nearly spent", level=WARNING):
     account: str | None = None
 
 
+class StoreUnreachable(Event, words="store unreachable", level=WARNING):
+    """The store of a shared limit cannot be reached: told once per outage and process.
+
+    Until it answers again, this process keeps to its share of the limit among `processes`.
+    """
+
+    store: str
+    reason: str
+    processes: int
+
+
+class FallbackStarted(Event, words="fallback started", level=DEBUG):
+    """Several providers are about to be asked in turn; all events of it have one `id`."""
+
+
+class FallbackFinished(Event, words="fallback finished", level=DEBUG):
+    """One of several providers has answered after `duration` seconds, or none could.
+
+    Attributes:
+        error: The class of the error that was raised; None if there was an answer, or it was left.
+    """
+
+    error: str | None
+    duration: float
+
+
 class ProviderPassedOver(Event, words="provider passed over", level=WARNING):
     """One of several providers could not answer, or was left alone, and the next one is asked."""
 
@@ -236,8 +264,8 @@ class ProviderAnswered(Event, words="provider answered", level=DEBUG):
 
 Observer = Callable[[Event], object]
 """Takes every event. It may also have a method `around(event)`, given the `RequestStarted` of a
-request, or a `ToolStarted`: each attempt is sent, and the tool runs, within the context manager that
-it returns."""
+request, a `ToolStarted` or a `FallbackStarted`: each attempt is sent, the tool runs, and providers are
+asked within the context manager that it returns."""
 
 
 class Tell(Protocol):

@@ -6,7 +6,7 @@ from decimal import Decimal
 from functools import cache
 from urllib.parse import urlsplit
 
-from bruno_llm_base.events import Event, RequestStarted
+from bruno_llm_base.events import Event, ProviderAnswered, ProviderPassedOver, RequestStarted
 from bruno_llm_base.exceptions import Attempt, LLMError
 from bruno_llm_base.parts import ToolCall
 from bruno_llm_base.response import ModelResponse
@@ -40,6 +40,8 @@ def options_of(event: RequestStarted) -> dict[str, AttributeValue]:
     for name, (attribute, kind) in names.OPTIONS.items():
         if (value := options.get(name)) is not None:
             known[attribute] = kind(value)
+    if event.tag is not None:
+        known[names.TAG] = event.tag
     if stop := options.get("stop"):
         known[names.STOP_SEQUENCES] = [stop] if isinstance(stop, str) else list(stop)
     return known
@@ -89,7 +91,8 @@ def told_of(event: Event) -> Iterator[tuple[str, AttributeValue]]:
     for name in event.holds:
         if name not in _OF_ALL_EVENTS:
             yield from _facts(name, getattr(event, name))
-    if event.id is None:  # it stands on the application's own span
+    if event.id is None or isinstance(event, ProviderPassedOver | ProviderAnswered):
+        # it stands on a span that is of no one provider
         yield names.PROVIDER, event.provider
         if event.model:
             yield names.REQUEST_MODEL, event.model

@@ -107,10 +107,11 @@ TOKENS = tuple(4**power for power in range(14))
 
 COST = "bruno_llm.cost.usd"
 COST_METRIC = "bruno_llm.cost"
+TAG = "bruno_llm.tag"
 ATTEMPTS = "bruno_llm.attempts"
-ATTEMPT = "bruno_llm.attempt"
-WAIT = "bruno_llm.wait"
 ESTIMATED = "bruno_llm.usage_estimated"
 ABANDONED = "bruno_llm.abandoned"
+FALLBACK = "fallback"
+"""The span of a `FallbackLLM`, which the conventions do not know."""
 EVENTS = "bruno_llm."
 """What the names of our events on spans begin with, and of their attributes."""

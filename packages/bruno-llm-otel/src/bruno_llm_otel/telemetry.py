@@ -9,6 +9,8 @@ from typing import Any
 from bruno_llm_base.events import (
     ContextTrimmed,
     Event,
+    FallbackFinished,
+    FallbackStarted,
     FirstToken,
     RequestAbandoned,
     RequestFailed,
@@ -108,12 +110,12 @@ class Telemetry:
             case RequestStarted():
                 if event.operation in names.DURATION:
                     self._start(event)
-            case ToolStarted():
-                self._start_tool(event)
-            case ToolFinished():
+            case ToolStarted() | FallbackStarted():
+                self._start_inside(event)
+            case ToolFinished() | FallbackFinished():
                 if request is not None:
                     del self._requests[str(event.id)]
-                    self._end_tool(request, event)
+                    self._end_inside(request, event)
             case RequestFinished() | RequestAbandoned() | RequestFailed():
                 if request is not None:
                     del self._requests[str(event.id)]
@@ -181,7 +183,12 @@ class Telemetry:
             request.operation, request.attributes, event.duration, request.first_chunk, response
         )
 
-    def _start_tool(self, event: ToolStarted) -> None:
+    def _start_inside(self, event: ToolStarted | FallbackStarted) -> None:
+        """Begin the span of what happens in this process."""
+        if isinstance(event, FallbackStarted):
+            span = self._tracer.start_span(names.FALLBACK)
+            self._requests[str(event.id)] = _Request(span, names.FALLBACK, {})
+            return
         call = event.call
         known: dict[str, AttributeValue] = {
             names.OPERATION: event.operation,
@@ -193,18 +200,19 @@ class Telemetry:
         span = self._tracer.start_span(f"{event.operation} {call.name}", attributes=more)
         self._requests[str(event.id)] = _Request(span, event.operation, known)
 
-    def _end_tool(self, request: _Request, event: ToolFinished) -> None:
+    def _end_inside(self, request: _Request, event: ToolFinished | FallbackFinished) -> None:
         span, error = request.span, event.error
         if error is not None:
             request.attributes[names.ERROR_TYPE] = error
             span.set_attribute(names.ERROR_TYPE, error)
             span.set_status(Status(StatusCode.ERROR))
-        if self._redact is not None and span.is_recording():
-            from bruno_llm_otel.content import executed
+        if isinstance(event, ToolFinished):
+            if self._redact is not None and span.is_recording():
+                from bruno_llm_otel.content import executed
 
-            self._tell_content(span, executed, event.call, event.result)
+                self._tell_content(span, executed, event.call, event.result)
+            self._metrics.record_duration(request.operation, request.attributes, event.duration)
         span.end()
-        self._metrics.record_duration(request.operation, request.attributes, event.duration)
 
     def _tell_content(
         self, span: Span, write: Callable[..., dict[str, str]], *said: object

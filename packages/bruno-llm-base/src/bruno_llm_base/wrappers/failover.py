@@ -1,12 +1,20 @@
 """One call on its way through several models, until one of them answers."""
 
+import os
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from bruno_llm_base.events import Event, ProviderAnswered, ProviderPassedOver
+from bruno_llm_base.events import (
+    Event,
+    FallbackFinished,
+    FallbackStarted,
+    ProviderAnswered,
+    ProviderPassedOver,
+)
 from bruno_llm_base.exceptions import (
     AllProvidersFailedError,
     CircuitOpenError,
@@ -16,6 +24,7 @@ from bruno_llm_base.exceptions import (
     StreamError,
 )
 from bruno_llm_base.log import Observers
+from bruno_llm_base.parts import Json
 from bruno_llm_base.stream import StreamState, TextStream
 from bruno_llm_base.wrappers.bare import FullLLM
 from bruno_llm_base.wrappers.breaker import Circuit
@@ -41,6 +50,8 @@ class Failover:
     _errors: list[LLMError] = field(default_factory=list)
     _asked: tuple[Member, object] | None = None  # and its circuit's ticket
     _delivered: bool = False
+    _id: str | None = None  # of what observers are told
+    _began: float = 0.0
 
     async def ask(self, question: Callable[[FullLLM], Awaitable[_T]]) -> _T:
         """Return what *question* gets from the first model that answers it.
@@ -48,6 +59,16 @@ class Failover:
         Raises:
             LLMError: No model can answer, or an error that another model cannot help with.
         """
+        with self.started():
+            try:
+                answer = await self._ask(question)
+            except BaseException as error:
+                self.finished(error)
+                raise
+        self.finished(None)
+        return answer
+
+    async def _ask(self, question: Callable[[FullLLM], Awaitable[_T]]) -> _T:
         while True:
             llm = self.next_llm()
             try:
@@ -58,6 +79,25 @@ class Failover:
             else:
                 self.end(None)
                 return answer
+
+    def started(self) -> AbstractContextManager[None]:
+        """Tell once that models are asked, and return what they are to be asked within."""
+        if not self.observers.given:
+            return nullcontext()
+        if self._id is None:
+            self._id, self._began = os.urandom(8).hex(), time.monotonic()
+            self.observers.tell(FallbackStarted, **self._facts())
+        return self.observers.enter(FallbackStarted(**self._facts()))
+
+    def finished(self, error: BaseException | None) -> None:
+        """Tell once that no model is asked any more."""
+        if self._began:
+            kind = type(error).__name__ if isinstance(error, Exception) else None
+            duration, self._began = time.monotonic() - self._began, 0.0
+            self.observers.tell(FallbackFinished, error=kind, duration=duration, **self._facts())
+
+    def _facts(self) -> Json:
+        return {"provider": "fallback", "model": None, "operation": self.operation, "id": self._id}
 
     def next_llm(self) -> FullLLM:
         """Return the next model that may be asked; `end` must follow.
@@ -116,9 +156,8 @@ class Failover:
 
     def _tell(self, kind: type[Event], member: Member, **facts: Any) -> None:
         llm = member.llm
-        self.observers.tell(
-            kind, provider=llm.name, model=llm.model or None, operation=self.operation, **facts
-        )
+        whose = self._facts() | {"provider": llm.name, "model": llm.model or None}
+        self.observers.tell(kind, **whose, **facts)
 
 
 @dataclass(slots=True, eq=False)
@@ -141,7 +180,7 @@ class FallbackTexts(AsyncIterator[str]):
             try:
                 if self._stream is None:
                     llm = self.failover.next_llm()
-                    self._stream = self._last = self._context.run(self.question, llm)
+                    self._stream = self._last = self._context.run(self._ask, llm)
                     await self._stream
                     if self.state.announce:
                         self.state.announce = False
@@ -157,6 +196,10 @@ class FallbackTexts(AsyncIterator[str]):
                 return text
         raise StopAsyncIteration
 
+    def _ask(self, llm: FullLLM) -> TextStream:
+        with self.failover.started():
+            return self.question(llm)
+
     def partial(self) -> Any:
         """Return the output that was asked for as far as it has come."""
         return None if self._last is None else self._last.partial()
@@ -166,6 +209,7 @@ class FallbackTexts(AsyncIterator[str]):
 
     def __del__(self) -> None:
         self.failover.end(GeneratorExit())
+        self.failover.finished(None)
 
     async def _end(self, error: BaseException | None) -> bool:
         """Close the answer that is read, if any; return whether the next model is to be asked."""
@@ -177,6 +221,8 @@ class FallbackTexts(AsyncIterator[str]):
             with suppress(StreamError):  # it is not complete
                 self.state.response = stream.response
         self._ended = not self.failover.end(error)
+        if self._ended:
+            self.failover.finished(error)
         return not self._ended
 
 
