@@ -494,3 +494,12 @@ def test_a_name_that_is_not_utf_8_can_be_sent():
     assert Media("/folder/caf\udce9.png").label == "caf?.png"
     assert read_media(Media(data=b"words", name="caf\udce9.txt")).name == "caf?.txt"
     assert read_media(Media(data=b"words")).name is None
+
+
+@pytest.mark.parametrize("field", ["id", "type", "detail"])
+def test_what_cannot_be_sent_is_refused_at_once(field):
+    given = {"data": b"words", field: "\ud800"}
+    if field == "id":
+        del given["data"]
+    with pytest.raises(ValueError, match=f"Media.{field} is no Unicode text"):
+        Media(**given)

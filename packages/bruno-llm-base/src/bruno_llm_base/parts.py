@@ -164,6 +164,9 @@ class Media:
         for name in ("type", "detail", "name"):
             if not isinstance(getattr(self, name), str | None):
                 raise TypeError(f"Media.{name} is {getattr(self, name)!r:.80}: give text")
+        for name in ("id", "type", "detail"):
+            if not is_json(getattr(self, name)):
+                raise ValueError(f"Media.{name} is no Unicode text, with half a pair: remove it")
         if self.url is not None:
             self._read_url(self.url)
 
