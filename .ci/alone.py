@@ -74,6 +74,8 @@ def main(distribution: str) -> None:
         check_testing()
     elif provider == "otel":
         check_telemetry()
+    elif provider == "redis":
+        check_store()
     elif provider:
         check_provider(provider)
     else:
@@ -132,6 +134,15 @@ def check_telemetry() -> None:
 
     Telemetry()(RequestStarted(provider="p", model="m", operation="chat", id="1"))
     assert find_spec("opentelemetry.sdk") is None
+
+
+def check_store() -> None:
+    """Its URLs are taken, and nothing connects before the first request."""
+    from bruno_llm_base import RateLimit
+
+    limit = RateLimit(requests_per_minute=5, store="valkey://:secret@127.0.0.1:1/0", name="prod")
+    assert "redis://127.0.0.1:1/0" in repr(limit), limit
+    assert "secret" not in repr(limit), limit
 
 
 def check_testing() -> None:

@@ -20,6 +20,7 @@ class Server:
         self.counts = None
         self.asked = 0
         self.asking = 0
+        self.left = 0
 
     def __str__(self):
         return "Server()"
@@ -46,6 +47,12 @@ class Server:
 
     def lower(self, state):
         self.counts.lower(state, now())
+
+    def pause(self, seconds):
+        pass
+
+    def leave(self):
+        self.left += 1
 
 
 class Ticket:
@@ -142,6 +149,7 @@ def test_who_is_cancelled_takes_nothing_and_lets_the_next_ask(leap, server):
         tasks[1].cancel()
         await tasks[2]
         assert now() < 0.1
+        assert server.left == 1  # the other one had not asked
 
     leap(test())
 
@@ -163,5 +171,7 @@ def test_a_wait_that_is_too_long_is_an_error_with_its_length(leap, server):
 def test_a_store_is_shown_and_checked(server):
     limit = RateLimit(requests_per_minute=5, store=server)
     assert repr(limit) == "RateLimit(requests_per_minute=5, store=Server())"
-    with pytest.raises(ConfigurationError, match=r"RateLimit\.store is 5: give a LimitStore"):
+    with pytest.raises(
+        ConfigurationError, match=r"RateLimit\.store is 5: give a URL or a LimitStore"
+    ):
         RateLimit(store=5)

@@ -32,6 +32,7 @@ from bruno_llm_base.stream import StreamState, TextStream, answer_text
 from bruno_llm_base.transport import DROPPED
 
 T = TypeVar("T")
+_TOO_MANY = 429
 _CUT_SHORT = "no time is left"
 _THROTTLED = "not tried again, since too many requests have failed lately"
 
@@ -254,6 +255,8 @@ class Call(Generic[T]):
             retry_after=error.retry_after,
         )
         self._attempts.append(record)
+        if error.status_code == _TOO_MANY and error.retry_after and endpoint.rate_limit is not None:
+            endpoint.rate_limit.pause(error.retry_after)
         if self.delivered:
             return ""
         wait: float | None

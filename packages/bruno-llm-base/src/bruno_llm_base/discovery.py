@@ -20,6 +20,11 @@ from bruno_llm_base.parts import Json
 from bruno_llm_base.values import shown
 
 _ALIASES = {"anthropic": "claude", "google": "gemini"}
+_STORES = {
+    **dict.fromkeys(("redis", "rediss", "valkey", "valkeys"), "bruno-llm-redis"),
+    **dict.fromkeys(("postgres", "postgresql"), "bruno-llm-postgres"),
+}
+"""What brings the stores of a scheme, for advice only."""
 _BESIDE_SETTINGS = ("max_retries", "model", "provider", "timeout")
 
 
@@ -94,6 +99,34 @@ def kind_of(
             return _load(found, group)
         _search.cache_clear()  # perhaps it was installed since
     raise ProviderNotFoundError(_advice(wanted, group, vendors or {}))
+
+
+def store_of(url: str) -> Any:
+    """Return what offers the stores that are addressed like *url*, or raise what to install.
+
+    It is an object of the entry point group `bruno_llm.stores`, whose names are the schemes.
+    """
+    scheme, separator, _ = url.partition("://")
+    if not separator:  # what else it holds may be secret
+        raise ConfigurationError("store has no scheme: give a URL, such as 'redis://localhost/0'")
+    for _ in range(2):
+        points = _search("bruno_llm.stores", tuple(sys.path))
+        if found := _named(scheme.lower(), points):
+            break
+        _search.cache_clear()  # perhaps it was installed since
+    else:
+        known = ", ".join(sorted({*_STORES, *points.names}))
+        package = _STORES.get(scheme.lower())
+        cure = f"pip install {package}" if package else f"the known ones are {known}"
+        raise ConfigurationError(f"no store is installed for {shown(scheme)} URLs: {cure}")
+    try:
+        return found.load()
+    except Exception as error:
+        raise ConfigurationError(
+            f"the store {found.name!r} of {_owner(found)} cannot be loaded: {error}; reinstall it:"
+            f" pip install --force-reinstall {_owner(found)}",
+            cause=error,
+        ) from error
 
 
 def read_vendors(tables: object) -> dict[str, Json]:

@@ -77,11 +77,13 @@ class RequestStarted(Event, words="request started", level=DEBUG):
     Attributes:
         telemetry_name: What OpenTelemetry calls the vendor (`gen_ai.provider.name`).
         options: The options of the call and those of the provider, by our own names.
+        tag: What the request is for, as `CostTracker.label` says.
         conversation: What is asked, a `messages.Conversation`; None for requests that are no part of one.
     """
 
     telemetry_name: str | None = None
     options: Mapping[str, Any] = MappingProxyType({})
+    tag: str | None = None
     conversation: Any = None
 
 
@@ -220,6 +222,17 @@ class BudgetNearlySpent(Event, words="budget nearly spent", level=WARNING):
     spent: "Decimal"
     allowed: "Decimal"
     account: str | None = None
+
+
+class StoreUnreachable(Event, words="store unreachable", level=WARNING):
+    """The store of a shared limit cannot be reached: told once per outage and process.
+
+    Until it answers again, this process keeps to its share of the limit among `processes`.
+    """
+
+    store: str
+    reason: str
+    processes: int
 
 
 class FallbackStarted(Event, words="fallback started", level=DEBUG):

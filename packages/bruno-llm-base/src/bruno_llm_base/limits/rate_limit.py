@@ -5,8 +5,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
+from bruno_llm_base.events import StoreUnreachable
 from bruno_llm_base.exceptions import ConfigurationError, InvalidRequestError
 from bruno_llm_base.forks import start_fresh_in_children
 from bruno_llm_base.limits.headers import LimitState
@@ -16,7 +17,7 @@ from bruno_llm_base.policies import check_seconds, check_whole
 from bruno_llm_base.response import ModelResponse, Outcome
 from bruno_llm_base.values import INT64, shown
 
-_SHORTEST = 0.001  # seconds between two questions to a store
+_SHORTEST, _LONGEST = 0.001, 0.25  # seconds between two questions to a store
 
 
 class Permit(Protocol):
@@ -44,13 +45,20 @@ class LimitStore(Protocol):
     """
 
     async def take(self, tokens: int, limits: Limits) -> Permit | float:
-        """Take a place for about *tokens*; if it is not free, return when to ask again, in seconds.
+        """Take a place for about *tokens*; if none is free, return in how many seconds one may be.
 
-        A call that is cancelled must leave nothing taken.
+        It is asked again then, and at least four times a second. A call that is cancelled must
+        leave nothing taken.
         """
 
     def lower(self, state: LimitState) -> None:
         """Believe a server that allows less; return at once."""
+
+    def pause(self, seconds: float) -> None:
+        """Give no process a place for so long, as a vendor has asked; return at once."""
+
+    def leave(self) -> None:
+        """Forget that this process waits: what asked last no longer does; return at once."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -72,7 +80,11 @@ class RateLimit(Limits):
         requests_per_day: The most requests in any 24 hours.
         max_concurrent: The most requests at once.
         max_wait: The longest wait for a place, in seconds; None waits as long as it takes.
-        store: Counts for several processes.
+        store: Counts for several processes: a URL such as "redis://host/0" (of bruno-llm-redis), or
+            an object.
+        name: What the limit is called in a store of a URL: those of the same name are one.
+        on_outage: What happens while that store cannot be reached: "local" keeps each process to
+            its share of the limit, "refuse" raises `ServiceUnavailableError`.
         clock: Tells the time in seconds; must never go back.
 
     Raises:
@@ -80,9 +92,12 @@ class RateLimit(Limits):
     """
 
     max_wait: float | None = None
-    store: LimitStore | None = None
+    store: LimitStore | str | None = None
+    name: str | None = None
+    on_outage: Literal["local", "refuse"] = "local"
     clock: Callable[[], float] = field(default=time.monotonic, repr=False)
     _queue: Queue = field(init=False, repr=False)
+    _shared: LimitStore | None = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Check the values."""
@@ -93,8 +108,20 @@ class RateLimit(Limits):
             check_seconds("RateLimit.max_wait", self.max_wait)
         if not callable(self.clock):
             raise ConfigurationError(f"RateLimit.clock is {shown(self.clock)}: give a callable")
-        if self.store is not None and not hasattr(self.store, "take"):
-            raise ConfigurationError(f"RateLimit.store is {shown(self.store)}: give a LimitStore")
+        if not (self.store is None or isinstance(self.store, str) or hasattr(self.store, "take")):
+            raise ConfigurationError(
+                f"RateLimit.store is {shown(self.store)}: give a URL or a LimitStore"
+            )
+        if self.on_outage not in ("local", "refuse"):
+            raise ConfigurationError(
+                f"RateLimit.on_outage is {shown(self.on_outage)}: give 'local' or 'refuse'"
+            )
+        is_named = isinstance(self.name, str) and self.name.isprintable() and bool(self.name)
+        if isinstance(self.store, str) != is_named or (self.name is not None and not is_named):
+            raise ConfigurationError(
+                f"RateLimit.name is {shown(self.name)}: a store of a URL needs a name for the limit,"
+                " such as 'openai-prod', and nothing else takes one"
+            )
         self.start_fresh()
         start_fresh_in_children(self)
 
@@ -103,6 +130,12 @@ class RateLimit(Limits):
         # Where a store counts, the queue has one place: the turn to ask the store.
         limits = self if self.store is None else Limits(max_concurrent=1)
         object.__setattr__(self, "_queue", Queue(limits, self.clock, self.max_wait))
+        shared = self.store
+        if isinstance(shared, str):
+            from bruno_llm_base.discovery import store_of  # only where there is one
+
+            shared = store_of(shared).limit_store(shared, self.name, self.on_outage)
+        object.__setattr__(self, "_shared", shared)
 
     async def acquire(self, tokens: int) -> Permit:
         """Wait for a place for a request of about *tokens*, input and output.
@@ -122,8 +155,8 @@ class RateLimit(Limits):
                 limit=most,
                 actual=tokens,
             )
-        if self.store is not None:
-            return await self._acquire_shared(self.store, tokens)
+        if self._shared is not None:
+            return await self._acquire_shared(self._shared, tokens)
         permit = self._queue.take(tokens)
         if permit.entries is None:
             await self._queue.wait(permit)
@@ -137,9 +170,12 @@ class RateLimit(Limits):
         try:
             while isinstance(found := await store.take(tokens, self), int | float):
                 if longest is not None and self.clock() + found - asked_at > longest:
-                    raise waits_too_long(found, longest)
-                await asyncio.sleep(max(found, _SHORTEST))
+                    raise waits_too_long(found, longest)  # noqa: TRY301
+                await asyncio.sleep(min(max(found, _SHORTEST), _LONGEST))
             return found
+        except BaseException:
+            store.leave()
+            raise
         finally:
             turn.settle()
 
@@ -151,14 +187,22 @@ class RateLimit(Limits):
         """Believe a server that allows less than we do; what is not limited here stays unlimited."""
         if state is None:
             return
-        if self.store is None:
+        if self._shared is None:
             self._queue.change(self._queue.counts.lower, state)
         else:
-            self.store.lower(state)
+            self._shared.lower(state)
+
+    def pause(self, seconds: float) -> None:
+        """Give no process a place for so long, as the vendor asked one of them; without a store, nothing."""
+        if self._shared is not None:
+            self._shared.pause(seconds)
 
     def __repr__(self) -> str:
-        given = ((item.name, getattr(self, item.name)) for item in fields(self) if item.repr)
-        return f"RateLimit({', '.join(f'{name}={value}' for name, value in given if value is not None)})"
+        given = {item.name: getattr(self, item.name) for item in fields(self) if item.repr}
+        given["store"] = self._shared  # a URL may hold a password
+        if self.name is None:
+            del given["on_outage"]
+        return f"RateLimit({', '.join(f'{name}={value}' for name, value in given.items() if value is not None)})"
 
     def __reduce__(self) -> tuple[Any, ...]:
         settings = {item.name: getattr(self, item.name) for item in fields(self) if item.init}
@@ -168,6 +212,8 @@ class RateLimit(Limits):
 class Attempt(Protocol):
     """What a `Slot` reads of the attempt that has it, once that is over."""
 
+    endpoint: Any
+    request: Any
     outcome: Outcome
     response: ModelResponse | None
     """What has arrived, with the tokens that it took; None if it took none."""
@@ -187,7 +233,9 @@ class Slot:
     _permit: Permit = field(init=False)
 
     async def __aenter__(self) -> None:
-        self._permit = await self.limit.acquire(self.tokens)
+        self._permit = permit = await self.limit.acquire(self.tokens)
+        if self.limit.store is not None and (facts := getattr(permit, "outage", None)):
+            self.attempt.endpoint.tell(self.attempt.request, StoreUnreachable, **facts)
 
     async def __aexit__(self, *_: object) -> None:
         attempt, limit = self.attempt, self.limit

