@@ -262,6 +262,22 @@ class ProviderAnswered(Event, words="provider answered", level=DEBUG):
     passed_over: int
 
 
+class MapProgress(Event, words="rows answered", level=DEBUG):
+    """A row of a map has its answer, or its error.
+
+    Attributes:
+        answered: The rows that have an answer so far.
+        failed: Those that have an error.
+        skipped: Those that were answered before, as the file says.
+        cost: USD, as far as it is known.
+    """
+
+    answered: int
+    failed: int
+    skipped: int
+    cost: "Decimal"
+
+
 Observer = Callable[[Event], object]
 """Takes every event. It may also have a method `around(event)`, given the `RequestStarted` of a
 request, a `ToolStarted` or a `FallbackStarted`: each attempt is sent, the tool runs, and providers are
