@@ -49,7 +49,7 @@ async def compare(connection: dict[str, Any]) -> None:
     meters = MeterProvider([InMemoryMetricReader()], shutdown_on_exit=False)
     cases = {
         "without": (),
-        "no SDK installed": (Telemetry(),),
+        "no SDK set up": (Telemetry(),),
         "spans and metrics": (Telemetry(tracers, meters),),
         "content too": (Telemetry(tracers, meters, content=True),),
     }

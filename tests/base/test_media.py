@@ -482,3 +482,24 @@ def test_a_policy_is_a_value(folder):
     assert hash(policy)
     with pytest.raises(AttributeError):
         policy.urls = "pass"
+
+
+@pytest.mark.parametrize("said", ["IMAGE/JPEG", "image/jpg", "image/jpeg; q=1"])
+def test_the_type_of_an_address_is_spelt_as_vendors_spell_it(said):
+    read = read_media(Media(url="https://host/picture", type=said))
+    assert (read.type, read.kind) == ("image/jpeg", "image")
+
+
+def test_a_name_that_is_not_utf_8_can_be_sent():
+    assert Media("/folder/caf\udce9.png").label == "caf?.png"
+    assert read_media(Media(data=b"words", name="caf\udce9.txt")).name == "caf?.txt"
+    assert read_media(Media(data=b"words")).name is None
+
+
+@pytest.mark.parametrize("field", ["id", "type", "detail"])
+def test_what_cannot_be_sent_is_refused_at_once(field):
+    given = {"data": b"words", field: "\ud800"}
+    if field == "id":
+        del given["data"]
+    with pytest.raises(ValueError, match=f"Media.{field} is no Unicode text"):
+        Media(**given)

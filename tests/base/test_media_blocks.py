@@ -186,3 +186,15 @@ def test_a_message_is_read_as_often_as_needed():
     before = given.model_copy(deep=True)
     assert parts(given) == parts(given)
     assert given == before
+
+
+@pytest.mark.parametrize(
+    "media",
+    [Media("plan.pdf"), Media(url="https://host/a.png"), Media(data=b"\x89PNG\xff"), Media(id="f")],
+    ids=lambda media: media.label,
+)
+def test_bruno_core_s_messages_with_media_survive_json(media):
+    message = Message(role=MessageRole.USER, content="What is it?", metadata={"media": [media]})
+    again = Message.model_validate_json(message.model_dump_json())
+    assert Conversation.of([again]).media == [media]
+    assert not Conversation.of([again]).media[0].is_trusted

@@ -1,5 +1,7 @@
 """Spans beside those of others: instrumented HTTP clients, the SDK's own, other instrumentations."""
 
+import re
+import sys
 from contextlib import contextmanager
 
 import pytest
@@ -24,6 +26,7 @@ PROVIDERS = {
     GeminiProvider: FakeGemini,
     OllamaProvider: FakeOllama,
 }
+SDKS = re.compile(r"(openai|anthropic)\.")
 AT_ONCE = Retry(attempts=3, wait_initial=0)
 
 
@@ -31,6 +34,7 @@ AT_ONCE = Retry(attempts=3, wait_initial=0)
 def instrumented(told, *kinds):
     """Have libraries of others tell of the same SDKs and clients."""
     instrumentors = [kind() for kind in kinds]
+    before = {kind: dict(vars(kind)) for kind in sdk_classes()}
     for instrumentor in instrumentors:
         instrumentor.instrument(
             tracer_provider=told.tracers, meter_provider=told.meters, skip_dep_check=True
@@ -40,6 +44,16 @@ def instrumented(told, *kinds):
     finally:
         for instrumentor in instrumentors:
             instrumentor.uninstrument()
+        for kind, names in before.items():  # not all of them take back all that they have wrapped
+            for name, value in names.items():
+                if vars(kind).get(name) is not value:
+                    setattr(kind, name, value)
+
+
+def sdk_classes():
+    modules = [module for name, module in sys.modules.items() if SDKS.match(name)]
+    found = (each for module in modules for each in vars(module).values())
+    return {each for each in found if isinstance(each, type) and SDKS.match(each.__module__)}
 
 
 @pytest.fixture(params=PROVIDERS, ids=lambda kind: kind.name)

@@ -8,15 +8,19 @@ from urllib.parse import urlsplit
 import pytest
 from bruno_llm_base import (
     AllProvidersFailedError,
+    Budget,
+    BudgetExceededError,
     ConfigurationError,
     ContextPolicy,
     CostTracker,
     FallbackLLM,
+    Media,
     Price,
     RateLimitError,
     Retry,
     ToolCall,
 )
+from bruno_llm_base.parts import Reasoning, Text, ToolResult, VendorBlock
 from bruno_llm_base.response import ModelResponse, Usage
 from bruno_llm_claude import ClaudeProvider
 from bruno_llm_gemini import GeminiProvider
@@ -294,8 +298,11 @@ async def test_a_price_of_ones_own_is_the_cost_on_the_span(told):
     costs = CostTracker(prices={"mock-model": Price(input=1, output=2)})
     usage = Usage(input_tokens=1_000_000, output_tokens=500_000)
     llm = MockLLM([ModelResponse(parts=(), usage=usage)], cost=costs, observers=[told.telemetry()])
-    await llm.request("hi")
+    with costs.label(tag="summaries", user="ann"):
+        await llm.request("hi")
     assert told.span.attributes["bruno_llm.cost.usd"] == 2.0
+    assert told.span.attributes["bruno_llm.tag"] == "summaries"
+    assert "ann" not in told.span.attributes.values()
 
 
 async def test_nothing_that_was_said_is_told_unless_it_is_wanted(told):
@@ -340,6 +347,72 @@ async def test_content_is_told_where_it_is_wanted(told):
     (tool,) = said["tool.definitions"]
     assert (tool["type"], tool["name"], tool["description"]) == ("function", "look", "Look around.")
     assert tool["parameters"]["properties"]["where"]
+
+
+async def test_a_whole_conversation_is_told_but_for_media_and_what_only_a_vendor_reads(told):
+    call = ToolCall(id="c1", name="look", arguments="{}")
+    parts = [Reasoning("Hm."), call, VendorBlock("anthropic", {"secret": SECRET})]
+    said = [
+        {"role": "user", "content": "What is it?"},
+        ModelResponse(parts=tuple(parts)).to_message(),
+        ToolResult("c1", "look", "A mole.").to_message(),
+        {"role": "user", "content": "Sure?"},
+    ]
+    picture = Media(data=b"\x89PNG\r\n\x1a\n" + SECRET.encode(), type="image/png")
+    tool = {"type": "web_search"}
+    llm = MockLLM(observers=[told.telemetry(content=True)])
+    await llm.request(said, attachments=[picture], tools=[tool])
+    messages = json.loads(told.span.attributes["gen_ai.input.messages"])
+    assert [(message["role"], message["parts"]) for message in messages] == [
+        ("user", [{"type": "text", "content": "What is it?"}]),
+        (
+            "assistant",
+            [
+                {"type": "reasoning", "content": "Hm."},
+                {"type": "tool_call", "id": "c1", "name": "look", "arguments": {}},
+            ],
+        ),
+        ("tool", [{"type": "tool_call_response", "id": "c1", "response": "A mole."}]),
+        (
+            "user",
+            [
+                {"type": "media", "modality": "image", "mime_type": "image/png"},
+                {"type": "text", "content": "Sure?"},
+            ],
+        ),
+    ]
+    assert json.loads(told.span.attributes["gen_ai.tool.definitions"]) == [tool]
+    assert SECRET not in told.span.to_json()
+
+
+async def test_budgets_are_told(told):
+    costs = CostTracker(prices={"mock-model": Price(input=1, output=1)})
+    usage = Usage(input_tokens=900_000, output_tokens=0)
+    llm = MockLLM(
+        [ModelResponse(parts=(Text("a"),), usage=usage), "b"],
+        cost=costs,
+        budget=Budget("1.00"),
+        max_tokens=9,
+        observers=[told.telemetry()],
+    )
+    await llm.generate("hi")
+    await llm.generate("hi")
+    with pytest.raises(BudgetExceededError):
+        await llm.generate("hi " * 300_000)
+    (event,) = told.spans[1].events
+    assert event.name == "bruno_llm.budget_nearly_spent"
+    assert event.attributes["bruno_llm.allowed"] == 1.0
+    assert 0.8 <= event.attributes["bruno_llm.spent"] <= 1.0
+    assert told.spans[-1].attributes["error.type"] == "BudgetExceededError"
+
+
+async def test_calls_in_a_stream_are_events(told):
+    call = ToolCall(id="c1", name="look", arguments=json.dumps({"where": SECRET}))
+    async for _ in MockLLM([["Hm.", call]], observers=[told.telemetry()]).stream("hi"):
+        pass
+    (event,) = told.span.events
+    assert event.name == "bruno_llm.tool_call_ready"
+    assert dict(event.attributes) == {"gen_ai.tool.name": "look", "gen_ai.tool.call.id": "c1"}
 
 
 async def test_a_redactor_is_given_every_text(told):

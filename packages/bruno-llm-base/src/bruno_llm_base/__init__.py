@@ -33,6 +33,7 @@ from bruno_llm_base.response import NOTHING, Cost, FinishReason, ModelResponse, 
 from bruno_llm_base.stream import TextStream
 
 if TYPE_CHECKING:
+    from bruno_llm_base.batch.map import MapItem
     from bruno_llm_base.cost.budget import Budget
     from bruno_llm_base.cost.price import Price, PriceSource
     from bruno_llm_base.cost.prices import GenaiPrices
@@ -70,6 +71,7 @@ __all__ = [
     "Json",
     "LLMFactory",
     "LimitState",
+    "MapItem",
     "Media",
     "MediaPolicy",
     "MediaRules",
@@ -108,6 +110,7 @@ __all__ += exceptions.__all__
 __getattr__, __dir__ = late_names(
     __name__,
     {
+        "batch.map": ["MapItem"],
         "cost.budget": ["Budget"],
         "cost.price": ["Price", "PriceSource"],
         "cost.prices": ["GenaiPrices"],

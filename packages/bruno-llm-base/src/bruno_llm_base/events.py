@@ -77,11 +77,13 @@ class RequestStarted(Event, words="request started", level=DEBUG):
     Attributes:
         telemetry_name: What OpenTelemetry calls the vendor (`gen_ai.provider.name`).
         options: The options of the call and those of the provider, by our own names.
+        tag: What the request is for, as `CostTracker.label` says.
         conversation: What is asked, a `messages.Conversation`; None for requests that are no part of one.
     """
 
     telemetry_name: str | None = None
     options: Mapping[str, Any] = MappingProxyType({})
+    tag: str | None = None
     conversation: Any = None
 
 
@@ -258,6 +260,22 @@ class ProviderAnswered(Event, words="provider answered", level=DEBUG):
     """One of several providers answered, after `passed_over` others could not."""
 
     passed_over: int
+
+
+class MapProgress(Event, words="rows answered", level=DEBUG):
+    """A row of a map has its answer, or its error.
+
+    Attributes:
+        answered: The rows that have an answer so far.
+        failed: Those that have an error.
+        skipped: Those that were answered before, as the file says.
+        cost: USD, as far as it is known.
+    """
+
+    answered: int
+    failed: int
+    skipped: int
+    cost: "Decimal"
 
 
 Observer = Callable[[Event], object]

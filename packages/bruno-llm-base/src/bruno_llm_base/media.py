@@ -97,7 +97,9 @@ def read_media(media: Media, policy: MediaPolicy | None = None, taken: int = 0) 
                 f"a message names the address of {_name(media)}, which MediaPolicy(urls='refuse')"
                 " forbids: give urls='pass', or Media(url=...)",
             )
-        return copy(media)
+        checked = copy(media)
+        checked.type = _said(media) or None
+        return checked
     limits = policy or MediaPolicy()
     data = _content(media, policy, limits.max_bytes) if media.data is None else media.data
     size = len(data)
@@ -107,7 +109,7 @@ def read_media(media: Media, policy: MediaPolicy | None = None, taken: int = 0) 
         data=data,
         type=_type_of(media, data),
         detail=media.detail,
-        name=media.name if media.path is None else media.label,
+        name=media.label if media.path or media.name else None,
         state=media.state,
         index=media.index,
     )
@@ -219,10 +221,15 @@ def _open_below(media: Media, policy: MediaPolicy | None) -> int:
 # -- types -------------------------------------------------------------------------------------------
 
 
+def _said(media: Media) -> str:
+    """Return the type that the user says, as vendors spell it."""
+    said = (media.type or "").partition(";")[0].strip().lower()
+    return _SAME.get(said, said)
+
+
 def _type_of(media: Media, data: bytes) -> str:
     """Return the type of *data*: what the bytes say, or else what the user says."""
-    said = (media.type or "").partition(";")[0].strip().lower()
-    said = _SAME.get(said, said)
+    said = _said(media)
     found = sniff(data)
     if found is None or (found == "text/plain" and _is_written(said)):
         if not _SPELLING.fullmatch(said):

@@ -14,6 +14,7 @@ from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from bruno_core.models import Message, MessageRole
+from pydantic_core import SchemaSerializer, core_schema
 
 Json = dict[str, Any]
 NO_RESULT = "(no result)"  # a message needs some text
@@ -163,6 +164,9 @@ class Media:
         for name in ("type", "detail", "name"):
             if not isinstance(getattr(self, name), str | None):
                 raise TypeError(f"Media.{name} is {getattr(self, name)!r:.80}: give text")
+        for name in ("id", "type", "detail"):
+            if not is_json(getattr(self, name)):
+                raise ValueError(f"Media.{name} is no Unicode text, with half a pair: remove it")
         if self.url is not None:
             self._read_url(self.url)
 
@@ -198,7 +202,8 @@ class Media:
         if self.url and not named:
             named = PurePath(urlsplit(self.url).path).name or urlsplit(self.url).hostname
         kind = (self.type or "media").rpartition("/")[2]
-        return named or self.id or f"{kind} of {len(self.data or b'')} bytes"
+        label = named or self.id or f"{kind} of {len(self.data or b'')} bytes"
+        return label.encode(errors="replace").decode()  # a file's name need not be UTF-8
 
     @property
     def told(self) -> str:
@@ -499,6 +504,14 @@ def part_to_json(part: Part) -> Json:
     elif isinstance(part, ToolResult):
         data["parts"] = list(map(part_to_json, part.parts))
     return {"type": _NAMES[type(part)]} | data
+
+
+# pydantic writes media in a message's metadata by this: so bruno-core's messages survive JSON
+Media.__pydantic_serializer__ = SchemaSerializer(  # type: ignore[attr-defined]
+    core_schema.any_schema(
+        serialization=core_schema.plain_serializer_function_ser_schema(part_to_json)
+    )
+)
 
 
 def part_from_json(data: object) -> Part:

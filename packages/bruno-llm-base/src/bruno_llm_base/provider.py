@@ -2,11 +2,12 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable
+from collections.abc import AsyncGenerator, Awaitable
 from contextlib import suppress
 from copy import deepcopy
 from dataclasses import replace
 from functools import partial
+from os import PathLike
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast, overload
 
 from bruno_core.interfaces import LLMInterface
@@ -49,6 +50,7 @@ from bruno_llm_base.values import is_whole, shown
 if TYPE_CHECKING:
     from typing_extensions import TypeForm
 
+    from bruno_llm_base.batch.map import Key, MapItem, Prompt, Rows
     from bruno_llm_base.media import MediaPolicy
     from bruno_llm_base.output import Output, OutputRequest
 
@@ -266,6 +268,50 @@ class BaseProvider(Client, LLMInterface):
             return result_of(self._endpoint, request)
 
         return await request_output(ask, asked, output)
+
+    def map(
+        self,
+        rows: "Rows",
+        prompt: "Prompt",
+        *,
+        key: "Key | None" = None,
+        concurrency: int = 50,
+        into: "str | PathLike[str] | None" = None,
+        **options: Any,
+    ) -> "AsyncGenerator[MapItem, None]":
+        """Ask the same of each row, and return the answers as they come.
+
+        A row that fails is an item with an `error`. What no other row would be spared ends the map
+        once the rows under way are answered: a spent budget or quota, a wrong key, an unknown model.
+
+        Args:
+            rows: Dicts or anything else, from any iterable, asynchronous or not; pulled as needed.
+            prompt: A text with the fields of a row in braces, `{row}` for a row that is no dict; or a
+                function that returns the messages for a row.
+            key: What a row is called in the file: the name of a field, or a function. By default it is
+                a hash of the row, and equal rows are asked once.
+            concurrency: How many rows are asked at once.
+            into: The file to which each answer is appended, a line of JSON. Rows that have an answer
+                in it are not asked again.
+            **options: Those of `request`, but for tools; `attachments` is a function of a row.
+
+        Raises:
+            InvalidRequestError: An argument is wrong, or a row has no such field.
+            ConfigurationError: The file answers another prompt, or cannot be opened.
+            BudgetExceededError: The budget is spent: all that was answered has been returned.
+            OSError: The file cannot be written: the disk is full.
+        """
+        from bruno_llm_base.batch.map import map_rows  # most programs map nothing
+
+        return map_rows(
+            self,
+            rows,
+            prompt,
+            key=key,
+            concurrency=concurrency,
+            into=into,
+            options=options,
+        )
 
     def get_model_info(self) -> dict[str, Any]:
         """Describe the provider: plain JSON, no secrets, no network."""

@@ -123,6 +123,7 @@ class Endpoint:
         return {
             "telemetry_name": self.telemetry_name,
             "options": request.options or {},
+            "tag": None if request.labels is None else request.labels.tag,
             "conversation": request.conversation,
         }
 

@@ -40,6 +40,8 @@ def options_of(event: RequestStarted) -> dict[str, AttributeValue]:
     for name, (attribute, kind) in names.OPTIONS.items():
         if (value := options.get(name)) is not None:
             known[attribute] = kind(value)
+    if event.tag is not None:
+        known[names.TAG] = event.tag
     if stop := options.get("stop"):
         known[names.STOP_SEQUENCES] = [stop] if isinstance(stop, str) else list(stop)
     return known

@@ -107,9 +107,8 @@ TOKENS = tuple(4**power for power in range(14))
 
 COST = "bruno_llm.cost.usd"
 COST_METRIC = "bruno_llm.cost"
+TAG = "bruno_llm.tag"
 ATTEMPTS = "bruno_llm.attempts"
-ATTEMPT = "bruno_llm.attempt"
-WAIT = "bruno_llm.wait"
 ESTIMATED = "bruno_llm.usage_estimated"
 ABANDONED = "bruno_llm.abandoned"
 FALLBACK = "fallback"

@@ -2,9 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
+from os import PathLike
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, overload
 
 from bruno_core.interfaces import LLMInterface
@@ -34,6 +35,7 @@ from bruno_llm_base.wrappers.failover import (
 if TYPE_CHECKING:
     from typing_extensions import TypeForm
 
+    from bruno_llm_base.batch.map import Key, MapItem, Prompt, Rows
     from bruno_llm_base.output import Output
 
 _T = TypeVar("_T")
@@ -179,6 +181,30 @@ class FallbackLLM(LLMInterface):
         options |= {"temperature": temperature, "max_tokens": max_tokens, "prompt": prompt}
         failover = self._failover("chat", options)
         return await failover.ask(lambda llm: llm.request(messages, **options))
+
+    def map(
+        self,
+        rows: "Rows",
+        prompt: "Prompt",
+        *,
+        key: "Key | None" = None,
+        concurrency: int = 50,
+        into: "str | PathLike[str] | None" = None,
+        **options: Any,
+    ) -> "AsyncGenerator[MapItem, None]":
+        """Ask the same of each row, as `BaseProvider.map` does; each is answered as by `request`."""
+        from bruno_llm_base.batch.map import map_rows  # most programs map nothing
+
+        _refuse_model(options)
+        return map_rows(
+            self,
+            rows,
+            prompt,
+            key=key,
+            concurrency=concurrency,
+            into=into,
+            options=options,
+        )
 
     async def count_tokens(
         self, messages: Messages | None = None, *, prompt: str | None = None, **options: Any
