@@ -22,6 +22,12 @@ def limit_at(server, **limits):
     return RateLimit(store=server.url, name="prod", on_outage="refuse", **limits)
 
 
+async def take(store, limit):
+    """Return a place at *store*, or how long to wait for one."""
+    permits, wait = await store.take([0], limit)
+    return permits[0] if permits else wait
+
+
 def number(server, command):
     return int(server.ask(command).decode().strip().splitlines()[-1].lstrip(":"))
 
@@ -103,27 +109,27 @@ async def test_a_server_that_lost_its_data_overruns_no_window(server, loses):
     store = limit_store(server.url, "prod", "refuse")
     limit = RateLimit(requests_per_minute=5, store=store)
     for _ in range(2):
-        await store.take(0, limit)
+        await take(store, limit)
     if loses == "some":  # as a replica that takes over
         server.ask("SAVE")
-    await store.take(0, limit)
+    await take(store, limit)
     if loses == "time":
         server.ask("HSET bruno-llm:{prod}:all now 9000000000000000")
     else:
         server.stop()
         server.start()
-    assert 50 < await store.take(0, limit) < 60.1
+    assert 50 < await take(store, limit) < 60.1
     other = limit_store(server.url, "prod", "refuse")
-    assert 50 < await other.take(0, limit) < 60.1
+    assert 50 < await take(other, limit) < 60.1
 
 
 async def test_requests_that_run_while_a_server_restarts_keep_their_places(server):
     store = limit_store(server.url, "prod", "refuse", lease=2.0)
     limit = RateLimit(max_concurrent=2, store=store)
-    held = [await store.take(0, limit) for _ in range(2)]
+    held = [await take(store, limit) for _ in range(2)]
     server.stop()
     server.start()
-    found = await store.take(0, limit)
+    found = await take(store, limit)
     assert isinstance(found, float)
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(limit.acquire(0), 3)
@@ -134,12 +140,12 @@ async def test_requests_that_run_while_a_server_restarts_keep_their_places(serve
 async def test_a_vendor_that_allows_less_is_believed_by_all(server, eventually):
     one, other = (limit_store(server.url, "prod", "refuse") for _ in range(2))
     limit = RateLimit(requests_per_minute=100, store=one)
-    permit = await one.take(0, limit)
+    permit = await take(one, limit)
     one.lower(LimitState(requests_limit=3, requests_remaining=1, requests_reset=30.0))
     permit.settle()
     await eventually(lambda: number(server, "HGET bruno-llm:{prod}:all used:rpm") == 2)
-    await other.take(0, limit)
-    assert 20 < await other.take(0, limit) <= 30.1
+    await take(other, limit)
+    assert 20 < await take(other, limit) <= 30.1
 
 
 async def test_one_process_that_is_to_wait_pauses_all(server, fake_openai, eventually):
@@ -150,7 +156,7 @@ async def test_one_process_that_is_to_wait_pauses_all(server, fake_openai, event
         with pytest.raises(RateLimitError):
             await llm.generate("hi")
         await eventually(lambda: b"$-1" not in server.ask("HGET bruno-llm:{prod}:all gate"))
-    assert 20 < await other.take(0, limit) <= 40
+    assert 20 < await take(other, limit) <= 40
 
 
 async def test_an_outage_leaves_each_process_its_share(server, fake_openai, caplog):

@@ -3,10 +3,10 @@
 import asyncio
 import time
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.resources import files
-from itertools import count
 from math import ceil
 from typing import Any
 from uuid import uuid4
@@ -92,7 +92,7 @@ class Link:
         self._scripts = {
             name: self._client.register_script(text) for name, text in _SCRIPTS.items()
         }
-        self._serials = count()
+        self._serial = 0
         self._held: set[str] = set()
         self._state, self._grants, self._asked_at = "", 0, 0.0
         self._changes: list[tuple[str, str, int]] = []
@@ -102,28 +102,30 @@ class Link:
         self._tending = self._loop.create_task(self._tend())
 
     async def take(
-        self, tokens: int, windows: list[Window], most: int
-    ) -> tuple[SharedPermit | float, int]:
-        """Return a place, or how many seconds to wait, and how many processes share the limit."""
+        self, tokens: Sequence[int], windows: list[Window], most: int
+    ) -> tuple[list[SharedPermit], float, int]:
+        """Return places, how many seconds to wait for the next, and how many processes there are."""
         now = time.monotonic()
         if now - self._asked_at > max([self._lengths[0], *(w.span for w in windows)]) / 1e6:
             self._state = ""  # nothing of it counts any more, so nothing can have been lost
-        serial = str(next(self._serials))
         arguments: list[Any] = [self.me, self._lengths[0], most, self._state, self._grants]
         for w in windows:
-            arguments += (w.name, w.span, w.limit, tokens if w.name == "tpm" else 1)
+            arguments += (w.name, w.span, w.limit)
         keys = self._keys + [self._window_keys[w.name] for w in windows]
-        reply = await self._scripts["take"](keys=keys, args=[*arguments, serial])
+        reply = await self._scripts["take"](keys=keys, args=[*arguments, self._serial, *tokens])
         granted, wait, self._state, self._grants, processes, *told = reply
         self._asked_at = now
         for number, w in enumerate(windows):
             w.used = told[3 * number + 1]
-        if not granted:
-            return wait / 1e6, processes
-        if most:
-            self._held.add(serial)
         buckets = {w.name: told[3 * number] for number, w in enumerate(windows)}
-        return SharedPermit(self, serial, tokens, buckets), processes
+        serials = [str(self._serial + number) for number in range(granted)]
+        self._serial += granted
+        if most:
+            self._held.update(serials)
+        permits = [
+            SharedPermit(self, *each, buckets) for each in zip(serials, tokens, strict=False)
+        ]
+        return permits, wait / 1e6, processes
 
     def settle(self, serial: str, changes: list[tuple[str, str, int]]) -> None:
         """Tell later that a place is free, and what it took; from any thread."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
 from math import ceil
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -22,7 +23,7 @@ from redis.exceptions import (
     RedisError,
 )
 
-from bruno_llm_redis.link import MINUTES_OF_DAY, Link, SharedPermit, Window
+from bruno_llm_redis.link import MINUTES_OF_DAY, Link, Window
 
 LEASE = 30.0
 """Seconds after which the place of a process that was killed is free again."""
@@ -83,19 +84,15 @@ class SharedCounts:
     def __str__(self) -> str:
         return self._place
 
-    async def take(self, tokens: int, limits: Limits) -> Permit | float:
-        """Take a place for about *tokens*; if none is free, return when one may be, in seconds."""
+    async def take(self, tokens: Sequence[int], limits: Limits) -> tuple[Sequence[Permit], float]:
+        """Take places for requests of so many *tokens*, and say when there may be one for the next."""
         if not self._windows:
             self._windows = windows_of(limits, self._lengths[1])
         if self._down_until and time.monotonic() < self._down_until:
             return self._take_locally(tokens, None)
-        link = self._link()
-        asking = asyncio.ensure_future(link.take(tokens, self._windows, limits.max_concurrent or 0))
+        most = limits.max_concurrent or 0
         try:
-            found, self._processes = await asyncio.shield(asking)
-        except asyncio.CancelledError:
-            asking.add_done_callback(_give_back)
-            raise
+            permits, wait, self._processes = await self._link().take(tokens, self._windows, most)
         except _REFUSED as error:
             raise ConfigurationError(
                 f"RateLimit.store: {self._place} refuses us ({_reason(error)}): give a login that may"
@@ -105,7 +102,7 @@ class SharedCounts:
         except _UNREACHABLE as error:
             return self._lose(error, tokens, limits)
         self._down_until, self._local = 0.0, None
-        return found
+        return permits, wait
 
     def lower(self, state: LimitState) -> None:
         """Believe a server that allows less."""
@@ -137,7 +134,9 @@ class SharedCounts:
             return None
         return None if link is None or link.is_closed or self._down_until else link
 
-    def _lose(self, error: Exception, tokens: int, limits: Limits) -> Permit | float:
+    def _lose(
+        self, error: Exception, tokens: Sequence[int], limits: Limits
+    ) -> tuple[Sequence[Permit], float]:
         """Count locally from now on, or refuse."""
         self._down_until = time.monotonic() + _CIRCUIT
         reason = _reason(error)
@@ -151,18 +150,23 @@ class SharedCounts:
         facts = {"store": self._place, "reason": reason, "processes": self._processes}
         return self._take_locally(tokens, facts)
 
-    def _take_locally(self, tokens: int, outage: dict[str, Any] | None) -> Permit | float:
+    def _take_locally(
+        self, tokens: Sequence[int], outage: dict[str, Any] | None
+    ) -> tuple[Sequence[Permit], float]:
         if self._local is None:
             raise ServiceUnavailableError(
                 f"the shared limit {self._name!r} cannot be asked, as {self._place} does not answer"
                 ": start it again, or give RateLimit(on_outage='local')",
                 retryable=False,
             )
+        permits: list[LocalPermit] = []
         try:
-            permit = self._local.take(tokens)
+            for estimate in tokens:
+                permits.append(LocalPermit(self._local.take(estimate), outage))
+                outage = None
         except RateLimitError as error:
-            return error.retry_after or _UNKNOWN
-        return LocalPermit(permit, outage)
+            return permits, error.retry_after or _UNKNOWN
+        return permits, 0.0
 
 
 class LocalPermit:
@@ -195,13 +199,6 @@ def _share(limits: Limits, processes: int) -> Limits:
     names = ("requests_per_minute", "tokens_per_minute", "requests_per_day", "max_concurrent")
     given = {name: value for name in names if (value := getattr(limits, name)) is not None}
     return Limits(**{name: max(1, value // processes) for name, value in given.items()})
-
-
-def _give_back(asking: "asyncio.Future[tuple[SharedPermit | float, int]]") -> None:
-    if not asking.cancelled() and asking.exception() is None:
-        found, _ = asking.result()
-        if isinstance(found, SharedPermit):
-            found.cancel()
 
 
 def _reason(error: Exception) -> str:

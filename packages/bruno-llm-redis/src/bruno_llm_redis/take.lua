@@ -1,7 +1,8 @@
--- Take one place of a limit for one process, or say how long to wait.
+-- Take places of a limit for one process, and say how long to wait for the next.
 -- KEYS: 1 hash, 2 leases, 3 queue of processes, 4 processes seen lately, then one per window
 -- ARGV: 1 who asks, 2 length of a lease (us), 3 most at once (0: any), 4 the state that it knows,
---       5 and how many grants of it, then per window: name, span (us), limit, amount
+--       5 and how many grants of it, then per window: name, span (us), limit;
+--       then the number of its next lease, and the tokens of each request that waits
 -- Returns: granted, wait (us), state, grants, processes, then per window: bucket, used, limit
 local H, L, Q, P = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local me, lease, most = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -27,8 +28,8 @@ local function add(name, Z, bucket, ends, amount)
 end
 local windows = {}
 for i = 5, #KEYS do
-  local a = 6 + (i - 5) * 4
-  local w = {name = ARGV[a], span = tonumber(ARGV[a + 1]), limit = tonumber(ARGV[a + 2]), amount = tonumber(ARGV[a + 3]), Z = KEYS[i]}
+  local a = 6 + (i - 5) * 3
+  local w = {name = ARGV[a], span = tonumber(ARGV[a + 1]), limit = tonumber(ARGV[a + 2]), Z = KEYS[i]}
   local facts = redis.call('HMGET', H, 'used:' .. w.name, 'most:' .. w.name, 'until:' .. w.name)
   w.used = tonumber(facts[1] or 0)
   if facts[2] and tonumber(facts[3]) > now then w.limit = math.min(w.limit, tonumber(facts[2])) end
@@ -67,40 +68,56 @@ for _, other in ipairs(redis.call('ZRANGE', Q, 0, -1)) do
   end
 end
 
-local wait, tokens = math.max(0, closed - now), 0
-local gate = tonumber(redis.call('HGET', H, 'gate') or 0)
-wait = math.max(wait, gate - now)
-if most > 0 and redis.call('ZCARD', L) + ahead >= most then wait = math.max(wait, 20000) end
-for _, w in ipairs(windows) do
-  local before = ahead
-  if w.name == 'tpm' then before, tokens = tokens_ahead, w.amount end
-  local excess = w.used + before + math.min(w.amount, w.limit) - w.limit
+-- Where others wait, one gets an eighth of its share at once, so that all have their turns.
+local others = redis.call('ZCARD', Q) - (waits and 1 or 0)
+local first = 7 + #windows * 3
+local free = most > 0 and most - redis.call('ZCARD', L) - ahead or math.huge
+local paused = math.max(0, closed - now, tonumber(redis.call('HGET', H, 'gate') or 0) - now)
+local granted, taken, wait = 0, 0, 0
+
+local function wait_for(w, amount)
+  local before = w.name == 'tpm' and tokens_ahead or ahead
+  local excess = w.used + before + math.min(amount, w.limit) - w.limit
   if excess > 0 then
-    local until_ = w.ends
+    local ends = w.ends
     for _, bucket in ipairs(redis.call('ZRANGE', w.Z, 0, 127)) do
       excess = excess - tonumber(redis.call('HGET', H, w.name .. ':' .. bucket) or 0)
-      until_ = tonumber(bucket) * w.span / 1024 + w.span
+      ends = tonumber(bucket) * w.span / 1024 + w.span
       if excess <= 0 then break end
     end
-    wait = math.max(wait, until_ - now, 1000)
-  elseif w.amount > w.limit and w.used + before > 0 then
-    wait = math.max(wait, 250000)
+    return math.max(ends - now, 1000)
   end
+  return amount > w.limit and w.used + before > 0 and 250000 or 0
 end
 
-local granted = 0
-if wait <= 0 then
-  granted = 1
-  grants = grants + 1
+for j = first, #ARGV do
+  local tokens = tonumber(ARGV[j])
+  wait = paused
+  if free <= 0 then wait = math.max(wait, 20000) end
   for _, w in ipairs(windows) do
-    if w.amount > 0 then add(w.name, w.Z, w.bucket, w.ends, whole(w.amount)) end
-    w.used = w.used + w.amount
+    local amount = w.name == 'tpm' and tokens or 1
+    wait = math.max(wait, wait_for(w, amount))
+    local so_far = w.name == 'tpm' and taken + tokens or granted + 1
+    if granted > 0 and others > 0 and so_far * 8 * (others + 1) > w.limit then wait = math.max(wait, 1000) end
   end
-  if most > 0 then redis.call('ZADD', L, whole(now + lease), me .. ':' .. ARGV[5 + #windows * 4 + 1]) end
-  if waits then redis.call('ZREM', Q, me) redis.call('HDEL', H, 'q:' .. me) end
-else
-  if not waits then redis.call('ZADD', Q, redis.call('HINCRBY', H, 'tickets', 1), me) end
-  redis.call('HSET', H, 'q:' .. me, whole(now + math.min(wait, 250000) + 2000000) .. ' ' .. whole(tokens))
+  if granted > 0 and others > 0 and most > 0 and (granted + 1) * 8 * (others + 1) > most then wait = math.max(wait, 1000) end
+  if wait > 0 then break end
+  granted, taken, free = granted + 1, taken + tokens, free - 1
+  for _, w in ipairs(windows) do w.used = w.used + (w.name == 'tpm' and tokens or 1) end
+  if most > 0 then redis.call('ZADD', L, whole(now + lease), me .. ':' .. whole(ARGV[first - 1] + granted - 1)) end
+end
+grants = grants + granted
+for _, w in ipairs(windows) do
+  local amount = w.name == 'tpm' and taken or granted
+  if amount > 0 then add(w.name, w.Z, w.bucket, w.ends, whole(amount)) end
+end
+if waits and (granted > 0 or wait == 0) then redis.call('ZREM', Q, me) end
+if wait > 0 then
+  if granted > 0 or not waits then redis.call('ZADD', Q, redis.call('HINCRBY', H, 'tickets', 1), me) end
+  local deadline = whole(now + math.min(wait, 250000) + 2000000)
+  redis.call('HSET', H, 'q:' .. me, deadline .. ' ' .. whole(ARGV[first + granted]))
+elseif waits then
+  redis.call('HDEL', H, 'q:' .. me)
 end
 local facts = {'now', whole(now), 'state', state, 'grants', whole(grants), 'closed', whole(closed)}
 for _, w in ipairs(windows) do

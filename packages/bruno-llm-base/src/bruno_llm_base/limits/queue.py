@@ -2,17 +2,61 @@
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from math import inf
 from threading import Lock
-from typing import Any
+from typing import Any, Protocol
 
 from bruno_llm_base.exceptions import RateLimitError
+from bruno_llm_base.limits.headers import LimitState
 from bruno_llm_base.limits.windows import Counts, Entries, Limits
 
 _TICK = 0.001  # seconds; no timer is finer
 _Loop = asyncio.AbstractEventLoop
+
+
+class Permit(Protocol):
+    """A place for one attempt. Give it back whatever happens: `settle` it or `cancel` it.
+
+    Both return at once, may be called from any thread, and after the first call do nothing.
+    """
+
+    def settle(self, tokens: int | None = None) -> None:
+        """End the attempt, which really used *tokens*; None keeps what was reserved.
+
+        What was reserved too much is free at once; what was too little is owed by the requests of
+        the next minute.
+        """
+
+    def cancel(self) -> None:
+        """Give everything back: the attempt never reached the server."""
+
+
+class LimitStore(Protocol):
+    """Counts the places of a limit that several processes share, `RateLimit(store=...)`.
+
+    Each event loop of a process asks one question at a time, in the order of its own queue. The
+    store sees to it that the limits hold, and that no process starves.
+    """
+
+    async def take(self, tokens: Sequence[int], limits: Limits) -> tuple[Sequence[Permit], float]:
+        """Take places for requests of about so many *tokens*, the first ones first.
+
+        Returns:
+            The places of as many as there are free ones, and in how many seconds there may be one
+            for the next; 0 if all have theirs. It is asked again then, and at least four times a
+            second.
+        """
+
+    def lower(self, state: LimitState) -> None:
+        """Believe a server that allows less; return at once."""
+
+    def pause(self, seconds: float) -> None:
+        """Give no process a place for so long, as a vendor has asked; return at once."""
+
+    def leave(self) -> None:
+        """Forget that this process waits: those that asked last no longer do; return at once."""
 
 
 class QueuedPermit:

@@ -1,64 +1,23 @@
 """How much may be sent in a while, and an attempt's place in it."""
 
-import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from functools import partial
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
 from bruno_llm_base.events import StoreUnreachable
 from bruno_llm_base.exceptions import ConfigurationError, InvalidRequestError
 from bruno_llm_base.forks import start_fresh_in_children
 from bruno_llm_base.limits.headers import LimitState
-from bruno_llm_base.limits.queue import Queue, waits_too_long
+from bruno_llm_base.limits.queue import LimitStore, Permit, Queue
 from bruno_llm_base.limits.windows import Limits
 from bruno_llm_base.policies import check_seconds, check_whole
 from bruno_llm_base.response import ModelResponse, Outcome
 from bruno_llm_base.values import INT64, shown
 
-_SHORTEST, _LONGEST = 0.001, 0.25  # seconds between two questions to a store
-
-
-class Permit(Protocol):
-    """A place for one attempt. Give it back whatever happens: `settle` it or `cancel` it.
-
-    Both return at once, may be called from any thread, and after the first call do nothing.
-    """
-
-    def settle(self, tokens: int | None = None) -> None:
-        """End the attempt, which really used *tokens*; None keeps what was reserved.
-
-        What was reserved too much is free at once; what was too little is owed by the requests of
-        the next minute.
-        """
-
-    def cancel(self) -> None:
-        """Give everything back: the attempt never reached the server."""
-
-
-class LimitStore(Protocol):
-    """Counts the places of a limit that several processes share, `RateLimit(store=...)`.
-
-    Each process asks for one place at a time, in the order of its own queue, from whichever event
-    loop the request runs in. The store sees to it that the limits hold, and that no process starves.
-    """
-
-    async def take(self, tokens: int, limits: Limits) -> Permit | float:
-        """Take a place for about *tokens*; if none is free, return in how many seconds one may be.
-
-        It is asked again then, and at least four times a second. A call that is cancelled must
-        leave nothing taken.
-        """
-
-    def lower(self, state: LimitState) -> None:
-        """Believe a server that allows less; return at once."""
-
-    def pause(self, seconds: float) -> None:
-        """Give no process a place for so long, as a vendor has asked; return at once."""
-
-    def leave(self) -> None:
-        """Forget that this process waits: what asked last no longer does; return at once."""
+if TYPE_CHECKING:
+    from bruno_llm_base.limits.shared import SharedQueue
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -97,7 +56,7 @@ class RateLimit(Limits):
     on_outage: Literal["local", "refuse"] = "local"
     clock: Callable[[], float] = field(default=time.monotonic, repr=False)
     _queue: Queue = field(init=False, repr=False)
-    _shared: LimitStore | None = field(init=False, repr=False)
+    _shared: "SharedQueue | None" = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Check the values."""
@@ -127,14 +86,16 @@ class RateLimit(Limits):
 
     def start_fresh(self) -> None:
         """Free all places, and empty the queue."""
-        # Where a store counts, the queue has one place: the turn to ask the store.
-        limits = self if self.store is None else Limits(max_concurrent=1)
-        object.__setattr__(self, "_queue", Queue(limits, self.clock, self.max_wait))
-        shared = self.store
-        if isinstance(shared, str):
+        object.__setattr__(self, "_queue", Queue(self, self.clock, self.max_wait))
+        store, shared = self.store, None
+        if isinstance(store, str):
             from bruno_llm_base.discovery import store_of  # only where there is one
 
-            shared = store_of(shared).limit_store(shared, self.name, self.on_outage)
+            store = cast(LimitStore, store_of(store).limit_store(store, self.name, self.on_outage))
+        if store is not None:
+            from bruno_llm_base.limits.shared import SharedQueue
+
+            shared = SharedQueue(store, self, self.clock, self.max_wait)
         object.__setattr__(self, "_shared", shared)
 
     async def acquire(self, tokens: int) -> Permit:
@@ -156,28 +117,11 @@ class RateLimit(Limits):
                 actual=tokens,
             )
         if self._shared is not None:
-            return await self._acquire_shared(self._shared, tokens)
+            return await self._shared.acquire(tokens)
         permit = self._queue.take(tokens)
         if permit.entries is None:
             await self._queue.wait(permit)
         return permit
-
-    async def _acquire_shared(self, store: LimitStore, tokens: int) -> Permit:
-        asked_at, longest = self.clock(), self.max_wait
-        turn = self._queue.take(0)
-        if turn.entries is None:
-            await self._queue.wait(turn)
-        try:
-            while isinstance(found := await store.take(tokens, self), int | float):
-                if longest is not None and self.clock() + found - asked_at > longest:
-                    raise waits_too_long(found, longest)  # noqa: TRY301
-                await asyncio.sleep(min(max(found, _SHORTEST), _LONGEST))
-            return found
-        except BaseException:
-            store.leave()
-            raise
-        finally:
-            turn.settle()
 
     def slot(self, attempt: "Attempt", tokens: int) -> "Slot":
         """Return *attempt*'s place, a block to enter around it."""
@@ -190,16 +134,16 @@ class RateLimit(Limits):
         if self._shared is None:
             self._queue.change(self._queue.counts.lower, state)
         else:
-            self._shared.lower(state)
+            self._shared.store.lower(state)
 
     def pause(self, seconds: float) -> None:
         """Give no process a place for so long, as the vendor asked one of them; without a store, nothing."""
         if self._shared is not None:
-            self._shared.pause(seconds)
+            self._shared.store.pause(seconds)
 
     def __repr__(self) -> str:
         given = {item.name: getattr(self, item.name) for item in fields(self) if item.repr}
-        given["store"] = self._shared  # a URL may hold a password
+        given["store"] = self._shared and self._shared.store  # a URL may hold a password
         if self.name is None:
             del given["on_outage"]
         return f"RateLimit({', '.join(f'{name}={value}' for name, value in given.items() if value is not None)})"
