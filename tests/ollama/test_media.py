@@ -7,10 +7,10 @@ from base64 import b64decode, b64encode
 
 import ollama
 import pytest
-from bruno_llm_base import Media, ModelResponse, Text, ToolCall, ToolResult
+from bruno_llm_base import Media, ModelResponse, Text, ToolCall, ToolResult, run_tools
 from bruno_llm_base.exceptions import MediaTypeError
 from bruno_llm_ollama import OllamaProvider
-from bruno_llm_testing import FakeOllama, RawReply
+from bruno_llm_testing import FakeAnswer, FakeOllama, RawReply
 
 SEEING = "gemma4:e4b"
 JPEG, WAV = b"\xff\xd8\xff\xe0" + b"\0" * 20, b"RIFF\0\0\0\0WAVEfmt " + b"\0" * 20
@@ -150,6 +150,18 @@ async def test_thoughts_go_back_behind_a_picture_as_without_one(server, llm):
     result = ToolResult("c1", "look", "Seen.").to_message()
     await llm.request([asked, answer.to_message(), result])
     assert [m.get("thinking") for m in sent(server)] == [None, "Hm", None]
+
+
+async def test_thoughts_go_back_before_what_a_tool_shows(server, llm):
+    async def look():
+        """Look."""
+        return PICTURE
+
+    server.say(FakeAnswer(text="", reasoning="Hm", tool_calls=(CALL,)), FakeAnswer(text="A cat."))
+    answer = await run_tools(llm, "What is there?", tools=[look], reasoning="high")
+    assert answer.text == "A cat."
+    assert [m.get("thinking") for m in sent(server)] == [None, "Hm", None, None]
+    assert sent(server)[-1]["images"] == encoded(PNG)
 
 
 async def test_what_is_not_read_is_not_sent(server, llm):

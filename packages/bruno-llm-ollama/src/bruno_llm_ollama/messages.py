@@ -35,7 +35,9 @@ def build(conversation: Conversation) -> list[Json]:
     """
     system = [{"role": "system", "content": conversation.system}] if conversation.system else []
     turns = conversation.turns
-    asked = max((place for place, turn in enumerate(turns) if turn.role == "user"), default=0)
+    users = (place for place, turn in enumerate(turns) if turn.role == "user")
+    # right behind a tool's result stands what the tool has shown, which is no question
+    asked = max((place for place in users if turns[place - 1].role != "tool"), default=0)
     said = (m for place, turn in enumerate(turns) for m in _messages(turn, place > asked))
     return [*system, *said]
 
