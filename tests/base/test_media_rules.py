@@ -41,7 +41,15 @@ def test_a_message_keeps_what_it_had_and_the_caller_s_own_is_not_changed():
         ({"path": "a", "url": "https://b"}, "path and url"),
         ({"path": ""}, "path is empty"),
         ({"data": "text"}, "data is a str"),
-        ({"url": "file:///etc/passwd"}, "Media.url"),
+        (
+            {"url": "file:///etc/passwd"},
+            "Media.url is 'file:///etc/passwd', and its scheme is none of",
+        ),
+        (
+            {"url": "https://[::1"},
+            r"Media.url is 'https://\[::1': give an address like https://host",
+        ),
+        ({"url": "https://host/a\nb"}, "Media.url is .*: give an address like https://host"),
         ({"url": "data:image/png;base64,?"}, "nothing readable"),
     ],
 )

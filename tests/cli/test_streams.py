@@ -70,7 +70,7 @@ def test_a_full_stdout_is_told_in_one_sentence_by_every_command(openai, ledger, 
         *("count -p claude hi", "models openai", "models openai --json", "doctor openai"),
         *(f"costs {ledger}", f"costs {ledger} --format json"),
     ]
-    silent = {"chat", "pull"}  # here: without a question, and on stderr only
+    silent = {"chat", "map", "pull"}  # here: without a question, and on stderr only
     assert {line.split()[0] for line in lines} >= set(get_command(app).commands) - silent
     assert ends(lines) == dict.fromkeys(lines, (1, FULL))
 

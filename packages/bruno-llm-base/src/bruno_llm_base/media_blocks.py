@@ -1,5 +1,6 @@
 """Media as messages name them: by a path, by an address, or in a block of one of the vendors' APIs."""
 
+import re
 from base64 import b64decode
 from collections.abc import Mapping
 from os import PathLike, fspath
@@ -7,7 +8,8 @@ from typing import Any
 
 from bruno_llm_base.parts import Json, Media, part_from_json
 
-_ADDRESSES = ("http://", "https://", "data:", "gs://")
+# Of any scheme: one that is not known is no path either. A drive of Windows has one letter.
+_ADDRESS = re.compile(r"data:|[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 _OF_AN_ADDRESS = ("url", "image_url", "file_url")
 _OF_CONTENT = ("data", "file_data")
 _INNER = ("image_url", "input_audio", "file", "source")
@@ -31,8 +33,7 @@ def media_of(given: object, *, is_trusted: bool = False) -> Media:
         media = _in_block(given)
     elif isinstance(given, str | PathLike):
         path: Any = fspath(given)
-        is_address = str(path)[:8].lower().startswith(_ADDRESSES)
-        media = Media(url=path) if is_address else Media(path)
+        media = Media(url=path) if _ADDRESS.match(str(path)) else Media(path)
     else:
         raise TypeError(f"it is a {type(given).__name__}: give a path, an address or Media")
     media.is_trusted = is_trusted

@@ -174,9 +174,18 @@ class Media:
         """Check an address, or take what it holds (RFC 2397)."""
         scheme = url[:8].partition(":")[0].lower()
         if scheme != "data":
-            if scheme not in ("http", "https", "gs") or not url.isprintable() or " " in url:
+            try:
+                place = urlsplit(url).path if url.isprintable() and " " not in url else None
+            except ValueError:  # such as a bracket that is not closed
+                place = None
+            if place is None:
                 raise ValueError(f"Media.url is {url!r:.80}: give {_CURES['url']}")
-            self.type = self.type or _SUFFIXES.get(PurePath(urlsplit(url).path).suffix.lower())
+            if scheme not in ("http", "https", "gs"):
+                raise ValueError(
+                    f"Media.url is {url!r:.80}, and its scheme is none of http, https, gs and data:"
+                    f" give {_CURES['url']}, or path= for a file on this machine"
+                )
+            self.type = self.type or _SUFFIXES.get(PurePath(place).suffix.lower())
             return
         head, _, content = url[5:].partition(",")
         kind, *rest = head.split(";")

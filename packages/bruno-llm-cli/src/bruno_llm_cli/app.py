@@ -124,6 +124,43 @@ def ask(
     asyncio.run(answer(llm, question, as_json=as_json, streamed=not no_stream))
 
 
+@app.command("map")
+@taking_model_options
+def map_rows(
+    options: ModelOptions,
+    rows: Annotated[Path, Argument(help="A file of rows: .csv, .jsonl or .ndjson.")],
+    prompt: Annotated[
+        str, Option("--prompt", "-p", help="The question, with the fields of a row as {field}.")
+    ],
+    output: Annotated[
+        Path,
+        Option("--output", "-o", help="The file of answers (JSON lines); goes on if it is there."),
+    ],
+    *,
+    key: Annotated[str | None, Option(help="The field that names a row; its hash if none.")] = None,
+    concurrency: Annotated[int, Option(help="How many rows are asked at once.")] = 50,
+    budget: Annotated[
+        float | None, Option(help="The most to spend, in USD; what --ledger holds counts.")
+    ] = None,
+) -> None:
+    """Ask the same of each row of a file; run it again to go on.
+
+    The exit code is 1 if a row failed, or the budget is spent.
+    """
+    from bruno_llm_cli.map import Progress, map_file, read_rows
+
+    progress = Progress(sum(1 for _ in read_rows(rows)))
+    keywords: dict[str, Any] = {"observers": [progress]}
+    if budget is not None:
+        from bruno_llm_base.cost.budget import Budget
+
+        keywords["budget"] = Budget(budget)
+    llm = options.llm(**keywords)
+    settings: dict[str, Any] = {"into": output, "key": key, "concurrency": concurrency}
+    if not asyncio.run(map_file(llm, rows, prompt, progress, **settings)):
+        raise Exit(1)
+
+
 @app.command()
 def providers(*, as_json: AsJson = False) -> None:
     """List what is installed, and what it can do."""

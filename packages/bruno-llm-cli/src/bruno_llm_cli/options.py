@@ -4,6 +4,7 @@ import inspect
 import json
 import os
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
@@ -73,8 +74,8 @@ class ModelOptions:
     verbose: Verbose = 0
     portable: Json = field(default_factory=dict)
 
-    def llm(self) -> FullLLM:
-        """Return the model.
+    def llm(self, **more: Any) -> FullLLM:
+        """Return the model, built with *more* keywords.
 
         Raises:
             ConfigurationError: Something is wrong or missing.
@@ -84,6 +85,7 @@ class ModelOptions:
             **self.portable,
             "system_prompt": self.system,
             "timeout": self.timeout,
+            **more,
         }
         if self.option:
             keywords["options"] = dict(map(_option, self.option))
@@ -95,7 +97,10 @@ class ModelOptions:
 
 
 def taking_model_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Let *command* take the options of `ModelOptions`, and give them as its first argument."""
+    """Let *command* take the options of `ModelOptions`, and give them as its first argument.
+
+    Where it has a short flag of its own, such as -p, theirs is the long one only.
+    """
     hints = get_type_hints(ModelOptions, include_extras=True)
     flags = {name: Annotated[kind | None, Option(help=row.help)] for name, (kind, row) in _TABLE}
     shared = [
@@ -106,6 +111,13 @@ def taking_model_options(command: Callable[..., None]) -> Callable[..., None]:
         )
     ]
     own = list(inspect.signature(command).parameters.values())[1:]
+    taken_flags = {flag for parameter in own for flag in _flags(parameter)}
+    for place, parameter in enumerate(shared):
+        if taken_flags & set(flags_of := _flags(parameter)):
+            info = copy(parameter.annotation.__metadata__[0])
+            info.param_decls = tuple(flag for flag in flags_of if flag not in taken_flags)
+            kind = parameter.annotation.__origin__
+            shared[place] = parameter.replace(annotation=Annotated[kind, info])
 
     def called(**given: Any) -> None:
         taken = {parameter.name: given.pop(parameter.name) for parameter in shared}
@@ -118,6 +130,11 @@ def taking_model_options(command: Callable[..., None]) -> Callable[..., None]:
     called.__annotations__ = {parameter.name: parameter.annotation for parameter in (*own, *shared)}
     vars(called)["__signature__"] = inspect.Signature([*own, *shared])
     return called
+
+
+def _flags(parameter: inspect.Parameter) -> tuple[str, ...]:
+    info, *_ = parameter.annotation.__metadata__
+    return tuple(getattr(info, "param_decls", None) or ())
 
 
 def build_llm(

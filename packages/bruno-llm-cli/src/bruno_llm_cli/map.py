@@ -1,0 +1,127 @@
+"""The same question to each row of a file, with a bar that shows how far it is."""
+
+import csv
+import json
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+from bruno_llm_base.events import Event, MapProgress
+from bruno_llm_base.exceptions import ConfigurationError, InvalidRequestError
+from bruno_llm_base.provider import BaseProvider
+from bruno_llm_base.wrappers import FallbackLLM, FullLLM
+
+from bruno_llm_cli.output import say
+
+
+def read_rows(path: Path) -> Iterator[Any]:
+    """Yield the rows of a file of CSV, whose first line names the fields, or of JSON lines.
+
+    Raises:
+        InvalidRequestError: It cannot be read, or is neither.
+    """
+    kind = path.suffix.lower()
+    if kind not in (".csv", ".jsonl", ".ndjson"):
+        raise InvalidRequestError(f"{path} is no .csv, .jsonl or .ndjson: convert it first")
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            if kind == ".csv":
+                yield from csv.DictReader(file)
+                return
+            for number, line in enumerate(file, start=1):
+                if line.strip():
+                    yield _parsed(line, f"line {number} of {path}")
+    except OSError as error:
+        raise InvalidRequestError(f"{path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError:
+        raise InvalidRequestError(f"{path} is not text in UTF-8: convert it first") from None
+    except csv.Error as error:
+        raise InvalidRequestError(f"{path} is no CSV: {error}") from error
+
+
+def _parsed(line: str, name: str) -> Any:
+    try:
+        return json.loads(line)
+    except ValueError as error:
+        raise InvalidRequestError(f"{name} is no JSON: {error}") from None
+
+
+class Progress:
+    """How far a map is: an observer, which draws a bar where stderr is a terminal."""
+
+    def __init__(self, total: int) -> None:
+        """Begin with *total* rows to go."""
+        self.total = total
+        self.last: MapProgress | None = None
+        self._draw: Callable[[MapProgress], None] = lambda _: None
+
+    def __call__(self, event: Event) -> None:
+        """Take an event."""
+        if isinstance(event, MapProgress):
+            self.last = event
+            self._draw(event)
+
+    def bar(self) -> AbstractContextManager[Any]:
+        """Return the block in which the bar is drawn."""
+        from rich import progress  # slow to load
+        from rich.console import Console
+
+        console = Console(stderr=True)
+        if not console.is_terminal:
+            return nullcontext()
+        columns = (
+            progress.BarColumn(),
+            progress.MofNCompleteColumn(),
+            progress.TimeRemainingColumn(),
+            progress.TextColumn("{task.description}", markup=False),
+        )
+        bars = progress.Progress(*columns, console=console)
+        task = bars.add_task("", total=self.total)
+
+        def draw(event: MapProgress) -> None:
+            done = event.answered + event.failed + event.skipped
+            bars.update(task, completed=done, description=_told(event))
+
+        self._draw = draw
+        return bars
+
+    def __str__(self) -> str:
+        return "nothing was asked" if self.last is None else _told(self.last)
+
+
+def _told(event: MapProgress) -> str:
+    parts = [f"{event.answered} answered"]
+    parts += [f"{event.failed} failed"] if event.failed else []
+    parts += [f"{event.skipped} were there"] if event.skipped else []
+    parts += [f"{event.cost:.4f} USD"] if event.cost else []
+    return ", ".join(parts)
+
+
+async def map_file(
+    llm: FullLLM,
+    rows: Path,
+    prompt: str,
+    progress: Progress,
+    *,
+    into: Path,
+    **settings: Any,
+) -> bool:
+    """Ask for each row of a file, and say whether none failed.
+
+    Raises:
+        ConfigurationError: The model cannot map, or the file of answers cannot be written.
+    """
+    if not isinstance(llm, BaseProvider | FallbackLLM):
+        raise ConfigurationError(f"{llm!r} cannot map: it is no provider of bruno-llm's")
+    failed = 0
+    try:
+        with progress.bar():
+            async for item in llm.map(read_rows(rows), prompt, into=into, **settings):
+                failed += item.error is not None
+    except OSError as error:
+        raise ConfigurationError(f"{into} cannot be written: {error.strerror}") from error
+    finally:
+        await llm.aclose()
+        say(str(progress))
+    return not failed

@@ -1,0 +1,76 @@
+"""The command `map`: the same question to each row of a file."""
+
+import json
+
+import pytest
+from bruno_llm_testing import FakeAnswer, FakeError
+
+ASK = ("map", "--provider", "openai")
+
+
+@pytest.fixture
+def rows(tmp_path):
+    path = tmp_path / "in.csv"
+    path.write_text("id,text\na,one\nb,two\nc,three\n", encoding="utf-8-sig")
+    return path
+
+
+def lines(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_each_row_of_a_table_is_asked_once(bruno_llm, openai, rows, tmp_path):
+    words = (*ASK, rows, "-p", "Sum up {text}", "-o", tmp_path / "out.jsonl", "--key", "id")
+    done = bruno_llm(*words)
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert done.stderr.startswith("bruno-llm: 3 answered")
+    assert {line["key"] for line in lines(tmp_path / "out.jsonl")} == {"a", "b", "c"}
+    with rows.open("a") as file:
+        file.write("d,four\n")
+    again = bruno_llm(*words)
+    assert again.stderr.startswith("bruno-llm: 1 answered, 3 were there")
+    assert len(openai.bodies) == 4
+    assert bruno_llm(*words).stderr == "bruno-llm: nothing was asked\n"
+
+
+def test_rows_are_json_too_and_a_failure_is_told(bruno_llm, openai, tmp_path):
+    openai.say(FakeError(kind="invalid_request"), FakeAnswer())
+    path = tmp_path / "in.jsonl"
+    path.write_text('{"text": "one"}\n\n{"text": "two"}\n')
+    out = tmp_path / "out.jsonl"
+    done = bruno_llm(*ASK, path, "-p", "{text}", "-o", out, "--concurrency", 1)
+    assert done.exit_code == 1
+    assert "1 answered, 1 failed" in done.stderr
+    assert [line["error"] is None for line in lines(out)] == [False, True]
+
+
+def test_a_spent_budget_ends_it(bruno_llm, openai, rows, tmp_path):
+    words = (*ASK, rows, "-p", "{text}", "-o", tmp_path / "out.jsonl", "--budget", "0.000001")
+    done = bruno_llm(*words)
+    assert done.exit_code == 1
+    assert "budget" in done.stderr
+    assert not openai.bodies
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("in.txt", "one", "is no .csv, .jsonl or .ndjson"),
+        ("in.jsonl", "{}\n{", "line 2 of"),
+        ("none.csv", None, "cannot be read: No such file"),
+    ],
+)
+def test_what_cannot_be_read_is_told(bruno_llm, openai, tmp_path, name, text, said):
+    if text is not None:
+        (tmp_path / name).write_text(text)
+    done = bruno_llm(*ASK, tmp_path / name, "-p", "{text}", "-o", tmp_path / "out.jsonl")
+    assert done.exit_code == 1
+    assert said in done.stderr
+    assert not openai.bodies
+
+
+def test_in_a_terminal_the_short_flags_of_others_stay(bruno_llm, openai, tmp_path):
+    told = bruno_llm("map", "--help").stdout
+    assert "--provider" in told
+    assert bruno_llm("ask", "-p", "openai", "-o", "user=me", "hello").exit_code == 0
+    assert openai.bodies[0]["user"] == "me"
