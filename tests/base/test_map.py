@@ -391,3 +391,18 @@ def test_half_a_character_is_written(tmp_path):
     file.append({"key": "a", "text": "\ud83d", "error": None})
     file.close()
     assert lines(tmp_path / "out.jsonl")[0]["text"] == "\ud83d"
+
+
+def test_equal_rows_are_asked_once_where_there_is_a_file(server, tmp_path):
+    items = asyncio.run(items_of(provider(server), ["a", "b", "a"], "{row}", into=tmp_path / "o"))
+    assert sorted(item.row for item in items) == ["a", "b"]
+    assert len(asyncio.run(items_of(provider(server), ["a", "a"], "{row}"))) == 2
+
+
+def test_attachments_are_of_the_row(server):
+    picture = "https://example.org/{}.png"
+    items = asyncio.run(
+        items_of(provider(server), ["a"], "{row}", attachments=lambda row: [picture.format(row)])
+    )
+    assert items[0].error is None
+    assert "https://example.org/a.png" in json.dumps(server.bodies[0])

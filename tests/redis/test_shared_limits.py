@@ -202,6 +202,25 @@ async def test_a_login_that_is_refused_is_told_and_never_shown(server):
         assert "wrong1" not in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["a", "b", "c", "d"])  # in the slots of both nodes
+async def test_a_cluster_has_each_limit_in_one_slot(start_server, free_port, name, eventually):
+    options = "--cluster-enabled", "yes", "--cluster-port"
+    buses = [free_port(), free_port()]
+    nodes = [
+        start_server(*options, str(bus), "--cluster-config-file", f"{bus}.conf") for bus in buses
+    ]
+    for node, slots in zip(nodes, ("0 8191", "8192 16383"), strict=True):
+        node.ask(f"CLUSTER ADDSLOTSRANGE {slots}")
+    nodes[0].ask(f"CLUSTER MEET 127.0.0.1 {nodes[1].port} {buses[1]}")
+    for node in nodes:
+        await eventually(lambda node=node: b"cluster_state:ok" in node.ask("CLUSTER INFO"))
+    limit = RateLimit(requests_per_minute=2, store=nodes[0].url, name=name, max_wait=0)
+    (await limit.acquire(5)).settle(3)
+    await limit.acquire(5)
+    with pytest.raises(RateLimitError):
+        await limit.acquire(5)
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

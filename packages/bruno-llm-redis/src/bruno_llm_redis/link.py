@@ -12,10 +12,10 @@ from typing import Any
 from uuid import uuid4
 
 from bruno_llm_base.limits import LimitState
-from redis.asyncio import Redis
+from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import MovedError, RedisError
 
 _SECONDS = 0.5  # that the server has for an answer
 _GATHERED = 0.005  # seconds in which what there is to tell is gathered
@@ -79,19 +79,11 @@ class Link:
         self._lease = lease
         lengths = lease, minute, minute * MINUTES_OF_DAY
         self._lengths = [int(seconds * 1e6) for seconds in lengths]
-        self._client: Redis = Redis.from_url(
-            url,
-            decode_responses=True,
-            socket_timeout=_SECONDS,
-            socket_connect_timeout=_SECONDS,
-            retry=Retry(NoBackoff(), 1),
-        )
+        self._url = url
+        self._connect(Redis)
         key = f"bruno-llm:{{{name}}}:"
         self._keys = [f"{key}{part}" for part in ("all", "leases", "queue", "processes")]
         self._window_keys = {name: f"{key}{name}" for name in _ALL_WINDOWS}
-        self._scripts = {
-            name: self._client.register_script(text) for name, text in _SCRIPTS.items()
-        }
         self._serial = 0
         self._held: set[str] = set()
         self._state, self._grants, self._asked_at = "", 0, 0.0
@@ -100,6 +92,18 @@ class Link:
         self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
         self._tending = self._loop.create_task(self._tend())
+
+    def _connect(self, kind: type[Redis] | type[RedisCluster]) -> None:
+        self._client: Any = kind.from_url(
+            self._url,
+            decode_responses=True,
+            socket_timeout=_SECONDS,
+            socket_connect_timeout=_SECONDS,
+            retry=Retry(NoBackoff(), 1),
+        )
+        self._scripts = {
+            name: self._client.register_script(text) for name, text in _SCRIPTS.items()
+        }
 
     async def take(
         self, tokens: Sequence[int], windows: list[Window], most: int
@@ -112,7 +116,13 @@ class Link:
         for w in windows:
             arguments += (w.name, w.span, w.limit)
         keys = self._keys + [self._window_keys[w.name] for w in windows]
-        reply = await self._scripts["take"](keys=keys, args=[*arguments, self._serial, *tokens])
+        arguments += (self._serial, *tokens)
+        try:
+            reply = await self._scripts["take"](keys=keys, args=arguments)
+        except MovedError:  # it is a cluster
+            await self._client.aclose()
+            self._connect(RedisCluster)
+            reply = await self._scripts["take"](keys=keys, args=arguments)
         granted, wait, self._state, self._grants, processes, *told = reply
         self._asked_at = now
         for number, w in enumerate(windows):

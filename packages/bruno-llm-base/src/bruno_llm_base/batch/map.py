@@ -165,12 +165,13 @@ async def _items(
     finally:
         for worker in workers:
             worker.cancel()
-        await asyncio.gather(*workers, return_exceptions=True)
-        if open_file is not None:
-            # behind all that is still to be written
-            await asyncio.shield(asyncio.get_running_loop().run_in_executor(disk, run.close))
-        disk.shutdown(wait=False)
-        run.failure = None  # its traceback holds this frame: together, a cycle
+        try:
+            await asyncio.gather(*workers, return_exceptions=True)
+        finally:  # behind all that is still to be written, even if this is cancelled too
+            closing = asyncio.get_running_loop().run_in_executor(disk, run.close)
+            disk.shutdown(wait=False)
+            run.failure = None  # its traceback holds this frame: together, a cycle
+            await asyncio.shield(closing)
 
 
 @dataclass(slots=True, eq=False)
