@@ -19,6 +19,7 @@ from bruno_llm_base import (
     ModelNotFoundError,
     Retry,
     ToolCall,
+    run_tools,
 )
 from bruno_llm_openai import OpenAIEmbeddings, OpenAIProvider, vendors
 from bruno_llm_openai.row import ReasoningFields
@@ -354,3 +355,21 @@ async def test_perplexity_is_asked_for_a_type_in_its_own_field():
         assert answer.output == City(name="Paris")
         assert server.bodies[0]["response_format"]["json_schema"]["name"] == "City"
         assert "text" not in server.bodies[0]
+
+
+async def test_mistral_gets_an_answer_between_a_result_and_what_it_shows():
+    from bruno_llm_openai.vendors import MISTRAL
+
+    async def look():
+        """Look."""
+        return Media(data=b"\x89PNG\r\n\x1a\n")
+
+    call = ToolCall(id="callabc12", name="look", arguments="{}")
+    with FakeVendor(MISTRAL) as server:
+        server.say(FakeAnswer(text="", tool_calls=(call,)), FakeAnswer(text="A cat."))
+        async with LLMFactory.create("mistral", **server.connection()) as llm:
+            answer = await run_tools(llm, "Look!", tools=[look])
+    assert answer.text == "A cat."
+    roles = [message["role"] for message in server.bodies[-1]["messages"]]
+    assert roles == ["user", "assistant", "tool", "assistant", "user"]
+    assert server.bodies[-1]["messages"][3]["content"] == "OK."

@@ -68,6 +68,8 @@ class ChatCompletions(OpenAIChatAdapter):
         if stream:
             body |= {"stream": True, "stream_options": {"include_usage": True}}
         if row is not None:
+            if row.needs_answers:
+                body["messages"] = _with_answers(body["messages"])
             if row.output_limit != _LIMIT and _LIMIT in body:
                 body[row.output_limit] = body.pop(_LIMIT)
             if row.option_names or row.needs_thoughts:
@@ -150,6 +152,16 @@ def _without_thoughts(said: Conversation) -> Conversation:
         for role, parts in said.turns
     ]
     return Conversation(said.system, tuple(turns))
+
+
+def _with_answers(messages: list[Json]) -> list[Json]:
+    """Return *messages* with a word of the model between results of tools and what the user says or shows."""
+    told: list[Json] = []
+    for message in messages:
+        if told and (told[-1]["role"], message["role"]) == ("tool", "user"):
+            told.append({"role": "assistant", "content": "OK."})
+        told.append(message)
+    return told
 
 
 def _in_own_words(body: Json, row: "VendorRow") -> Json:

@@ -97,6 +97,7 @@ class VendorRow:
         reasoning_field: The field of a message in which thoughts come; "content" for pieces of it.
         sends_back: Whether thoughts go back to it in the following requests.
         needs_thoughts: Whether it refuses a call of a tool that comes back without any.
+        needs_answers: Whether it refuses words of the user right behind the result of a tool.
         think_tags: Whether thoughts come in the text, between tags.
         schemas: How an answer of a type is asked for.
         media_types: What models read beside text, as `MediaRules.types`; None where the server will say.
@@ -124,6 +125,7 @@ class VendorRow:
     reasoning_field: str = "reasoning_content"
     sends_back: bool = True
     needs_thoughts: bool = False
+    needs_answers: bool = False
     think_tags: bool = False
     schemas: Dialect | Mapping[str, Dialect] = "strict"
     media_types: tuple[str, ...] | Mapping[str, tuple[str, ...] | None] | None = None

@@ -7,6 +7,7 @@ place here: see `OpenAIProvider.at_vendor`, and `[vendors.NAME]` in a file of co
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 from urllib.parse import urlsplit
 
 from bruno_llm_openai.row import ReasoningFields, VendorRow
@@ -87,6 +88,8 @@ GROQ = VendorRow(
     media_types={"openai/gpt-oss": (), "": ("image/*",)},
     source="https://console.groq.com/docs/api-reference, groq 1.7.0, 2026-11-28",
 )
+# Its error 3230 is "Unexpected role 'user' after role 'tool'".
+_TOOLS_OF_MISTRAL: Any = {"call_ids": re.compile("[a-zA-Z0-9]{9}"), "needs_answers": True}
 MISTRAL = VendorRow(
     name="mistral",
     base_url="https://api.mistral.ai/v1",
@@ -94,7 +97,7 @@ MISTRAL = VendorRow(
     option_names={"seed": "random_seed", "stream_options": ""},
     reasoning=ReasoningFields(levels=("none", "high")),
     reasoning_field="content",
-    call_ids=re.compile("[a-zA-Z0-9]{9}"),
+    **_TOOLS_OF_MISTRAL,
     telemetry_name="mistral_ai",
     limit_headers="x-ratelimit-{what}-{unit}-minute",
     source="https://docs.mistral.ai/api, mistralai 3.7.0, 2026-11-28",
