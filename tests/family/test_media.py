@@ -24,11 +24,13 @@ from bruno_llm_base import (
     Media,
     MediaTypeError,
     MediaUnavailableError,
+    Retry,
     Text,
     ToolCall,
     ToolResult,
 )
-from bruno_llm_testing import FakeAnswer
+from bruno_llm_base.events import AttemptFailed
+from bruno_llm_testing import FakeAnswer, FakeError
 
 HELLO = {"role": "user", "content": "Hello"}
 MORE = {"role": "user", "content": "And now?"}
@@ -272,6 +274,27 @@ async def test_a_file_goes_out_as_its_bytes_say(api, server, llm, check, tmp_pat
     await llm.request([HELLO], attachments=[tmp_path / "liar.jpg"])
     check(api, server.bodies[0])
     assert "image/jpeg" not in json.dumps(server.bodies[0])
+
+
+@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "stream"])
+async def test_a_file_is_read_once_for_all_attempts(api, server, tmp_path, streamed):
+    file = tmp_path / "cat.png"
+    file.write_bytes(first := png()[:20])  # the fakes need no more of it
+    server.say(FakeError(kind="server_error"), FakeAnswer(text="A cat."))
+
+    def replaced(event):
+        if isinstance(event, AttemptFailed):
+            file.write_bytes(png(64, 64))
+
+    retry = Retry(wait_initial=0.001, wait_max=0.001)
+    async with APIS[api].open(server, retry=retry, observers=[replaced]) as llm:
+        answer = await asked(llm, streamed, [HELLO], attachments=[file])
+    assert answer.text == "A cat."
+    assert file.read_bytes() != first
+    bodies = server.bodies
+    assert len(bodies) == 2
+    assert bodies[0] == bodies[1]
+    assert coded(first) in json.dumps(bodies[1])
 
 
 # -- from tools ------------------------------------------------------------------------------------

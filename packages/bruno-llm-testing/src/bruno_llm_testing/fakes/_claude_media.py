@@ -115,10 +115,13 @@ def media_tokens(block: Json) -> int | None:
     return _PAGE * max(pages, 1)
 
 
+_PNG_HEADER = 24  # bytes, up to its height
+
+
 def _pixels(source: Json) -> tuple[int, int]:
     """Return the size of a PNG; pictures of other kinds, and from elsewhere, are of one size."""
     content = b64decode(source["data"][:32]) if source["type"] == "base64" else b""
-    if not content.startswith(b"\x89PNG"):
+    if not content.startswith(b"\x89PNG") or len(content) < _PNG_HEADER:
         return 1000, 1000
     width, height = struct.unpack(">II", content[16:24])
     return width, height
