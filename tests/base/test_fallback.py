@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import json
 import pickle
 import warnings
 from contextlib import suppress
@@ -21,6 +22,8 @@ from bruno_llm_base import (
     InvalidRequestError,
     InvalidResponseError,
     LLMError,
+    Media,
+    MediaUnavailableError,
     RateLimitError,
     Retry,
     ServiceUnavailableError,
@@ -36,7 +39,7 @@ from bruno_llm_base.events import (
     ProviderPassedOver,
 )
 from bruno_llm_openai import OpenAIProvider
-from bruno_llm_testing import FakeAnswer, FakeError, FakeOpenAI, Fault, ModelContract
+from bruno_llm_testing import FakeAnswer, FakeError, FakeOpenAI, Fault, ModelContract, RawReply
 
 ONCE = Retry(attempts=1)
 TEXT = FakeAnswer().text
@@ -249,6 +252,19 @@ async def test_a_bare_member_without_functions_passes_them_on():
         await llm.aclose()
 
 
+async def test_another_vendor_may_fetch_what_one_could_not(first, second, tmp_path):
+    code = "failed_to_download_image"
+    error = {"message": "no", "type": "invalid_request_error", "code": code, "param": None}
+    first.say(RawReply(status=400, body=json.dumps({"error": error}).encode()))
+    llm = FallbackLLM([OpenAIProvider(retry=ONCE, **each.connection()) for each in (first, second)])
+    address = Media(url="https://host/a.png")
+    assert (await llm.request("What is this?", attachments=[address])).text == TEXT
+    with pytest.raises(MediaUnavailableError):
+        await llm.request("What is this?", attachments=[tmp_path / "none.png"])
+    assert (len(first.bodies), len(second.bodies)) == (1, 1)
+    await llm.aclose()
+
+
 DECIDED = {  # whether another is asked, and whether it counts as a failure of the provider
     "AllProvidersFailedError": (True, False),
     "AuthenticationError": (True, True),
@@ -264,7 +280,7 @@ DECIDED = {  # whether another is asked, and whether it counts as a failure of t
     "MediaError": (False, False),
     "MediaTooLargeError": (True, False),
     "MediaTypeError": (True, False),
-    "MediaUnavailableError": (False, False),
+    "MediaUnavailableError": (True, False),  # but for a file that is missing here
     "ModelNotFoundError": (True, True),
     "OutputInvalidError": (True, False),
     "OutputLimitError": (True, False),

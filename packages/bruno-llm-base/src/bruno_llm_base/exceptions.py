@@ -199,8 +199,11 @@ class MediaTypeError(MediaError, another_may_answer=True):
     """The model does not read media of this type, or the type is not known."""
 
 
-class MediaUnavailableError(MediaError):
-    """The file is not there or may not be read, or the vendor could not fetch the address."""
+class MediaUnavailableError(MediaError, another_may_answer=True):
+    """The file is not there or may not be read, or the vendor could not fetch the address.
+
+    In the latter case another vendor may, so `FallbackLLM` asks it.
+    """
 
 
 class ContentBlockedError(LLMError, is_failure=False, another_may_answer=False):

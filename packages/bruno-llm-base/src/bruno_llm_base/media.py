@@ -127,7 +127,7 @@ def _name(media: Media) -> str:
 
 
 def _unavailable(media: Media, text: str) -> MediaUnavailableError:
-    return MediaUnavailableError(text, media=media.label)
+    return MediaUnavailableError(text, media=media.label, another_may_answer=False)
 
 
 def _too_large(media: Media, size: int, most: int, taken: int = 0) -> MediaTooLargeError:
