@@ -171,6 +171,18 @@ async def test_a_row_of_the_users_own_needs_no_code(monkeypatch):
             {"base_url": "https://x", "output_limit": "n"},
             "vendors.acme: output_limit is 'n': Input",
         ),
+        (
+            {"base_url": "https://x", "refused_options": {"[": ["seed"]}},
+            r"vendors.acme: refused_options has the pattern '\[', which is not a regular expression",
+        ),
+        (
+            {"base_url": "https://x", "refused_options": ["sead"]},
+            r"refused_options has 'sead', which is not known: did you mean 'seed'\?",
+        ),
+        (
+            {"base_url": "https://x", "reasoning": {"gpt": {"levels": ["lo"]}}},
+            "vendors.acme: reasoning has 'lo', which is not known.*: give none, minimal, low",
+        ),
         ({"base_url": "https://x", "key": 5}, "vendors.acme.key is not the name of an environment"),
         (
             {"base_url": "https://x", "api_key": "sk-canary"},
@@ -182,6 +194,21 @@ def test_a_wrong_row_names_the_field(fields, complaint):
     with pytest.raises(ConfigurationError, match=complaint) as caught:
         OpenAIProvider.at_vendor("acme", fields)
     assert "canary" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "variable", "value"),
+    [
+        ("snowflake", "SNOWFLAKE_ACCOUNT", "my acct"),
+        ("cloudflare", "CLOUDFLARE_ACCOUNT_ID", "a/../b?x"),
+        ("databricks", "DATABRICKS_HOST", "https://user:canary@host"),
+    ],
+)
+def test_a_variable_that_is_no_part_of_an_address_is_refused(monkeypatch, name, variable, value):
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(ConfigurationError, match=f"{variable} is no part of an address") as caught:
+        LLMFactory.create(name, model="m", api_key="a-key")
+    assert value not in str(caught.value)
 
 
 @pytest.mark.parametrize(

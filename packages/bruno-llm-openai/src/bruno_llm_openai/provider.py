@@ -64,14 +64,14 @@ class ChatCompletions(OpenAIChatAdapter):
         if row is not None and not row.sends_back:
             said = _without_thoughts(said)
         marks = row is None and models.takes_marks(options["model"])
+        if row is not None and row.output_limit != _LIMIT and _LIMIT in options:
+            options = {row.output_limit if n == _LIMIT else n: v for n, v in options.items()}
         body = {"messages": messages.build(said, self.api, marks=marks), **options}
         if stream:
             body |= {"stream": True, "stream_options": {"include_usage": True}}
         if row is not None:
             if row.needs_answers:
                 body["messages"] = _with_answers(body["messages"])
-            if row.output_limit != _LIMIT and _LIMIT in body:
-                body[row.output_limit] = body.pop(_LIMIT)
             if row.option_names or row.needs_thoughts:
                 body = _in_own_words(body, row)
         return body

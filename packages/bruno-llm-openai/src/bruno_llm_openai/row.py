@@ -10,14 +10,15 @@ from urllib.parse import urlsplit
 from bruno_llm_base import Json
 from bruno_llm_base.access import checked_url, unquoted
 from bruno_llm_base.exceptions import ConfigurationError
-from bruno_llm_base.options import check, did_you_mean, spelled
+from bruno_llm_base.options import PORTABLE, check, did_you_mean, spelled
 from bruno_llm_base.reasoning import LEVELS, level_of, snapped, tokens_of
-from bruno_llm_base.values import is_loopback
+from bruno_llm_base.values import is_loopback, shown
 
 from bruno_llm_openai.models import efforts
 
 _T = TypeVar("_T")
 _VARIABLE = re.compile(r"\{(\w+)\}")
+_PART = re.compile(r"[\w.:-]+", re.ASCII)
 _SHORT = {"key": "api_key_env", "model": "default_model"}
 _KEY_VARIABLE = re.compile("[A-Z]+|[A-Z][A-Z0-9]*(_[A-Z0-9]+)+")  # unlike any vendor's keys
 
@@ -156,7 +157,7 @@ class VendorRow:
         """Return the address, with what the environment says in it.
 
         Raises:
-            ConfigurationError: It does not say it.
+            ConfigurationError: It does not say it, or something else.
         """
 
         def said(variable: re.Match[str]) -> str:
@@ -167,7 +168,12 @@ class VendorRow:
                 )
             host = value.removeprefix("https://").removeprefix("http://").rstrip("/")
             rest = self.base_url[variable.end() :]  # some give more than their part, or all of it
-            return host.removesuffix(rest).removesuffix(rest.partition("/")[0])
+            part = host.removesuffix(rest).removesuffix(rest.partition("/")[0])
+            if not _PART.fullmatch(part):
+                raise ConfigurationError(
+                    f"{variable[1]} is no part of an address: give the name of a host or an account"
+                )
+            return part
 
         return _VARIABLE.sub(said, self.base_url)
 
@@ -231,6 +237,7 @@ class VendorRow:
                 cls, {"name": name, "needs_key": "api_key_env" in given} | given, ConfigurationError
             )
             checked_url("base_url", _VARIABLE.sub("x", row.base_url))
+            _check_models(row)
         except ConfigurationError as error:
             raise ConfigurationError(f"vendors.{name}: {error.message}") from error
         return row
@@ -268,6 +275,32 @@ class RerankRow(VendorRow):
     top_field: str = "top_n"
     fields: Json = field(default_factory=dict)
     max_documents: int | None = None
+
+
+def _check_models(row: VendorRow) -> None:
+    """Raise a `ConfigurationError` where what a user says of models makes no sense."""
+    for name in ("reasoning", "refused_options", "schemas", "media_types"):
+        value = getattr(row, name)
+        by_model = value if isinstance(value, Mapping) else {"": value}
+        for pattern, said in by_model.items():
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise ConfigurationError(
+                    f"{name} has the pattern {shown(pattern)}, which is not a regular expression"
+                    f" ({error}): give the beginning of a model's name"
+                ) from None
+            words, known = {
+                "reasoning": (getattr(said, "levels", ()), LEVELS),
+                "refused_options": (said, PORTABLE),
+            }.get(name, ((), ()))
+            for word in words:
+                if word not in known:
+                    hint = did_you_mean(word, known)
+                    raise ConfigurationError(
+                        f"{name} has {shown(word)}, which is not known{hint}: give"
+                        f" {', '.join(known)}"
+                    )
 
 
 def _of_model(value: "_T | Mapping[str, _T]", model: str, default: _T) -> _T:
