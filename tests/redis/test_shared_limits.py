@@ -227,6 +227,7 @@ async def test_a_cluster_has_each_limit_in_one_slot(start_server, free_port, nam
         ({"store": "redis://:secret@host:port/0", "name": "x"}, "is no URL of a server"),
         ({"store": "redis://:secret@host/prod", "name": "x"}, "is no URL of a server"),
         ({"store": "memcached://host", "name": "x"}, "no store is installed for 'memcached' URLs"),
+        ({"store": "postgresql://:secret@h/db", "name": "x"}, "the known ones are redis"),
         ({"store": "secret", "name": "x"}, "has no scheme"),
         ({"store": "redis://host"}, "RateLimit.name is None"),
         ({"store": "redis://host", "name": ""}, "RateLimit.name is ''"),

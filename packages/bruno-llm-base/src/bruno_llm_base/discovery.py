@@ -20,10 +20,7 @@ from bruno_llm_base.parts import Json
 from bruno_llm_base.values import shown
 
 _ALIASES = {"anthropic": "claude", "google": "gemini"}
-_STORES = {
-    **dict.fromkeys(("redis", "rediss", "valkey", "valkeys"), "bruno-llm-redis"),
-    **dict.fromkeys(("postgres", "postgresql"), "bruno-llm-postgres"),
-}
+_STORES = dict.fromkeys(("redis", "rediss", "valkey", "valkeys"), "bruno-llm-redis")
 """What brings the stores of a scheme, for advice only."""
 _BESIDE_SETTINGS = ("max_retries", "model", "provider", "timeout")
 

@@ -95,6 +95,10 @@ class CostTracker:
             raise ConfigurationError(
                 f"CostTracker.path is {shown(path)}: give a file's path, or nothing to record in memory"
             )
+        if isinstance(path, str) and "://" in path:  # what it holds may be secret
+            raise ConfigurationError(
+                "CostTracker.path is a URL: give a file's path, or nothing to record in memory"
+            )
         source = Overrides(prices) if isinstance(prices, Mapping) else prices
         if source is not None and not callable(getattr(source, "price", None)):
             raise ConfigurationError(
