@@ -426,7 +426,9 @@ async def test_the_row_of_llama_cpp_is_right(model):
             answer = await llm.request("Say hello.", reasoning=level, seed=7)
             assert answer.text
             assert len(answer.attempts) == 1
-        answer = await llm.request("Which colour has grass?", output=Colour)
+        answer = await llm.request(
+            "Which colour has grass?", output=Colour, temperature=0, max_tokens=99
+        )
         assert answer.output.name in ("red", "green")
         assert len(answer.attempts) == 1
         assert (await llm.price()).output == 0
