@@ -206,7 +206,9 @@ def test_a_wrong_row_names_the_field(fields, complaint):
 )
 def test_a_variable_that_is_no_part_of_an_address_is_refused(monkeypatch, name, variable, value):
     monkeypatch.setenv(variable, value)
-    with pytest.raises(ConfigurationError, match=f"{variable} is no part of an address") as caught:
+    with pytest.raises(
+        ConfigurationError, match=f"{variable} cannot be a part of an address"
+    ) as caught:
         LLMFactory.create(name, model="m", api_key="a-key")
     assert value not in str(caught.value)
 

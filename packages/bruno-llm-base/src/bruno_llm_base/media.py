@@ -244,7 +244,7 @@ def _type_of(media: Media, data: bytes) -> str:
 
 
 def _is_written(kind: str) -> bool:
-    """Whether a file of this type may be text: it is no picture, sound or film, and no PDF."""
+    """Whether a file of this type may be text, as pictures, sounds, films and PDFs are not."""
     family = kind.partition("/")[0]
     is_text = family in ("text", "application") and kind != "application/pdf"
     return is_text or kind.endswith("+xml")

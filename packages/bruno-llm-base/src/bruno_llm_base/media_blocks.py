@@ -8,7 +8,7 @@ from typing import Any
 
 from bruno_llm_base.parts import Json, Media, part_from_json
 
-# Of any scheme: one that is not known is no path either. A drive of Windows has one letter.
+# Of any scheme: one that is not known is not a path either. A drive of Windows has one letter.
 _ADDRESS = re.compile(r"data:|[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 _OF_AN_ADDRESS = ("url", "image_url", "file_url")
 _OF_CONTENT = ("data", "file_data")

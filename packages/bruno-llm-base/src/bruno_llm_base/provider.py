@@ -286,7 +286,7 @@ class BaseProvider(Client, LLMInterface):
 
         Args:
             rows: Dicts or anything else, from any iterable, asynchronous or not; pulled as needed.
-            prompt: A text with the fields of a row in braces, `{row}` for a row that is no dict; or a
+            prompt: A text with the fields of a row in braces, `{row}` for a row that is not a dict; or a
                 function that returns the messages for a row.
             key: What a row is called in the file: the name of a field, or a function. By default it is
                 a hash of the row, and equal rows are asked once.

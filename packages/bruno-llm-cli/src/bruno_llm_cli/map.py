@@ -113,7 +113,7 @@ async def map_file(
         ConfigurationError: The model cannot map, or the file of answers cannot be written.
     """
     if not isinstance(llm, BaseProvider | FallbackLLM):
-        raise ConfigurationError(f"{llm!r} cannot map: it is no provider of bruno-llm's")
+        raise ConfigurationError(f"{llm!r} cannot map: use a provider of bruno-llm")
     failed = 0
     try:
         with progress.bar():

@@ -36,7 +36,7 @@ def build(conversation: Conversation) -> list[Json]:
     system = [{"role": "system", "content": conversation.system}] if conversation.system else []
     turns = conversation.turns
     users = (place for place, turn in enumerate(turns) if turn.role == "user")
-    # right behind a tool's result stands what the tool has shown, which is no question
+    # right behind a tool's result stands what the tool has shown: that is not a question
     asked = max((place for place in users if turns[place - 1].role != "tool"), default=0)
     said = (m for place, turn in enumerate(turns) for m in _messages(turn, place > asked))
     return [*system, *said]

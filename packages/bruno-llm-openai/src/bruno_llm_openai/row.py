@@ -171,7 +171,7 @@ class VendorRow:
             part = host.removesuffix(rest).removesuffix(rest.partition("/")[0])
             if not _PART.fullmatch(part):
                 raise ConfigurationError(
-                    f"{variable[1]} is no part of an address: give the name of a host or an account"
+                    f"{variable[1]} cannot be a part of an address: give the name of a host or an account"
                 )
             return part
 

@@ -337,7 +337,7 @@ class _Run:
         writing = asyncio.get_running_loop().run_in_executor(
             self._disk, self.file.append, _entry(item)
         )
-        await asyncio.shield(writing)  # whoever is cancelled, what was paid for is written
+        await asyncio.shield(writing)  # what was paid for is written, though this is cancelled
 
     def _count(self, item: MapItem) -> None:
         self._answered += item.error is None

@@ -11,7 +11,7 @@ from bruno_llm_base.messages import Messages
 from bruno_llm_base.options import did_you_mean
 from bruno_llm_base.values import shown
 
-ROW = "row"  # what the field of a row is called that is no mapping
+ROW = "row"  # the name of the field in a row without fields, such as a text
 
 
 def question_of(prompt: str | Callable[[Any], Messages]) -> Callable[[Any], Messages]:
@@ -51,7 +51,7 @@ def field_of(row: Any, name: str, used_in: str) -> Any:
     """Return the field *name* of *row*; the error of a row without it says who asks.
 
     Raises:
-        InvalidRequestError: The row has none, or is no mapping.
+        InvalidRequestError: The row has no such field, or no fields at all.
     """
     if not isinstance(row, Mapping):
         raise InvalidRequestError(

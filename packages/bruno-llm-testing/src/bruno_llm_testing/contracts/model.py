@@ -8,9 +8,35 @@ from typing import Any, ClassVar
 import pytest
 from bruno_core.interfaces import LLMInterface
 from bruno_core.models import Message, MessageRole
-from bruno_llm_base.exceptions import StreamError
+from bruno_llm_base.exceptions import (
+    AuthenticationError,
+    ContextLengthExceededError,
+    InvalidRequestError,
+    LLMError,
+    ModelNotFoundError,
+    PermissionDeniedError,
+    QuotaExceededError,
+    RateLimitError,
+    ServiceUnavailableError,
+    StreamError,
+)
 from bruno_llm_base.policies import Retry
 from bruno_llm_base.provider import BaseProvider
+
+from bruno_llm_testing.script import ErrorKind
+
+EVERY_ERROR: list[tuple[ErrorKind, type[LLMError]]] = [
+    ("authentication", AuthenticationError),
+    ("permission", PermissionDeniedError),
+    ("quota", QuotaExceededError),
+    ("rate_limit", RateLimitError),
+    ("overloaded", ServiceUnavailableError),
+    ("server_error", ServiceUnavailableError),
+    ("model_not_found", ModelNotFoundError),
+    ("context_length", ContextLengthExceededError),
+    ("invalid_request", InvalidRequestError),
+]
+"""What a server may refuse, and what it is read as."""
 
 HELLO = [Message(role=MessageRole.USER, content="Say hello.")]
 

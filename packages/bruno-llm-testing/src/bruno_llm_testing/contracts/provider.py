@@ -21,7 +21,6 @@ from bruno_llm_base.events import Event, OptionDropped
 from bruno_llm_base.exceptions import (
     AuthenticationError,
     ContentBlockedError,
-    ContextLengthExceededError,
     InvalidRequestError,
     InvalidResponseError,
     LLMError,
@@ -43,7 +42,7 @@ from bruno_llm_base.provider import BaseProvider
 from bruno_llm_base.response import Usage
 from bruno_llm_base.tool_loop import run_tools, stream_tools
 
-from bruno_llm_testing.contracts.model import HELLO, ModelContract
+from bruno_llm_testing.contracts.model import EVERY_ERROR, HELLO, ModelContract
 from bruno_llm_testing.script import ErrorKind, FakeAnswer, FakeError, Fault, RawReply, Step
 from bruno_llm_testing.server import FakeServer
 
@@ -476,20 +475,7 @@ class ProviderContract(ModelContract):
 
     # -- what goes wrong --------------------------------------------------------------------------
 
-    @pytest.mark.parametrize(
-        ("kind", "expected"),
-        [
-            ("authentication", AuthenticationError),
-            ("permission", PermissionDeniedError),
-            ("quota", QuotaExceededError),
-            ("rate_limit", RateLimitError),
-            ("overloaded", ServiceUnavailableError),
-            ("server_error", ServiceUnavailableError),
-            ("model_not_found", ModelNotFoundError),
-            ("context_length", ContextLengthExceededError),
-            ("invalid_request", InvalidRequestError),
-        ],
-    )
+    @pytest.mark.parametrize(("kind", "expected"), EVERY_ERROR)
     @pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
     def test_errors_are_told_apart(
         self,

@@ -12,20 +12,16 @@ from bruno_llm_base.events import Event, PriceUnknown, RequestFinished
 from bruno_llm_base.exceptions import (
     AuthenticationError,
     ConfigurationError,
-    ContextLengthExceededError,
     InvalidRequestError,
     InvalidResponseError,
     LLMError,
     LLMTimeoutError,
     ModelNotFoundError,
-    PermissionDeniedError,
-    QuotaExceededError,
-    RateLimitError,
-    ServiceUnavailableError,
 )
 from bruno_llm_base.policies import Retry, Timeouts
 from bruno_llm_base.response import Usage
 
+from bruno_llm_testing.contracts.model import EVERY_ERROR
 from bruno_llm_testing.reranking import FakeReranker, Shape
 from bruno_llm_testing.script import ErrorKind, FakeAnswer, FakeError, Fault, RawReply, Received
 
@@ -145,20 +141,7 @@ class RerankContract:
 
     # -- what goes wrong ----------------------------------------------------------------------------
 
-    @pytest.mark.parametrize(
-        ("kind", "expected"),
-        [
-            ("authentication", AuthenticationError),
-            ("permission", PermissionDeniedError),
-            ("quota", QuotaExceededError),
-            ("rate_limit", RateLimitError),
-            ("overloaded", ServiceUnavailableError),
-            ("server_error", ServiceUnavailableError),
-            ("model_not_found", ModelNotFoundError),
-            ("context_length", ContextLengthExceededError),
-            ("invalid_request", InvalidRequestError),
-        ],
-    )
+    @pytest.mark.parametrize(("kind", "expected"), EVERY_ERROR)
     def test_errors_are_of_one_family(
         self,
         server: FakeReranker,
