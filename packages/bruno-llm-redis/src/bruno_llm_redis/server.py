@@ -32,9 +32,13 @@ class Server:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._options: dict[str, Any] = {"decode_responses": True, "retry": Retry(NoBackoff(), 0)}
-        pool: Any = ConnectionPool.from_url(url, socket_timeout=None, **self._options)
-        self._connection = pool.make_connection()  # `_ask_once` has the one timer
+        pool: Any = ConnectionPool.from_url(
+            url,
+            decode_responses=True,
+            retry=Retry(NoBackoff(), 0),
+            socket_timeout=None,  # `_ask_once` has the one timer
+        )
+        self._connection = pool.make_connection()
         self._cluster: RedisCluster | None = None
         self._turn = asyncio.Lock()
 
@@ -59,8 +63,13 @@ class Server:
             return await self._ask_once(command)
         except MovedError:  # it is a cluster
             await self._connection.disconnect()
-            timeouts = {"socket_timeout": SECONDS, "socket_connect_timeout": SECONDS}
-            self._cluster = RedisCluster.from_url(self._url, **self._options, **timeouts)
+            self._cluster = RedisCluster.from_url(
+                self._url,
+                decode_responses=True,
+                retry=Retry(NoBackoff(), 1),
+                socket_timeout=SECONDS,
+                socket_connect_timeout=SECONDS,
+            )
             return await self._cluster.execute_command(*command)
         except ConnectionLost:
             if not was_connected:
