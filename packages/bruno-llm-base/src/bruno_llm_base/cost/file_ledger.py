@@ -214,7 +214,9 @@ class FileLedger(Ledger):
         return bool(self._entries or self._released or self._batches)
 
     def _take_in_batches(self) -> None:
-        while self._batch_notes:  # all processes change what is kept of them: it is in the file alone
+        while (
+            self._batch_notes
+        ):  # all processes change what is kept of them: it is in the file alone
             self._batches.append(self._batch_notes.popleft())
 
     def _release(self, hold: str) -> None:
@@ -314,7 +316,9 @@ def _settle(connection: Connection, note: Settled, now: float) -> None:
     if entry is None:
         connection.execute("DELETE FROM held WHERE id = ?", (batch,))
         return
-    booking = connection.execute("INSERT OR IGNORE INTO settled VALUES (?, ?, ?)", (batch, key, now))
+    booking = connection.execute(
+        "INSERT OR IGNORE INTO settled VALUES (?, ?, ?)", (batch, key, now)
+    )
     if booking.rowcount:
         kept = f"SELECT {', '.join(LABELS)} FROM held WHERE id = ?"
         names = connection.execute(kept, (batch,)).fetchone() or entry.names
