@@ -43,7 +43,7 @@ class FakeBatch:
     @property
     def succeeded(self) -> int:
         """How many rows were answered without an error."""
-        return sum(status == 200 for status, _ in self.results.values())  # noqa: PLR2004
+        return sum(status == 200 for status, _ in self.results.values())
 
     @property
     def failed(self) -> int:

@@ -137,9 +137,7 @@ class FakeServer(ABC):
         self,
         *script: Step,
         times: int = 1,
-        to: Literal[
-            "text", "embeddings", "rerank", "models", "count_tokens", "batches"
-        ] = "text",
+        to: Literal["text", "embeddings", "rerank", "models", "count_tokens", "batches"] = "text",
     ) -> None:
         """Answer the next requests with *script*, in order.
 

@@ -40,25 +40,32 @@ class OpenAIBatches(FakeBatches):
     def reply(self, request: Received) -> tuple[int, Json | bytes]:
         """Return status and document of the answer to *request*, or the content of a file."""
         _, _, kind, *rest = request.path.split("/")
-        match request.method, kind, rest:
-            case "POST", "files", []:
-                return self._upload(request)
-            case "GET", "files", []:
-                return 200, _listed([meta for meta, _ in self.files.values()], request)
-            case _, "files", [name, *what] if name in self.files:
-                return self._file(request.method, name, what)
-            case "POST", "batches", []:
-                return self._create(request)
-            case "GET", "batches", []:
-                return 200, _listed([self._document(b) for b in reversed(self.made)], request)
-            case _, "batches", [name, *what]:
-                batch = next((b for b in self.made if b.id == name), None)
-                if batch and (request.method, what) == ("GET", []):
-                    return 200, self._document(batch)
-                if batch and (request.method, what) == ("POST", ["cancel"]):
-                    return self._cancel(batch)
+        found = self._files(request, rest) if kind == "files" else self._batches(request, rest)
         name = rest[0] if rest else request.path
-        return _refusal(f"No such {kind} object: {name}", "id", status=404)
+        return found or _refusal(f"No such {kind} object: {name}", "id", status=404)
+
+    def _files(self, request: Received, rest: list[str]) -> tuple[int, Json | bytes] | None:
+        match request.method, rest:
+            case "POST", []:
+                return self._upload(request)
+            case "GET", []:
+                return 200, _listed([meta for meta, _ in self.files.values()], request)
+            case _, [name, *what] if name in self.files:
+                return self._file(request.method, name, what)
+        return None
+
+    def _batches(self, request: Received, rest: list[str]) -> tuple[int, Json] | None:
+        batch = next((b for b in self.made if b.id in rest), None)
+        match request.method, rest[1:]:
+            case "POST", [] if not rest:
+                return self._create(request)
+            case "GET", [] if not rest:
+                return 200, _listed([self._document(b) for b in reversed(self.made)], request)
+            case "GET", [] if batch:
+                return 200, self._document(batch)
+            case "POST", ["cancel"] if batch:
+                return self._cancel(batch)
+        return None
 
     def _upload(self, request: Received) -> tuple[int, Json]:
         fields = _form(request)
@@ -113,9 +120,7 @@ class OpenAIBatches(FakeBatches):
             return _refusal("Invalid input file: not found, or not for batches.", "input_file_id")
         rows, errors = _read(content, body["endpoint"], self.most_rows)
         requests = {
-            key: replace(
-                request, path=body["endpoint"], body=row, content=json.dumps(row).encode()
-            )
+            key: replace(request, path=body["endpoint"], body=row, content=json.dumps(row).encode())
             for key, row in rows.items()
         }
         taken = {} if errors else requests
@@ -185,7 +190,7 @@ class OpenAIBatches(FakeBatches):
                     "body": document,
                 }
                 line["error"] = None
-                (good if status == 200 else bad).append(line)  # noqa: PLR2004
+                (good if status == 200 else bad).append(line)
             elif batch.state in _LOST:
                 code, message = _LOST[batch.state]
                 bad.append(line | {"error": {"code": code, "message": message}})
@@ -202,7 +207,9 @@ def _read(content: bytes, endpoint: str, most: int) -> tuple[dict[str, Json], li
     rows: dict[str, Json] = {}
     raw = lines(content)
     if not raw:
-        said = "The input file is empty. Please ensure that the batch contains at least one request."
+        said = (
+            "The input file is empty. Please ensure that the batch contains at least one request."
+        )
         return rows, [_problem("empty_file", said)]
     if len(raw) > most:
         return rows, [_problem("too_many_tasks", f"The batch has more than {most} requests.")]
