@@ -281,9 +281,10 @@ class FakeServer(ABC):
         elif operation == "rerank":
             document = self.render_ranking(reply.usage.input_tokens or 0, request)
         elif operation == "batches":
-            status, document = self.render_batches(request)
-            if isinstance(document, bytes):
-                return Rendered.document(status, headers, document)
+            status, said = self.render_batches(request)
+            if isinstance(said, bytes):
+                return Rendered.document(status, headers, said)
+            document = said
         else:
             document = self.render_answer(reply, request)
         return Rendered.document(status, _JSON | headers, json.dumps(document).encode())
