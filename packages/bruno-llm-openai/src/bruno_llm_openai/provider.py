@@ -255,8 +255,8 @@ class OpenAIProvider(OpenAIVendor, BaseProvider):
         return replace(chat, other=new) if chat.row is None else chat
 
     def make_batches(self) -> "OpenAIBatches | None":
-        if self.adapter.row is not None:
-            return None
         from bruno_llm_openai.batches import OpenAIBatches  # most programs send none
+        from bruno_llm_openai.vendors import ROWS
 
-        return OpenAIBatches(self.adapter)
+        row = self.adapter.row  # what a server of one's own takes it will say itself
+        return OpenAIBatches(self.adapter) if row is None or row.name not in ROWS else None

@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any, Protocol, TypeVar, cast
 
 from jiter import from_json
@@ -55,6 +56,7 @@ _T = TypeVar("_T")
 _MOST_BYTES = 64 * 2**30  # of a file of results, which is read line by line
 _LONGEST_POLL = 300.0
 _REFUSED = 400
+_NOTHING_YET = SimpleNamespace(response=None)  # rows are paid one by one, later
 _RESENT = "await batch.retry() asks again"
 
 
@@ -195,7 +197,7 @@ class BatchClient:
     def hold(self, row: BatchRow, unpriced_field: str | None) -> Hold:
         """Return a hold of the most that a *row* can cost."""
         return cast(Spending, self.spending).hold(
-            None,
+            _NOTHING_YET,
             model=self.model,
             most_input=lambda: row.most_input,
             media_tokens=lambda: row.media_tokens,
