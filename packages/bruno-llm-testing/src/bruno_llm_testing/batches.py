@@ -1,6 +1,7 @@
 """Batches that a fake server was sent, and what a test lets happen to them."""
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -8,7 +9,7 @@ from typing import Any, Literal
 from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.parts import Json
 
-from bruno_llm_testing.script import Received
+from bruno_llm_testing.script import RawReply, Received
 
 __all__ = ["FakeBatch", "FakeBatches"]
 
@@ -56,7 +57,7 @@ class FakeBatch:
         return len(self.requests) - len(self.results)
 
 
-class FakeBatches:
+class FakeBatches(ABC):
     """The batches of a fake server.
 
     Their rows are answered as the same requests would be that come alone: by what `say` was given,
@@ -132,6 +133,18 @@ class FakeBatches:
             batch.state = state
 
     # -- for the vendor's fake --------------------------------------------------------------------
+
+    @abstractmethod
+    def respond(self, request: Received) -> tuple[int, Json | bytes]:
+        """Return the vendor's status and document, or a file's content, for *request*."""
+
+    def reply(self, request: Received) -> RawReply:
+        """Return the answer to *request*, which asks about batches or their files."""
+        status, said = self.respond(request)
+        if isinstance(said, bytes):
+            kind = {"content-type": "application/octet-stream"}
+            return RawReply(status=status, headers=kind, body=said)
+        return RawReply(status=status, body=json.dumps(said).encode())
 
     def add(self, prefix: str, requests: Mapping[str, Received], **details: Any) -> FakeBatch:
         """Take a batch in, whose id begins with *prefix*."""

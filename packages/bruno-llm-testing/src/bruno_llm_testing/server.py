@@ -17,6 +17,7 @@ from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.parts import Json
 from bruno_llm_base.response import Usage
 
+from bruno_llm_testing.batches import FakeBatches
 from bruno_llm_testing.samples import asked_schema, sample_text
 from bruno_llm_testing.script import FakeAnswer, FakeError, Fault, RawReply, Received, Reply, Step
 from bruno_llm_testing.wire import Rendered, Wire
@@ -48,11 +49,13 @@ class FakeServer(ABC):
         content_type: What a streamed answer is labelled.
         ping: What keeps a stream alive that has nothing to say; a comment of SSE by default.
         garbage: An event that is not JSON, framed as the others; SSE by default.
+        batches: The batches that it was sent, and what happens to them; where the API has batches.
         accepted_connections: How many connections were ever opened to it.
     """
 
     api_key: ClassVar[str] = "test-key"
     models: tuple[str, ...]
+    batches: FakeBatches
     embedding_models: ClassVar[Mapping[str, int]] = {}
     content_type: ClassVar[str] = "text/event-stream"
     ping: ClassVar[bytes] = b": ping\n\n"
@@ -125,10 +128,6 @@ class FakeServer(ABC):
 
     def render_ranking(self, tokens: int, request: Received) -> Json:
         """Return the scores of the documents in *request*, where the API ranks; as `render_embeddings`."""
-        raise NotImplementedError
-
-    def render_batches(self, request: Received) -> tuple[int, Json | bytes]:
-        """Return status and document, or a file's content, for what asks about batches and files."""
         raise NotImplementedError
 
     # -- for tests --------------------------------------------------------------------------------
@@ -281,10 +280,8 @@ class FakeServer(ABC):
         elif operation == "rerank":
             document = self.render_ranking(reply.usage.input_tokens or 0, request)
         elif operation == "batches":
-            status, said = self.render_batches(request)
-            if isinstance(said, bytes):
-                return Rendered.document(status, headers, said)
-            document = said
+            raw = self.batches.reply(request)
+            return Rendered.document(raw.status, _JSON | headers | raw.headers, raw.body)
         else:
             document = self.render_answer(reply, request)
         return Rendered.document(status, _JSON | headers, json.dumps(document).encode())

@@ -37,8 +37,7 @@ class OpenAIBatches(FakeBatches):
         super().__init__(answer, most_rows=50_000, most_bytes=200_000_000)
         self.files: dict[str, tuple[Json, bytes]] = {}
 
-    def reply(self, request: Received) -> tuple[int, Json | bytes]:
-        """Return status and document of the answer to *request*, or the content of a file."""
+    def respond(self, request: Received) -> tuple[int, Json | bytes]:
         _, _, kind, *rest = request.path.split("/")
         found = self._files(request, rest) if kind == "files" else self._batches(request, rest)
         name = rest[0] if rest else request.path

@@ -46,11 +46,7 @@ _DRAWS = "image_generation"
 
 
 class FakeOpenAI(FakeServer):
-    """A server that speaks OpenAI's Chat Completions and Responses.
-
-    Attributes:
-        batches: The batches that it was sent, and what happens to them.
-    """
+    """A server that speaks OpenAI's Chat Completions and Responses."""
 
     models: tuple[str, ...] = (
         "gpt-6.1-terra",
@@ -218,9 +214,6 @@ class FakeOpenAI(FakeServer):
         wanted += ["IMAGE" for tool in body.get("tools") or () if tool.get("type") == _DRAWS]
         made = sample_media(wanted)
         return replace(step, media=made) if made and isinstance(step, FakeAnswer) else step
-
-    def render_batches(self, request: Received) -> tuple[int, Json | bytes]:
-        return self.batches.reply(request)
 
     def media_tokens(self, value: Json) -> int | None:
         return media.media_tokens(value)
