@@ -49,7 +49,7 @@ class Server:
             connection.sendall(words.encode() + b"\r\n")
             return connection.recv(65536)
 
-    def hang(self, hangs):
+    def hang(self, *, hangs):
         self._process.send_signal(signal.SIGSTOP if hangs else signal.SIGCONT)
 
     def stop(self):

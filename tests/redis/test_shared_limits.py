@@ -208,10 +208,10 @@ async def test_a_server_that_hangs_is_an_outage_and_its_late_answers_are_not_tak
     store = limit_store(server.url, "prod", "refuse")
     limit = RateLimit(requests_per_minute=5, store=store)
     await take(store, limit)
-    server.hang(True)
+    server.hang(hangs=True)
     with pytest.raises(ServiceUnavailableError):
         await take(store, limit)
-    server.hang(False)
+    server.hang(hangs=False)
     store._down_until = 0.0
     for _ in range(3):  # one place is lost with the answer
         await take(store, limit)
