@@ -235,7 +235,10 @@ async def test_tls(server, certificate):
     url = f"rediss://127.0.0.1:{door.sockets[0].getsockname()[1]}/0"
     async with door:
         limit = RateLimit(
-            requests_per_minute=1, store=f"{url}?ssl_ca_certs={certificate}", name="prod", max_wait=0
+            requests_per_minute=1,
+            store=f"{url}?ssl_ca_certs={certificate}",
+            name="prod",
+            max_wait=0,
         )
         await limit.acquire(0)
         assert number(server, "HGET bruno-llm:{prod}:all used:rpm") == 1

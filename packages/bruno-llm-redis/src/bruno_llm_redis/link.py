@@ -126,12 +126,13 @@ class Link:
 
     def settle(self, serial: str, changes: list[tuple[str, str, int]]) -> None:
         """Tell later that a place is free, and what it took; from any thread."""
-        try:
+        with suppress(RuntimeError):  # no loop runs here
             if asyncio.get_running_loop() is self._loop:
-                return self._settle(serial, changes)
-        except RuntimeError:
-            pass
-        with suppress(RuntimeError):  # the loop is closed: the server will forget the place by itself
+                self._settle(serial, changes)
+                return
+        with suppress(
+            RuntimeError
+        ):  # the loop is closed: the server will forget the place by itself
             self._loop.call_soon_threadsafe(self._settle, serial, changes)
 
     def tell(self, *words: str) -> None:
