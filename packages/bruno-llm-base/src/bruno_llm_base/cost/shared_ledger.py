@@ -16,7 +16,7 @@ from typing import Any, Protocol, TypeVar
 from weakref import WeakSet
 
 from bruno_llm_base.cost.ledger import Held, Ledger
-from bruno_llm_base.cost.rows import Balance, Claim, Names, Row
+from bruno_llm_base.cost.rows import Balance, Claim, Kept, Names, Row, Settled
 from bruno_llm_base.exceptions import ConfigurationError
 
 _log = logging.getLogger("bruno_llm")
@@ -25,6 +25,8 @@ _IDLE = 1.0  # seconds after which a thread without work ends
 _RENEWAL = 30.0  # seconds after which a thread renews the holds of this process
 LEASE = 4 * _RENEWAL
 """Seconds that a hold counts that others see, unless it is renewed."""
+KEEPING = 60 * 86_400
+"""Seconds that batches are remembered: vendors forget them sooner."""
 
 _T = TypeVar("_T")
 Entries = Mapping[tuple[str, Names], Sequence[int]]
@@ -44,6 +46,12 @@ class Tables(Protocol):
 
     def hold(self, hold: str, names: Names, amount: int) -> None:
         """Let a new hold count for a `LEASE`."""
+
+    def keep(self, note: Kept) -> None:
+        """Hold what a batch may cost, of a hold, and forget batches of long ago; see `Ledger`."""
+
+    def settle(self, note: Settled) -> None:
+        """Book a row of a batch, unless it is booked, or end the batch; see `Ledger`."""
 
     def forget_dead_holds(self) -> None:
         """Forget what has not counted for a day."""
@@ -103,6 +111,7 @@ class SharedLedger(Ledger):
         super().start_fresh()
         self._store.close()
         self._released: list[str] = []
+        self._batches: list[Kept | Settled] = []  # what is to be written of them
         self._renewed = 0.0
         self._jobs: SimpleQueue[_Job] = SimpleQueue()
         self._no_thread = Lock()  # is free while there is no thread
@@ -170,7 +179,7 @@ class SharedLedger(Ledger):
 
     def _work(self) -> None:
         while True:
-            is_waiting = bool(self._held or self._entries or self._released)
+            is_waiting = bool(self._held or self._is_unwritten())
             jobs: list[_Job] = []
             with suppress(Empty):
                 jobs.append(self._jobs.get(timeout=_RENEWAL if is_waiting else _IDLE))
@@ -209,7 +218,7 @@ class SharedLedger(Ledger):
             if self._is_busy:
                 raise RuntimeError("a ledger cannot be asked by what has interrupted it")
             self._is_busy = True
-            is_new, held = bool(self._notes), set(self._held)
+            is_new, held = bool(self._notes or self._batch_notes), set(self._held)
 
             def write(tables: Tables) -> list[Any]:
                 self._forget_holds_but(held)  # of a try before
@@ -222,6 +231,7 @@ class SharedLedger(Ledger):
                 results = self._store.write(write)
                 self._entries.clear()
                 self._released.clear()
+                self._batches.clear()
             except ConfigurationError as error:
                 self._forget_holds_but(held)
                 if is_new:
@@ -237,8 +247,18 @@ class SharedLedger(Ledger):
             return self._store.read(query)
 
     def _write_rest(self) -> None:
-        if self._notes or self._entries or self._released:
+        if self._notes or self._batch_notes or self._is_unwritten():
             self._carry_out()
+
+    def _is_unwritten(self) -> bool:
+        """Whether something that was taken in is not in the store yet."""
+        return bool(self._entries or self._released or self._batches)
+
+    def _take_in_batches(self) -> None:
+        while (
+            self._batch_notes
+        ):  # all processes change what is kept of them: it is in the store alone
+            self._batches.append(self._batch_notes.popleft())
 
     def _release(self, hold: str) -> None:
         del self._held[hold]
@@ -251,6 +271,11 @@ class SharedLedger(Ledger):
     def _write_down(self, tables: Tables) -> None:
         tables.add(self._entries)
         tables.release(self._released)
+        for note in self._batches:
+            if isinstance(note, Kept):
+                tables.keep(note)
+            else:
+                tables.settle(note)
         if self._held and time.monotonic() > self._renewed + _RENEWAL:
             tables.renew(self._held)
             self._renewed = time.monotonic()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from bruno_llm_base.cost.shared_ledger import Tables
-from bruno_llm_base.cost.sqlite_tables import SqliteTables, is_ledger, make_tables
+from bruno_llm_base.cost.sqlite_tables import SqliteTables, make_tables, version_of
 from bruno_llm_base.exceptions import ConfigurationError
 
 _T = TypeVar("_T")
@@ -103,8 +103,7 @@ class SqliteFile:
         try:
             with connection:
                 connection.execute("BEGIN IMMEDIATE")
-                if not is_ledger(connection, self._path):
-                    make_tables(connection)
+                make_tables(connection, version_of(connection, self._path))
             # Others may read while one writes (https://www.sqlite.org/wal.html), where the disk can.
             # If another process says so at this moment, SQLite fails, and it is said.
             with suppress(sqlite3.OperationalError):
@@ -136,10 +135,10 @@ class SqliteFile:
     def _found(self, mode: str, query: _Query[_T]) -> _T:
         with closing(self._connect(mode)) as connection:
             connection.execute("BEGIN")
-            if is_ledger(connection, self._path):
+            if version_of(connection, self._path):
                 return query(self._tables(connection))
         with closing(sqlite3.connect(":memory:")) as empty:
-            make_tables(empty)
+            make_tables(empty, 0)
             return query(self._tables(empty))
 
     def _connect(self, mode: str) -> sqlite3.Connection:

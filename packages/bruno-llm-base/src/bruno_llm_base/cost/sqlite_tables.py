@@ -6,13 +6,25 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from sqlite3 import Connection
 
-from bruno_llm_base.cost.rows import COUNTS, KEYS, LABELS, Balance, Claim, Names, Row, row_of
-from bruno_llm_base.cost.shared_ledger import LEASE, Entries
+from bruno_llm_base.cost.rows import (
+    COUNTS,
+    KEYS,
+    LABELS,
+    Balance,
+    Claim,
+    Kept,
+    Names,
+    Row,
+    Settled,
+    row_of,
+)
+from bruno_llm_base.cost.shared_ledger import KEEPING, LEASE, Entries
 from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.values import INT64
 
 _OURS = 0x42724C6C  # "BrLl", https://www.sqlite.org/pragma.html#pragma_application_id
-_VERSION = 2  # of the tables: change it with them
+_VERSION = 3  # of the tables: change it with them
+_OLDEST = 2  # that we read; it is brought up to date when it is written
 _TABLES = (
     # Sums: they grow with the days and names, not with the requests.
     f"""CREATE TABLE entries (
@@ -32,9 +44,16 @@ _TABLES = (
         expires REAL
     ) WITHOUT ROWID""",
     f"PRAGMA application_id = {_OURS}",
+)
+_UPDATES = (
+    # The rows of batches that are booked, and since when.
+    """CREATE TABLE settled (
+        batch TEXT, key TEXT, time REAL, PRIMARY KEY (batch, key)
+    ) WITHOUT ROWID""",
     f"PRAGMA user_version = {_VERSION}",
 )
 _DAY = 86_400
+_COST = COUNTS.index("cost")
 
 _PICO = 10**12
 
@@ -72,13 +91,15 @@ class SqliteTables:
 
     def add(self, entries: Entries) -> None:
         """See `Tables`."""
-        for (day, names), exact in entries.items():
-            counts = [min(count, INT64) for count in exact]
-            self._connection.execute(_ADD, (day, *names, *counts))
-            if cost := counts[COUNTS.index("cost")]:
-                accounts = (("", ""), *zip(LABELS, names, strict=True))
-                spent = [(*account, day, cost) for account in accounts]
-                self._connection.executemany(_ADD_SPENT, spent)
+        for (day, names), counts in entries.items():
+            self._add(day, names, [min(count, INT64) for count in counts])
+
+    def _add(self, day: str, names: Names, counts: Sequence[int]) -> None:
+        self._connection.execute(_ADD, (day, *names, *counts))
+        if cost := counts[_COST]:
+            accounts = (("", ""), *zip(LABELS, names, strict=True))
+            spent = [(*account, day, cost) for account in accounts]
+            self._connection.executemany(_ADD_SPENT, spent)
 
     def release(self, holds: Iterable[str]) -> None:
         """See `Tables`."""
@@ -93,6 +114,33 @@ class SqliteTables:
         """See `Tables`."""
         values = (hold, *names, min(amount, INT64), self._now + LEASE)
         self._connection.execute("INSERT INTO held VALUES (?, ?, ?, ?, ?, ?, ?)", values)
+
+    def keep(self, note: Kept) -> None:
+        """See `Tables`."""
+        self._connection.execute("DELETE FROM settled WHERE time < ?", (self._now - KEEPING,))
+        amount = min(note.amount, INT64)
+        values = (note.batch, *note.names, amount, self._now + KEEPING)
+        kept = "INSERT OR IGNORE INTO held VALUES (?, ?, ?, ?, ?, ?, ?)"
+        self._connection.execute(kept, values)
+        self._take(note.hold, amount)
+
+    def settle(self, note: Settled) -> None:
+        """See `Tables`."""
+        batch, key, entry = note
+        if entry is None:
+            self.release([batch])
+            return
+        booking = "INSERT OR IGNORE INTO settled VALUES (?, ?, ?)"
+        if self._connection.execute(booking, (batch, key, self._now)).rowcount:
+            kept = f"SELECT {', '.join(LABELS)} FROM held WHERE id = ?"
+            names = self._connection.execute(kept, (batch,)).fetchone() or entry.names
+            counts = [min(count, INT64) for count in entry.counts]
+            self._add(entry.day, names, counts)
+            self._take(batch, counts[_COST])
+
+    def _take(self, hold: str | None, amount: int) -> None:
+        less = "UPDATE held SET amount = max(0, amount - ?) WHERE id = ?"
+        self._connection.execute(less, (amount, hold))
 
     def forget_dead_holds(self) -> None:
         """See `Tables`."""
@@ -134,28 +182,29 @@ class SqliteTables:
         ]
 
 
-def make_tables(connection: Connection) -> None:
-    """Make the tables of an empty database."""
-    for statement in _TABLES:
-        connection.execute(statement)
+def make_tables(connection: Connection, version: int) -> None:
+    """Make the tables that a ledger of a *version* lacks."""
+    if version < _VERSION:
+        for statement in (*(() if version else _TABLES), *_UPDATES):
+            connection.execute(statement)
 
 
-def is_ledger(connection: Connection, path: Path) -> bool:
-    """Say whether the database is a ledger rather than empty; anything else is refused."""
+def version_of(connection: Connection, path: Path) -> int:
+    """Return the version of a ledger, 0 of an empty database; anything else is refused."""
     application, version, tables = connection.execute(
         "SELECT application_id, user_version, (SELECT COUNT(*) FROM sqlite_master)"
         " FROM pragma_application_id, pragma_user_version"
     ).fetchone()
     if not application and not version and not tables:
-        return False
+        return 0
     if application != _OURS:
         raise ConfigurationError(
             f"{path} is some other program's database, not a ledger of costs: give another path"
         )
-    if version != _VERSION:
+    if not _OLDEST <= version <= _VERSION:
         cure = "upgrade it, or give" if version > _VERSION else "give"
         raise ConfigurationError(
             f"{path} is a ledger of version {version}, and this bruno-llm-base reads version"
             f" {_VERSION}: {cure} another path"
         )
-    return True
+    return int(version)
