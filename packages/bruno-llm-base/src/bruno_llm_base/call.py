@@ -86,6 +86,7 @@ async def _texts(call: "Call[ModelResponse]", state: StreamState) -> AsyncGenera
                         yield part.text
                     elif type(part) is ToolCall:
                         call.take_tool_call(part)
+            items.clear()  # else thousands of streams hold them all while they wait for the next
     response = state.response = cast(ModelResponse, call.result)
     answer_text(response, str(response.provider))
 
