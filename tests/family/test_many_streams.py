@@ -27,7 +27,7 @@ def open_files():
 
 
 @pytest.mark.usefixtures("few_certificates", "many_descriptors")
-async def test_streams_are_all_open_at_once_and_nothing_of_them_stays_open(kind, server):
+async def test_streams_are_all_open_at_once_and_nothing_of_them_stays_open(kind, server, until):
     held = Fault(FakeAnswer(text="one two three"), after=2, then="stall")
     server.say(FakeAnswer(), *[held] * HELD)
     async with kind(**server.connection(), max_retries=0) as llm:
@@ -37,24 +37,18 @@ async def test_streams_are_all_open_at_once_and_nothing_of_them_stays_open(kind,
         assert open_files() >= before + 2 * (HELD - 1)  # at both ends
         await asyncio.gather(*(stream.aclose() for stream in streams))
         assert asyncio.all_tasks() <= tasks
-        await settled(lambda: open_files() <= before)
+        await until(lambda: open_files() <= before)
 
 
 @pytest.mark.usefixtures("few_certificates", "many_descriptors")
-async def test_a_thousand_streams_at_once_all_end_well(kind, server):
+async def test_a_thousand_streams_at_once_all_end_well(kind, server, until):
     server.say(*[FakeAnswer(text="one two three")] * STREAMS)
     before = open_files()
     async with kind(**server.connection(), max_retries=0) as llm:
         streams = [llm.stream("hello") for _ in range(STREAMS)]
         assert await asyncio.gather(*map(read, streams)) == ["one two three"] * STREAMS
         assert all(stream.response.finish_reason == "stop" for stream in streams)
-    await settled(lambda: open_files() <= before)
-
-
-async def settled(is_so):
-    """Wait for the server, a thread of this process, which closes its side later."""
-    while not is_so():
-        await asyncio.sleep(0.01)
+    await until(lambda: open_files() <= before)
 
 
 async def read(stream):

@@ -286,7 +286,8 @@ class Answer:
                     self._more = StringIO()
                 self._more.write(piece.text)
                 continue
-            self._write_out()
+            if self._more is not None:
+                self._write_out(self._more)
             self.parts.append(piece)
             self._kind, self._index = kind, piece.index
         reason = part.finish_reason
@@ -313,7 +314,8 @@ class Answer:
 
     def total(self) -> ModelResponse:
         """Return the sum of the parts so far, to which more may be added."""
-        self._write_out()
+        if self._more is not None:
+            self._write_out(self._more)
         return replace(self._last, parts=join_parts(self.parts))
 
     def finished(self) -> ModelResponse:
@@ -322,7 +324,8 @@ class Answer:
         A call without a name is left out; arguments that were left out are `{}`; a stop is a call
         where there are calls.
         """
-        self._write_out()
+        if self._more is not None:
+            self._write_out(self._more)
         response = self._last
         response.parts = join_parts(self.parts)
         named = [p for p in response.parts if not isinstance(p, ToolCall) or p.name]
@@ -333,11 +336,10 @@ class Answer:
                 response.finish_reason = "tool_call"
         return response
 
-    def _write_out(self) -> None:
-        if self._more is not None:
-            last: Any = self.parts[-1]  # the reader of the stream has it too
-            self.parts[-1] = replace(last, text=last.text + self._more.getvalue())
-            self._more = None
+    def _write_out(self, more: StringIO) -> None:
+        last: Any = self.parts[-1]  # the reader of the stream has it too
+        self.parts[-1] = replace(last, text=last.text + more.getvalue())
+        self._more = None
 
 
 _Response = TypeVar("_Response", bound=ModelResponse[Any])
