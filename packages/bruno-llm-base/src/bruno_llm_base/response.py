@@ -273,7 +273,7 @@ class Answer:
     _index: int | None = None
     _more: StringIO | None = None  # its text behind what it has already
 
-    def add(self, part: ModelResponse) -> None:  # noqa: C901 - flat, and fast
+    def add(self, part: ModelResponse) -> None:  # noqa: C901, PLR0912 - flat, and fast
         """Take the next part."""
         last = self._last
         pieces: Sequence[Any] = part.parts

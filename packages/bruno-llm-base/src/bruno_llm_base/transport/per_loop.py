@@ -5,9 +5,9 @@ import importlib
 import threading
 import weakref
 from collections.abc import AsyncGenerator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 
 from bruno_llm_base.exceptions import ConfigurationError, LLMError
 from bruno_llm_base.forks import start_fresh_in_children
@@ -70,7 +70,7 @@ class PerLoop:
         return entry.transport
 
     @property
-    def connections(self) -> AbstractAsyncContextManager[None]:
+    def connections(self) -> asyncio.Semaphore:
         """The line in which requests of the running loop wait while too many are under way."""
         loop = asyncio.get_running_loop()
         if (line := self._lines.get(loop)) is None:
@@ -116,24 +116,22 @@ def _running_loop() -> _Loop:
         raise RuntimeError(_NO_LOOP) from None
 
 
-class _Line:
+class _Line(asyncio.Semaphore):
     """Where requests wait while too many are under way, or begin at once."""
 
     def __init__(self) -> None:
-        self._places = asyncio.Semaphore(most_connections())
+        super().__init__(most_connections())
         self._beginning = asyncio.Semaphore(_MOST_PER_TURN)
 
-    async def __aenter__(self) -> None:
-        await self._places.acquire()
+    async def acquire(self) -> Literal[True]:
+        await super().acquire()
         try:
             await self._beginning.acquire()
         except BaseException:
-            self._places.release()
+            self.release()
             raise
         asyncio.get_running_loop().call_soon(self._beginning.release)
-
-    async def __aexit__(self, *_: object) -> None:
-        self._places.release()
+        return True
 
 
 class _OneAtATime:
