@@ -27,11 +27,15 @@ class BatchCounts(NamedTuple):
 
 
 class Ask(NamedTuple):
-    """A request to the vendor; a body that is an `Upload` is sent as a form."""
+    """A request to the vendor; a body that is an `Upload` is sent as a form.
+
+    What makes a batch is sent `once`: not again where it may have arrived, as rows would be paid twice.
+    """
 
     method: str
     path: str
     body: Json | None = None
+    once: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
