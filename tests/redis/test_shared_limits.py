@@ -3,6 +3,8 @@
 import asyncio
 import logging
 import pickle
+import ssl
+from contextlib import suppress
 
 import pytest
 from bruno_llm_base import (
@@ -188,6 +190,61 @@ async def test_an_outage_may_refuse(server):
     for _ in range(2):
         with pytest.raises(ServiceUnavailableError, match=f"127.0.0.1:{server.port}"):
             await limit.acquire(0)
+
+
+async def test_a_connection_that_the_server_closed_and_lost_scripts_are_no_outage(server):
+    limit = limit_at(server, requests_per_minute=5)
+    await limit.acquire(0)
+    server.ask("CLIENT KILL TYPE normal")
+    await limit.acquire(0)
+    server.ask("SCRIPT FLUSH")
+    await limit.acquire(0)
+    assert number(server, "HGET bruno-llm:{prod}:all used:rpm") == 3
+
+
+async def test_a_server_that_hangs_is_an_outage_and_its_late_answers_are_not_taken_for_others(
+    server,
+):
+    store = limit_store(server.url, "prod", "refuse")
+    limit = RateLimit(requests_per_minute=5, store=store)
+    await take(store, limit)
+    server.hang(hangs=True)
+    with pytest.raises(ServiceUnavailableError):
+        await take(store, limit)
+    server.hang(hangs=False)
+    store._down_until = 0.0
+    for _ in range(3):  # one place is lost with the answer
+        await take(store, limit)
+    assert 50 < await take(store, limit) < 60.1
+
+
+async def test_tls(server, certificate):
+    async def forward(reader, writer):
+        there = await asyncio.open_connection("127.0.0.1", server.port)
+        await asyncio.gather(copy(reader, there[1]), copy(there[0], writer))
+
+    async def copy(reader, writer):
+        with suppress(OSError):
+            while data := await reader.read(65536):
+                writer.write(data)
+        writer.close()
+
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate)
+    door = await asyncio.start_server(forward, "127.0.0.1", 0, ssl=context)
+    url = f"rediss://127.0.0.1:{door.sockets[0].getsockname()[1]}/0"
+    async with door:
+        limit = RateLimit(
+            requests_per_minute=1,
+            store=f"{url}?ssl_ca_certs={certificate}",
+            name="prod",
+            max_wait=0,
+        )
+        await limit.acquire(0)
+        assert number(server, "HGET bruno-llm:{prod}:all used:rpm") == 1
+        strange = RateLimit(requests_per_minute=1, store=url, name="prod", on_outage="refuse")
+        with pytest.raises(ServiceUnavailableError):
+            await strange.acquire(0)
 
 
 async def test_a_login_that_is_refused_is_told_and_never_shown(server):
