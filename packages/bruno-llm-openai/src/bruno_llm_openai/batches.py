@@ -5,7 +5,7 @@ import re
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from bruno_llm_base import ChatAdapter, Json
 from bruno_llm_base.batch.adapter import (
@@ -13,6 +13,7 @@ from bruno_llm_base.batch.adapter import (
     BatchAdapter,
     BatchCounts,
     BatchStatus,
+    RowFate,
     RowResult,
     VendorBatch,
 )
@@ -29,7 +30,7 @@ _STATUSES: dict[str, BatchStatus] = {
     "finalizing": "running",
     "cancelling": "running",
 }
-_FATES: dict[str, Literal["expired", "cancelled"]] = {
+_FATES: dict[str, RowFate] = {
     "expired": "expired",
     "cancelled": "cancelled",
     "batch_expired": "expired",

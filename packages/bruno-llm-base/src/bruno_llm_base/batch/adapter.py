@@ -14,6 +14,7 @@ from bruno_llm_base.adapter import ChatAdapter
 from bruno_llm_base.parts import Json
 
 BatchStatus = Literal["waiting", "running", "ended"]
+RowFate = Literal["failed", "expired", "cancelled"]
 
 
 class BatchCounts(NamedTuple):
@@ -61,7 +62,7 @@ class VendorBatch:
     counts: BatchCounts = field(default_factory=BatchCounts)
     expires_at: datetime | None = None
     model: str | None = None
-    fate: Literal["failed", "expired", "cancelled"] = "failed"
+    fate: RowFate = "failed"
     problem: Json | None = None
     problems: Mapping[int, Json] = field(default_factory=dict)
     results: Sequence[str] = ()
@@ -87,7 +88,7 @@ class RowResult:
     answer: Json | None = None
     error: Json | None = None
     status: int = 500
-    fate: Literal["failed", "expired", "cancelled"] = "failed"
+    fate: RowFate = "failed"
     request_id: str | None = None
 
 
