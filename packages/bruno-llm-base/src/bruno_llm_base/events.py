@@ -262,6 +262,13 @@ class ProviderAnswered(Event, words="provider answered", level=DEBUG):
     passed_over: int
 
 
+class BatchSubmitted(Event, words="batch submitted"):
+    """A vendor has taken a batch, or a part of one, of so many `rows`; `batch` is its id."""
+
+    batch: str
+    rows: int
+
+
 class MapProgress(Event, words="rows answered", level=DEBUG):
     """A row of a map has its answer, or its error.
 
