@@ -32,7 +32,7 @@ _STATUSES: dict[str, BatchStatus] = {
     "UPDATING": "running",
     "CANCELLING": "running",
 }
-_FATES: dict[str, Literal["expired", "cancelled"]] = {
+_FATES: dict[str, Literal["failed", "expired", "cancelled"]] = {
     "EXPIRED": "expired",
     "CANCELLED": "cancelled",
 }
@@ -126,5 +126,7 @@ class GeminiBatches(BatchAdapter):
 
 def _said(error: Json) -> tuple[int, Json]:
     """Return an error of gRPC as a status of HTTP, and as the API's document."""
-    status, word = _ERRORS.get(error.get("code") or 0, (500, "UNKNOWN"))
+    code = error.get("code") or 0
+    by_http = {status: (status, word) for status, word in _ERRORS.values()}
+    status, word = (_ERRORS | by_http).get(code, (500, "UNKNOWN"))
     return status, {"error": {"message": error.get("message"), "status": word}}

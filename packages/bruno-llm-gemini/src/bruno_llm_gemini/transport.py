@@ -8,6 +8,7 @@ differs only by endpoint and model, so it is asked once for each.
 
 import io
 import logging
+from collections.abc import Awaitable
 from threading import get_ident
 from typing import Any, NoReturn
 
@@ -110,7 +111,7 @@ class ComposedTransport:
     async def _compose(self, path: str, model: str | None) -> Any:
         """Return the SDK's request to *path* for *model*."""
         aio = self._composer.aio
-        models, name = aio.models, path.partition(":")[0]
+        models = aio.models
         asked: Json = {"model": model, "contents": "-"}
         try:
             if path == MODELS:
@@ -121,16 +122,8 @@ class ComposedTransport:
                 await models.count_tokens(**asked)
             elif path == EMBED:
                 await models.embed_content(**asked)
-            elif path == BATCH:
-                await aio.batches.create(model=model, src=[{"contents": "-"}])
-            elif path == FILES:
-                await aio.files.upload(file=io.BytesIO(b"-"), config={"mime_type": LINES})
-            elif path.startswith("files/"):
-                await aio.files.download(file=name)
-            elif path.endswith(":cancel"):
-                await aio.batches.cancel(name=name)
-            elif path.startswith("batches/"):
-                await aio.batches.get(name=name)
+            elif path.startswith(("batch", FILES)):
+                await _asked_of_batches(aio, path, model)
             else:
                 # the SDK turns to its client with the first step of the stream
                 await anext(await models.generate_content_stream(**asked, config=_ONE_CALL))
@@ -144,6 +137,21 @@ class ComposedTransport:
             self._composed.clear()
         self._composed[path, model] = request
         return request
+
+
+def _asked_of_batches(aio: Any, path: str, model: str | None) -> Awaitable[Any]:
+    """Return the SDK's way to ask for a *path* of batches or files."""
+    asked: Awaitable[Any]
+    name, _, verb = path.partition(":")
+    if path == BATCH:
+        asked = aio.batches.create(model=model, src=[{"contents": "-"}])
+    elif path == FILES:
+        asked = aio.files.upload(file=io.BytesIO(b"-"), config={"mime_type": LINES})
+    elif path.startswith(FILES):
+        asked = aio.files.download(file=name)
+    else:
+        asked = aio.batches.cancel(name=name) if verb else aio.batches.get(name=name)
+    return asked
 
 
 class _Composed(Exception):  # noqa: N818 - no error: it carries the request out of the SDK
