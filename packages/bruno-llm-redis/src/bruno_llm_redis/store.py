@@ -61,26 +61,20 @@ def limit_store(
         raise ConfigurationError(
             "RateLimit.store is no URL of a server: give one such as 'redis://user:password@host:6379/0'"
         ) from None
-    return SharedCounts(
-        parts.geturl(), f"{scheme}://{place}", name, on_outage, (lease, minute), again
-    )
+    lengths = lease, minute, again
+    return SharedCounts(parts.geturl(), f"{scheme}://{place}", name, on_outage, lengths)
 
 
 class SharedCounts:
     """A `LimitStore`."""
 
     def __init__(
-        self,
-        url: str,
-        place: str,
-        name: str,
-        on_outage: str,
-        lengths: tuple[float, float],
-        again: float,
+        self, url: str, place: str, name: str, on_outage: str, lengths: tuple[float, float, float]
     ) -> None:
-        self._url, self._place, self._name = url, place, name
-        self._on_outage, self._again = on_outage, again
-        self._lengths = lengths  # of a lease and a minute, in seconds
+        self._url, self._place, self._name, self._on_outage = url, place, name, on_outage
+        *self._lengths, self._again = (
+            lengths  # seconds: of a lease and a minute, and until it is asked again
+        )
         self._links: WeakKeyDictionary[asyncio.AbstractEventLoop, Link] = WeakKeyDictionary()
         self._windows: list[Window] = []
         self._processes = 1
