@@ -34,6 +34,7 @@ from bruno_llm_base.stream import TextStream
 
 if TYPE_CHECKING:
     from bruno_llm_base.batch.map import MapItem
+    from bruno_llm_base.batch.vendor import Batch, BatchItem, BatchState
     from bruno_llm_base.cost.budget import Budget
     from bruno_llm_base.cost.price import Price, PriceSource
     from bruno_llm_base.cost.prices import GenaiPrices
@@ -53,6 +54,9 @@ __all__ = [
     "Access",
     "BaseEmbeddings",
     "BaseProvider",
+    "Batch",
+    "BatchItem",
+    "BatchState",
     "Breaker",
     "Budget",
     "ChatAdapter",
@@ -111,6 +115,7 @@ __getattr__, __dir__ = late_names(
     __name__,
     {
         "batch.map": ["MapItem"],
+        "batch.vendor": ["Batch", "BatchItem", "BatchState"],
         "cost.budget": ["Budget"],
         "cost.price": ["Price", "PriceSource"],
         "cost.prices": ["GenaiPrices"],
