@@ -102,16 +102,18 @@ class Link:
         now = time.monotonic()
         if now - self._asked_at > self._longest:
             self._state = "-"  # nothing of it counts any more, so nothing can have been lost
-        is_seen = now - self._seen_at < _SEEN
-        words = (
-            f"{self.me} {self._lengths[0]} {most} {self._state} {self._grants} {1 - is_seen}"
-            f" {self._limits} {self._serial} {' '.join(map(str, tokens))}"
-        )
+        asked = f"{self._limits} {self._serial} {' '.join(map(str, tokens))}"
+        heading = f"{self.me} {self._lengths[0]} {most} {self._state} {self._grants}"
+
+        def words() -> str:  # a server that is connected anew may be another one
+            is_seen = self._server.is_connected and now - self._seen_at < _SEEN
+            if not is_seen:
+                self._seen_at = now
+            return f"{heading} {1 - is_seen} {asked}"
+
         reply = (await self._server.run(self._taking, words)).split()
         self._state, self._grants, processes = reply[2], reply[3], int(reply[4])
         granted, wait, self._asked_at = int(reply[0]), int(reply[1]), now
-        if not is_seen:
-            self._seen_at = now
         for number, w in enumerate(windows):
             w.used = int(reply[2 * number + 6])
         buckets = {w.name: reply[2 * number + 5] for number, w in enumerate(windows)}
@@ -134,6 +136,18 @@ class Link:
             RuntimeError
         ):  # the loop is closed: the server will forget the place by itself
             self._loop.call_soon_threadsafe(self._settle, serial, changes)
+
+    async def report(self, used: Counter[str], running: int) -> list[SharedPermit]:
+        """Tell the server what was taken without it, and return the places of what still runs."""
+        serials = [str(self._serial + number) for number in range(running)]
+        self._serial += running
+        words = [word for name in used for word in ("used", name, "0", str(used[name]))]
+        for serial in serials:
+            words += ("holds", f"{self.me}:{serial}")
+        await self._send(words)
+        self._seen_at = 0.0  # it may be another one
+        self._held.update(serials)
+        return [SharedPermit(self, serial, 0, {}) for serial in serials]
 
     def tell(self, *words: str) -> None:
         """Tell the server of something, later."""
@@ -201,6 +215,9 @@ class Link:
                 words += ("holds", f"{self.me}:{serial}")
         if not words:
             return
-        heading = [self._state, *map(str, self._lengths)]
         with suppress(RedisError, OSError, TimeoutError):  # the next request sees to an outage
-            await self._server.run(self._settling, " ".join(heading + words))
+            await self._send(words)
+
+    async def _send(self, words: list[str]) -> None:
+        text = " ".join([self._state, *map(str, self._lengths), *words])
+        await self._server.run(self._settling, lambda: text)
