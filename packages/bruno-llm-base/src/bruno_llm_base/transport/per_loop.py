@@ -91,7 +91,8 @@ class PerLoop:
         except LLMError:
             raise
         except Exception as error:
-            raise transport_error(error) from error
+            ours = transport_error(error)
+            raise ours from ours.cause
         closing = _Closing(transport)
         keeper = _close_with_loop(closing, weakref.ref(self), loop)
         finalizer = weakref.finalize(self, _close_soon, loop, closing, keeper)
