@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib.util
+import signal
 import socket
 import subprocess
 import time
@@ -48,6 +49,9 @@ class Server:
             connection.sendall(words.encode() + b"\r\n")
             return connection.recv(65536)
 
+    def hang(self, *, hangs):
+        self._process.send_signal(signal.SIGSTOP if hangs else signal.SIGCONT)
+
     def stop(self):
         if self._process is not None:
             self._process.kill()
@@ -77,6 +81,12 @@ def start_server(tmp_path):
 @pytest.fixture
 def server(start_server):
     return start_server()
+
+
+@pytest.fixture
+def certificate():
+    """Return a file with a key and a certificate of 127.0.0.1, of these tests alone."""
+    return Path(__file__).with_name("certificate.pem")
 
 
 @pytest.fixture

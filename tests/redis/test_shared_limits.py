@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import pickle
+import ssl
 
 import pytest
 from bruno_llm_base import (
@@ -181,6 +182,29 @@ async def test_an_outage_leaves_each_process_its_share(server, fake_openai, capl
     assert caplog.text.count("store unreachable") == 1
 
 
+async def test_what_was_taken_in_an_outage_counts_afterwards(start_server, eventually):
+    server = start_server("--appendonly", "yes", "--appendfsync", "always")  # it keeps its data
+    stores = [limit_store(server.url, "prod", "local", lease=3.0, again=0.1) for _ in range(3)]
+    limit = RateLimit(requests_per_minute=12, max_concurrent=12, store=stores[0])
+    held = [await take(store, limit) for store in (*stores, *stores)]
+    server.stop()
+    for store in stores[:2]:
+        held += [await take(store, limit) for _ in range(2)]  # of its share of 4
+        assert isinstance(await take(store, limit), float)
+    held.pop().settle()
+    server.start()
+    assert isinstance(await take(stores[2], limit), float)  # not before all have told
+    await eventually(lambda: number(server, "HGET bruno-llm:{prod}:all used:rpm") == 10)
+    await eventually(lambda: number(server, "ZCARD bruno-llm:{prod}:leases") == 9)
+    for permit in held:
+        permit.settle()
+    await eventually(lambda: number(server, "ZCARD bruno-llm:{prod}:leases") == 0)
+    shared = RateLimit(requests_per_minute=12, max_concurrent=12, store=stores[2])
+    for _ in range(2):
+        await asyncio.wait_for(shared.acquire(0), 60)
+    assert 30 < await take(stores[0], limit) < 60.1
+
+
 async def test_an_outage_may_refuse(server):
     limit = limit_at(server, requests_per_minute=5)
     await limit.acquire(0)
@@ -188,6 +212,64 @@ async def test_an_outage_may_refuse(server):
     for _ in range(2):
         with pytest.raises(ServiceUnavailableError, match=f"127.0.0.1:{server.port}"):
             await limit.acquire(0)
+
+
+async def test_a_connection_that_the_server_closed_and_lost_scripts_are_no_outage(server):
+    limit = limit_at(server, requests_per_minute=5)
+    await limit.acquire(0)
+    server.ask("CLIENT KILL TYPE normal")
+    await limit.acquire(0)
+    server.ask("SCRIPT FLUSH")
+    await limit.acquire(0)
+    assert number(server, "HGET bruno-llm:{prod}:all used:rpm") == 3
+
+
+async def test_a_server_that_hangs_is_an_outage_and_its_late_answers_are_not_taken_for_others(
+    server, eventually
+):
+    store = limit_store(server.url, "prod", "refuse", again=0.1)
+    limit = RateLimit(requests_per_minute=5, store=store)
+    await take(store, limit)
+    server.hang(hangs=True)
+    with pytest.raises(ServiceUnavailableError):
+        await take(store, limit)
+    server.hang(hangs=False)
+    await eventually(lambda: store._outage is None)
+    for _ in range(3):  # one place is lost with the answer
+        await take(store, limit)
+    assert 50 < await take(store, limit) < 60.1
+
+
+async def test_tls(server, certificate):
+    async def forward(reader, writer):
+        there = await asyncio.open_connection("127.0.0.1", server.port)
+        await asyncio.gather(copy(reader, there[1]), copy(there[0], writer))
+
+    async def copy(reader, writer):
+        try:
+            while data := await reader.read(65536):
+                writer.write(data)
+        except OSError:
+            pass
+        finally:
+            writer.close()
+
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate)
+    door = await asyncio.start_server(forward, "127.0.0.1", 0, ssl=context)
+    url = f"rediss://127.0.0.1:{door.sockets[0].getsockname()[1]}/0"
+    async with door:
+        limit = RateLimit(
+            requests_per_minute=1,
+            store=f"{url}?ssl_ca_certs={certificate}",
+            name="prod",
+            max_wait=0,
+        )
+        await limit.acquire(0)
+        assert number(server, "HGET bruno-llm:{prod}:all used:rpm") == 1
+        strange = RateLimit(requests_per_minute=1, store=url, name="prod", on_outage="refuse")
+        with pytest.raises(ServiceUnavailableError):
+            await strange.acquire(0)
 
 
 async def test_a_login_that_is_refused_is_told_and_never_shown(server):

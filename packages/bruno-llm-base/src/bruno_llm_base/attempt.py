@@ -93,6 +93,8 @@ class Attempt(Generic[T]):
             if is_refused or not request.stream:
                 body = (await reply.read()).removeprefix(BOM_UTF8)
                 self._has_ended = True
+            elif request.most_bytes:
+                reply.most = request.most_bytes
             elif reply.headers.get("content-type", "").startswith(_NO_STREAM):
                 async for documents in reply:  # it may be an error
                     if documents:

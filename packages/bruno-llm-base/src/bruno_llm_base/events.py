@@ -235,6 +235,24 @@ class StoreUnreachable(Event, words="store unreachable", level=WARNING):
     processes: int
 
 
+class CacheHit(Event, words="answered from the cache"):
+    """A question was answered before, and nothing is sent: it costs nothing.
+
+    Attributes:
+        age: Seconds since the answer was kept.
+        duration: Seconds until it was here, with the time for which another call was asking.
+    """
+
+    age: float
+    duration: float
+
+
+class CacheUnusable(Event, words="cache unusable: all is asked", level=WARNING):
+    """Answers can be neither read nor kept: told once, until the store works again."""
+
+    reason: str
+
+
 class FallbackStarted(Event, words="fallback started", level=DEBUG):
     """Several providers are about to be asked in turn; all events of it have one `id`."""
 
@@ -260,6 +278,13 @@ class ProviderAnswered(Event, words="provider answered", level=DEBUG):
     """One of several providers answered, after `passed_over` others could not."""
 
     passed_over: int
+
+
+class BatchSubmitted(Event, words="batch submitted"):
+    """A vendor has taken a batch, or a part of one, of so many `rows`; `batch` is its id."""
+
+    batch: str
+    rows: int
 
 
 class MapProgress(Event, words="rows answered", level=DEBUG):

@@ -81,6 +81,7 @@ class LLMError(core.LLMError):
         retry_after: How many seconds the server asks to wait.
         attempts: What happened to each attempt, in order.
         partial: The answer so far, a `ModelResponse`, where some of it had arrived.
+        batch: The id of the batch so far, where the vendor has taken a part of it before this.
     """
 
     is_failure: ClassVar[bool] = True  # of the provider, as circuit breakers count them
@@ -100,6 +101,7 @@ class LLMError(core.LLMError):
     retry_after: float | None = None
     attempts: Sequence[Attempt] = ()
     partial: Any = None
+    batch: str | None = None
 
     def __init_subclass__(cls, **flags: bool) -> None:
         """Set *flags*: `retryable`, `is_failure` or `another_may_answer`."""

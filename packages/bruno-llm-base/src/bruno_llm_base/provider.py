@@ -50,7 +50,10 @@ from bruno_llm_base.values import is_whole, shown
 if TYPE_CHECKING:
     from typing_extensions import TypeForm
 
+    from bruno_llm_base.batch.adapter import BatchAdapter
     from bruno_llm_base.batch.map import Key, MapItem, Prompt, Rows
+    from bruno_llm_base.batch.vendor import Batch, BatchClient
+    from bruno_llm_base.batch.vendor_rows import BatchRows
     from bruno_llm_base.media import MediaPolicy
     from bruno_llm_base.output import Output, OutputRequest
 
@@ -311,6 +314,67 @@ class BaseProvider(Client, LLMInterface):
             concurrency=concurrency,
             into=into,
             options=options,
+        )
+
+    async def batch(self, rows: "BatchRows", *, output: Any = None, **options: Any) -> "Batch":
+        """Send rows that the vendor answers within a day or so, at its lower price for batches.
+
+        All rows are checked before any is sent. What exceeds the vendor's limits for one batch goes out
+        in several parts, which the batch holds together. A budget holds the most that all rows can cost,
+        until the results are read.
+
+        Args:
+            rows: The messages of each row by its key, a text or a whole number: a dict, or pairs.
+            output: The type that each answer is to fit; it is not asked again where it does not.
+            **options: Those of `request`, for all rows; attachments are parts of a row's messages.
+
+        Raises:
+            InvalidRequestError: A row or an option is wrong, or the vendor takes no batches.
+            BudgetExceededError: The batch might cost more than is left.
+            LLMError: The vendor refuses it. What it has taken before is in `batch` of the error.
+        """
+        client = self._batch_client()
+        for name in ("messages", "prompt", "attachments"):
+            if name in options:
+                raise InvalidRequestError(f"batch takes no {name}: put them into the rows")
+
+        def compose(messages: Messages) -> Request[ModelResponse]:
+            return self._request(messages, dict(options), stream=False, output=output)
+
+        return await client.send(rows, compose, output)
+
+    def batch_from(self, batch_id: str, *, output: Any = None) -> "Batch":
+        """Return the batch with an id, which this or another process has sent; nothing is asked.
+
+        Args:
+            batch_id: `Batch.id`.
+            output: The type that was asked for.
+
+        Raises:
+            InvalidRequestError: It is none, or that of another provider's batch.
+        """
+        from bruno_llm_base.batch.vendor import Batch
+
+        return Batch.known(self._batch_client(), batch_id, output)
+
+    def make_batches(self) -> "BatchAdapter | None":
+        """Return how the vendor spells batches; None where it takes none."""
+        return None
+
+    def _batch_client(self) -> "BatchClient":
+        from bruno_llm_base.batch.vendor import BatchClient  # most programs send none
+
+        if (batches := self.make_batches()) is None:
+            raise InvalidRequestError(
+                f"{self.name} takes no batches at {self.access.address}: llm.map() asks row by row"
+            )
+        return BatchClient(
+            llm=self,
+            name=self.name,
+            model=self.model,
+            endpoint=self._endpoint,
+            batches=batches,
+            advise=self._advise_on_model,
         )
 
     def get_model_info(self) -> dict[str, Any]:

@@ -68,6 +68,7 @@ class Billing(Protocol):
         tell: Tell,
         labels: Any,
         unpriced_field: str | None,
+        batch: bool = False,
     ) -> AbstractAsyncContextManager[None]:
         """Return the block in which an attempt is sent and answered."""
 
@@ -163,6 +164,7 @@ class Request(Generic[T]):
         amend: Returns a body without what the server has just refused, or None.
         learn: Is told what a request has really used.
         id: Our own name for it, once there was an event.
+        most_bytes: How many bytes its streamed answer may have; 0 for as many as usual.
     """
 
     operation: str
@@ -190,6 +192,7 @@ class Request(Generic[T]):
     amend: "Callable[[Request[T], LLMError], Json | None] | None" = None
     learn: "Callable[[Request[T], ModelResponse], None] | None" = None
     id: str = ""
+    most_bytes: int = 0
 
     @property
     def estimated_input(self) -> int:

@@ -165,7 +165,8 @@ class ModelResponse(Generic[_Output]):
         id: The vendor's name for the answer.
         request_id: The vendor's name for the request.
         provider: The provider that answered, such as "openai".
-        attempts: Each attempt, the successful one last.
+        attempts: Each attempt, the successful one last; none of an answer that was kept.
+        cached: Whether it was kept by a `CachedLLM`: `usage` is what it took then, and it costs nothing.
         is_last: Whether this is the vendor's last word on the answer. For adapters.
         error: The vendor's error document where one stands inside the answer. For adapters.
     """
@@ -181,6 +182,7 @@ class ModelResponse(Generic[_Output]):
     request_id: str | None = None
     provider: str | None = None
     attempts: tuple[Attempt, ...] = ()
+    cached: bool = False
     is_last: bool = field(default=False, repr=False, compare=False)
     error: Json | None = field(default=None, repr=False, compare=False)
     _output: tuple[_Output] | None = field(default=None, repr=False)

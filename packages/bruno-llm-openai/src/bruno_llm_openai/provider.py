@@ -28,6 +28,7 @@ from bruno_llm_openai.vendor import OpenAIVendor, is_openais
 if TYPE_CHECKING:
     from bruno_llm_base import MediaRules, Tool
 
+    from bruno_llm_openai.batches import OpenAIBatches
     from bruno_llm_openai.row import VendorRow
 
 # OpenAI keeps what a model has spoken for an hour; its words stand beside it.
@@ -209,7 +210,9 @@ class OpenAIProvider(OpenAIVendor, BaseProvider):
     adapter_type = ChatCompletions
     settings_type = OpenAISettings
     default_model = "gpt-6.1-terra"
-    capabilities: ClassVar[frozenset[str]] = frozenset({"chat", "streaming", "tools", "reasoning"})
+    capabilities: ClassVar[frozenset[str]] = frozenset(
+        {"batch", "chat", "reasoning", "streaming", "tools"}
+    )
     adapter: OpenAIChatAdapter
 
     def __init__(self, model: str | None = None, **keywords: Unpack[OpenAIKeywords]) -> None:
@@ -235,6 +238,7 @@ class OpenAIProvider(OpenAIVendor, BaseProvider):
         super().__init_subclass__(row=row, **more)
         if row is not None:
             cls.default_model = row.default_model
+            cls.capabilities = cls.capabilities - {"batch"}
             if "tools" in row.refused(""):
                 cls.capabilities = cls.capabilities - {"tools"}
 
@@ -249,3 +253,10 @@ class OpenAIProvider(OpenAIVendor, BaseProvider):
             return replace(new, other=chat)
         # another's server may know any model by any name
         return replace(chat, other=new) if chat.row is None else chat
+
+    def make_batches(self) -> "OpenAIBatches | None":
+        from bruno_llm_openai.batches import OpenAIBatches  # most programs send none
+        from bruno_llm_openai.vendors import ROWS
+
+        row = self.adapter.row  # what a server of one's own takes it will say itself
+        return OpenAIBatches(self.adapter) if row is None or row.name not in ROWS else None

@@ -6,23 +6,17 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib.resources import files
 from math import ceil
-from typing import Any
 from uuid import uuid4
 
 from bruno_llm_base.limits import LimitState
-from redis.asyncio import Redis, RedisCluster
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import MovedError, RedisError
+from redis.exceptions import RedisError
 
-_SECONDS = 0.5  # that the server has for an answer
+from bruno_llm_redis.server import Script, Server
+
 _GATHERED = 0.005  # seconds in which what there is to tell is gathered
 _IDLE = 60.0  # seconds until a connection that is not used is closed
-_SCRIPTS = {
-    name: files(__package__).joinpath(f"{name}.lua").read_text() for name in ("take", "settle")
-}
+_SEEN = 1.0  # seconds in which the server notes once that this process is there
 MINUTES_OF_DAY = 1440
 _ALL_WINDOWS = ("rpm", "tpm", "rpd")
 
@@ -79,55 +73,50 @@ class Link:
         self._lease = lease
         lengths = lease, minute, minute * MINUTES_OF_DAY
         self._lengths = [int(seconds * 1e6) for seconds in lengths]
-        self._url = url
-        self._connect(Redis)
+        self._server = Server(url)
         key = f"bruno-llm:{{{name}}}:"
         self._keys = [f"{key}{part}" for part in ("all", "leases", "queue", "processes")]
         self._window_keys = {name: f"{key}{name}" for name in _ALL_WINDOWS}
+        self._settling = Script("settle", [*self._keys, *self._window_keys.values()])
+        self._taking: Script | None = None  # these three are known with the first question
+        self._longest, self._limits = 0.0, ""
         self._serial = 0
         self._held: set[str] = set()
-        self._state, self._grants, self._asked_at = "", 0, 0.0
+        self._state, self._grants = "-", "0"
+        self._asked_at = self._seen_at = 0.0
         self._changes: list[tuple[str, str, int]] = []
         self._told: list[str] = []
         self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
         self._tending = self._loop.create_task(self._tend())
 
-    def _connect(self, kind: type[Redis] | type[RedisCluster]) -> None:
-        self._client: Any = kind.from_url(
-            self._url,
-            decode_responses=True,
-            socket_timeout=_SECONDS,
-            socket_connect_timeout=_SECONDS,
-            retry=Retry(NoBackoff(), 1),
-        )
-        self._scripts = {
-            name: self._client.register_script(text) for name, text in _SCRIPTS.items()
-        }
-
     async def take(
         self, tokens: Sequence[int], windows: list[Window], most: int
     ) -> tuple[list[SharedPermit], float, int]:
         """Return places, how many seconds to wait for the next, and how many processes there are."""
+        if self._taking is None:
+            self._taking = Script("take", self._keys + [self._window_keys[w.name] for w in windows])
+            lengths = self._lengths[0], *(w.span for w in windows)
+            self._longest = max(lengths) / 1e6
+            self._limits = " ".join(f"{w.name} {w.span} {w.limit}" for w in windows)
         now = time.monotonic()
-        if now - self._asked_at > max([self._lengths[0], *(w.span for w in windows)]) / 1e6:
-            self._state = ""  # nothing of it counts any more, so nothing can have been lost
-        arguments: list[Any] = [self.me, self._lengths[0], most, self._state, self._grants]
-        for w in windows:
-            arguments += (w.name, w.span, w.limit)
-        keys = self._keys + [self._window_keys[w.name] for w in windows]
-        arguments += (self._serial, *tokens)
-        try:
-            reply = await self._scripts["take"](keys=keys, args=arguments)
-        except MovedError:  # it is a cluster
-            await self._client.aclose()
-            self._connect(RedisCluster)
-            reply = await self._scripts["take"](keys=keys, args=arguments)
-        granted, wait, self._state, self._grants, processes, *told = reply
-        self._asked_at = now
+        if now - self._asked_at > self._longest:
+            self._state = "-"  # nothing of it counts any more, so nothing can have been lost
+        asked = f"{self._limits} {self._serial} {' '.join(map(str, tokens))}"
+        heading = f"{self.me} {self._lengths[0]} {most} {self._state} {self._grants}"
+
+        def words() -> str:  # a server that is connected anew may be another one
+            is_seen = self._server.is_connected and now - self._seen_at < _SEEN
+            if not is_seen:
+                self._seen_at = now
+            return f"{heading} {1 - is_seen} {asked}"
+
+        reply = (await self._server.run(self._taking, words)).split()
+        self._state, self._grants, processes = reply[2], reply[3], int(reply[4])
+        granted, wait, self._asked_at = int(reply[0]), int(reply[1]), now
         for number, w in enumerate(windows):
-            w.used = told[3 * number + 1]
-        buckets = {w.name: told[3 * number] for number, w in enumerate(windows)}
+            w.used = int(reply[2 * number + 6])
+        buckets = {w.name: reply[2 * number + 5] for number, w in enumerate(windows)}
         serials = [str(self._serial + number) for number in range(granted)]
         self._serial += granted
         if most:
@@ -139,10 +128,26 @@ class Link:
 
     def settle(self, serial: str, changes: list[tuple[str, str, int]]) -> None:
         """Tell later that a place is free, and what it took; from any thread."""
+        with suppress(RuntimeError):  # no loop runs here
+            if asyncio.get_running_loop() is self._loop:
+                self._settle(serial, changes)
+                return
         with suppress(
             RuntimeError
         ):  # the loop is closed: the server will forget the place by itself
             self._loop.call_soon_threadsafe(self._settle, serial, changes)
+
+    async def report(self, used: Counter[str], running: int) -> list[SharedPermit]:
+        """Tell the server what was taken without it, and return the places of what still runs."""
+        serials = [str(self._serial + number) for number in range(running)]
+        self._serial += running
+        words = [word for name in used for word in ("used", name, "0", str(used[name]))]
+        for serial in serials:
+            words += ("holds", f"{self.me}:{serial}")
+        await self._send(words)
+        self._seen_at = 0.0  # it may be another one
+        self._held.update(serials)
+        return [SharedPermit(self, serial, 0, {}) for serial in serials]
 
     def tell(self, *words: str) -> None:
         """Tell the server of something, later."""
@@ -195,7 +200,7 @@ class Link:
             self.is_closed = True
             with suppress(RedisError, OSError, TimeoutError):
                 await self._flush(renews=False)
-            await self._client.aclose()
+            await self._server.aclose()
 
     async def _flush(self, *, renews: bool) -> None:
         words, self._told = self._told, []
@@ -206,11 +211,13 @@ class Link:
         for (name, bucket), amount in merged.items():
             words += ("used", name, bucket, str(amount))
         if renews:
-            for serial in self._held:
+            for serial in [*self._held]:  # finalizers may give places back meanwhile
                 words += ("holds", f"{self.me}:{serial}")
         if not words:
             return
-        keys = [*self._keys, *self._window_keys.values()]
-        arguments: list[Any] = [self._state, *self._lengths, *words]
         with suppress(RedisError, OSError, TimeoutError):  # the next request sees to an outage
-            await self._scripts["settle"](keys=keys, args=arguments)
+            await self._send(words)
+
+    async def _send(self, words: list[str]) -> None:
+        text = " ".join([self._state, *map(str, self._lengths), *words])
+        await self._server.run(self._settling, lambda: text)

@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from bruno_llm_testing.batches import FakeBatch, FakeBatches
     from bruno_llm_testing.cassette import Cassette
     from bruno_llm_testing.contracts.embedding import EmbeddingContract
     from bruno_llm_testing.contracts.model import ModelContract
@@ -34,6 +35,8 @@ __all__ = [
     "CassetteError",
     "EmbeddingContract",
     "FakeAnswer",
+    "FakeBatch",
+    "FakeBatches",
     "FakeClaude",
     "FakeError",
     "FakeGemini",
@@ -58,6 +61,7 @@ __all__ = [
 
 # Loaded when first used: pytest loads this package in every run, and a mock needs no server.
 _MODULES = {
+    "batches": ("FakeBatch", "FakeBatches"),
     "cassette": ("Cassette",),
     "contracts.embedding": ("EmbeddingContract",),
     "contracts.model": ("ModelContract",),

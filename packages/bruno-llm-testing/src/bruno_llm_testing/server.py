@@ -17,17 +17,21 @@ from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.parts import Json
 from bruno_llm_base.response import Usage
 
+from bruno_llm_testing.batches import FakeBatches
 from bruno_llm_testing.samples import asked_schema, sample_text
 from bruno_llm_testing.script import FakeAnswer, FakeError, Fault, RawReply, Received, Reply, Step
 from bruno_llm_testing.wire import Rendered, Wire
 
 _JSON = {"content-type": "application/json; charset=utf-8"}
-Operation = Literal["chat", "stream", "embeddings", "rerank", "models", "count_tokens", "unknown"]
+Operation = Literal[
+    "chat", "stream", "embeddings", "rerank", "models", "count_tokens", "batches", "unknown"
+]
 _SCRIPTS: dict[str, str] = {
     "embeddings": "embeddings",
     "rerank": "rerank",
     "models": "models",
     "count_tokens": "count_tokens",
+    "batches": "batches",
 }
 _BYTES_PER_TOKEN = 4
 
@@ -45,11 +49,13 @@ class FakeServer(ABC):
         content_type: What a streamed answer is labelled.
         ping: What keeps a stream alive that has nothing to say; a comment of SSE by default.
         garbage: An event that is not JSON, framed as the others; SSE by default.
+        batches: The batches that it was sent, and what happens to them; where the API has batches.
         accepted_connections: How many connections were ever opened to it.
     """
 
     api_key: ClassVar[str] = "test-key"
     models: tuple[str, ...]
+    batches: FakeBatches
     embedding_models: ClassVar[Mapping[str, int]] = {}
     content_type: ClassVar[str] = "text/event-stream"
     ping: ClassVar[bytes] = b": ping\n\n"
@@ -130,7 +136,7 @@ class FakeServer(ABC):
         self,
         *script: Step,
         times: int = 1,
-        to: Literal["text", "embeddings", "rerank", "models", "count_tokens"] = "text",
+        to: Literal["text", "embeddings", "rerank", "models", "count_tokens", "batches"] = "text",
     ) -> None:
         """Answer the next requests with *script*, in order.
 
@@ -139,8 +145,9 @@ class FakeServer(ABC):
             times: How often the script is said.
             to: Which requests are meant: those for text, those for the list of models, which is
                 what a `FakeAnswer` to them gives, those for a count, to which it gives its
-                `usage.input_tokens`, or those for embeddings or a ranking, to which it gives that
-                count with as many vectors as there are texts, or with the documents' scores.
+                `usage.input_tokens`, those for embeddings or a ranking, to which it gives that
+                count with as many vectors as there are texts, or with the documents' scores, or
+                those about batches and their files, which it lets take their way.
 
         Raises:
             ConfigurationError: A step of the script is none of these.
@@ -202,7 +209,7 @@ class FakeServer(ABC):
             path=request.path,
             query=dict(request.query),
             headers={name.lower(): value for name, value in request.headers.items()},
-            body=json.loads(content) if content else {},
+            body=_json(content),
             content=content,
             arrived_at=arrived_at,
         )
@@ -225,16 +232,28 @@ class FakeServer(ABC):
         operation = self.operation(received)
         if operation == "unknown":
             return self.other(received)
-        step: Step | None = self.refuse(received)
-        if step is None:
-            script = self._scripts[_SCRIPTS.get(operation, "text")]
-            step = script.popleft() if script else None
-        if step is None and operation in ("count_tokens", "embeddings", "rerank"):
-            step = FakeAnswer(usage=Usage(input_tokens=self._count(received.body)))
-        elif step is None:
-            step = FakeAnswer() if operation == "models" else self.default(received)
+        step = self._step(operation, received)
         fault = step if isinstance(step, Fault) else Fault(step)
         return await Wire(request, fault).send(self._render(fault.reply, operation, received))
+
+    def _step(self, operation: Operation, received: Received) -> Step:
+        if refused := self.refuse(received):
+            return refused
+        if script := self._scripts[_SCRIPTS.get(operation, "text")]:
+            return script.popleft()
+        if operation in ("count_tokens", "embeddings", "rerank"):
+            return FakeAnswer(usage=Usage(input_tokens=self._count(received.body)))
+        return FakeAnswer() if operation in ("models", "batches") else self.default(received)
+
+    def _answer_row(self, row: Received) -> tuple[int, Json]:
+        """Return status and document of the answer to a row of a batch; faults are of the wire."""
+        operation = self.operation(row)
+        step = self._step(operation, row)
+        if operation == "stream":
+            step = FakeError(kind="invalid_request", param="stream")
+        reply = step.reply if isinstance(step, Fault) else step
+        rendered = self._render(reply, operation, row)
+        return rendered.status, json.loads(b"".join(rendered.events))
 
     def _render(self, reply: Reply, operation: Operation, request: Received) -> Rendered:
         if isinstance(reply, RawReply):
@@ -260,6 +279,9 @@ class FakeServer(ABC):
             document = self.render_embeddings(reply.usage.input_tokens or 0, request)
         elif operation == "rerank":
             document = self.render_ranking(reply.usage.input_tokens or 0, request)
+        elif operation == "batches":
+            raw = self.batches.reply(request)
+            return Rendered.document(raw.status, _JSON | headers | raw.headers, raw.body)
         else:
             document = self.render_answer(reply, request)
         return Rendered.document(status, _JSON | headers, json.dumps(document).encode())
@@ -311,6 +333,15 @@ class FakeServer(ABC):
         """Return what is said when nothing was scripted: JSON where a schema is to be fitted."""
         schema = asked_schema(request.body)
         return FakeAnswer() if schema is None else FakeAnswer(text=sample_text(schema))
+
+
+def _json(content: bytes) -> Json:
+    """Return the document that was sent; none for forms and files."""
+    try:
+        document: Json = json.loads(content)
+    except ValueError:
+        return {}
+    return document
 
 
 def vector_of(text: str, dimensions: int) -> list[float]:

@@ -138,13 +138,14 @@ class Budget:
             return None
         return self._claim(known[self._by] if self._by else "")
 
-    def check_unpriced(self, model: str, unpriced_field: str | None) -> None:
+    def check_unpriced(self, model: str, unpriced_field: str | None, *, batch: bool) -> None:
         """Refuse a request of unknown price, unless such are allowed."""
         if self.on_unknown_price == "refuse":
             what = model if unpriced_field is None else f"{model} with {unpriced_field}"
+            what, own = (f"{what} in batches", ", batch=Price(...)") if batch else (what, "")
             raise ConfigurationError(
                 f"the price of {what} is unknown, so {self} cannot hold: give its price,"
-                f" CostTracker(prices={{{model!r}: Price(input=..., output=...)}}), or let it"
+                f" CostTracker(prices={{{model!r}: Price(input=..., output=...{own})}}), or let it"
                 ' pass uncounted, Budget(on_unknown_price="allow")',
                 model=model,
             )

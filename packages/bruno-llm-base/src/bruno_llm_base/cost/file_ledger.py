@@ -21,7 +21,18 @@ from typing import Any, TypeVar
 from weakref import WeakSet
 
 from bruno_llm_base.cost.ledger import Held, Ledger
-from bruno_llm_base.cost.rows import COUNTS, KEYS, LABELS, Balance, Claim, Names, Row, row_of
+from bruno_llm_base.cost.rows import (
+    COUNTS,
+    KEYS,
+    LABELS,
+    Balance,
+    Claim,
+    Kept,
+    Names,
+    Row,
+    Settled,
+    row_of,
+)
 from bruno_llm_base.cost.sqlite import SqliteFile
 from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.values import INT64
@@ -32,6 +43,7 @@ _IDLE = 1.0  # seconds after which a thread without work ends
 _RENEWAL = 30.0  # seconds after which a thread renews the holds of this process
 _LEASE = 4 * _RENEWAL  # seconds that a hold counts that others see, unless it is renewed
 _DAY = 86_400
+_KEEPING = 60 * _DAY  # seconds that batches are remembered: vendors forget them sooner
 
 _T = TypeVar("_T")
 _Query = Callable[[Connection], _T]
@@ -62,6 +74,7 @@ class FileLedger(Ledger):
         super().start_fresh()
         self._file.close()
         self._released: list[str] = []
+        self._batches: list[Kept | Settled] = []  # what is to be written of them
         self._renewed = 0.0
         self._jobs: SimpleQueue[_Job] = SimpleQueue()
         self._no_thread = Lock()  # is free while there is no thread
@@ -129,7 +142,7 @@ class FileLedger(Ledger):
 
     def _work(self) -> None:
         while True:
-            is_waiting = bool(self._held or self._entries or self._released)
+            is_waiting = bool(self._held or self._is_unwritten())
             jobs: list[_Job] = []
             with suppress(Empty):
                 jobs.append(self._jobs.get(timeout=_RENEWAL if is_waiting else _IDLE))
@@ -168,7 +181,7 @@ class FileLedger(Ledger):
             if self._is_busy:
                 raise RuntimeError("a ledger cannot be asked by what has interrupted it")
             self._is_busy = True
-            is_new, held = bool(self._notes), set(self._held)
+            is_new, held = bool(self._notes or self._batch_notes), set(self._held)
             try:
                 self._take_in()
                 with self._file.transaction() as connection:
@@ -176,6 +189,7 @@ class FileLedger(Ledger):
                     results = [query(connection) for query in queries]
                 self._entries.clear()
                 self._released.clear()
+                self._batches.clear()
             except ConfigurationError as error:
                 for hold in self._held.keys() - held:  # it was not written
                     del self._held[hold]
@@ -192,8 +206,18 @@ class FileLedger(Ledger):
             return self._file.read(query)
 
     def _write_rest(self) -> None:
-        if self._notes or self._entries or self._released:
+        if self._notes or self._batch_notes or self._is_unwritten():
             self._carry_out()
+
+    def _is_unwritten(self) -> bool:
+        """Whether something that was taken in is not in the file yet."""
+        return bool(self._entries or self._released or self._batches)
+
+    def _take_in_batches(self) -> None:
+        while (
+            self._batch_notes
+        ):  # all processes change what is kept of them: it is in the file alone
+            self._batches.append(self._batch_notes.popleft())
 
     def _release(self, hold: str) -> None:
         del self._held[hold]
@@ -204,6 +228,11 @@ class FileLedger(Ledger):
             _add(connection, day, names, [min(count, INT64) for count in counts])
         for hold in self._released:
             connection.execute("DELETE FROM held WHERE id = ?", (hold,))
+        for note in self._batches:
+            if isinstance(note, Kept):
+                _keep(connection, note, self._now())
+            else:
+                _settle(connection, note, self._now())
         if self._held and time.monotonic() > self._renewed + _RENEWAL:
             holds = [(self._now() + _LEASE, hold) for hold in self._held]
             connection.executemany("UPDATE held SET expires = ? WHERE id = ?", holds)
@@ -272,6 +301,34 @@ def _add(connection: Connection, day: str, names: Names, counts: Sequence[int]) 
     if cost := counts[COUNTS.index("cost")]:
         accounts = (("", ""), *zip(LABELS, names, strict=True))
         connection.executemany(_ADD_SPENT, [(*account, day, cost) for account in accounts])
+
+
+def _keep(connection: Connection, note: Kept, now: float) -> None:
+    connection.execute("DELETE FROM settled WHERE time < ?", (now - _KEEPING,))
+    amount = min(note.amount, INT64)
+    values = (note.batch, *note.names, amount, now + _KEEPING)
+    connection.execute("INSERT OR IGNORE INTO held VALUES (?, ?, ?, ?, ?, ?, ?)", values)
+    _take(connection, note.hold, amount)
+
+
+def _settle(connection: Connection, note: Settled, now: float) -> None:
+    batch, key, entry = note
+    if entry is None:
+        connection.execute("DELETE FROM held WHERE id = ?", (batch,))
+        return
+    booking = connection.execute(
+        "INSERT OR IGNORE INTO settled VALUES (?, ?, ?)", (batch, key, now)
+    )
+    if booking.rowcount:
+        kept = f"SELECT {', '.join(LABELS)} FROM held WHERE id = ?"
+        names = connection.execute(kept, (batch,)).fetchone() or entry.names
+        counts = [min(count, INT64) for count in entry.counts]
+        _add(connection, entry.day, names, counts)
+        _take(connection, batch, counts[COUNTS.index("cost")])
+
+
+def _take(connection: Connection, hold: str | None, amount: int) -> None:
+    connection.execute("UPDATE held SET amount = max(0, amount - ?) WHERE id = ?", (amount, hold))
 
 
 def _balance(connection: Connection, claim: Claim, now: float) -> Balance:

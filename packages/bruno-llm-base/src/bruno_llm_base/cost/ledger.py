@@ -15,8 +15,10 @@ from bruno_llm_base.cost.rows import (
     Balance,
     Claim,
     Entry,
+    Kept,
     Names,
     Row,
+    Settled,
     row_of,
     summed,
 )
@@ -47,6 +49,8 @@ class Ledger:
         self._lock = RLock()
         self._is_busy = False
         self._notes: deque[tuple[str | None, Entry | None]] = deque()
+        self._batch_notes: deque[Kept | Settled] = deque()
+        self._settled: set[tuple[str, str]] = set()  # batches and keys
         self._entries: dict[tuple[str, Names], list[int]] = {}
         self._held: dict[str, tuple[Names, int]] = {}
         # what was spent by day, for the values of each set of labels that budgets have asked about
@@ -66,6 +70,18 @@ class Ledger:
     def note(self, hold: str | None, entry: Entry | None = None) -> None:
         """Release *hold* and add *entry*, with what is written next; never blocks and never raises."""
         self._notes.append((hold, entry))
+
+    def note_batch(self, note: Kept | Settled) -> None:
+        """Keep a hold of a batch, or settle it, with what is written next; never blocks and never raises.
+
+        A vendor works on a batch for days, and another process may read the results, or several. So
+        what is held for it is held under its own name, by no process: `Kept` takes it from a hold of
+        this one, or is a hold of nothing that keeps the names alone. Each row that is `Settled` is
+        booked once, whichever process does it how often, under the names of the batch if it is kept,
+        else of the entry; its cost is taken from what is held. The batch's end releases the rest.
+        What is kept, and which rows were settled, is forgotten after 60 days.
+        """
+        self._batch_notes.append(note)
 
     def write_soon(self) -> "Future[None] | None":
         """Let what was noted be written; never blocks or raises. What is returned is done then."""
@@ -141,13 +157,40 @@ class Ledger:
             if hold in self._held:  # a forked process does not hold its parent's
                 self._release(hold)
             if entry is not None:
-                known = self._entries.setdefault((entry.day, entry.names), [0] * len(COUNTS))
-                known[:] = map(int.__add__, known, entry.counts)
-                self._book(entry.names, entry.day, entry.counts[_COST])
+                self._add(entry)
+        self._take_in_batches()
+
+    def _take_in_batches(self) -> None:
+        while self._batch_notes:
+            note = self._batch_notes.popleft()
+            if isinstance(note, Kept):
+                self._held.setdefault(note.batch, (note.names, 0))
+                for hold, amount in ((note.hold, -note.amount), (note.batch, note.amount)):
+                    self._change(hold, amount)
+            elif note.entry is None:
+                if note.batch in self._held:
+                    self._release(note.batch)
+            elif (note.batch, note.key) not in self._settled:
+                self._settled.add((note.batch, note.key))
+                names, _ = self._held.get(note.batch, (note.entry.names, 0))
+                self._add(note.entry._replace(names=names))
+                self._change(note.batch, -note.entry.counts[_COST])
+
+    def _add(self, entry: Entry) -> None:
+        known = self._entries.setdefault((entry.day, entry.names), [0] * len(COUNTS))
+        known[:] = map(int.__add__, known, entry.counts)
+        self._book(entry.names, entry.day, entry.counts[_COST])
 
     def _release(self, hold: str) -> None:
         names, amount = self._held.pop(hold)
         self._book(names, _ON_THE_WAY, -amount)
+
+    def _change(self, hold: str | None, amount: int) -> None:
+        """Hold so much more, or less if there is as much."""
+        if hold in self._held:
+            names, held = self._held[hold]
+            self._held[hold] = names, max(0, held + amount)
+            self._book(names, _ON_THE_WAY, max(-held, amount))
 
     def _book(self, names: Names, day: str, amount: int) -> None:
         for labels, accounts in self._accounts.items():

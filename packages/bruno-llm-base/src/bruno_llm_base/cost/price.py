@@ -78,6 +78,7 @@ class Price:
         input_image: Pictures that the model reads; cost as `input` if None.
         output_audio: Audio output; costs as `output` if None.
         output_image: Pictures that the model makes; cost as `output` if None.
+        batch: What tokens cost in a vendor's batches; unknown if None.
         tiers: Prices for long requests: above so many input tokens, ALL tokens of the request cost
             that much.
         source: Whose price this is.
@@ -98,6 +99,7 @@ class Price:
     input_image: Decimal | None
     output_audio: Decimal | None
     output_image: Decimal | None
+    batch: "Price | None"
     tiers: Mapping[int, "Price"] = field(hash=False)
     source: str
     as_of: date | None
@@ -117,6 +119,7 @@ class Price:
         input_image: Decimal | float | str | None = None,
         output_audio: Decimal | float | str | None = None,
         output_image: Decimal | float | str | None = None,
+        batch: "Price | None" = None,
         tiers: Mapping[int, "Price"] = _NO_TIERS,
         source: str = "the user",
         as_of: date | None = None,
@@ -137,11 +140,18 @@ class Price:
         ):
             cure = "a dict of input tokens, whole numbers, and the Price above them, without tiers"
             raise _wrong("tiers", tiers, cure)
+        if not isinstance(batch, Price | None):
+            raise _wrong("batch", batch, "the Price of a vendor's batches, or None")
         if not isinstance(source, str) or not source.strip():
             raise _wrong("source", source, "words that say whose price it is")
         if isinstance(as_of, datetime) or not isinstance(as_of, date | None):
             raise _wrong("as_of", as_of, "a datetime.date, or None")
-        facts = {"tiers": dict(sorted(tiers.items())), "source": source, "as_of": as_of}
+        facts = {
+            "batch": batch,
+            "tiers": dict(sorted(tiers.items())),
+            "source": source,
+            "as_of": as_of,
+        }
         for name, value in (usd | facts | {"_rates": rates}).items():
             object.__setattr__(self, name, value)
 

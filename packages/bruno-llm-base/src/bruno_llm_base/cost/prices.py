@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("bruno_llm")
 
 _OVERRIDE = "give its Price in CostTracker(prices={...})"
+_BATCH = "give its Price in batches, CostTracker(prices={...: Price(..., batch=Price(...))})"
 _ELSEWHERE = (
     'say whose list holds, price_name="openai", or that it costs nothing, free=True, or'
     f" {_OVERRIDE}"
@@ -49,9 +50,11 @@ class GenaiPrices:
 
     Attributes:
         output: USD per million tokens of output where none are listed: embeddings have none.
+        batch: Whether it is about requests in a vendor's batches.
     """
 
     output: Decimal | None = None
+    batch: bool = False
 
     def price(self, provider: str, model: str, at: datetime) -> "Price | None":
         """Return what *model* cost at a time, by the day and the hour; None if that is unknown."""
@@ -59,6 +62,8 @@ class GenaiPrices:
         info = data.find(provider, model)
         if info is None or not info.prices:
             return None
+        if self.batch:
+            return data.batch(provider, model, at.replace(second=0, microsecond=0))
         return data.read(info.get_prices(at), self.output, provider)
 
     def window(self, provider: str, model: str) -> int | None:
@@ -77,6 +82,8 @@ class GenaiPrices:
 # What the data do not list: OpenAI charges this many times the input for what it keeps for 12 hours,
 # as pydantic-ai documents it; where it keeps things at all, writes have a price.
 _KEEPS_12H, _WRITE_12H = "openai", Decimal("2.5")
+
+_IN_BATCHES = {"processing": "batch"}  # of `ModelInfo.price_variants`
 
 _REMEMBERED = 256
 """Models: names also come from servers, so that they may be any number."""
@@ -113,6 +120,7 @@ class _Data:
             self._facts["as_of"] = snapshot.timestamp.astimezone(UTC).date()
         self._prices: dict[tuple[int, Decimal | None], Price | None] = {}
         self.find = lru_cache(_REMEMBERED)(self._find)
+        self.batch = lru_cache(_REMEMBERED)(self._batch)
 
     def vendor_at(self, address: str) -> str | None:
         """Return what the vendor at *address* is called; None if that is unknown."""
@@ -126,6 +134,20 @@ class _Data:
             if self.snapshot is not None:
                 found = self.snapshot.find_provider(None, vendor, None)
                 return found.find_model(model, all_providers=self.snapshot.providers)
+        return None
+
+    def _batch(self, vendor: str, model: str, at: datetime) -> "Price | None":
+        """Return the price of a model in batches, where one is listed; never a guess."""
+        info, snapshot = self._find(vendor, model), self.snapshot
+        if info is None or snapshot is None:
+            return None
+        # as `calc_price()` has it: another vendor's variants do not hold
+        if not any(info is each for each in snapshot.find_provider(None, vendor, None).models):
+            return None
+        for variant in info.price_variants or ():
+            is_active = variant.constraint is None or variant.constraint.active(at)
+            if is_active and variant.when == _IN_BATCHES:
+                return _read(info.get_prices(at, _IN_BATCHES), None, vendor, self._facts)
         return None
 
     def read(self, listed: "ModelPrice", output: Decimal | None, vendor: str) -> "Price | None":
@@ -238,6 +260,7 @@ class Prices:
         at: datetime | None = None,
         *,
         unpriced_field: str | None = None,
+        batch: bool = False,
     ) -> Cost | None:
         """Return what an answer cost; None if that is unknown, with one warning per model.
 
@@ -246,11 +269,13 @@ class Prices:
         """
         said = response.cost
         models = (model,) if response.model in (None, "", model) else (response.model, model)
-        if price := self.price(*models, at=at, unpriced_field=unpriced_field, reported=bool(said)):
+        if price := self.price(
+            *models, at=at, unpriced_field=unpriced_field, reported=bool(said), batch=batch
+        ):
             return price.cost(response.usage, estimated=response.usage_estimated)
         if said is not None:
             return replace(said, source=f"reported by {self._host or self.provider}")
-        self._warn(model, unpriced_field)
+        self._warn(model, unpriced_field, batch=batch)
         return None
 
     def price(
@@ -259,17 +284,18 @@ class Prices:
         at: datetime | None = None,
         unpriced_field: str | None = None,
         reported: bool = False,
+        batch: bool = False,
     ) -> "Price | None":
         """Return what the first of *models* whose price is known cost at a time.
 
         None where none is known, and where a source fails: an answer that was paid for is not lost for
         want of its price. Lists of prices do not hold for a request with an *unpriced_field*, and for an
-        answer whose cost was *reported*.
+        answer whose cost was *reported*. What is asked in a vendor's *batch* has prices of its own.
         """
         at = at or datetime.now(UTC)
         try:
             if self.own is not None and (price := _ask(self.own, self.provider, models, at)):
-                return price
+                return price.batch if batch else price
             if self.free is not None:
                 return _free_price(self.free)
             if reported:
@@ -277,7 +303,8 @@ class Prices:
             if self._is_local:
                 return _free_price(f"{self._host} is this machine")
             if not unpriced_field and (vendor := self._vendor()):
-                return _ask(self.lists, vendor, models, at)
+                lists = replace(self.lists, batch=True) if batch else self.lists
+                return _ask(lists, vendor, models, at)
         except Exception:  # noqa: BLE001 - a user's source, or a package that is half installed
             self._log_failure(models[-1])
         return None
@@ -313,8 +340,8 @@ class Prices:
             self._logged.add(failed)
             _log.exception("a source of prices failed: what %s costs is unknown", model)
 
-    def _warn(self, model: str, unpriced_field: str | None) -> None:
-        if (unknown := f"{model}, {unpriced_field}") in self._logged:
+    def _warn(self, model: str, unpriced_field: str | None, *, batch: bool) -> None:
+        if (unknown := f"{model}, {unpriced_field}, {batch}") in self._logged:
             return
         self._logged.add(unknown)
         try:
@@ -322,7 +349,7 @@ class Prices:
         except ImportError:
             advice = "pip install genai-prices"
         else:
-            advice = _OVERRIDE
+            advice = _BATCH if batch else _OVERRIDE
         if unpriced_field is not None:
             advice = f"lists of prices do not tell what {unpriced_field} costs: {_OVERRIDE}"
         elif self.address and advice == _OVERRIDE and self._vendor() is None:

@@ -133,6 +133,23 @@ class Entry(NamedTuple):
     counts: Sequence[int]
 
 
+class Kept(NamedTuple):
+    """A batch that a vendor has taken: what its rows may cost at most, and what they are booked under."""
+
+    batch: str
+    names: Names
+    amount: int
+    hold: str | None  # of which the amount is a part
+
+
+class Settled(NamedTuple):
+    """A row of a batch that was answered, as its key and its entry say; without these, the batch's end."""
+
+    batch: str
+    key: str = ""
+    entry: Entry | None = None
+
+
 class Claim(NamedTuple):
     """What a budget says of one of its accounts."""
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from bruno_llm_base.cost.budget import Budget
 from bruno_llm_base.cost.prices import Prices
-from bruno_llm_base.cost.rows import Claim, Names, pico
+from bruno_llm_base.cost.rows import Claim, Kept, Names, Settled, pico
 from bruno_llm_base.cost.tracker import CostTracker, Labels, names_of
 from bruno_llm_base.deadline import Deadline
 from bruno_llm_base.events import Tell
@@ -68,6 +68,7 @@ class Spending:
         media_tokens: Callable[[], Mapping[str, int]] = dict,
         labels: Labels | None = None,
         unpriced_field: str | None = None,
+        batch: bool = False,
     ) -> "Hold":
         """Return the block in which an attempt is sent and answered.
 
@@ -81,6 +82,7 @@ class Spending:
             media_tokens: Counts the most that its media can take of these, by their kind.
             labels: What it is for; None for the labels in effect.
             unpriced_field: The field of the request for which lists of prices do not hold, if any.
+            batch: Whether it is a row of a vendor's batch.
 
         Raises:
             ConfigurationError: A budget counts it, and what it might cost is unknown.
@@ -89,10 +91,10 @@ class Spending:
         claims = [(each, claim) for each in self.budgets if (claim := each.claim(names))]
         needed = Decimal(0)
         if claims:
-            price = self.prices.price(model, unpriced_field=unpriced_field)
+            price = self.prices.price(model, unpriced_field=unpriced_field, batch=batch)
             if price is None:
                 for each, _ in claims:
-                    each.check_unpriced(model, unpriced_field)
+                    each.check_unpriced(model, unpriced_field, batch=batch)
             elif price.ceiling(INT64, INT64):
                 if most_output is None:
                     raise ConfigurationError(
@@ -102,6 +104,23 @@ class Spending:
                     )
                 needed = price.ceiling(most_input(), most_output, media_tokens())
         return Hold(self.tracker, attempt, names, claims, needed, deadline, tell)
+
+    def settle(self, batch: str, key: str, response: ModelResponse, model: str) -> None:
+        """Record, once, the answer to the row *key* of a *batch*, in which *model* was asked."""
+        names = names_of(self.prices.provider, model, self.labels())
+        paid = None if response.cost is None else response.cost.total
+        entry = self.tracker.entry(names, response.usage, paid, estimated=response.usage_estimated)
+        self.tracker.ledger.note_batch(Settled(batch, key, entry))
+
+    def end(self, batch: str) -> None:
+        """Release what is still held for a *batch*."""
+        self.tracker.ledger.note_batch(Settled(batch))
+
+    async def written(self) -> None:
+        """Wait until what was noted is written; what cannot be is logged, kept and tried again."""
+        if (writing := self.tracker.ledger.write_soon()) is not None:
+            with suppress(ConfigurationError):
+                await asyncio.wrap_future(writing)
 
 
 @dataclass(slots=True)
@@ -141,6 +160,10 @@ class Hold:
                 budget.warn(claim, used, self.tell)
             elif used > claim.most:
                 raise budget.refusal(self.needed, claim, balance)
+
+    def keep(self, batch: str, amount: Decimal) -> None:
+        """Keep an *amount* of it, in USD, for a *batch* that the vendor has taken."""
+        self.tracker.ledger.note_batch(Kept(batch, self.names, pico(amount), self._hold))
 
     async def __aexit__(self, *_: object) -> None:
         """Record the attempt, and wait until that is written; it is not lost if this is cancelled."""

@@ -17,7 +17,8 @@ _PATIENCE = 5.0  # seconds that one process waits for another's transaction
 _IMPATIENCE = 0.05  # once that was in vain: until it is free again, the next ones wait no longer
 _READINGS = 9  # so often a file is read that others change meanwhile, before they have to wait
 _OURS = 0x42724C6C  # "BrLl", https://www.sqlite.org/pragma.html#pragma_application_id
-_VERSION = 2  # of the tables: change it with them
+_VERSION = 3  # of the tables: change it with them
+_OLDEST = 2  # that we read; it is brought up to date when it is written
 _TABLES = (
     # Sums: they grow with the days and names, not with the requests.
     f"""CREATE TABLE entries (
@@ -37,6 +38,12 @@ _TABLES = (
         expires REAL
     ) WITHOUT ROWID""",
     f"PRAGMA application_id = {_OURS}",
+)
+_UPDATES = (
+    # The rows of batches that are booked, and since when.
+    """CREATE TABLE settled (
+        batch TEXT, key TEXT, time REAL, PRIMARY KEY (batch, key)
+    ) WITHOUT ROWID""",
     f"PRAGMA user_version = {_VERSION}",
 )
 
@@ -120,8 +127,9 @@ class SqliteFile:
         try:
             with connection:
                 connection.execute("BEGIN IMMEDIATE")
-                if not _is_ledger(connection, self._path):
-                    _make_tables(connection)
+                version = _version(connection, self._path)
+                if version < _VERSION:
+                    _make_tables(connection, version)
             # Others may read while one writes (https://www.sqlite.org/wal.html), where the disk can.
             # If another process says so at this moment, SQLite fails, and it is said.
             with suppress(sqlite3.OperationalError):
@@ -153,10 +161,10 @@ class SqliteFile:
     def _found(self, mode: str, query: _Query[_T]) -> _T:
         with closing(self._connect(mode)) as connection:
             connection.execute("BEGIN")
-            if _is_ledger(connection, self._path):
+            if _version(connection, self._path):
                 return query(connection)
         with closing(sqlite3.connect(":memory:")) as empty:
-            _make_tables(empty)
+            _make_tables(empty, 0)
             return query(empty)
 
     def _connect(self, mode: str) -> sqlite3.Connection:
@@ -169,8 +177,8 @@ class SqliteFile:
         )
 
 
-def _make_tables(connection: sqlite3.Connection) -> None:
-    for statement in _TABLES:
+def _make_tables(connection: sqlite3.Connection, version: int) -> None:
+    for statement in (*(() if version else _TABLES), *_UPDATES):
         connection.execute(statement)
 
 
@@ -190,22 +198,22 @@ def _state(path: Path) -> tuple[int, ...] | None:
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
-def _is_ledger(connection: sqlite3.Connection, path: Path) -> bool:
-    """Say whether the database is a ledger rather than empty; anything else is refused."""
+def _version(connection: sqlite3.Connection, path: Path) -> int:
+    """Return the version of a ledger, 0 of an empty database; anything else is refused."""
     application, version, tables = connection.execute(
         "SELECT application_id, user_version, (SELECT COUNT(*) FROM sqlite_master)"
         " FROM pragma_application_id, pragma_user_version"
     ).fetchone()
     if not application and not version and not tables:
-        return False
+        return 0
     if application != _OURS:
         raise ConfigurationError(
             f"{path} is some other program's database, not a ledger of costs: give another path"
         )
-    if version != _VERSION:
+    if not _OLDEST <= version <= _VERSION:
         cure = "upgrade it, or give" if version > _VERSION else "give"
         raise ConfigurationError(
             f"{path} is a ledger of version {version}, and this bruno-llm-base reads version"
             f" {_VERSION}: {cure} another path"
         )
-    return True
+    return int(version)

@@ -25,6 +25,16 @@ class _Waiting:
         self.tokens = tokens
 
 
+class _Line:
+    """Those that wait in one event loop, and the task that asks for them while there are any."""
+
+    __slots__ = ("asking", "waiting")
+
+    def __init__(self) -> None:
+        self.waiting: dict[_Waiting, None] = {}
+        self.asking: asyncio.Task[None] | None = None
+
+
 class SharedQueue:
     """Asks a store for places, in each event loop one question at a time."""
 
@@ -39,52 +49,51 @@ class SharedQueue:
         self._limits = limits
         self._clock = clock
         self._max_wait = max_wait
-        self._lines: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[_Waiting, None]]
-        self._lines = WeakKeyDictionary()
-        self._asking: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Task[None]]
-        self._asking = WeakKeyDictionary()
+        self._lines: WeakKeyDictionary[asyncio.AbstractEventLoop, _Line] = WeakKeyDictionary()
 
     async def acquire(self, tokens: int) -> Permit:
         """Wait for a place, at most `max_wait`."""
         loop = asyncio.get_running_loop()
-        line = self._lines.setdefault(loop, {})
+        line = self._lines.get(loop)
+        if line is None:
+            line = self._lines[loop] = _Line()
         deadline = inf if self._max_wait is None else self._clock() + self._max_wait
         waiting = _Waiting(loop.create_future(), deadline, tokens)
-        line[waiting] = None
-        if loop not in self._asking:
-            self._asking[loop] = loop.create_task(self._ask(loop, line))
+        line.waiting[waiting] = None
+        if line.asking is None:
+            line.asking = loop.create_task(self._ask(line))
         try:
             return await waiting.answer
         except BaseException:
-            line.pop(waiting, None)
+            line.waiting.pop(waiting, None)
             with suppress(BaseException):  # it may have been cancelled after it got its place
                 waiting.answer.result().cancel()
             raise
 
-    async def _ask(self, loop: asyncio.AbstractEventLoop, line: dict[_Waiting, None]) -> None:
+    async def _ask(self, line: _Line) -> None:
         """Ask until all in *line* have their places."""
-        wait = 0.0
+        waiting_here, wait = line.waiting, 0.0
         try:
-            while line:
-                first = list(islice(line, _AT_ONCE))
+            while waiting_here:
+                first = list(islice(waiting_here, _AT_ONCE))
                 try:
                     permits, wait = await self.store.take([w.tokens for w in first], self._limits)
                 except Exception as error:  # noqa: BLE001 - it is the first one's
-                    _tell(line, first[0], error)
+                    _tell(waiting_here, first[0], error)
                     continue
                 is_given_back = False
                 for waiting, permit in zip(first, permits, strict=False):
-                    line.pop(waiting, None)
+                    waiting_here.pop(waiting, None)
                     if waiting.answer.done():  # it was cancelled meanwhile
                         permit.cancel()
                         is_given_back = True
                     else:
                         waiting.answer.set_result(permit)
-                if wait and line and not is_given_back:
-                    self._give_up(line, wait)
+                if wait and waiting_here and not is_given_back:
+                    self._give_up(waiting_here, wait)
                     await asyncio.sleep(min(max(wait, _SHORTEST), _LONGEST))
         finally:
-            del self._asking[loop]
+            line.asking = None
             if wait:
                 self.store.leave()
 

@@ -47,6 +47,7 @@ class Reply:
         status_code: The HTTP status.
         headers: The headers; names are found in any case.
         whole: Whether a body that was read in batches was one JSON text where a stream was expected.
+        most: How many bytes of a body are read in batches.
     """
 
     def __init__(self, response: Any, framing: Framing = "sse") -> None:
@@ -56,6 +57,7 @@ class Reply:
         self.headers = response.headers
         self.whole = False
         self._framing = framing
+        self.most = MAX_STREAM
         self._ended = False
         self._bytes: AsyncGenerator[bytes, None] | None = None
 
@@ -91,7 +93,7 @@ class Reply:
         if self._ended:
             raise StopAsyncIteration
         if self._bytes is None:
-            self._bytes, self._left = _chunks(self._response), MAX_STREAM
+            self._bytes, self._left = _chunks(self._response), self.most
             self._lines = LineBuffer(self._framing, MAX_ANSWER)
         try:
             data = await anext(self._bytes)
@@ -102,7 +104,7 @@ class Reply:
             return documents
         self._left -= len(data)
         if self._left < 0:
-            raise InvalidResponseError(f"the stream is longer than {MAX_STREAM:,} bytes")
+            raise InvalidResponseError(f"the stream is longer than {self.most:,} bytes")
         return self._lines.feed(data)
 
     async def aclose(self) -> None:
@@ -147,6 +149,21 @@ async def beginning(chunks: AsyncGenerator[bytes, None], most: int) -> bytes:
 
 class LargeBody(dict[str, Any]):
     """The JSON of a request with media, which takes so long to encode that a thread does it."""
+
+
+class Upload(dict[str, Any]):
+    """The fields of a form that is sent in place of JSON; bytes are the content of a file."""
+
+    @property
+    def fields(self) -> Json:
+        """Those that are no files."""
+        return {name: value for name, value in self.items() if not isinstance(value, bytes)}
+
+    @property
+    def files(self) -> list[tuple[str, tuple[str, bytes]]]:
+        """The files, each with the name of its field and its own."""
+        files = [(name, value) for name, value in self.items() if isinstance(value, bytes)]
+        return [(name, (f"{name}.jsonl", value)) for name, value in files]
 
 
 async def encoded(body: LargeBody) -> bytes:

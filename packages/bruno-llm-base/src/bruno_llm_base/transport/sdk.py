@@ -14,7 +14,14 @@ from bruno_llm_base.parts import Json
 from bruno_llm_base.policies import Timeouts
 from bruno_llm_base.transport.http import open_client, refuse_login
 from bruno_llm_base.transport.per_loop import nothing_loads
-from bruno_llm_base.transport.response import ENCODINGS, Reply, Transport, send_like
+from bruno_llm_base.transport.response import (
+    ENCODINGS,
+    Reply,
+    Transport,
+    Upload,
+    in_pieces,
+    send_like,
+)
 
 _Headers = Callable[[Json], Mapping[str, str]]
 
@@ -73,6 +80,8 @@ class SdkTransport:
         """Send a request and return the answer, whatever its status."""
         call = self._client.post if method == "POST" else self._client.get
         content: Json = {} if body is None else {"body": body}
+        if type(body) is Upload:
+            content = _form(body)
         if body is not None and self._headers is not None and (more := self._headers(body)):
             content["options"] = {"headers": more}
         try:
@@ -135,6 +144,8 @@ class _ComposedTransport:
 
     async def send(self, method: str, path: str, body: Json | None = None) -> Reply:
         more = self._headers(body) if body is not None and self._headers is not None else {}
+        if type(body) is Upload:
+            return Reply(await self._upload(path, body))
         key = (method, path, *more.items())
         composed = self._composed.get(key)
         if composed is None:
@@ -145,6 +156,17 @@ class _ComposedTransport:
             if (composed.url, composed.headers) == (again.url, again.headers):
                 self._composed[key] = composed
         return Reply(await send_like(composed, body, self._http, self._library))
+
+    async def _upload(self, path: str, form: Upload) -> Any:
+        async with nothing_loads():
+            composed = await self._composer.post(
+                path, cast_to=self._library.Response, **_form(form)
+            )
+        request = composed.request
+        content = in_pieces(request.read(), self._library)
+        if content is not request.content:
+            request.stream = content
+        return await self._http.send(request, stream=True)
 
     async def aclose(self) -> None:
         await self._http.aclose()
@@ -157,6 +179,12 @@ class _ComposedTransport:
             content["options"] = {"headers": more}
         response = await call(path, cast_to=self._library.Response, **content)
         return response.request
+
+
+def _form(body: Upload) -> Json:
+    """Return the arguments of a client's `post` that send a form."""
+    headers = {"content-type": "multipart/form-data"}
+    return {"body": body.fields, "files": body.files, "options": {"headers": headers}}
 
 
 def _composing_client(library: Any) -> Any:

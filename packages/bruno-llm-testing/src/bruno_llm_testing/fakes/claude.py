@@ -1,4 +1,4 @@
-"""Anthropic's Messages API on a loopback socket, for tests.
+"""Anthropic's Messages API and its batches on a loopback socket, for tests.
 
 The formats are those of https://platform.claude.com/docs/en/api/messages, /streaming and
 /messages/count_tokens, in API version 2026-10-21; the official SDK reads them in this project's tests.
@@ -9,7 +9,7 @@ from typing import Any
 
 from bruno_llm_base import FinishReason, Json, ToolCall, Usage
 
-from bruno_llm_testing.fakes import _claude_media
+from bruno_llm_testing.fakes import _claude_batches, _claude_media
 from bruno_llm_testing.script import FakeAnswer, FakeError, Received
 from bruno_llm_testing.server import FakeServer, Operation
 
@@ -55,6 +55,10 @@ class FakeClaude(FakeServer):
     ping = _PING
     garbage = b'event: content_block_delta\ndata: {"broken\n\n'
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.batches = _claude_batches.ClaudeBatches(self._answer_row, lambda: self.address)
+
     def connection(self) -> dict[str, Any]:
         return {"base_url": self.address, "api_key": self.api_key}
 
@@ -66,13 +70,14 @@ class FakeClaude(FakeServer):
                 return "count_tokens"
             case "GET", "/v1/models":
                 return "models"
-        return "unknown"
+        return "batches" if request.path.startswith(_claude_batches.PATH) else "unknown"
 
     def refuse(self, request: Received) -> FakeError | None:
         bearer = request.headers.get("authorization", "").removeprefix("Bearer ")
         if request.headers.get("x-api-key", bearer) != self.api_key:
             return FakeError(kind="authentication")
-        if request.method == "POST" and request.body.get("model") not in self.models:
+        asks_model = request.method == "POST" and self.operation(request) != "batches"
+        if asks_model and request.body.get("model") not in self.models:
             return FakeError(kind="model_not_found")
         return FakeError(kind="invalid_request") if _complaint(request) else None
 
@@ -147,7 +152,7 @@ def _complaint(request: Received) -> str | None:
     version = request.headers.get("anthropic-version")
     if version not in _VERSIONS:
         return f'anthropic-version: "{version}" is not a valid version'
-    if request.method == "GET":
+    if request.method != "POST" or request.path.startswith(_claude_batches.PATH):
         return None
     body = request.body
     counts = request.path.endswith("/count_tokens")

@@ -1,4 +1,4 @@
-"""Gemini's generateContent and embeddings on a loopback socket, for tests.
+"""Gemini's generateContent, embeddings and batches on a loopback socket, for tests.
 
 The formats are those of https://ai.google.dev/api/generate-content, https://ai.google.dev/api/tokens
 and https://ai.google.dev/api/embeddings; the official SDK reads them in this project's tests.
@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 from bruno_llm_base import FinishReason, Json, ToolCall, Usage
 
 from bruno_llm_testing.fakes import _gemini_media
+from bruno_llm_testing.fakes._gemini_batches import GeminiBatches, is_of_batches
 from bruno_llm_testing.samples import sample_media
 from bruno_llm_testing.script import FakeAnswer, FakeError, Received, Step
 from bruno_llm_testing.server import FakeServer, Operation, vector_of
@@ -65,6 +66,10 @@ class FakeGemini(FakeServer):
     ping = b":\r\n\r\n"  # from gateways; Google sends none, and its own SDK stumbles over one
     garbage = b'data: {"broken\r\n\r\n'
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.batches = GeminiBatches(self._answer_row)
+
     def connection(self) -> dict[str, Any]:
         return {"base_url": self.address, "api_key": self.api_key}
 
@@ -80,16 +85,20 @@ class FakeGemini(FakeServer):
                 return "embeddings"
             case "GET", "models":
                 return "models"
-        return "unknown"
+        return "batches" if is_of_batches(request.path) else "unknown"
 
     def refuse(self, request: Received) -> FakeError | None:
-        if request.headers.get("x-goog-api-key") != self.api_key:
+        uploads = "upload_id" in request.query  # an address that was given for one file
+        if not uploads and request.headers.get("x-goog-api-key") != self.api_key:
             return FakeError(kind="authentication")
-        if request.method == "GET":
+        operation, (_, model, method) = self.operation(request), _asked(request)
+        if request.method == "GET" or (operation == "batches" and not model):
             return None
-        embeds = self.operation(request) == "embeddings"
-        if _asked(request)[1] not in (self.embedding_models if embeds else self.models):
+        embeds = operation == "embeddings" or method == "asyncBatchEmbedContent"
+        if model not in (self.embedding_models if embeds else self.models):
             return FakeError(kind="model_not_found")
+        if operation == "batches":
+            return None
         wrong = self._misfit_texts(request) if embeds else _misfit(request)
         if wrong or (not embeds and _media_complaint(request)):
             return FakeError(kind="invalid_request", param=wrong)

@@ -1,4 +1,4 @@
-"""OpenAI's Chat Completions, Responses and embeddings on a loopback socket, for tests.
+"""OpenAI's Chat Completions, Responses, embeddings and batches on a loopback socket, for tests.
 
 The formats are those of https://platform.openai.com/docs/api-reference/chat, and of its /responses,
 /responses/input_tokens and /embeddings; the official SDK reads them in this project's tests.
@@ -15,6 +15,7 @@ from bruno_llm_base import FinishReason, Json, ToolCall, Usage
 
 from bruno_llm_testing.fakes import _openai_media as media
 from bruno_llm_testing.fakes import _responses as responses
+from bruno_llm_testing.fakes._openai_batches import OpenAIBatches
 from bruno_llm_testing.samples import sample_media
 from bruno_llm_testing.script import FakeAnswer, FakeError, Received, Step
 from bruno_llm_testing.server import FakeServer, Operation, vector_of
@@ -62,6 +63,10 @@ class FakeOpenAI(FakeServer):
         "text-embedding-ada-002": 1536,
     }
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.batches = OpenAIBatches(self._answer_row)
+
     def connection(self) -> dict[str, Any]:
         return {"base_url": f"{self.address}/v1", "api_key": self.api_key}
 
@@ -75,12 +80,13 @@ class FakeOpenAI(FakeServer):
                 return "count_tokens"
             case "GET", "/v1/models":
                 return "models"
-        return "unknown"
+        kind = "/".join(request.path.split("/")[:3])
+        return "batches" if kind in ("/v1/files", "/v1/batches") else "unknown"
 
     def refuse(self, request: Received) -> FakeError | None:
         if request.headers.get("authorization") != f"Bearer {self.api_key}":
             return FakeError(kind="authentication")
-        if request.method == "GET":
+        if request.method == "GET" or self.operation(request) == "batches":
             return None
         if self.operation(request) == "embeddings":
             return self._refuse_texts(request.body)
