@@ -90,7 +90,7 @@ class PerLoop:
                 transport = open_transport()
         except LLMError:
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - of any library
             ours = transport_error(error)
             raise ours from ours.cause
         closing = _Closing(transport)
