@@ -1,14 +1,17 @@
 """What a failed connection failed of."""
 
+import errno
 from collections.abc import Iterator
 from copy import copy
 
 from bruno_llm_base.exceptions import (
+    ConfigurationError,
     InvalidResponseError,
     LLMError,
     LLMTimeoutError,
     ServiceUnavailableError,
 )
+from bruno_llm_base.transport.environment import descriptor_limit
 
 DROPPED = "connection_dropped"
 """The code of an error that ended a connection before there was an answer."""
@@ -76,6 +79,15 @@ def transport_error(error: Exception, connect: float | None = None) -> LLMError:
     for inner in _causes(error):
         if isinstance(inner, LLMError):
             return copy(inner)  # itself, it would be raised from what it is the cause of
+        if isinstance(inner, OSError) and inner.errno == errno.EMFILE:
+            return ConfigurationError(
+                f"this process has all {descriptor_limit()} file descriptors open that it may have, and"
+                " a connection takes one: raise `ulimit -n`, or have less under way at once with"
+                " RateLimit(max_concurrent=...)",
+                code=UNREACHABLE,
+                retryable=True,  # others end
+                cause=error,
+            )
         cause = _CAUSES.get(type(inner).__name__, cause)
         innermost = inner
     if cause is None:
