@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from os import PathLike
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 from uuid import NAMESPACE_OID, uuid5
 
 from bruno_core.models import Message, MessageRole, MessageType
@@ -231,8 +231,11 @@ def read_messages(messages: Messages) -> list[Message]:
     for place, given in enumerate(messages):
         name = f"messages[{place}]"
         if isinstance(given, tuple) and len(given) == len(_PAIR):
-            given = dict(zip(_PAIR, given, strict=True))  # noqa: PLW2901
-        read.append(_message(name, given) if isinstance(given, Mapping) else given)
+            read.append(_message(name, dict(zip(_PAIR, given, strict=True))))
+        else:
+            read.append(
+                _message(name, given) if isinstance(given, Mapping) else cast(Message, given)
+            )
         check_message(name, read[-1])
     return read
 
