@@ -219,7 +219,7 @@ def test_the_state_tells_what_is_taken_and_who_waits(leap):
         await waiting
         state = await limit.state()
         assert state.requests_per_minute.limit == 5
-        assert state.tokens_per_minute == pytest.approx((100, 21, 50), abs=0.1)
+        assert state.tokens_per_minute == pytest.approx((100, 21, 60), abs=0.1)
         assert state.in_flight == 2
         assert (await limited(requests_per_day=3).state()).in_flight is None
 

@@ -16,11 +16,11 @@ from pathlib import Path
 import bruno_llm_testing
 import pytest
 from bruno_llm_base import LLMError, LLMFactory, LLMTimeoutError, Retry, Timeouts
-from bruno_llm_base.transport import MAX_CONNECTIONS
 from bruno_llm_testing import FakeAnswer, FakeError, Fault, RawReply
 
 NAMES = {"openai": "OpenAI", "claude": "Claude", "gemini": "Gemini", "ollama": "Ollama"}
 CALLS = {"openai": 1_000, "claude": 1_000, "gemini": 1_000, "ollama": 2_000}
+PLACES = 1_000  # fewer than there are by default, so that some calls wait
 FAULTY, LEAVING = 0.2, 0.05
 AN_HOUR = 3600.0
 LIMITS = Timeouts(connect=None, first_token=None, between_tokens=AN_HOUR)
@@ -135,7 +135,8 @@ def server(name):
 
 
 @pytest.fixture
-def llm(name, server):
+def llm(name, server, monkeypatch):
+    monkeypatch.setattr("bruno_llm_base.transport.per_loop.most_connections", lambda: PLACES)
     retry = Retry(attempts=3, wait_initial=0.05, deadline=AN_HOUR)
     return LLMFactory.create(name, **server.connection(), retry=retry, timeouts=LIMITS)
 
@@ -143,10 +144,10 @@ def llm(name, server):
 async def check_that_nothing_is_left(llm, server, sockets_before, until):
     assert asyncio.all_tasks() == {asyncio.current_task()}
     line = llm._endpoint.transports.connections
-    for _ in range(MAX_CONNECTIONS):
+    for _ in range(PLACES):
         assert not line.locked()
         await line.acquire()
-    for _ in range(MAX_CONNECTIONS):
+    for _ in range(PLACES):
         line.release()
     await llm.aclose()
     await until(lambda: server.open_connections == 0)
@@ -190,5 +191,5 @@ async def test_every_call_ends_once_and_truthfully(name, server, llm, until, jum
         assert server.asked[number] == len(attempts)
     assert not server.asked.keys() & in_line
     # places are passed on in the turn of the loop before their connections close: at most all of them
-    assert 0 < server.peak <= MAX_CONNECTIONS * 2
+    assert 0 < server.peak <= PLACES * 2
     await check_that_nothing_is_left(llm, server, before, until)

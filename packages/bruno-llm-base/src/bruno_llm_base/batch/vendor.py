@@ -169,6 +169,7 @@ class BatchClient:
             model=self.model,
             parse=parse,
             advise=self.advise,
+            once=ask.once,
             **more,
         )
 

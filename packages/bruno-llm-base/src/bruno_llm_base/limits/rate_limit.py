@@ -12,7 +12,7 @@ from bruno_llm_base.forks import start_fresh_in_children
 from bruno_llm_base.limits.headers import LimitState
 from bruno_llm_base.limits.queue import LimitStore, Permit, Queue
 from bruno_llm_base.limits.windows import Limits, LimitUse
-from bruno_llm_base.policies import check_seconds, check_whole
+from bruno_llm_base.policies import Policy, check_seconds, check_whole
 from bruno_llm_base.response import ModelResponse, Outcome
 from bruno_llm_base.values import INT64, shown
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class RateLimit(Limits):
+class RateLimit(Policy, Limits):
     """Keeps requests within limits, in any minute and any day, and lets the rest wait in a queue.
 
     Providers that are given the same object share the limits, across event loops and threads.
