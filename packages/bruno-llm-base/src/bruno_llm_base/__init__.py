@@ -16,7 +16,7 @@ from bruno_llm_base.exceptions import *  # noqa: F403 - all of them
 from bruno_llm_base.lazy import late_names
 from bruno_llm_base.limits import LimitState, RateLimit
 from bruno_llm_base.media_rules import MediaRules
-from bruno_llm_base.messages import Conversation, Messages, Turn
+from bruno_llm_base.messages import Conversation, Messages, Turn, assistant, system, user
 from bruno_llm_base.parts import (
     Json,
     Media,
@@ -104,9 +104,12 @@ __all__ = [
     "Vendor",
     "VendorBlock",
     "Window",
+    "assistant",
     "mcp_tools",
     "run_tools",
     "stream_tools",
+    "system",
+    "user",
 ]
 __all__ += exceptions.__all__
 

@@ -103,7 +103,8 @@ class Attempt(Generic[T]):
         except Exception as error:
             if isinstance(error, LLMError):
                 raise
-            raise self._broken(error) from error
+            ours = self._broken(error)
+            raise ours from ours.cause
         if is_refused:
             said: object = body.decode(errors="replace")
             with suppress(ValueError):
@@ -212,7 +213,8 @@ class Attempt(Generic[T]):
                 return None  # only the connection is lost
             if isinstance(error, LLMError):
                 raise
-            raise self._broken(error) from error
+            ours = self._broken(error)
+            raise ours from ours.cause
 
     def _broken(self, error: Exception) -> LLMError:
         """Return the error of ours for one of the network's."""
@@ -220,7 +222,7 @@ class Attempt(Generic[T]):
         reply = self._reply
         has_begun = reply is not None and 200 <= reply.status_code < 300 and self.request.stream
         if has_begun and isinstance(ours, ServiceUnavailableError):
-            return StreamError(ours.message, cause=error)
+            return StreamError(ours.message, cause=ours.cause)
         return ours
 
     def _parse(self, reply: Reply, documents: list[bytes]) -> list[T]:
