@@ -235,6 +235,24 @@ class StoreUnreachable(Event, words="store unreachable", level=WARNING):
     processes: int
 
 
+class CacheHit(Event, words="answered from the cache"):
+    """A question was answered before, and nothing is sent: it costs nothing.
+
+    Attributes:
+        age: Seconds since the answer was kept.
+        duration: Seconds until it was here, with the time for which another call was asking.
+    """
+
+    age: float
+    duration: float
+
+
+class CacheUnusable(Event, words="cache unusable: all is asked", level=WARNING):
+    """Answers can be neither read nor kept: told once, until the store works again."""
+
+    reason: str
+
+
 class FallbackStarted(Event, words="fallback started", level=DEBUG):
     """Several providers are about to be asked in turn; all events of it have one `id`."""
 
