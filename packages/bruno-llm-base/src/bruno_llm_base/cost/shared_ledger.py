@@ -66,7 +66,7 @@ class Tables(Protocol):
 
 
 class LedgerStore(Protocol):
-    """Where the tables of a ledger are; threads use it one at a time.
+    """Where the tables of a ledger are, as its `str` says; threads use it one at a time.
 
     All methods raise a `ConfigurationError`, without a secret, if it cannot be used.
     """
