@@ -18,7 +18,7 @@ from benchmarks.measures import read
 
 __all__ = ["crowd"]
 
-_PATIENCE = 100.0  # seconds for one round: who takes longer is left out
+_PATIENCE = 150.0  # seconds for one round: who takes longer is left out
 
 
 async def crowd(client: Client, at_once: int, chunks: int, rounds: int) -> dict[str, object]:

@@ -15,10 +15,7 @@ from benchmarks.measures import IMPORT, IMPORT_BARS, MEASURES
 from benchmarks.profile import CONCERNS
 from benchmarks.rounds import Costs, ratio
 
-__all__ = [
-    *("Results", "bars", "draw", "made_of", "markdown", "plots", "table", "write"),
-    "TITLES",
-]
+__all__ = ["TITLES", "Results", "bars", "draw", "made_of", "markdown", "plots", "table", "write"]
 
 TITLES = {"openai": "OpenAI", "claude": "Claude", "ollama": "Ollama", "gemini": "Gemini"}
 _DISTRIBUTIONS = (
