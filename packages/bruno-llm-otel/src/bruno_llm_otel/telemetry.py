@@ -1,5 +1,6 @@
 """The observer that tells OpenTelemetry of requests."""
 
+import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from bruno_llm_base.events import (
+    CacheHit,
     ContextTrimmed,
     Event,
     FallbackFinished,
@@ -120,6 +122,8 @@ class Telemetry:
                 if request is not None:
                     del self._requests[str(event.id)]
                     self._end(request, event)
+            case CacheHit():
+                self._tell_hit(event)
             case FirstToken():
                 if request is not None:
                     request.first_chunk = event.duration
@@ -199,6 +203,14 @@ class Telemetry:
             more[names.TOOL_CALL_ID] = call.id
         span = self._tracer.start_span(f"{event.operation} {call.name}", attributes=more)
         self._requests[str(event.id)] = _Request(span, event.operation, known)
+
+    def _tell_hit(self, event: CacheHit) -> None:
+        """Tell of an answer that nothing was sent for: a span that has no usage and no cost."""
+        now = time.time_ns()
+        span = self._tracer.start_span(
+            names.CACHE, attributes=dict(told_of(event)), start_time=now - int(event.duration * 1e9)
+        )
+        span.end(now)
 
     def _end_inside(self, request: _Request, event: ToolFinished | FallbackFinished) -> None:
         span, error = request.span, event.error
