@@ -6,6 +6,7 @@ import json
 import pickle
 import threading
 import zlib
+from contextlib import suppress
 from decimal import Decimal
 
 import pytest
@@ -19,6 +20,7 @@ from bruno_llm_base import (
     FallbackLLM,
     InvalidRequestError,
     InvalidResponseError,
+    LLMError,
     Media,
     ModelResponse,
     Price,
@@ -207,10 +209,8 @@ async def test_a_stream_that_is_left_is_not_kept(server):
 async def test_what_is_not_whole_is_not_kept(server, said, streamed):
     llm = cached(server, max_retries=0)
     server.say(said)
-    try:
+    with suppress(LLMError):
         await (read(llm.stream("hi")) if streamed else llm.generate("hi"))
-    except Exception as error:
-        assert not isinstance(error, AssertionError)
     assert not (await llm.request("hi")).cached
     assert (await llm.request("hi")).cached
 
