@@ -122,8 +122,6 @@ class Telemetry:
                 if request is not None:
                     del self._requests[str(event.id)]
                     self._end(request, event)
-            case CacheHit():
-                self._tell_hit(event)
             case FirstToken():
                 if request is not None:
                     request.first_chunk = event.duration
@@ -136,7 +134,9 @@ class Telemetry:
         return nullcontext() if known is None else _Current(known.span)
 
     def _add(self, event: Event, span: Span) -> None:
-        if span.is_recording():
+        if isinstance(event, CacheHit):
+            self._tell_hit(event)
+        elif span.is_recording():
             span.add_event(name_of(type(event).__name__), dict(told_of(event)))
             if isinstance(event, ContextTrimmed):
                 span.set_attributes({names.COMPACTED: True})
