@@ -17,6 +17,7 @@ from bruno_llm_base.options import SharedSettings
 from bruno_llm_base.values import shown
 
 _SECRET_HEADER = re.compile(r"auth|cookie|key|secret|token", re.IGNORECASE)
+_VERSION = re.compile(r"(?!x-).*(version|beta)", re.IGNORECASE)
 _SECRETS_OF_CLIENTS = (
     *("api_key", "auth_token", "access_token"),
     *("aws_secret_key", "aws_session_token"),
@@ -158,6 +159,18 @@ def find_access(vendor: type[Vendor], settings: SharedSettings, client: Any) -> 
     )
 
 
+def versions_of(client: Any) -> dict[str, str]:
+    """Return the versions of an API that a user's own client asks for, in its headers and its query."""
+    layers = (getattr(client, name, None) for name in ("default_headers", "default_query"))
+    return {
+        name.lower(): value
+        for layer in layers
+        if isinstance(layer, Mapping)
+        for name, value in layer.items()
+        if _VERSION.fullmatch(name) and isinstance(value, str)
+    }
+
+
 def _secrets(key: SecretStr | None, url: str, client: Any) -> tuple[str, ...]:
     """Return what must not be shown, as it is and as in a URL; the longest first: it may hold others."""
     found = [key.get_secret_value() if key else ""]
@@ -239,7 +252,9 @@ def _find_key(vendor: type[Vendor], given: object) -> tuple[SecretStr | None, st
     for origin, found in (("api_key", clear), *variables):
         if isinstance(found, str):
             key = unquoted(found)
-            if not key or not key.isascii() or not key.isprintable():  # no header can hold it
+            if not key:
+                raise ConfigurationError(f"{origin} is empty: give a key, or leave it out")
+            if not key.isascii() or not key.isprintable():  # no header can hold it
                 raise ConfigurationError(
                     f"{origin} holds characters that no key has: copy it again"
                 )

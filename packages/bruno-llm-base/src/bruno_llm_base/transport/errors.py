@@ -67,7 +67,8 @@ _LIBRARIES = frozenset(
 def transport_error(error: Exception, connect: float | None = None) -> LLMError:
     """Return ours for what a transport raised: the innermost cause that is known decides.
 
-    An error of ours that an SDK has wrapped is returned as it was. One of the libraries' of no known
+    Its own cause is the innermost, without the libraries' wrappers and their frames, which would fill
+    a traceback with some seventy lines that tell nothing more. An error of ours that an SDK has wrapped is returned as it was. One of the libraries' of no known
     kind is not retried: it may as well be a defect. Reaching the server may take *connect* seconds.
 
     Raises:
@@ -93,10 +94,12 @@ def transport_error(error: Exception, connect: float | None = None) -> LLMError:
         if not _is_the_networks(innermost):
             raise innermost
         cause = LLMError, None, f"unexpected {type(error).__name__}"
+    else:
+        innermost.__traceback__ = None
     kind, code, message = cause
     if message == _CONNECT_TIMEOUT and connect is not None:
         message = f"no connection within {connect} s"
-    return kind(message, code=code, cause=error)
+    return kind(message, code=code, cause=innermost)
 
 
 def _causes(error: Exception) -> Iterator[Exception]:

@@ -94,8 +94,9 @@ class PerLoop:
                 transport = open_transport()
         except LLMError:
             raise
-        except Exception as error:
-            raise transport_error(error) from error
+        except Exception as error:  # noqa: BLE001 - of any library
+            ours = transport_error(error)
+            raise ours from ours.cause
         closing = _Closing(transport)
         keeper = _close_with_loop(closing, weakref.ref(self), loop)
         finalizer = weakref.finalize(self, _close_soon, loop, closing, keeper)
