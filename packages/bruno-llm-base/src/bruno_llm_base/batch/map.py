@@ -60,7 +60,7 @@ Key = str | Callable[[Any], str | int]
 
 
 if TYPE_CHECKING:
-    from bruno_llm_base.batch.vendor import BatchItem
+    from bruno_llm_base.batch.vendor_results import BatchItem
 
 
 class Model(Protocol):
