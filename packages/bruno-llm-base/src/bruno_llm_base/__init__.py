@@ -34,7 +34,8 @@ from bruno_llm_base.stream import TextStream
 
 if TYPE_CHECKING:
     from bruno_llm_base.batch.map import MapItem
-    from bruno_llm_base.batch.vendor import Batch, BatchItem, BatchState
+    from bruno_llm_base.batch.vendor import Batch, BatchState
+    from bruno_llm_base.batch.vendor_results import BatchItem
     from bruno_llm_base.cost.budget import Budget
     from bruno_llm_base.cost.price import Price, PriceSource
     from bruno_llm_base.cost.prices import GenaiPrices
@@ -120,7 +121,8 @@ __getattr__, __dir__ = late_names(
     __name__,
     {
         "batch.map": ["MapItem"],
-        "batch.vendor": ["Batch", "BatchItem", "BatchState"],
+        "batch.vendor": ["Batch", "BatchState"],
+        "batch.vendor_results": ["BatchItem"],
         "cost.budget": ["Budget"],
         "cost.price": ["Price", "PriceSource"],
         "cost.prices": ["GenaiPrices"],

@@ -53,8 +53,7 @@ if TYPE_CHECKING:
 
     from bruno_llm_base.batch.adapter import BatchAdapter
     from bruno_llm_base.batch.map import Key, MapItem, Prompt, Rows
-    from bruno_llm_base.batch.vendor import Batch
-    from bruno_llm_base.batch.vendor_client import BatchClient
+    from bruno_llm_base.batch.vendor import Batch, BatchClient
     from bruno_llm_base.batch.vendor_rows import BatchRows
     from bruno_llm_base.media import MediaPolicy
     from bruno_llm_base.output import Output, OutputRequest
@@ -368,7 +367,7 @@ class BaseProvider(Client, LLMInterface):
         return None
 
     def _batch_client(self) -> "BatchClient":
-        from bruno_llm_base.batch.vendor_client import BatchClient  # most programs send none
+        from bruno_llm_base.batch.vendor import BatchClient  # most programs send none
 
         if (batches := self.make_batches()) is None:
             raise InvalidRequestError(

@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from decimal import Decimal
 from functools import partial
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from bruno_llm_base.batch.answers_file import AnswersFile, key_digest
 from bruno_llm_base.batch.template import field_of, fingerprint, question_of
@@ -57,6 +57,10 @@ _NO_TOOLS = ("tools", "tool_choice", "parallel_tool_calls", "messages", "prompt"
 Rows = Iterable[Any] | AsyncIterable[Any]
 Prompt = str | Callable[[Any], Messages]
 Key = str | Callable[[Any], str | int]
+
+
+if TYPE_CHECKING:
+    from bruno_llm_base.batch.vendor_results import BatchItem
 
 
 class Model(Protocol):
@@ -335,7 +339,7 @@ class _Run:
         if self.file is None:
             return
         writing = asyncio.get_running_loop().run_in_executor(
-            self._disk, self.file.append, _entry(item)
+            self._disk, self.file.append, entry_of(item)
         )
         await asyncio.shield(writing)  # what was paid for is written, though this is cancelled
 
@@ -363,14 +367,14 @@ def _is_of_all_rows(error: LLMError) -> bool:
     return isinstance(error, _OF_ALL_ROWS)
 
 
-def _response(item: MapItem) -> ModelResponse | None:
+def _response(item: "MapItem | BatchItem") -> ModelResponse | None:
     """Return what was paid for: the answer, or as much as there is of it."""
     partial_answer: ModelResponse | None = item.response or getattr(item.error, "partial", None)
     return partial_answer
 
 
-def _entry(item: MapItem) -> Json:
-    """Return the line of *item*."""
+def entry_of(item: "MapItem | BatchItem") -> Json:
+    """Return the line of *item* in a file of answers."""
     from pydantic_core import to_jsonable_python
 
     response, error = _response(item), item.error
