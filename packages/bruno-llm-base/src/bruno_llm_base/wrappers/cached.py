@@ -24,7 +24,7 @@ from bruno_llm_base.policies import check_seconds
 from bruno_llm_base.response import ModelResponse, TokenCount
 from bruno_llm_base.stream import StreamState, TextStream, answer_text
 from bruno_llm_base.values import shown
-from bruno_llm_base.wrappers.bare import in_full
+from bruno_llm_base.wrappers.bare import NoBatches, in_full
 from bruno_llm_base.wrappers.cache_lookup import Cache, Lookup
 from bruno_llm_base.wrappers.cache_store import CacheStore, open_store
 
@@ -38,7 +38,7 @@ _T = TypeVar("_T")
 _PIECE = 20  # characters of a kept answer that is streamed
 
 
-class CachedLLM(LLMInterface):
+class CachedLLM(NoBatches, LLMInterface):
     """Answers what was asked before as it was answered then, at no cost; all else the model behind it.
 
     The same is what the vendor would be sent the same body for. Whole answers are kept, never a refusal,
@@ -102,7 +102,7 @@ class CachedLLM(LLMInterface):
     @property
     def capabilities(self) -> frozenset[str]:
         """What the model can do."""
-        return self._llm.capabilities
+        return self._llm.capabilities - {"batch"}
 
     async def generate(
         self,

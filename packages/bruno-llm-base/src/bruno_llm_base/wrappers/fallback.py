@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from os import PathLike
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, overload
 
 from bruno_core.interfaces import LLMInterface
 
@@ -23,7 +23,7 @@ from bruno_llm_base.policies import policy
 from bruno_llm_base.response import ModelResponse, TokenCount
 from bruno_llm_base.stream import StreamState, TextStream
 from bruno_llm_base.values import shown
-from bruno_llm_base.wrappers.bare import FullLLM, in_full
+from bruno_llm_base.wrappers.bare import FullLLM, NoBatches, in_full
 from bruno_llm_base.wrappers.breaker import Breaker, Circuit
 from bruno_llm_base.wrappers.failover import (
     Failover,
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 
-class FallbackLLM(LLMInterface):
+class FallbackLLM(NoBatches, LLMInterface):
     """Asks the first of several models, and the next one where that cannot answer.
 
     Each model keeps its own retries, timeouts and limits; a call moves on when those are spent. It
@@ -206,16 +206,6 @@ class FallbackLLM(LLMInterface):
             options=options,
         )
 
-    async def batch(self, *rows: Any, **options: Any) -> NoReturn:
-        """Refuse: a vendor works on a batch for a day, so no other can step in.
-
-        Raises:
-            InvalidRequestError: It says whom to ask.
-        """
-        raise InvalidRequestError(
-            "a batch is one vendor's: call batch() and batch_from() of one of the providers"
-        )
-
     async def count_tokens(
         self, messages: Messages | None = None, *, prompt: str | None = None, **options: Any
     ) -> TokenCount:
@@ -303,7 +293,8 @@ class FallbackLLM(LLMInterface):
     @property
     def capabilities(self) -> frozenset[str]:
         """What every one of the models can do."""
-        return frozenset.intersection(*(member.llm.capabilities for member in self._members))
+        common = frozenset.intersection(*(member.llm.capabilities for member in self._members))
+        return common - {"batch"}
 
     async def diagnose(self) -> Diagnosis:
         """Find out whether any model can be used; all are checked at once, without cost."""
