@@ -65,6 +65,35 @@ async def test_tokens_are_reserved_and_settled(server, eventually):
     assert number(server, "HGET bruno-llm:{prod}:all used:rpd") == 1
 
 
+async def test_the_state_is_that_of_all_processes(server, eventually):
+    limits = {"requests_per_minute": 9, "tokens_per_minute": 100, "max_concurrent": 2}
+    one, other = limit_at(server, **limits), limit_at(server, **limits)
+    empty = await one.state()
+    assert empty.requests_per_minute == (9, 0, 0)
+    assert (empty.in_flight, empty.waiting, empty.waiting_processes, empty.paused_for) == (0,) * 4
+    permits = await one.acquire(30), await other.acquire(20)
+    waiting = asyncio.create_task(other.acquire(1))
+    await eventually(lambda: number(server, "ZCARD bruno-llm:{prod}:queue") == 1)
+    state = await one.state()
+    assert state.requests_per_minute[:2] == (9, 2)
+    assert state.tokens_per_minute[:2] == (100, 50)
+    assert 0 < state.tokens_per_minute.free_in <= 60.1
+    assert state.requests_per_day is None
+    assert (state.in_flight, state.waiting, state.waiting_processes) == (2, 0, 1)
+    assert (await other.state()).waiting == 1
+    one._shared.store.pause(30)
+    await eventually(lambda: b"$-1" not in server.ask("HGET bruno-llm:{prod}:all gate"))
+    assert 20 < (await other.state()).paused_for <= 30
+    assert "tokens_per_minute: 50 of 100, some free in" in repr(state)
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    for permit in permits:
+        permit.settle()
+    server.stop()
+    with pytest.raises(ServiceUnavailableError):
+        await one.state()
+
+
 async def test_what_never_reached_the_vendor_is_given_back(server, eventually):
     limit = limit_at(server, requests_per_minute=5, tokens_per_minute=100, max_concurrent=1)
     (await limit.acquire(9)).cancel()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bruno_llm_base.exceptions import RateLimitError
-from bruno_llm_base.limits import Limits
+from bruno_llm_base.limits import Limits, LimitUse
 from bruno_llm_base.limits.queue import Queue, QueuedPermit
 
 from bruno_llm_redis.link import Link, SharedPermit, Window
@@ -78,6 +78,10 @@ class Outage:
         except RateLimitError as error:
             return permits, error.retry_after or _UNKNOWN
         return permits, 0.0
+
+    def state(self) -> LimitUse:
+        """Return what is taken of the share."""
+        return self._queue.state()
 
     async def tell(self, link: Link) -> None:
         """Tell the server what was taken, and what still runs, or raise that it is still away."""

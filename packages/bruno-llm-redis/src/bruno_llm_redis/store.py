@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from math import ceil
 from typing import Literal
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
 from bruno_llm_base.exceptions import ConfigurationError, ServiceUnavailableError
-from bruno_llm_base.limits import Limits, LimitState, Permit
+from bruno_llm_base.limits import Limits, LimitState, LimitUse, Permit
 from bruno_llm_base.values import shown
 from redis.exceptions import (
     AuthenticationError,
@@ -18,7 +19,7 @@ from redis.exceptions import (
     RedisError,
 )
 
-from bruno_llm_redis.link import MINUTES_OF_DAY, Link, Window
+from bruno_llm_redis.link import FIELDS, MINUTES_OF_DAY, Link, Window
 from bruno_llm_redis.outage import Outage
 
 LEASE = 30.0
@@ -72,9 +73,7 @@ class SharedCounts:
         self, url: str, place: str, name: str, on_outage: str, lengths: tuple[float, float, float]
     ) -> None:
         self._url, self._place, self._name, self._on_outage = url, place, name, on_outage
-        *self._lengths, self._again = (
-            lengths  # seconds: of a lease and a minute, and until it is asked again
-        )
+        *self._lengths, self._again = lengths  # seconds
         self._links: WeakKeyDictionary[asyncio.AbstractEventLoop, Link] = WeakKeyDictionary()
         self._windows: list[Window] = []
         self._processes = 1
@@ -86,29 +85,37 @@ class SharedCounts:
 
     async def take(self, tokens: Sequence[int], limits: Limits) -> tuple[Sequence[Permit], float]:
         """Take places for requests of so many *tokens*, and say when there may be one for the next."""
-        if not self._windows:
-            self._windows = windows_of(limits, self._lengths[1])
+        self._windows = self._windows or windows_of(limits, self._lengths[1])
         if self._outage is not None:
             return self._take_locally(tokens)
         most = limits.max_concurrent or 0
         try:
-            permits, wait, self._processes = await self._link().take(tokens, self._windows, most)
+            permits, wait, self._processes = await self._link().take(tokens, most)
         except _REFUSED as error:
-            raise ConfigurationError(
-                f"RateLimit.store: {self._place} refuses us ({_reason(error)}): give a login that may"
-                f" run scripts and write keys that begin with 'bruno-llm:'",
-                cause=error,
-            ) from error
+            raise self._refused(error) from error
         except _UNREACHABLE as error:
             facts = {"store": self._place, "reason": _reason(error), "processes": self._processes}
             self._outage = Outage(limits, self._windows, self._processes, facts)
             return self._take_locally(tokens)
         return permits, wait
 
+    async def state(self, limits: Limits) -> LimitUse:
+        """Return what all processes have taken; in an outage, what this one has of its share."""
+        self._windows = self._windows or windows_of(limits, self._lengths[1])
+        if self._outage is not None and self._on_outage == "local":
+            return self._outage.state()
+        try:
+            use = await self._link().state()
+        except _REFUSED as error:
+            raise self._refused(error) from error
+        except _UNREACHABLE as error:
+            raise self._away(error) from error
+        return use if limits.max_concurrent else replace(use, in_flight=None)
+
     def lower(self, state: LimitState) -> None:
         """Believe a server that allows less."""
         if link := self._current():
-            link.lower(state, self._windows)
+            link.lower(state)
 
     def pause(self, seconds: float) -> None:
         """Give no process a place for so long."""
@@ -124,7 +131,7 @@ class SharedCounts:
         loop = asyncio.get_running_loop()
         link = self._links.get(loop)
         if link is None or link.is_closed:
-            link = self._links[loop] = Link(self._url, self._name, *self._lengths)
+            link = self._links[loop] = Link(self._url, self._name, self._windows, *self._lengths)
         return link
 
     def _current(self) -> Link | None:
@@ -140,12 +147,23 @@ class SharedCounts:
         if returning is None or returning.done() or returning.get_loop().is_closed():
             self._returning = asyncio.get_running_loop().create_task(self._return())
         if self._on_outage == "refuse" or self._outage is None:
-            raise ServiceUnavailableError(
-                f"the shared limit {self._name!r} cannot be asked, as {self._place} does not answer"
-                ": start it again, or give RateLimit(on_outage='local')",
-                retryable=False,
-            )
+            raise self._away()
         return self._outage.take(tokens)
+
+    def _away(self, error: Exception | None = None) -> ServiceUnavailableError:
+        return ServiceUnavailableError(
+            f"the shared limit {self._name!r} cannot be asked, as {self._place} does not answer"
+            ": start it again, or give RateLimit(on_outage='local')",
+            retryable=False,
+            cause=error,
+        )
+
+    def _refused(self, error: Exception) -> ConfigurationError:
+        return ConfigurationError(
+            f"RateLimit.store: {self._place} refuses us ({_reason(error)}): give a login that may"
+            " run scripts and write keys that begin with 'bruno-llm:'",
+            cause=error,
+        )
 
     async def _return(self) -> None:
         """End the outage as soon as the server has been told what was taken meanwhile."""
@@ -158,11 +176,8 @@ class SharedCounts:
 
 def windows_of(limits: Limits, minute: float) -> list[Window]:
     """Return the windows of *limits*, in the order of those of a process."""
-    given = (
-        ("rpm", limits.requests_per_minute, minute),
-        ("rpd", limits.requests_per_day, minute * MINUTES_OF_DAY),
-        ("tpm", limits.tokens_per_minute, minute),
-    )
+    spans = {"rpm": minute, "rpd": minute * MINUTES_OF_DAY, "tpm": minute}
+    given = ((name, getattr(limits, FIELDS[name]), span) for name, span in spans.items())
     return [Window(name, most, int(span * 1e6)) for name, most, span in given if most is not None]
 
 
