@@ -5,14 +5,14 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
-class MessageRole(str, Enum):
+class MessageRole(str, Enum):  # noqa: UP042 - as it is
     USER = "user"
     ASSISTANT = "assistant"
     SYSTEM = "system"
     FUNCTION = "function"
     TOOL = "tool"
 
-class MessageType(str, Enum):
+class MessageType(str, Enum):  # noqa: UP042 - as it is
     TEXT = "text"
     AUDIO = "audio"
     IMAGE = "image"
