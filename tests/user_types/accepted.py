@@ -8,6 +8,7 @@ from bruno_core.models import Message, MessageRole
 from bruno_llm_base import (
     BaseProvider,
     Budget,
+    CachedLLM,
     CostTracker,
     FallbackLLM,
     LLMFactory,
@@ -85,6 +86,10 @@ async def main() -> None:
     print(
         answer.output and answer.output.name,
         await both.generate([{"role": "user", "content": "a"}]),
+    )
+    kept = CachedLLM(both, store="answers.db", max_age=60)
+    print(
+        (await kept.request("hi", output=City, refresh=True)).cached, await kept.generate("hi", 0.5)
     )
     anyone: LLMInterface = both
     print(await anyone.generate([user("hi")]), text)

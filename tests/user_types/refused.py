@@ -1,6 +1,6 @@
 """What a user may mean to write: type checkers refuse each line that says so."""
 
-from bruno_llm_base import FallbackLLM, LLMFactory, RateLimit, Retry, Timeouts, run_tools
+from bruno_llm_base import CachedLLM, FallbackLLM, LLMFactory, RateLimit, Retry, Timeouts, run_tools
 from bruno_llm_ollama import OllamaProvider
 from bruno_llm_openai import OpenAIProvider
 
@@ -29,4 +29,5 @@ async def main() -> None:
     (await llm.request("hi", output=int)).output.upper()  # refused
     await run_tools(llm, "hi", tool=[])  # refused
     await FallbackLLM([llm]).generate("hi", temprature=5)  # refused
+    await CachedLLM(llm).generate("hi", refesh=True)  # refused
     llm.map([], "hi", concurency=5)  # refused
