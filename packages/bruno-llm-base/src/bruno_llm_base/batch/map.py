@@ -64,6 +64,10 @@ Prompt = str | Callable[[Any], Messages]
 Key = str | Callable[[Any], str | int]
 
 
+if TYPE_CHECKING:
+    from bruno_llm_base.batch.vendor_results import BatchItem
+
+
 class Model(Protocol):
     """What is used of a provider or a fallback."""
 
@@ -346,7 +350,7 @@ class _Run:
         if self.file is None:
             return
         writing = asyncio.get_running_loop().run_in_executor(
-            self._disk, self.file.append, _entry(item)
+            self._disk, self.file.append, entry_of(item)
         )
         await asyncio.shield(writing)  # what was paid for is written, though this is cancelled
 
@@ -374,14 +378,14 @@ def _is_of_all_rows(error: LLMError) -> bool:
     return isinstance(error, _OF_ALL_ROWS)
 
 
-def _response(item: MapItem) -> ModelResponse | None:
+def _response(item: "MapItem | BatchItem") -> ModelResponse | None:
     """Return what was paid for: the answer, or as much as there is of it."""
     partial_answer: ModelResponse | None = item.response or getattr(item.error, "partial", None)
     return partial_answer
 
 
-def _entry(item: MapItem) -> Json:
-    """Return the line of *item*."""
+def entry_of(item: "MapItem | BatchItem") -> Json:
+    """Return the line of *item* in a file of answers."""
     from pydantic_core import to_jsonable_python
 
     response, error = _response(item), item.error
