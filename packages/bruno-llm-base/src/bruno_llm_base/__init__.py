@@ -16,7 +16,15 @@ from bruno_llm_base.exceptions import *  # noqa: F403 - all of them
 from bruno_llm_base.lazy import late_names
 from bruno_llm_base.limits import LimitState, RateLimit
 from bruno_llm_base.media_rules import MediaRules
-from bruno_llm_base.messages import Conversation, Messages, Turn, assistant, system, user
+from bruno_llm_base.messages import (
+    Conversation,
+    MessageDict,
+    Messages,
+    Turn,
+    assistant,
+    system,
+    user,
+)
 from bruno_llm_base.parts import (
     Json,
     Media,
@@ -82,6 +90,7 @@ __all__ = [
     "Media",
     "MediaPolicy",
     "MediaRules",
+    "MessageDict",
     "Messages",
     "ModelResponse",
     "Output",

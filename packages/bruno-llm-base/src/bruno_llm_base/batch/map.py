@@ -42,6 +42,11 @@ from bruno_llm_base.response import ModelResponse
 from bruno_llm_base.stream import answer_text
 from bruno_llm_base.values import shown
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from bruno_llm_base.call_keywords import CallKeywords
+
 # What no other row would be spared.
 _OF_ALL_ROWS = (
     AuthenticationError,
@@ -73,7 +78,13 @@ class Model(Protocol):
     @property
     def observers(self) -> tuple[Observer, ...]: ...
 
-    async def request(self, messages: Messages, **options: Any) -> ModelResponse: ...
+    async def request(
+        self,
+        messages: Messages,
+        temperature: float | None = None,
+        max_tokens: int | None = None,
+        **options: "Unpack[CallKeywords]",
+    ) -> ModelResponse: ...
     def get_model_info(self) -> dict[str, Any]: ...
     def get_system_prompt(self) -> str | None: ...
 
