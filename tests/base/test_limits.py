@@ -196,6 +196,36 @@ def test_only_so_many_requests_run_at_once(leap):
     leap(test())
 
 
+def test_the_state_tells_what_is_taken_and_who_waits(leap):
+    async def main():
+        limit = limited(requests_per_minute=9, tokens_per_minute=100, max_concurrent=2)
+        assert (await limit.state()).tokens_per_minute == (100, 0, 0)
+        first = await limit.acquire(30)
+        await asyncio.sleep(10)
+        await limit.acquire(20)
+        waiting = asyncio.create_task(limit.acquire(1))
+        await turn()
+        state = await limit.state()
+        assert state.requests_per_minute == pytest.approx((9, 2, 50), abs=0.1)
+        assert state.tokens_per_minute == pytest.approx((100, 50, 50), abs=0.1)
+        assert state.requests_per_day is None
+        assert (state.in_flight, state.waiting, state.waiting_processes) == (2, 1, 1)
+        assert repr(state) == (
+            "LimitUse(requests_per_minute: 2 of 9, some free in 50 s; tokens_per_minute: 50 of 100,"
+            " some free in 50 s; 2 in flight; 1 waiting here, in 1 processes)"
+        )
+        limit.lower(LimitState(requests_limit=5))
+        first.settle(0)
+        await waiting
+        state = await limit.state()
+        assert state.requests_per_minute.limit == 5
+        assert state.tokens_per_minute == pytest.approx((100, 21, 60), abs=0.1)
+        assert state.in_flight == 2
+        assert (await limited(requests_per_day=3).state()).in_flight is None
+
+    leap(main())
+
+
 def test_a_request_larger_than_the_limit_is_refused_at_once(leap):
     async def test():
         limit = limited(tokens_per_minute=100)

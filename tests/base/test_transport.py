@@ -55,7 +55,10 @@ def test_the_innermost_known_cause_decides(error, kind, words):
     ours = transport_error(error)
     assert type(ours) is kind
     assert words in str(ours)
-    assert ours.__cause__ is error
+    cause, innermost = ours.__cause__, error
+    while innermost.__cause__ is not None:
+        innermost = innermost.__cause__
+    assert cause is innermost
 
 
 def test_a_cycle_of_causes_ends():

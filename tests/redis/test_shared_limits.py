@@ -4,7 +4,6 @@ import asyncio
 import logging
 import pickle
 import ssl
-from contextlib import suppress
 
 import pytest
 from bruno_llm_base import (
@@ -64,6 +63,35 @@ async def test_tokens_are_reserved_and_settled(server, eventually):
     permit.settle(7)  # twice is once
     await eventually(lambda: number(server, "HGET bruno-llm:{prod}:all used:tpm") == 120)
     assert number(server, "HGET bruno-llm:{prod}:all used:rpd") == 1
+
+
+async def test_the_state_is_that_of_all_processes(server, eventually):
+    limits = {"requests_per_minute": 9, "tokens_per_minute": 100, "max_concurrent": 2}
+    one, other = limit_at(server, **limits), limit_at(server, **limits)
+    empty = await one.state()
+    assert empty.requests_per_minute == (9, 0, 0)
+    assert (empty.in_flight, empty.waiting, empty.waiting_processes, empty.paused_for) == (0,) * 4
+    permits = await one.acquire(30), await other.acquire(20)
+    waiting = asyncio.create_task(other.acquire(1))
+    await eventually(lambda: number(server, "ZCARD bruno-llm:{prod}:queue") == 1)
+    state = await one.state()
+    assert state.requests_per_minute[:2] == (9, 2)
+    assert state.tokens_per_minute[:2] == (100, 50)
+    assert 0 < state.tokens_per_minute.free_in <= 60.1
+    assert state.requests_per_day is None
+    assert (state.in_flight, state.waiting, state.waiting_processes) == (2, 0, 1)
+    assert (await other.state()).waiting == 1
+    one._shared.store.pause(30)
+    await eventually(lambda: b"$-1" not in server.ask("HGET bruno-llm:{prod}:all gate"))
+    assert 20 < (await other.state()).paused_for <= 30
+    assert "tokens_per_minute: 50 of 100, some free in" in repr(state)
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    for permit in permits:
+        permit.settle()
+    server.stop()
+    with pytest.raises(ServiceUnavailableError):
+        await one.state()
 
 
 async def test_what_never_reached_the_vendor_is_given_back(server, eventually):
@@ -183,6 +211,29 @@ async def test_an_outage_leaves_each_process_its_share(server, fake_openai, capl
     assert caplog.text.count("store unreachable") == 1
 
 
+async def test_what_was_taken_in_an_outage_counts_afterwards(start_server, eventually):
+    server = start_server("--appendonly", "yes", "--appendfsync", "always")  # it keeps its data
+    stores = [limit_store(server.url, "prod", "local", lease=3.0, again=0.1) for _ in range(3)]
+    limit = RateLimit(requests_per_minute=12, max_concurrent=12, store=stores[0])
+    held = [await take(store, limit) for store in (*stores, *stores)]
+    server.stop()
+    for store in stores[:2]:
+        held += [await take(store, limit) for _ in range(2)]  # of its share of 4
+        assert isinstance(await take(store, limit), float)
+    held.pop().settle()
+    server.start()
+    assert isinstance(await take(stores[2], limit), float)  # not before all have told
+    await eventually(lambda: number(server, "HGET bruno-llm:{prod}:all used:rpm") == 10)
+    await eventually(lambda: number(server, "ZCARD bruno-llm:{prod}:leases") == 9)
+    for permit in held:
+        permit.settle()
+    await eventually(lambda: number(server, "ZCARD bruno-llm:{prod}:leases") == 0)
+    shared = RateLimit(requests_per_minute=12, max_concurrent=12, store=stores[2])
+    for _ in range(2):
+        await asyncio.wait_for(shared.acquire(0), 60)
+    assert 30 < await take(stores[0], limit) < 60.1
+
+
 async def test_an_outage_may_refuse(server):
     limit = limit_at(server, requests_per_minute=5)
     await limit.acquire(0)
@@ -203,16 +254,16 @@ async def test_a_connection_that_the_server_closed_and_lost_scripts_are_no_outag
 
 
 async def test_a_server_that_hangs_is_an_outage_and_its_late_answers_are_not_taken_for_others(
-    server,
+    server, eventually
 ):
-    store = limit_store(server.url, "prod", "refuse")
+    store = limit_store(server.url, "prod", "refuse", again=0.1)
     limit = RateLimit(requests_per_minute=5, store=store)
     await take(store, limit)
     server.hang(hangs=True)
     with pytest.raises(ServiceUnavailableError):
         await take(store, limit)
     server.hang(hangs=False)
-    store._down_until = 0.0
+    await eventually(lambda: store._outage is None)
     for _ in range(3):  # one place is lost with the answer
         await take(store, limit)
     assert 50 < await take(store, limit) < 60.1
@@ -224,10 +275,13 @@ async def test_tls(server, certificate):
         await asyncio.gather(copy(reader, there[1]), copy(there[0], writer))
 
     async def copy(reader, writer):
-        with suppress(OSError):
+        try:
             while data := await reader.read(65536):
                 writer.write(data)
-        writer.close()
+        except OSError:
+            pass
+        finally:
+            writer.close()
 
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate)

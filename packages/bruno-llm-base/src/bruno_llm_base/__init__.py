@@ -16,7 +16,7 @@ from bruno_llm_base.exceptions import *  # noqa: F403 - all of them
 from bruno_llm_base.lazy import late_names
 from bruno_llm_base.limits import LimitState, RateLimit
 from bruno_llm_base.media_rules import MediaRules
-from bruno_llm_base.messages import Conversation, Messages, Turn
+from bruno_llm_base.messages import Conversation, Messages, Turn, assistant, system, user
 from bruno_llm_base.parts import (
     Json,
     Media,
@@ -34,6 +34,7 @@ from bruno_llm_base.stream import TextStream
 
 if TYPE_CHECKING:
     from bruno_llm_base.batch.map import MapItem
+    from bruno_llm_base.batch.vendor import Batch, BatchItem, BatchState
     from bruno_llm_base.cost.budget import Budget
     from bruno_llm_base.cost.price import Price, PriceSource
     from bruno_llm_base.cost.prices import GenaiPrices
@@ -53,6 +54,9 @@ __all__ = [
     "Access",
     "BaseEmbeddings",
     "BaseProvider",
+    "Batch",
+    "BatchItem",
+    "BatchState",
     "Breaker",
     "Budget",
     "ChatAdapter",
@@ -100,9 +104,12 @@ __all__ = [
     "Vendor",
     "VendorBlock",
     "Window",
+    "assistant",
     "mcp_tools",
     "run_tools",
     "stream_tools",
+    "system",
+    "user",
 ]
 __all__ += exceptions.__all__
 
@@ -111,6 +118,7 @@ __getattr__, __dir__ = late_names(
     __name__,
     {
         "batch.map": ["MapItem"],
+        "batch.vendor": ["Batch", "BatchItem", "BatchState"],
         "cost.budget": ["Budget"],
         "cost.price": ["Price", "PriceSource"],
         "cost.prices": ["GenaiPrices"],

@@ -239,7 +239,9 @@ def _find_key(vendor: type[Vendor], given: object) -> tuple[SecretStr | None, st
     for origin, found in (("api_key", clear), *variables):
         if isinstance(found, str):
             key = unquoted(found)
-            if not key or not key.isascii() or not key.isprintable():  # no header can hold it
+            if not key:
+                raise ConfigurationError(f"{origin} is empty: give a key, or leave it out")
+            if not key.isascii() or not key.isprintable():  # no header can hold it
                 raise ConfigurationError(
                     f"{origin} holds characters that no key has: copy it again"
                 )

@@ -1,7 +1,7 @@
 """One attempt of a request: on the wire, within its time limits, with errors of ours only."""
 
 from codecs import BOM_UTF8
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar, cast
@@ -9,9 +9,10 @@ from weakref import WeakSet
 
 from jiter import from_json
 
+from bruno_llm_base.adapter import Adapter
 from bruno_llm_base.deadline import Deadline
 from bruno_llm_base.error_documents import is_page, plain_text
-from bruno_llm_base.error_mapping import error_from, read_error_document, server_wait
+from bruno_llm_base.error_mapping import ErrorFacts, error_from, read_error_document, server_wait
 from bruno_llm_base.events import RequestStarted
 from bruno_llm_base.exceptions import (
     InvalidResponseError,
@@ -102,7 +103,8 @@ class Attempt(Generic[T]):
         except Exception as error:
             if isinstance(error, LLMError):
                 raise
-            raise self._broken(error) from error
+            ours = self._broken(error)
+            raise ours from ours.cause
         if is_refused:
             said: object = body.decode(errors="replace")
             with suppress(ValueError):
@@ -211,7 +213,8 @@ class Attempt(Generic[T]):
                 return None  # only the connection is lost
             if isinstance(error, LLMError):
                 raise
-            raise self._broken(error) from error
+            ours = self._broken(error)
+            raise ours from ours.cause
 
     def _broken(self, error: Exception) -> LLMError:
         """Return the error of ours for one of the network's."""
@@ -219,7 +222,7 @@ class Attempt(Generic[T]):
         reply = self._reply
         has_begun = reply is not None and 200 <= reply.status_code < 300 and self.request.stream
         if has_begun and isinstance(ours, ServiceUnavailableError):
-            return StreamError(ours.message, cause=error)
+            return StreamError(ours.message, cause=ours.cause)
         return ours
 
     def _parse(self, reply: Reply, documents: list[bytes]) -> list[T]:
@@ -267,12 +270,7 @@ class Attempt(Generic[T]):
             self.outcome = Outcome.REFUSED
         endpoint, adapter = self.endpoint, self.request.adapter
         status, headers = reply.status_code, reply.headers
-        data = said if isinstance(said, dict) else {"error": said}
-        data = redacted(data, endpoint.secrets)
-        try:
-            facts = adapter.read_error(status, headers, data)
-        except PARSE_ERRORS:
-            facts = read_error_document(status, data)  # no document that the vendor knows
+        facts = error_facts(adapter, status, headers, said, endpoint.secrets)
         if facts.retry_after is None and status == _TOO_MANY and server_wait(headers) is None:
             limits = adapter.read_limits(headers)
             facts = replace(facts, retry_after=None if limits is None else limits.wait)
@@ -306,6 +304,17 @@ class Attempt(Generic[T]):
         response.provider = endpoint.provider
         response.request_id = response.request_id or self.request_id
         self.response = response
+
+
+def error_facts(
+    adapter: Adapter, status: int, headers: Mapping[str, str], said: object, secrets: Sequence[str]
+) -> ErrorFacts:
+    """Return what a server's error *said*, any JSON, without our *secrets*."""
+    data = redacted(said if isinstance(said, dict) else {"error": said}, secrets)
+    try:
+        return adapter.read_error(status, headers, data)
+    except PARSE_ERRORS:
+        return read_error_document(status, data)  # no document that the vendor knows
 
 
 def redacted(said: Any, secrets: Sequence[str]) -> Any:

@@ -29,11 +29,12 @@ from bruno_llm_base.policies import Retry
 from bruno_llm_base.request import Endpoint, Request
 from bruno_llm_base.response import ModelResponse, Outcome
 from bruno_llm_base.stream import StreamState, TextStream, answer_text
-from bruno_llm_base.transport import DROPPED
+from bruno_llm_base.transport import DROPPED, UNREACHABLE
 
 T = TypeVar("T")
 _TOO_MANY = 429
 _CUT_SHORT = "no time is left"
+_MAY_BE_DONE = "not sent again, since the server may have carried it out: look there"
 _THROTTLED = "not tried again, since too many requests have failed lately"
 
 
@@ -86,6 +87,7 @@ async def _texts(call: "Call[ModelResponse]", state: StreamState) -> AsyncGenera
                         yield part.text
                     elif type(part) is ToolCall:
                         call.take_tool_call(part)
+            items.clear()  # else thousands of streams hold them all while they wait for the next
     response = state.response = cast(ModelResponse, call.result)
     answer_text(response, str(response.provider))
 
@@ -259,6 +261,8 @@ class Call(Generic[T]):
             endpoint.rate_limit.pause(error.retry_after)
         if self.delivered:
             return ""
+        if request.once and error.status_code is None and error.code != UNREACHABLE:
+            return _MAY_BE_DONE
         wait: float | None
         if request.amend is not None and (body := request.amend(request, error)) is not None:
             request.body, wait = body, 0.0
@@ -286,7 +290,7 @@ class Call(Generic[T]):
         error.model = self.request.model
         if attempt is not None and attempt.outcome is Outcome.PARTIAL:
             error.partial = attempt.response
-        advice = [why] if why == _THROTTLED else []
+        advice = [why] if why in (_THROTTLED, _MAY_BE_DONE) else []
         if isinstance(error, MediaError) and error.media is None:  # the server has refused it
             from bruno_llm_base.media_conversation import advice_on_media  # errors are rare
 

@@ -21,7 +21,7 @@ from bruno_llm_base.exceptions import (
 )
 from bruno_llm_base.file_formats import pixels_of, sniff
 from bruno_llm_base.parts import Media
-from bruno_llm_base.policies import check_whole
+from bruno_llm_base.policies import Policy, check_whole
 from bruno_llm_base.values import shown
 
 # Neither a pipe nor a terminal makes us wait, or becomes ours. Windows has some of these flags only.
@@ -40,7 +40,7 @@ _SPELLING = re.compile(r"[a-z0-9]+/[a-z0-9][a-z0-9.+_-]*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MediaPolicy:
+class MediaPolicy(Policy):
     """What of the media that a message names may be read or sent.
 
     What your program names itself, as `Media(...)` or in `attachments`, needs no leave: only

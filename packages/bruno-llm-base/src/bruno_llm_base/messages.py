@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from os import PathLike
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 from uuid import NAMESPACE_OID, uuid5
 
 from bruno_core.models import Message, MessageRole, MessageType
@@ -28,9 +28,12 @@ from bruno_llm_base.parts import (
 from bruno_llm_base.response import NO_TEXT_PLACEHOLDER, TOOL_CALL_PLACEHOLDER
 from bruno_llm_base.values import shown
 
-Messages = str | Message | Mapping[str, Any] | Sequence[Message | Mapping[str, Any]]
+Messages = (
+    str | Message | Mapping[str, Any] | Sequence[Message | Mapping[str, Any] | tuple[str, str]]
+)
 """What a user may ask with: a question, a message, or a conversation. A message may be a plain dict, such
-as `{"role": "user", "content": "Hello"}`; "tool_calls", "tool_call_id" and "name" are those of OpenAI's."""
+as `{"role": "user", "content": "Hello"}`; "tool_calls", "tool_call_id" and "name" are those of OpenAI's;
+or a pair of role and text, such as `("user", "Hello")`."""
 
 Attachments = Sequence[str | PathLike[str] | Media]
 """What goes with a question: paths, addresses, `Media`."""
@@ -40,7 +43,8 @@ _WITH_MEDIA = (MessageRole.USER, MessageRole.ASSISTANT)
 _MEDIA_ALONE = "(media)"  # the content of a message without words, which is not sent
 _ROLES = tuple(role.value for role in MessageRole)
 _OF_METADATA = ("tool_calls", "tool_call_id", "name")
-_KEYS = ("role", "content", *_OF_METADATA, "metadata")
+_PAIR = ("role", "content")
+_KEYS = (*_PAIR, *_OF_METADATA, "metadata")
 _OPENING = Text("(The conversation goes on.)")
 _Awaited = tuple[
     str | None, ToolResult
@@ -177,19 +181,61 @@ def _media(name: str, given: Any, *, is_trusted: bool = False) -> Media:
         raise InvalidRequestError(f"{name}: {error}") from None
 
 
+def user(text: str, *attachments: str | PathLike[str] | Media) -> Message:
+    """Return a message of the user, with pictures, sounds or documents if there are some.
+
+    Raises:
+        InvalidRequestError: The text is empty, or an attachment is none.
+    """
+    return _with_attachments(text, attachments)[0] if attachments else _said_by("user", text)
+
+
+def assistant(text: str) -> Message:
+    """Return a message of the model.
+
+    Raises:
+        InvalidRequestError: The text is empty.
+    """
+    return _said_by("assistant", text)
+
+
+def system(text: str) -> Message:
+    """Return a message that tells the model what it is to do throughout.
+
+    Raises:
+        InvalidRequestError: The text is empty.
+    """
+    return _said_by("system", text)
+
+
+def _said_by(role: str, text: str) -> Message:
+    message = _message(role, {"role": role, "content": text})
+    check_message(role, message)
+    return message
+
+
 def read_messages(messages: Messages) -> list[Message]:
     """Return *messages* as bruno-core's, or raise an `InvalidRequestError` if one cannot be sent."""
     if isinstance(messages, str):
         messages = {"role": "user", "content": messages}
     if isinstance(messages, Message | Mapping):
         messages = [messages]
+    if isinstance(messages, bytes | bytearray):
+        raise InvalidRequestError(
+            "messages is bytes: decode them to a text, or attach them as Media"
+        )
     _check_kind("messages", messages, Sequence, "a list")
     if not messages:
         raise InvalidRequestError("messages is empty: give at least one message")
     read: list[Message] = []
     for place, given in enumerate(messages):
         name = f"messages[{place}]"
-        read.append(_message(name, given) if isinstance(given, Mapping) else given)
+        if isinstance(given, tuple) and len(given) == len(_PAIR):
+            read.append(_message(name, dict(zip(_PAIR, given, strict=True))))
+        else:
+            read.append(
+                _message(name, given) if isinstance(given, Mapping) else cast(Message, given)
+            )
         check_message(name, read[-1])
     return read
 
@@ -241,7 +287,7 @@ def _content_part(name: str, given: object) -> Text | Media:
 
 def check_message(name: str, message: Message) -> None:
     """Raise an `InvalidRequestError` unless *message*, which errors call *name*, can be sent."""
-    cure = "a dict with role and content, or bruno_core.models.Message"
+    cure = "a dict with role and content, a pair of them, or bruno_core.models.Message"
     _check_kind(name, message, Message, cure)
     # bruno-core checks a message when it is built, but not what is assigned to it afterwards
     for field, kind in (("role", MessageRole), ("message_type", MessageType), ("metadata", dict)):

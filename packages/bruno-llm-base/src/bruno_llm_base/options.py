@@ -71,6 +71,12 @@ def _maybe_time(value: object) -> object:
     return value
 
 
+def _maybe_stops(value: object) -> object:
+    if value in ([], ()):
+        raise ValueError("give a text or some, or leave it out")
+    return [value] if isinstance(value, str) else value
+
+
 def _read_as(kind: Any) -> GetPydanticSchema:
     """Let pydantic read a value as a *kind*, whatever users may give it as."""
     return GetPydanticSchema(lambda _, handler: handler(kind))
@@ -82,11 +88,7 @@ _Count = Annotated[_Whole | None, Field(ge=1)]
 _Text = Annotated[str, Field(min_length=1)]
 _Reasoning = Annotated[str | int, BeforeValidator(_maybe_effort)]
 _Time = Annotated[bool | str, BeforeValidator(_maybe_time)]
-_Stops = Annotated[
-    list[_Text],
-    BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
-    Field(min_length=1),
-]
+_Stops = Annotated[list[_Text], BeforeValidator(_maybe_stops)]
 
 
 class CallOptions(TypedDict, total=False):

@@ -1,9 +1,10 @@
 """How a request is to be carried out: values that a user chooses. All times are in seconds."""
 
 from dataclasses import dataclass, fields
-from typing import TypeVar
+from typing import Any, Self, TypeVar
 
 from bruno_llm_base.exceptions import ConfigurationError
+from bruno_llm_base.options import check_keywords
 from bruno_llm_base.values import LONGEST, is_seconds, is_whole, shown
 
 _P = TypeVar("_P")
@@ -21,8 +22,19 @@ def check_seconds(name: str, value: object) -> None:
         raise ConfigurationError(f"{name} is {shown(value)}: give seconds, 0 to {LONGEST}")
 
 
+class Policy:
+    """What a user chooses by keywords; one that is misspelt is refused with the closest."""
+
+    __slots__ = ()
+
+    def __new__(cls, *_: Any, **keywords: Any) -> Self:
+        """Refuse keywords that are not known."""
+        check_keywords(cls, keywords)
+        return super().__new__(cls)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Retry:
+class Retry(Policy):
     """How often and how patiently a failed request is sent again.
 
     Waits grow exponentially with full jitter
@@ -49,7 +61,7 @@ class Retry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Timeouts:
+class Timeouts(Policy):
     """How long a request, and each step of an attempt, may take. None sets no limit.
 
     Attributes:

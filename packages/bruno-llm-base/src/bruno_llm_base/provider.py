@@ -52,7 +52,8 @@ if TYPE_CHECKING:
 
     from bruno_llm_base.batch.adapter import BatchAdapter
     from bruno_llm_base.batch.map import Key, MapItem, Prompt, Rows
-    from bruno_llm_base.batch.vendor import Batch, BatchClient
+    from bruno_llm_base.batch.vendor import Batch
+    from bruno_llm_base.batch.vendor_client import BatchClient
     from bruno_llm_base.batch.vendor_rows import BatchRows
     from bruno_llm_base.media import MediaPolicy
     from bruno_llm_base.output import Output, OutputRequest
@@ -333,6 +334,8 @@ class BaseProvider(Client, LLMInterface):
             BudgetExceededError: The batch might cost more than is left.
             LLMError: The vendor refuses it. What it has taken before is in `batch` of the error.
         """
+        from bruno_llm_base.batch.vendor import Batch
+
         client = self._batch_client()
         for name in ("messages", "prompt", "attachments"):
             if name in options:
@@ -341,7 +344,7 @@ class BaseProvider(Client, LLMInterface):
         def compose(messages: Messages) -> Request[ModelResponse]:
             return self._request(messages, dict(options), stream=False, output=output)
 
-        return await client.send(rows, compose, output)
+        return await Batch.of(client, rows, compose, output)
 
     def batch_from(self, batch_id: str, *, output: Any = None) -> "Batch":
         """Return the batch with an id, which this or another process has sent; nothing is asked.
@@ -362,7 +365,7 @@ class BaseProvider(Client, LLMInterface):
         return None
 
     def _batch_client(self) -> "BatchClient":
-        from bruno_llm_base.batch.vendor import BatchClient  # most programs send none
+        from bruno_llm_base.batch.vendor_client import BatchClient  # most programs send none
 
         if (batches := self.make_batches()) is None:
             raise InvalidRequestError(

@@ -152,7 +152,7 @@ class AnswerReader(Reader[ModelResponse]):
 
     def rest(self) -> list[ModelResponse]:
         parts = [] if self.think_tags is None else self.think_tags.rest()
-        self._answer.parts += parts
+        self._answer.add(ModelResponse(parts=tuple(parts)))
         if self._joiner is not None:
             parts = [*parts, *self._joiner.rest()]
         return [ModelResponse(parts=tuple(parts))] if parts else []

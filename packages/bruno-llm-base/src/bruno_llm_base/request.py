@@ -164,6 +164,7 @@ class Request(Generic[T]):
         amend: Returns a body without what the server has just refused, or None.
         learn: Is told what a request has really used.
         id: Our own name for it, once there was an event.
+        once: Whether it is not sent again where the server may have carried it out, unanswered.
         most_bytes: How many bytes its streamed answer may have; 0 for as many as usual.
     """
 
@@ -192,6 +193,7 @@ class Request(Generic[T]):
     amend: "Callable[[Request[T], LLMError], Json | None] | None" = None
     learn: "Callable[[Request[T], ModelResponse], None] | None" = None
     id: str = ""
+    once: bool = False
     most_bytes: int = 0
 
     @property

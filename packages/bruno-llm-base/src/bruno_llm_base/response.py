@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from enum import Enum
 from functools import reduce
+from io import StringIO
 from operator import add, attrgetter
 from typing import TYPE_CHECKING, Any, Generic, Literal
 
@@ -254,10 +255,13 @@ _RANKS: dict[FinishReason | None, int] = {"error": 1, "content_filter": 2}
 
 @dataclass(slots=True, eq=False)
 class Answer:
-    """An answer under construction, which joins nothing before the end, for the sake of speed.
+    """An answer under construction.
+
+    Text that goes on is written behind what there is of it: an object for each of its pieces would
+    be one more for the garbage collector to visit, and thousands of streams have millions.
 
     Attributes:
-        parts: The fragments so far.
+        parts: The fragments so far, the last one perhaps without its latest text.
         is_settled: Whether the model has said why it stopped, and the server then what it cost. More
             may follow; earlier counts do not settle it, since some servers count with every chunk.
     """
@@ -265,12 +269,29 @@ class Answer:
     parts: list[Part] = field(default_factory=list)
     is_settled: bool = False
     _last: ModelResponse = field(default_factory=ModelResponse)
+    _kind: type[Part] | None = None  # of the last of the parts
+    _index: int | None = None
+    _more: StringIO | None = None  # its text behind what it has already
 
-    def add(self, part: ModelResponse) -> None:  # noqa: C901 - flat, and fast
+    def add(self, part: ModelResponse) -> None:  # noqa: C901, PLR0912 - flat, and fast
         """Take the next part."""
         last = self._last
-        if part.parts:
-            self.parts += part.parts
+        pieces: Sequence[Any] = part.parts
+        for piece in pieces:
+            kind = type(piece)
+            if (
+                kind is self._kind
+                and piece.index == self._index
+                and (kind is Text or (kind is Reasoning and piece.state is None))
+            ):
+                if self._more is None:
+                    self._more = StringIO()
+                self._more.write(piece.text)
+                continue
+            if self._more is not None:
+                self._write_out(self._more)
+            self.parts.append(piece)
+            self._kind, self._index = kind, piece.index
         reason = part.finish_reason
         if reason is not None and _RANKS.get(reason, 0) >= _RANKS.get(last.finish_reason, 0):
             last.finish_reason, last.finish_detail = reason, part.finish_detail
@@ -295,6 +316,8 @@ class Answer:
 
     def total(self) -> ModelResponse:
         """Return the sum of the parts so far, to which more may be added."""
+        if self._more is not None:
+            self._write_out(self._more)
         return replace(self._last, parts=join_parts(self.parts))
 
     def finished(self) -> ModelResponse:
@@ -303,6 +326,8 @@ class Answer:
         A call without a name is left out; arguments that were left out are `{}`; a stop is a call
         where there are calls.
         """
+        if self._more is not None:
+            self._write_out(self._more)
         response = self._last
         response.parts = join_parts(self.parts)
         named = [p for p in response.parts if not isinstance(p, ToolCall) or p.name]
@@ -312,6 +337,11 @@ class Answer:
             if response.finish_reason == "stop":
                 response.finish_reason = "tool_call"
         return response
+
+    def _write_out(self, more: StringIO) -> None:
+        last: Any = self.parts[-1]  # the reader of the stream has it too
+        self.parts[-1] = replace(last, text=last.text + more.getvalue())
+        self._more = None
 
 
 _Response = TypeVar("_Response", bound=ModelResponse[Any])

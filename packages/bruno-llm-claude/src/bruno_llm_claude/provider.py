@@ -40,6 +40,8 @@ from bruno_llm_claude import messages
 if TYPE_CHECKING:
     from bruno_llm_base import Tool
 
+    from bruno_llm_claude.batches import ClaudeBatches
+
 # The API wants a number. Reasoning counts as output, so a small one would leave no room for the
 # answer; every current model takes this one, and it ends within the time of an unstreamed request.
 _MAX_TOKENS = 16_000
@@ -301,13 +303,21 @@ class ClaudeProvider(BaseProvider):
     sdk = "anthropic"
     price_name = "anthropic"
     telemetry_name = "anthropic"
-    capabilities = frozenset({"chat", "streaming", "tools", "reasoning"})
+    capabilities = frozenset({"chat", "streaming", "tools", "reasoning", "batch"})
 
     def make_adapter(self) -> Messages:
         """Return the adapter; clouds' clients have no `models`."""
         client = self.access.client
         is_own = client is None or hasattr(client, "models")
         return self.adapter_type.at(self.access) if is_own else CloudMessages()
+
+    def make_batches(self) -> "ClaudeBatches | None":
+        """Return how batches are spelled; the clouds take them in ways of their own."""
+        if isinstance(self.adapter, CloudMessages):
+            return None
+        from bruno_llm_claude.batches import ClaudeBatches  # most programs send none
+
+        return ClaudeBatches(self.adapter)
 
     @staticmethod
     def open_transport(access: Access, timeouts: Timeouts) -> Transport:
@@ -348,6 +358,7 @@ def _without_strict(body: Json) -> Json | None:
 
 def _headers(body: Json) -> Mapping[str, str]:
     """Return the header without which the API does not know `block_binding`."""
-    thinking = body.get("thinking")
-    is_bound = isinstance(thinking, dict) and "block_binding" in thinking
+    asked = [row["params"] for row in body["requests"]] if "requests" in body else [body]
+    thoughts = (params.get("thinking") for params in asked)
+    is_bound = any(isinstance(t, dict) and "block_binding" in t for t in thoughts)
     return {"anthropic-beta": _BINDING_BETA} if is_bound else {}

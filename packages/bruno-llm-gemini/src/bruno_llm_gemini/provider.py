@@ -25,6 +25,8 @@ from bruno_llm_gemini.vendor import GeminiAdapter, GeminiVendor
 if TYPE_CHECKING:
     from bruno_llm_base import Tool
 
+    from bruno_llm_gemini.batches import GeminiBatches
+
 # Since then a tool call without its signature is refused, media are taken in results of tools, and
 # pictures are counted in another way.
 _FROM_3 = re.compile(r"(?:.*/)?gemini-(?:[3-9]|\d\d)")
@@ -170,4 +172,12 @@ class GeminiProvider(GeminiVendor, BaseProvider):
 
     adapter_type = GenerateContent
     default_model = "gemini-3.8-flash"
-    capabilities = frozenset({"chat", "streaming", "tools", "reasoning"})
+    capabilities = frozenset({"chat", "streaming", "tools", "reasoning", "batch"})
+
+    def make_batches(self) -> "GeminiBatches | None":
+        """Return how batches are spelled; a client of the user's own, as for Vertex AI, takes none."""
+        if self.access.client is not None:
+            return None
+        from bruno_llm_gemini.batches import GeminiBatches  # most programs send none
+
+        return GeminiBatches(self.adapter)

@@ -6,7 +6,9 @@ an HTTP client: ours keeps the request from being sent and hands it to us. What 
 differs only by endpoint and model, so it is asked once for each.
 """
 
+import io
 import logging
+from collections.abc import Awaitable
 from threading import get_ident
 from typing import Any, NoReturn
 
@@ -14,10 +16,11 @@ from bruno_llm_base.parts import Json
 from bruno_llm_base.transport import Reply
 from bruno_llm_base.transport.environment import tls_context
 from bruno_llm_base.transport.http import open_client, refuse_login
-from bruno_llm_base.transport.response import LargeBody, encoded, in_pieces
+from bruno_llm_base.transport.response import LargeBody, Upload, encoded, in_pieces
 
 CHAT, STREAM, MODELS, COUNT = "generateContent", "streamGenerateContent", "models", "countTokens"
 EMBED = "batchEmbedContents"
+BATCH, FILES, LINES = "batchGenerateContent", "files", "application/jsonl"
 PAGE_SIZE = 1000  # the API's most; its default is 50
 
 _ONE_CALL: Any = {"automatic_function_calling": {"disable": True}}
@@ -65,6 +68,8 @@ class ComposedTransport:
 
     async def send(self, method: str, path: str, body: Json | None = None) -> Reply:
         """Send a request and return the answer, whatever its status."""
+        if type(body) is Upload:
+            return await self._upload(path, body["file"])
         model = body["model"] if body else None
         composed = self._composed.get((path, model)) or await self._compose(path, model)
         content = body and {name: value for name, value in body.items() if name != "model"}
@@ -75,7 +80,26 @@ class ComposedTransport:
             text = await encoded(LargeBody(content))
             told = {"content-type": "application/json", "content-length": str(len(text))}
             headers, given = {**headers, **told}, {"content": in_pieces(text, httpx2)}
-        request = self._http.build_request(method, composed.url, headers=headers, **given)
+        return await self._sent(method, composed.url, headers=headers, **given)
+
+    async def _upload(self, path: str, content: bytes) -> Reply:
+        """Announce a file, then send it where Google says."""
+        import httpx2
+
+        composed = self._composed.get((path, None)) or await self._compose(path, None)
+        size = str(len(content))
+        told = {**composed.headers, "x-goog-upload-header-content-length": size}
+        announced = await self._sent("POST", composed.url, headers=told, json={"file": {}})
+        address = announced.headers.get("x-goog-upload-url")
+        if address is None:
+            return announced  # and refused
+        await announced.aclose()
+        told = {"x-goog-upload-command": "upload, finalize", "x-goog-upload-offset": "0"}
+        told["content-length"] = size
+        return await self._sent("POST", address, headers=told, content=in_pieces(content, httpx2))
+
+    async def _sent(self, method: str, url: Any, **given: Any) -> Reply:
+        request = self._http.build_request(method, url, **given)
         request.extensions["timeout"] = self._timeout
         return Reply(await self._http.send(request, stream=True))
 
@@ -86,7 +110,8 @@ class ComposedTransport:
 
     async def _compose(self, path: str, model: str | None) -> Any:
         """Return the SDK's request to *path* for *model*."""
-        models = self._composer.aio.models
+        aio = self._composer.aio
+        models = aio.models
         asked: Json = {"model": model, "contents": "-"}
         try:
             if path == MODELS:
@@ -97,6 +122,8 @@ class ComposedTransport:
                 await models.count_tokens(**asked)
             elif path == EMBED:
                 await models.embed_content(**asked)
+            elif path.startswith(("batch", FILES)):
+                await _asked_of_batches(aio, path, model)
             else:
                 # the SDK turns to its client with the first step of the stream
                 await anext(await models.generate_content_stream(**asked, config=_ONE_CALL))
@@ -110,6 +137,21 @@ class ComposedTransport:
             self._composed.clear()
         self._composed[path, model] = request
         return request
+
+
+def _asked_of_batches(aio: Any, path: str, model: str | None) -> Awaitable[Any]:
+    """Return the SDK's way to ask for a *path* of batches or files."""
+    asked: Awaitable[Any]
+    name, _, verb = path.partition(":")
+    if path == BATCH:
+        asked = aio.batches.create(model=model, src=[{"contents": "-"}])
+    elif path == FILES:
+        asked = aio.files.upload(file=io.BytesIO(b"-"), config={"mime_type": LINES})
+    elif path.startswith(FILES):
+        asked = aio.files.download(file=name)
+    else:
+        asked = aio.batches.cancel(name=name) if verb else aio.batches.get(name=name)
+    return asked
 
 
 class _Composed(Exception):  # noqa: N818 - no error: it carries the request out of the SDK

@@ -5,7 +5,7 @@ import re
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from bruno_llm_base import ChatAdapter, Json
 from bruno_llm_base.batch.adapter import (
@@ -13,6 +13,7 @@ from bruno_llm_base.batch.adapter import (
     BatchAdapter,
     BatchCounts,
     BatchStatus,
+    RowFate,
     RowResult,
     VendorBatch,
 )
@@ -29,7 +30,7 @@ _STATUSES: dict[str, BatchStatus] = {
     "finalizing": "running",
     "cancelling": "running",
 }
-_FATES: dict[str, Literal["expired", "cancelled"]] = {
+_FATES: dict[str, RowFate] = {
     "expired": "expired",
     "cancelled": "cancelled",
     "batch_expired": "expired",
@@ -58,7 +59,7 @@ class OpenAIBatches(BatchAdapter):
         lines = b"".join([json.dumps(row).encode() + b"\n" for row in rows])
         file = yield Ask("POST", "/files", Upload(purpose="batch", file=lines))
         wanted = {"input_file_id": file["id"], "endpoint": rows[0]["url"]}
-        batch = yield Ask("POST", "/batches", wanted | {"completion_window": "24h"})
+        batch = yield Ask("POST", "/batches", wanted | {"completion_window": "24h"}, once=True)
         return batch
 
     def refresh(self, name: str) -> Ask:
@@ -71,18 +72,23 @@ class OpenAIBatches(BatchAdapter):
         counts = object_in(data.get("request_counts"))
         succeeded, failed = counts.get("completed") or 0, counts.get("failed") or 0
         expires = data.get("expires_at")
+        total, rest = counts.get("total") or 0, {}
+        if (fate := _FATES.get(data["status"], "failed")) != "failed":
+            rest = {fate: total - succeeded - failed}
         problems = object_in(data.get("errors")).get("data") or []
         lines = {each["line"] - 1: {"error": each} for each in problems if each.get("line")}
+        first = problems[0] if problems else {"message": "it does not tell why"}
+        said = f"the batch failed, and no row was asked: {first.get('message')}"
         files = [data.get("output_file_id"), data.get("error_file_id")]
         status = _STATUSES.get(data["status"], "ended")
         return VendorBatch(
             id=data["id"],
             status=status,
-            counts=BatchCounts(counts.get("total") or 0, succeeded, failed),
+            counts=BatchCounts(total, succeeded, failed, **rest),
             expires_at=None if expires is None else datetime.fromtimestamp(expires, UTC),
             model=data.get("model"),
-            fate=_FATES.get(data["status"], "failed"),
-            problem={"error": problems[0]} if problems else None,
+            fate=fate,
+            problem={"error": first | {"message": said}} if data["status"] == "failed" else None,
             problems=lines,
             results=[_content(file) for file in files if file],
             input=_content(data["input_file_id"]),

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from math import ceil
+from typing import Any
 from uuid import uuid4
 
-from bruno_llm_base.limits import LimitState
+from bruno_llm_base.limits import LimitState, LimitUse, WindowUse
 from redis.exceptions import RedisError
 
 from bruno_llm_redis.server import Script, Server
@@ -18,7 +19,8 @@ _GATHERED = 0.005  # seconds in which what there is to tell is gathered
 _IDLE = 60.0  # seconds until a connection that is not used is closed
 _SEEN = 1.0  # seconds in which the server notes once that this process is there
 MINUTES_OF_DAY = 1440
-_ALL_WINDOWS = ("rpm", "tpm", "rpd")
+FIELDS = {"rpm": "requests_per_minute", "tpm": "tokens_per_minute", "rpd": "requests_per_day"}
+"""What a `RateLimit` calls the windows."""
 
 
 @dataclass(slots=True, eq=False)
@@ -67,19 +69,24 @@ class Link:
     What many requests tell at about the same time goes out as one call.
     """
 
-    def __init__(self, url: str, name: str, lease: float, minute: float) -> None:
+    def __init__(
+        self, url: str, name: str, windows: list[Window], lease: float, minute: float
+    ) -> None:
         self.me = uuid4().hex[:12]
         self.is_closed = False
         self._lease = lease
+        self._windows = windows
         lengths = lease, minute, minute * MINUTES_OF_DAY
         self._lengths = [int(seconds * 1e6) for seconds in lengths]
         self._server = Server(url)
         key = f"bruno-llm:{{{name}}}:"
-        self._keys = [f"{key}{part}" for part in ("all", "leases", "queue", "processes")]
-        self._window_keys = {name: f"{key}{name}" for name in _ALL_WINDOWS}
-        self._settling = Script("settle", [*self._keys, *self._window_keys.values()])
-        self._taking: Script | None = None  # these three are known with the first question
-        self._longest, self._limits = 0.0, ""
+        keys = [f"{key}{part}" for part in ("all", "leases", "queue", "processes")]
+        self._window_keys = {name: f"{key}{name}" for name in FIELDS}
+        self._settling = Script("settle", [*keys, *self._window_keys.values()])
+        self._taking = Script("take", [*keys, *(self._window_keys[w.name] for w in windows)])
+        self._limits = " ".join(f"{w.name} {w.span} {w.limit}" for w in windows)
+        self._reading = Script("state", self._taking.keys)
+        self._longest = max([self._lengths[0], *(w.span for w in windows)]) / 1e6
         self._serial = 0
         self._held: set[str] = set()
         self._state, self._grants = "-", "0"
@@ -90,31 +97,26 @@ class Link:
         self._wake = asyncio.Event()
         self._tending = self._loop.create_task(self._tend())
 
-    async def take(
-        self, tokens: Sequence[int], windows: list[Window], most: int
-    ) -> tuple[list[SharedPermit], float, int]:
+    async def take(self, tokens: Sequence[int], most: int) -> tuple[list[SharedPermit], float, int]:
         """Return places, how many seconds to wait for the next, and how many processes there are."""
-        if self._taking is None:
-            self._taking = Script("take", self._keys + [self._window_keys[w.name] for w in windows])
-            lengths = self._lengths[0], *(w.span for w in windows)
-            self._longest = max(lengths) / 1e6
-            self._limits = " ".join(f"{w.name} {w.span} {w.limit}" for w in windows)
         now = time.monotonic()
         if now - self._asked_at > self._longest:
             self._state = "-"  # nothing of it counts any more, so nothing can have been lost
-        is_seen = now - self._seen_at < _SEEN
-        words = (
-            f"{self.me} {self._lengths[0]} {most} {self._state} {self._grants} {1 - is_seen}"
-            f" {self._limits} {self._serial} {' '.join(map(str, tokens))}"
-        )
+        asked = f"{self._limits} {self._serial} {' '.join(map(str, tokens))}"
+        heading = f"{self.me} {self._lengths[0]} {most} {self._state} {self._grants}"
+
+        def words() -> str:  # a server that is connected anew may be another one
+            is_seen = self._server.is_connected and now - self._seen_at < _SEEN
+            if not is_seen:
+                self._seen_at = now
+            return f"{heading} {1 - is_seen} {asked}"
+
         reply = (await self._server.run(self._taking, words)).split()
         self._state, self._grants, processes = reply[2], reply[3], int(reply[4])
         granted, wait, self._asked_at = int(reply[0]), int(reply[1]), now
-        if not is_seen:
-            self._seen_at = now
-        for number, w in enumerate(windows):
+        for number, w in enumerate(self._windows):
             w.used = int(reply[2 * number + 6])
-        buckets = {w.name: reply[2 * number + 5] for number, w in enumerate(windows)}
+        buckets = {w.name: reply[2 * number + 5] for number, w in enumerate(self._windows)}
         serials = [str(self._serial + number) for number in range(granted)]
         self._serial += granted
         if most:
@@ -123,6 +125,21 @@ class Link:
             SharedPermit(self, *each, buckets) for each in zip(serials, tokens, strict=False)
         ]
         return permits, wait / 1e6, processes
+
+    async def state(self) -> LimitUse:
+        """Return what all processes have taken."""
+        reply = (await self._server.run(self._reading, lambda: self._limits)).split()
+        numbers = iter(map(int, reply[3:]))
+        uses: dict[str, Any] = {
+            FIELDS[w.name]: WindowUse(limit, used, free_in / 1e6)
+            for w, limit, used, free_in in zip(
+                self._windows, numbers, numbers, numbers, strict=True
+            )
+        }
+        in_flight, processes, pause = map(int, reply[:3])
+        return LimitUse(
+            **uses, in_flight=in_flight, waiting_processes=processes, paused_for=pause / 1e6
+        )
 
     def settle(self, serial: str, changes: list[tuple[str, str, int]]) -> None:
         """Tell later that a place is free, and what it took; from any thread."""
@@ -135,16 +152,28 @@ class Link:
         ):  # the loop is closed: the server will forget the place by itself
             self._loop.call_soon_threadsafe(self._settle, serial, changes)
 
+    async def report(self, used: Counter[str], running: int) -> list[SharedPermit]:
+        """Tell the server what was taken without it, and return the places of what still runs."""
+        serials = [str(self._serial + number) for number in range(running)]
+        self._serial += running
+        words = [word for name in used for word in ("used", name, "0", str(used[name]))]
+        for serial in serials:
+            words += ("holds", f"{self.me}:{serial}")
+        await self._send(words)
+        self._seen_at = 0.0  # it may be another one
+        self._held.update(serials)
+        return [SharedPermit(self, serial, 0, {}) for serial in serials]
+
     def tell(self, *words: str) -> None:
         """Tell the server of something, later."""
         self._told += words
         self._wake.set()
 
-    def lower(self, state: LimitState, windows: list[Window]) -> None:
+    def lower(self, state: LimitState) -> None:
         """Tell the server what a vendor says of its limits."""
         requests = state.requests_limit, state.requests_remaining, state.requests_reset
         tokens = state.tokens_limit, state.tokens_remaining, state.tokens_reset
-        for window in windows:
+        for window in self._windows:
             if window.name == "rpd":
                 continue
             limit, remaining, reset = tokens if window.name == "tpm" else requests
@@ -201,6 +230,9 @@ class Link:
                 words += ("holds", f"{self.me}:{serial}")
         if not words:
             return
-        heading = [self._state, *map(str, self._lengths)]
         with suppress(RedisError, OSError, TimeoutError):  # the next request sees to an outage
-            await self._server.run(self._settling, " ".join(heading + words))
+            await self._send(words)
+
+    async def _send(self, words: list[str]) -> None:
+        text = " ".join([self._state, *map(str, self._lengths), *words])
+        await self._server.run(self._settling, lambda: text)

@@ -1,7 +1,7 @@
 """A server of Redis' protocol: the scripts that it runs, over one connection of one event loop."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from hashlib import sha1
 from importlib.resources import files
 from typing import Any
@@ -13,6 +13,7 @@ from redis.exceptions import ConnectionError as ConnectionLost
 from redis.exceptions import MovedError, NoScriptError
 
 SECONDS = 0.5  # that the server has for an answer
+_TO_CONNECT = 2.0  # seconds, with what TLS and the login take
 
 
 class Script:
@@ -42,23 +43,36 @@ class Server:
         self._cluster: RedisCluster | None = None
         self._turn = asyncio.Lock()
 
-    async def run(self, script: Script, words: str) -> str:
+    @property
+    def is_connected(self) -> bool:
+        """Whether it was reached and has not gone away since."""
+        return self._cluster is not None or self._connection.is_connected
+
+    async def run(self, script: Script, words: Callable[[], str]) -> str:
         """Return what *script* says of *words*, which it takes apart."""
-        rest = str(len(script.keys)), *script.keys, words
         async with self._turn:
+            was_connected = self.is_connected
             try:
-                return str(await self._ask("EVALSHA", script.sha, *rest))
-            except NoScriptError:
-                return str(await self._ask("EVAL", script.text, *rest))
+                return await self._run(script, words())
+            except ConnectionLost:  # perhaps the server had closed it long ago
+                if not was_connected:
+                    raise
+            return await self._run(script, words())
 
     async def aclose(self) -> None:
         """Close the connection."""
         await (self._connection.disconnect() if self._cluster is None else self._cluster.aclose())
 
+    async def _run(self, script: Script, words: str) -> str:
+        rest = str(len(script.keys)), *script.keys, words
+        try:
+            return str(await self._ask("EVALSHA", script.sha, *rest))
+        except NoScriptError:
+            return str(await self._ask("EVAL", script.text, *rest))
+
     async def _ask(self, *command: str) -> Any:
         if self._cluster is not None:
             return await self._cluster.execute_command(*command)
-        was_connected = self._connection.is_connected
         try:
             return await self._ask_once(command)
         except MovedError:  # it is a cluster
@@ -71,15 +85,11 @@ class Server:
                 socket_connect_timeout=SECONDS,
             )
             return await self._cluster.execute_command(*command)
-        except ConnectionLost:
-            if not was_connected:
-                raise
-            return await self._ask_once(command)  # the server had closed it meanwhile
 
     async def _ask_once(self, command: Sequence[str]) -> Any:
         connection = self._connection
         try:
-            async with asyncio.timeout(SECONDS):
+            async with asyncio.timeout(SECONDS if connection.is_connected else _TO_CONNECT):
                 await connection.send_packed_command(_packed(command), check_health=False)
                 return await connection.read_response()
         except (TimeoutError, asyncio.CancelledError):

@@ -12,7 +12,7 @@ local function whole(number) return string.format('%.0f', number) end
 local words = {}
 for word in string.gmatch(ARGV[1], '%S+') do words[#words + 1] = word end
 local me, lease, most = words[1], tonumber(words[2]), tonumber(words[3])
-local windows, fields = {}, {'now', 'state', 'grants', 'closed', 'gate', 'processes', 'kept'}
+local windows, fields = {}, {'now', 'state', 'grants', 'closed', 'gate', 'processes', 'kept', 'run'}
 for i = 5, #KEYS do
   local a = 7 + (i - 5) * 3
   local name = words[a]
@@ -42,7 +42,7 @@ local function add(w, amount)
   end
 end
 for i, w in ipairs(windows) do
-  local at = 8 + (i - 1) * 4
+  local at = 9 + (i - 1) * 4
   w.used = tonumber(known[at] or 0)
   if known[at + 1] and tonumber(known[at + 2]) > now then w.limit = math.min(w.limit, tonumber(known[at + 1])) end
   local grain = w.span / 1024
@@ -65,7 +65,14 @@ for i, w in ipairs(windows) do
     w.used = w.limit
   end
 end
+local run = known[8]
 if words[6] == '1' or not processes then
+  local info = redis.pcall('INFO', 'server')
+  local here = type(info) == 'string' and string.match(info, 'run_id:(%x+)') or run
+  if run and run ~= here then -- it was started again, or is a replica that took over
+    closed = math.max(closed, now + lease / 2) -- until all have told what they took meanwhile
+  end
+  run = here
   redis.call('ZADD', P, whole(now), me)
   redis.call('ZREMRANGEBYSCORE', P, '-inf', whole(now - 60000000))
   processes = redis.call('ZCARD', P)
@@ -155,7 +162,7 @@ end
 local is_due = now > kept + 60000000 or set_back
 if is_due then kept = now end
 local facts = {'now', whole(now), 'state', state, 'grants', whole(grants), 'closed', whole(closed),
-  'processes', processes, 'kept', whole(kept)}
+  'processes', processes, 'kept', whole(kept), 'run', run or ''}
 local reply = {whole(granted), whole(math.ceil(wait)), state, whole(grants), processes}
 for _, w in ipairs(windows) do
   for _, fact in ipairs({'used:' .. w.name, whole(w.used), 'bucket:' .. w.name, w.bucket}) do facts[#facts + 1] = fact end

@@ -14,6 +14,7 @@ from bruno_llm_base.adapter import ChatAdapter
 from bruno_llm_base.parts import Json
 
 BatchStatus = Literal["waiting", "running", "ended"]
+RowFate = Literal["failed", "expired", "cancelled"]
 
 
 class BatchCounts(NamedTuple):
@@ -27,11 +28,15 @@ class BatchCounts(NamedTuple):
 
 
 class Ask(NamedTuple):
-    """A request to the vendor; a body that is an `Upload` is sent as a form."""
+    """A request to the vendor; a body that is an `Upload` is sent as a form.
+
+    What makes a batch is sent `once`: not again where it may have arrived, as rows would be paid twice.
+    """
 
     method: str
     path: str
     body: Json | None = None
+    once: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +62,7 @@ class VendorBatch:
     counts: BatchCounts = field(default_factory=BatchCounts)
     expires_at: datetime | None = None
     model: str | None = None
-    fate: Literal["failed", "expired", "cancelled"] = "failed"
+    fate: RowFate = "failed"
     problem: Json | None = None
     problems: Mapping[int, Json] = field(default_factory=dict)
     results: Sequence[str] = ()
@@ -83,7 +88,7 @@ class RowResult:
     answer: Json | None = None
     error: Json | None = None
     status: int = 500
-    fate: Literal["failed", "expired", "cancelled"] = "failed"
+    fate: RowFate = "failed"
     request_id: str | None = None
 
 

@@ -2,25 +2,21 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
-from types import SimpleNamespace
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, cast
 
-from jiter import from_json
-
-from bruno_llm_base.attempt import redacted
 from bruno_llm_base.batch.adapter import (
     Ask,
-    BatchAdapter,
     BatchCounts,
     BatchStatus,
     RowResult,
     VendorBatch,
 )
+from bruno_llm_base.batch.vendor_client import BatchClient, read
 from bruno_llm_base.batch.vendor_rows import (
     AT_ONCE,
     BatchKey,
@@ -31,37 +27,24 @@ from bruno_llm_base.batch.vendor_rows import (
     read_rows,
     row_of,
 )
-from bruno_llm_base.call import documents, result_of
-from bruno_llm_base.cost.spending import Hold, Spending
-from bruno_llm_base.deadline import Deadline
-from bruno_llm_base.error_mapping import error_from
-from bruno_llm_base.events import BatchSubmitted, Event
+from bruno_llm_base.events import BatchSubmitted
 from bruno_llm_base.exceptions import (
     InvalidRequestError,
     InvalidResponseError,
     LLMError,
     LLMTimeoutError,
 )
-from bruno_llm_base.lenient import PARSE_ERRORS, describe_parse_error
 from bruno_llm_base.messages import Messages
 from bruno_llm_base.output import Output, read_output
-from bruno_llm_base.parts import Json
-from bruno_llm_base.reader import AnswerReader, NoAnswerError, Reader
-from bruno_llm_base.request import Endpoint, Request
+from bruno_llm_base.reader import AnswerReader, NoAnswerError
+from bruno_llm_base.request import Request
 from bruno_llm_base.response import ModelResponse
 from bruno_llm_base.stream import answer_text
 from bruno_llm_base.values import shown
 
-_T = TypeVar("_T")
-_MOST_BYTES = 64 * 2**30  # of a file of results, which is read line by line
 _LONGEST_POLL = 300.0
 _REFUSED = 400
-_NOTHING_YET = SimpleNamespace(response=None)  # rows are paid one by one, later
 _RESENT = "await batch.retry() asks again"
-
-
-class _Model(Protocol):
-    def batch_from(self, batch_id: str, *, output: Any = ...) -> "Batch": ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,121 +80,6 @@ class BatchItem:
     def text(self) -> str | None:
         """The answer in words."""
         return None if self.response is None else self.response.text
-
-
-class _Documents(Reader[_T]):
-    """Reads a document, or JSON lines: one that speaks of an error is a document as any other."""
-
-    def read(self, documents: list[bytes], items: list[_T], *, whole: bool) -> bool:
-        del whole
-        for document in documents:
-            try:
-                data = from_json(document)
-            except ValueError:
-                raise NoAnswerError(document) from None
-            self._last = _read(self.parse, data)
-            items.append(self._last)
-        return True
-
-    def finished(self, after_end: list[bytes]) -> _T:
-        del after_end
-        return cast(_T, self._last)
-
-
-class _Request(Request[_T]):
-    def reader(self) -> Reader[_T]:
-        return _Documents(self.parse)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BatchClient:
-    """The way to a vendor's batches.
-
-    Attributes:
-        llm: The provider, which makes batches known again.
-        name: Its name.
-        model: The model that is asked.
-        endpoint: Where requests go.
-        batches: How the vendor spells batches.
-        advise: Returns what may be done about an error.
-    """
-
-    llm: _Model
-    name: str
-    model: str
-    endpoint: Endpoint
-    batches: BatchAdapter
-    advise: Callable[[LLMError], Awaitable[list[str]]]
-
-    @property
-    def spending(self) -> Spending | None:
-        """Where costs are recorded, if anywhere."""
-        return cast(Spending | None, self.endpoint.spending)
-
-    async def send(
-        self, rows: BatchRows, compose: Callable[[Messages], Request[ModelResponse]], output: Any
-    ) -> "Batch":
-        """Send *rows*, of which *compose* makes requests; `BaseProvider.batch` tells the rest."""
-        output = None if output is None else Output.of(output)
-        ready, request = await read_rows(rows, self.batches, compose, self.endpoint)
-        client = replace(self, model=request.model or self.model)
-        return await Batch(client, (), output, request.unpriced_field).send(ready)
-
-    def request(self, ask: Ask, parse: Callable[[Json], _T], **more: Any) -> Request[_T]:
-        """Return the request that *ask* is about."""
-        return _Request(
-            operation="batch",
-            adapter=self.batches.adapter,
-            method=ask.method,
-            path=ask.path,
-            body=ask.body,
-            is_large=type(ask.body) is dict,
-            model=self.model,
-            parse=parse,
-            advise=self.advise,
-            **more,
-        )
-
-    async def ask(self, ask: Ask, parse: Callable[[Json], _T]) -> _T:
-        """Return what *parse* makes of the answer."""
-        return await result_of(self.endpoint, self.request(ask, parse))
-
-    def lines(self, path: str, parse: Callable[[Json], _T]) -> AsyncGenerator[_T, None]:
-        """Return what *parse* makes of each line of a file of the vendor's."""
-        asked = self.request(Ask("GET", path), parse, stream=True, most_bytes=_MOST_BYTES)
-        return documents(self.endpoint, asked)
-
-    async def submit(self, rows: Sequence[BatchRow]) -> VendorBatch:
-        """Send one batch of the vendor's."""
-        steps = self.batches.submit([row.sent for row in rows], self.model)
-        step = await asyncio.to_thread(_step, steps, None)
-        while isinstance(step, Ask):
-            step = await asyncio.to_thread(_step, steps, await self.ask(step, dict))
-        return _read(self.batches.read, step)
-
-    def tell(self, kind: type[Event], /, **facts: Any) -> None:
-        """Tell observers of an event."""
-        told = {"provider": self.name, "model": self.model, "operation": "batch"}
-        self.endpoint.observers.tell(kind, **told, **facts)
-
-    def hold(self, row: BatchRow, unpriced_field: str | None) -> Hold:
-        """Return a hold of the most that a *row* can cost."""
-        return cast(Spending, self.spending).hold(
-            _NOTHING_YET,
-            model=self.model,
-            most_input=lambda: row.most_input,
-            media_tokens=lambda: row.media_tokens,
-            most_output=self.batches.adapter_of(row.body).max_output(row.body),
-            deadline=Deadline(),
-            tell=self.tell,
-            unpriced_field=unpriced_field,
-            batch=True,
-        )
-
-    def error(self, status: int, said: Json) -> LLMError:
-        """Return the error that the vendor's document *said* stands for."""
-        said = redacted(said, self.endpoint.secrets)
-        return error_from(self.batches.adapter.read_error(status, {}, said), status, {})
 
 
 class Batch:
@@ -270,6 +138,20 @@ class Batch:
             counts=BatchCounts(*map(sum, counts)),
             expires_at=min(times, default=None),
         )
+
+    @classmethod
+    async def of(
+        cls,
+        client: BatchClient,
+        rows: BatchRows,
+        compose: Callable[[Messages], Request[ModelResponse]],
+        output: Any,
+    ) -> "Batch":
+        """Send *rows*, of which *compose* makes requests; `BaseProvider.batch` tells the rest."""
+        ready, request = await read_rows(rows, client.batches, compose, client.endpoint)
+        client = replace(client, model=request.model or client.model)
+        output = None if output is None else Output.of(output)
+        return await cls(client, (), output, request.unpriced_field).send(ready)
 
     async def send(self, rows: Sequence[BatchRow]) -> "Batch":
         """Send *rows*, in as many parts as the vendor's limits need, and return itself.
@@ -394,11 +276,11 @@ class Batch:
         self, part: VendorBatch, seen: set[str]
     ) -> AsyncGenerator[RowResult, None]:
         """Yield what became of each row that is not *seen* yet: what has no result comes last."""
-        read = self._client.batches.read_result
+        read_result = self._client.batches.read_result
         for row in part.rows:
-            yield _read(read, row)
+            yield read(read_result, row)
         for path in part.results:
-            async with aclosing(self._client.lines(path, read)) as results:
+            async with aclosing(self._client.lines(path, read_result)) as results:
                 async for result in results:
                     if result.key not in seen:
                         yield result
@@ -412,14 +294,14 @@ class Batch:
         """Return the rows of *part*, by their keys, in order; none if they cannot be read again."""
         client = self._client
         if part.id not in self._rows:
-            found = self._rows[part.id] = {}
+            found: dict[str, BatchRow] = {}
             if part.input is not None:
                 sent = client.lines(part.input, client.batches.read_sent)
                 async with aclosing(sent) as lines:
                     async for key, body in lines:
-                        found[key] = row_of(
-                            client.batches, key, client.request(Ask("", "", body), dict)
-                        )
+                        request = client.request(Ask("", "", body), dict)
+                        found[key] = row_of(client.batches, key, request)
+            self._rows[part.id] = found
         return self._rows[part.id]
 
     def _item(self, part: VendorBatch, result: RowResult) -> BatchItem:
@@ -446,8 +328,7 @@ class Batch:
             reader.read([json.dumps(result.answer).encode()], [], whole=False)
             response = reader.finished([])
         except NoAnswerError as error:
-            said = error.said if isinstance(error.said, dict) else {"error": error.said}
-            raise client.error(result.status, said) from None
+            raise client.error(result.status, error.said) from None
         response.provider, response.request_id = client.name, result.request_id
         response.cost = client.endpoint.prices.cost(
             response, part.model or client.model, unpriced_field=self._unpriced_field, batch=True
@@ -506,23 +387,6 @@ class Batch:
         return f"Batch({self.id!r})"
 
 
-def _known(llm: _Model, name: str, output: Any) -> Batch:
-    return llm.batch_from(name, output=output)
-
-
-def _step(steps: Generator[Ask, Json, Json], answer: Json | None) -> Ask | Json:
-    try:
-        return steps.send(cast(Json, answer))
-    except StopIteration as end:
-        document: Json = end.value
-        return document
-
-
-def _read(parse: Callable[[Json], _T], data: Json) -> _T:
-    try:
-        return parse(data)
-    except PARSE_ERRORS as error:
-        raise InvalidResponseError(
-            f"the vendor's batch is not as documented: {describe_parse_error(error, data)}",
-            cause=error,
-        ) from error
+def _known(llm: Any, name: str, output: Any) -> Batch:
+    batch: Batch = llm.batch_from(name, output=output)
+    return batch

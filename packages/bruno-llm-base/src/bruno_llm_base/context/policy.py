@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from bruno_llm_base.exceptions import ConfigurationError
-from bruno_llm_base.policies import check_whole
+from bruno_llm_base.policies import Policy, check_whole
 from bruno_llm_base.values import shown
 
 Strategy = Literal["oldest_first", "sliding_window", "middle_out", "smart", "summarize"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ContextPolicy:
+class ContextPolicy(Policy):
     """What is done about a conversation that does not fit the model's context window.
 
     By default nothing is left out: a request that certainly cannot fit is refused before it is

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from bruno_llm_base.exceptions import RateLimitError
 from bruno_llm_base.limits.headers import LimitState
-from bruno_llm_base.limits.windows import Counts, Entries, Limits
+from bruno_llm_base.limits.windows import Counts, Entries, Limits, LimitUse
 
 _TICK = 0.001  # seconds; no timer is finer
 _Loop = asyncio.AbstractEventLoop
@@ -54,6 +54,9 @@ class LimitStore(Protocol):
 
     def pause(self, seconds: float) -> None:
         """Give no process a place for so long, as a vendor has asked; return at once."""
+
+    async def state(self, limits: Limits) -> LimitUse:
+        """Return what all processes have taken."""
 
     def leave(self) -> None:
         """Forget that this process waits: those that asked last no longer do; return at once."""
@@ -122,6 +125,14 @@ class Queue:
             raise
         if error is not None:
             raise error
+
+    def state(self) -> LimitUse:
+        """Return what is taken."""
+        try:
+            with self._lock:
+                return self.counts.use(self._clock(), len(self._waiting))
+        finally:
+            self._empty_inbox()
 
     def change(self, change: Callable[..., None], *subject: Any) -> None:
         """Call *change* with *subject* and the time, now or as soon as the lock is free."""

@@ -11,8 +11,8 @@ from bruno_llm_base.exceptions import ConfigurationError, InvalidRequestError
 from bruno_llm_base.forks import start_fresh_in_children
 from bruno_llm_base.limits.headers import LimitState
 from bruno_llm_base.limits.queue import LimitStore, Permit, Queue
-from bruno_llm_base.limits.windows import Limits
-from bruno_llm_base.policies import check_seconds, check_whole
+from bruno_llm_base.limits.windows import Limits, LimitUse
+from bruno_llm_base.policies import Policy, check_seconds, check_whole
 from bruno_llm_base.response import ModelResponse, Outcome
 from bruno_llm_base.values import INT64, shown
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class RateLimit(Limits):
+class RateLimit(Policy, Limits):
     """Keeps requests within limits, in any minute and any day, and lets the rest wait in a queue.
 
     Providers that are given the same object share the limits, across event loops and threads.
@@ -140,6 +140,14 @@ class RateLimit(Limits):
         """Give no process a place for so long, as the vendor asked one of them; without a store, nothing."""
         if self._shared is not None:
             self._shared.store.pause(seconds)
+
+    async def state(self) -> LimitUse:
+        """Return what is taken at this moment: by this process, or by all, as the store says.
+
+        Raises:
+            ServiceUnavailableError: The store cannot be reached.
+        """
+        return self._queue.state() if self._shared is None else await self._shared.state()
 
     def __repr__(self) -> str:
         given = {item.name: getattr(self, item.name) for item in fields(self) if item.repr}

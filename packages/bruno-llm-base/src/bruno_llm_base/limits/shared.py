@@ -3,12 +3,13 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from itertools import islice
 from math import inf
 from weakref import WeakKeyDictionary
 
 from bruno_llm_base.limits.queue import LimitStore, Permit, waits_too_long
-from bruno_llm_base.limits.windows import Limits
+from bruno_llm_base.limits.windows import Limits, LimitUse
 
 _SHORTEST, _LONGEST = 0.001, 0.25  # seconds between two questions to a store
 _AT_ONCE = 32  # places that are asked for in one question
@@ -69,6 +70,12 @@ class SharedQueue:
             with suppress(BaseException):  # it may have been cancelled after it got its place
                 waiting.answer.result().cancel()
             raise
+
+    async def state(self) -> LimitUse:
+        """Return what the store says is taken."""
+        use = await self.store.state(self._limits)
+        waiting = sum(len(line.waiting) for line in list(self._lines.values()))
+        return replace(use, waiting=waiting)
 
     async def _ask(self, line: _Line) -> None:
         """Ask until all in *line* have their places."""

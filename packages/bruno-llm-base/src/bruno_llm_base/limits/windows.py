@@ -5,6 +5,7 @@ from collections import deque
 from dataclasses import dataclass
 from math import ceil, inf
 from operator import attrgetter
+from typing import Any, NamedTuple
 
 from bruno_llm_base.limits.headers import LimitState
 
@@ -20,6 +21,57 @@ class Limits:
     tokens_per_minute: int | None = None
     requests_per_day: int | None = None
     max_concurrent: int | None = None
+
+
+class WindowUse(NamedTuple):
+    """What is taken of one window.
+
+    Attributes:
+        limit: The most that it allows now, in requests or tokens; a server may have lowered it.
+        used: What counts at this moment.
+        free_in: Seconds until some of it no longer counts; 0 if none does.
+    """
+
+    limit: int
+    used: int
+    free_in: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class LimitUse:
+    """What is taken of a `RateLimit` at a moment, by all that share it.
+
+    Attributes:
+        requests_per_minute: None, as below, where that is not limited.
+        tokens_per_minute: Input and output, with what running requests have reserved.
+        requests_per_day: Of the last 24 hours.
+        in_flight: Requests that run; None where `max_concurrent` is not limited.
+        waiting: Requests of this process that wait for a place.
+        waiting_processes: Processes in which some wait.
+        paused_for: Seconds until places are given again, as a vendor has asked or a store was away.
+    """
+
+    requests_per_minute: WindowUse | None = None
+    tokens_per_minute: WindowUse | None = None
+    requests_per_day: WindowUse | None = None
+    in_flight: int | None = None
+    waiting: int = 0
+    waiting_processes: int = 0
+    paused_for: float = 0.0
+
+    def __repr__(self) -> str:
+        windows = ("requests_per_minute", "tokens_per_minute", "requests_per_day")
+        said = [
+            f"{name}: {use.used} of {use.limit}, some free in {use.free_in:.3g} s"
+            for name in windows
+            if (use := getattr(self, name)) is not None
+        ]
+        if self.in_flight is not None:
+            said.append(f"{self.in_flight} in flight")
+        said.append(f"{self.waiting} waiting here, in {self.waiting_processes} processes")
+        if self.paused_for:
+            said.append(f"paused for {self.paused_for:.3g} s")
+        return f"LimitUse({'; '.join(said)})"
 
 
 @dataclass(slots=True, eq=False)
@@ -93,6 +145,12 @@ class SlidingWindow:
                 return wait + entry.until - now
         return wait
 
+    def use(self, now: float) -> WindowUse:
+        """Return what is taken of it."""
+        self.fits(0, now)  # forgets what no longer counts
+        ends = (entry.until - now for entry in self._entries if entry.amount > 0)
+        return WindowUse(self.limit, self.used, next(ends, 0.0))
+
     def lower(
         self, limit: int | None, remaining: int | None, reset: float | None, now: float
     ) -> None:
@@ -135,7 +193,17 @@ class Counts:
             for limit, span, of_tokens in windows
             if limit is not None
         ]
+        self._most_at_once = limits.max_concurrent
         self.free = limits.max_concurrent or inf
+
+    def use(self, now: float, waiting: int) -> LimitUse:
+        """Return what is taken, where so many requests wait."""
+        named: dict[str, Any] = {_name(window): window.use(now) for window in self.windows}
+        most = self._most_at_once
+        in_flight = None if most is None else most - int(self.free)
+        return LimitUse(
+            **named, in_flight=in_flight, waiting=waiting, waiting_processes=int(waiting > 0)
+        )
 
     def take(self, tokens: int, now: float) -> Entries | None:
         """Take a place and return where it is counted, or None if none is free."""
@@ -182,3 +250,9 @@ class Counts:
         for window in self.windows:
             if window.span == _MINUTE:
                 window.lower(*(tokens if window.of_tokens else requests), now)
+
+
+def _name(window: SlidingWindow) -> str:
+    if window.of_tokens:
+        return "tokens_per_minute"
+    return "requests_per_minute" if window.span == _MINUTE else "requests_per_day"

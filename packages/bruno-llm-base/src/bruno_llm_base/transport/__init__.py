@@ -2,14 +2,13 @@
 
 from bruno_llm_base.transport.environment import proxy_for
 from bruno_llm_base.transport.errors import DROPPED, UNREACHABLE, transport_error
-from bruno_llm_base.transport.http import MAX_CONNECTIONS, HttpTransport
+from bruno_llm_base.transport.http import HttpTransport
 from bruno_llm_base.transport.per_loop import PerLoop
 from bruno_llm_base.transport.response import Connection, LargeBody, Reply, Transport, Upload
 from bruno_llm_base.transport.sdk import SdkTransport
 
 __all__ = [
     "DROPPED",
-    "MAX_CONNECTIONS",
     "UNREACHABLE",
     "Connection",
     "HttpTransport",

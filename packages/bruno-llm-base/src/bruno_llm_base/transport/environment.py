@@ -1,4 +1,4 @@
-"""What the environment says of proxies and certificates, read once and alike for every HTTP library.
+"""What a process is given: proxies, certificates and descriptors, read alike for every HTTP library.
 
 Each library reads it in its own way, and some fail on what the others understand.
 """
@@ -123,3 +123,13 @@ def _matches(host: str, name: str) -> bool:
         name = name.lower().lstrip("*").strip(".")
         host = host.rstrip(".")
         return bool(name) and (host == name or host.endswith(f".{name}"))
+
+
+def descriptor_limit() -> int | None:
+    """Return how many files and sockets this process may have open; None for any number."""
+    try:
+        import resource
+    except ImportError:  # Windows, which sets no such limit
+        return None
+    soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return None if soft == resource.RLIM_INFINITY else soft

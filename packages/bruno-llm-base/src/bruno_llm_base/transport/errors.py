@@ -1,14 +1,17 @@
 """What a failed connection failed of."""
 
+import errno
 from collections.abc import Iterator
 from copy import copy
 
 from bruno_llm_base.exceptions import (
+    ConfigurationError,
     InvalidResponseError,
     LLMError,
     LLMTimeoutError,
     ServiceUnavailableError,
 )
+from bruno_llm_base.transport.environment import descriptor_limit
 
 DROPPED = "connection_dropped"
 """The code of an error that ended a connection before there was an answer."""
@@ -64,7 +67,8 @@ _LIBRARIES = frozenset(
 def transport_error(error: Exception, connect: float | None = None) -> LLMError:
     """Return ours for what a transport raised: the innermost cause that is known decides.
 
-    An error of ours that an SDK has wrapped is returned as it was. One of the libraries' of no known
+    Its own cause is the innermost, without the libraries' wrappers and their frames, which would fill
+    a traceback with some seventy lines that tell nothing more. An error of ours that an SDK has wrapped is returned as it was. One of the libraries' of no known
     kind is not retried: it may as well be a defect. Reaching the server may take *connect* seconds.
 
     Raises:
@@ -75,16 +79,27 @@ def transport_error(error: Exception, connect: float | None = None) -> LLMError:
     for inner in _causes(error):
         if isinstance(inner, LLMError):
             return copy(inner)  # itself, it would be raised from what it is the cause of
+        if isinstance(inner, OSError) and inner.errno == errno.EMFILE:
+            return ConfigurationError(
+                f"this process has all {descriptor_limit()} file descriptors open that it may have, and"
+                " a connection takes one: raise `ulimit -n`, or have less under way at once with"
+                " RateLimit(max_concurrent=...)",
+                code=UNREACHABLE,
+                retryable=True,  # others end
+                cause=error,
+            )
         cause = _CAUSES.get(type(inner).__name__, cause)
         innermost = inner
     if cause is None:
         if not _is_the_networks(innermost):
             raise innermost
         cause = LLMError, None, f"unexpected {type(error).__name__}"
+    else:
+        innermost.__traceback__ = None
     kind, code, message = cause
     if message == _CONNECT_TIMEOUT and connect is not None:
         message = f"no connection within {connect} s"
-    return kind(message, code=code, cause=error)
+    return kind(message, code=code, cause=innermost)
 
 
 def _causes(error: Exception) -> Iterator[Exception]:

@@ -9,12 +9,12 @@ from bruno_llm_base.access import Access, basic_login, public_url
 from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.parts import Json
 from bruno_llm_base.policies import Timeouts
-from bruno_llm_base.transport.environment import proxy_for, tls_context
+from bruno_llm_base.transport.environment import descriptor_limit, proxy_for, tls_context
 from bruno_llm_base.transport.framing import Framing
 from bruno_llm_base.transport.response import ENCODINGS, Reply, send_like, watch
 
-MAX_CONNECTIONS = 1000
-"""Connections per client: aiohttp's default is 100, and it takes "no limit" for that."""
+_MAX_CONNECTIONS = 10_000  # of a client: aiohttp's default is 100, which it takes "no limit" for
+_MAX_WITHOUT_AIOHTTP = 1_000  # httpx looks at all of them for each request
 
 
 class HttpTransport:
@@ -117,12 +117,22 @@ def open_client(
         cookies=_cookie_jar(),
         follow_redirects=False,  # it would carry the conversation to another host
         limits=library.Limits(
-            max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS
+            max_connections=_MAX_CONNECTIONS, max_keepalive_connections=_MAX_CONNECTIONS
         ),
     )
     if kind:
         watch(client)
     return client
+
+
+def most_connections() -> int:
+    """Return how many requests of an event loop may be under way at once; others wait.
+
+    Each has a connection, which takes one of the file descriptors that the process may have.
+    """
+    most = _MAX_CONNECTIONS if find_spec("aiohttp") else _MAX_WITHOUT_AIOHTTP
+    descriptors = descriptor_limit()
+    return most if descriptors is None else min(most, max(1, descriptors * 9 // 10))
 
 
 def _aiohttp_client(library: Any) -> Any:

@@ -7,16 +7,20 @@ import weakref
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 
 from bruno_llm_base.exceptions import ConfigurationError, LLMError
 from bruno_llm_base.forks import start_fresh_in_children
 from bruno_llm_base.transport.errors import transport_error
-from bruno_llm_base.transport.http import MAX_CONNECTIONS
+from bruno_llm_base.transport.http import most_connections
 from bruno_llm_base.transport.response import Transport
 
 if TYPE_CHECKING:
     from types import AsyncGeneratorType
+
+_MOST_PER_TURN = 50
+"""Requests that begin in one turn of the event loop: those that connect meanwhile wait for all of
+them, at half a millisecond each, and would time out behind thousands."""
 
 _Loop = asyncio.AbstractEventLoop
 _Keeper = AsyncGenerator[None, None]
@@ -50,7 +54,7 @@ class PerLoop:
         self._needs = needs
         self._by_loop: dict[_Loop, _Entry] = {}
         self._opening = weakref.WeakKeyDictionary[_Loop, asyncio.Lock]()
-        self._lines = weakref.WeakKeyDictionary[_Loop, asyncio.Semaphore]()
+        self._lines = weakref.WeakKeyDictionary[_Loop, _Line]()
 
     async def get(self, open_transport: Callable[[], Transport]) -> Transport:
         """Return the running loop's transport, which *open_transport* builds once per loop.
@@ -70,7 +74,7 @@ class PerLoop:
         """The line in which requests of the running loop wait while too many are under way."""
         loop = asyncio.get_running_loop()
         if (line := self._lines.get(loop)) is None:
-            line = self._lines[loop] = asyncio.Semaphore(MAX_CONNECTIONS)
+            line = self._lines[loop] = _Line()
         return line
 
     async def aclose(self) -> None:
@@ -90,8 +94,9 @@ class PerLoop:
                 transport = open_transport()
         except LLMError:
             raise
-        except Exception as error:
-            raise transport_error(error) from error
+        except Exception as error:  # noqa: BLE001 - of any library
+            ours = transport_error(error)
+            raise ours from ours.cause
         closing = _Closing(transport)
         keeper = _close_with_loop(closing, weakref.ref(self), loop)
         finalizer = weakref.finalize(self, _close_soon, loop, closing, keeper)
@@ -110,6 +115,24 @@ def _running_loop() -> _Loop:
         return asyncio.get_running_loop()
     except RuntimeError:
         raise RuntimeError(_NO_LOOP) from None
+
+
+class _Line(asyncio.Semaphore):
+    """Where requests wait while too many are under way, or begin at once."""
+
+    def __init__(self) -> None:
+        super().__init__(most_connections())
+        self._beginning = asyncio.Semaphore(_MOST_PER_TURN)
+
+    async def acquire(self) -> Literal[True]:
+        await super().acquire()
+        try:
+            await self._beginning.acquire()
+        except BaseException:
+            self.release()
+            raise
+        asyncio.get_running_loop().call_soon(self._beginning.release)
+        return True
 
 
 class _OneAtATime:

@@ -226,6 +226,8 @@ async def send_like(composed: Any, body: Json | None, client: Any, library: Any)
     """
     if type(body) is LargeBody:
         content = await encoded(body)
+    elif type(body) is Upload:
+        content = composed.read()
     else:
         content = b"" if body is None else _encode(body).encode()
     sent = in_pieces(content, library)

@@ -19,7 +19,6 @@ from bruno_llm_base.transport.response import (
     Reply,
     Transport,
     Upload,
-    in_pieces,
     send_like,
 )
 
@@ -159,14 +158,10 @@ class _ComposedTransport:
 
     async def _upload(self, path: str, form: Upload) -> Any:
         async with nothing_loads():
-            composed = await self._composer.post(
+            response = await self._composer.post(
                 path, cast_to=self._library.Response, **_form(form)
             )
-        request = composed.request
-        content = in_pieces(request.read(), self._library)
-        if content is not request.content:
-            request.stream = content
-        return await self._http.send(request, stream=True)
+        return await send_like(response.request, form, self._http, self._library)
 
     async def aclose(self) -> None:
         await self._http.aclose()

@@ -9,11 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bruno_llm_base.forks import start_fresh_in_children
-from bruno_llm_base.policies import check_seconds, check_whole
+from bruno_llm_base.policies import Policy, check_seconds, check_whole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Breaker:
+class Breaker(Policy):
     """When a failing provider is left alone, and for how long.
 
     Attributes:

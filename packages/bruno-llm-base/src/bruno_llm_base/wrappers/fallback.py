@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from os import PathLike
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self, TypeVar, overload
 
 from bruno_core.interfaces import LLMInterface
 
@@ -204,6 +204,16 @@ class FallbackLLM(LLMInterface):
             concurrency=concurrency,
             into=into,
             options=options,
+        )
+
+    async def batch(self, *rows: Any, **options: Any) -> NoReturn:
+        """Refuse: a vendor works on a batch for a day, so no other can step in.
+
+        Raises:
+            InvalidRequestError: It says whom to ask.
+        """
+        raise InvalidRequestError(
+            "a batch is one vendor's: call batch() and batch_from() of one of the providers"
         )
 
     async def count_tokens(

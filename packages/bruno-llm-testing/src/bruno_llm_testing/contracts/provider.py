@@ -7,6 +7,7 @@ import json
 import logging
 import pickle
 import struct
+import traceback
 import weakref
 import zlib
 from base64 import b64encode
@@ -603,8 +604,12 @@ class ProviderContract(ModelContract):
         llm = self.make(keywords | {"base_url": "http://127.0.0.1:9"}, timeouts=Timeouts(connect=1))
 
         async def test(llm: BaseProvider) -> None:
-            with pytest.raises(ServiceUnavailableError, match="cannot be reached"):
+            with pytest.raises(ServiceUnavailableError, match="cannot be reached") as caught:
                 await llm.generate(HELLO)
+            cause = caught.value.__cause__
+            assert isinstance(cause, OSError), "the innermost cause is not told"
+            told = "".join(traceback.format_exception(cause))
+            assert "Traceback" not in told, "frames of libraries fill the traceback"
             assert not await llm.check_connection()
             assert "cannot be reached" in str((await llm.diagnose()).reason)
 

@@ -230,12 +230,11 @@ def _either(document: Json, name: str) -> Any:
 
 def _counts(batch: FakeBatch) -> Json:
     """Return the counts as protobuf writes numbers of 64 bits, without those that are 0."""
-    running = batch.state == "running"
     counts = {
         "requestCount": len(batch.requests),
         "successfulRequestCount": batch.succeeded,
-        "failedRequestCount": batch.failed + (0 if running else batch.unanswered),
-        "pendingRequestCount": batch.unanswered if running else 0,
+        "failedRequestCount": batch.failed,
+        "pendingRequestCount": batch.unanswered if batch.state == "running" else 0,
     }
     return {name: str(number) for name, number in counts.items() if number}
 
