@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from bruno_llm_base.tool_loop import ToolResponse, ToolStream, run_tools, stream_tools
     from bruno_llm_base.tools import Tool
     from bruno_llm_base.wrappers import Breaker, FallbackLLM
+    from bruno_llm_base.wrappers.cached import CachedLLM
 
 __all__ = [
     "NOTHING",
@@ -59,6 +60,7 @@ __all__ = [
     "BatchState",
     "Breaker",
     "Budget",
+    "CachedLLM",
     "ChatAdapter",
     "ContextPolicy",
     "Conversation",
@@ -132,5 +134,6 @@ __getattr__, __dir__ = late_names(
         "tool_loop": ["ToolResponse", "ToolStream", "run_tools", "stream_tools"],
         "tools": ["Tool"],
         "wrappers": ["Breaker", "FallbackLLM"],
+        "wrappers.cached": ["CachedLLM"],
     },
 )
