@@ -32,9 +32,7 @@ class Asker:
 
 def main(path: str, folder: str) -> None:
     """Ask for each row of a file of JSON Lines, and write such files."""
-    rows = ray.data.read_json(path).repartition(
-        target_num_rows_per_block=250
-    )
+    rows = ray.data.read_json(path).repartition(target_num_rows_per_block=250)
     asked = rows.map_batches(
         Asker,
         compute=ActorPoolStrategy(size=WORKERS),

@@ -54,7 +54,8 @@ async def serve(valkey):
     loop = asyncio.get_running_loop()
     server = web.Server(handle, handler_cancellation=True, access_log=None)
     listening = await loop.create_server(server, "127.0.0.1", 0, backlog=1000)
-    print(f"127.0.0.1:{listening.sockets[0].getsockname()[1]} {valkey}", flush=True)
+    sys.stdout.write(f"127.0.0.1:{listening.sockets[0].getsockname()[1]} {valkey}\n")
+    sys.stdout.flush()
     await loop.run_in_executor(None, sys.stdin.read)
     listening.close()
 

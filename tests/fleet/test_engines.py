@@ -13,6 +13,7 @@ from decimal import Decimal
 from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Timer
 
 import pytest
 from bruno_llm_base import CostTracker
@@ -23,6 +24,7 @@ ROWS = int(os.environ.get("FLEET_ROWS", "10000"))
 ENGINES = ("ray", "dask", "celery")
 PROCESSES, AT_ONCE = 4, 25  # and the rows that each asks at once
 LIMIT = 500  # in a minute, which is a second here
+PATIENCE = 600  # seconds
 WINDOW = 1024  # a minute, in the unit in which places are written down
 COST = Decimal("0.000042")  # USD, of a row
 
@@ -81,7 +83,15 @@ class Fleet:
         started = []
         try:
             if engine == "celery":
-                worker = "-m", "celery", "--app", "celery_rows", "worker", "--concurrency", str(PROCESSES)
+                worker = (
+                    "-m",
+                    "celery",
+                    "--app",
+                    "celery_rows",
+                    "worker",
+                    "--concurrency",
+                    str(PROCESSES),
+                )
                 started.append(self.start(*worker, BUDGET=budget))
             program = {
                 "ray": (str(HERE / "ray_here.py"), *given, self._temporary),
@@ -94,7 +104,10 @@ class Fleet:
                     assert started[-1].poll() is None
                     time.sleep(0.1)
                 os.kill(self.processes()[-1], signal.SIGKILL)
+            giving_up = Timer(PATIENCE, started[-1].stdin.close)  # which ends it
+            giving_up.start()
             said = started[-1].stdout.read()
+            giving_up.cancel()
             assert started[-1].wait() == 0
         finally:
             for process in started:
@@ -147,7 +160,6 @@ def test_each_row_is_in_the_result_once_though_a_process_is_killed(fleet, engine
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_spent_budget_ends_it_and_says_so(fleet, engine):
-
     said, lines = fleet.run(engine, 1000, budget=str(500 * COST))
 
     assert Counter(line["id"] for line in lines) == Counter(map(str, range(1000)))

@@ -21,9 +21,12 @@ class Witnessed:
     async def take(self, tokens, limits):
         permits, wait = await self._store.take(tokens, limits)
         if permits:
-            with Path(os.environ["PLACES"], str(os.getpid())).open("a") as file:
-                file.writelines(f"{permit._buckets['rpm']}\n" for permit in permits)
+            self._write_down(permits)
         return permits, wait
+
+    def _write_down(self, permits):
+        with Path(os.environ["PLACES"], str(os.getpid())).open("a") as file:
+            file.writelines(f"{permit._buckets['rpm']}\n" for permit in permits)
 
 
 def limit_store(url, name, on_outage):
