@@ -97,6 +97,13 @@ async def test_what_was_answered_is_not_asked_again_and_costs_nothing(server):
     await llm.aclose()
 
 
+async def test_batches_are_not_for_a_cache(server):
+    llm = cached(server)
+    with pytest.raises(InvalidRequestError, match="CachedLLM sends none"):
+        await llm.batch({"a": "Hi"})
+    assert "batch" not in llm.capabilities
+
+
 @pytest.mark.parametrize(
     ("one", "other"),
     [

@@ -16,7 +16,15 @@ from bruno_llm_base.exceptions import *  # noqa: F403 - all of them
 from bruno_llm_base.lazy import late_names
 from bruno_llm_base.limits import LimitState, RateLimit
 from bruno_llm_base.media_rules import MediaRules
-from bruno_llm_base.messages import Conversation, Messages, Turn, assistant, system, user
+from bruno_llm_base.messages import (
+    Conversation,
+    MessageDict,
+    Messages,
+    Turn,
+    assistant,
+    system,
+    user,
+)
 from bruno_llm_base.parts import (
     Json,
     Media,
@@ -34,7 +42,8 @@ from bruno_llm_base.stream import TextStream
 
 if TYPE_CHECKING:
     from bruno_llm_base.batch.map import MapItem
-    from bruno_llm_base.batch.vendor import Batch, BatchItem, BatchState
+    from bruno_llm_base.batch.vendor import Batch, BatchState
+    from bruno_llm_base.batch.vendor_results import BatchItem
     from bruno_llm_base.cost.budget import Budget
     from bruno_llm_base.cost.price import Price, PriceSource
     from bruno_llm_base.cost.prices import GenaiPrices
@@ -81,6 +90,7 @@ __all__ = [
     "Media",
     "MediaPolicy",
     "MediaRules",
+    "MessageDict",
     "Messages",
     "ModelResponse",
     "Output",
@@ -120,7 +130,8 @@ __getattr__, __dir__ = late_names(
     __name__,
     {
         "batch.map": ["MapItem"],
-        "batch.vendor": ["Batch", "BatchItem", "BatchState"],
+        "batch.vendor": ["Batch", "BatchState"],
+        "batch.vendor_results": ["BatchItem"],
         "cost.budget": ["Budget"],
         "cost.price": ["Price", "PriceSource"],
         "cost.prices": ["GenaiPrices"],

@@ -113,9 +113,9 @@ class CostTracker:
         self.ledger = Ledger()
         if self.path is not None:
             from bruno_llm_base.cost.shared_ledger import SharedLedger  # many do without
-            from bruno_llm_base.cost.sqlite import SqliteFile
+            from bruno_llm_base.cost.sqlite import LedgerFile
 
-            self.ledger = SharedLedger(SqliteFile(self.path, clock))
+            self.ledger = SharedLedger(LedgerFile(self.path, clock))
 
     def today(self) -> date:
         """Return the day, in UTC."""

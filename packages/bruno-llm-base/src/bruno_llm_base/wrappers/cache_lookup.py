@@ -6,7 +6,7 @@ import json
 import threading
 import time
 import zlib
-from collections.abc import Awaitable
+from collections.abc import Coroutine
 from concurrent.futures import Future
 from contextlib import suppress
 from contextvars import Context, copy_context
@@ -105,7 +105,7 @@ class Cache:
         self._max_age = max_age
         self._observers = observers
         self._provider = provider
-        self._is_unusable = False
+        self._failing: set[str] = set()  # what the store could not do last
         self.start_fresh()
         start_fresh_in_children(self)
 
@@ -138,16 +138,17 @@ class Cache:
         is_old = found is not None and self._max_age is not None and found[0] > self._max_age
         return None if is_old else found
 
-    async def tried(self, asked: Awaitable[_T], otherwise: _T) -> _T:
+    async def tried(self, asked: Coroutine[Any, Any, _T], otherwise: _T) -> _T:
         """Return what the store says, or *otherwise* if it cannot be used."""
+        name = getattr(asked, "__name__", "")
         try:
             said = await asked
         except Exception as error:  # noqa: BLE001 - whatever a store raises, the answer counts
-            if not self._is_unusable:
-                self._is_unusable = True
+            if not self._failing:
                 self.tell(CacheUnusable, reason=str(error))
+            self._failing.add(name)
             return otherwise
-        self._is_unusable = False
+        self._failing.discard(name)
         return said
 
     def tell(self, kind: type[CacheHit | CacheUnusable], **facts: Any) -> None:
