@@ -45,6 +45,7 @@ _NO_STREAM = ("application/json", "text/html", "text/plain")
 _LONGEST_QUOTE = 200
 _TOO_MANY = 429
 _REDACTED = "***"
+_NOTHING = nullcontext()
 _UNANSWERED = (InvalidResponseError, LLMTimeoutError, StreamError)
 
 _has_answered: WeakSet[Transport] = WeakSet()
@@ -168,7 +169,7 @@ class Attempt(Generic[T]):
         around = endpoint.observers.around and endpoint.observers.enter(
             RequestStarted(**endpoint.facts(request), **endpoint.asked(request))
         )
-        with Connection() as connection, around or nullcontext():
+        with Connection() as connection, around or _NOTHING:
             try:
                 body = LargeBody(request.body or {}) if request.is_large else request.body
                 reply = await self.transport.send(request.method, request.path, body)

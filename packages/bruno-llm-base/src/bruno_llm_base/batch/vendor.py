@@ -1,50 +1,48 @@
 """Batches that a vendor works on within a day, at a lower price."""
 
 import asyncio
-import json
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, cast
+from types import SimpleNamespace
+from typing import Any, TypeVar, cast
 
 from bruno_llm_base.batch.adapter import (
     Ask,
+    BatchAdapter,
     BatchCounts,
     BatchStatus,
     RowResult,
     VendorBatch,
 )
-from bruno_llm_base.batch.vendor_client import BatchClient, read
+from bruno_llm_base.batch.vendor_results import BatchItem, DocumentsRequest, ItemReader, read
 from bruno_llm_base.batch.vendor_rows import (
     AT_ONCE,
-    BatchKey,
     BatchRow,
     BatchRows,
-    own_key,
     parts_of,
     read_rows,
     row_of,
 )
-from bruno_llm_base.events import BatchSubmitted
-from bruno_llm_base.exceptions import (
-    InvalidRequestError,
-    InvalidResponseError,
-    LLMError,
-    LLMTimeoutError,
-)
+from bruno_llm_base.call import documents, result_of
+from bruno_llm_base.cost.spending import Hold, Spending
+from bruno_llm_base.deadline import Deadline
+from bruno_llm_base.events import BatchSubmitted, Event
+from bruno_llm_base.exceptions import InvalidRequestError, LLMError
 from bruno_llm_base.messages import Messages
-from bruno_llm_base.output import Output, read_output
-from bruno_llm_base.reader import AnswerReader, NoAnswerError
-from bruno_llm_base.request import Request
+from bruno_llm_base.output import Output
+from bruno_llm_base.parts import Json
+from bruno_llm_base.request import Endpoint, Request
 from bruno_llm_base.response import ModelResponse
-from bruno_llm_base.stream import answer_text
 from bruno_llm_base.values import shown
 
 _LONGEST_POLL = 300.0
 _REFUSED = 400
-_RESENT = "await batch.retry() asks again"
+_MOST_BYTES = 64 * 2**30  # of a file of results, which is read line by line
+_NOTHING_YET = SimpleNamespace(response=None)  # rows are paid one by one, later
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,23 +61,81 @@ class BatchState:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BatchItem:
-    """A row's key and the answer to it, or the error in its place.
+class BatchClient:
+    """The way to a vendor's batches.
 
     Attributes:
-        key: The row's key.
-        response: The answer, with its cost at the price of batches; None where there is an error.
-        error: Why there is none; `partial` is what was paid for all the same.
+        llm: The provider, whose `batch_from` makes batches known again.
+        name: Its name.
+        model: The model that is asked.
+        endpoint: Where requests go.
+        batches: How the vendor spells batches.
+        advise: Returns what may be done about an error.
     """
 
-    key: BatchKey
-    response: ModelResponse[Any] | None = None
-    error: LLMError | None = None
+    llm: Any
+    name: str
+    model: str
+    endpoint: Endpoint
+    batches: BatchAdapter
+    advise: Callable[[LLMError], Awaitable[list[str]]]
 
     @property
-    def text(self) -> str | None:
-        """The answer in words."""
-        return None if self.response is None else self.response.text
+    def spending(self) -> Spending | None:
+        """Where costs are recorded, if anywhere."""
+        return cast(Spending | None, self.endpoint.spending)
+
+    def request(self, ask: Ask, parse: Callable[[Json], _T], **more: Any) -> Request[_T]:
+        """Return the request that *ask* is about."""
+        return DocumentsRequest(
+            operation="batch",
+            adapter=self.batches.adapter,
+            method=ask.method,
+            path=ask.path,
+            body=ask.body,
+            is_large=type(ask.body) is dict,
+            model=self.model,
+            parse=parse,
+            advise=self.advise,
+            once=ask.once,
+            **more,
+        )
+
+    async def ask(self, ask: Ask, parse: Callable[[Json], _T]) -> _T:
+        """Return what *parse* makes of the answer."""
+        return await result_of(self.endpoint, self.request(ask, parse))
+
+    def lines(self, path: str, parse: Callable[[Json], _T]) -> AsyncGenerator[_T, None]:
+        """Return what *parse* makes of each line of a file of the vendor's."""
+        asked = self.request(Ask("GET", path), parse, stream=True, most_bytes=_MOST_BYTES)
+        return documents(self.endpoint, asked)
+
+    async def submit(self, rows: Sequence[BatchRow]) -> VendorBatch:
+        """Send one batch of the vendor's."""
+        steps = self.batches.submit([row.sent for row in rows], self.model)
+        step = await asyncio.to_thread(_step, steps, None)
+        while isinstance(step, Ask):
+            step = await asyncio.to_thread(_step, steps, await self.ask(step, dict))
+        return read(self.batches.read, step)
+
+    def tell(self, kind: type[Event], /, **facts: Any) -> None:
+        """Tell observers of an event."""
+        told = {"provider": self.name, "model": self.model, "operation": "batch"}
+        self.endpoint.observers.tell(kind, **told, **facts)
+
+    def hold(self, row: BatchRow, unpriced_field: str | None) -> Hold:
+        """Return a hold of the most that a *row* can cost."""
+        return cast(Spending, self.spending).hold(
+            _NOTHING_YET,
+            model=self.model,
+            most_input=lambda: row.most_input,
+            media_tokens=lambda: row.media_tokens,
+            most_output=self.batches.adapter_of(row.body).max_output(row.body),
+            deadline=Deadline(),
+            tell=self.tell,
+            unpriced_field=unpriced_field,
+            batch=True,
+        )
 
 
 class Batch:
@@ -106,6 +162,13 @@ class Batch:
         self._failed: dict[str, set[str]] = {}  # keys of each part, once its results were read
         self._output = output
         self._unpriced_field = unpriced_field
+        self._items = ItemReader(
+            name=client.name,
+            endpoint=client.endpoint,
+            batches=client.batches,
+            output=output,
+            unpriced_field=unpriced_field,
+        )
 
     @classmethod
     def known(cls, client: BatchClient, batch_id: str, output: Any) -> "Batch":
@@ -251,18 +314,18 @@ class Batch:
     async def _results_of(self, part: VendorBatch) -> AsyncGenerator[BatchItem, None]:
         spending, name = self._client.spending, f"{self._client.name}:{part.id}"
         await self._client.endpoint.prices.load()
+        model = part.model or self._client.model
         seen: set[str] = set()
         failed: set[str] = set()
         try:
             async with aclosing(self._outcomes_of(part, seen)) as outcomes:
                 async for result in outcomes:
-                    item = self._item(part, result)
+                    item = self._items.item(result, model)
                     seen.add(result.key)
                     if item.error is not None:
                         failed.add(result.key)
                     paid = item.response or cast(LLMError, item.error).partial
                     if spending is not None and paid is not None:
-                        model = part.model or self._client.model
                         spending.settle(name, result.key, paid, model)
                     yield item
             self._failed[part.id] = failed
@@ -303,46 +366,6 @@ class Batch:
                         found[key] = row_of(client.batches, key, request)
             self._rows[part.id] = found
         return self._rows[part.id]
-
-    def _item(self, part: VendorBatch, result: RowResult) -> BatchItem:
-        key = own_key(result.key)
-        try:
-            response = self._response(part, result)
-            if self._output is not None:
-                response = read_output(response, self._output)
-            elif not response.tool_calls:
-                answer_text(response, self._client.name)
-        except LLMError as error:
-            error.provider = self._client.name
-            error.model = error.model or part.model or self._client.model
-            error.request_id = error.request_id or result.request_id
-            return BatchItem(key=key, error=error)
-        return BatchItem(key=key, response=response)
-
-    def _response(self, part: VendorBatch, result: RowResult) -> ModelResponse:
-        client = self._client
-        if result.answer is None:
-            raise self._refusal(result)
-        reader = AnswerReader(client.batches.adapter_of(result.answer).parse)
-        try:
-            reader.read([json.dumps(result.answer).encode()], [], whole=False)
-            response = reader.finished([])
-        except NoAnswerError as error:
-            raise client.error(result.status, error.said) from None
-        response.provider, response.request_id = client.name, result.request_id
-        response.cost = client.endpoint.prices.cost(
-            response, part.model or client.model, unpriced_field=self._unpriced_field, batch=True
-        )
-        return response
-
-    def _refusal(self, result: RowResult) -> LLMError:
-        if result.fate == "expired":
-            return LLMTimeoutError(f"the batch expired before it was answered: {_RESENT}")
-        if result.fate == "cancelled":
-            return LLMError(f"the batch was cancelled before it was answered: {_RESENT}")
-        if result.error is None:
-            return InvalidResponseError(f"the vendor tells neither answer nor error: {_RESENT}")
-        return self._client.error(result.status, result.error)
 
     async def retry(self) -> "Batch":
         """Send the rows that have no answer again, in a new batch.
@@ -390,3 +413,11 @@ class Batch:
 def _known(llm: Any, name: str, output: Any) -> Batch:
     batch: Batch = llm.batch_from(name, output=output)
     return batch
+
+
+def _step(steps: Generator[Ask, Json, Json], answer: Json | None) -> Ask | Json:
+    try:
+        return steps.send(cast(Json, answer))
+    except StopIteration as end:
+        document: Json = end.value
+        return document

@@ -120,10 +120,10 @@ class CostTracker:
             self.path, store = path, _store_at(path)
             self._place = repr(str(store))
         else:
-            from bruno_llm_base.cost.sqlite import SqliteFile
+            from bruno_llm_base.cost.sqlite import LedgerFile
 
             self.path = Path(path).resolve()
-            store, self._place = SqliteFile(self.path, clock), repr(str(self.path))
+            store, self._place = LedgerFile(self.path, clock), repr(str(self.path))
         self.ledger = SharedLedger(store)
 
     def today(self) -> date:
