@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from bruno_llm_base.batch.map import Key, MapItem, Prompt, Rows
     from bruno_llm_base.call_keywords import CallKeywords, MapKeywords
     from bruno_llm_base.output import Output
+    from bruno_llm_base.sync import SyncLLM
 
 _T = TypeVar("_T")
 _PIECE = 20  # characters of a kept answer that is streamed
@@ -104,6 +105,13 @@ class CachedLLM(NoBatches, LLMInterface):
     def capabilities(self) -> frozenset[str]:
         """What the model can do."""
         return self._llm.capabilities - {"batch"}
+
+    @property
+    def sync(self) -> "SyncLLM":
+        """The same methods without `await`, for programs without an event loop."""
+        from bruno_llm_base.sync import SyncLLM  # most programs are asynchronous
+
+        return SyncLLM(self)
 
     async def generate(  # type: ignore[override] # as in a provider
         self,
