@@ -31,7 +31,7 @@ def run(pytester, monkeypatch):
 
 
 def test_the_page_has_what_it_promises():
-    assert len(TESTS) == 4
+    assert len(TESTS) == 5
     (tutorial,) = [name for name in TESTS if name == "test_weather.py"]
     assert len([line for line in FILES[tutorial].splitlines() if line.strip()]) <= 10
     assert PAGE.read_text().count("```python") == len(FILES)

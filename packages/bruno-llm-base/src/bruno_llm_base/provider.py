@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast, overload
 from bruno_core.interfaces import LLMInterface
 from typing_extensions import Unpack
 
+from bruno_llm_base.access import versions_of
 from bruno_llm_base.adapter import ChatAdapter
 from bruno_llm_base.calibration import Calibrations
 from bruno_llm_base.call import result_of, text_stream
@@ -45,7 +46,7 @@ from bruno_llm_base.request_options import RequestOptions
 from bruno_llm_base.response import ModelResponse, TokenCount
 from bruno_llm_base.stream import TextStream, answer_text
 from bruno_llm_base.tokens import estimate_conversation, estimate_tokens, texts
-from bruno_llm_base.values import is_whole, shown
+from bruno_llm_base.values import digest, is_whole, shown
 
 if TYPE_CHECKING:
     from typing_extensions import TypeForm
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from bruno_llm_base.batch.map import Key, MapItem, Prompt, Rows
     from bruno_llm_base.batch.vendor import Batch, BatchClient
     from bruno_llm_base.batch.vendor_rows import BatchRows
+    from bruno_llm_base.call_keywords import CallKeywords, MapKeywords, RowKeywords
     from bruno_llm_base.media import MediaPolicy
     from bruno_llm_base.output import Output, OutputRequest
 
@@ -71,6 +73,8 @@ _LARGE = 50_000  # characters, which take some milliseconds to count
 _TOOLS_ERROR = 0.5  # vendors rewrite tools in words of their own before the model sees them
 _PLAUSIBLE = 8  # bytes that a token may stand for; where it were more, the prompt is counted
 _SMALLEST_WINDOW = 8_000  # tokens: of all models that lists of prices know
+# fields that say who asks and how, and nothing of the answer
+_OF_THE_CALLER = ("stream", "stream_options", "user", "safety_identifier", "metadata")
 _CUT = 256  # tokens: what is left of a prompt that was cut still fills half a window
 
 
@@ -134,7 +138,7 @@ class BaseProvider(Client, LLMInterface):
 
     # -- asking -------------------------------------------------------------------------------------
 
-    async def generate(
+    async def generate(  # type: ignore[override] # what is misspelt is refused
         self,
         messages: Messages | None = None,
         temperature: float | None = None,
@@ -143,7 +147,7 @@ class BaseProvider(Client, LLMInterface):
         prompt: str | None = None,
         attachments: Attachments = (),
         output: Any = None,
-        **options: Any,
+        **options: "Unpack[CallKeywords]",
     ) -> str:
         """Return the model's answer, which is never empty.
 
@@ -166,15 +170,15 @@ class BaseProvider(Client, LLMInterface):
             OutputInvalidError: The answer does not fit the type.
             LLMError: Any other failure; see `bruno_llm_base.exceptions`.
         """
-        options |= {"temperature": temperature, "max_tokens": max_tokens}
-        options |= {"prompt": prompt, "attachments": attachments}
+        asked = messages, temperature, max_tokens
+        beside: Json = {"prompt": prompt, "attachments": attachments, **options}
         if output is None:
-            return answer_text(await self.request(messages, **options), self.name)
+            return answer_text(await self.request(*asked, **beside), self.name)
         from bruno_llm_base.output import output_text
 
-        return output_text(await self.request(messages, output=output, **options), output)
+        return output_text(await self.request(*asked, output=output, **beside), output)
 
-    def stream(
+    def stream(  # type: ignore[override]
         self,
         messages: Messages | None = None,
         temperature: float | None = None,
@@ -183,7 +187,7 @@ class BaseProvider(Client, LLMInterface):
         prompt: str | None = None,
         attachments: Attachments = (),
         output: Any = None,
-        **options: Any,
+        **options: "Unpack[CallKeywords]",
     ) -> TextStream:
         """Return the model's answer piece by piece.
 
@@ -193,9 +197,9 @@ class BaseProvider(Client, LLMInterface):
         Raises:
             InvalidRequestError: An argument is wrong. All other errors are raised while reading.
         """
-        options |= {"temperature": temperature, "max_tokens": max_tokens}
+        call: Json = {**options, "temperature": temperature, "max_tokens": max_tokens}
         said = question(messages, prompt, attachments)
-        request = self._request(said, options, stream=True, output=output)
+        request = self._request(said, call, stream=True, output=output)
         stream = text_stream(self._endpoint, request)
         if output is None:
             return stream
@@ -213,7 +217,7 @@ class BaseProvider(Client, LLMInterface):
         prompt: str | None = ...,
         attachments: Attachments = ...,
         output: "Output[_T]",
-        **options: Any,
+        **options: "Unpack[CallKeywords]",
     ) -> ModelResponse[_T]: ...
     @overload
     async def request(
@@ -225,7 +229,7 @@ class BaseProvider(Client, LLMInterface):
         prompt: str | None = ...,
         attachments: Attachments = ...,
         output: "TypeForm[_T]",
-        **options: Any,
+        **options: "Unpack[CallKeywords]",
     ) -> ModelResponse[_T]: ...
     @overload
     async def request(
@@ -236,7 +240,8 @@ class BaseProvider(Client, LLMInterface):
         *,
         prompt: str | None = ...,
         attachments: Attachments = ...,
-        **options: Any,
+        output: None = ...,
+        **options: "Unpack[CallKeywords]",
     ) -> ModelResponse: ...
     async def request(
         self,
@@ -247,7 +252,7 @@ class BaseProvider(Client, LLMInterface):
         prompt: str | None = None,
         attachments: Attachments = (),
         output: Any = None,
-        **options: Any,
+        **options: "Unpack[CallKeywords]",
     ) -> ModelResponse[Any]:
         """Return the model's answer with all that is known about it, whatever its finish reason.
 
@@ -257,17 +262,17 @@ class BaseProvider(Client, LLMInterface):
         Raises:
             LLMError: There is no answer; see `bruno_llm_base.exceptions`.
         """
-        options |= {"temperature": temperature, "max_tokens": max_tokens}
+        call: Json = {**options, "temperature": temperature, "max_tokens": max_tokens}
         asked = question(messages, prompt, attachments)
         if output is None:
-            request = self._request(asked, options, stream=False)
+            request = self._request(asked, call, stream=False)
             return await result_of(self._endpoint, request)
         from bruno_llm_base.output import Output, request_output
 
         output = Output.of(output)
 
         def ask(said: Messages) -> Awaitable[ModelResponse]:
-            request = self._request(said, dict(options), stream=False, output=output)
+            request = self._request(said, dict(call), stream=False, output=output)
             return result_of(self._endpoint, request)
 
         return await request_output(ask, asked, output)
@@ -280,7 +285,7 @@ class BaseProvider(Client, LLMInterface):
         key: "Key | None" = None,
         concurrency: int = 50,
         into: "str | PathLike[str] | None" = None,
-        **options: Any,
+        **options: "Unpack[MapKeywords]",
     ) -> "AsyncGenerator[MapItem, None]":
         """Ask the same of each row, and return the answers as they come.
 
@@ -313,10 +318,10 @@ class BaseProvider(Client, LLMInterface):
             key=key,
             concurrency=concurrency,
             into=into,
-            options=options,
+            options=dict(options),
         )
 
-    async def batch(self, rows: "BatchRows", *, output: Any = None, **options: Any) -> "Batch":
+    async def batch(self, rows: "BatchRows", **options: "Unpack[RowKeywords]") -> "Batch":
         """Send rows that the vendor answers within a day or so, at its lower price for batches.
 
         All rows are checked before any is sent. What exceeds the vendor's limits for one batch goes out
@@ -325,23 +330,26 @@ class BaseProvider(Client, LLMInterface):
 
         Args:
             rows: The messages of each row by its key, a text or a whole number: a dict, or pairs.
-            output: The type that each answer is to fit; it is not asked again where it does not.
-            **options: Those of `request`, for all rows; attachments are parts of a row's messages.
+            **options: Those of `request`, for all rows; attachments are parts of a row's messages. With
+                `output`, the model is not asked again where an answer does not fit.
 
         Raises:
             InvalidRequestError: A row or an option is wrong, or the vendor takes no batches.
             BudgetExceededError: The batch might cost more than is left.
             LLMError: The vendor refuses it. What it has taken before is in `batch` of the error.
         """
-        client = self._batch_client()
+        from bruno_llm_base.batch.vendor import Batch
+
+        client, call = self._batch_client(), {**options}
+        output = call.pop("output", None)
         for name in ("messages", "prompt", "attachments"):
-            if name in options:
+            if name in call:
                 raise InvalidRequestError(f"batch takes no {name}: put them into the rows")
 
         def compose(messages: Messages) -> Request[ModelResponse]:
-            return self._request(messages, dict(options), stream=False, output=output)
+            return self._request(messages, dict(call), stream=False, output=output)
 
-        return await client.send(rows, compose, output)
+        return await Batch.of(client, rows, compose, output)
 
     def batch_from(self, batch_id: str, *, output: Any = None) -> "Batch":
         """Return the batch with an id, which this or another process has sent; nothing is asked.
@@ -415,9 +423,7 @@ class BaseProvider(Client, LLMInterface):
         adapter, options, told = self._options.options(model, call)
         amend = self._amend
         if output is not None:
-            from bruno_llm_base.output import Output, OutputRequest
-
-            asked = OutputRequest(Output.of(output).form, adapter, options, self._refused_outputs)
+            asked = self._output_request(adapter, options, output, self._refused_outputs)
             conversation, options = asked.prepare(conversation)
             amend = partial(self._amend_output, asked)
         request = Request(
@@ -450,9 +456,55 @@ class BaseProvider(Client, LLMInterface):
             self._compose(options, most, request)
         if adapter is not self.adapter and self._options.is_new(model, adapter.chat_path):
             endpoint.tell(request, AnotherApiAsked, path=adapter.chat_path)
-        for kind, facts in told:
-            endpoint.tell(request, kind, **facts)
+        for word, kind, facts in told:
+            if self._options.is_new(model, word):
+                endpoint.tell(request, kind, **facts)
         return request
+
+    @staticmethod
+    def _output_request(
+        adapter: ChatAdapter, options: Json, output: Any, refused: dict[tuple[str, str], int]
+    ) -> "OutputRequest":
+        from bruno_llm_base.output import Output, OutputRequest  # most requests do without
+
+        return OutputRequest(Output.of(output).form, adapter, options, refused)
+
+    async def fingerprint(
+        self,
+        messages: Messages | None = None,
+        *,
+        prompt: str | None = None,
+        attachments: Attachments = (),
+        output: Any = None,
+        **options: Any,
+    ) -> str:
+        """Return what is the same for all calls that ask the same, in every process; nothing is sent.
+
+        It is made of the body of the request, files included, and of where that would go. Keys and
+        labels do not count, nor who asks, nor whether the answer is streamed, nor what is cut or left
+        out on the way. The arguments are those of `generate`.
+
+        Raises:
+            InvalidRequestError: An argument is wrong.
+        """
+        said = question(messages, prompt, attachments)
+        conversation = Conversation.of(said, self._settings.get("system_prompt"))
+        model = self._named(options.pop("model", None))
+        adapter, wanted, _ = self._options.options(model, options)
+        if output is not None:
+            asked = self._output_request(adapter, wanted, output, {})
+            conversation, wanted = asked.prepare(conversation)
+        is_large = bool(conversation.media)
+        if is_large:
+            conversation = await self._with_media(conversation, adapter, model)
+        wanted.pop("cache", None)
+        body = adapter.build(conversation.without_marks(), wanted, stream=False)
+        for name in _OF_THE_CALLER:
+            body.pop(name, None)
+        think_tags = self._settings.get("think_tags", False)
+        place = [self.name, self.access.address, adapter.chat_path, think_tags]
+        whole = [*place, versions_of(self.access.client), body]
+        return await asyncio.to_thread(digest, whole) if is_large else digest(whole)
 
     def _compose(self, options: Json, most_output: int, request: Request[ModelResponse]) -> None:
         """Make the body of *request*, and what follows from it."""
@@ -467,10 +519,20 @@ class BaseProvider(Client, LLMInterface):
 
     async def _load(self, options: Json, most: int, request: Request[ModelResponse]) -> None:
         """Read the media in the conversation of *request*, and make its body."""
+        request.conversation = await self._with_media(
+            cast(Conversation, request.conversation),
+            cast(ChatAdapter, request.adapter),
+            str(request.model),
+        )
+        request.is_large = True
+        self._compose(options, most, request)
+
+    async def _with_media(
+        self, conversation: Conversation, adapter: ChatAdapter, model: str
+    ) -> Conversation:
+        """Return *conversation* with its media read."""
         from bruno_llm_base.media import read_media  # most requests have none
         from bruno_llm_base.media_conversation import with_media_ready
-
-        adapter, model = cast(ChatAdapter, request.adapter), str(request.model)
 
         taken = 0
 
@@ -481,15 +543,13 @@ class BaseProvider(Client, LLMInterface):
             found.tokens = adapter.media_tokens(found, model)
             return found
 
-        request.conversation = await asyncio.to_thread(
+        return await asyncio.to_thread(
             with_media_ready,
-            cast(Conversation, request.conversation),
+            conversation,
             adapter.media_for(model),
             f"{model} of {self.name}",
             read,
         )
-        request.is_large = True
-        self._compose(options, most, request)
 
     def _parse_windows(self, data: Json) -> None:
         super()._parse_windows(data)
@@ -590,7 +650,7 @@ class BaseProvider(Client, LLMInterface):
         prompt: str | None = None,
         attachments: Attachments = (),
         output: Any = None,
-        **options: Any,
+        **options: "Unpack[CallKeywords]",
     ) -> TokenCount:
         """Count the input tokens of a request, system prompt and tools included.
 
@@ -602,7 +662,7 @@ class BaseProvider(Client, LLMInterface):
             LLMError: The vendor refuses the key or the model.
         """
         asked = question(messages, prompt, attachments)
-        request = self._request(asked, options, stream=False, output=output)
+        request = self._request(asked, dict(options), stream=False, output=output)
         if request.load is not None:
             await request.load(request)
         model, conversation = str(request.model), cast(Conversation, request.conversation)
