@@ -220,7 +220,7 @@ class CachedLLM(NoBatches, LLMInterface):
         call |= {"prompt": prompt, "attachments": attachments, "output": output}
         _check_refresh(refresh)
         lookup = await self._lookup(messages, call, refresh=refresh)
-        if (found := _fitting(await lookup.find(), output)) is not None:
+        if (found := await lookup.find(output)) is not None:
             return found
         try:
             response = await self._llm.request(messages, **call)
