@@ -83,6 +83,15 @@ def test_what_failed_is_told_and_sent_again(bruno_llm, openai, submit, tmp_path)
     assert lines(bruno_llm("batch", "results", again).stdout).keys() == {"b"}
 
 
+def test_rows_of_which_nothing_is_known_are_told(bruno_llm, gemini, submit):
+    gemini.batches.hold()
+    name = submit(provider="gemini").stdout.strip()
+    gemini.batches.expire()
+    done = bruno_llm("batch", "results", name)
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "0 answered, 3 without a result" in done.stderr
+
+
 def test_a_file_of_results_is_whole_or_as_it_was(bruno_llm, openai, submit, tmp_path):
     name = submit().stdout.strip()
     out = tmp_path / "out.jsonl"

@@ -239,9 +239,14 @@ async def _results(batch: "Batch", *, output: Path | None) -> bool:
             answered += item.error is None
             failed += item.error is not None
             cost += entry["cost"] or 0.0
-    told = [f"{answered} answered"] + ([f"{failed} failed"] if failed else [])
-    say(", ".join([*told, *([f"{cost:.4f} USD"] if cost else [])]))
-    return not failed
+    # of a part that runs, or that has no results of which the vendor does not tell the keys
+    missing = batch.state.counts.total - answered - failed if batch.state else 0
+    told = [f"{answered} answered"]
+    told += [f"{failed} failed"] if failed else []
+    told += [f"{missing} without a result"] if missing > 0 else []
+    told += [f"{cost:.4f} USD"] if cost else []
+    say(", ".join(told))
+    return not failed and missing <= 0
 
 
 @contextmanager

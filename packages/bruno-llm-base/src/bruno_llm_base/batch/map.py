@@ -231,6 +231,7 @@ class _Run:
         try:
             while (found := await self._next()) is not None:
                 item = await self._answer(*found)
+                self._wake()  # not when a row was refused: two would wake each other for ever
                 if item is None:
                     break
                 try:
@@ -327,7 +328,6 @@ class _Run:
                     response = await self.llm.request(question, **options)
                 finally:
                     self._under_way -= 1
-                    self._wake()
             except BudgetExceededError:
                 if not self._under_way:
                     raise
