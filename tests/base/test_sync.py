@@ -76,7 +76,7 @@ def test_a_stream_is_an_iterator(server, llm):
     assert len(pieces) > 10
     assert "".join(pieces) == stream.response.text == LONG
     assert list(stream) == []
-    assert list(llm.stream("Hello").words())[0] == "Hello "
+    assert next(llm.stream("Hello").words()) == "Hello "
     assert list(llm.stream("Hello").sentences()) == ["Hello from the fake server."]
     server.say(FakeAnswer(text='{"name": "Oslo"}'))
     with llm.stream("Where?", output=City) as stream:
