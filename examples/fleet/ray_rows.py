@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 
 import pyarrow as pa
 import ray
-from ask import answers, provider
+from ask import answers, model
 from ray.data import ActorPoolStrategy
 from ray.data.expressions import col
 
@@ -24,7 +24,7 @@ class Asker:
     """
 
     def __init__(self) -> None:
-        self.llm = provider()
+        self.llm = model()
 
     async def __call__(self, block: pa.Table) -> AsyncIterator[pa.Table]:
         yield pa.Table.from_pylist(await answers(self.llm, block.to_pylist()), ANSWER)

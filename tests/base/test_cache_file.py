@@ -13,7 +13,7 @@ import pytest
 from bruno_llm_base import CachedLLM, ConfigurationError, CostTracker
 from bruno_llm_base.events import CacheUnusable
 from bruno_llm_openai import OpenAIProvider
-from bruno_llm_testing import FakeAnswer, FakeOpenAI, Fault
+from bruno_llm_testing import FakeAnswer, FakeOllama, FakeOpenAI, Fault
 
 SAID = FakeAnswer().text
 
@@ -64,11 +64,10 @@ async def test_answers_outlive_the_process_that_asked(server, path):
 ASK = """
 import asyncio, sys
 from bruno_llm_base import CachedLLM
-from bruno_llm_openai import OpenAIProvider
+from bruno_llm_ollama import OllamaProvider  # it loads no SDK
 
 async def main():
-    llm = OpenAIProvider("gpt-4.1", api="chat", base_url=sys.argv[1], api_key=sys.argv[3])
-    async with CachedLLM(llm, store=sys.argv[2]) as llm:
+    async with CachedLLM(OllamaProvider(base_url=sys.argv[1]), store=sys.argv[2]) as llm:
         print("ready", flush=True)
         sys.stdin.readline()
         print(await llm.generate("hi"), flush=True)
@@ -78,8 +77,7 @@ asyncio.run(main())
 
 
 def asking(server, path):
-    told = server.connection()
-    command = [sys.executable, "-c", ASK, told["base_url"], str(path), told["api_key"]]
+    command = [sys.executable, "-c", ASK, server.connection()["base_url"], str(path)]
     pipe = subprocess.PIPE
     process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True)
     assert process.stdout.readline() == "ready\n"
@@ -91,29 +89,32 @@ def go(process):
     process.stdin.flush()
 
 
-async def test_processes_that_ask_the_same_are_one_request(server, path, until):
+async def test_processes_that_ask_the_same_are_one_request(path, until):
     """The first is killed while it asks; of the others, one asks in its place, and all get its answer."""
-    server.say(Fault(then="stall"))
-    processes = await asyncio.gather(*(asyncio.to_thread(asking, server, path) for _ in range(3)))
-    try:
-        go(processes[0])
-        await until(lambda: server.bodies)
-        for process in processes[1:]:
-            go(process)
-        processes[0].send_signal(signal.SIGKILL)
-        processes[0].wait()
-        assert counted(path) == (0, 1)
-        assert len(server.bodies) == 1
-        changed(path, "UPDATE leads SET expires = 0")  # a minute later
-        said = [await asyncio.to_thread(process.stdout.readline) for process in processes[1:]]
-        assert said == [f"{SAID}\n"] * 2
-        assert len(server.bodies) == 2
-    finally:
-        for process in processes:
-            process.kill()
-            process.wait()
-            process.stdin.close()
-            process.stdout.close()
+    with FakeOllama() as server:
+        server.say(Fault(then="stall"))
+        processes = await asyncio.gather(
+            *(asyncio.to_thread(asking, server, path) for _ in range(3))
+        )
+        try:
+            go(processes[0])
+            await until(lambda: server.bodies)
+            for process in processes[1:]:
+                go(process)
+            processes[0].send_signal(signal.SIGKILL)
+            processes[0].wait()
+            assert counted(path) == (0, 1)
+            assert len(server.bodies) == 1
+            changed(path, "UPDATE leads SET expires = 0")  # a minute later
+            said = [await asyncio.to_thread(process.stdout.readline) for process in processes[1:]]
+            assert said == [f"{SAID}\n"] * 2
+            assert len(server.bodies) == 2
+        finally:
+            for process in processes:
+                process.kill()
+                process.wait()
+                process.stdin.close()
+                process.stdout.close()
 
 
 @pytest.mark.parametrize(

@@ -116,28 +116,6 @@ def test_a_program_that_uses_it_everywhere_says_nothing(name, server, tmp_path):
     assert len(said) == 2 * (3 + 1 + 3 + 4 + 4 + 1)
 
 
-LAST = """
-import asyncio, sys
-
-from bruno_llm_base import LLMFactory
-
-async def main(name, base_url):
-    llm = LLMFactory.create(name, base_url=base_url)
-    async for piece in llm.stream("hi"):
-        print(piece)
-        break
-
-asyncio.run(main(*sys.argv[1:]))
-"""
-
-
-def test_a_program_that_ends_in_the_middle_of_a_stream_says_nothing(name, server, tmp_path):
-    program = tmp_path / "program.py"
-    program.write_text(LAST)
-    done = run(program, name, server)
-    assert (done.stdout.strip(), done.stderr) == ("Hello", "")
-
-
 DROPPED = """
 import asyncio, sys
 

@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from bruno_llm_base.call_keywords import CallKeywords, MapKeywords, RowKeywords
     from bruno_llm_base.media import MediaPolicy
     from bruno_llm_base.output import Output, OutputRequest
+    from bruno_llm_base.sync import SyncLLM
 
 _T = TypeVar("_T")
 # A guess will do for a count where the server cannot be asked, is too busy or knows no such endpoint.
@@ -135,6 +136,13 @@ class BaseProvider(Client, LLMInterface):
         self._calibrations = Calibrations()
         self._words_seen: set[str] = set()  # for why an answer has ended
         self._refused_outputs: dict[tuple[str, str], int] = {}
+
+    @property
+    def sync(self) -> "SyncLLM":
+        """The same methods without `await`, for programs without an event loop."""
+        from bruno_llm_base.sync import SyncLLM  # most programs are asynchronous
+
+        return SyncLLM(self)
 
     # -- asking -------------------------------------------------------------------------------------
 

@@ -22,6 +22,7 @@ from bruno_llm_base.exceptions import (
     ConfigurationError,
     InvalidRequestError,
     LLMError,
+    OutputInvalidError,
     PermissionDeniedError,
 )
 from bruno_llm_base.forks import start_fresh_in_children
@@ -156,6 +157,18 @@ class Cache:
         self._observers.tell(kind, **known | facts)
 
 
+def _fitting(response: ModelResponse[Any], output: Any) -> ModelResponse[Any] | None:
+    """Return *response* with its output, if one is asked for; None where the type has changed."""
+    if output is None:
+        return response
+    from bruno_llm_base.output import Output, read_output
+
+    try:
+        return read_output(response, Output.of(output))
+    except OutputInvalidError:
+        return None
+
+
 class _Left(Exception):  # noqa: N818 - no error: the call has ended, and another is to ask
     pass
 
@@ -179,8 +192,11 @@ class Lookup:
     _leads: bool = False
     _leads_all: bool = False
 
-    async def find(self) -> ModelResponse[Any] | None:
-        """Return the answer, waited for if another call asks for it; None: ask, and say what came of it."""
+    async def find(self, output: Any) -> ModelResponse[Any] | None:
+        """Return the answer, waited for if another call asks for it; None: ask, and say what came of it.
+
+        It has the *output* that is asked for, if any.
+        """
         if self.key is None or self.refresh:
             return None
         began = time.monotonic()
@@ -188,13 +204,12 @@ class Lookup:
         with suppress(TimeoutError):
             async with asyncio.timeout(_PATIENCE):
                 found = await self._find(self.key)
-        if found is None:
+        if found is None or (response := _fitting(found[1], output)) is None:
             return None
-        age, response = found
         duration = time.monotonic() - began
         facts = {"model": self.model, "streamed": self.context is not None}
         run = copy_context().run if self.context is None else self.context.run
-        run(partial(self.cache.tell, CacheHit, age=age, duration=duration, **facts))
+        run(partial(self.cache.tell, CacheHit, age=found[0], duration=duration, **facts))
         return response
 
     async def _find(self, key: str) -> tuple[float, ModelResponse[Any]] | None:

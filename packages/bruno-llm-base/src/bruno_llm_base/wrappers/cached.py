@@ -15,7 +15,6 @@ from bruno_llm_base.exceptions import (
     ConfigurationError,
     InvalidRequestError,
     LLMError,
-    OutputInvalidError,
 )
 from bruno_llm_base.log import Observers
 from bruno_llm_base.messages import Attachments, Messages
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from bruno_llm_base.batch.map import Key, MapItem, Prompt, Rows
     from bruno_llm_base.call_keywords import CallKeywords, MapKeywords
     from bruno_llm_base.output import Output
+    from bruno_llm_base.sync import SyncLLM
 
 _T = TypeVar("_T")
 _PIECE = 20  # characters of a kept answer that is streamed
@@ -104,6 +104,13 @@ class CachedLLM(NoBatches, LLMInterface):
     def capabilities(self) -> frozenset[str]:
         """What the model can do."""
         return self._llm.capabilities - {"batch"}
+
+    @property
+    def sync(self) -> "SyncLLM":
+        """The same methods without `await`, for programs without an event loop."""
+        from bruno_llm_base.sync import SyncLLM  # most programs are asynchronous
+
+        return SyncLLM(self)
 
     async def generate(  # type: ignore[override] # as in a provider
         self,
@@ -221,7 +228,7 @@ class CachedLLM(NoBatches, LLMInterface):
         call |= {"prompt": prompt, "attachments": attachments, "output": output}
         _check_refresh(refresh)
         lookup = await self._lookup(messages, call, refresh=refresh)
-        if (found := _fitting(await lookup.find(), output)) is not None:
+        if (found := await lookup.find(output)) is not None:
             return found
         try:
             response = await self._llm.request(messages, **call)
@@ -364,7 +371,7 @@ class _CachedTexts(AsyncIterator[str]):
 
     async def _open(self) -> TextStream:
         self._lookup = lookup = await self.look()
-        found = _fitting(await lookup.find(), self.output)
+        found = await lookup.find(self.output)
         return self._context.run(self.question) if found is None else _replay(found, self.output)
 
     def partial(self) -> Any:
@@ -414,18 +421,6 @@ async def _pieces(response: ModelResponse[Any], state: StreamState) -> AsyncGene
         yield text[start : start + _PIECE]
     state.response = response
     answer_text(response, str(response.provider))
-
-
-def _fitting(response: ModelResponse[Any] | None, output: Any) -> ModelResponse[Any] | None:
-    """Return *response* with its output, if one is asked for; None where the type has changed."""
-    if response is None or output is None:
-        return response
-    from bruno_llm_base.output import Output, read_output
-
-    try:
-        return read_output(response, Output.of(output))
-    except OutputInvalidError:
-        return None
 
 
 def _check_refresh(refresh: object) -> None:

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from bruno_llm_base.batch.map import Key, MapItem, Prompt, Rows
     from bruno_llm_base.call_keywords import CallKeywords, MapKeywords, RowKeywords
     from bruno_llm_base.output import Output
+    from bruno_llm_base.sync import SyncLLM
 
 _T = TypeVar("_T")
 
@@ -92,6 +93,13 @@ class FallbackLLM(NoBatches, LLMInterface):
     def observers(self) -> tuple[Observer, ...]:
         """Those who hear who was passed over, and of the tools that `run_tools` runs."""
         return self._observers.given
+
+    @property
+    def sync(self) -> "SyncLLM":
+        """The same methods without `await`, for programs without an event loop."""
+        from bruno_llm_base.sync import SyncLLM  # most programs are asynchronous
+
+        return SyncLLM(self)
 
     async def generate(  # type: ignore[override] # as in a provider
         self,
