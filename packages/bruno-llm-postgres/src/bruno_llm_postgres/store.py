@@ -9,7 +9,7 @@ from typing import Any, LiteralString, TypeVar
 from uuid import uuid4
 
 import psycopg
-from bruno_llm_base.cost.shared_ledger import Entries, Tables
+from bruno_llm_base.cost.ledger_store import Entries, Tables
 from bruno_llm_base.exceptions import ConfigurationError
 from psycopg import errors
 from psycopg.conninfo import conninfo_to_dict

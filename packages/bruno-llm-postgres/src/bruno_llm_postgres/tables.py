@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 from typing import Any, LiteralString
 
+from bruno_llm_base.cost.ledger_store import KEEPING, LEASE, Entries
 from bruno_llm_base.cost.rows import (
     COUNTS,
     KEYS,
@@ -18,7 +19,6 @@ from bruno_llm_base.cost.rows import (
     Settled,
     row_of,
 )
-from bruno_llm_base.cost.shared_ledger import KEEPING, LEASE, Entries
 from bruno_llm_base.values import INT64
 from psycopg import Connection, Cursor, sql
 

@@ -21,8 +21,8 @@ from bruno_llm_base.response import Cost, Usage
 from bruno_llm_base.values import shown
 
 if TYPE_CHECKING:
+    from bruno_llm_base.cost.ledger_store import LedgerStore
     from bruno_llm_base.cost.report import Report
-    from bruno_llm_base.cost.shared_ledger import LedgerStore
 
 _MOST_TOKENS = 10**12  # of a request; a server that reports more is mistaken, and sums must not be
 _TOKENS = tuple(name for name in COUNTS if name.endswith("_tokens"))
