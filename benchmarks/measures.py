@@ -40,9 +40,10 @@ async def _whole(client: Client) -> None:
     _check(text, 50)
 
 
-async def read(client: Client, manner: str, chunks: int) -> None:
-    """Read one streamed answer, and check that nothing of it is missing."""
-    pieces = [piece async for piece in client.stream(f"bench-{manner}-{chunks}")]
+async def read(client: Client, manner: str, chunks: int, at_once: int = 1) -> None:
+    """Read one streamed answer, of as many that begin *at_once*; check that nothing of it is missing."""
+    model = f"bench-{manner}-{chunks}-of-{at_once}"
+    pieces = [piece async for piece in client.stream(model)]
     if len(pieces) != chunks:
         raise ValueError(f"{len(pieces)} pieces of {chunks}")
     _check("".join(pieces), chunks)

@@ -24,8 +24,9 @@ FAKES: dict[str, FakeServer] = {
 }
 """The fakes are not started: they only render."""
 
-MODEL = re.compile(rb"bench-(whole|burst|paced|flood)-(\d+)")
-"""The model that a client names says how it wants to be answered, and with how many chunks."""
+MODEL = re.compile(rb"bench-(whole|burst|paced|flood)-(\d+)(?:-of-(\d+))?")
+"""The model that a client names says how it wants to be answered, with how many chunks, and together
+with how many others: the answers begin when all of them have asked."""
 
 _VENDOR_OF_PATH = (
     (b"/v1/messages", "claude"),
@@ -35,14 +36,15 @@ _VENDOR_OF_PATH = (
 )
 
 
-def reply(head: bytes, body: bytes) -> tuple[str, list[bytes]]:
-    """Return how a request is to be answered, and the pieces of the HTTP answer."""
+def reply(head: bytes, body: bytes) -> tuple[str, list[bytes], int]:
+    """Return how a request is to be answered, the pieces of the HTTP answer, and with how many others."""
     line = head[: head.index(b"\r\n")]
     vendor = next(name for path, name in _VENDOR_OF_PATH if path in line)
     found = MODEL.search(line) or MODEL.search(body)
     if found is None:
         raise ValueError("the request names no model of the benchmark's")
-    return found[1].decode(), _rendered(vendor, found[1].decode(), int(found[2]))
+    manner = found[1].decode()
+    return manner, _rendered(vendor, manner, int(found[2])), int(found[3] or 1)
 
 
 @cache

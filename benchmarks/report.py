@@ -15,14 +15,14 @@ from benchmarks.measures import IMPORT, IMPORT_BARS, MEASURES
 from benchmarks.profile import CONCERNS
 from benchmarks.rounds import Costs, ratio
 
-__all__ = ["Results", "bars", "draw", "markdown", "write"]
+__all__ = ["TITLES", "Results", "bars", "draw", "made_of", "markdown", "plots", "table", "write"]
 
-_TITLES = {"openai": "OpenAI", "claude": "Claude", "ollama": "Ollama", "gemini": "Gemini"}
+TITLES = {"openai": "OpenAI", "claude": "Claude", "ollama": "Ollama", "gemini": "Gemini"}
 _DISTRIBUTIONS = (
     *("openai", "anthropic", "google-genai", "ollama", "bruno-core", "bruno-llm-base"),
     *("httpx", "httpx2", "aiohttp", "httpx-aiohttp", "jiter"),
 )
-_BEGIN, _END = "<!-- figures: begin -->", "<!-- figures: end -->"
+_BEGIN, _END = "<!-- {}: begin -->", "<!-- {}: end -->"
 
 
 @dataclass(slots=True)
@@ -49,19 +49,20 @@ def bars(vendor: str) -> dict[str, float]:
 
 def markdown(results: Results) -> str:
     """Return everything but the plot."""
-    parts = [_made_of(results)]
+    parts = [made_of(f"medians of {results.rounds} rounds")]
     parts += [_costs(vendor, results.costs[vendor]) for vendor in results.costs]
     parts += [_profiles(results.profiles), _growth(results.growth)]
     return "\n\n".join(parts)
 
 
-def _made_of(results: Results) -> str:
+def made_of(how: str) -> str:
+    """Return when, where and *how* it was measured."""
     versions = ", ".join(f"{name} {version(name)}" for name in _DISTRIBUTIONS)
     today = f"{datetime.now(UTC):%Y-%m-%d}"
     machine = f"{_processor()}, {os.cpu_count()} cores, {platform.system()}"
     return (
         f"Measured on {today}, Python {platform.python_version()}, {machine};"
-        f" medians of {results.rounds} rounds.\n\n{versions}."
+        f" {how}.\n\n{versions}."
     )
 
 
@@ -82,7 +83,7 @@ def _costs(vendor: str, costs: dict[str, Costs]) -> str:
         rows.append([name, f"{bar:.2f}", *cells, _seconds(median(paid["official"]))])
     core = costs[IMPORT]
     note = f"bruno-core's own import: {ratio(core, 'bruno-core'):.2f} of the SDK's."
-    return f"### {_TITLES[vendor]}\n\n{_table(rows)}\n\n{note}"
+    return f"### {TITLES[vendor]}\n\n{table(rows)}\n\n{note}"
 
 
 def _ratio(paid: Costs, client: str, bar: float) -> str:
@@ -101,17 +102,17 @@ def _seconds(value: float) -> str:
 def _profiles(profiles: dict[str, dict[str, float]]) -> str:
     vendors = list(profiles)
     rows = [
-        ["us per chunk", *(_TITLES[v] for v in vendors)],
+        ["us per chunk", *(TITLES[v] for v in vendors)],
         ["---", *["--:"] * len(vendors)],
         *([c, *(f"{profiles[v][c]:.2f}" for v in vendors)] for c in CONCERNS),
         ["in all", *(f"{sum(profiles[v].values()):.2f}" for v in vendors)],
     ]
-    return f"### Where a chunk's time goes\n\n{_table(rows)}"
+    return f"### Where a chunk's time goes\n\n{table(rows)}"
 
 
 def _growth(growth: dict[str, Any]) -> str:
     vendors = list(growth)
-    rows = [["before -> after", *(_TITLES[v] for v in vendors)], ["---", *["--:"] * len(vendors)]]
+    rows = [["before -> after", *(TITLES[v] for v in vendors)], ["---", *["--:"] * len(vendors)]]
     words = {
         "sockets": "open sockets",
         "tasks": "tasks",
@@ -125,28 +126,36 @@ def _growth(growth: dict[str, Any]) -> str:
     flat = [" -> ".join(f"{us:.1f}" for us in growth[v]["chunk_us"]) for v in vendors]
     rows.append([f"us per chunk, stream of 1,000 -> of {asked[2]:,}", *flat])
     title = f"### After {asked[0]:,} requests and {asked[1]:,} abandoned streams"
-    return f"{title}\n\n{_table(rows)}"
+    return f"{title}\n\n{table(rows)}"
 
 
-def _table(rows: Iterable[Iterable[str]]) -> str:
+def table(rows: Iterable[Iterable[str]]) -> str:
+    """Return *rows* as a table of markdown."""
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
-def write(page: Path, text: str) -> None:
-    """Put *text* between the marks in *page*."""
-    before, _, rest = page.read_text(encoding="utf-8").partition(_BEGIN)
-    after = rest.partition(_END)[2]
-    page.write_text(f"{before}{_BEGIN}\n\n{text}\n\n{_END}{after}", encoding="utf-8")
+def write(page: Path, text: str, name: str = "figures") -> None:
+    """Put *text* between the marks *name* in *page*."""
+    begin, end = _BEGIN.format(name), _END.format(name)
+    before, _, rest = page.read_text(encoding="utf-8").partition(begin)
+    after = rest.partition(end)[2]
+    page.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}", encoding="utf-8")
 
 
-def draw(results: Results, file: Path) -> None:
-    """Draw what each client costs, with the official SDK as 1."""
+def plots() -> Any:
+    """Return matplotlib, set to draw the same file of the same figures."""
     import matplotlib as mpl
 
     mpl.use("svg")
     mpl.rcParams.update({"svg.hashsalt": "bruno-llm", "svg.fonttype": "none", "font.size": 9})
     from matplotlib import pyplot as plt
 
+    return plt
+
+
+def draw(results: Results, file: Path) -> None:
+    """Draw what each client costs, with the official SDK as 1."""
+    plt = plots()
     figure, axes = plt.subplots(2, 2, figsize=(10, 8), layout="constrained")
     for vendor, axis in zip(VENDORS, axes.flat, strict=True):
         _draw_vendor(axis, vendor, results.costs[vendor])
@@ -175,5 +184,5 @@ def _draw_vendor(axis: Any, vendor: str, costs: dict[str, Costs]) -> None:
     axis.axvline(1, color="#333333", linewidth=0.8)
     axis.set_yticks(list(places), list(limits))
     axis.invert_yaxis()
-    axis.set_title(_TITLES[vendor])
+    axis.set_title(TITLES[vendor])
     axis.spines[["top", "right"]].set_visible(False)

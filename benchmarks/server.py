@@ -5,11 +5,14 @@ It stops when its standard input ends, so it never outlives whoever started it.
 
 import asyncio
 import sys
+from collections.abc import Callable
+from functools import partial
 
 from benchmarks.replies import reply
 
 __all__ = ["serve"]
 
+_waiting: dict[asyncio.Protocol, Callable[[], None]] = {}  # whose answers begin together
 _PACE = 0.001  # seconds; longer than any client takes for a chunk, so that none finds two in a read
 
 
@@ -29,11 +32,18 @@ class _Connection(asyncio.Protocol):
         if not blank or not _complete(head, body):
             return
         self._data = b""
-        manner, pieces = reply(head + b"\r\n", body)
+        manner, pieces, others = reply(head + b"\r\n", body)
         if manner in ("whole", "burst"):
             self._transport.write(pieces[0])
-        else:
-            self._send(pieces, 0, None if manner == "flood" else _PACE)
+            return
+        _waiting[self] = partial(self._send, pieces, 0, None if manner == "flood" else _PACE)
+        if len(_waiting) >= others:
+            for begin in _waiting.values():
+                begin()
+            _waiting.clear()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        _waiting.pop(self, None)
 
     def _send(self, pieces: list[bytes], place: int, pace: float | None) -> None:
         """Send one piece, and the next one after *pace* seconds, or when others have had a turn."""
@@ -60,7 +70,7 @@ def _complete(head: bytes, body: bytes) -> bool:
 async def serve() -> None:
     """Serve until standard input ends; the first line printed is the port."""
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(_Connection, "127.0.0.1", 0, backlog=1000)
+    server = await loop.create_server(_Connection, "127.0.0.1", 0, backlog=10_000)
     print(server.sockets[0].getsockname()[1], flush=True)
     await loop.run_in_executor(None, sys.stdin.read)
     server.close()

@@ -155,6 +155,11 @@ async def collect(stream, pieces):
 # -- who is asked ---------------------------------------------------------------------------------
 
 
+async def test_a_batch_is_one_vendors(llm):
+    with pytest.raises(InvalidRequestError, match="of one of the providers"):
+        await llm.batch({"a": "Hi"})
+
+
 async def test_the_first_answers_while_it_can(llm, first, second, events):
     assert await llm.generate("hi") == TEXT
     assert (await llm.request("hi")).model == "gpt-5.4"

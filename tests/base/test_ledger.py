@@ -19,9 +19,10 @@ from pathlib import Path
 
 import pytest
 from bruno_llm_base.cost.budget import Budget
-from bruno_llm_base.cost.file_ledger import FileLedger
 from bruno_llm_base.cost.ledger import Ledger
 from bruno_llm_base.cost.rows import KEYS, Claim, Entry, pico
+from bruno_llm_base.cost.shared_ledger import SharedLedger
+from bruno_llm_base.cost.sqlite import SqliteFile
 from bruno_llm_base.cost.tracker import CostTracker
 from bruno_llm_base.exceptions import BudgetExceededError, ConfigurationError
 from bruno_llm_base.response import Usage
@@ -201,7 +202,7 @@ os.kill(os.getpid(), 9)
 
 
 def test_a_living_process_holds_on_however_long_it_takes(tmp_path, monkeypatch):
-    monkeypatch.setattr("bruno_llm_base.cost.file_ledger._RENEWAL", 0.01)
+    monkeypatch.setattr("bruno_llm_base.cost.shared_ledger._RENEWAL", 0.01)
     now, beats = NOON, []
 
     def clock():
@@ -458,7 +459,7 @@ def test_a_locked_file_is_waited_for_and_then_reported(tmp_path, caplog, monkeyp
 
 def test_a_full_disk_loses_nothing(tmp_path, caplog):
     tracker = CostTracker(tmp_path / "costs.db", clock=noon)
-    connection = tracker.ledger._file.connection()
+    connection = tracker.ledger._store.connection()
     connection.execute("PRAGMA max_page_count = 5")  # as if there was no room for more
     for number in range(3):
         tracker.record(provider="p", model="m", cost=Decimal(1), tag=f"{number}" * 9000)
@@ -478,7 +479,7 @@ def test_a_locked_file_is_waited_for_once_and_then_again_when_it_was_free(tmp_pa
     def patience_after(recordings):
         for _ in range(recordings):
             tracker.record(provider="p", model="m")
-        return tracker.ledger._file._patience
+        return tracker.ledger._store._patience
 
     for _ in range(2):
         lock.execute("BEGIN IMMEDIATE")
@@ -503,7 +504,7 @@ def test_a_hold_that_could_not_be_written_holds_nothing(tmp_path, monkeypatch):
 
 def test_a_hold_that_was_rolled_back_holds_nothing(tmp_path):
     budget = budget_of(CostTracker(tmp_path / "costs.db", clock=noon), 1)
-    connection = budget.tracker.ledger._file.connection()
+    connection = budget.tracker.ledger._store.connection()
 
     def refuse(action, table, *_):
         writes = action == sqlite3.SQLITE_INSERT and table == "held"
@@ -530,7 +531,7 @@ def test_memory_that_cannot_be_written_stays_small(tmp_path):
 
 def test_a_finalizer_in_the_middle_of_our_own_work_loses_nothing(tmp_path):
     tracker = CostTracker(tmp_path / "costs.db", clock=noon)
-    ledger, connection = tracker.ledger, tracker.ledger._file.connection()
+    ledger, connection = tracker.ledger, tracker.ledger._store.connection()
     late = iter([True])
 
     def interrupt(_):  # SQLite calls it in the middle of a statement, as the garbage collector may
@@ -548,7 +549,7 @@ def test_a_finalizer_in_the_middle_of_our_own_work_loses_nothing(tmp_path):
 
 def test_what_interrupts_a_ledger_may_tell_it_something_but_not_ask(tmp_path):
     tracker = CostTracker(tmp_path / "costs.db")
-    connection = tracker.ledger._file.connection()
+    connection = tracker.ledger._store.connection()
     late, refused = iter([True]), []
 
     def interrupt(_):  # as a signal handler may
@@ -650,7 +651,7 @@ CLAIMS = [
 @given(steps)
 def test_a_ledger_in_memory_and_one_in_a_file_say_the_same(steps):
     with tempfile.TemporaryDirectory() as folder:
-        pair = Ledger(), FileLedger(Path(folder) / "costs.db", noon)
+        pair = Ledger(), SharedLedger(SqliteFile(Path(folder) / "costs.db", noon))
         on_their_way = []
         for names, number, step, day in steps:
             entry = Entry(f"2026-11-2{4 + day}", names, (1, number, 2, 0, 0, 1, number, 0, day % 2))

@@ -12,6 +12,8 @@ from bruno_llm_testing import FakeError
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+pytestmark = pytest.mark.usefixtures("unmeasured")
+
 NAMES = {"openai": "OpenAI", "claude": "Claude", "gemini": "Gemini", "ollama": "Ollama"}
 KEYS = st.sampled_from(
     [

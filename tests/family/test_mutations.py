@@ -31,6 +31,8 @@ from bruno_llm_testing import FakeAnswer, FakeError, Received
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+pytestmark = pytest.mark.usefixtures("unmeasured")
+
 GONE = object()
 ODD = [
     *(

@@ -31,6 +31,8 @@ from bruno_llm_openai import OpenAIProvider
 from bruno_llm_testing import FakeClaude, FakeError, FakeOllama, FakeOpenAI, Fault, RawReply
 from bruno_llm_testing.script import ErrorKind
 
+pytestmark = pytest.mark.usefixtures("unmeasured")
+
 KEY = "sk-canary-7Hq2xW4v"
 PASSWORD = "canary/pass:word@9Zk"
 LOGIN = f"me:{quote(PASSWORD, safe='')}"

@@ -3,6 +3,8 @@
 import pytest
 from mypy import api
 
+pytestmark = pytest.mark.usefixtures("unmeasured")
+
 PROGRAM = """
 import asyncio
 from dataclasses import dataclass

@@ -14,6 +14,8 @@ from bruno_llm_base.limits import read_limits
 from bruno_llm_openai.vendors import ROWS
 from bruno_llm_testing import FakeAnswer, FakeError, FakeVendor, ProviderContract
 
+pytestmark = pytest.mark.usefixtures("unmeasured")
+
 HAS_NOTHING_TO_DO_WITH_ROWS = (
     "test_a_count_is_the_servers_own_where_it_has_one",
     "test_a_dead_server_is_told",

@@ -10,6 +10,7 @@ from bruno_llm_base import (
     AllProvidersFailedError,
     Budget,
     BudgetExceededError,
+    CachedLLM,
     ConfigurationError,
     ContextPolicy,
     CostTracker,
@@ -492,3 +493,28 @@ async def test_a_request_that_is_cancelled_ends_its_span(told):
     with pytest.raises(asyncio.CancelledError):
         await task
     assert told.span.attributes["bruno_llm.abandoned"] is True
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_an_answer_that_was_kept_is_a_span_without_usage_and_cost(llm, told, streamed):
+    llm = CachedLLM(llm)
+    await llm.request("hi", max_tokens=50)
+    with told.tracer.start_as_current_span("caller"):
+        stream = llm.stream("hi", max_tokens=50)
+        if not streamed:
+            await llm.generate("hi", max_tokens=50)
+    if streamed:
+        async for _ in stream:
+            pass
+    with_cost = [span.name for span in told.spans if "bruno_llm.cost.usd" in span.attributes]
+    assert with_cost == [f"chat {OpenAIProvider.default_model}"]
+    (hit,) = [span for span in told.spans if span.name == "cache"]
+    assert (hit.kind, told.parent(hit)) == (SpanKind.INTERNAL, "caller")
+    assert hit.start_time <= hit.end_time
+    assert hit.attributes.keys() == {
+        "bruno_llm.age",
+        "bruno_llm.duration",
+        "gen_ai.provider.name",
+        "gen_ai.request.model",
+    }
+    assert sum(point.count for point in told.points("gen_ai.client.inference.duration")) == 1

@@ -34,6 +34,8 @@ from bruno_llm_base.stream import TextStream
 
 if TYPE_CHECKING:
     from bruno_llm_base.batch.map import MapItem
+    from bruno_llm_base.batch.vendor import Batch, BatchState
+    from bruno_llm_base.batch.vendor_results import BatchItem
     from bruno_llm_base.cost.budget import Budget
     from bruno_llm_base.cost.price import Price, PriceSource
     from bruno_llm_base.cost.prices import GenaiPrices
@@ -47,14 +49,19 @@ if TYPE_CHECKING:
     from bruno_llm_base.tool_loop import ToolResponse, ToolStream, run_tools, stream_tools
     from bruno_llm_base.tools import Tool
     from bruno_llm_base.wrappers import Breaker, FallbackLLM
+    from bruno_llm_base.wrappers.cached import CachedLLM
 
 __all__ = [
     "NOTHING",
     "Access",
     "BaseEmbeddings",
     "BaseProvider",
+    "Batch",
+    "BatchItem",
+    "BatchState",
     "Breaker",
     "Budget",
+    "CachedLLM",
     "ChatAdapter",
     "ContextPolicy",
     "Conversation",
@@ -114,6 +121,8 @@ __getattr__, __dir__ = late_names(
     __name__,
     {
         "batch.map": ["MapItem"],
+        "batch.vendor": ["Batch", "BatchState"],
+        "batch.vendor_results": ["BatchItem"],
         "cost.budget": ["Budget"],
         "cost.price": ["Price", "PriceSource"],
         "cost.prices": ["GenaiPrices"],
@@ -127,5 +136,6 @@ __getattr__, __dir__ = late_names(
         "tool_loop": ["ToolResponse", "ToolStream", "run_tools", "stream_tools"],
         "tools": ["Tool"],
         "wrappers": ["Breaker", "FallbackLLM"],
+        "wrappers.cached": ["CachedLLM"],
     },
 )

@@ -17,6 +17,7 @@ from bruno_llm_base.options import SharedSettings
 from bruno_llm_base.values import shown
 
 _SECRET_HEADER = re.compile(r"auth|cookie|key|secret|token", re.IGNORECASE)
+_VERSION = re.compile(r"(?!x-).*(version|beta)", re.IGNORECASE)
 _SECRETS_OF_CLIENTS = (
     *("api_key", "auth_token", "access_token"),
     *("aws_secret_key", "aws_session_token"),
@@ -156,6 +157,18 @@ def find_access(vendor: type[Vendor], settings: SharedSettings, client: Any) -> 
         address=public_url(url),
         secrets=_secrets(key, client_address or base_url or "", client),
     )
+
+
+def versions_of(client: Any) -> dict[str, str]:
+    """Return the versions of an API that a user's own client asks for, in its headers and its query."""
+    layers = (getattr(client, name, None) for name in ("default_headers", "default_query"))
+    return {
+        name.lower(): value
+        for layer in layers
+        if isinstance(layer, Mapping)
+        for name, value in layer.items()
+        if _VERSION.fullmatch(name) and isinstance(value, str)
+    }
 
 
 def _secrets(key: SecretStr | None, url: str, client: Any) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """One attempt of a request: on the wire, within its time limits, with errors of ours only."""
 
 from codecs import BOM_UTF8
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar, cast
@@ -9,9 +9,10 @@ from weakref import WeakSet
 
 from jiter import from_json
 
+from bruno_llm_base.adapter import Adapter
 from bruno_llm_base.deadline import Deadline
 from bruno_llm_base.error_documents import is_page, plain_text
-from bruno_llm_base.error_mapping import error_from, read_error_document, server_wait
+from bruno_llm_base.error_mapping import ErrorFacts, error_from, read_error_document, server_wait
 from bruno_llm_base.events import RequestStarted
 from bruno_llm_base.exceptions import (
     InvalidResponseError,
@@ -44,6 +45,7 @@ _NO_STREAM = ("application/json", "text/html", "text/plain")
 _LONGEST_QUOTE = 200
 _TOO_MANY = 429
 _REDACTED = "***"
+_NOTHING = nullcontext()
 _UNANSWERED = (InvalidResponseError, LLMTimeoutError, StreamError)
 
 _has_answered: WeakSet[Transport] = WeakSet()
@@ -167,7 +169,7 @@ class Attempt(Generic[T]):
         around = endpoint.observers.around and endpoint.observers.enter(
             RequestStarted(**endpoint.facts(request), **endpoint.asked(request))
         )
-        with Connection() as connection, around or nullcontext():
+        with Connection() as connection, around or _NOTHING:
             try:
                 body = LargeBody(request.body or {}) if request.is_large else request.body
                 reply = await self.transport.send(request.method, request.path, body)
@@ -269,12 +271,7 @@ class Attempt(Generic[T]):
             self.outcome = Outcome.REFUSED
         endpoint, adapter = self.endpoint, self.request.adapter
         status, headers = reply.status_code, reply.headers
-        data = said if isinstance(said, dict) else {"error": said}
-        data = redacted(data, endpoint.secrets)
-        try:
-            facts = adapter.read_error(status, headers, data)
-        except PARSE_ERRORS:
-            facts = read_error_document(status, data)  # no document that the vendor knows
+        facts = error_facts(adapter, status, headers, said, endpoint.secrets)
         if facts.retry_after is None and status == _TOO_MANY and server_wait(headers) is None:
             limits = adapter.read_limits(headers)
             facts = replace(facts, retry_after=None if limits is None else limits.wait)
@@ -308,6 +305,17 @@ class Attempt(Generic[T]):
         response.provider = endpoint.provider
         response.request_id = response.request_id or self.request_id
         self.response = response
+
+
+def error_facts(
+    adapter: Adapter, status: int, headers: Mapping[str, str], said: object, secrets: Sequence[str]
+) -> ErrorFacts:
+    """Return what a server's error *said*, any JSON, without our *secrets*."""
+    data = redacted(said if isinstance(said, dict) else {"error": said}, secrets)
+    try:
+        return adapter.read_error(status, headers, data)
+    except PARSE_ERRORS:
+        return read_error_document(status, data)  # no document that the vendor knows
 
 
 def redacted(said: Any, secrets: Sequence[str]) -> Any:

@@ -4,7 +4,7 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, nullcontext, suppress
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from functools import partial
@@ -119,7 +119,8 @@ class Call(Generic[T]):
     _began_attempt: float = 0.0
     _sent_first: float | None = None
     _deadline: Deadline | None = None
-    _open: AsyncExitStack | None = None  # what the attempt holds
+    # what the attempt holds; not an ExitStack, of which thousands are much to collect
+    _held: list[AbstractAsyncContextManager[None]] | None = None
     _is_over: bool = False
     _tool_call: list[Part] = field(default_factory=list)  # the fragments of the last one so far
     _tool_calls_told: int = 0
@@ -156,7 +157,7 @@ class Call(Generic[T]):
         """
         while True:
             try:
-                if self._open is None:
+                if self._held is None:
                     return await self._send()
                 if self._attempt is not None and (items := await self._attempt.read()) is not None:
                     return items
@@ -206,7 +207,7 @@ class Call(Generic[T]):
             await endpoint.prices.load()
         if self._deadline is None:
             self._deadline = Deadline(endpoint.timeouts.call)
-        self._open = stack = AsyncExitStack()
+        held = self._held = []
         with self._deadline:
             if (load := request.load) is not None:
                 request.load = None
@@ -217,8 +218,10 @@ class Call(Generic[T]):
             attempt = Attempt(endpoint, request, transport, self._deadline)
             if request.is_billed and endpoint.rate_limit is not None:
                 slot = endpoint.rate_limit.slot(attempt, request.tokens)
-                await stack.enter_async_context(slot)
-            await stack.enter_async_context(connections)
+                await slot.__aenter__()
+                held.append(slot)
+            await connections.__aenter__()
+            held.append(connections)
             if spending is not None:
                 hold = spending.hold(
                     attempt,
@@ -231,20 +234,25 @@ class Call(Generic[T]):
                     labels=request.labels,
                     unpriced_field=request.unpriced_field,
                 )
-                await stack.enter_async_context(hold)
+                await hold.__aenter__()
+                held.append(hold)
             self._attempt = attempt
             self._began_attempt = time.monotonic()
             self._sent_first = self._sent_first or self._began_attempt
-            stack.push_async_callback(attempt.aclose)
             self._deadline.begin(endpoint.timeouts.total)
             self._deadline.arm(endpoint.timeouts.first_token, "first token")
             return await attempt.send()
 
     async def _close(self) -> None:
         """Give back what the attempt holds; each part settles itself by the attempt's outcome."""
-        stack, self._open = self._open, None
-        if stack is not None:
-            await stack.aclose()
+        held, self._held = self._held, None
+        if held is None:
+            return
+        try:
+            if self._attempt is not None:
+                await self._attempt.aclose()
+        finally:
+            await _give_back(held)
 
     def _wait(self, error: LLMError) -> float | str:
         """Return how many seconds to wait before the request is sent again, or why it is not."""
@@ -324,6 +332,15 @@ class Call(Generic[T]):
         if self._deadline is not None and self._deadline.timer is not None:
             self._deadline.close()
         self.endpoint.tell(self.request, kind, duration=time.monotonic() - self._began, **facts)
+
+
+async def _give_back(held: list[AbstractAsyncContextManager[None]]) -> None:
+    try:
+        while held:
+            await held.pop().__aexit__(None, None, None)
+    finally:
+        if held:
+            await _give_back(held)
 
 
 def _begin_of(response: ModelResponse, length: int) -> ModelResponse:

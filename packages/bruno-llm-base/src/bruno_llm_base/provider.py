@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast, overload
 from bruno_core.interfaces import LLMInterface
 from typing_extensions import Unpack
 
+from bruno_llm_base.access import versions_of
 from bruno_llm_base.adapter import ChatAdapter
 from bruno_llm_base.calibration import Calibrations
 from bruno_llm_base.call import result_of, text_stream
@@ -45,7 +46,7 @@ from bruno_llm_base.request_options import RequestOptions
 from bruno_llm_base.response import ModelResponse, TokenCount
 from bruno_llm_base.stream import TextStream, answer_text
 from bruno_llm_base.tokens import estimate_conversation, estimate_tokens, texts
-from bruno_llm_base.values import is_whole, shown
+from bruno_llm_base.values import digest, is_whole, shown
 
 if TYPE_CHECKING:
     from typing_extensions import TypeForm
@@ -71,6 +72,8 @@ _LARGE = 50_000  # characters, which take some milliseconds to count
 _TOOLS_ERROR = 0.5  # vendors rewrite tools in words of their own before the model sees them
 _PLAUSIBLE = 8  # bytes that a token may stand for; where it were more, the prompt is counted
 _SMALLEST_WINDOW = 8_000  # tokens: of all models that lists of prices know
+# fields that say who asks and how, and nothing of the answer
+_OF_THE_CALLER = ("stream", "stream_options", "user", "safety_identifier", "metadata")
 _CUT = 256  # tokens: what is left of a prompt that was cut still fills half a window
 
 
@@ -333,6 +336,8 @@ class BaseProvider(Client, LLMInterface):
             BudgetExceededError: The batch might cost more than is left.
             LLMError: The vendor refuses it. What it has taken before is in `batch` of the error.
         """
+        from bruno_llm_base.batch.vendor import Batch
+
         client = self._batch_client()
         for name in ("messages", "prompt", "attachments"):
             if name in options:
@@ -341,7 +346,7 @@ class BaseProvider(Client, LLMInterface):
         def compose(messages: Messages) -> Request[ModelResponse]:
             return self._request(messages, dict(options), stream=False, output=output)
 
-        return await client.send(rows, compose, output)
+        return await Batch.of(client, rows, compose, output)
 
     def batch_from(self, batch_id: str, *, output: Any = None) -> "Batch":
         """Return the batch with an id, which this or another process has sent; nothing is asked.
@@ -415,9 +420,7 @@ class BaseProvider(Client, LLMInterface):
         adapter, options, told = self._options.options(model, call)
         amend = self._amend
         if output is not None:
-            from bruno_llm_base.output import Output, OutputRequest
-
-            asked = OutputRequest(Output.of(output).form, adapter, options, self._refused_outputs)
+            asked = self._output_request(adapter, options, output, self._refused_outputs)
             conversation, options = asked.prepare(conversation)
             amend = partial(self._amend_output, asked)
         request = Request(
@@ -450,9 +453,55 @@ class BaseProvider(Client, LLMInterface):
             self._compose(options, most, request)
         if adapter is not self.adapter and self._options.is_new(model, adapter.chat_path):
             endpoint.tell(request, AnotherApiAsked, path=adapter.chat_path)
-        for kind, facts in told:
-            endpoint.tell(request, kind, **facts)
+        for word, kind, facts in told:
+            if self._options.is_new(model, word):
+                endpoint.tell(request, kind, **facts)
         return request
+
+    @staticmethod
+    def _output_request(
+        adapter: ChatAdapter, options: Json, output: Any, refused: dict[tuple[str, str], int]
+    ) -> "OutputRequest":
+        from bruno_llm_base.output import Output, OutputRequest  # most requests do without
+
+        return OutputRequest(Output.of(output).form, adapter, options, refused)
+
+    async def fingerprint(
+        self,
+        messages: Messages | None = None,
+        *,
+        prompt: str | None = None,
+        attachments: Attachments = (),
+        output: Any = None,
+        **options: Any,
+    ) -> str:
+        """Return what is the same for all calls that ask the same, in every process; nothing is sent.
+
+        It is made of the body of the request, files included, and of where that would go. Keys and
+        labels do not count, nor who asks, nor whether the answer is streamed, nor what is cut or left
+        out on the way. The arguments are those of `generate`.
+
+        Raises:
+            InvalidRequestError: An argument is wrong.
+        """
+        said = question(messages, prompt, attachments)
+        conversation = Conversation.of(said, self._settings.get("system_prompt"))
+        model = self._named(options.pop("model", None))
+        adapter, wanted, _ = self._options.options(model, options)
+        if output is not None:
+            asked = self._output_request(adapter, wanted, output, {})
+            conversation, wanted = asked.prepare(conversation)
+        is_large = bool(conversation.media)
+        if is_large:
+            conversation = await self._with_media(conversation, adapter, model)
+        wanted.pop("cache", None)
+        body = adapter.build(conversation.without_marks(), wanted, stream=False)
+        for name in _OF_THE_CALLER:
+            body.pop(name, None)
+        think_tags = self._settings.get("think_tags", False)
+        place = [self.name, self.access.address, adapter.chat_path, think_tags]
+        whole = [*place, versions_of(self.access.client), body]
+        return await asyncio.to_thread(digest, whole) if is_large else digest(whole)
 
     def _compose(self, options: Json, most_output: int, request: Request[ModelResponse]) -> None:
         """Make the body of *request*, and what follows from it."""
@@ -467,10 +516,20 @@ class BaseProvider(Client, LLMInterface):
 
     async def _load(self, options: Json, most: int, request: Request[ModelResponse]) -> None:
         """Read the media in the conversation of *request*, and make its body."""
+        request.conversation = await self._with_media(
+            cast(Conversation, request.conversation),
+            cast(ChatAdapter, request.adapter),
+            str(request.model),
+        )
+        request.is_large = True
+        self._compose(options, most, request)
+
+    async def _with_media(
+        self, conversation: Conversation, adapter: ChatAdapter, model: str
+    ) -> Conversation:
+        """Return *conversation* with its media read."""
         from bruno_llm_base.media import read_media  # most requests have none
         from bruno_llm_base.media_conversation import with_media_ready
-
-        adapter, model = cast(ChatAdapter, request.adapter), str(request.model)
 
         taken = 0
 
@@ -481,15 +540,13 @@ class BaseProvider(Client, LLMInterface):
             found.tokens = adapter.media_tokens(found, model)
             return found
 
-        request.conversation = await asyncio.to_thread(
+        return await asyncio.to_thread(
             with_media_ready,
-            cast(Conversation, request.conversation),
+            conversation,
             adapter.media_for(model),
             f"{model} of {self.name}",
             read,
         )
-        request.is_large = True
-        self._compose(options, most, request)
 
     def _parse_windows(self, data: Json) -> None:
         super()._parse_windows(data)

@@ -19,6 +19,8 @@ from bruno_llm_base.parts import Json
 from bruno_llm_base.request import Request
 
 _OURS = {*PORTABLE, *TOOL_OPTIONS}
+Told = tuple[str, type[Event], Json]
+"""What is to be told if its word is new of the model, and what that event holds."""
 _NESTED = ("reasoning", "tool_choice")  # as objects they are in a vendor's words
 
 
@@ -39,18 +41,15 @@ class RequestOptions:
         self._strict = settings.get("strict", False)
         given = ((name, settings.get(name)) for name in PORTABLE)
         self.defaults: Json = {name: value for name, value in given if value is not None}
-        self._usual: dict[str, tuple[ChatAdapter, Json]] = (
-            {}
-        )  # of each model, where a call says nothing
+        # of each model, where a call says nothing
+        self._usual: dict[str, tuple[ChatAdapter, Json, list[Told]]] = {}
         self._told: set[tuple[str, str]] = set()
         self._reasoning_told: Mapping[str, Any] = {}  # by the server, of each model
         self._learned: dict[str, dict[tuple[str, str], None]] = {}
         check_sendable(self._always, adapter.reserved_fields, ConfigurationError)
 
-    def options(
-        self, model: str, call: Mapping[str, Any]
-    ) -> tuple[ChatAdapter, Json, list[tuple[type[Event], Json]]]:
-        """Return the adapter of a call, the body's options, and what is to be told of them.
+    def options(self, model: str, call: Mapping[str, Any]) -> tuple[ChatAdapter, Json, list[Told]]:
+        """Return the adapter of a call, the body's options, and what is to be told of them once.
 
         A call's options overrule the provider's, and among each the vendor's own the portable ones.
 
@@ -60,8 +59,8 @@ class RequestOptions:
         given = {n: value for n, value in call.items() if value is not None or n not in _OURS}
         is_usual = not given
         if is_usual and model in self._usual:
-            adapter, options = self._usual[model]
-            return adapter, dict(options), []
+            adapter, options, told = self._usual[model]
+            return adapter, dict(options), told
         nested = {n: given.pop(n) for n in _NESTED if isinstance(given.get(n), Mapping)}
         tools = {name: given.pop(name) for name in TOOL_OPTIONS if name in given}
         portable = check_options(given, self._adapter.own_options)
@@ -96,15 +95,14 @@ class RequestOptions:
         )
         if thinking:
             options = under(thinking, options)
+        told += [(name, OptionDropped, {"option": name}) for name in sorted(refused)]
         if is_usual:
-            self._usual[model] = adapter, options
-        dropped = [name for name in sorted(refused) if self.is_new(model, name)]
-        told += [(OptionDropped, {"option": name}) for name in dropped]
+            self._usual[model] = adapter, options, told
         return adapter, dict(options), told
 
     def _reasoning(
         self, adapter: ChatAdapter, model: str, wanted: str | int | None, most: int | None
-    ) -> tuple[Json | None, list[tuple[type[Event], Json]]]:
+    ) -> tuple[Json | None, list[Told]]:
         """Return the fields that ask for reasoning, or None if it is refused, and what is to be told."""
         if wanted is None:
             return {}, []
@@ -123,8 +121,8 @@ class RequestOptions:
                 f"{model} does not accept reasoning={wanted!r}: give {used!r}, or set strict=False",
                 param="reasoning",
             )
-        is_new = self.is_new(model, f"reasoning={wanted}")
-        return fields, [(ReasoningChanged, {"wanted": wanted, "used": used})] if is_new else []
+        facts = {"wanted": wanted, "used": used}
+        return fields, [(f"reasoning={wanted}", ReasoningChanged, facts)]
 
     def learn_reasoning(self, told: Mapping[str, Any]) -> None:
         """Remember what the server's list of models tells of how they may think."""

@@ -1,6 +1,9 @@
 """Whether a user's value makes sense, and how a wrong one is named in an error."""
 
+import json
+from hashlib import sha256
 from ipaddress import ip_address
+from typing import Any
 
 LONGEST = 1_000_000_000
 """Seconds, some 30 years: event loops and HTTP libraries fail on infinity and beyond."""
@@ -45,3 +48,12 @@ def is_loopback(host: str) -> bool:
 def is_seconds(value: object) -> bool:
     """Whether *value* is a time in seconds, from 0 to `LONGEST`."""
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= LONGEST
+
+
+def digest(value: Any) -> str:
+    """Return what is the same for equal JSON, in another process too.
+
+    Raises:
+        TypeError: It is no JSON.
+    """
+    return sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

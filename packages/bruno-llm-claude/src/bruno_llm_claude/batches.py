@@ -42,7 +42,7 @@ class ClaudeBatches(BatchAdapter):
         return row["custom_id"], row["params"]
 
     def submit(self, rows: Sequence[Json], model: str) -> Generator[Ask, Json, Json]:
-        batch = yield Ask("POST", PATH, {"requests": list(rows)})
+        batch = yield Ask("POST", PATH, {"requests": list(rows)}, once=True)
         return batch
 
     def refresh(self, name: str) -> Ask:

@@ -73,7 +73,7 @@ class GeminiBatches(BatchAdapter):
             uploaded = yield Ask("POST", FILES, Upload(file=b"".join(lines)))
             source = {"fileName": uploaded["file"]["name"]}
         batch = {"displayName": "bruno-llm", "inputConfig": source}
-        operation = yield Ask("POST", BATCH, {"model": model, "batch": batch})
+        operation = yield Ask("POST", BATCH, {"model": model, "batch": batch}, once=True)
         return operation
 
     def refresh(self, name: str) -> Ask:

@@ -1,5 +1,6 @@
 """The observer that tells OpenTelemetry of requests."""
 
+import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from bruno_llm_base.events import (
+    CacheHit,
     ContextTrimmed,
     Event,
     FallbackFinished,
@@ -132,7 +134,9 @@ class Telemetry:
         return nullcontext() if known is None else _Current(known.span)
 
     def _add(self, event: Event, span: Span) -> None:
-        if span.is_recording():
+        if isinstance(event, CacheHit):
+            self._tell_hit(event)
+        elif span.is_recording():
             span.add_event(name_of(type(event).__name__), dict(told_of(event)))
             if isinstance(event, ContextTrimmed):
                 span.set_attributes({names.COMPACTED: True})
@@ -199,6 +203,14 @@ class Telemetry:
             more[names.TOOL_CALL_ID] = call.id
         span = self._tracer.start_span(f"{event.operation} {call.name}", attributes=more)
         self._requests[str(event.id)] = _Request(span, event.operation, known)
+
+    def _tell_hit(self, event: CacheHit) -> None:
+        """Tell of an answer that nothing was sent for: a span that has no usage and no cost."""
+        now = time.time_ns()
+        span = self._tracer.start_span(
+            names.CACHE, attributes=dict(told_of(event)), start_time=now - int(event.duration * 1e9)
+        )
+        span.end(now)
 
     def _end_inside(self, request: _Request, event: ToolFinished | FallbackFinished) -> None:
         span, error = request.span, event.error

@@ -1,18 +1,14 @@
 """Batches that a vendor works on within a day, at a lower price."""
 
 import asyncio
-import json
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from types import SimpleNamespace
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, TypeVar, cast
 
-from jiter import from_json
-
-from bruno_llm_base.attempt import redacted
 from bruno_llm_base.batch.adapter import (
     Ask,
     BatchAdapter,
@@ -21,12 +17,11 @@ from bruno_llm_base.batch.adapter import (
     RowResult,
     VendorBatch,
 )
+from bruno_llm_base.batch.vendor_results import BatchItem, DocumentsRequest, ItemReader, read
 from bruno_llm_base.batch.vendor_rows import (
     AT_ONCE,
-    BatchKey,
     BatchRow,
     BatchRows,
-    own_key,
     parts_of,
     read_rows,
     row_of,
@@ -34,34 +29,20 @@ from bruno_llm_base.batch.vendor_rows import (
 from bruno_llm_base.call import documents, result_of
 from bruno_llm_base.cost.spending import Hold, Spending
 from bruno_llm_base.deadline import Deadline
-from bruno_llm_base.error_mapping import error_from
 from bruno_llm_base.events import BatchSubmitted, Event
-from bruno_llm_base.exceptions import (
-    InvalidRequestError,
-    InvalidResponseError,
-    LLMError,
-    LLMTimeoutError,
-)
-from bruno_llm_base.lenient import PARSE_ERRORS, describe_parse_error
+from bruno_llm_base.exceptions import InvalidRequestError, LLMError
 from bruno_llm_base.messages import Messages
-from bruno_llm_base.output import Output, read_output
+from bruno_llm_base.output import Output
 from bruno_llm_base.parts import Json
-from bruno_llm_base.reader import AnswerReader, NoAnswerError, Reader
 from bruno_llm_base.request import Endpoint, Request
 from bruno_llm_base.response import ModelResponse
-from bruno_llm_base.stream import answer_text
 from bruno_llm_base.values import shown
 
-_T = TypeVar("_T")
-_MOST_BYTES = 64 * 2**30  # of a file of results, which is read line by line
 _LONGEST_POLL = 300.0
 _REFUSED = 400
+_MOST_BYTES = 64 * 2**30  # of a file of results, which is read line by line
 _NOTHING_YET = SimpleNamespace(response=None)  # rows are paid one by one, later
-_RESENT = "await batch.retry() asks again"
-
-
-class _Model(Protocol):
-    def batch_from(self, batch_id: str, *, output: Any = ...) -> "Batch": ...
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,55 +61,11 @@ class BatchState:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BatchItem:
-    """A row's key and the answer to it, or the error in its place.
-
-    Attributes:
-        key: The row's key.
-        response: The answer, with its cost at the price of batches; None where there is an error.
-        error: Why there is none; `partial` is what was paid for all the same.
-    """
-
-    key: BatchKey
-    response: ModelResponse[Any] | None = None
-    error: LLMError | None = None
-
-    @property
-    def text(self) -> str | None:
-        """The answer in words."""
-        return None if self.response is None else self.response.text
-
-
-class _Documents(Reader[_T]):
-    """Reads a document, or JSON lines: one that speaks of an error is a document as any other."""
-
-    def read(self, documents: list[bytes], items: list[_T], *, whole: bool) -> bool:
-        del whole
-        for document in documents:
-            try:
-                data = from_json(document)
-            except ValueError:
-                raise NoAnswerError(document) from None
-            self._last = _read(self.parse, data)
-            items.append(self._last)
-        return True
-
-    def finished(self, after_end: list[bytes]) -> _T:
-        del after_end
-        return cast(_T, self._last)
-
-
-class _Request(Request[_T]):
-    def reader(self) -> Reader[_T]:
-        return _Documents(self.parse)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class BatchClient:
     """The way to a vendor's batches.
 
     Attributes:
-        llm: The provider, which makes batches known again.
+        llm: The provider, whose `batch_from` makes batches known again.
         name: Its name.
         model: The model that is asked.
         endpoint: Where requests go.
@@ -136,7 +73,7 @@ class BatchClient:
         advise: Returns what may be done about an error.
     """
 
-    llm: _Model
+    llm: Any
     name: str
     model: str
     endpoint: Endpoint
@@ -148,18 +85,9 @@ class BatchClient:
         """Where costs are recorded, if anywhere."""
         return cast(Spending | None, self.endpoint.spending)
 
-    async def send(
-        self, rows: BatchRows, compose: Callable[[Messages], Request[ModelResponse]], output: Any
-    ) -> "Batch":
-        """Send *rows*, of which *compose* makes requests; `BaseProvider.batch` tells the rest."""
-        output = None if output is None else Output.of(output)
-        ready, request = await read_rows(rows, self.batches, compose, self.endpoint)
-        client = replace(self, model=request.model or self.model)
-        return await Batch(client, (), output, request.unpriced_field).send(ready)
-
     def request(self, ask: Ask, parse: Callable[[Json], _T], **more: Any) -> Request[_T]:
         """Return the request that *ask* is about."""
-        return _Request(
+        return DocumentsRequest(
             operation="batch",
             adapter=self.batches.adapter,
             method=ask.method,
@@ -188,7 +116,7 @@ class BatchClient:
         step = await asyncio.to_thread(_step, steps, None)
         while isinstance(step, Ask):
             step = await asyncio.to_thread(_step, steps, await self.ask(step, dict))
-        return _read(self.batches.read, step)
+        return read(self.batches.read, step)
 
     def tell(self, kind: type[Event], /, **facts: Any) -> None:
         """Tell observers of an event."""
@@ -208,11 +136,6 @@ class BatchClient:
             unpriced_field=unpriced_field,
             batch=True,
         )
-
-    def error(self, status: int, said: Json) -> LLMError:
-        """Return the error that the vendor's document *said* stands for."""
-        said = redacted(said, self.endpoint.secrets)
-        return error_from(self.batches.adapter.read_error(status, {}, said), status, {})
 
 
 class Batch:
@@ -239,6 +162,13 @@ class Batch:
         self._failed: dict[str, set[str]] = {}  # keys of each part, once its results were read
         self._output = output
         self._unpriced_field = unpriced_field
+        self._items = ItemReader(
+            name=client.name,
+            endpoint=client.endpoint,
+            batches=client.batches,
+            output=output,
+            unpriced_field=unpriced_field,
+        )
 
     @classmethod
     def known(cls, client: BatchClient, batch_id: str, output: Any) -> "Batch":
@@ -271,6 +201,20 @@ class Batch:
             counts=BatchCounts(*map(sum, counts)),
             expires_at=min(times, default=None),
         )
+
+    @classmethod
+    async def of(
+        cls,
+        client: BatchClient,
+        rows: BatchRows,
+        compose: Callable[[Messages], Request[ModelResponse]],
+        output: Any,
+    ) -> "Batch":
+        """Send *rows*, of which *compose* makes requests; `BaseProvider.batch` tells the rest."""
+        ready, request = await read_rows(rows, client.batches, compose, client.endpoint)
+        client = replace(client, model=request.model or client.model)
+        output = None if output is None else Output.of(output)
+        return await cls(client, (), output, request.unpriced_field).send(ready)
 
     async def send(self, rows: Sequence[BatchRow]) -> "Batch":
         """Send *rows*, in as many parts as the vendor's limits need, and return itself.
@@ -370,18 +314,18 @@ class Batch:
     async def _results_of(self, part: VendorBatch) -> AsyncGenerator[BatchItem, None]:
         spending, name = self._client.spending, f"{self._client.name}:{part.id}"
         await self._client.endpoint.prices.load()
+        model = part.model or self._client.model
         seen: set[str] = set()
         failed: set[str] = set()
         try:
             async with aclosing(self._outcomes_of(part, seen)) as outcomes:
                 async for result in outcomes:
-                    item = self._item(part, result)
+                    item = self._items.item(result, model)
                     seen.add(result.key)
                     if item.error is not None:
                         failed.add(result.key)
                     paid = item.response or cast(LLMError, item.error).partial
                     if spending is not None and paid is not None:
-                        model = part.model or self._client.model
                         spending.settle(name, result.key, paid, model)
                     yield item
             self._failed[part.id] = failed
@@ -395,11 +339,11 @@ class Batch:
         self, part: VendorBatch, seen: set[str]
     ) -> AsyncGenerator[RowResult, None]:
         """Yield what became of each row that is not *seen* yet: what has no result comes last."""
-        read = self._client.batches.read_result
+        read_result = self._client.batches.read_result
         for row in part.rows:
-            yield _read(read, row)
+            yield read(read_result, row)
         for path in part.results:
-            async with aclosing(self._client.lines(path, read)) as results:
+            async with aclosing(self._client.lines(path, read_result)) as results:
                 async for result in results:
                     if result.key not in seen:
                         yield result
@@ -413,56 +357,15 @@ class Batch:
         """Return the rows of *part*, by their keys, in order; none if they cannot be read again."""
         client = self._client
         if part.id not in self._rows:
-            found = self._rows[part.id] = {}
+            found: dict[str, BatchRow] = {}
             if part.input is not None:
                 sent = client.lines(part.input, client.batches.read_sent)
                 async with aclosing(sent) as lines:
                     async for key, body in lines:
-                        found[key] = row_of(
-                            client.batches, key, client.request(Ask("", "", body), dict)
-                        )
+                        request = client.request(Ask("", "", body), dict)
+                        found[key] = row_of(client.batches, key, request)
+            self._rows[part.id] = found
         return self._rows[part.id]
-
-    def _item(self, part: VendorBatch, result: RowResult) -> BatchItem:
-        key = own_key(result.key)
-        try:
-            response = self._response(part, result)
-            if self._output is not None:
-                response = read_output(response, self._output)
-            elif not response.tool_calls:
-                answer_text(response, self._client.name)
-        except LLMError as error:
-            error.provider = self._client.name
-            error.model = error.model or part.model or self._client.model
-            error.request_id = error.request_id or result.request_id
-            return BatchItem(key=key, error=error)
-        return BatchItem(key=key, response=response)
-
-    def _response(self, part: VendorBatch, result: RowResult) -> ModelResponse:
-        client = self._client
-        if result.answer is None:
-            raise self._refusal(result)
-        reader = AnswerReader(client.batches.adapter_of(result.answer).parse)
-        try:
-            reader.read([json.dumps(result.answer).encode()], [], whole=False)
-            response = reader.finished([])
-        except NoAnswerError as error:
-            said = error.said if isinstance(error.said, dict) else {"error": error.said}
-            raise client.error(result.status, said) from None
-        response.provider, response.request_id = client.name, result.request_id
-        response.cost = client.endpoint.prices.cost(
-            response, part.model or client.model, unpriced_field=self._unpriced_field, batch=True
-        )
-        return response
-
-    def _refusal(self, result: RowResult) -> LLMError:
-        if result.fate == "expired":
-            return LLMTimeoutError(f"the batch expired before it was answered: {_RESENT}")
-        if result.fate == "cancelled":
-            return LLMError(f"the batch was cancelled before it was answered: {_RESENT}")
-        if result.error is None:
-            return InvalidResponseError(f"the vendor tells neither answer nor error: {_RESENT}")
-        return self._client.error(result.status, result.error)
 
     async def retry(self) -> "Batch":
         """Send the rows that have no answer again, in a new batch.
@@ -507,8 +410,9 @@ class Batch:
         return f"Batch({self.id!r})"
 
 
-def _known(llm: _Model, name: str, output: Any) -> Batch:
-    return llm.batch_from(name, output=output)
+def _known(llm: Any, name: str, output: Any) -> Batch:
+    batch: Batch = llm.batch_from(name, output=output)
+    return batch
 
 
 def _step(steps: Generator[Ask, Json, Json], answer: Json | None) -> Ask | Json:
@@ -517,13 +421,3 @@ def _step(steps: Generator[Ask, Json, Json], answer: Json | None) -> Ask | Json:
     except StopIteration as end:
         document: Json = end.value
         return document
-
-
-def _read(parse: Callable[[Json], _T], data: Json) -> _T:
-    try:
-        return parse(data)
-    except PARSE_ERRORS as error:
-        raise InvalidResponseError(
-            f"the vendor's batch is not as documented: {describe_parse_error(error, data)}",
-            cause=error,
-        ) from error

@@ -4,7 +4,6 @@ from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
-from pathlib import Path
 from threading import RLock
 from uuid import uuid4
 
@@ -35,10 +34,8 @@ class Ledger:
 
     What is noted is first kept aside and then taken in, so that a finalizer that runs in the middle
     of our own work can note something as well. This one keeps all in the memory of a process, and a
-    forked process starts with an empty one; `FileLedger` has a file.
+    forked process starts with an empty one; `SharedLedger` has a file or a server.
     """
-
-    path: Path | None = None
 
     def __init__(self) -> None:
         self.start_fresh()

@@ -112,9 +112,10 @@ class CostTracker:
         self._clock = clock
         self.ledger = Ledger()
         if self.path is not None:
-            from bruno_llm_base.cost.file_ledger import FileLedger  # many do without
+            from bruno_llm_base.cost.shared_ledger import SharedLedger  # many do without
+            from bruno_llm_base.cost.sqlite import SqliteFile
 
-            self.ledger = FileLedger(self.path, clock)
+            self.ledger = SharedLedger(SqliteFile(self.path, clock))
 
     def today(self) -> date:
         """Return the day, in UTC."""

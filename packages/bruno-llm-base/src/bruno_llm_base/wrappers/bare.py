@@ -25,6 +25,7 @@ from bruno_llm_base.options import TOOL_OPTIONS, check_options
 from bruno_llm_base.parts import Json, Text
 from bruno_llm_base.response import ModelResponse, TokenCount
 from bruno_llm_base.stream import StreamState, TextStream, answer_text
+from bruno_llm_base.values import digest
 
 _CHECK_SECONDS = 5.0
 _COUNT_ERROR = 0.5  # what it counts by is not known, nor what stands around its messages
@@ -47,6 +48,7 @@ class FullLLM(Protocol):
     async def list_models(self) -> list[str]: ...
     async def diagnose(self) -> Diagnosis: ...
     async def aclose(self) -> None: ...
+    async def fingerprint(self, messages: Messages | None = None, **kwargs: Any) -> str: ...
     async def count_tokens(self, messages: Messages | None = None, **kwargs: Any) -> TokenCount: ...
     def get_token_count(self, text: str) -> int: ...
     def get_model_info(self) -> dict[str, Any]: ...
@@ -113,6 +115,19 @@ class _BareLLM:
         return await request_output(
             lambda said: self.request(output.told(said), **dict(kwargs)), asked, output
         )
+
+    async def fingerprint(self, messages: Messages | None = None, **kwargs: Any) -> str:
+        if (output := kwargs.pop("output", None)) is not None:
+            from bruno_llm_base.output import Output
+
+            messages = Output.of(output).told(question(messages, kwargs.pop("prompt", None)))
+        called = _arguments(messages, kwargs)
+        said = [[each.role.value, each.content, each.metadata] for each in called["messages"]]
+        asked = [self.name, self.model, self.get_system_prompt(), called | {"messages": said}]
+        try:
+            return digest(asked)
+        except TypeError:
+            raise InvalidRequestError("an option or the metadata of a message is no JSON") from None
 
     async def list_models(self) -> list[str]:
         with self.errors_of_ours():

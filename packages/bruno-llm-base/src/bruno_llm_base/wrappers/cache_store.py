@@ -2,9 +2,11 @@
 
 from collections import OrderedDict
 from threading import Lock
-from typing import Protocol, runtime_checkable
+from typing import Protocol, cast, runtime_checkable
 
+from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.forks import start_fresh_in_children
+from bruno_llm_base.values import shown
 
 _MOST_BYTES = 64 * 2**20
 
@@ -77,3 +79,27 @@ class MemoryStore:
 
     async def aclose(self) -> None:
         """Do nothing: it is there as long as the process."""
+
+
+def open_store(given: object) -> CacheStore:
+    """Return where answers are kept, as `CachedLLM` is told it.
+
+    Raises:
+        ConfigurationError: It is something else, or cannot be opened.
+    """
+    if given is None:
+        return MemoryStore()
+    if isinstance(given, str) and "://" in given:
+        from bruno_llm_base.discovery import store_of
+
+        offers = store_of(given)
+        if not hasattr(offers, "cache_store"):
+            scheme = given.partition("://")[0]
+            raise ConfigurationError(f"store is a {scheme} URL, where no answers can be kept")
+        return cast(CacheStore, offers.cache_store(given))
+    if isinstance(given, CacheStore):
+        return given
+    raise ConfigurationError(
+        f"store is {shown(given)}: give the path of a file, a URL such as 'redis://localhost/0', or"
+        " None for memory"
+    )

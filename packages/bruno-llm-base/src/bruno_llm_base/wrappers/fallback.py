@@ -2,11 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from os import PathLike
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self, TypeVar, overload
 
 from bruno_core.interfaces import LLMInterface
 
@@ -23,7 +23,7 @@ from bruno_llm_base.policies import policy
 from bruno_llm_base.response import ModelResponse, TokenCount
 from bruno_llm_base.stream import StreamState, TextStream
 from bruno_llm_base.values import shown
-from bruno_llm_base.wrappers.bare import in_full
+from bruno_llm_base.wrappers.bare import FullLLM, in_full
 from bruno_llm_base.wrappers.breaker import Breaker, Circuit
 from bruno_llm_base.wrappers.failover import (
     Failover,
@@ -206,6 +206,16 @@ class FallbackLLM(LLMInterface):
             options=options,
         )
 
+    async def batch(self, *rows: Any, **options: Any) -> NoReturn:
+        """Refuse: a vendor works on a batch for a day, so no other can step in.
+
+        Raises:
+            InvalidRequestError: It says whom to ask.
+        """
+        raise InvalidRequestError(
+            "a batch is one vendor's: call batch() and batch_from() of one of the providers"
+        )
+
     async def count_tokens(
         self, messages: Messages | None = None, *, prompt: str | None = None, **options: Any
     ) -> TokenCount:
@@ -218,10 +228,23 @@ class FallbackLLM(LLMInterface):
             LLMError: An error that another model cannot help with.
         """
         _refuse_model(options)
+        return await self._first(lambda llm: llm.count_tokens(messages, prompt=prompt, **options))
+
+    async def fingerprint(
+        self, messages: Messages | None = None, *, prompt: str | None = None, **options: Any
+    ) -> str:
+        """Return what is the same for all calls that ask the same: that of the first model that takes it.
+
+        The errors are those of `count_tokens`.
+        """
+        _refuse_model(options)
+        return await self._first(lambda llm: llm.fingerprint(messages, prompt=prompt, **options))
+
+    async def _first(self, question: Callable[[FullLLM], Awaitable[_T]]) -> _T:
         errors: list[LLMError] = []
         for member in self._members:
             try:
-                return await member.llm.count_tokens(messages, prompt=prompt, **options)
+                return await question(member.llm)
             except LLMError as error:
                 if not error.another_may_answer:
                     raise

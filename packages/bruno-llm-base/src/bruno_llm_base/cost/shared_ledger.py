@@ -1,6 +1,4 @@
-"""A ledger in a file, which processes share."""
-
-# ruff: noqa: S608 - all names in the statements are ours
+"""A ledger that processes share, in a file or on a server."""
 
 import asyncio
 import atexit
@@ -8,63 +6,102 @@ import copy
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
-from datetime import datetime
 from functools import partial
-from pathlib import Path
 from queue import Empty, SimpleQueue
-from sqlite3 import Connection
 from threading import Lock, Thread
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 from weakref import WeakSet
 
 from bruno_llm_base.cost.ledger import Held, Ledger
-from bruno_llm_base.cost.rows import (
-    COUNTS,
-    KEYS,
-    LABELS,
-    Balance,
-    Claim,
-    Kept,
-    Names,
-    Row,
-    Settled,
-    row_of,
-)
-from bruno_llm_base.cost.sqlite import SqliteFile
+from bruno_llm_base.cost.rows import Balance, Claim, Kept, Names, Row, Settled
 from bruno_llm_base.exceptions import ConfigurationError
-from bruno_llm_base.values import INT64
 
 _log = logging.getLogger("bruno_llm")
 
 _IDLE = 1.0  # seconds after which a thread without work ends
 _RENEWAL = 30.0  # seconds after which a thread renews the holds of this process
-_LEASE = 4 * _RENEWAL  # seconds that a hold counts that others see, unless it is renewed
-_DAY = 86_400
-_KEEPING = 60 * _DAY  # seconds that batches are remembered: vendors forget them sooner
+LEASE = 4 * _RENEWAL
+"""Seconds that a hold counts that others see, unless it is renewed."""
+KEEPING = 60 * 86_400
+"""Seconds that batches are remembered: vendors forget them sooner."""
 
 _T = TypeVar("_T")
-_Query = Callable[[Connection], _T]
+Entries = Mapping[tuple[str, Names], Sequence[int]]
+
+
+class Tables(Protocol):
+    """What a transaction does with the tables of a ledger."""
+
+    def add(self, entries: Entries) -> None:
+        """Add the counts to those of their days and names."""
+
+    def release(self, holds: Iterable[str]) -> None:
+        """Forget holds; some may be forgotten already."""
+
+    def renew(self, holds: Iterable[str]) -> None:
+        """Let holds count for another `LEASE`."""
+
+    def hold(self, hold: str, names: Names, amount: int) -> None:
+        """Let a new hold count for a `LEASE`."""
+
+    def keep(self, note: Kept) -> None:
+        """Hold what a batch may cost, of a hold, and forget batches of long ago; see `Ledger`."""
+
+    def settle(self, note: Settled) -> None:
+        """Book a row of a batch, unless it is booked, or end the batch; see `Ledger`."""
+
+    def forget_dead_holds(self) -> None:
+        """Forget what has not counted for a day."""
+
+    def balances(self, claims: Sequence[Claim]) -> list[Balance]:
+        """Return how the claims' accounts stand. Until the end, no other transaction adds a hold."""
+
+    def sums(
+        self, by: Sequence[str], since: str, until: str, values: Mapping[str, str]
+    ) -> list[Row]:
+        """See `Ledger`."""
+
+
+class LedgerStore(Protocol):
+    """Where the tables of a ledger are; threads use it one at a time.
+
+    All methods raise a `ConfigurationError`, without a secret, if it cannot be used.
+    """
+
+    def write(self, work: Callable[[Tables], _T]) -> _T:
+        """Carry out *work*, all of it or nothing, and return its result.
+
+        It may be tried several times. If it has raised, the same entries may come again with others, and
+        must not be added twice.
+        """
+
+    def read(self, query: Callable[[Tables], _T]) -> _T:
+        """Return what *query* finds, in one moment of the ledger."""
+
+    def close(self) -> None:
+        """Close the connection, which is opened again when needed."""
+
+
+_Query = Callable[[Tables], _T]
 _Job = tuple[Future[Any], _Query[Any]]
 
 
-class FileLedger(Ledger):
+class SharedLedger(Ledger):
     """Keeps entries until they are written, all that are there in one transaction.
 
     So if they cannot be written, they are not lost: the next transaction has them too, and none
     succeeds without them.
 
-    The path of a request writes in a worker's thread, so event loops never wait for the file; all else
+    The path of a request writes in a worker's thread, so event loops never wait for the store; all else
     uses it where it is asked. What a process held that was killed is free soon after; in a forked
     process, its parent's holds are not its own.
     """
 
-    def __init__(self, path: Path, clock: Callable[[], datetime]) -> None:
-        self.path = path
-        self._file = SqliteFile(path)
-        self._clock = clock
+    def __init__(self, store: LedgerStore) -> None:
+        self._store = store
         self.start_fresh()
         with _all_lock:
             _all.add(self)
@@ -72,7 +109,7 @@ class FileLedger(Ledger):
     def start_fresh(self) -> None:
         """Begin without notes and holds."""
         super().start_fresh()
-        self._file.close()
+        self._store.close()
         self._released: list[str] = []
         self._batches: list[Kept | Settled] = []  # what is to be written of them
         self._renewed = 0.0
@@ -80,7 +117,7 @@ class FileLedger(Ledger):
         self._no_thread = Lock()  # is free while there is no thread
 
     async def hold(self, names: Names, amount: int, claims: Sequence[Claim]) -> Held:
-        """See `Ledger`; a `ConfigurationError` says that the file cannot be used."""
+        """See `Ledger`; a `ConfigurationError` says that the store cannot be used."""
         job = self._ask(partial(self._hold, names=names, amount=amount, claims=claims))
         try:
             found: Held = await asyncio.wrap_future(job)
@@ -104,13 +141,13 @@ class FileLedger(Ledger):
 
     def balance(self, claim: Claim) -> Balance:
         """See `Ledger`."""
-        return self._read(partial(_balance, claim=claim, now=self._now()))
+        return self._read(lambda tables: tables.balances([claim]))[0]
 
     def sums(
         self, by: Sequence[str], since: str, until: str, values: Mapping[str, str]
     ) -> list[Row]:
         """See `Ledger`."""
-        return self._read(partial(_sums, by=by, since=since, until=until, values=values))
+        return self._read(lambda tables: tables.sums(by, since, until, values))
 
     def close(self) -> None:
         """See `Ledger`."""
@@ -118,7 +155,7 @@ class FileLedger(Ledger):
             try:
                 self._write_rest()
             finally:
-                self._file.close()
+                self._store.close()
 
     def end(self) -> None:
         """Write what is left, and hold nothing any more: the process ends."""
@@ -131,7 +168,7 @@ class FileLedger(Ledger):
                 _log.error("costs are lost, as the process ends: %s", error)
 
     # -- The worker: all that is asked while it is busy is carried out at once, so however many wait
-    # for a file that is locked, they wait together. It never holds up the end of the process.
+    # for a store that is locked, they wait together. It never holds up the end of the process.
 
     def _ask(self, query: _Query[Any]) -> "Future[Any]":
         future: Future[Any] = Future()
@@ -182,17 +219,21 @@ class FileLedger(Ledger):
                 raise RuntimeError("a ledger cannot be asked by what has interrupted it")
             self._is_busy = True
             is_new, held = bool(self._notes or self._batch_notes), set(self._held)
+
+            def write(tables: Tables) -> list[Any]:
+                self._forget_holds_but(held)  # of a try before
+                self._write_down(tables)
+                return [query(tables) for query in queries]
+
             try:
                 self._take_in()
-                with self._file.transaction() as connection:
-                    self._write_down(connection)
-                    results = [query(connection) for query in queries]
+                held &= self._held.keys()
+                results = self._store.write(write)
                 self._entries.clear()
                 self._released.clear()
                 self._batches.clear()
             except ConfigurationError as error:
-                for hold in self._held.keys() - held:  # it was not written
-                    del self._held[hold]
+                self._forget_holds_but(held)
                 if is_new:
                     _log.error("not written yet, but kept: %s", error)
                 raise
@@ -203,169 +244,67 @@ class FileLedger(Ledger):
     def _read(self, query: _Query[_T]) -> _T:
         with self._lock:
             self._write_rest()
-            return self._file.read(query)
+            return self._store.read(query)
 
     def _write_rest(self) -> None:
         if self._notes or self._batch_notes or self._is_unwritten():
             self._carry_out()
 
     def _is_unwritten(self) -> bool:
-        """Whether something that was taken in is not in the file yet."""
+        """Whether something that was taken in is not in the store yet."""
         return bool(self._entries or self._released or self._batches)
 
     def _take_in_batches(self) -> None:
         while (
             self._batch_notes
-        ):  # all processes change what is kept of them: it is in the file alone
+        ):  # all processes change what is kept of them: it is in the store alone
             self._batches.append(self._batch_notes.popleft())
 
     def _release(self, hold: str) -> None:
         del self._held[hold]
         self._released.append(hold)
 
-    def _write_down(self, connection: Connection) -> None:
-        for (day, names), counts in self._entries.items():
-            _add(connection, day, names, [min(count, INT64) for count in counts])
-        for hold in self._released:
-            connection.execute("DELETE FROM held WHERE id = ?", (hold,))
+    def _forget_holds_but(self, written: set[str]) -> None:
+        for hold in self._held.keys() - written:
+            del self._held[hold]
+
+    def _write_down(self, tables: Tables) -> None:
+        tables.add(self._entries)
+        tables.release(self._released)
         for note in self._batches:
             if isinstance(note, Kept):
-                _keep(connection, note, self._now())
+                tables.keep(note)
             else:
-                _settle(connection, note, self._now())
+                tables.settle(note)
         if self._held and time.monotonic() > self._renewed + _RENEWAL:
-            holds = [(self._now() + _LEASE, hold) for hold in self._held]
-            connection.executemany("UPDATE held SET expires = ? WHERE id = ?", holds)
+            tables.renew(self._held)
             self._renewed = time.monotonic()
 
-    def _hold(
-        self, connection: Connection, names: Names, amount: int, claims: Sequence[Claim]
-    ) -> Held:
-        now = self._now()
+    def _hold(self, tables: Tables, names: Names, amount: int, claims: Sequence[Claim]) -> Held:
         if not self._held:
-            connection.execute("DELETE FROM held WHERE expires < ?", (now - _DAY,))
-        balances = [_balance(connection, claim, now) for claim in claims]
+            tables.forget_dead_holds()
+        balances = tables.balances(claims)
         if hold := self._admit(names, amount, claims, balances):
-            values = (hold, *names, min(amount, INT64), now + _LEASE)
-            connection.execute("INSERT INTO held VALUES (?, ?, ?, ?, ?, ?, ?)", values)
+            tables.hold(hold, names, amount)
         return hold, balances
 
-    def _now(self) -> float:
-        return self._clock().timestamp()
-
-    # -- While the process forks. SQLite forbids to use or even to close a connection in a child of
+    # -- While the process forks: a child must not use a parent's connection. SQLite forbids to use or even to close a connection in a child of
     # the process that opened it (https://www.sqlite.org/howtocorrupt.html, 2.6), and what the library
     # remembers of an open file makes the child believe that it holds the parent's locks.
 
     def rest(self) -> None:
-        """Come to rest, the file closed, and stay so."""
+        """Come to rest, the connection closed, and stay so."""
         self._lock.acquire()
-        self._file.close()
+        self._store.close()
 
     def go_on(self) -> None:
         """Go on after a rest."""
         self._lock.release()
 
 
-# -- The statements
-
-_PICO = 10**12
-
-
-def _sum(column: str) -> str:
-    """Return a sum in two columns: one of picodollars may be too large for SQLite."""
-    return f"sum({column} / {_PICO}), sum({column} % {_PICO})"
-
-
-def _whole(dollars: int | None, rest: int | None) -> int:
-    return (dollars or 0) * _PICO + (rest or 0)
-
-
-def _added(column: str) -> str:
-    """Return how a column is added up: past 64 bits SQLite would go on in floating point."""
-    return f"{column} = min({column} + excluded.{column}, {INT64})"
-
-
-_ADD = (
-    f"INSERT INTO entries VALUES ({', '.join('?' * (len(KEYS) + len(COUNTS)))})"
-    f" ON CONFLICT ({', '.join(KEYS)}) DO UPDATE SET {', '.join(map(_added, COUNTS))}"
-)
-_ADD_SPENT = (
-    "INSERT INTO spent VALUES (?, ?, ?, ?)"
-    f" ON CONFLICT (label, value, day) DO UPDATE SET {_added('cost')}"
-)
-
-
-def _add(connection: Connection, day: str, names: Names, counts: Sequence[int]) -> None:
-    connection.execute(_ADD, (day, *names, *counts))
-    if cost := counts[COUNTS.index("cost")]:
-        accounts = (("", ""), *zip(LABELS, names, strict=True))
-        connection.executemany(_ADD_SPENT, [(*account, day, cost) for account in accounts])
-
-
-def _keep(connection: Connection, note: Kept, now: float) -> None:
-    connection.execute("DELETE FROM settled WHERE time < ?", (now - _KEEPING,))
-    amount = min(note.amount, INT64)
-    values = (note.batch, *note.names, amount, now + _KEEPING)
-    connection.execute("INSERT OR IGNORE INTO held VALUES (?, ?, ?, ?, ?, ?, ?)", values)
-    _take(connection, note.hold, amount)
-
-
-def _settle(connection: Connection, note: Settled, now: float) -> None:
-    batch, key, entry = note
-    if entry is None:
-        connection.execute("DELETE FROM held WHERE id = ?", (batch,))
-        return
-    booking = connection.execute(
-        "INSERT OR IGNORE INTO settled VALUES (?, ?, ?)", (batch, key, now)
-    )
-    if booking.rowcount:
-        kept = f"SELECT {', '.join(LABELS)} FROM held WHERE id = ?"
-        names = connection.execute(kept, (batch,)).fetchone() or entry.names
-        counts = [min(count, INT64) for count in entry.counts]
-        _add(connection, entry.day, names, counts)
-        _take(connection, batch, counts[COUNTS.index("cost")])
-
-
-def _take(connection: Connection, hold: str | None, amount: int) -> None:
-    connection.execute("UPDATE held SET amount = max(0, amount - ?) WHERE id = ?", (amount, hold))
-
-
-def _balance(connection: Connection, claim: Claim, now: float) -> Balance:
-    where = "".join(f" AND {label} = ?" for label, _ in claim.selected)
-    values = [value for _, value in claim.selected]
-    if len(values) > 1:
-        spent = f"SELECT {_sum('cost')} FROM entries WHERE day >= ?{where}"
-        found = connection.execute(spent, (claim.since, *values))
-    else:
-        (account,) = claim.selected or (("", ""),)
-        spent = f"SELECT {_sum('cost')} FROM spent WHERE day >= ? AND label = ? AND value = ?"
-        found = connection.execute(spent, (claim.since, *account))
-    held = connection.execute(
-        f"SELECT {_sum('amount')} FROM held WHERE expires > ?{where}", (now, *values)
-    )
-    return Balance(_whole(*found.fetchone()), _whole(*held.fetchone()))
-
-
-def _sums(
-    connection: Connection, by: Sequence[str], since: str, until: str, values: Mapping[str, str]
-) -> list[Row]:
-    where = "".join(f" AND {label} = ?" for label in values)
-    order = f" GROUP BY {', '.join(by)} ORDER BY {', '.join(by)}" if by else ""
-    query = (
-        f"SELECT {', '.join((*by, *map(_sum, COUNTS)))} FROM entries"
-        f" WHERE day >= ? AND day <= ?{where}{order}"
-    )
-    size = len(by)
-    return [
-        row_of(by, found[:size], list(map(_whole, found[size::2], found[size + 1 :: 2])))
-        for found in connection.execute(query, (since, until or "~", *values.values()))
-    ]
-
-
 # -- All ledgers of this process
 
-_all: "WeakSet[FileLedger]" = WeakSet()
+_all: "WeakSet[SharedLedger]" = WeakSet()
 _all_lock = Lock()
 
 
@@ -375,7 +314,7 @@ def _rest_all() -> None:
         ledger.rest()
 
 
-def _wake_all(wake: Callable[[FileLedger], None]) -> None:
+def _wake_all(wake: Callable[[SharedLedger], None]) -> None:
     if _all_lock.locked():  # unless the fork began before this module was loaded
         for ledger in _all:
             wake(ledger)
@@ -391,6 +330,6 @@ def _end_all() -> None:
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(
         before=_rest_all,
-        after_in_parent=partial(_wake_all, FileLedger.go_on),
-        after_in_child=partial(_wake_all, FileLedger.start_fresh),
+        after_in_parent=partial(_wake_all, SharedLedger.go_on),
+        after_in_child=partial(_wake_all, SharedLedger.start_fresh),
     )
