@@ -3,8 +3,8 @@
     python3 run.py demo "What is the sea?"    stream one answer from each provider
     python3 run.py test                       run the tests, with coverage
 
-Further commands: bench, types, lint, imports, docs, browser, build, and `hatch ...` for all that hatch
-can do.
+Further commands: bench, types, lint, imports, docs, browser, fleet, build, and `hatch ...` for all that
+hatch can do.
 The first run makes a private environment in `.env/`, with hatch in it.
 """
 
@@ -26,6 +26,7 @@ COMMANDS = {
     "lint": ["run", "lint:check"],
     "imports": ["run", "checks:imports"],
     "browser": ["run", "checks:browser"],
+    "fleet": ["run", "fleet:test"],
     "docs": ["run", "docs:build"],
     "build": ["run", "release:build"],
     "hatch": [],

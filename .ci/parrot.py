@@ -30,7 +30,16 @@ def main() -> int:
             quietly(*pip, "wheel", "--quiet", "--no-deps", "-w", name, str(folder / "parrot"))
             (wheel,) = folder.glob("bruno_llm_parrot-*.whl")
             shutil.rmtree(folder / "parrot" / "src")  # so that it is the wheel that is tested
-            quietly(*pip, "install", "--quiet", "--find-links", str(DIST), kit, str(wheel))
+            quietly(
+                *pip,
+                "install",
+                "--quiet",
+                "--no-compile",
+                "--find-links",
+                str(DIST),
+                kit,
+                str(wheel),
+            )
             quietly(python, "-I", str(Path(__file__)), "use", str(folder / "parrot" / "tests"))
             tests = str(folder / "parrot" / "tests")
             quietly(python, "-I", "-m", "pytest", "-q", "--rootdir", name, tests)

@@ -52,7 +52,7 @@ def fails(name: str, folder: Path, versions: Path) -> bool:
         project = tomllib.loads((PACKAGES / name / "pyproject.toml").read_text("utf-8"))["project"]
         # a provider needs a server to talk to
         kit = ["bruno-llm-testing"] if "entry-points" in project else []
-        quietly(*pip, "install", "--quiet", *ours, name, *kit)
+        quietly(*pip, "install", "--quiet", "--no-compile", *ours, name, *kit)
         quietly(str(folder / PYTHON), "-I", str(HERE / "alone.py"), name)
     except subprocess.CalledProcessError as error:
         print(f"{name}: FAILED\n{error.stdout}", flush=True)

@@ -43,7 +43,7 @@ from bruno_llm_openai import OpenAIProvider
 from bruno_llm_testing import FakeAnswer, FakeClaude, FakeError, FakeOpenAI
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import BaseModel
+from pydantic import BaseModel, field_validator
 
 SAID = FakeAnswer().text
 PIXEL = bytes.fromhex(
@@ -95,6 +95,13 @@ async def test_what_was_answered_is_not_asked_again_and_costs_nothing(server):
     assert 0 <= hit.age < 120
     assert await llm.generate("hi", 0.5, 50) == first.text
     await llm.aclose()
+
+
+async def test_batches_are_not_for_a_cache(server):
+    llm = cached(server)
+    with pytest.raises(InvalidRequestError, match="CachedLLM sends none"):
+        await llm.batch({"a": "Hi"})
+    assert "batch" not in llm.capabilities
 
 
 @pytest.mark.parametrize(
@@ -398,6 +405,30 @@ async def test_typed_output_is_read_again_from_what_is_kept(server):
     assert stream.partial() == {"name": "Rome"}
     assert await llm.generate("where?", output=City) == '{"name": "Rome"}'
     assert len(server.bodies) == 1
+
+
+async def test_what_does_not_fit_a_type_any_more_is_asked_for_again(server):
+    told = []
+    llm = cached(server, observers=[told.append])
+    server.say(*[FakeAnswer(text=f'{{"name": "{name}"}}') for name in ("Rome", "Oslo")])
+    await llm.request("where?", output=City)
+
+    def model():
+        class City(BaseModel):
+            name: str
+
+            @field_validator("name")
+            @classmethod
+            def is_northern(cls, name):
+                if name == "Rome":
+                    raise ValueError("too far south")
+                return name
+
+        return City
+
+    assert (await llm.request("where?", output=model())).output.name == "Oslo"
+    assert (await llm.request("where?", output=City)).output.name == "Oslo"
+    assert len([event for event in told if isinstance(event, CacheHit)]) == 1
 
 
 async def test_tools_run_over_answers_that_are_kept(server):

@@ -158,6 +158,7 @@ async def collect(stream, pieces):
 async def test_a_batch_is_one_vendors(llm):
     with pytest.raises(InvalidRequestError, match="of one of the providers"):
         await llm.batch({"a": "Hi"})
+    assert "batch" not in llm.capabilities
 
 
 async def test_the_first_answers_while_it_can(llm, first, second, events):

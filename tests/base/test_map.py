@@ -244,6 +244,28 @@ def test_it_stops_at_a_budget_and_keeps_what_was_paid(server, tmp_path):
     assert len(lines(path)) == len(server.bodies) == len(ROWS)
 
 
+class Poor(OpenAIProvider):
+    """Refuses the row "n" after n turns of the loop, and when it is asked again after one."""
+
+    def __init__(self):
+        super().__init__("gpt-4.1", api_key="k")
+        self.asked = []
+
+    async def request(self, messages=None, **_):
+        turns = 1 if messages in self.asked else int(messages)
+        self.asked.append(messages)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        raise BudgetExceededError("spent")
+
+
+def test_rows_for_which_there_is_no_money_do_not_wake_each_other_for_ever():
+    llm = Poor()
+    with pytest.raises(BudgetExceededError):
+        asyncio.run(asyncio.wait_for(items_of(llm, range(5, 45, 4), "{row}", concurrency=10), 60))
+    assert len(llm.asked) == 10
+
+
 def test_a_wrong_key_ends_it_at_once(server):
     llm = OpenAIProvider("gpt-4.1", **server.connection() | {"api_key": "wrong"})
     with pytest.raises(AuthenticationError):

@@ -199,7 +199,7 @@ def test_a_long_text_in_small_pieces_takes_work_and_memory_for_each_piece_only(c
         own = cutter()
         return calls_during(lambda: [own.feed(char) for char in text])
 
-    assert run(20_000) < 2.2 * run(10_000)
+    assert run(4_000) < 2.2 * run(2_000)
     own = cutter()
     tracemalloc.start()
     try:

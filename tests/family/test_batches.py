@@ -185,6 +185,17 @@ async def test_what_is_refused_is_raised(connect, server):
     assert not server.batches.made
 
 
+async def test_a_batch_that_may_have_arrived_is_not_sent_again(connect, server, vendor):
+    before = {"claude": 0, "gemini": 0, "gemini-file": 2}.get(vendor, 1)  # steps of an upload
+    server.say(*[FakeAnswer()] * before, Fault(after=0, then="close"), to="batches")
+    with pytest.raises(LLMError):
+        await connect(retry=Retry(attempts=3, wait_initial=0)).batch(ROWS)
+    assert len(server.batches.made) == 1
+    server.say(FakeError(kind="overloaded"), to="batches")  # which has not: it says so
+    await connect(retry=Retry(attempts=3, wait_initial=0)).batch(ROWS)
+    assert len(server.batches.made) == 2
+
+
 async def test_results_that_break_off_are_read_again(connect, server, vendor):
     tracker = CostTracker()
     llm = connect(cost=tracker)

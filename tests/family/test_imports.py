@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from functools import cache
 
 import pytest
 
@@ -22,6 +23,7 @@ MODULES = {"base": 60, "openai": 68, "claude": 66, "gemini": 68, "ollama": 67}
 """The most that importing a package may load, beside what it cannot do without."""
 
 
+@cache
 def loaded_by(program):
     done = subprocess.run(
         [

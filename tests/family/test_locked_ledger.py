@@ -55,12 +55,12 @@ def locked(costs):
 
 @pytest.fixture
 def patient(monkeypatch):
-    monkeypatch.setattr("bruno_llm_base.cost.sqlite._PATIENCE", 600.0)
+    monkeypatch.setattr("bruno_llm_base.sqlite_file._PATIENCE", 600.0)
 
 
 @pytest.fixture
 def impatient(monkeypatch):
-    monkeypatch.setattr("bruno_llm_base.cost.sqlite._PATIENCE", 0.01)
+    monkeypatch.setattr("bruno_llm_base.sqlite_file._PATIENCE", 0.01)
 
 
 async def test_while_a_request_waits_for_its_ledger_all_others_go_on(patient, server, costs):

@@ -116,26 +116,26 @@ def test_a_program_that_uses_it_everywhere_says_nothing(name, server, tmp_path):
     assert len(said) == 2 * (3 + 1 + 3 + 4 + 4 + 1)
 
 
-LAST = """
+DROPPED = """
 import asyncio, sys
 
 from bruno_llm_base import LLMFactory
 
 async def main(name, base_url):
-    llm = LLMFactory.create(name, base_url=base_url)
-    async for piece in llm.stream("hi"):
-        print(piece)
-        break
+    llm = LLMFactory.create(name, base_url=base_url)  # which is gone when this function ends
+    answers = await asyncio.gather(*(llm.generate("hi") for _ in range(20)))
+    print(len(answers))
 
 asyncio.run(main(*sys.argv[1:]))
 """
 
 
-def test_a_program_that_ends_in_the_middle_of_a_stream_says_nothing(name, server, tmp_path):
+def test_many_connections_of_a_provider_that_is_gone_close_with_the_loop(name, server, tmp_path):
+    server.say(*[Fault(FakeAnswer(), before_header=0.5)] * 20)  # each has its own connection
     program = tmp_path / "program.py"
-    program.write_text(LAST)
+    program.write_text(DROPPED)
     done = run(program, name, server)
-    assert (done.stdout.strip(), done.stderr) == ("Hello", "")
+    assert (done.stdout.strip(), done.stderr) == ("20", "")
 
 
 async def ask_and_leave(llm):

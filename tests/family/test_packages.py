@@ -32,9 +32,11 @@ def test_a_folder_is_named_as_its_package_and_has_what_it_publishes(name):
     assert PROJECTS[name]["tool"]["towncrier"]["name"] == name
     assert (folder / "LICENSE").read_text() == (ROOT / "LICENSE").read_text()
     assert (folder / project["readme"]).is_file()
-    assert [path.name for path in (folder / "src").iterdir() if path.suffix != ".egg-info"] == [
-        module_of(name)
-    ]
+    assert [
+        path.name
+        for path in (folder / "src").iterdir()
+        if path.suffix != ".egg-info" and not path.name.endswith("-stubs")
+    ] == [module_of(name)]
     assert (folder / "src" / module_of(name) / "py.typed").is_file()
 
 

@@ -17,27 +17,21 @@ TESTS = [name for name in FILES if name.startswith("test_")]
 
 
 @pytest.fixture
-def run(pytester):
-    from importlib.metadata import entry_points
-
+def run(pytester, monkeypatch):
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     for name, text in FILES.items():
         (pytester.path / name).write_text(text)
     pytester.makeini("[pytest]\nasyncio_mode = auto\npythonpath = .")
-    plugin = (
-        [] if entry_points(group="pytest11", name="bruno_llm") else ["bruno_llm_testing.plugin"]
-    )
+    plugins = ["-p", "bruno_llm_testing.plugin", "-p", "pytest_asyncio.plugin"]
 
     def run(*arguments):
-        options = [word for name in plugin for word in ("-p", name)]
-        return pytester.runpytest_subprocess(
-            *options, "-p", "no:randomly", "-W", "ignore", *arguments
-        )
+        return pytester.runpytest_subprocess(*plugins, "-W", "ignore", *arguments)
 
     return run
 
 
 def test_the_page_has_what_it_promises():
-    assert len(TESTS) == 4
+    assert len(TESTS) == 5
     (tutorial,) = [name for name in TESTS if name == "test_weather.py"]
     assert len([line for line in FILES[tutorial].splitlines() if line.strip()]) <= 10
     assert PAGE.read_text().count("```python") == len(FILES)

@@ -1,26 +1,23 @@
-"""The pytest plugin, in runs of its own."""
-
-from importlib.metadata import entry_points
+"""The pytest plugin, in runs of its own; that pytest finds it by itself is tried in .ci/wheels.py."""
 
 import pytest
 
 pytest_plugins = ["pytester"]
 
-INSTALLED = entry_points(group="pytest11", name="bruno_llm")
-
 
 @pytest.fixture
-def run(pytester):
-    """Run tests with the plugin, which is there by itself where the distribution is installed."""
+def run(pytester, monkeypatch):
+    """Run tests with the plugin, and without those that these tests do not need."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
 
     def run(code, *options, **ini):
         pytester.makepyfile(test_app=code)
         lines = ["asyncio_mode = auto", "asyncio_default_fixture_loop_scope = function"]
         lines += [f"{name} = {value}" for name, value in ini.items()]
         pytester.makeini("[pytest]\n" + "\n".join(lines))
-        plugin = [] if INSTALLED else ["-p", "bruno_llm_testing.plugin"]
+        plugins = ["-p", "bruno_llm_testing.plugin", "-p", "pytest_asyncio.plugin"]
         return pytester.runpytest_subprocess(
-            *plugin, "-p", "no:randomly", "-p", "no:cacheprovider", "-W", "ignore", *options
+            *plugins, "-p", "no:cacheprovider", "-W", "ignore", *options
         )
 
     return run

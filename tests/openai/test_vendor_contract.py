@@ -13,6 +13,7 @@ from bruno_llm_base.discovery import kind_of
 from bruno_llm_base.limits import read_limits
 from bruno_llm_openai.vendors import ROWS
 from bruno_llm_testing import FakeAnswer, FakeError, FakeVendor, ProviderContract
+from bruno_llm_testing.contracts.model import EVERY_ERROR
 
 pytestmark = pytest.mark.usefixtures("unmeasured")
 
@@ -21,12 +22,15 @@ HAS_NOTHING_TO_DO_WITH_ROWS = (
     "test_a_dead_server_is_told",
     "test_a_server_that_cannot_count_is_made_up_for",
     "test_a_dropped_provider_leaves_nothing_open",
+    "test_a_stream_may_be_awaited_or_entered",
     "test_a_stream_that_is_cut_is_an_error",
+    "test_it_is_an_llm_of_bruno_core",
     "test_leaving_a_stream_closes_the_connection",
     "test_media_reach_the_wire_or_are_refused",
     "test_one_provider_serves_several_loops",
     "test_tokens_are_counted",
     "test_what_cannot_be_sent_is_refused_first",
+    "test_what_may_pass_is_sent_again",
 )
 
 
@@ -41,6 +45,11 @@ class VendorContract(ProviderContract):
 
     def make(self, keywords, **more):
         return super().make({"model": self.row.default_model or "a-model"} | keywords, **more)
+
+    @pytest.mark.parametrize(("kind", "expected"), EVERY_ERROR)
+    def test_errors_are_told_apart(self, server, keywords, kind, expected):
+        # they come before a stream begins
+        super().test_errors_are_told_apart(server, keywords, kind, expected, streamed=False)
 
     def test_thoughts_come_back_with_the_results_of_tools(self, server, keywords):
         if not self.calls_tools:

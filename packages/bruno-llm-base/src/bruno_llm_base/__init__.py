@@ -16,7 +16,15 @@ from bruno_llm_base.exceptions import *  # noqa: F403 - all of them
 from bruno_llm_base.lazy import late_names
 from bruno_llm_base.limits import LimitState, RateLimit
 from bruno_llm_base.media_rules import MediaRules
-from bruno_llm_base.messages import Conversation, Messages, Turn, assistant, system, user
+from bruno_llm_base.messages import (
+    Conversation,
+    MessageDict,
+    Messages,
+    Turn,
+    assistant,
+    system,
+    user,
+)
 from bruno_llm_base.parts import (
     Json,
     Media,
@@ -43,9 +51,11 @@ if TYPE_CHECKING:
     from bruno_llm_base.discovery import ProviderInfo
     from bruno_llm_base.embeddings import BaseEmbeddings
     from bruno_llm_base.factory import EmbeddingFactory, LLMFactory
+    from bruno_llm_base.loop_thread import run_sync
     from bruno_llm_base.mcp import mcp_tools
     from bruno_llm_base.media import MediaPolicy
     from bruno_llm_base.output import Output
+    from bruno_llm_base.sync import SyncEmbeddings, SyncLLM, SyncStream
     from bruno_llm_base.tool_loop import ToolResponse, ToolStream, run_tools, stream_tools
     from bruno_llm_base.tools import Tool
     from bruno_llm_base.wrappers import Breaker, FallbackLLM
@@ -82,6 +92,7 @@ __all__ = [
     "Media",
     "MediaPolicy",
     "MediaRules",
+    "MessageDict",
     "Messages",
     "ModelResponse",
     "Output",
@@ -93,6 +104,9 @@ __all__ = [
     "RateLimit",
     "Reasoning",
     "Retry",
+    "SyncEmbeddings",
+    "SyncLLM",
+    "SyncStream",
     "Text",
     "TextStream",
     "Timeouts",
@@ -109,6 +123,7 @@ __all__ = [
     "Window",
     "assistant",
     "mcp_tools",
+    "run_sync",
     "run_tools",
     "stream_tools",
     "system",
@@ -135,6 +150,8 @@ __getattr__, __dir__ = late_names(
         "media": ["MediaPolicy"],
         "tool_loop": ["ToolResponse", "ToolStream", "run_tools", "stream_tools"],
         "tools": ["Tool"],
+        "loop_thread": ["run_sync"],
+        "sync": ["SyncEmbeddings", "SyncLLM", "SyncStream"],
         "wrappers": ["Breaker", "FallbackLLM"],
         "wrappers.cached": ["CachedLLM"],
     },

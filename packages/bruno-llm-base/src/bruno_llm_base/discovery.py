@@ -20,7 +20,10 @@ from bruno_llm_base.parts import Json
 from bruno_llm_base.values import shown
 
 _ALIASES = {"anthropic": "claude", "google": "gemini"}
-_STORES = dict.fromkeys(("redis", "rediss", "valkey", "valkeys"), "bruno-llm-redis")
+_STORES = {
+    **dict.fromkeys(("redis", "rediss", "valkey", "valkeys"), "bruno-llm-redis"),
+    **dict.fromkeys(("postgres", "postgresql"), "bruno-llm-postgres"),
+}
 """What brings the stores of a scheme, for advice only."""
 _BESIDE_SETTINGS = ("max_retries", "model", "provider", "timeout")
 

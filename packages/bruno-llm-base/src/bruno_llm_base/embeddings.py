@@ -29,7 +29,7 @@ from bruno_llm_base.tokens import estimate_tokens, utf8_size
 from bruno_llm_base.vectors import checked_vector, similarity
 
 if TYPE_CHECKING:
-    pass
+    from bruno_llm_base.sync import SyncEmbeddings
 
 _T = TypeVar("_T")
 _R = TypeVar("_R")
@@ -75,6 +75,13 @@ class BaseEmbeddings(Client, EmbeddingInterface):
         self._dimension = self._asked_dimension or self._own_dimension
         self._batch_size: int | None = settings.get("batch_size")
         self._check_settings()
+
+    @property
+    def sync(self) -> "SyncEmbeddings":
+        """The same methods without `await`, for programs without an event loop."""
+        from bruno_llm_base.sync import SyncEmbeddings  # most programs are asynchronous
+
+        return SyncEmbeddings(self)
 
     async def embed_text(self, text: str) -> list[float]:
         """Return the vector of *text*; the errors are those of `embed_texts`."""

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from os import PathLike
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, Literal, NamedTuple, Required, TypedDict, cast
 from uuid import NAMESPACE_OID, uuid5
 
 from bruno_core.models import Message, MessageRole, MessageType
@@ -28,12 +28,33 @@ from bruno_llm_base.parts import (
 from bruno_llm_base.response import NO_TEXT_PLACEHOLDER, TOOL_CALL_PLACEHOLDER
 from bruno_llm_base.values import shown
 
-Messages = (
-    str | Message | Mapping[str, Any] | Sequence[Message | Mapping[str, Any] | tuple[str, str]]
-)
-"""What a user may ask with: a question, a message, or a conversation. A message may be a plain dict, such
-as `{"role": "user", "content": "Hello"}`; "tool_calls", "tool_call_id" and "name" are those of OpenAI's;
-or a pair of role and text, such as `("user", "Hello")`."""
+Role = Literal["system", "developer", "user", "assistant", "tool", "function"]
+"""Who says a message; "developer" is "system", and "function" is "tool"."""
+
+
+class MessageDict(TypedDict, total=False):
+    """A message as a plain dict, such as `{"role": "user", "content": "Hello"}`.
+
+    Attributes:
+        role: Who says it.
+        content: The words, or a list of words and media, in the shapes of OpenAI's and Anthropic's APIs.
+        tool_calls: What the model calls, as in OpenAI's messages.
+        tool_call_id: Which call this is the result of.
+        name: Which tool this is the result of.
+        metadata: As in bruno-core's messages.
+    """
+
+    role: Required[Role]
+    content: Required[str | Sequence[Any] | None]
+    tool_calls: Sequence[Any] | None
+    tool_call_id: str | None
+    name: str | None
+    metadata: Mapping[str, Any] | None
+
+
+Messages = str | Message | MessageDict | Sequence[Message | MessageDict | tuple[Role, str]]
+"""What a user may ask with: a question, a message, or a conversation. A message may be a plain dict, or a
+pair of role and text, such as `("user", "Hello")`."""
 
 Attachments = Sequence[str | PathLike[str] | Media]
 """What goes with a question: paths, addresses, `Media`."""

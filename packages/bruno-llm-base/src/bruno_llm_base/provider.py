@@ -55,8 +55,10 @@ if TYPE_CHECKING:
     from bruno_llm_base.batch.map import Key, MapItem, Prompt, Rows
     from bruno_llm_base.batch.vendor import Batch, BatchClient
     from bruno_llm_base.batch.vendor_rows import BatchRows
+    from bruno_llm_base.call_keywords import CallKeywords, MapKeywords, RowKeywords
     from bruno_llm_base.media import MediaPolicy
     from bruno_llm_base.output import Output, OutputRequest
+    from bruno_llm_base.sync import SyncLLM
 
 _T = TypeVar("_T")
 # A guess will do for a count where the server cannot be asked, is too busy or knows no such endpoint.
@@ -135,9 +137,16 @@ class BaseProvider(Client, LLMInterface):
         self._words_seen: set[str] = set()  # for why an answer has ended
         self._refused_outputs: dict[tuple[str, str], int] = {}
 
+    @property
+    def sync(self) -> "SyncLLM":
+        """The same methods without `await`, for programs without an event loop."""
+        from bruno_llm_base.sync import SyncLLM  # most programs are asynchronous
+
+        return SyncLLM(self)
+
     # -- asking -------------------------------------------------------------------------------------
 
-    async def generate(
+    async def generate(  # type: ignore[override] # what is misspelt is refused
         self,
         messages: Messages | None = None,
         temperature: float | None = None,
@@ -146,7 +155,7 @@ class BaseProvider(Client, LLMInterface):
         prompt: str | None = None,
         attachments: Attachments = (),
         output: Any = None,
-        **options: Any,
+        **options: "Unpack[CallKeywords]",
     ) -> str:
         """Return the model's answer, which is never empty.
 
@@ -169,15 +178,15 @@ class BaseProvider(Client, LLMInterface):
             OutputInvalidError: The answer does not fit the type.
             LLMError: Any other failure; see `bruno_llm_base.exceptions`.
         """
-        options |= {"temperature": temperature, "max_tokens": max_tokens}
-        options |= {"prompt": prompt, "attachments": attachments}
+        asked = messages, temperature, max_tokens
+        beside: Json = {"prompt": prompt, "attachments": attachments, **options}
         if output is None:
-            return answer_text(await self.request(messages, **options), self.name)
+            return answer_text(await self.request(*asked, **beside), self.name)
         from bruno_llm_base.output import output_text
 
-        return output_text(await self.request(messages, output=output, **options), output)
+        return output_text(await self.request(*asked, output=output, **beside), output)
 
-    def stream(
+    def stream(  # type: ignore[override]
         self,
         messages: Messages | None = None,
         temperature: float | None = None,
@@ -186,7 +195,7 @@ class BaseProvider(Client, LLMInterface):
         prompt: str | None = None,
         attachments: Attachments = (),
         output: Any = None,
-        **options: Any,
+        **options: "Unpack[CallKeywords]",
     ) -> TextStream:
         """Return the model's answer piece by piece.
 
@@ -196,9 +205,9 @@ class BaseProvider(Client, LLMInterface):
         Raises:
             InvalidRequestError: An argument is wrong. All other errors are raised while reading.
         """
-        options |= {"temperature": temperature, "max_tokens": max_tokens}
+        call: Json = {**options, "temperature": temperature, "max_tokens": max_tokens}
         said = question(messages, prompt, attachments)
-        request = self._request(said, options, stream=True, output=output)
+        request = self._request(said, call, stream=True, output=output)
         stream = text_stream(self._endpoint, request)
         if output is None:
             return stream
@@ -216,7 +225,7 @@ class BaseProvider(Client, LLMInterface):
         prompt: str | None = ...,
         attachments: Attachments = ...,
         output: "Output[_T]",
-        **options: Any,
+        **options: "Unpack[CallKeywords]",
     ) -> ModelResponse[_T]: ...
     @overload
     async def request(
@@ -228,7 +237,7 @@ class BaseProvider(Client, LLMInterface):
         prompt: str | None = ...,
         attachments: Attachments = ...,
         output: "TypeForm[_T]",
-        **options: Any,
+        **options: "Unpack[CallKeywords]",
     ) -> ModelResponse[_T]: ...
     @overload
     async def request(
@@ -239,7 +248,8 @@ class BaseProvider(Client, LLMInterface):
         *,
         prompt: str | None = ...,
         attachments: Attachments = ...,
-        **options: Any,
+        output: None = ...,
+        **options: "Unpack[CallKeywords]",
     ) -> ModelResponse: ...
     async def request(
         self,
@@ -250,7 +260,7 @@ class BaseProvider(Client, LLMInterface):
         prompt: str | None = None,
         attachments: Attachments = (),
         output: Any = None,
-        **options: Any,
+        **options: "Unpack[CallKeywords]",
     ) -> ModelResponse[Any]:
         """Return the model's answer with all that is known about it, whatever its finish reason.
 
@@ -260,17 +270,17 @@ class BaseProvider(Client, LLMInterface):
         Raises:
             LLMError: There is no answer; see `bruno_llm_base.exceptions`.
         """
-        options |= {"temperature": temperature, "max_tokens": max_tokens}
+        call: Json = {**options, "temperature": temperature, "max_tokens": max_tokens}
         asked = question(messages, prompt, attachments)
         if output is None:
-            request = self._request(asked, options, stream=False)
+            request = self._request(asked, call, stream=False)
             return await result_of(self._endpoint, request)
         from bruno_llm_base.output import Output, request_output
 
         output = Output.of(output)
 
         def ask(said: Messages) -> Awaitable[ModelResponse]:
-            request = self._request(said, dict(options), stream=False, output=output)
+            request = self._request(said, dict(call), stream=False, output=output)
             return result_of(self._endpoint, request)
 
         return await request_output(ask, asked, output)
@@ -283,7 +293,7 @@ class BaseProvider(Client, LLMInterface):
         key: "Key | None" = None,
         concurrency: int = 50,
         into: "str | PathLike[str] | None" = None,
-        **options: Any,
+        **options: "Unpack[MapKeywords]",
     ) -> "AsyncGenerator[MapItem, None]":
         """Ask the same of each row, and return the answers as they come.
 
@@ -316,10 +326,10 @@ class BaseProvider(Client, LLMInterface):
             key=key,
             concurrency=concurrency,
             into=into,
-            options=options,
+            options=dict(options),
         )
 
-    async def batch(self, rows: "BatchRows", *, output: Any = None, **options: Any) -> "Batch":
+    async def batch(self, rows: "BatchRows", **options: "Unpack[RowKeywords]") -> "Batch":
         """Send rows that the vendor answers within a day or so, at its lower price for batches.
 
         All rows are checked before any is sent. What exceeds the vendor's limits for one batch goes out
@@ -328,8 +338,8 @@ class BaseProvider(Client, LLMInterface):
 
         Args:
             rows: The messages of each row by its key, a text or a whole number: a dict, or pairs.
-            output: The type that each answer is to fit; it is not asked again where it does not.
-            **options: Those of `request`, for all rows; attachments are parts of a row's messages.
+            **options: Those of `request`, for all rows; attachments are parts of a row's messages. With
+                `output`, the model is not asked again where an answer does not fit.
 
         Raises:
             InvalidRequestError: A row or an option is wrong, or the vendor takes no batches.
@@ -338,13 +348,14 @@ class BaseProvider(Client, LLMInterface):
         """
         from bruno_llm_base.batch.vendor import Batch
 
-        client = self._batch_client()
+        client, call = self._batch_client(), {**options}
+        output = call.pop("output", None)
         for name in ("messages", "prompt", "attachments"):
-            if name in options:
+            if name in call:
                 raise InvalidRequestError(f"batch takes no {name}: put them into the rows")
 
         def compose(messages: Messages) -> Request[ModelResponse]:
-            return self._request(messages, dict(options), stream=False, output=output)
+            return self._request(messages, dict(call), stream=False, output=output)
 
         return await Batch.of(client, rows, compose, output)
 
@@ -647,7 +658,7 @@ class BaseProvider(Client, LLMInterface):
         prompt: str | None = None,
         attachments: Attachments = (),
         output: Any = None,
-        **options: Any,
+        **options: "Unpack[CallKeywords]",
     ) -> TokenCount:
         """Count the input tokens of a request, system prompt and tools included.
 
@@ -659,7 +670,7 @@ class BaseProvider(Client, LLMInterface):
             LLMError: The vendor refuses the key or the model.
         """
         asked = question(messages, prompt, attachments)
-        request = self._request(asked, options, stream=False, output=output)
+        request = self._request(asked, dict(options), stream=False, output=output)
         if request.load is not None:
             await request.load(request)
         model, conversation = str(request.model), cast(Conversation, request.conversation)

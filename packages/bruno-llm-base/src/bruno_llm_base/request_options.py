@@ -17,6 +17,7 @@ from bruno_llm_base.options import (
 )
 from bruno_llm_base.parts import Json
 from bruno_llm_base.request import Request
+from bruno_llm_base.values import shown
 
 _OURS = {*PORTABLE, *TOOL_OPTIONS}
 Told = tuple[str, type[Event], Json]
@@ -69,7 +70,7 @@ class RequestOptions:
             raise InvalidRequestError(
                 f"{name!r} is not an option of a call: give it when the provider is built"
             )
-        own |= nested
+        own |= _fields("options", own.pop("options", None) or {}) | nested
         ours = self.defaults | portable | tools
         adapter = self._adapter.adapter_for(model, ours | self._always | own)
         check_sendable(own, adapter.reserved_fields, InvalidRequestError)
@@ -162,6 +163,14 @@ class RequestOptions:
         new = (model, word) not in self._told
         self._told.add((model, word))
         return new
+
+
+def _fields(name: str, value: object) -> Json:
+    if not isinstance(value, Mapping):
+        raise InvalidRequestError(
+            f"{name} is {shown(value)}: give a dict of the vendor's own fields"
+        )
+    return dict(value)
 
 
 def _holds(body: Json, field: str | None) -> bool:

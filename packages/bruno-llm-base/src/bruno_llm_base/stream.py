@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, Self
 
 from bruno_llm_base.exceptions import (
     ContentBlockedError,
@@ -108,6 +108,11 @@ class TextStream(AsyncIterator[str], Coroutine[Any, Any, "TextStream"]):
             raise RuntimeError("a stream can be read once, until it is closed: call stream() again")
         self._started = self._taken = True
         return self._texts
+
+    def __iter__(self) -> NoReturn:
+        raise TypeError(
+            "a stream is asynchronous: use `async for`, or for over llm.sync.stream(...)"
+        )
 
     async def __anext__(self) -> str:
         """Return the next piece."""

@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextvars import Context, copy_context
 from dataclasses import dataclass, field, fields
-from typing import Any, NoReturn, Protocol, cast
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, cast
 
 from bruno_core.models import Message
 
@@ -31,6 +31,11 @@ from bruno_llm_base.tool_calls import ReadyCall, error_of, read_arguments, resul
 from bruno_llm_base.tools import Tool, read_tool_options
 from bruno_llm_base.values import is_whole, shown
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from bruno_llm_base.call_keywords import CallKeywords, LoopKeywords
+
 _MOST_ROUNDS = 10
 _KEYWORDS, _NEAR_MISS = ("approve", "max_rounds"), 0.75
 _MOST_REPEATS = 3
@@ -47,9 +52,29 @@ Approve = Callable[[ToolCall], bool | str | Awaitable[bool | str]]
 class CallingLLM(Protocol):
     """What the loop asks of a model; every provider has it, and so have fallbacks and mocks."""
 
-    async def request(self, messages: Messages | None = None, **options: Any) -> ModelResponse: ...
+    async def request(
+        self,
+        messages: Messages | None = None,
+        temperature: float | None = None,
+        max_tokens: int | None = None,
+        *,
+        prompt: str | None = None,
+        attachments: Attachments = (),
+        output: Any = None,
+        **options: "Unpack[CallKeywords]",
+    ) -> ModelResponse: ...
 
-    def stream(self, messages: Messages | None = None, **options: Any) -> TextStream: ...
+    def stream(
+        self,
+        messages: Messages | None = None,
+        temperature: float | None = None,
+        max_tokens: int | None = None,
+        *,
+        prompt: str | None = None,
+        attachments: Attachments = (),
+        output: Any = None,
+        **options: "Unpack[CallKeywords]",
+    ) -> TextStream: ...
 
 
 @dataclass(slots=True, kw_only=True)
@@ -87,7 +112,7 @@ async def run_tools(
     attachments: Attachments = (),
     max_rounds: int = _MOST_ROUNDS,
     approve: Approve | None = None,
-    **options: Any,
+    **options: "Unpack[LoopKeywords]",
 ) -> ToolResponse:
     """Ask *llm*, run the tools that it calls and tell it their results, until it has an answer.
 
@@ -116,7 +141,7 @@ async def run_tools(
     """
     _check_llm(llm)
     asked = question(messages, prompt, attachments)
-    loop = _Loop(llm, tools, asked, max_rounds, approve=approve, options=options)
+    loop = _Loop(llm, tools, asked, max_rounds, approve=approve, options=dict(options))
     try:
         while True:
             response = await llm.request(loop.said, **loop.options())
@@ -136,7 +161,7 @@ def stream_tools(
     attachments: Attachments = (),
     max_rounds: int = _MOST_ROUNDS,
     approve: Approve | None = None,
-    **options: Any,
+    **options: "Unpack[LoopKeywords]",
 ) -> ToolStream:
     """Do what `run_tools` does, and stream the text of all answers.
 
@@ -144,7 +169,7 @@ def stream_tools(
     """
     _check_llm(llm)
     asked = question(messages, prompt, attachments)
-    loop = _Loop(llm, tools, asked, max_rounds, approve=approve, options=options)
+    loop = _Loop(llm, tools, asked, max_rounds, approve=approve, options=dict(options))
     state = StreamState()
     return ToolStream(_ToolTexts(llm, loop, state), state)
 

@@ -15,6 +15,7 @@ from typer import Argument, BadParameter, Exit, Option
 from typer.core import TyperGroup
 
 from bruno_llm_cli import streams
+from bruno_llm_cli.batch import AsJson, batches
 from bruno_llm_cli.options import (
     Config,
     Model,
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
 _DAY = ["%Y-%m-%d"]
 Format = Literal["table", "csv", "json", "markdown", "html"]
-AsJson = Annotated[bool, Option("--json", help="Print one JSON document, for programs.")]
 
 
 class _Commands(TyperGroup):
@@ -53,6 +53,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+app.add_typer(batches, name="batch")
 
 
 def run() -> None:

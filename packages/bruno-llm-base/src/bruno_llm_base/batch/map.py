@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from decimal import Decimal
 from functools import partial
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from bruno_llm_base.batch.answers_file import AnswersFile, key_digest
 from bruno_llm_base.batch.template import field_of, fingerprint, question_of
@@ -42,6 +42,11 @@ from bruno_llm_base.response import ModelResponse
 from bruno_llm_base.stream import answer_text
 from bruno_llm_base.values import shown
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from bruno_llm_base.call_keywords import CallKeywords
+
 # What no other row would be spared.
 _OF_ALL_ROWS = (
     AuthenticationError,
@@ -59,6 +64,10 @@ Prompt = str | Callable[[Any], Messages]
 Key = str | Callable[[Any], str | int]
 
 
+if TYPE_CHECKING:
+    from bruno_llm_base.batch.vendor_results import BatchItem
+
+
 class Model(Protocol):
     """What is used of a provider or a fallback."""
 
@@ -69,7 +78,13 @@ class Model(Protocol):
     @property
     def observers(self) -> tuple[Observer, ...]: ...
 
-    async def request(self, messages: Messages, **options: Any) -> ModelResponse: ...
+    async def request(
+        self,
+        messages: Messages,
+        temperature: float | None = None,
+        max_tokens: int | None = None,
+        **options: "Unpack[CallKeywords]",
+    ) -> ModelResponse: ...
     def get_model_info(self) -> dict[str, Any]: ...
     def get_system_prompt(self) -> str | None: ...
 
@@ -216,6 +231,7 @@ class _Run:
         try:
             while (found := await self._next()) is not None:
                 item = await self._answer(*found)
+                self._wake()  # not when a row was refused: two would wake each other for ever
                 if item is None:
                     break
                 try:
@@ -312,7 +328,6 @@ class _Run:
                     response = await self.llm.request(question, **options)
                 finally:
                     self._under_way -= 1
-                    self._wake()
             except BudgetExceededError:
                 if not self._under_way:
                     raise
@@ -335,7 +350,7 @@ class _Run:
         if self.file is None:
             return
         writing = asyncio.get_running_loop().run_in_executor(
-            self._disk, self.file.append, _entry(item)
+            self._disk, self.file.append, entry_of(item)
         )
         await asyncio.shield(writing)  # what was paid for is written, though this is cancelled
 
@@ -363,14 +378,14 @@ def _is_of_all_rows(error: LLMError) -> bool:
     return isinstance(error, _OF_ALL_ROWS)
 
 
-def _response(item: MapItem) -> ModelResponse | None:
+def _response(item: "MapItem | BatchItem") -> ModelResponse | None:
     """Return what was paid for: the answer, or as much as there is of it."""
     partial_answer: ModelResponse | None = item.response or getattr(item.error, "partial", None)
     return partial_answer
 
 
-def _entry(item: MapItem) -> Json:
-    """Return the line of *item*."""
+def entry_of(item: "MapItem | BatchItem") -> Json:
+    """Return the line of *item* in a file of answers."""
     from pydantic_core import to_jsonable_python
 
     response, error = _response(item), item.error

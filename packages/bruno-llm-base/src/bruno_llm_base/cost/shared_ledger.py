@@ -4,7 +4,6 @@ import asyncio
 import atexit
 import copy
 import logging
-import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
@@ -18,6 +17,7 @@ from weakref import WeakSet
 from bruno_llm_base.cost.ledger import Held, Ledger
 from bruno_llm_base.cost.rows import Balance, Claim, Kept, Names, Row, Settled
 from bruno_llm_base.exceptions import ConfigurationError
+from bruno_llm_base.forks import rest_during_forks
 
 _log = logging.getLogger("bruno_llm")
 
@@ -66,7 +66,7 @@ class Tables(Protocol):
 
 
 class LedgerStore(Protocol):
-    """Where the tables of a ledger are; threads use it one at a time.
+    """Where the tables of a ledger are, as its `str` says; threads use it one at a time.
 
     All methods raise a `ConfigurationError`, without a secret, if it cannot be used.
     """
@@ -103,8 +103,8 @@ class SharedLedger(Ledger):
     def __init__(self, store: LedgerStore) -> None:
         self._store = store
         self.start_fresh()
-        with _all_lock:
-            _all.add(self)
+        _all.add(self)
+        rest_during_forks(self)
 
     def start_fresh(self) -> None:
         """Begin without notes and holds."""
@@ -288,9 +288,7 @@ class SharedLedger(Ledger):
             tables.hold(hold, names, amount)
         return hold, balances
 
-    # -- While the process forks: a child must not use a parent's connection. SQLite forbids to use or even to close a connection in a child of
-    # the process that opened it (https://www.sqlite.org/howtocorrupt.html, 2.6), and what the library
-    # remembers of an open file makes the child believe that it holds the parent's locks.
+    # -- While the process forks: a child must not use a parent's connection.
 
     def rest(self) -> None:
         """Come to rest, the connection closed, and stay so."""
@@ -305,31 +303,9 @@ class SharedLedger(Ledger):
 # -- All ledgers of this process
 
 _all: "WeakSet[SharedLedger]" = WeakSet()
-_all_lock = Lock()
-
-
-def _rest_all() -> None:
-    _all_lock.acquire()
-    for ledger in _all:
-        ledger.rest()
-
-
-def _wake_all(wake: Callable[[SharedLedger], None]) -> None:
-    if _all_lock.locked():  # unless the fork began before this module was loaded
-        for ledger in _all:
-            wake(ledger)
-        _all_lock.release()
 
 
 @atexit.register
 def _end_all() -> None:
     for ledger in list(_all):
         ledger.end()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_rest_all,
-        after_in_parent=partial(_wake_all, SharedLedger.go_on),
-        after_in_child=partial(_wake_all, SharedLedger.start_fresh),
-    )

@@ -3,7 +3,6 @@
 # ruff: noqa: S608 - all names in the statements are ours
 
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from sqlite3 import Connection
 
 from bruno_llm_base.cost.rows import (
@@ -19,12 +18,10 @@ from bruno_llm_base.cost.rows import (
     row_of,
 )
 from bruno_llm_base.cost.shared_ledger import KEEPING, LEASE, Entries
-from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.values import INT64
 
-_OURS = 0x42724C6C  # "BrLl", https://www.sqlite.org/pragma.html#pragma_application_id
-_VERSION = 3  # of the tables: change it with them
-_OLDEST = 2  # that we read; it is brought up to date when it is written
+VERSION = 3  # of the tables: change it with them
+OLDEST = 2  # that we read; it is brought up to date when it is written
 _TABLES = (
     # Sums: they grow with the days and names, not with the requests.
     f"""CREATE TABLE entries (
@@ -43,14 +40,12 @@ _TABLES = (
         id TEXT PRIMARY KEY, provider TEXT, model TEXT, tag TEXT, user TEXT, amount INTEGER,
         expires REAL
     ) WITHOUT ROWID""",
-    f"PRAGMA application_id = {_OURS}",
 )
 _UPDATES = (
     # The rows of batches that are booked, and since when.
     """CREATE TABLE settled (
         batch TEXT, key TEXT, time REAL, PRIMARY KEY (batch, key)
     ) WITHOUT ROWID""",
-    f"PRAGMA user_version = {_VERSION}",
 )
 _DAY = 86_400
 _COST = COUNTS.index("cost")
@@ -182,29 +177,6 @@ class SqliteTables:
         ]
 
 
-def make_tables(connection: Connection, version: int) -> None:
-    """Make the tables that a ledger of a *version* lacks."""
-    if version < _VERSION:
-        for statement in (*(() if version else _TABLES), *_UPDATES):
-            connection.execute(statement)
-
-
-def version_of(connection: Connection, path: Path) -> int:
-    """Return the version of a ledger, 0 of an empty database; anything else is refused."""
-    application, version, tables = connection.execute(
-        "SELECT application_id, user_version, (SELECT COUNT(*) FROM sqlite_master)"
-        " FROM pragma_application_id, pragma_user_version"
-    ).fetchone()
-    if not application and not version and not tables:
-        return 0
-    if application != _OURS:
-        raise ConfigurationError(
-            f"{path} is some other program's database, not a ledger of costs: give another path"
-        )
-    if not _OLDEST <= version <= _VERSION:
-        cure = "upgrade it, or give" if version > _VERSION else "give"
-        raise ConfigurationError(
-            f"{path} is a ledger of version {version}, and this bruno-llm-base reads version"
-            f" {_VERSION}: {cure} another path"
-        )
-    return int(version)
+def updates(version: int) -> Sequence[str]:
+    """Return the statements that make the tables which a ledger of an older *version* lacks."""
+    return (*(() if version else _TABLES), *_UPDATES)

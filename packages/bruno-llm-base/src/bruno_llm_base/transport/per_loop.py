@@ -188,6 +188,12 @@ class _Closing:
         if self._task is None or self._task.cancelled():  # the end of a loop cancels its tasks
             self._task = asyncio.create_task(self._transport.aclose())
         await self._task
+        _dropped.pop(self, None)
+
+
+_dropped: dict[_Closing, _Keeper] = {}
+"""Of providers that are gone, until they are closed: a loop that ends cancels the task that closes
+them, and asks the keepers that there are instead."""
 
 
 async def _close_with_loop(
@@ -203,6 +209,7 @@ async def _close_with_loop(
 
 def _close_soon(loop: _Loop, closing: _Closing, keeper: _Keeper) -> None:
     if not loop.is_closed():
+        _dropped[closing] = keeper
         loop.call_soon_threadsafe(lambda: loop.create_task(_close(closing, keeper)))
 
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NoReturn, Protocol, runtime_checkable
 
 from bruno_core.interfaces import LLMInterface
 from bruno_core.utils import exceptions as core
@@ -54,6 +54,21 @@ class FullLLM(Protocol):
     def get_model_info(self) -> dict[str, Any]: ...
     def set_system_prompt(self, prompt: str) -> None: ...
     def get_system_prompt(self) -> str | None: ...
+
+
+class NoBatches:
+    """What stands around models: a vendor works on a batch for a day, and nothing is done meanwhile."""
+
+    async def batch(self, *rows: Any, **options: Any) -> NoReturn:
+        """Refuse.
+
+        Raises:
+            InvalidRequestError: It says whom to ask.
+        """
+        raise InvalidRequestError(
+            f"a batch is one vendor's, and {type(self).__name__} sends none: call batch() and"
+            " batch_from() of one of the providers"
+        )
 
 
 def in_full(llm: LLMInterface) -> FullLLM:

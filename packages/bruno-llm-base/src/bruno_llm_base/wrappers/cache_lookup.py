@@ -6,7 +6,7 @@ import json
 import threading
 import time
 import zlib
-from collections.abc import Awaitable
+from collections.abc import Coroutine
 from concurrent.futures import Future
 from contextlib import suppress
 from contextvars import Context, copy_context
@@ -22,6 +22,7 @@ from bruno_llm_base.exceptions import (
     ConfigurationError,
     InvalidRequestError,
     LLMError,
+    OutputInvalidError,
     PermissionDeniedError,
 )
 from bruno_llm_base.forks import start_fresh_in_children
@@ -105,7 +106,7 @@ class Cache:
         self._max_age = max_age
         self._observers = observers
         self._provider = provider
-        self._is_unusable = False
+        self._failing: set[str] = set()  # what the store could not do last
         self.start_fresh()
         start_fresh_in_children(self)
 
@@ -138,21 +139,34 @@ class Cache:
         is_old = found is not None and self._max_age is not None and found[0] > self._max_age
         return None if is_old else found
 
-    async def tried(self, asked: Awaitable[_T], otherwise: _T) -> _T:
+    async def tried(self, asked: Coroutine[Any, Any, _T], otherwise: _T) -> _T:
         """Return what the store says, or *otherwise* if it cannot be used."""
+        name = getattr(asked, "__name__", "")
         try:
             said = await asked
         except Exception as error:  # noqa: BLE001 - whatever a store raises, the answer counts
-            if not self._is_unusable:
-                self._is_unusable = True
+            if not self._failing:
                 self.tell(CacheUnusable, reason=str(error))
+            self._failing.add(name)
             return otherwise
-        self._is_unusable = False
+        self._failing.discard(name)
         return said
 
     def tell(self, kind: type[CacheHit | CacheUnusable], **facts: Any) -> None:
         known = {"provider": self._provider, "model": None, "operation": "chat"}
         self._observers.tell(kind, **known | facts)
+
+
+def _fitting(response: ModelResponse[Any], output: Any) -> ModelResponse[Any] | None:
+    """Return *response* with its output, if one is asked for; None where the type has changed."""
+    if output is None:
+        return response
+    from bruno_llm_base.output import Output, read_output
+
+    try:
+        return read_output(response, Output.of(output))
+    except OutputInvalidError:
+        return None
 
 
 class _Left(Exception):  # noqa: N818 - no error: the call has ended, and another is to ask
@@ -178,8 +192,11 @@ class Lookup:
     _leads: bool = False
     _leads_all: bool = False
 
-    async def find(self) -> ModelResponse[Any] | None:
-        """Return the answer, waited for if another call asks for it; None: ask, and say what came of it."""
+    async def find(self, output: Any) -> ModelResponse[Any] | None:
+        """Return the answer, waited for if another call asks for it; None: ask, and say what came of it.
+
+        It has the *output* that is asked for, if any.
+        """
         if self.key is None or self.refresh:
             return None
         began = time.monotonic()
@@ -187,13 +204,12 @@ class Lookup:
         with suppress(TimeoutError):
             async with asyncio.timeout(_PATIENCE):
                 found = await self._find(self.key)
-        if found is None:
+        if found is None or (response := _fitting(found[1], output)) is None:
             return None
-        age, response = found
         duration = time.monotonic() - began
         facts = {"model": self.model, "streamed": self.context is not None}
         run = copy_context().run if self.context is None else self.context.run
-        run(partial(self.cache.tell, CacheHit, age=age, duration=duration, **facts))
+        run(partial(self.cache.tell, CacheHit, age=found[0], duration=duration, **facts))
         return response
 
     async def _find(self, key: str) -> tuple[float, ModelResponse[Any]] | None:

@@ -1,6 +1,8 @@
 """Where answers are kept: in memory, or wherever an object with the methods of `CacheStore` keeps them."""
 
 from collections import OrderedDict
+from os import PathLike
+from pathlib import Path
 from threading import Lock
 from typing import Protocol, cast, runtime_checkable
 
@@ -97,6 +99,10 @@ def open_store(given: object) -> CacheStore:
             scheme = given.partition("://")[0]
             raise ConfigurationError(f"store is a {scheme} URL, where no answers can be kept")
         return cast(CacheStore, offers.cache_store(given))
+    if isinstance(given, str | PathLike) and given not in ("", ":memory:"):
+        from bruno_llm_base.wrappers.sqlite_store import SqliteStore  # many do without
+
+        return SqliteStore(Path(given).resolve())
     if isinstance(given, CacheStore):
         return given
     raise ConfigurationError(

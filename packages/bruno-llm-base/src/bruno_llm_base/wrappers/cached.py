@@ -15,30 +15,31 @@ from bruno_llm_base.exceptions import (
     ConfigurationError,
     InvalidRequestError,
     LLMError,
-    OutputInvalidError,
 )
 from bruno_llm_base.log import Observers
-from bruno_llm_base.messages import Messages
+from bruno_llm_base.messages import Attachments, Messages
 from bruno_llm_base.parts import Json
 from bruno_llm_base.policies import check_seconds
 from bruno_llm_base.response import ModelResponse, TokenCount
 from bruno_llm_base.stream import StreamState, TextStream, answer_text
 from bruno_llm_base.values import shown
-from bruno_llm_base.wrappers.bare import in_full
+from bruno_llm_base.wrappers.bare import NoBatches, in_full
 from bruno_llm_base.wrappers.cache_lookup import Cache, Lookup
 from bruno_llm_base.wrappers.cache_store import CacheStore, open_store
 
 if TYPE_CHECKING:
-    from typing_extensions import TypeForm
+    from typing_extensions import TypeForm, Unpack
 
     from bruno_llm_base.batch.map import Key, MapItem, Prompt, Rows
+    from bruno_llm_base.call_keywords import CallKeywords, MapKeywords
     from bruno_llm_base.output import Output
+    from bruno_llm_base.sync import SyncLLM
 
 _T = TypeVar("_T")
 _PIECE = 20  # characters of a kept answer that is streamed
 
 
-class CachedLLM(LLMInterface):
+class CachedLLM(NoBatches, LLMInterface):
     """Answers what was asked before as it was answered then, at no cost; all else the model behind it.
 
     The same is what the vendor would be sent the same body for. Whole answers are kept, never a refusal,
@@ -102,16 +103,26 @@ class CachedLLM(LLMInterface):
     @property
     def capabilities(self) -> frozenset[str]:
         """What the model can do."""
-        return self._llm.capabilities
+        return self._llm.capabilities - {"batch"}
 
-    async def generate(
+    @property
+    def sync(self) -> "SyncLLM":
+        """The same methods without `await`, for programs without an event loop."""
+        from bruno_llm_base.sync import SyncLLM  # most programs are asynchronous
+
+        return SyncLLM(self)
+
+    async def generate(  # type: ignore[override] # as in a provider
         self,
         messages: Messages | None = None,
         temperature: float | None = None,
         max_tokens: int | None = None,
         *,
+        prompt: str | None = None,
+        attachments: Attachments = (),
         output: Any = None,
-        **options: Any,
+        refresh: bool = False,
+        **options: "Unpack[CallKeywords]",
     ) -> str:
         """Return the answer, kept or new.
 
@@ -121,34 +132,39 @@ class CachedLLM(LLMInterface):
         Raises:
             LLMError: As the model raises it.
         """
-        options |= {"temperature": temperature, "max_tokens": max_tokens}
+        asked = messages, temperature, max_tokens
+        beside: Json = {"prompt": prompt, "attachments": attachments, "refresh": refresh, **options}
         if output is None:
-            return answer_text(await self.request(messages, **options), self.name)
+            return answer_text(await self.request(*asked, **beside), self.name)
         from bruno_llm_base.output import output_text
 
-        return output_text(await self.request(messages, output=output, **options), output)
+        return output_text(await self.request(*asked, output=output, **beside), output)
 
-    def stream(
+    def stream(  # type: ignore[override]
         self,
         messages: Messages | None = None,
         temperature: float | None = None,
         max_tokens: int | None = None,
         *,
+        prompt: str | None = None,
+        attachments: Attachments = (),
+        output: Any = None,
         refresh: bool = False,
-        **options: Any,
+        **options: "Unpack[CallKeywords]",
     ) -> TextStream:
         """Return the answer piece by piece; one that is kept comes at once.
 
         The arguments are those of `generate`. An answer that is read to its end is kept. All errors
         are raised while reading.
         """
-        options |= {"temperature": temperature, "max_tokens": max_tokens}
+        call: Json = {**options, "temperature": temperature, "max_tokens": max_tokens}
+        call |= {"prompt": prompt, "attachments": attachments, "output": output}
         _check_refresh(refresh)
         state = StreamState()
         texts = _CachedTexts(
-            partial(self._lookup, messages, options, refresh=refresh, context=copy_context()),
-            lambda: self._llm.stream(messages, **options),
-            options.get("output"),
+            partial(self._lookup, messages, call, refresh=refresh, context=copy_context()),
+            lambda: self._llm.stream(messages, **call),
+            output,
             state,
         )
         return TextStream(texts, state)
@@ -160,8 +176,11 @@ class CachedLLM(LLMInterface):
         temperature: float | None = ...,
         max_tokens: int | None = ...,
         *,
+        prompt: str | None = ...,
+        attachments: Attachments = ...,
         output: "Output[_T]",
-        **options: Any,
+        refresh: bool = ...,
+        **options: "Unpack[CallKeywords]",
     ) -> ModelResponse[_T]: ...
     @overload
     async def request(
@@ -170,8 +189,11 @@ class CachedLLM(LLMInterface):
         temperature: float | None = ...,
         max_tokens: int | None = ...,
         *,
+        prompt: str | None = ...,
+        attachments: Attachments = ...,
         output: "TypeForm[_T]",
-        **options: Any,
+        refresh: bool = ...,
+        **options: "Unpack[CallKeywords]",
     ) -> ModelResponse[_T]: ...
     @overload
     async def request(
@@ -179,7 +201,12 @@ class CachedLLM(LLMInterface):
         messages: Messages | None = ...,
         temperature: float | None = ...,
         max_tokens: int | None = ...,
-        **options: Any,
+        *,
+        prompt: str | None = ...,
+        attachments: Attachments = ...,
+        output: None = ...,
+        refresh: bool = ...,
+        **options: "Unpack[CallKeywords]",
     ) -> ModelResponse: ...
     async def request(
         self,
@@ -187,20 +214,24 @@ class CachedLLM(LLMInterface):
         temperature: float | None = None,
         max_tokens: int | None = None,
         *,
+        prompt: str | None = None,
+        attachments: Attachments = (),
+        output: Any = None,
         refresh: bool = False,
-        **options: Any,
+        **options: "Unpack[CallKeywords]",
     ) -> ModelResponse[Any]:
         """Return the answer with all that is known about it, kept or new.
 
         The arguments are those of `generate`.
         """
-        options |= {"temperature": temperature, "max_tokens": max_tokens}
+        call: Json = {**options, "temperature": temperature, "max_tokens": max_tokens}
+        call |= {"prompt": prompt, "attachments": attachments, "output": output}
         _check_refresh(refresh)
-        lookup = await self._lookup(messages, options, refresh=refresh)
-        if (found := _fitting(await lookup.find(), options.get("output"))) is not None:
+        lookup = await self._lookup(messages, call, refresh=refresh)
+        if (found := await lookup.find(output)) is not None:
             return found
         try:
-            response = await self._llm.request(messages, **options)
+            response = await self._llm.request(messages, **call)
         except BaseException as error:
             await lookup.fail(error)
             raise
@@ -239,7 +270,7 @@ class CachedLLM(LLMInterface):
         key: "Key | None" = None,
         concurrency: int = 50,
         into: "str | PathLike[str] | None" = None,
-        **options: Any,
+        **options: "Unpack[MapKeywords]",
     ) -> "AsyncGenerator[MapItem, None]":
         """Ask the same of each row, as `BaseProvider.map` does; each is answered as by `request`."""
         from bruno_llm_base.batch.map import map_rows  # most programs map nothing
@@ -251,7 +282,7 @@ class CachedLLM(LLMInterface):
             key=key,
             concurrency=concurrency,
             into=into,
-            options=options,
+            options={**options},
         )
 
     async def count_tokens(self, messages: Messages | None = None, **options: Any) -> TokenCount:
@@ -340,7 +371,7 @@ class _CachedTexts(AsyncIterator[str]):
 
     async def _open(self) -> TextStream:
         self._lookup = lookup = await self.look()
-        found = _fitting(await lookup.find(), self.output)
+        found = await lookup.find(self.output)
         return self._context.run(self.question) if found is None else _replay(found, self.output)
 
     def partial(self) -> Any:
@@ -390,18 +421,6 @@ async def _pieces(response: ModelResponse[Any], state: StreamState) -> AsyncGene
         yield text[start : start + _PIECE]
     state.response = response
     answer_text(response, str(response.provider))
-
-
-def _fitting(response: ModelResponse[Any] | None, output: Any) -> ModelResponse[Any] | None:
-    """Return *response* with its output, if one is asked for; None where the type has changed."""
-    if response is None or output is None:
-        return response
-    from bruno_llm_base.output import Output, read_output
-
-    try:
-        return read_output(response, Output.of(output))
-    except OutputInvalidError:
-        return None
 
 
 def _check_refresh(refresh: object) -> None:

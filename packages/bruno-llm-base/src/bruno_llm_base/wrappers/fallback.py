@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from os import PathLike
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, overload
 
 from bruno_core.interfaces import LLMInterface
 
@@ -17,13 +17,13 @@ from bruno_llm_base.exceptions import (
     LLMError,
 )
 from bruno_llm_base.log import Observers
-from bruno_llm_base.messages import Messages
+from bruno_llm_base.messages import Attachments, Messages
 from bruno_llm_base.parts import Json
 from bruno_llm_base.policies import policy
 from bruno_llm_base.response import ModelResponse, TokenCount
 from bruno_llm_base.stream import StreamState, TextStream
 from bruno_llm_base.values import shown
-from bruno_llm_base.wrappers.bare import FullLLM, in_full
+from bruno_llm_base.wrappers.bare import FullLLM, NoBatches, in_full
 from bruno_llm_base.wrappers.breaker import Breaker, Circuit
 from bruno_llm_base.wrappers.failover import (
     Failover,
@@ -33,15 +33,17 @@ from bruno_llm_base.wrappers.failover import (
 )
 
 if TYPE_CHECKING:
-    from typing_extensions import TypeForm
+    from typing_extensions import TypeForm, Unpack
 
     from bruno_llm_base.batch.map import Key, MapItem, Prompt, Rows
+    from bruno_llm_base.call_keywords import CallKeywords, MapKeywords, RowKeywords
     from bruno_llm_base.output import Output
+    from bruno_llm_base.sync import SyncLLM
 
 _T = TypeVar("_T")
 
 
-class FallbackLLM(LLMInterface):
+class FallbackLLM(NoBatches, LLMInterface):
     """Asks the first of several models, and the next one where that cannot answer.
 
     Each model keeps its own retries, timeouts and limits; a call moves on when those are spent. It
@@ -92,14 +94,23 @@ class FallbackLLM(LLMInterface):
         """Those who hear who was passed over, and of the tools that `run_tools` runs."""
         return self._observers.given
 
-    async def generate(
+    @property
+    def sync(self) -> "SyncLLM":
+        """The same methods without `await`, for programs without an event loop."""
+        from bruno_llm_base.sync import SyncLLM  # most programs are asynchronous
+
+        return SyncLLM(self)
+
+    async def generate(  # type: ignore[override] # as in a provider
         self,
         messages: Messages | None = None,
         temperature: float | None = None,
         max_tokens: int | None = None,
         *,
         prompt: str | None = None,
-        **options: Any,
+        attachments: Attachments = (),
+        output: Any = None,
+        **options: "Unpack[CallKeywords]",
     ) -> str:
         """Return the answer of the first model that has one.
 
@@ -110,18 +121,21 @@ class FallbackLLM(LLMInterface):
             AllProvidersFailedError: No model could answer, or all are being left alone.
             LLMError: An error that another model cannot help with.
         """
-        options |= {"temperature": temperature, "max_tokens": max_tokens, "prompt": prompt}
-        failover = self._failover("chat", options)
-        return await failover.ask(lambda llm: llm.generate(messages, **options))
+        call: Json = {**options, "temperature": temperature, "max_tokens": max_tokens}
+        call |= {"prompt": prompt, "attachments": attachments, "output": output}
+        failover = self._failover("chat", call)
+        return await failover.ask(lambda llm: llm.generate(messages, **call))
 
-    def stream(
+    def stream(  # type: ignore[override]
         self,
         messages: Messages | None = None,
         temperature: float | None = None,
         max_tokens: int | None = None,
         *,
         prompt: str | None = None,
-        **options: Any,
+        attachments: Attachments = (),
+        output: Any = None,
+        **options: "Unpack[CallKeywords]",
     ) -> TextStream:
         """Return the answer of the first model that begins one, piece by piece.
 
@@ -130,9 +144,10 @@ class FallbackLLM(LLMInterface):
         Raises:
             InvalidRequestError: `model` is given. All other errors are raised while reading.
         """
-        options |= {"temperature": temperature, "max_tokens": max_tokens, "prompt": prompt}
-        state, failover = StreamState(), self._failover("stream", options)
-        texts = FallbackTexts(failover, lambda llm: llm.stream(messages, **options), state)
+        call: Json = {**options, "temperature": temperature, "max_tokens": max_tokens}
+        call |= {"prompt": prompt, "attachments": attachments, "output": output}
+        state, failover = StreamState(), self._failover("stream", call)
+        texts = FallbackTexts(failover, lambda llm: llm.stream(messages, **call), state)
         return TextStream(texts, state)
 
     @overload
@@ -142,18 +157,10 @@ class FallbackLLM(LLMInterface):
         temperature: float | None = ...,
         max_tokens: int | None = ...,
         *,
+        prompt: str | None = ...,
+        attachments: Attachments = ...,
         output: "Output[_T]",
-        **options: Any,
-    ) -> ModelResponse[_T]: ...
-    @overload
-    async def request(
-        self,
-        messages: Messages | None = ...,
-        temperature: float | None = ...,
-        max_tokens: int | None = ...,
-        *,
-        output: "TypeForm[_T]",
-        **options: Any,
+        **options: "Unpack[CallKeywords]",
     ) -> ModelResponse[_T]: ...
     @overload
     async def request(
@@ -163,7 +170,21 @@ class FallbackLLM(LLMInterface):
         max_tokens: int | None = ...,
         *,
         prompt: str | None = ...,
-        **options: Any,
+        attachments: Attachments = ...,
+        output: "TypeForm[_T]",
+        **options: "Unpack[CallKeywords]",
+    ) -> ModelResponse[_T]: ...
+    @overload
+    async def request(
+        self,
+        messages: Messages | None = ...,
+        temperature: float | None = ...,
+        max_tokens: int | None = ...,
+        *,
+        prompt: str | None = ...,
+        attachments: Attachments = ...,
+        output: None = ...,
+        **options: "Unpack[CallKeywords]",
     ) -> ModelResponse: ...
     async def request(
         self,
@@ -172,15 +193,18 @@ class FallbackLLM(LLMInterface):
         max_tokens: int | None = None,
         *,
         prompt: str | None = None,
-        **options: Any,
+        attachments: Attachments = (),
+        output: Any = None,
+        **options: "Unpack[CallKeywords]",
     ) -> ModelResponse[Any]:
         """Return the answer of the first model that has one, whatever its finish reason.
 
         Of a model that offers no more than `LLMInterface`, only the text is known.
         """
-        options |= {"temperature": temperature, "max_tokens": max_tokens, "prompt": prompt}
-        failover = self._failover("chat", options)
-        return await failover.ask(lambda llm: llm.request(messages, **options))
+        call: Json = {**options, "temperature": temperature, "max_tokens": max_tokens}
+        call |= {"prompt": prompt, "attachments": attachments, "output": output}
+        failover = self._failover("chat", call)
+        return await failover.ask(lambda llm: llm.request(messages, **call))
 
     def map(
         self,
@@ -190,12 +214,13 @@ class FallbackLLM(LLMInterface):
         key: "Key | None" = None,
         concurrency: int = 50,
         into: "str | PathLike[str] | None" = None,
-        **options: Any,
+        **options: "Unpack[MapKeywords]",
     ) -> "AsyncGenerator[MapItem, None]":
         """Ask the same of each row, as `BaseProvider.map` does; each is answered as by `request`."""
         from bruno_llm_base.batch.map import map_rows  # most programs map nothing
 
-        _refuse_model(options)
+        call: Json = {**options}
+        _refuse_model(call)
         return map_rows(
             self,
             rows,
@@ -203,21 +228,15 @@ class FallbackLLM(LLMInterface):
             key=key,
             concurrency=concurrency,
             into=into,
-            options=options,
-        )
-
-    async def batch(self, *rows: Any, **options: Any) -> NoReturn:
-        """Refuse: a vendor works on a batch for a day, so no other can step in.
-
-        Raises:
-            InvalidRequestError: It says whom to ask.
-        """
-        raise InvalidRequestError(
-            "a batch is one vendor's: call batch() and batch_from() of one of the providers"
+            options=call,
         )
 
     async def count_tokens(
-        self, messages: Messages | None = None, *, prompt: str | None = None, **options: Any
+        self,
+        messages: Messages | None = None,
+        *,
+        prompt: str | None = None,
+        **options: "Unpack[CallKeywords]",
     ) -> TokenCount:
         """Count the input tokens of a request as the first model does that can.
 
@@ -227,18 +246,24 @@ class FallbackLLM(LLMInterface):
             AllProvidersFailedError: No model can.
             LLMError: An error that another model cannot help with.
         """
-        _refuse_model(options)
-        return await self._first(lambda llm: llm.count_tokens(messages, prompt=prompt, **options))
+        call: Json = {**options}
+        _refuse_model(call)
+        return await self._first(lambda llm: llm.count_tokens(messages, prompt=prompt, **call))
 
     async def fingerprint(
-        self, messages: Messages | None = None, *, prompt: str | None = None, **options: Any
+        self,
+        messages: Messages | None = None,
+        *,
+        prompt: str | None = None,
+        **options: "Unpack[RowKeywords]",
     ) -> str:
         """Return what is the same for all calls that ask the same: that of the first model that takes it.
 
         The errors are those of `count_tokens`.
         """
-        _refuse_model(options)
-        return await self._first(lambda llm: llm.fingerprint(messages, prompt=prompt, **options))
+        call: Json = {**options}
+        _refuse_model(call)
+        return await self._first(lambda llm: llm.fingerprint(messages, prompt=prompt, **call))
 
     async def _first(self, question: Callable[[FullLLM], Awaitable[_T]]) -> _T:
         errors: list[LLMError] = []
@@ -303,7 +328,8 @@ class FallbackLLM(LLMInterface):
     @property
     def capabilities(self) -> frozenset[str]:
         """What every one of the models can do."""
-        return frozenset.intersection(*(member.llm.capabilities for member in self._members))
+        common = frozenset.intersection(*(member.llm.capabilities for member in self._members))
+        return common - {"batch"}
 
     async def diagnose(self) -> Diagnosis:
         """Find out whether any model can be used; all are checked at once, without cost."""

@@ -184,8 +184,9 @@ class ProviderContract(ModelContract):
         assert (asked == plain) == (found is None)
         dropped = [event.option for event in events if isinstance(event, OptionDropped)]
         assert (dropped == ["reasoning"]) == (found is None)
+        wrong: dict[str, Any] = {"reasoning": "a lot"}
         with pytest.raises(InvalidRequestError, match="reasoning"):
-            self.run(self.make(keywords), lambda llm: llm.generate(HELLO, reasoning="a lot"))
+            self.run(self.make(keywords), lambda llm: llm.generate(HELLO, **wrong))
 
     def test_a_refused_option_is_dropped_or_raised(
         self, server: FakeServer, keywords: dict[str, Any], caplog: pytest.LogCaptureFixture
@@ -212,9 +213,12 @@ class ProviderContract(ModelContract):
 
     def test_other_options_pass_through(self, server: FakeServer, keywords: dict[str, Any]) -> None:
         llm = self.make(keywords, options={"x_first": {"a": 1}})
-        self.run(llm, lambda llm: llm.generate(HELLO, x_second="b", x_first={"c": 2}))
-        assert server.bodies[0]["x_first"] == {"a": 1, "c": 2}
-        assert server.bodies[0]["x_second"] == "b"
+        own: dict[str, Any] = {"x_second": "b", "x_first": {"c": 2}}
+        self.run(llm, lambda llm: llm.generate(HELLO, **own))
+        self.run(llm, lambda llm: llm.generate(HELLO, options=own))
+        for body in server.bodies:
+            assert body["x_first"] == {"a": 1, "c": 2}
+            assert body["x_second"] == "b"
 
     def test_what_cannot_be_sent_is_refused_first(
         self, server: FakeServer, keywords: dict[str, Any]

@@ -1,0 +1,270 @@
+"""The commands of vendor batches: rows are sent today, and answered within a day, at half price."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+from bruno_llm_base.exceptions import ConfigurationError, InvalidRequestError
+from bruno_llm_base.factory import LLMFactory
+from bruno_llm_base.provider import BaseProvider
+from bruno_llm_base.wrappers import FullLLM
+from typer import Argument, Exit, Option, Typer
+
+from bruno_llm_cli.options import (
+    Config,
+    ModelOptions,
+    Verbose,
+    build_for_a_look,
+    build_llm,
+    taking_model_options,
+)
+from bruno_llm_cli.output import say, set_verbosity, show_document, write
+
+if TYPE_CHECKING:
+    from bruno_llm_base.batch.vendor import Batch
+
+_T = TypeVar("_T")
+Id = Annotated[str, Argument(metavar="ID", help="What `submit` has printed.")]
+AsJson = Annotated[bool, Option("--json", help="Print one JSON document, for programs.")]
+Ledger = Annotated[
+    Path | None, Option(help="The file in which costs are booked; that of `submit`.")
+]
+batches = Typer(
+    no_args_is_help=True,
+    help="Have a vendor answer rows within a day, at half price; see `map` for at once.",
+)
+
+
+@batches.command()
+@taking_model_options
+def submit(
+    options: ModelOptions,
+    rows: Annotated[Path, Argument(help="A file of rows: .csv, .jsonl or .ndjson.")],
+    prompt: Annotated[
+        str, Option("--prompt", "-p", help="The question, with the fields of a row as {field}.")
+    ],
+    *,
+    key: Annotated[str | None, Option(help="The field that names a row; its hash if none.")] = None,
+    budget: Annotated[
+        float | None, Option(help="The most that it may cost, in USD; what --ledger holds counts.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Send the same question to each row of a file, and print the id of the batch."""
+    keywords: dict[str, Any] = {}
+    if budget is not None:
+        from bruno_llm_base.cost.budget import Budget
+
+        keywords["budget"] = Budget(budget)
+    llm = _provider(options.llm(**keywords))
+    asked = _questions(rows, prompt, key)
+    batch = asyncio.run(_with(llm, lambda: llm.batch(asked)))
+    _show_id(batch, as_json=as_json)
+
+
+@batches.command()
+def status(
+    batch_id: Id, config: Config = None, *, as_json: AsJson = False, verbose: Verbose = 0
+) -> None:
+    """Tell how a batch stands."""
+    set_verbosity(verbose)
+    _run(batch_id, config, partial(_state, as_json=as_json))
+
+
+@batches.command()
+def wait(
+    batch_id: Id,
+    config: Config = None,
+    *,
+    poll: Annotated[float, Option(help="How often to ask at first, in seconds.")] = 15.0,
+    as_json: AsJson = False,
+    verbose: Verbose = 0,
+) -> None:
+    """Wait until a batch has ended; Ctrl-C ends the waiting only."""
+    set_verbosity(verbose)
+    _run(batch_id, config, partial(_state, poll=poll, as_json=as_json))
+
+
+@batches.command()
+def results(
+    batch_id: Id,
+    output: Annotated[
+        Path | None, Option("--output", "-o", help="The file of answers (JSON lines), not stdout.")
+    ] = None,
+    config: Config = None,
+    ledger: Ledger = None,
+    *,
+    verbose: Verbose = 0,
+) -> None:
+    """Write a line of JSON for each row of a batch that has ended.
+
+    The exit code is 1 if a row has no answer.
+    """
+    set_verbosity(verbose)
+    if not _run(batch_id, config, partial(_results, output=output), ledger):
+        raise Exit(1)
+
+
+@batches.command()
+def cancel(
+    batch_id: Id, config: Config = None, *, as_json: AsJson = False, verbose: Verbose = 0
+) -> None:
+    """Have the vendor stop; what is answered by then has its results, and is paid for."""
+    set_verbosity(verbose)
+
+    async def stop(batch: "Batch") -> None:
+        await batch.cancel()
+        await _state(batch, as_json=as_json)
+
+    _run(batch_id, config, stop)
+
+
+@batches.command()
+def retry(
+    batch_id: Id,
+    config: Config = None,
+    ledger: Ledger = None,
+    *,
+    as_json: AsJson = False,
+    verbose: Verbose = 0,
+) -> None:
+    """Send the rows without an answer again, where the vendor keeps them (OpenAI); print the new id."""
+    set_verbosity(verbose)
+    again = _run(batch_id, config, lambda batch: batch.retry(), ledger)
+    _show_id(again, as_json=as_json)
+
+
+def _run(
+    batch_id: str,
+    config: Path | None,
+    work: Callable[["Batch"], Awaitable[_T]],
+    ledger: Path | None = None,
+) -> _T:
+    """Do *work* with the batch that is called so, of the provider that its id begins with.
+
+    Raises:
+        InvalidRequestError: It is no id.
+        ConfigurationError: The provider cannot be built.
+    """
+    name, sign, _ = batch_id.partition(":")
+    if not sign:
+        raise InvalidRequestError(
+            f"{batch_id} is no id of a batch: give what `submit` has printed, such as openai:batch_1"
+        )
+    keywords: dict[str, Any] = {}
+    if ledger is not None:
+        from bruno_llm_base.cost.tracker import CostTracker
+
+        keywords["cost"] = CostTracker(ledger)
+    if config is None:
+        llm = build_for_a_look(name, partial(LLMFactory.from_env, **keywords))
+    else:
+        llm = _provider(build_llm(None, None, config, **keywords))
+    batch = llm.batch_from(batch_id)
+    return asyncio.run(_with(llm, lambda: work(batch)))
+
+
+def _provider(llm: FullLLM) -> BaseProvider:
+    if not isinstance(llm, BaseProvider):
+        raise ConfigurationError(f"{llm!r} takes no batches: use a provider of bruno-llm")
+    return llm
+
+
+async def _with(llm: BaseProvider, work: Callable[[], Awaitable[_T]]) -> _T:
+    try:
+        return await work()
+    finally:
+        await llm.aclose()
+
+
+def _questions(path: Path, prompt: str, key: str | None) -> Any:
+    """Return what is asked of each row, by the row's key; equal rows are asked once."""
+    from bruno_llm_base.batch.template import field_of, fingerprint, question_of
+
+    from bruno_llm_cli.map import read_rows
+
+    ask = question_of(prompt)
+    if key is None:
+        return {fingerprint(row): ask(row) for row in read_rows(path)}
+    return ((field_of(row, key, "--key"), ask(row)) for row in read_rows(path))
+
+
+def _show_id(batch: "Batch", *, as_json: bool) -> None:
+    if as_json:
+        show_document(_described(batch))
+    else:
+        write(f"{batch.id}\n")
+
+
+async def _state(batch: "Batch", *, poll: float | None = None, as_json: bool) -> None:
+    """Print how *batch* stands, once it has ended if it is to be *poll*ed."""
+    state = await (batch.refresh() if poll is None else batch.wait(poll))
+    if as_json:
+        show_document(_described(batch))
+        return
+    counts = state.counts
+    told = [f"{counts.succeeded} of {counts.total} answered"]
+    for name in ("failed", "expired", "cancelled"):
+        told += [f"{number} {name}"] if (number := getattr(counts, name)) else []
+    if state.expires_at is not None and state.status != "ended":
+        told.append(f"until {state.expires_at:%Y-%m-%d %H:%M} UTC at the latest")
+    write(f"{state.status}: {', '.join(told)}\n")
+
+
+def _described(batch: "Batch") -> dict[str, Any]:
+    state = batch.state
+    expires = None if state is None else state.expires_at
+    return {
+        "id": batch.id,
+        "status": None if state is None else state.status,
+        "counts": {} if state is None else state.counts._asdict(),
+        "expires_at": None if expires is None else expires.isoformat(),
+    }
+
+
+async def _results(batch: "Batch", *, output: Path | None) -> bool:
+    """Write the results, and say whether all rows have an answer."""
+    from bruno_llm_base.batch.map import entry_of
+
+    answered = failed = 0
+    cost = 0.0
+    with _written(output) as put:
+        async for item in batch.results():
+            entry = entry_of(item)
+            put(json.dumps(entry, ensure_ascii=output is None) + "\n")
+            answered += item.error is None
+            failed += item.error is not None
+            cost += entry["cost"] or 0.0
+    # of a part that runs, or that has no results of which the vendor does not tell the keys
+    missing = batch.state.counts.total - answered - failed if batch.state else 0
+    told = [f"{answered} answered"]
+    told += [f"{failed} failed"] if failed else []
+    told += [f"{missing} without a result"] if missing > 0 else []
+    told += [f"{cost:.4f} USD"] if cost else []
+    say(", ".join(told))
+    return not failed and missing <= 0
+
+
+@contextmanager
+def _written(output: Path | None) -> Iterator[Callable[[str], Any]]:
+    """Return what writes a line, to stdout or to a file that is there when all of it is.
+
+    Raises:
+        ConfigurationError: The file cannot be written.
+    """
+    if output is None:
+        yield write
+        return
+    part = output.with_name(f"{output.name}.part")
+    try:
+        with part.open("w", encoding="utf-8") as file:
+            yield file.write
+        part.replace(output)
+    except OSError as error:
+        raise ConfigurationError(f"{output} cannot be written: {error.strerror}") from error
+    finally:
+        part.unlink(missing_ok=True)

@@ -1,0 +1,246 @@
+"""Models without `await`: one thread with an event loop does the work."""
+
+import asyncio
+import json
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+from bruno_llm_base import (
+    CachedLLM,
+    CostTracker,
+    FallbackLLM,
+    RateLimitError,
+    Retry,
+    StreamError,
+    SyncLLM,
+    SyncStream,
+    run_sync,
+    run_tools,
+    stream_tools,
+)
+from bruno_llm_base.loop_thread import Pump
+from bruno_llm_ollama import OllamaEmbeddings
+from bruno_llm_openai import OpenAIProvider
+from bruno_llm_testing import FakeAnswer, FakeError, FakeOllama, FakeOpenAI, Fault
+from pydantic import BaseModel
+
+LONG = "word " * 400
+
+
+class City(BaseModel):
+    name: str
+
+
+def weather(place: str) -> str:
+    """Tell the weather."""
+    return f"Rain in {place}."
+
+
+@pytest.fixture
+def server():
+    with FakeOpenAI() as server:
+        yield server
+
+
+@pytest.fixture
+def llm(server):
+    with OpenAIProvider(**server.connection(), retry=Retry(attempts=1)).sync as llm:
+        yield llm
+
+
+def test_every_method_answers(server, llm):
+    assert llm.generate("Hello") == llm.request("Hello").text == "Hello from the fake server."
+    assert llm.list_models()
+    assert llm.check_connection()
+    assert llm.diagnose().ok
+    assert llm.count_tokens("Hello").tokens > 0
+    server.say(FakeAnswer(text='{"name": "Oslo"}'))
+    assert llm.request("Where?", output=City).output == City(name="Oslo")
+    assert {item.row: item.response.text for item in llm.map(["a", "b"], "{row}?")} == {
+        "a": "Hello from the fake server.",
+        "b": "Hello from the fake server.",
+    }
+    assert "OpenAIProvider" in repr(llm)
+
+
+def test_a_stream_is_an_iterator(server, llm):
+    server.say(FakeAnswer(text=LONG))
+    stream = llm.stream("Hello")
+    with pytest.raises(StreamError, match="not complete"):
+        assert stream.response
+    pieces = list(stream)
+    assert len(pieces) > 10
+    assert "".join(pieces) == stream.response.text == LONG
+    assert list(stream) == []
+    assert next(llm.stream("Hello").words()) == "Hello "
+    assert list(llm.stream("Hello").sentences()) == ["Hello from the fake server."]
+    server.say(FakeAnswer(text='{"name": "Oslo"}'))
+    with llm.stream("Where?", output=City) as stream:
+        assert "".join(stream)
+        assert stream.partial() == {"name": "Oslo"}
+        assert stream.response.output == City(name="Oslo")
+
+
+def test_errors_are_those_of_the_model(server, llm):
+    server.say(FakeError(kind="rate_limit"))
+    with pytest.raises(RateLimitError):
+        llm.generate("Hello")
+    server.say(Fault(FakeAnswer(text=LONG), after=5, then="close"))
+    stream = llm.stream("Hello")
+    with pytest.raises(StreamError) as caught:
+        list(stream)
+    assert LONG.startswith(caught.value.partial.text)
+
+
+@pytest.mark.parametrize("leave", ["break", "with", "close"])
+def test_leaving_a_stream_closes_the_connection(server, llm, leave):
+    server.say(Fault(FakeAnswer(text=LONG), after=5, then="stall"))
+    if leave == "break":
+        for _ in llm.stream("Hello"):
+            break
+    elif leave == "with":
+        with llm.stream("Hello") as stream:
+            next(stream)
+    else:
+        stream = llm.stream("Hello")
+        next(stream)
+        stream.close()
+        assert list(stream) == []
+    assert server.received[-1].left.wait(30)
+
+
+def test_what_nothing_was_read_of_was_not_sent(server, llm):
+    llm.stream("Hello").close()
+    assert server.received == []
+
+
+def test_a_stream_is_not_read_far_ahead():
+    made = []
+
+    async def numbers():
+        for number in range(1000):
+            made.append(number)
+            yield number
+
+    pump = Pump(numbers)
+    assert next(pump) == 0
+    while len(made) < 60:
+        time.sleep(0.001)
+    run_sync(asyncio.sleep(0.01))
+    assert len(made) < 80
+    assert list(pump) == list(range(1, 1000))
+
+
+async def test_it_also_works_where_a_loop_runs_and_says_what_that_costs(server):
+    llm = OpenAIProvider(**server.connection())
+    with pytest.warns(RuntimeWarning, match="blocks the event loop of its thread"):
+        assert llm.sync.generate("Hello") == "Hello from the fake server."
+    with pytest.warns(RuntimeWarning):
+        assert "".join(llm.sync.stream("Hello")) == "Hello from the fake server."
+    with pytest.warns(RuntimeWarning):
+        llm.sync.close()
+
+
+def test_it_cannot_wait_for_itself(llm):
+    async def inside():
+        return llm.generate("Hello")
+
+    with pytest.raises(RuntimeError, match="called from within itself: in asynchronous code, use"):
+        run_sync(inside())
+
+
+def test_a_stream_in_a_plain_loop_says_what_to_do(llm):
+    with pytest.raises(TypeError, match=r"use `async for`, or for over llm\.sync\.stream"):
+        list(OpenAIProvider(api_key="k").stream("Hello"))
+
+
+def test_threads_share_it_and_labels_are_the_callers(server):
+    tracker = CostTracker()
+    texts = []
+    with OpenAIProvider(**server.connection(), cost=tracker).sync as llm:
+
+        def ask(user):
+            with tracker.label(user=user):
+                texts.append(llm.generate("Hello"))
+                texts.append("".join(llm.stream("Hello")))
+
+        threads = [threading.Thread(target=ask, args=(f"u{n}",)) for n in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert texts == ["Hello from the fake server."] * 8
+    assert {row.user: row.requests for row in tracker.total("user")} == {
+        f"u{n}": 2 for n in range(4)
+    }
+
+
+def test_wrappers_tools_and_embeddings_have_it_too(server):
+    llm = OpenAIProvider(**server.connection())
+    assert FallbackLLM([llm]).sync.generate("Hello") == "Hello from the fake server."
+    kept = CachedLLM(llm).sync
+    assert not kept.request("Hello").cached
+    assert kept.request("Hello").cached
+    assert SyncLLM(llm).generate("Hello") == "Hello from the fake server."
+    assert run_sync(run_tools(llm, "Hello", tools=[weather])).text == "Hello from the fake server."
+    assert "".join(SyncStream(stream_tools(llm, "Hello", tools=[weather])))
+    llm.sync.close()
+    with FakeOllama() as ollama, OllamaEmbeddings(**ollama.connection()).sync as embeddings:
+        assert embeddings.embed_texts(["a"]) == [embeddings.embed_text("a")]
+        assert "OllamaEmbeddings" in repr(embeddings)
+
+
+PROGRAM = """
+import json, os, sys
+from bruno_llm_openai import OpenAIProvider
+
+llm = OpenAIProvider(**json.loads(sys.argv[1])).sync
+{}
+"""
+
+
+def started(server, *lines):
+    program = PROGRAM.format("\n".join(lines))
+    return subprocess.Popen(
+        [sys.executable, "-c", program, json.dumps(server.connection())],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize("call", ["llm.generate('Hello')", "list(llm.stream('Hello'))"])
+def test_ctrl_c_ends_the_request(server, call):
+    server.say(Fault(FakeAnswer(text=LONG), then="stall"))
+    lines = ["try:", f"    {call}", "except KeyboardInterrupt:", "    print('stopped', flush=True)"]
+    program = started(server, *lines, "sys.stdin.read()")
+    while not server.received:
+        time.sleep(0.01)
+    program.send_signal(signal.SIGINT)
+    assert program.stdout.readline() == "stopped\n"
+    assert server.received[0].left.wait(30)
+    assert program.communicate()[1] == ""
+
+
+def test_the_end_of_the_program_closes_what_is_open(server):
+    server.say(Fault(FakeAnswer(text=LONG), after=5, then="stall"))
+    program = started(server, "stream = llm.stream('Hello')", "next(stream)")
+    assert program.communicate() == ("", "")
+    assert program.returncode == 0
+    assert server.received[0].left.wait(30)
+
+
+def test_a_forked_process_has_a_thread_of_its_own(server):
+    lines = [
+        "print(llm.generate('Hello'), flush=True)",
+        "child = os.fork()",
+        "print(llm.generate('Hello'), flush=True)",
+        "if child:",
+        "    os.waitpid(child, 0)",
+    ]
+    out, err = started(server, *lines).communicate()
+    assert (out, err) == ("Hello from the fake server.\n" * 3, "")
