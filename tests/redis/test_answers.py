@@ -9,18 +9,29 @@ import sys
 import pytest
 from bruno_llm_base import ConfigurationError
 from bruno_llm_redis import cache_store
+from bruno_llm_testing import FakeAnswer, Fault
 from redis.exceptions import ReadOnlyError, ResponseError
 
-_LEADER = """
+_ASKER = """
 import asyncio, sys
+from bruno_llm_base import CachedLLM
+from bruno_llm_openai import OpenAIProvider
 from bruno_llm_redis import cache_store
 
-async def main():
-    print(await cache_store(sys.argv[1], lead=2.0).lead("question"), flush=True)
-    await asyncio.sleep(3600)
+async def main(url, address, lead):
+    llm = OpenAIProvider("gpt-4.1", api="chat", base_url=address, api_key="test-key")
+    async with CachedLLM(llm, store=cache_store(url, lead=float(lead))) as cached:
+        print(await cached.generate("hi"))
 
-asyncio.run(main())
+asyncio.run(main(*sys.argv[1:]))
 """
+
+
+def ask(server, fake_openai, lead):
+    """Start a process that asks, through the cache at *server*."""
+    address = fake_openai.connection()["base_url"]
+    arguments = [sys.executable, "-c", _ASKER, server.url, address, str(lead)]
+    return subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
 
 
 @pytest.fixture
@@ -42,7 +53,7 @@ async def test_what_one_puts_the_other_gets_as_it_was(stores, server):
     assert b"bruno-llm:cache:{question}" in server.ask("KEYS *")
     await one.aclose()
     assert await one.get("question") == value
-    assert 80 * 86400 < int(server.ask("TTL bruno-llm:cache:{question}").strip().lstrip(b":"))
+    assert int(server.ask("TTL bruno-llm:cache:{question}").strip().lstrip(b":")) > 80 * 86400
 
 
 async def test_one_at_a_time_has_the_lead(stores):
@@ -61,19 +72,27 @@ async def test_one_at_a_time_has_the_lead(stores):
     assert await one.lead("question")
 
 
-async def test_the_lead_of_a_killed_process_ends(server, stores):
-    leader = subprocess.Popen(
-        [sys.executable, "-c", _LEADER, server.url], stdout=subprocess.PIPE, text=True
-    )
+async def test_of_several_processes_one_asks_and_the_others_get_its_answer(server, fake_openai):
+    fake_openai.say(Fault(FakeAnswer(text="once"), before_header=0.5))
+    processes = [ask(server, fake_openai, 60) for _ in range(3)]
+    said = [await asyncio.to_thread(process.communicate) for process in processes]
+    assert [answer for answer, _ in said] == ["once\n"] * 3
+    assert len(fake_openai.bodies) == 1
+
+
+async def test_when_the_process_that_asks_is_killed_another_does(server, fake_openai, eventually):
+    fake_openai.say(Fault(then="stall"), FakeAnswer(text="once"))
+    killed = ask(server, fake_openai, 2)
     try:
-        assert await asyncio.to_thread(leader.stdout.readline) == "True\n"
-        assert not await stores[0].lead("question")
-        os.kill(leader.pid, signal.SIGKILL)
-        while not await stores[0].lead("question"):
-            await asyncio.sleep(0.05)
+        await eventually(lambda: len(fake_openai.bodies) == 1)
+        processes = [ask(server, fake_openai, 60) for _ in range(2)]
+        os.kill(killed.pid, signal.SIGKILL)
+        said = [await asyncio.to_thread(process.communicate) for process in processes]
     finally:
-        leader.kill()
-        leader.communicate()
+        killed.kill()
+        killed.communicate()
+    assert [answer for answer, _ in said] == ["once\n"] * 2
+    assert len(fake_openai.bodies) == 2
 
 
 async def test_a_server_that_is_away_is_said_so_and_left_alone_for_a_while(server, stores):
