@@ -289,13 +289,7 @@ def _store_at(url: str) -> "LedgerStore":
     """Return the store of a ledger at *url*, without showing it: it may hold a password."""
     from bruno_llm_base.discovery import store_of  # only where there is one
 
-    scheme = url.partition("://")[0].lower()
-    offered = getattr(store_of(url), "ledger_store", None)
-    if offered is None:
-        raise ConfigurationError(
-            f"{scheme}:// keeps no costs: give CostTracker a file's path or a postgresql:// URL"
-        )
-    store: LedgerStore = offered(url)
+    store: LedgerStore = store_of(url, "ledger_store")(url)
     return store
 
 
