@@ -2,7 +2,8 @@
 
 Rows are dicts such as {"id": "a", "text": "I love it."}. Of each comes a dict with its "id", and an
 "answer" or an "error". Answers are kept, so a row that is asked for again, after a crash or in a
-second run, is not paid twice. Wants a provider, such as bruno-llm-openai, and bruno-llm-redis.
+second run, is not paid twice. Wants a provider, such as bruno-llm-openai, bruno-llm-redis, and
+bruno-llm-postgres; on a single machine, LEDGER may be a file.
 """
 
 import os
@@ -12,8 +13,7 @@ from bruno_llm_base import Budget, CachedLLM, CostTracker, LLMError, LLMFactory,
 PROMPT = "Is this review good or bad? Answer in one word.\n\n{text}"
 AT_ONCE = 25  # rows, by each process
 VALKEY = os.environ.get("VALKEY_URL", "redis://localhost:6379/0")
-ANSWERS = os.environ.get("ANSWERS", "answers.db")  # a file for the processes of one machine
-LEDGER = os.environ.get("LEDGER", "costs.db")  # as well
+LEDGER = os.environ.get("LEDGER", "postgresql://localhost/costs")
 LIMIT = int(os.environ.get("REQUESTS_PER_MINUTE", "500"))
 BUDGET = os.environ.get("BUDGET", "5")  # USD
 
@@ -23,7 +23,7 @@ def model() -> CachedLLM:
     limit = RateLimit(requests_per_minute=LIMIT, max_concurrent=64, store=VALKEY, name="reviews")
     costs, budget = CostTracker(LEDGER), Budget(BUDGET)
     llm = LLMFactory.from_env(rate_limit=limit, cost=costs, budget=budget, max_tokens=100)
-    return CachedLLM(llm, store=ANSWERS)
+    return CachedLLM(llm, store=VALKEY)
 
 
 async def answers(llm: CachedLLM, rows: list[dict]) -> list[dict]:

@@ -10,7 +10,7 @@ ray.init(
     include_dashboard=False,
     object_store_memory=100_000_000,
     logging_level="warning",
-    _node_ip_address="127.0.0.1",
+    _node_ip_address="127.0.0.2",  # which Ray does not replace, as it does 127.0.0.1
     _temp_dir=sys.argv[3],
 )
 ray_rows.main(*sys.argv[1:3])

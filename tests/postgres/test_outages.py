@@ -5,8 +5,10 @@ import logging
 import socket
 import threading
 import time
-from contextlib import contextmanager, suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager, suppress
 from decimal import Decimal
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -247,6 +249,22 @@ def test_an_older_ledger_is_brought_up_to_date_once(url, ask, monkeypatch):
         thread.join()
     assert CostTracker(url).total().requests == 1
     assert ask("SELECT version FROM bruno_version") == [(2,)]
+
+
+def test_clients_that_come_to_an_empty_database_at_once_make_one_ledger(server):
+    for _ in range(5):
+        name = f"costs_{uuid4().hex}"
+        server.ask(f"CREATE DATABASE {name} TEMPLATE template0")
+        together = threading.Barrier(8)
+
+        def come(url, together):
+            with closing(CostTracker(url)) as costs:
+                together.wait()
+                return costs.total().requests
+
+        with ThreadPoolExecutor(8) as threads:
+            tasks = [threads.submit(come, server.url(name), together) for _ in range(8)]
+        assert [task.result() for task in tasks] == [0] * 8
 
 
 def test_a_role_without_rights_is_told_what_to_grant(server, url, ask, caplog):

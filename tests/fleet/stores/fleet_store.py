@@ -29,6 +29,13 @@ class Witnessed:
             file.writelines(f"{permit._buckets['rpm']}\n" for permit in permits)
 
 
-def limit_store(url, name, on_outage):
-    url = url.replace("witnessed", "redis", 1)
-    return Witnessed(bruno_llm_redis.limit_store(url, name, on_outage, minute=MINUTE))
+def limit_store(url, *settings):
+    return Witnessed(bruno_llm_redis.limit_store(_real(url), *settings, minute=MINUTE))
+
+
+def cache_store(url):
+    return bruno_llm_redis.cache_store(_real(url))
+
+
+def _real(url):
+    return url.replace("witnessed", "redis", 1)

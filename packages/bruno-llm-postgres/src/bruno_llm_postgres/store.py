@@ -236,8 +236,11 @@ def _begin(connection: psycopg.Connection[Any], how: LiteralString = "") -> None
 
 def _version(connection: psycopg.Connection[Any]) -> int:
     """Return the version of the ledger; 0 where there is none."""
-    found = connection.execute("SELECT to_regclass('bruno_version')").fetchone()
-    if found is None or found[0] is None:
+    # not to_regclass, which remembers that there was none while another process made it
+    found = connection.execute(
+        "SELECT 1 FROM pg_class WHERE relname = 'bruno_version' AND pg_table_is_visible(oid)"
+    )
+    if found.fetchone() is None:
         return 0
     (version,) = connection.execute("SELECT max(version) FROM bruno_version").fetchone() or (0,)
     return int(version)
