@@ -1,4 +1,7 @@
-"""Runs `examples/fleet/ray_rows.py` on a small cluster of this machine alone."""
+"""Runs `examples/fleet/ray_rows.py` on a small cluster of this machine alone.
+
+Ray listens on all addresses all the same, and has no setting for that.
+"""
 
 import sys
 
@@ -10,7 +13,6 @@ ray.init(
     include_dashboard=False,
     object_store_memory=100_000_000,
     logging_level="warning",
-    _node_ip_address="127.0.0.2",  # which Ray does not replace, as it does 127.0.0.1
     _temp_dir=sys.argv[3],
 )
 ray_rows.main(*sys.argv[1:3])
