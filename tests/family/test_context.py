@@ -257,7 +257,9 @@ async def test_what_is_no_object_is_left_to_the_server(kind, server, nonsense, p
 @pytest.mark.parametrize("nonsense", ["x", [1], 7])
 async def test_options_that_are_no_object_are_refused(kind, server, nonsense):
     async with kind(**server.connection()) as llm:
-        with pytest.raises(InvalidRequestError, match=r"^options is .* give a dict of the vendor's"):
+        with pytest.raises(
+            InvalidRequestError, match=r"^options is .* give a dict of the vendor's"
+        ):
             await llm.generate("hi", options=nonsense)
     assert server.received == []
 
