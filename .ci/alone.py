@@ -22,6 +22,7 @@ from unittest.mock import patch
 from bruno_core.registry.llm_registry import LLMProviderRegistry
 from bruno_llm_base import (
     BaseProvider,
+    ConfigurationError,
     CostTracker,
     EmbeddingFactory,
     LLMFactory,
@@ -74,6 +75,8 @@ def main(distribution: str) -> None:
         check_testing()
     elif provider == "otel":
         check_telemetry()
+    elif provider == "postgres":
+        check_ledger()
     elif provider == "redis":
         check_store()
     elif provider:
@@ -143,6 +146,18 @@ def check_store() -> None:
     limit = RateLimit(requests_per_minute=5, store="valkey://:secret@127.0.0.1:1/0", name="prod")
     assert "redis://127.0.0.1:1/0" in repr(limit), limit
     assert "secret" not in repr(limit), limit
+
+
+def check_ledger() -> None:
+    """Its URLs are taken, and nothing connects before it is used; libpq comes along."""
+    tracker = CostTracker("postgresql://ann:secret@127.0.0.1:1/costs")
+    assert "secret" not in repr(tracker), tracker
+    advice = ""
+    try:
+        tracker.total()
+    except ConfigurationError as error:
+        advice = str(error)
+    assert "see that the server runs" in advice, advice
 
 
 def check_testing() -> None:

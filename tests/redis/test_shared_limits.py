@@ -338,7 +338,10 @@ async def test_a_cluster_has_each_limit_in_one_slot(start_server, free_port, nam
         ({"store": "redis://:secret@host:port/0", "name": "x"}, "is no URL of a server"),
         ({"store": "redis://:secret@host/prod", "name": "x"}, "is no URL of a server"),
         ({"store": "memcached://host", "name": "x"}, "no store is installed for 'memcached' URLs"),
-        ({"store": "postgresql://:secret@h/db", "name": "x"}, "the known ones are redis"),
+        (
+            {"store": "postgresql://:secret@h/db", "name": "x"},
+            "postgresql:// keeps no limits: give a redis:// URL",
+        ),
         ({"store": "secret", "name": "x"}, "has no scheme"),
         ({"store": "redis://host"}, "RateLimit.name is None"),
         ({"store": "redis://host", "name": ""}, "RateLimit.name is ''"),
@@ -356,4 +359,4 @@ def test_bad_input_is_named_with_its_cure(settings, message):
 def test_a_store_that_is_not_installed_is_named(monkeypatch):
     monkeypatch.setattr("sys.path", [])
     with pytest.raises(ConfigurationError, match="pip install bruno-llm-redis"):
-        discovery.store_of("rediss://host")
+        discovery.store_of("rediss://host", "limit_store")

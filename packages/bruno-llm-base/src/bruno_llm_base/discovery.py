@@ -6,7 +6,7 @@ embeddings in `bruno.embedding_providers`; nothing is imported before it is aske
 
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from importlib.metadata import EntryPoint, EntryPoints, entry_points
@@ -20,7 +20,10 @@ from bruno_llm_base.parts import Json
 from bruno_llm_base.values import shown
 
 _ALIASES = {"anthropic": "claude", "google": "gemini"}
-_STORES = dict.fromkeys(("redis", "rediss", "valkey", "valkeys"), "bruno-llm-redis")
+_STORES = {
+    **dict.fromkeys(("redis", "rediss", "valkey", "valkeys"), "bruno-llm-redis"),
+    **dict.fromkeys(("postgres", "postgresql"), "bruno-llm-postgres"),
+}
 """What brings the stores of a scheme, for advice only."""
 _BESIDE_SETTINGS = ("max_retries", "model", "provider", "timeout")
 
@@ -98,10 +101,21 @@ def kind_of(
     raise ProviderNotFoundError(_advice(wanted, group, vendors or {}))
 
 
-def store_of(url: str) -> Any:
-    """Return what offers the stores that are addressed like *url*, or raise what to install.
+_KEPT = {
+    "cache_store": ("answers", "a file's path or a redis:// URL"),
+    "ledger_store": ("costs", "a file's path or a postgresql:// URL"),
+    "limit_store": ("limits", "a redis:// URL"),
+}
 
-    It is an object of the entry point group `bruno_llm.stores`, whose names are the schemes.
+
+def store_of(url: str, kind: str) -> Callable[..., Any]:
+    """Return what opens the *kind* of store that is at *url*, or raise what to install.
+
+    It is a function of an object of the entry point group `bruno_llm.stores`, whose names are the schemes.
+
+    Args:
+        url: Where the store is.
+        kind: "cache_store", "ledger_store" or "limit_store".
     """
     scheme, separator, _ = url.partition("://")
     if not separator:  # what else it holds may be secret
@@ -117,13 +131,17 @@ def store_of(url: str) -> Any:
         cure = f"pip install {package}" if package else f"the known ones are {known}"
         raise ConfigurationError(f"no store is installed for {shown(scheme)} URLs: {cure}")
     try:
-        return found.load()
+        offered: Callable[..., Any] | None = getattr(found.load(), kind, None)
     except Exception as error:
         raise ConfigurationError(
             f"the store {found.name!r} of {_owner(found)} cannot be loaded: {error}; reinstall it:"
             f" pip install --force-reinstall {_owner(found)}",
             cause=error,
         ) from error
+    if offered is None:
+        kept, cure = _KEPT[kind]
+        raise ConfigurationError(f"{scheme}:// keeps no {kept}: give {cure}")
+    return offered
 
 
 def read_vendors(tables: object) -> dict[str, Json]:

@@ -1,19 +1,51 @@
-"""A server of Redis' protocol: the scripts that it runs, over one connection of one event loop."""
+"""A server of Redis' protocol, asked over one connection of one event loop."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from hashlib import sha1
 from importlib.resources import files
 from typing import Any
+from urllib.parse import urlsplit
 
+from bruno_llm_base.exceptions import ConfigurationError
 from redis.asyncio import ConnectionPool, RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as ConnectionLost
 from redis.exceptions import MovedError, NoScriptError
 
-SECONDS = 0.5  # that the server has for an answer
+_SCHEMES = {"valkey": "redis", "valkeys": "rediss"}
+_SECONDS = 0.5  # that the server has for an answer
 _TO_CONNECT = 2.0  # seconds, with what TLS and the login take
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a server is: what redis-py takes, and the same to be shown."""
+
+    url: str
+    place: str
+
+    @classmethod
+    def of(cls, url: str, field: str) -> "Address":
+        """Return that of *url*, which was given as *field*.
+
+        Raises:
+            ConfigurationError: It is malformed.
+        """
+        scheme, _, rest = url.partition("://")
+        scheme = _SCHEMES.get(scheme.lower(), scheme.lower())
+        try:
+            parts = urlsplit(f"{scheme}://{rest}")
+            place = f"{parts.hostname or 'localhost'}:{parts.port or 6379}{parts.path}"
+            if parts.path.strip("/") and not parts.path.strip("/").isdigit():
+                raise ValueError  # noqa: TRY301 - redis-py would take database 0 instead
+        except ValueError:  # its words may hold the password
+            raise ConfigurationError(
+                f"{field} is no URL of a server: give one such as 'redis://user:password@host:6379/0'"
+            ) from None
+        return cls(parts.geturl(), f"{scheme}://{place}")
 
 
 class Script:
@@ -26,16 +58,17 @@ class Script:
 
 
 class Server:
-    """Runs scripts, one after the other, over one connection.
+    """Asks one thing after the other, over one connection.
 
     It drives redis-py's connection itself: the client and its pool take longer than the server.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, seconds: float = _SECONDS) -> None:
+        """Give each answer so many *seconds*."""
         self._url = url
+        self._seconds = seconds
         pool: Any = ConnectionPool.from_url(
             url,
-            decode_responses=True,
             retry=Retry(NoBackoff(), 0),
             socket_timeout=None,  # `_ask_once` has the one timer
         )
@@ -50,27 +83,37 @@ class Server:
 
     async def run(self, script: Script, words: Callable[[], str]) -> str:
         """Return what *script* says of *words*, which it takes apart."""
+        keys = str(len(script.keys)), *script.keys
+
+        async def ask() -> Any:
+            said = words()
+            try:
+                return await self._ask("EVALSHA", script.sha, *keys, said)
+            except NoScriptError:
+                return await self._ask("EVAL", script.text, *keys, said)
+
+        said: bytes = await self._tried(ask)
+        return said.decode()
+
+    async def ask(self, *command: str | bytes) -> Any:
+        """Return the answer to *command*."""
+        return await self._tried(lambda: self._ask(*command))
+
+    async def _tried(self, ask: Callable[[], Awaitable[Any]]) -> Any:
         async with self._turn:
             was_connected = self.is_connected
             try:
-                return await self._run(script, words())
+                return await ask()
             except ConnectionLost:  # perhaps the server had closed it long ago
                 if not was_connected:
                     raise
-            return await self._run(script, words())
+            return await ask()
 
     async def aclose(self) -> None:
         """Close the connection."""
         await (self._connection.disconnect() if self._cluster is None else self._cluster.aclose())
 
-    async def _run(self, script: Script, words: str) -> str:
-        rest = str(len(script.keys)), *script.keys, words
-        try:
-            return str(await self._ask("EVALSHA", script.sha, *rest))
-        except NoScriptError:
-            return str(await self._ask("EVAL", script.text, *rest))
-
-    async def _ask(self, *command: str) -> Any:
+    async def _ask(self, *command: str | bytes) -> Any:
         if self._cluster is not None:
             return await self._cluster.execute_command(*command)
         try:
@@ -79,17 +122,16 @@ class Server:
             await self._connection.disconnect()
             self._cluster = RedisCluster.from_url(
                 self._url,
-                decode_responses=True,
                 retry=Retry(NoBackoff(), 1),
-                socket_timeout=SECONDS,
-                socket_connect_timeout=SECONDS,
+                socket_timeout=self._seconds,
+                socket_connect_timeout=self._seconds,
             )
             return await self._cluster.execute_command(*command)
 
-    async def _ask_once(self, command: Sequence[str]) -> Any:
+    async def _ask_once(self, command: Sequence[str | bytes]) -> Any:
         connection = self._connection
         try:
-            async with asyncio.timeout(SECONDS if connection.is_connected else _TO_CONNECT):
+            async with asyncio.timeout(self._seconds if connection.is_connected else _TO_CONNECT):
                 await connection.send_packed_command(_packed(command), check_health=False)
                 return await connection.read_response()
         except (TimeoutError, asyncio.CancelledError):
@@ -97,7 +139,7 @@ class Server:
             raise
 
 
-def _packed(command: Sequence[str]) -> bytes:
+def _packed(command: Sequence[str | bytes]) -> bytes:
     """Return *command* as servers read it, in a third of the time that redis-py takes for it."""
-    words = [word.encode() for word in command]
+    words = [word if isinstance(word, bytes) else word.encode() for word in command]
     return b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%b\r\n" % (len(w), w) for w in words)

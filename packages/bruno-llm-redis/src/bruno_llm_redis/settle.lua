@@ -1,5 +1,6 @@
 -- Tell what became of places that one process has taken, and what the vendor said.
 -- KEYS as in take.lua, but for the windows: minutes of requests and of tokens, days of requests
+-- Returns nothing
 -- ARGV: words: 1 the state that the process knows (-: none), 2 length of a lease (us), 3 of a minute,
 --       4 of a day, then any of
 --       'gone' lease | 'holds' lease | 'used' window bucket amount | 'gate' us | 'leave' who
@@ -63,4 +64,4 @@ while i <= #words do
   end
 end
 for _, key in ipairs(KEYS) do redis.call('PEXPIRE', key, 90000000) end
-return 1
+return ''

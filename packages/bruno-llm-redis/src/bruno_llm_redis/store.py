@@ -6,7 +6,6 @@ from contextlib import suppress
 from dataclasses import replace
 from math import ceil
 from typing import Literal
-from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
 from bruno_llm_base.exceptions import ConfigurationError, ServiceUnavailableError
@@ -21,13 +20,13 @@ from redis.exceptions import (
 
 from bruno_llm_redis.link import FIELDS, MINUTES_OF_DAY, Link, Window
 from bruno_llm_redis.outage import Outage
+from bruno_llm_redis.server import Address
 
 LEASE = 30.0
 """Seconds after which the place of a process that was killed is free again."""
 AGAIN = 5.0
 """Seconds until a server that did not answer is asked again."""
 
-_SCHEMES = {"valkey": "redis", "valkeys": "rediss"}
 _REFUSED = (AuthenticationError, AuthorizationError, NoPermissionError)
 _UNREACHABLE = (RedisError, OSError, TimeoutError)
 _LONGEST_PAUSE = 3600.0
@@ -51,28 +50,19 @@ def limit_store(
     """
     if set(name) & set("{}"):
         raise ConfigurationError(f"RateLimit.name is {shown(name)}: leave out '{{' and '}}'")
-    scheme, _, rest = url.partition("://")
-    scheme = _SCHEMES.get(scheme.lower(), scheme.lower())
-    try:
-        parts = urlsplit(f"{scheme}://{rest}")
-        place = f"{parts.hostname or 'localhost'}:{parts.port or 6379}{parts.path}"
-        if parts.path.strip("/") and not parts.path.strip("/").isdigit():
-            raise ValueError  # noqa: TRY301 - redis-py would take database 0 instead
-    except ValueError:  # its words may hold the password
-        raise ConfigurationError(
-            "RateLimit.store is no URL of a server: give one such as 'redis://user:password@host:6379/0'"
-        ) from None
+    address = Address.of(url, "RateLimit.store")
     lengths = lease, minute, again
-    return SharedCounts(parts.geturl(), f"{scheme}://{place}", name, on_outage, lengths)
+    return SharedCounts(address, name, on_outage, lengths)
 
 
 class SharedCounts:
     """A `LimitStore`."""
 
     def __init__(
-        self, url: str, place: str, name: str, on_outage: str, lengths: tuple[float, float, float]
+        self, address: Address, name: str, on_outage: str, lengths: tuple[float, float, float]
     ) -> None:
-        self._url, self._place, self._name, self._on_outage = url, place, name, on_outage
+        self._url, self._place = address.url, address.place
+        self._name, self._on_outage = name, on_outage
         *self._lengths, self._again = lengths  # seconds
         self._links: WeakKeyDictionary[asyncio.AbstractEventLoop, Link] = WeakKeyDictionary()
         self._windows: list[Window] = []

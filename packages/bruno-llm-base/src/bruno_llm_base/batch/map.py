@@ -64,8 +64,17 @@ Prompt = str | Callable[[Any], Messages]
 Key = str | Callable[[Any], str | int]
 
 
-if TYPE_CHECKING:
-    from bruno_llm_base.batch.vendor_results import BatchItem
+class Answered(Protocol):
+    """A row and its answer, of a map or a batch."""
+
+    @property
+    def key(self) -> str | int: ...
+    @property
+    def response(self) -> ModelResponse[Any] | None: ...
+    @property
+    def error(self) -> LLMError | None: ...
+    @property
+    def text(self) -> str | None: ...
 
 
 class Model(Protocol):
@@ -378,13 +387,13 @@ def _is_of_all_rows(error: LLMError) -> bool:
     return isinstance(error, _OF_ALL_ROWS)
 
 
-def _response(item: "MapItem | BatchItem") -> ModelResponse | None:
+def _response(item: Answered) -> ModelResponse | None:
     """Return what was paid for: the answer, or as much as there is of it."""
     partial_answer: ModelResponse | None = item.response or getattr(item.error, "partial", None)
     return partial_answer
 
 
-def entry_of(item: "MapItem | BatchItem") -> Json:
+def entry_of(item: Answered) -> Json:
     """Return the line of *item* in a file of answers."""
     from pydantic_core import to_jsonable_python
 

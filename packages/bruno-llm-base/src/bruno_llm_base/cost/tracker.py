@@ -21,6 +21,7 @@ from bruno_llm_base.response import Cost, Usage
 from bruno_llm_base.values import shown
 
 if TYPE_CHECKING:
+    from bruno_llm_base.cost.ledger_store import LedgerStore
     from bruno_llm_base.cost.report import Report
 
 _MOST_TOKENS = 10**12  # of a request; a server that reports more is mistaken, and sums must not be
@@ -54,11 +55,11 @@ def _utc_now() -> datetime:
 
 
 class CostTracker:
-    """Records what requests take and cost, in memory or in a file.
+    """Records what requests take and cost, in memory, in a file or in PostgreSQL.
 
-    Several providers may share one, across event loops, threads and, on a file, processes. A copy sent
-    to another process records into the same file; without a file it starts empty there, and so it does
-    in a forked process.
+    Several providers may share one, across event loops, threads and, on a file, processes; on a
+    server, machines. A copy sent to another process records into the same place; in memory it starts
+    empty there, and so it does in a forked process.
 
     The records are sums by day (in UTC), provider, model and labels, so a file grows with these and
     not with the requests. What was recorded survives the end of the process, however it ends. A
@@ -67,16 +68,19 @@ class CostTracker:
 
     A request never makes the event loop wait for the file: a thread writes what it costs, and waits
     up to 5 seconds for other processes. The methods here may wait themselves. They only read a file
-    until something is to be recorded, so a file that cannot be written can be reported on.
+    until something is to be recorded, so a file that cannot be written can be reported on. A server
+    is used in the same way, and connected when it is first needed.
 
     Args:
-        path: The file, an SQLite database; it is made if it is missing. None records in memory.
+        path: The file, an SQLite database, which is made if it is missing, or a URL such as
+            "postgresql://user:password@host/database" (of bruno-llm-postgres). None records in
+            memory.
         prices: Prices of your own, as `Price`s by "model" or "provider/model", which go first; or
             a source of prices.
         clock: Tells the time, with a time zone.
 
     Attributes:
-        path: The file; None if it records in memory.
+        path: The file, or the URL with its password; None if it records in memory.
         prices: The source that is asked for prices first; None if there is none.
         ledger: Where it is all written, for budgets.
 
@@ -95,10 +99,6 @@ class CostTracker:
             raise ConfigurationError(
                 f"CostTracker.path is {shown(path)}: give a file's path, or nothing to record in memory"
             )
-        if isinstance(path, str) and "://" in path:  # what it holds may be secret
-            raise ConfigurationError(
-                "CostTracker.path is a URL: give a file's path, or nothing to record in memory"
-            )
         source = Overrides(prices) if isinstance(prices, Mapping) else prices
         if source is not None and not callable(getattr(source, "price", None)):
             raise ConfigurationError(
@@ -107,15 +107,24 @@ class CostTracker:
             )
         if not callable(clock):
             raise ConfigurationError(f"CostTracker.clock is {shown(clock)}: give a callable")
-        self.path = None if path is None else Path(path).resolve()
+        self.path: Path | str | None
         self.prices: PriceSource | None = source
         self._clock = clock
-        self.ledger = Ledger()
-        if self.path is not None:
-            from bruno_llm_base.cost.shared_ledger import SharedLedger  # many do without
+        if path is None:
+            self.path, self._place, self.ledger = None, "", Ledger()
+            return
+        from bruno_llm_base.cost.shared_ledger import SharedLedger  # many do without
+
+        store: LedgerStore
+        if isinstance(path, str) and "://" in path:
+            self.path, store = path, _store_at(path)
+            self._place = repr(str(store))
+        else:
             from bruno_llm_base.cost.sqlite import LedgerFile
 
-            self.ledger = SharedLedger(LedgerFile(self.path, clock))
+            self.path = Path(path).resolve()
+            store, self._place = LedgerFile(self.path, clock), repr(str(self.path))
+        self.ledger = SharedLedger(store)
 
     def today(self) -> date:
         """Return the day, in UTC."""
@@ -270,10 +279,18 @@ class CostTracker:
         self.ledger.close()
 
     def __repr__(self) -> str:
-        return f"CostTracker({'' if self.path is None else repr(str(self.path))})"
+        return f"CostTracker({self._place})"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return partial(type(self), self.path, prices=self.prices, clock=self._clock), ()
+
+
+def _store_at(url: str) -> "LedgerStore":
+    """Return the store of a ledger at *url*, without showing it: it may hold a password."""
+    from bruno_llm_base.discovery import store_of  # only where there is one
+
+    store: LedgerStore = store_of(url, "ledger_store")(url)
+    return store
 
 
 def names_of(provider: str, model: str, labels: Labels) -> Names:

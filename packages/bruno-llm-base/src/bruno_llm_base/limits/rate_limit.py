@@ -91,7 +91,8 @@ class RateLimit(Policy, Limits):
         if isinstance(store, str):
             from bruno_llm_base.discovery import store_of  # only where there is one
 
-            store = cast(LimitStore, store_of(store).limit_store(store, self.name, self.on_outage))
+            opened = store_of(store, "limit_store")(store, self.name, self.on_outage)
+            store = cast(LimitStore, opened)
         if store is not None:
             from bruno_llm_base.limits.shared import SharedQueue
 

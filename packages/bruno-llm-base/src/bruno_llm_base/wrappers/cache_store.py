@@ -94,11 +94,7 @@ def open_store(given: object) -> CacheStore:
     if isinstance(given, str) and "://" in given:
         from bruno_llm_base.discovery import store_of
 
-        offers = store_of(given)
-        if not hasattr(offers, "cache_store"):
-            scheme = given.partition("://")[0]
-            raise ConfigurationError(f"store is a {scheme} URL, where no answers can be kept")
-        return cast(CacheStore, offers.cache_store(given))
+        return cast(CacheStore, store_of(given, "cache_store")(given))
     if isinstance(given, str | PathLike) and given not in ("", ":memory:"):
         from bruno_llm_base.wrappers.sqlite_store import SqliteStore  # many do without
 
