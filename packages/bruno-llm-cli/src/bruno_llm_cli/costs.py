@@ -88,7 +88,7 @@ def copy(source: Ledger, target: Ledger) -> None:
     origin, copied = _tracker(source), CostTracker(target)
     try:
         known = {tuple(getattr(row, key) for key in KEYS): row for row in copied.total(KEYS)}
-        missing = []
+        missing, there_already = [], 0
         for row in origin.total(KEYS):
             there = known.get(tuple(getattr(row, key) for key in KEYS))
             if there is not None and there != row:
@@ -99,6 +99,8 @@ def copy(source: Ledger, target: Ledger) -> None:
                 )
             if there is None:
                 missing.append(row)
+            else:
+                there_already += 1
         for row in missing:
             counts = [pico(row.cost) if name == "cost" else getattr(row, name) for name in COUNTS]
             names = (row.provider or "", row.model or "", row.tag or "", row.user or "")
@@ -106,7 +108,7 @@ def copy(source: Ledger, target: Ledger) -> None:
         copied.close()
     finally:
         origin.close()
-    say(f"{len(missing)} rows copied, {len(known)} were there")
+    say(f"{len(missing)} rows copied, {there_already} were there")
 
 
 def _tracker(ledger: str) -> "CostTracker":
