@@ -169,12 +169,12 @@ def test_one_call_may_ask_another_model():
     assert "temperature" not in second
 
 
-@pytest.mark.parametrize("key", ["sk-…", "sk a\u0000", "  "])
+@pytest.mark.parametrize("key", ["sk-…", "sk a\u0000"])
 def test_a_key_that_no_header_can_hold_is_refused_unseen(key, monkeypatch):
     with pytest.raises(ConfigurationError, match="api_key holds characters") as caught:
         OpenAIProvider(api_key=key)
     assert "sk" not in str(caught.value)
-    if key.strip() and "\0" not in key:
+    if "\0" not in key:
         monkeypatch.setenv("OPENAI_API_KEY", key)
         with pytest.raises(ConfigurationError, match="OPENAI_API_KEY holds characters"):
             OpenAIProvider()

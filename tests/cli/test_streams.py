@@ -68,7 +68,7 @@ def test_a_full_stdout_is_told_in_one_sentence_by_every_command(openai, ledger, 
         *("--version", "--help", "ask --help", "providers", "providers --json"),
         *("ask -p openai hi", "ask -p openai --no-stream hi", "ask -p openai --json hi"),
         *("count -p claude hi", "models openai", "models openai --json", "doctor openai"),
-        *(f"costs {ledger}", f"costs {ledger} --format json"),
+        *(f"costs {ledger}", f"costs {ledger} --format json", "batch --help"),
     ]
     silent = {"chat", "map", "pull"}  # here: without a question, and on stderr only
     assert {line.split()[0] for line in lines} >= set(get_command(app).commands) - silent

@@ -113,3 +113,50 @@ def test_a_missing_ledger_is_an_error_and_stays_missing(bruno_llm, tmp_path):
     assert not (tmp_path / "costs.db").exists()
     (tmp_path / "notes.txt").write_text("no database")
     assert bruno_llm("costs", tmp_path / "notes.txt").exit_code == 1
+
+
+def rows_of(path):
+    tracker = CostTracker(path)
+    try:
+        return tracker.total(("day", "provider", "model", "tag", "user"))
+    finally:
+        tracker.close()
+
+
+def test_a_copy_holds_the_same_and_can_be_repeated(bruno_llm, ledger, tmp_path):
+    copy = tmp_path / "copy.db"
+    told = bruno_llm("costs", "copy", ledger, copy)
+    assert told.exit_code == 0
+    assert f"{len(rows_of(ledger))} rows copied, 0 were there" in told.stderr
+    assert rows_of(copy) == rows_of(ledger) != []
+    told = bruno_llm("costs", "copy", ledger, copy)
+    assert f"0 rows copied, {len(rows_of(ledger))} were there" in told.stderr
+    assert rows_of(copy) == rows_of(ledger)
+
+
+def test_a_copy_over_other_figures_is_refused_as_a_whole(bruno_llm, ledger, tmp_path):
+    other = CostTracker(tmp_path / "other.db")
+    row = rows_of(ledger)[-1]
+    other.record(provider=row.provider, model=row.model, tag=row.tag, user=row.user)
+    other.close()
+    before = rows_of(other.path)
+    told = bruno_llm("costs", "copy", ledger, other.path)
+    assert told.exit_code == 1
+    assert (
+        f"has other figures for {row.day}, {row.provider}, {row.model}: nothing was" in told.stderr
+    )
+    assert rows_of(other.path) == before
+
+
+def test_a_copy_of_nothing_is_refused(bruno_llm, tmp_path):
+    told = bruno_llm("costs", "copy", tmp_path / "none.db", tmp_path / "copy.db")
+    assert told.exit_code == 1
+    assert "does not exist" in told.stderr
+    assert not (tmp_path / "copy.db").exists()
+
+
+def test_a_ledgers_url_shows_no_password(bruno_llm):
+    told = bruno_llm("costs", "mysql://ann:hunter2@host/costs")
+    assert told.exit_code == 1
+    assert "no store is installed for 'mysql' URLs" in told.stderr
+    assert "hunter2" not in told.stderr

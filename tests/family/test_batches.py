@@ -1,5 +1,7 @@
 """Vendor batches: what holds for every vendor that takes them."""
 
+import asyncio
+
 import pytest
 from bruno_llm_base import (
     Budget,
@@ -146,8 +148,7 @@ async def test_what_was_done_before_the_end_is_kept_and_paid(connect, server, ve
         server.batches.expire()
     else:
         await batch.cancel()
-    untold = vendor.startswith("openai") and state == "expired"  # they count as failed there
-    assert getattr((await batch.wait(0)).counts, state) == (0 if untold else 2)
+    assert getattr((await batch.wait(0)).counts, state) == 2
     items = await items_of(batch)
     assert items.keys() == ROWS.keys()
     error = LLMTimeoutError if state == "expired" else LLMError
@@ -227,8 +228,66 @@ async def test_typed_answers_and_tools(llm, server):
 
 
 async def test_what_is_no_batch_of_the_provider_is_refused(llm):
-    for wrong in ("ollama:1", "1", None):
+    name = llm.name
+    wrong = (
+        "ollama:1",
+        "1",
+        None,
+        f"{name}:",
+        f"{name}:a,",
+        f"{name}:a/cancel",
+        f"{name}:a?b",
+        f"{name}:a#",
+    )
+    for each in wrong:
         with pytest.raises(InvalidRequestError, match="the id is"):
-            llm.batch_from(wrong)
+            llm.batch_from(each)
+    assert llm.batch_from(f"{name}:a,b#tools\n").id == f"{name}:a,b#tools"
     with pytest.raises(LLMError):
         await llm.batch_from(f"{llm.name}:batch_none").refresh()
+
+
+@pytest.mark.parametrize("poll", [-1, float("nan"), "15"])
+async def test_a_wrong_time_between_looks_is_refused(llm, poll):
+    with pytest.raises(ConfigurationError, match="poll is"):
+        await llm.batch_from(f"{llm.name}:a").wait(poll)
+
+
+async def test_why_a_batch_was_refused_is_told_where_its_keys_are_not_known(llm, server, vendor):
+    if vendor == "claude":  # whose batches never are
+        return
+    server.batches.hold()
+    batch = await llm.batch(ROWS)
+    server.batches.fail("It rained.")
+    if vendor.startswith("openai"):  # the user has deleted what was sent
+        server.batches.files.clear()
+    elsewhere = llm.batch_from(batch.id)
+    with pytest.raises(LLMError, match=r"It rained\."):
+        await items_of(elsewhere)
+    with pytest.raises(InvalidRequestError, match="does not tell what was sent"):
+        await elsewhere.retry()
+
+
+async def test_what_is_held_is_released_where_the_keys_of_rows_are_not_known(
+    connect, server, vendor
+):
+    budget = Budget("10.00")
+    llm = connect(budget=budget)
+    server.batches.hold()
+    batch = await llm.batch(ROWS, max_tokens=10)
+    server.batches.expire()
+    if vendor.startswith("openai"):
+        server.batches.files.pop(server.batches.made[0].details["asked"]["input_file_id"])
+    await items_of(llm.batch_from(batch.id))
+    assert budget.left() == 10
+
+
+async def test_two_read_the_results_at_once(connect, tmp_path):
+    trackers = [CostTracker(tmp_path / "costs.db") for _ in range(2)]
+    one, other = (connect(cost=tracker) for tracker in trackers)
+    batch = await one.batch(ROWS)
+    await batch.wait(0)
+    await asyncio.gather(items_of(batch), items_of(other.batch_from(batch.id)), items_of(batch))
+    assert [tracker.total().requests for tracker in trackers] == [3, 3]
+    for tracker in trackers:
+        tracker.close()

@@ -247,11 +247,21 @@ async def test_counting_learns_the_window(kind, server):
 @pytest.mark.parametrize("nonsense", ["x", [1], 7, None])
 @pytest.mark.parametrize("policy", [ContextPolicy(), ContextPolicy(window=5000)])
 async def test_what_is_no_object_is_left_to_the_server(kind, server, nonsense, policy):
-    nested = {GeminiProvider: "generationConfig", OllamaProvider: "options"}.get(kind, "metadata")
+    nested = {GeminiProvider: "generationConfig"}.get(kind, "metadata")
     async with kind(**server.connection(), context=policy) as llm:
         with suppress(InvalidRequestError):  # the server's own
             await llm.generate("hi", **{nested: nonsense})
     assert len(server.received) == 1
+
+
+@pytest.mark.parametrize("nonsense", ["x", [1], 7])
+async def test_options_that_are_no_object_are_refused(kind, server, nonsense):
+    async with kind(**server.connection()) as llm:
+        with pytest.raises(
+            InvalidRequestError, match=r"^options is .* give a dict of the vendor's"
+        ):
+            await llm.generate("hi", options=nonsense)
+    assert server.received == []
 
 
 # -- Ollama -----------------------------------------------------------------------------------------

@@ -69,3 +69,13 @@ async def test_a_client_of_the_users_takes_none(server):
     with pytest.raises(InvalidRequestError, match="takes no batches"):
         await llm.batch({"a": "one"})
     client.close()
+
+
+@pytest.mark.parametrize(
+    ("state", "status"),
+    [(None, "waiting"), ("BATCH_STATE_PAUSED", "running"), ("BATCH_STATE_NEW_WORD", "running")],
+)
+async def test_a_state_that_is_not_known_is_no_end(llm, state, status):
+    document = {"name": "batches/1", "metadata": {"state": state}}
+    assert llm.make_batches().read(document).status == status
+    assert llm.make_batches().read(document | {"done": True}).status == "ended"

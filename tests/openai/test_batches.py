@@ -500,3 +500,9 @@ async def test_the_requests_about_a_batch_are_told_as_such_and_cost_nothing(serv
     counted = Counter((type(event).__name__, event.operation) for event in events)
     assert counted["RequestFinished", "batch"] == 3  # the file, the batch, and how it stands
     assert not any(operation == "chat" for _, operation in counted)
+
+
+async def test_a_status_that_is_not_known_is_no_end(server):
+    async with provider(server) as llm:
+        document = {"id": "batch_1", "status": "new_word", "input_file_id": "file-1"}
+        assert llm.make_batches().read(document).status == "running"

@@ -299,3 +299,12 @@ def test_a_database_in_another_encoding_is_refused(server):
     server.ask("CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0")
     with pytest.raises(ConfigurationError, match="is encoded in LATIN1"):
         ledger_store(server.url("latin")).read(lambda _: None)
+
+
+@pytest.mark.parametrize("wrong", [{"database": "absent"}, {"user": "absent"}])
+def test_a_wrong_name_is_told_without_another_try(server, monkeypatch, wrong):
+    monkeypatch.setattr("bruno_llm_postgres.store.uniform", None)  # of the pause before another try
+    tracker = CostTracker(server.url(**wrong))
+    with pytest.raises(ConfigurationError, match='"absent" does not exist'):
+        tracker.total()
+    tracker.close()

@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from bruno_llm_base.tools import Tool
     from bruno_llm_base.wrappers import Breaker, FallbackLLM
     from bruno_llm_base.wrappers.cached import CachedLLM
+    from bruno_llm_base.wrappers.cached_embeddings import CachedEmbeddings
 
 __all__ = [
     "NOTHING",
@@ -71,6 +72,7 @@ __all__ = [
     "BatchState",
     "Breaker",
     "Budget",
+    "CachedEmbeddings",
     "CachedLLM",
     "ChatAdapter",
     "ContextPolicy",
@@ -154,5 +156,6 @@ __getattr__, __dir__ = late_names(
         "sync": ["SyncEmbeddings", "SyncLLM", "SyncStream"],
         "wrappers": ["Breaker", "FallbackLLM"],
         "wrappers.cached": ["CachedLLM"],
+        "wrappers.cached_embeddings": ["CachedEmbeddings"],
     },
 )

@@ -9,6 +9,7 @@ from bruno_core.interfaces import EmbeddingInterface
 from bruno_core.models import Message
 from typing_extensions import Unpack
 
+from bruno_llm_base.access import versions_of
 from bruno_llm_base.adapter import EmbeddingAdapter, EmbeddingResponse
 from bruno_llm_base.call import result_of
 from bruno_llm_base.client import Client, Policies
@@ -26,6 +27,7 @@ from bruno_llm_base.parts import Json
 from bruno_llm_base.request import Request
 from bruno_llm_base.response import checked
 from bruno_llm_base.tokens import estimate_tokens, utf8_size
+from bruno_llm_base.values import digest
 from bruno_llm_base.vectors import checked_vector, similarity
 
 if TYPE_CHECKING:
@@ -113,12 +115,7 @@ class BaseEmbeddings(Client, EmbeddingInterface):
 
         A message that says nothing, or holds an image or a file, is an `InvalidRequestError` too.
         """
-        check_message("message", message)
-        if media := next(iter(Conversation.of(message).media), None):
-            raise InvalidRequestError(
-                f"message holds {media.label}, and vectors are of texts: embed what it says in words"
-            )
-        return (await self._embed([message.content]))[0]
+        return (await self._embed([words_of(message)]))[0]
 
     def calculate_similarity(
         self, embedding1: Sequence[float], embedding2: Sequence[float]
@@ -156,6 +153,16 @@ class BaseEmbeddings(Client, EmbeddingInterface):
         """Return the most texts that one request has; `embed_texts` takes any number."""
         return self._batch_size or min(_USUAL_BATCH, self.adapter.max_batch or _USUAL_BATCH)
 
+    def fingerprint(self, text: str) -> str:
+        """Return what is the same for all who ask for the vector of *text*, in every process."""
+        body = self.adapter.build([text], self._own_fields | {"model": self.model}, self._asked())
+        place = [self.name, self.access.address, self.adapter.embeddings_path]
+        return digest([*place, versions_of(self.access.client), body])
+
+    def _asked(self) -> int | None:
+        """Return how many dimensions are to be asked for; None where they are the model's own."""
+        return None if self._asked_dimension == self._own_dimension else self._asked_dimension
+
     def _check_settings(self) -> None:
         asked, own = self._asked_dimension, self._own_dimension
         if asked is not None and own is not None and asked > own and self.access.base_url is None:
@@ -192,13 +199,12 @@ class BaseEmbeddings(Client, EmbeddingInterface):
         return None if rate_limit is None else rate_limit.tokens_per_minute
 
     def _request(self, texts: Sequence[str], labels: Any) -> Request[EmbeddingResponse]:
-        asked = None if self._asked_dimension == self._own_dimension else self._asked_dimension
         request = Request(
             operation="embeddings",
             is_billed=True,
             adapter=self.adapter,
             path=self.adapter.embeddings_path,
-            body=self.adapter.build(texts, self._own_fields | {"model": self.model}, asked),
+            body=self.adapter.build(texts, self._own_fields | {"model": self.model}, self._asked()),
             model=self.model,
             texts=texts,
             options={"dimensions": self._asked_dimension},
@@ -230,6 +236,16 @@ class BaseEmbeddings(Client, EmbeddingInterface):
         if isinstance(error, ContextLengthExceededError):
             return ["cut the text into shorter ones and embed each", *advice]
         return advice
+
+
+def words_of(message: Message) -> str:
+    """Return what *message* says in words; media, which have no vector, are an `InvalidRequestError`."""
+    check_message("message", message)
+    if media := next(iter(Conversation.of(message).media), None):
+        raise InvalidRequestError(
+            f"message holds {media.label}, and vectors are of texts: embed what it says in words"
+        )
+    return message.content
 
 
 def _check_text(name: str, text: str) -> None:

@@ -65,7 +65,8 @@ class ClaudeBatches(BatchAdapter):
                 counts.get("canceled", 0),
             ),
             expires_at=None if expires is None else datetime.fromisoformat(expires),
-            results=[f"{PATH}/{data['id']}/results"] if data.get("results_url") else (),
+            # also where they were archived: then the answer says so
+            results=[f"{PATH}/{data['id']}/results"] if ended else (),
         )
 
     def read_result(self, row: Json) -> RowResult:

@@ -3,19 +3,19 @@
 import asyncio
 import sys
 from dataclasses import asdict, replace
-from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import structlog
 import typer
 from bruno_llm_base.discovery import installed
-from bruno_llm_base.exceptions import ConfigurationError, LLMError
-from typer import Argument, BadParameter, Exit, Option
+from bruno_llm_base.exceptions import LLMError
+from typer import Argument, Exit, Option
 from typer.core import TyperGroup
 
 from bruno_llm_cli import streams
 from bruno_llm_cli.batch import AsJson, batches
+from bruno_llm_cli.costs import costs
 from bruno_llm_cli.options import (
     Config,
     Model,
@@ -28,10 +28,7 @@ from bruno_llm_cli.options import (
 from bruno_llm_cli.output import log_to_stderr, say, set_verbosity, show_document, write
 
 if TYPE_CHECKING:
-    from bruno_llm_base.cost.report import Report
-
-_DAY = ["%Y-%m-%d"]
-Format = Literal["table", "csv", "json", "markdown", "html"]
+    pass
 
 
 class _Commands(TyperGroup):
@@ -56,6 +53,7 @@ app = typer.Typer(
 
 
 app.add_typer(batches, name="batch")
+app.add_typer(costs, name="costs")
 
 
 def run() -> None:
@@ -239,77 +237,6 @@ def count(
     keywords = {} if exact else {"api_key": "none"}  # nothing is sent, so it needs no key
     llm = build_llm(provider, model, config, **keywords)
     asyncio.run(count_tokens(llm, given, exact=exact, as_json=as_json))
-
-
-@app.command()
-def costs(  # noqa: PLR0917 - typer passes them by name
-    ledger: Annotated[Path, Argument(help="A file that --ledger, or a CostTracker, has written.")],
-    since: Annotated[datetime | None, Option(formats=_DAY, help="The first day, in UTC.")] = None,
-    until: Annotated[datetime | None, Option(formats=_DAY, help="The last day, in UTC.")] = None,
-    by: Annotated[
-        list[str] | None,
-        Option(help="What rows are told apart by: day, provider, model, tag, user; repeatable."),
-    ] = None,
-    form: Annotated[
-        Format | None, Option("--format", help="What is printed; a table if none.")
-    ] = None,
-    output: Annotated[
-        Path | None, Option("--output", "-o", help="A file: .csv, .json, .md or .html.")
-    ] = None,
-) -> None:
-    """Report what was spent."""
-    from bruno_llm_base.cost.tracker import CostTracker
-
-    if form is not None and output is not None:
-        raise BadParameter("the suffix of --output says the format: leave --format out")
-    if since is not None and until is not None and since > until:
-        raise BadParameter("--since is after --until: no day is in between")
-    if not ledger.is_file():
-        raise ConfigurationError(
-            f"{ledger} does not exist, or is not a file: give a ledger that --ledger has written"
-        )
-    tracker = CostTracker(ledger)
-    try:
-        report = tracker.report(
-            since=None if since is None else since.date(),
-            until=None if until is None else until.date(),
-            by=by or ["day", "provider", "model"],
-        )
-    finally:
-        tracker.close()
-    if output is None:
-        text = _formatted(report, form or "table")
-        write(text if text.endswith("\n") else f"{text}\n")
-        return
-    try:
-        _save(report, output)
-    except OSError as error:
-        raise ConfigurationError(f"{output} cannot be written: {error.strerror}") from error
-
-
-def _formatted(report: "Report", form: Format) -> str:
-    from bruno_llm_cli.report import to_html, to_table
-
-    match form:
-        case "table":
-            return to_table(report)
-        case "html":
-            return to_html(report)
-        case "csv":
-            return report.to_csv()
-        case "json":
-            return report.to_json()
-        case _:
-            return report.to_markdown()
-
-
-def _save(report: "Report", path: Path) -> None:
-    if path.suffix.lower() != ".html":
-        report.save(path)
-        return
-    from bruno_llm_cli.report import write_html
-
-    write_html(report, path)
 
 
 @app.command()

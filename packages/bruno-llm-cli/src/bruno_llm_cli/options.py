@@ -65,7 +65,8 @@ class ModelOptions:
         Option("--option", "-o", metavar="KEY=VALUE", help="A request field of the vendor's own."),
     ] = None
     ledger: Annotated[
-        Path | None, Option(help="The file in which costs are booked; see `costs`.")
+        str | None,
+        Option(help="The file, or the postgresql:// URL, in which costs are booked; see `costs`."),
     ] = None
     timeout: Annotated[
         float | None,

@@ -24,13 +24,16 @@ from bruno_llm_gemini.transport import BATCH, FILES
 # make where they are large (https://discuss.ai.google.dev/t/174261).
 _MOST_INLINE, _MOST_INLINE_ROWS = 2_000_000, 100
 _LASTS = timedelta(hours=48)
-_STATUSES: dict[str, BatchStatus] = {
+_STATUSES: dict[str, BatchStatus] = {  # others run until the operation is done
+    "": "waiting",
+    "UNSPECIFIED": "waiting",
     "PENDING": "waiting",
     "QUEUED": "waiting",
-    "RUNNING": "running",
-    "PAUSED": "running",
-    "UPDATING": "running",
-    "CANCELLING": "running",
+    "SUCCEEDED": "ended",
+    "PARTIALLY_SUCCEEDED": "ended",
+    "FAILED": "ended",
+    "CANCELLED": "ended",
+    "EXPIRED": "ended",
 }
 _FATES: dict[str, Literal["failed", "expired", "cancelled"]] = {
     "EXPIRED": "expired",
@@ -89,7 +92,7 @@ class GeminiBatches(BatchAdapter):
         stats = object_in(about.get("batchStats"))
         told = ("requestCount", "successfulRequestCount", "failedRequestCount")
         total, succeeded, failed = (int(stats.get(name) or 0) for name in told)
-        status = "ended" if data.get("done") else _STATUSES.get(state, "ended")
+        status = "ended" if data.get("done") else _STATUSES.get(state, "running")
         rest = total - succeeded - failed if status == "ended" else 0
         created = about.get("createTime")
         output = object_in(data.get("response") or about.get("output"))

@@ -24,11 +24,12 @@ from bruno_llm_base.transport import Upload
 from bruno_llm_openai.chat import OpenAIChatAdapter
 
 _CHAT, _RESPONSES = "/chat/completions", "/responses"
-_STATUSES: dict[str, BatchStatus] = {
+_STATUSES: dict[str, BatchStatus] = {  # others run
     "validating": "waiting",
-    "in_progress": "running",
-    "finalizing": "running",
-    "cancelling": "running",
+    "completed": "ended",
+    "failed": "ended",
+    "expired": "ended",
+    "cancelled": "ended",
 }
 _FATES: dict[str, RowFate] = {
     "expired": "expired",
@@ -80,10 +81,9 @@ class OpenAIBatches(BatchAdapter):
         first = problems[0] if problems else {"message": "it does not tell why"}
         said = f"the batch failed, and no row was asked: {first.get('message')}"
         files = [data.get("output_file_id"), data.get("error_file_id")]
-        status = _STATUSES.get(data["status"], "ended")
         return VendorBatch(
             id=data["id"],
-            status=status,
+            status=_STATUSES.get(data["status"], "running"),
             counts=BatchCounts(total, succeeded, failed, **rest),
             expires_at=None if expires is None else datetime.fromtimestamp(expires, UTC),
             model=data.get("model"),

@@ -25,6 +25,13 @@ _PAUSE = 0.1  # seconds between two tries
 _LOCK = 0x6272_6C6C  # of all that write: "brll"
 _PASSING = ("08", "40", "57P", "53300")
 """SQLSTATEs: connection lost, conflict, shutting down or starting, too many clients."""
+_REFUSALS = (
+    "does not exist",
+    "authentication failed",
+    "no password supplied",
+    "no pg_hba.conf entry",
+)
+"""What an English server says as it refuses a connection: psycopg tells no SQLSTATE of these."""
 _DEFAULTS: dict[str, Any] = {
     "connect_timeout": 5,
     "fallback_application_name": "bruno-llm",
@@ -249,8 +256,7 @@ def _version(connection: psycopg.Connection[Any]) -> int:
 def _is_passing(error: Exception) -> bool:
     """Say whether it may be well in a moment."""
     state = getattr(error, "sqlstate", None)
-    return (
-        state.startswith(_PASSING)
-        if state
-        else isinstance(error, OSError | psycopg.OperationalError)
-    )
+    if state:
+        return str(state).startswith(_PASSING)
+    is_refused = any(words in str(error) for words in _REFUSALS)
+    return isinstance(error, OSError | psycopg.OperationalError) and not is_refused

@@ -1,8 +1,9 @@
 """Batches that a vendor works on within a day, at a lower price."""
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping, Sequence
-from contextlib import AsyncExitStack, aclosing
+from contextlib import AsyncExitStack, aclosing, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -34,6 +35,7 @@ from bruno_llm_base.exceptions import InvalidRequestError, LLMError
 from bruno_llm_base.messages import Messages
 from bruno_llm_base.output import Output
 from bruno_llm_base.parts import Json
+from bruno_llm_base.policies import check_seconds
 from bruno_llm_base.request import Endpoint, Request
 from bruno_llm_base.response import ModelResponse
 from bruno_llm_base.values import shown
@@ -159,7 +161,8 @@ class Batch:
         self._client = client
         self._parts: dict[str, VendorBatch | None] = dict.fromkeys(parts)
         self._rows: dict[str, dict[str, BatchRow]] = {}  # of each part, as far as it was sent here
-        self._failed: dict[str, set[str]] = {}  # keys of each part, once its results were read
+        # keys of each part, once its results were read; None if it has others of which nothing is known
+        self._failed: dict[str, set[str] | None] = {}
         self._output = output
         self._unpriced_field = unpriced_field
         self._items = ItemReader(
@@ -173,13 +176,15 @@ class Batch:
     @classmethod
     def known(cls, client: BatchClient, batch_id: str, output: Any) -> "Batch":
         """Return the batch called *batch_id*; `BaseProvider.batch_from` tells the rest."""
-        if not isinstance(batch_id, str) or not batch_id.startswith(f"{client.name}:"):
+        found = isinstance(batch_id, str) and re.fullmatch(
+            rf"{re.escape(client.name)}:([\w.-]+(?:,[\w.-]+)*)(?:#(.+))?", batch_id.strip()
+        )
+        if not found:
             raise InvalidRequestError(
                 f"the id is {shown(batch_id)}: give that of a batch of {client.name}, {client.name}:..."
             )
-        names, _, unpriced_field = batch_id.partition(":")[2].partition("#")
         output = None if output is None else Output.of(output)
-        return cls(client, names.split(","), output, unpriced_field or None)
+        return cls(client, found[1].split(","), output, found[2])
 
     @property
     def id(self) -> str:
@@ -240,10 +245,10 @@ class Batch:
                 self._parts[taken.id] = taken
                 self._rows[taken.id] = {row.key: row for row in part}
                 name = f"{client.name}:{taken.id}"
+                client.tell(BatchSubmitted, batch=name, rows=len(part))
                 if spending is not None:
                     hold.keep(name, costs[place])
                     await spending.written()
-                client.tell(BatchSubmitted, batch=name, rows=len(part))
         return self
 
     async def _most_cost(self, rows: Sequence[BatchRow]) -> Decimal:
@@ -278,6 +283,7 @@ class Batch:
 
     async def wait(self, poll: float = 15.0) -> BatchState:
         """Wait until the batch has ended: first *poll* seconds, then twice as long, up to 5 minutes."""
+        check_seconds("poll", poll)
         while (state := await self.refresh()).status != "ended":
             await asyncio.sleep(poll)
             poll = max(poll, min(2 * poll, _LONGEST_POLL))
@@ -298,7 +304,7 @@ class Batch:
 
         Raises:
             InvalidRequestError: No part has ended.
-            LLMError: The results cannot be read.
+            LLMError: The results cannot be read, or a part was refused whose keys are not known.
         """
         state = await self.refresh()
         ended = [part for part in self._parts.values() if part and part.status == "ended"]
@@ -306,15 +312,21 @@ class Batch:
             raise InvalidRequestError(
                 f"the batch is {state.status}, and has no results yet: await batch.wait() first"
             )
-        for part in ended:
+        for part in sorted(ended, key=lambda part: part.problem is not None):
             async with aclosing(self._results_of(part)) as items:
                 async for item in items:
                     yield item
+            if part.problem and part.fate == "failed" and self._failed[part.id] is None:
+                refused = RowResult(key="", error=part.problem, status=_REFUSED)
+                raise cast(LLMError, self._items.item(refused, self._model_of(part)).error)
+
+    def _model_of(self, part: VendorBatch) -> str:
+        return part.model or self._client.model
 
     async def _results_of(self, part: VendorBatch) -> AsyncGenerator[BatchItem, None]:
         spending, name = self._client.spending, f"{self._client.name}:{part.id}"
         await self._client.endpoint.prices.load()
-        model = part.model or self._client.model
+        model = self._model_of(part)
         seen: set[str] = set()
         failed: set[str] = set()
         try:
@@ -328,7 +340,8 @@ class Batch:
                     if spending is not None and paid is not None:
                         spending.settle(name, result.key, paid, model)
                     yield item
-            self._failed[part.id] = failed
+            is_whole = len(seen) >= max(part.counts.total, 1)
+            self._failed[part.id] = failed if is_whole else None
             if spending is not None:
                 spending.end(name)
         finally:
@@ -360,10 +373,11 @@ class Batch:
             found: dict[str, BatchRow] = {}
             if part.input is not None:
                 sent = client.lines(part.input, client.batches.read_sent)
-                async with aclosing(sent) as lines:
-                    async for key, body in lines:
-                        request = client.request(Ask("", "", body), dict)
-                        found[key] = row_of(client.batches, key, request)
+                with suppress(InvalidRequestError):  # the vendor has it no longer
+                    async with aclosing(sent) as lines:
+                        async for key, body in lines:
+                            request = client.request(Ask("", "", body), dict)
+                            found[key] = row_of(client.batches, key, request)
             self._rows[part.id] = found
         return self._rows[part.id]
 
@@ -390,13 +404,13 @@ class Batch:
                         pass
             failed = self._failed[part.id]
             sent = await self._sent(part) if failed else {}
-            if not failed <= sent.keys():
+            if failed is None or not failed <= sent.keys():
                 raise InvalidRequestError(
                     f"{self._client.name} does not tell what was sent: retry where the batch was made, or"
                     " send the rows again whose items have an error"
                 )
             rows += [sent[key] for key in sent if key in failed]
-            model = part.model or model
+            model = self._model_of(part)
         if not rows:
             raise InvalidRequestError("no row has failed so far: there is nothing to send again")
         client = replace(self._client, model=model)

@@ -28,8 +28,10 @@ from bruno_llm_base.exceptions import (
 from bruno_llm_base.forks import start_fresh_in_children
 from bruno_llm_base.log import Observers
 from bruno_llm_base.parts import part_from_json, part_to_json
+from bruno_llm_base.policies import check_seconds
 from bruno_llm_base.response import Cost, FinishReason, ModelResponse, Usage, checked
-from bruno_llm_base.wrappers.cache_store import CacheStore
+from bruno_llm_base.values import shown
+from bruno_llm_base.wrappers.cache_store import CacheStore, open_store
 
 _T = TypeVar("_T")
 _SCHEMA = 1  # of what is kept: change it with what `encoded` writes
@@ -100,12 +102,17 @@ class Cache:
     """A store, which may fail, and who asks for what in this process, in all threads and loops."""
 
     def __init__(
-        self, store: CacheStore, max_age: float | None, observers: Observers, provider: str
+        self,
+        store: CacheStore,
+        max_age: float | None,
+        observers: Observers,
+        provider: str,
+        operation: str,
     ) -> None:
         self.store = store
         self._max_age = max_age
         self._observers = observers
-        self._provider = provider
+        self._known = {"provider": provider, "model": None, "operation": operation}
         self._failing: set[str] = set()  # what the store could not do last
         self.start_fresh()
         start_fresh_in_children(self)
@@ -153,8 +160,29 @@ class Cache:
         return said
 
     def tell(self, kind: type[CacheHit | CacheUnusable], **facts: Any) -> None:
-        known = {"provider": self._provider, "model": None, "operation": "chat"}
-        self._observers.tell(kind, **known | facts)
+        """Tell observers of something that happened here."""
+        self._observers.tell(kind, **self._known | facts)
+
+
+def open_cache(
+    *,
+    store: object,
+    max_age: float | None,
+    namespace: str | None,
+    observers: Observers,
+    provider: str,
+    operation: str,
+) -> Cache:
+    """Return the cache with the settings of a user.
+
+    Raises:
+        ConfigurationError: A value is wrong, or the store cannot be opened.
+    """
+    if max_age is not None:
+        check_seconds("max_age", max_age)
+    if namespace is not None and (not isinstance(namespace, str) or not namespace):
+        raise ConfigurationError(f"namespace is {shown(namespace)}: give a text")
+    return Cache(open_store(store), max_age, observers, provider, operation)
 
 
 def _fitting(response: ModelResponse[Any], output: Any) -> ModelResponse[Any] | None:

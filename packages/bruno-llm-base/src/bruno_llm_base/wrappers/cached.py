@@ -19,13 +19,12 @@ from bruno_llm_base.exceptions import (
 from bruno_llm_base.log import Observers
 from bruno_llm_base.messages import Attachments, Messages
 from bruno_llm_base.parts import Json
-from bruno_llm_base.policies import check_seconds
 from bruno_llm_base.response import ModelResponse, TokenCount
 from bruno_llm_base.stream import StreamState, TextStream, answer_text
 from bruno_llm_base.values import shown
 from bruno_llm_base.wrappers.bare import NoBatches, in_full
-from bruno_llm_base.wrappers.cache_lookup import Cache, Lookup
-from bruno_llm_base.wrappers.cache_store import CacheStore, open_store
+from bruno_llm_base.wrappers.cache_lookup import Lookup, open_cache
+from bruno_llm_base.wrappers.cache_store import CacheStore
 
 if TYPE_CHECKING:
     from typing_extensions import TypeForm, Unpack
@@ -70,15 +69,15 @@ class CachedLLM(NoBatches, LLMInterface):
         """
         if not isinstance(llm, LLMInterface):
             raise ConfigurationError(f"llm is {shown(llm)}: give an LLMInterface")
-        if max_age is not None:
-            check_seconds("max_age", max_age)
-        if namespace is not None and (not isinstance(namespace, str) or not namespace):
-            raise ConfigurationError(f"namespace is {shown(namespace)}: give a text")
         self._given = llm
         self._settings: Json = {"store": store, "max_age": max_age, "namespace": namespace}
         self._llm = in_full(llm)
-        observers = Observers(self.observers)
-        self._cache = Cache(open_store(store), max_age, observers, self._llm.name)
+        self._cache = open_cache(
+            **self._settings,
+            observers=Observers(self.observers),
+            provider=self._llm.name,
+            operation="chat",
+        )
 
     @property
     def llm(self) -> LLMInterface:

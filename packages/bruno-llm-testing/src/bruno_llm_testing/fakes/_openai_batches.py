@@ -169,7 +169,7 @@ class OpenAIBatches(FakeBatches):
             "request_counts": {
                 "total": len(batch.requests),
                 "completed": batch.succeeded,
-                "failed": batch.failed + (batch.unanswered if batch.state == "expired" else 0),
+                "failed": batch.failed,
             },
             "usage": _usage(batch),
             "metadata": batch.details["metadata"] or None,
