@@ -154,6 +154,18 @@ async def test_embeddings_of_other_authors_are_cached_too():
         assert "Counted" in repr(cached)
 
 
+async def test_vectors_that_were_kept_tell_how_long_they_are(server):
+    store = MemoryStore()
+    for _ in range(2):
+        embeddings = OpenAIEmbeddings("a-model-of-ours", **server.connection())
+        async with CachedEmbeddings(embeddings, store=store) as cached:
+            with pytest.raises(ConfigurationError, match="dimensions"):
+                cached.get_dimension()
+            vector = await cached.embed_text("a")
+            assert cached.get_dimension() == len(vector)
+    assert sent(server) == ["a"]
+
+
 def test_it_is_pickled_and_used_without_await(server, tmp_path, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", server.connection()["api_key"])
     embeddings = OpenAIEmbeddings(base_url=server.connection()["base_url"])

@@ -62,6 +62,7 @@ class CachedEmbeddings(EmbeddingInterface):
                 f"embeddings is {shown(embeddings)}: give an EmbeddingInterface"
             )
         self._embeddings: Any = embeddings
+        self._dimension: int | None = None
         self._settings: Json = {"store": store, "max_age": max_age, "namespace": namespace}
         self._cache = open_cache(
             **self._settings,
@@ -106,6 +107,8 @@ class CachedEmbeddings(EmbeddingInterface):
         elif ages:
             facts = {"duration": time.monotonic() - began, "model": self.get_model_name()}
             self._cache.tell(CacheHit, age=max(ages), **facts)
+        if texts:
+            self._dimension = len(found[texts[0]])
         return [list(found[text]) for text in texts]
 
     async def embed_batch(self, texts: Sequence[str]) -> list[list[float]]:
@@ -118,7 +121,8 @@ class CachedEmbeddings(EmbeddingInterface):
 
     def _key(self, text: str) -> str:
         fingerprint = getattr(self._embeddings, "fingerprint", None)
-        place = type(self._embeddings).__qualname__, self._embeddings.get_model_name(), text
+        kind = type(self._embeddings)
+        place = kind.__module__, kind.__qualname__, self._embeddings.get_model_name(), text
         key: str = digest(place) if fingerprint is None else fingerprint(text)
         namespace = self._settings["namespace"]
         return f"{namespace}:{key}" if namespace else key
@@ -155,8 +159,13 @@ class CachedEmbeddings(EmbeddingInterface):
         return alike
 
     def get_dimension(self) -> int:
-        """Return how many numbers a vector has, as the embeddings do."""
-        dimension: int = self._embeddings.get_dimension()
+        """Return how many numbers a vector has, as the embeddings do, or as those that were kept had."""
+        try:
+            dimension: int = self._embeddings.get_dimension()
+        except ConfigurationError:
+            if self._dimension is None:
+                raise
+            return self._dimension
         return dimension
 
     def get_model_name(self) -> str:
@@ -217,6 +226,6 @@ def _decoded(value: bytes | None) -> tuple[float, list[float]] | None:
         vector = list(struct.unpack(f"<{len(data) // 8}d", data))
         age = abs(time.time() - said["time"])  # a clock may have been set back
         is_sound = said["schema"] == _SCHEMA and isfinite(age) and vector
-    except (KeyError, TypeError, ValueError, struct.error):
+    except (KeyError, TypeError, ValueError, RecursionError, struct.error):
         return None
     return (age, vector) if is_sound and all(map(isfinite, vector)) else None
