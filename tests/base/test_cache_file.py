@@ -191,7 +191,7 @@ def test_what_is_no_cache_is_named(server, tmp_path, path):
     changed(path, "PRAGMA user_version = 9")
     for name, words in {
         "costs.db": "some other program's database, not a cache of answers",
-        "text.db": "not a database",
+        "text.db": "is not a database, so not a cache of answers: give another path",
         "other.db": "some other program's database",
         "answers.db": "is a cache of version 9, and this bruno-llm-base reads version 1: upgrade it",
         ".": "the cache .* cannot be used",

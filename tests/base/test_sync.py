@@ -137,10 +137,15 @@ def test_a_stream_is_not_read_far_ahead():
 
 async def test_it_also_works_where_a_loop_runs_and_says_what_that_costs(server):
     llm = OpenAIProvider(**server.connection())
-    with pytest.warns(RuntimeWarning, match="blocks the event loop of its thread"):
-        assert llm.sync.generate("Hello") == "Hello from the fake server."
-    with pytest.warns(RuntimeWarning):
-        assert "".join(llm.sync.stream("Hello")) == "Hello from the fake server."
+    calls = (
+        lambda: llm.sync.generate("Hello"),
+        lambda: "".join(llm.sync.stream("Hello")),
+        lambda: run_sync(llm.generate("Hello")),
+    )
+    for call in calls:
+        with pytest.warns(RuntimeWarning, match="blocks the event loop of its thread") as warned:
+            assert call() == "Hello from the fake server."
+        assert warned[0].filename == __file__
     with pytest.warns(RuntimeWarning):
         llm.sync.close()
 
@@ -244,3 +249,37 @@ def test_a_forked_process_has_a_thread_of_its_own(server):
     ]
     out, err = started(server, *lines).communicate()
     assert (out, err) == ("Hello from the fake server.\n" * 3, "")
+
+
+def test_a_forked_process_is_told_that_it_cannot_read_a_stream_of_its_parent(server):
+    server.say(FakeAnswer(text=LONG))
+    lines = [
+        "stream = llm.stream('Hello')",
+        "text = next(stream)",
+        "if child := os.fork():",
+        "    os.waitpid(child, 0)",
+        "    print(len(text + ''.join(stream)))",
+        "else:",
+        "    try:",
+        "        next(stream)",
+        "    except RuntimeError as error:",
+        "        print(error, flush=True)",
+        "    os._exit(0)",  # as `multiprocessing` ends them
+    ]
+    out, err = started(server, *lines).communicate()
+    assert "only its parent can read it: ask again" in out
+    assert out.endswith(f"{len(LONG)}\n")
+    assert err == ""
+
+
+def test_the_event_loop_is_closed_at_the_end():
+    program = (
+        "import bruno_llm_base.loop_thread as thread\n"
+        "loop = thread._thread.loop\n"
+        "thread._thread.stop()\n"
+        "print(loop.is_closed())"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert said.stdout == "True\n"

@@ -102,6 +102,17 @@ async def test_a_server_that_is_away_is_said_so_and_left_alone_for_a_while(serve
             await stores[0].get("question")
 
 
+async def test_a_login_that_is_refused_is_told_with_its_cure(server):
+    server.ask("ACL SETUSER reader on >hush ~other:* +@all")
+    for login in ("reader:hush", "reader:wrong1"):
+        store = cache_store(server.url.replace("//", f"//{login}@"))
+        with pytest.raises(ConnectionError, match=r"refuses us \(.*\): give a login") as caught:
+            await store.get("question")
+        assert "hush" not in str(caught.value)
+        assert "wrong1" not in str(caught.value)
+        await store.aclose()
+
+
 async def test_a_server_that_takes_nothing_still_answers(start_server, free_port):
     full = cache_store(start_server("--maxmemory", "1mb").url)
     with pytest.raises(ResponseError, match="maxmemory"):
@@ -116,6 +127,6 @@ async def test_a_server_that_takes_nothing_still_answers(start_server, free_port
 
 
 def test_a_malformed_url_is_named_without_its_password():
-    with pytest.raises(ConfigurationError, match="store is no URL of a server") as caught:
+    with pytest.raises(ConfigurationError, match="store is not the URL of a server") as caught:
         cache_store("redis://:secret@host/prod")
     assert "secret" not in str(caught.value)

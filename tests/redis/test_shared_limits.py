@@ -243,6 +243,13 @@ async def test_an_outage_may_refuse(server):
             await limit.acquire(0)
 
 
+async def test_a_server_that_is_full_is_told_from_one_that_is_away(start_server):
+    limit = limit_at(start_server("--maxmemory", "1mb"), requests_per_minute=5)
+    for _ in range(2):
+        with pytest.raises(ServiceUnavailableError, match=r"\(OutOfMemoryError\).*not full"):
+            await limit.acquire(0)
+
+
 async def test_a_connection_that_the_server_closed_and_lost_scripts_are_no_outage(server):
     limit = limit_at(server, requests_per_minute=5)
     await limit.acquire(0)
@@ -335,8 +342,13 @@ async def test_a_cluster_has_each_limit_in_one_slot(start_server, free_port, nam
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"store": "redis://:secret@host:port/0", "name": "x"}, "is no URL of a server"),
-        ({"store": "redis://:secret@host/prod", "name": "x"}, "is no URL of a server"),
+        ({"store": "redis://:secret@host:port/0", "name": "x"}, "is not the URL of a server"),
+        ({"store": "redis://:secret@host/prod", "name": "x"}, "is not the URL of a server"),
+        (
+            {"store": "redis://:secret@host/0?colour=red", "name": "x"},
+            "options that redis-py knows",
+        ),
+        ({"store": "redis://:secret@host/0?socket_timeout=x", "name": "x"}, "options that redis"),
         ({"store": "memcached://host", "name": "x"}, "no store is installed for 'memcached' URLs"),
         (
             {"store": "postgresql://:secret@h/db", "name": "x"},

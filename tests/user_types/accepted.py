@@ -96,6 +96,10 @@ async def main() -> None:
 
     async for item in llm.map([Row("a")], "Sum up {text}", concurrency=5, max_tokens=9):
         print(item.key, item.error or item.response)
+    by_text, by_number = {"a": "hi"}, {1: [user("hi")]}
+    await llm.batch(by_text, output=City)
+    await llm.batch(by_number)
+    await llm.batch([("a", "hi"), (2, "hi")])
     vectors: list[list[float]] = await OllamaEmbeddings().embed_texts(["a", "b"])
     print(vectors)
 

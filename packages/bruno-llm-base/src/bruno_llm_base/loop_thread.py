@@ -2,6 +2,8 @@
 
 import asyncio
 import atexit
+import inspect
+import os
 import sys
 import threading
 import warnings
@@ -60,7 +62,7 @@ class LoopThread:
         with suppress(RuntimeError):
             asyncio.get_running_loop()
             if "ipykernel" not in sys.modules:  # a notebook's cells cannot choose
-                warnings.warn(_BLOCKS, RuntimeWarning, stacklevel=4)
+                warnings.warn(_BLOCKS, RuntimeWarning, stacklevel=_callers_level())
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop)
 
     def stop(self) -> None:
@@ -73,7 +75,17 @@ class LoopThread:
             ending.result(_LAST_WORDS)
         loop.call_soon_threadsafe(loop.stop)
         thread.join(_LAST_WORDS)
+        if not thread.is_alive():
+            loop.close()
         self.start_fresh()
+
+
+def _callers_level() -> int:
+    """Return at which level of `submit`'s stack is the first frame that is not ours."""
+    frame, level = inspect.currentframe(), 0  # this function counts for that frame
+    while frame is not None and frame.f_globals.get("__name__", "").startswith("bruno_llm_base."):
+        frame, level = frame.f_back, level + 1
+    return level
 
 
 async def _end() -> None:
@@ -119,12 +131,18 @@ class Pump(Iterator[_T], Generic[_T]):
         self._pieces: SimpleQueue[tuple[_T] | BaseException | None] = SimpleQueue()
         self._room = asyncio.Event()
         self._is_over = False
+        self._process = os.getpid()
         self._loop = _thread.loop
         self._task = _thread.submit(_pump(source, self._pieces, self._room))
 
     def __next__(self) -> _T:
         if self._is_over:
             raise StopIteration
+        if os.getpid() != self._process:  # here nothing reads it
+            self._is_over = True
+            raise RuntimeError(
+                "this was opened before the process was forked, and only its parent can read it: ask again"
+            )
         try:
             item = self._pieces.get()
         except BaseException:  # Ctrl-C
@@ -145,7 +163,7 @@ class Pump(Iterator[_T], Generic[_T]):
     def close(self) -> None:
         """Read no more; what it is read from is closed."""
         self._is_over = True
-        if self._task is not None:
+        if self._task is not None and os.getpid() == self._process:
             self._task.cancel()
 
     __del__ = close

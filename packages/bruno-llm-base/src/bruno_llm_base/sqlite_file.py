@@ -107,7 +107,13 @@ class SqliteFile(Generic[_Tables]):
         try:
             yield
         except (sqlite3.Error, OSError) as error:
-            if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
+            code = getattr(error, "sqlite_errorcode", None)
+            if code == sqlite3.SQLITE_NOTADB:
+                raise ConfigurationError(
+                    f"{self._path} is not a database, so not {self.holds}: give another path",
+                    cause=error,
+                ) from error
+            if code == sqlite3.SQLITE_BUSY:
                 self._patience = min(_IMPATIENCE, _PATIENCE)
             raise ConfigurationError(
                 f"the {self.kind} {self._path} cannot be used ({error}): see that the file is there, that"

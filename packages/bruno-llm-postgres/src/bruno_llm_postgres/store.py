@@ -51,7 +51,7 @@ def ledger_store(url: str) -> "PostgresStore":
         parts = conninfo_to_dict(f"{scheme.lower()}://{rest}")
     except psycopg.Error:  # its words may hold the password
         raise ConfigurationError(
-            "CostTracker.path is no URL of PostgreSQL: give one such as"
+            "CostTracker.path is not a URL of PostgreSQL: give one such as"
             " 'postgresql://user:password@host:5432/database'"
         ) from None
     return PostgresStore(parts)

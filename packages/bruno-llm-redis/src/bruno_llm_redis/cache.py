@@ -7,6 +7,7 @@ from uuid import uuid4
 from weakref import WeakKeyDictionary
 
 from bruno_llm_base.forks import start_fresh_in_children
+from redis.exceptions import AuthenticationError, AuthorizationError, NoPermissionError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from bruno_llm_redis.server import Address, Server
@@ -91,6 +92,11 @@ class AnswerStore:
             raise ConnectionError(f"{self._address.place} did not answer lately")
         try:
             return await server.ask(*command)
+        except (AuthenticationError, AuthorizationError, NoPermissionError) as error:
+            raise ConnectionError(
+                f"{self._address.place} refuses us ({type(error).__name__}): give a login that may run"
+                " scripts, and read and write keys that begin with 'bruno-llm:'"
+            ) from error
         except (OSError, TimeoutError, RedisConnectionError) as error:
             self._away_until = time.monotonic() + _CIRCUIT
             raise ConnectionError(f"{self._address.place} does not answer") from error

@@ -56,6 +56,7 @@ class Outage:
     def __init__(
         self, limits: Limits, windows: list[Window], processes: int, facts: dict[str, Any]
     ) -> None:
+        self.reason: str = facts["reason"]
         self._facts: dict[str, Any] | None = facts  # to tell, with the first place
         self._queue = Queue(_share(limits, processes), time.monotonic, 0)
         self._running: set[LocalPermit] = set()

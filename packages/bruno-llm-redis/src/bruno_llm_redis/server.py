@@ -41,9 +41,12 @@ class Address:
             place = f"{parts.hostname or 'localhost'}:{parts.port or 6379}{parts.path}"
             if parts.path.strip("/") and not parts.path.strip("/").isdigit():
                 raise ValueError  # noqa: TRY301 - redis-py would take database 0 instead
-        except ValueError:  # its words may hold the password
+            pool: Any = ConnectionPool.from_url(parts.geturl())
+            pool.make_connection()  # reads the options
+        except (TypeError, ValueError):  # its words may hold the password
             raise ConfigurationError(
-                f"{field} is no URL of a server: give one such as 'redis://user:password@host:6379/0'"
+                f"{field} is not the URL of a server: give one such as"
+                " 'redis://user:password@host:6379/0', with options that redis-py knows"
             ) from None
         return cls(parts.geturl(), f"{scheme}://{place}")
 

@@ -141,9 +141,10 @@ class SharedCounts:
         return self._outage.take(tokens)
 
     def _away(self, error: Exception | None = None) -> ServiceUnavailableError:
+        reason = self._outage.reason if error is None and self._outage else _reason(error)
         return ServiceUnavailableError(
-            f"the shared limit {self._name!r} cannot be asked, as {self._place} does not answer"
-            ": start it again, or give RateLimit(on_outage='local')",
+            f"the shared limit {self._name!r} cannot be asked at {self._place} ({reason}): see that the"
+            " server runs, can be written and is not full, or give RateLimit(on_outage='local')",
             retryable=False,
             cause=error,
         )
@@ -171,5 +172,5 @@ def windows_of(limits: Limits, minute: float) -> list[Window]:
     return [Window(name, most, int(span * 1e6)) for name, most, span in given if most is not None]
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception | None) -> str:
     return type(error).__name__

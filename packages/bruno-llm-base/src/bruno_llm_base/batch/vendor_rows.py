@@ -18,7 +18,12 @@ from bruno_llm_base.response import ModelResponse
 from bruno_llm_base.values import shown
 
 BatchKey = str | int
-BatchRows = Mapping[BatchKey, Messages] | Iterable[tuple[BatchKey, Messages]]
+BatchRows = (
+    Mapping[str, Messages]  # a `dict[str, str]` is not a mapping of `str | int`
+    | Mapping[int, Messages]
+    | Mapping[BatchKey, Messages]
+    | Iterable[tuple[BatchKey, Messages]]
+)
 
 _TEXT, _NUMBER = "b64-", "int-"  # how keys begin that are sent in other letters
 AT_ONCE = 100
