@@ -179,11 +179,19 @@ def test_it_is_pickled_and_used_without_await(server, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "settings", [{"max_age": -1}, {"namespace": ""}, {"store": 7}, {"store": "mysql://h/d"}]
+    "settings",
+    [
+        {"max_age": -1},
+        {"namespace": ""},
+        {"store": 7},
+        {"store": "mysql://h/d"},
+        {"store": "redis:/u:hunter2@h/0"},
+    ],
 )
 def test_bad_settings_are_told(settings):
-    with pytest.raises(ConfigurationError):
+    with pytest.raises(ConfigurationError) as caught:
         CachedEmbeddings(Counted(), **settings)
+    assert "hunter2" not in str(caught.value)
     with pytest.raises(ConfigurationError, match="give an EmbeddingInterface"):
         CachedEmbeddings("openai")
 

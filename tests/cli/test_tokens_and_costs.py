@@ -155,8 +155,15 @@ def test_a_copy_of_nothing_is_refused(bruno_llm, tmp_path):
     assert not (tmp_path / "copy.db").exists()
 
 
-def test_a_ledgers_url_shows_no_password(bruno_llm):
-    told = bruno_llm("costs", "mysql://ann:hunter2@host/costs")
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("mysql://ann:hunter2@host/costs", "no store is installed for 'mysql' URLs"),
+        ("postgresql:/ann:hunter2@host/costs", "give a URL, such as"),
+    ],
+)
+def test_a_ledgers_url_shows_no_password(bruno_llm, url, words):
+    told = bruno_llm("costs", url)
     assert told.exit_code == 1
-    assert "no store is installed for 'mysql' URLs" in told.stderr
+    assert words in told.stderr
     assert "hunter2" not in told.stderr

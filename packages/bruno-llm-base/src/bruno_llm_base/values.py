@@ -1,9 +1,10 @@
 """Whether a user's value makes sense, and how a wrong one is named in an error."""
 
 import json
+import re
 from hashlib import sha256
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, TypeGuard
 
 LONGEST = 1_000_000_000
 """Seconds, some 30 years: event loops and HTTP libraries fail on infinity and beyond."""
@@ -12,6 +13,14 @@ INT64 = 2**63 - 1
 """The largest whole number that every server can read."""
 
 _MOST_SHOWN = 80
+
+
+def is_url(given: object) -> TypeGuard[str]:
+    """Whether *given* is meant as a URL, also with one slash: what is not may be shown in an error.
+
+    A single letter before the colon is a drive of Windows.
+    """
+    return isinstance(given, str) and re.match(r"[A-Za-z][A-Za-z\d+.-]+:/", given) is not None
 
 
 def shown(value: object) -> str:

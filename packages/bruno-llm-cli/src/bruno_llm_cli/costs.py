@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from bruno_llm_base.exceptions import ConfigurationError
+from bruno_llm_base.values import is_url
 from typer import Argument, BadParameter, Option, Typer
 from typer.core import TyperGroup
 
@@ -114,7 +115,7 @@ def copy(source: Ledger, target: Ledger) -> None:
 def _tracker(ledger: str) -> "CostTracker":
     from bruno_llm_base.cost.tracker import CostTracker
 
-    if "://" not in ledger and not Path(ledger).is_file():
+    if not is_url(ledger) and not Path(ledger).is_file():
         raise ConfigurationError(
             f"{ledger} does not exist, or is not a file: give a ledger that --ledger has written"
         )

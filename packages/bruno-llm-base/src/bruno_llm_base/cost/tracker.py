@@ -18,7 +18,7 @@ from bruno_llm_base.exceptions import ConfigurationError, InvalidRequestError
 from bruno_llm_base.options import did_you_mean
 from bruno_llm_base.parts import is_json
 from bruno_llm_base.response import Cost, Usage
-from bruno_llm_base.values import shown
+from bruno_llm_base.values import is_url, shown
 
 if TYPE_CHECKING:
     from bruno_llm_base.cost.ledger_store import LedgerStore
@@ -116,7 +116,7 @@ class CostTracker:
         from bruno_llm_base.cost.shared_ledger import SharedLedger  # many do without
 
         store: LedgerStore
-        if isinstance(path, str) and "://" in path:
+        if is_url(path):
             self.path, store = path, _store_at(path)
             self._place = repr(str(store))
         else:

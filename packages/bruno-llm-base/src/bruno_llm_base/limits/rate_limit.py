@@ -81,6 +81,10 @@ class RateLimit(Policy, Limits):
                 f"RateLimit.name is {shown(self.name)}: a store of a URL needs a name for the limit,"
                 " such as 'openai-prod', and nothing else takes one"
             )
+        if self.store is None and self.on_outage != "local":
+            raise ConfigurationError(
+                "RateLimit.on_outage is about a store: give one, or leave it out"
+            )
         self.start_fresh()
         start_fresh_in_children(self)
 

@@ -8,7 +8,7 @@ from typing import Protocol, cast, runtime_checkable
 
 from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.forks import start_fresh_in_children
-from bruno_llm_base.values import shown
+from bruno_llm_base.values import is_url, shown
 
 _MOST_BYTES = 64 * 2**20
 
@@ -91,7 +91,7 @@ def open_store(given: object) -> CacheStore:
     """
     if given is None:
         return MemoryStore()
-    if isinstance(given, str) and "://" in given:
+    if is_url(given):
         from bruno_llm_base.discovery import store_of
 
         return cast(CacheStore, store_of(given, "cache_store")(given))
