@@ -118,7 +118,7 @@ def test_a_ledger_books_results_once(bruno_llm, openai, submit, tmp_path):
 
 def test_what_is_wrong_is_told(bruno_llm, openai, ollama, submit, rows):
     for words, said in (
-        (("status", "batch_1"), "is no id of a batch"),
+        (("status", "batch_1"), "is not the id of a batch"),
         (("status", "openai:batch_1"), "No such"),
         (("status", "ollama:1"), "takes no batches"),
         (("submit", rows, "-p", "{texts}", "--provider", "openai"), "did you mean"),
@@ -128,3 +128,14 @@ def test_what_is_wrong_is_told(bruno_llm, openai, ollama, submit, rows):
         assert said in done.stderr
     assert submit("--budget", "0.0000001").exit_code == 1
     assert not openai.batches.made
+
+
+@pytest.mark.parametrize("command", ["results", "retry"])
+def test_the_ledger_may_be_on_a_server(bruno_llm, command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    told = bruno_llm("batch", command, "openai:batch_1", "--ledger", "mysql://ann:hunter2@host/c")
+    assert told.exit_code == 1
+    assert "no store is installed for 'mysql' URLs" in told.stderr
+    assert "hunter2" not in told.stderr
+    assert list(tmp_path.iterdir()) == []

@@ -11,7 +11,7 @@ from typing_extensions import TypedDict
 
 from bruno_llm_base.messages import Attachments
 
-Reasoning = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | int
+ReasoningLevel = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | int
 
 
 class OptionKeywords(TypedDict, total=False):
@@ -31,7 +31,7 @@ class OptionKeywords(TypedDict, total=False):
     top_p: float | None
     stop: str | Sequence[str] | None
     seed: int | None
-    reasoning: Reasoning | None
+    reasoning: ReasoningLevel | None
     cache: bool | Literal["5m", "30m", "1h", "12h"] | None
     options: Mapping[str, Any] | None
 

@@ -16,6 +16,7 @@ from typer import Argument, Exit, Option, Typer
 
 from bruno_llm_cli.options import (
     Config,
+    Ledger,
     ModelOptions,
     Verbose,
     build_for_a_look,
@@ -30,9 +31,6 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 Id = Annotated[str, Argument(metavar="ID", help="What `submit` has printed.")]
 AsJson = Annotated[bool, Option("--json", help="Print one JSON document, for programs.")]
-Ledger = Annotated[
-    Path | None, Option(help="The file in which costs are booked; that of `submit`.")
-]
 batches = Typer(
     no_args_is_help=True,
     help="Have a vendor answer rows within a day, at half price; see `map` for at once.",
@@ -142,18 +140,18 @@ def _run(
     batch_id: str,
     config: Path | None,
     work: Callable[["Batch"], Awaitable[_T]],
-    ledger: Path | None = None,
+    ledger: Ledger = None,
 ) -> _T:
     """Do *work* with the batch that is called so, of the provider that its id begins with.
 
     Raises:
-        InvalidRequestError: It is no id.
+        InvalidRequestError: It is not an id.
         ConfigurationError: The provider cannot be built.
     """
     name, sign, _ = batch_id.partition(":")
     if not sign:
         raise InvalidRequestError(
-            f"{batch_id} is no id of a batch: give what `submit` has printed, such as openai:batch_1"
+            f"{batch_id} is not the id of a batch: give what `submit` has printed, such as openai:batch_1"
         )
     keywords: dict[str, Any] = {}
     if ledger is not None:

@@ -46,6 +46,12 @@ Verbose = Annotated[
 ]
 
 
+Ledger = Annotated[
+    str | None,
+    Option(help="The file, or the postgresql:// URL, in which costs are booked; see `costs`."),
+]
+
+
 @dataclass(frozen=True, kw_only=True)
 class ModelOptions:
     """Which model is asked, and how: the options that `ask` and `chat` share.
@@ -64,10 +70,7 @@ class ModelOptions:
         list[str] | None,
         Option("--option", "-o", metavar="KEY=VALUE", help="A request field of the vendor's own."),
     ] = None
-    ledger: Annotated[
-        str | None,
-        Option(help="The file, or the postgresql:// URL, in which costs are booked; see `costs`."),
-    ] = None
+    ledger: Ledger = None
     timeout: Annotated[
         float | None,
         Option(help="The longest that a request may take, retries included, in seconds."),

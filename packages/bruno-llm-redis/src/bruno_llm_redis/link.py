@@ -105,7 +105,7 @@ class Link:
         asked = f"{self._limits} {self._serial} {' '.join(map(str, tokens))}"
         heading = f"{self.me} {self._lengths[0]} {most} {self._state} {self._grants}"
 
-        def words() -> str:  # a server that is connected anew may be another one
+        def words() -> str:  # after a new connection it may be another server
             is_seen = self._server.is_connected and now - self._seen_at < _SEEN
             if not is_seen:
                 self._seen_at = now
