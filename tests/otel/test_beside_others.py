@@ -3,6 +3,7 @@
 import re
 import sys
 from contextlib import contextmanager
+from importlib import import_module
 
 import pytest
 from anthropic import AsyncAnthropic
@@ -27,6 +28,13 @@ PROVIDERS = {
     OllamaProvider: FakeOllama,
 }
 SDKS = re.compile(r"(openai|anthropic)\.")
+WRAPPED = (
+    *("openai.resources." + name for name in ("chat.completions", "completions", "embeddings")),
+    *("openai.resources." + name for name in ("images", "responses", "beta.assistants")),
+    *("openai.resources.beta.threads." + name for name in ("runs", "messages")),
+    *("anthropic.resources." + name for name in ("messages", "completions", "beta.messages")),
+)
+"""What instrumentations wrap, and the SDKs load only when it is used."""
 AT_ONCE = Retry(attempts=3, wait_initial=0)
 
 
@@ -34,6 +42,8 @@ AT_ONCE = Retry(attempts=3, wait_initial=0)
 def instrumented(told, *kinds):
     """Have libraries of others tell of the same SDKs and clients."""
     instrumentors = [kind() for kind in kinds]
+    for name in WRAPPED:
+        import_module(name)
     before = {kind: dict(vars(kind)) for kind in sdk_classes()}
     for instrumentor in instrumentors:
         instrumentor.instrument(
