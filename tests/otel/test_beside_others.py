@@ -4,7 +4,10 @@ import re
 import sys
 from contextlib import contextmanager
 from importlib import import_module
+from pkgutil import walk_packages
 
+import anthropic.resources
+import openai.resources
 import pytest
 from anthropic import AsyncAnthropic
 from bruno_llm_base import Retry
@@ -28,13 +31,6 @@ PROVIDERS = {
     OllamaProvider: FakeOllama,
 }
 SDKS = re.compile(r"(openai|anthropic)\.")
-WRAPPED = (
-    *("openai.resources." + name for name in ("chat.completions", "completions", "embeddings")),
-    *("openai.resources." + name for name in ("images", "responses", "beta.assistants")),
-    *("openai.resources.beta.threads." + name for name in ("runs", "messages")),
-    *("anthropic.resources." + name for name in ("messages", "completions", "beta.messages")),
-)
-"""What instrumentations wrap, and the SDKs load only when it is used."""
 AT_ONCE = Retry(attempts=3, wait_initial=0)
 
 
@@ -42,8 +38,9 @@ AT_ONCE = Retry(attempts=3, wait_initial=0)
 def instrumented(told, *kinds):
     """Have libraries of others tell of the same SDKs and clients."""
     instrumentors = [kind() for kind in kinds]
-    for name in WRAPPED:
-        import_module(name)
+    for package in (anthropic.resources, openai.resources):  # loaded when they are used, or wrapped
+        for module in walk_packages(package.__path__, f"{package.__name__}."):
+            import_module(module.name)
     before = {kind: dict(vars(kind)) for kind in sdk_classes()}
     for instrumentor in instrumentors:
         instrumentor.instrument(
