@@ -125,24 +125,26 @@ def _show(answers: Sequence[Answer], heading: str | None) -> None:
     """Print the answers side by side, where a terminal has room for that, and their figures."""
     if heading is not None:
         write(f"> {heading}\n\n")
-    width = (console().width + _GAP) // len(answers) - _GAP
-    if sys.stdout.isatty() and len(answers) > 1 and width >= _NARROWEST:
-        _show_side_by_side(answers, width)
-    else:
+    if not sys.stdout.isatty():
         for answer in answers:
             write(f"{answer.model}\n{'-' * len(answer.model)}\n{_said(answer)}\n\n")
+    else:
+        width = (console().width + _GAP) // len(answers) - _GAP
+        beside = len(answers) if width >= _NARROWEST else 1
+        for start in range(0, len(answers), beside):
+            _show_in_columns(answers[start : start + beside])
     _show_figures(answers)
 
 
-def _show_side_by_side(answers: Sequence[Answer], width: int) -> None:
+def _show_in_columns(answers: Sequence[Answer]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, padding=(0, _GAP, 0, 0), pad_edge=False)
-    for answer in answers:
-        title = Text(plain(answer.model), style="bold", overflow="fold")
-        table.add_column(title, width=width, overflow="fold")
-    table.add_row(*("-" * min(width, len(answer.model)) for answer in answers))
+    table = Table.grid(padding=(0, _GAP, 0, 0), expand=True)
+    for _ in answers:
+        table.add_column(ratio=1, overflow="fold")
+    table.add_row(*(Text(plain(answer.model), style="bold") for answer in answers))
+    table.add_row(*("-" * len(answer.model) for answer in answers))
     table.add_row(*(Text(plain(_said(answer))) for answer in answers))
     console().print(table)
     write("\n")
