@@ -12,7 +12,7 @@ from typing import Any
 from bruno_llm_base.discovery import canonical, installed, split_name
 from bruno_llm_base.exceptions import LLMError
 from bruno_llm_base.provider import BaseProvider
-from bruno_llm_base.response import Usage
+from bruno_llm_base.response import ModelResponse, Usage
 from bruno_llm_base.wrappers import FullLLM
 
 from bruno_llm_cli.options import ModelOptions
@@ -55,9 +55,9 @@ async def compare(
     llms = [_built(model, options) for model in models]
     answers: list[Answer] = []
     try:
-        ours = [llm for llm in llms if isinstance(llm, BaseProvider)]
         with _waiting(models):  # no model's time is that of loading another's SDK
-            await asyncio.gather(*(llm.warm_up() for llm in ours), return_exceptions=True)
+            warming = [llm.warm_up() for llm in llms if isinstance(llm, BaseProvider)]
+            await asyncio.gather(*warming, return_exceptions=True)
         for prompt in prompts:
             with _waiting(models):
                 new = await asyncio.gather(*map(_ask, models, llms, [prompt] * len(models)))
@@ -79,8 +79,9 @@ def _built(model: str, options: ModelOptions) -> FullLLM | LLMError:
     try:
         provider, _ = split_name(model)
         known = {info.name for info in installed()}
-        name = "provider" if canonical(provider) in known else "model"
-        return replace(options, **{name: model}).llm()
+        if canonical(provider) in known:
+            return replace(options, provider=model).llm()
+        return replace(options, model=model).llm()
     except LLMError as error:
         return error
 
@@ -89,6 +90,7 @@ async def _ask(named: str, llm: FullLLM | LLMError, prompt: str) -> Answer:
     if isinstance(llm, LLMError):
         return Answer(prompt=prompt, model=named, error=llm.description)
     began, first, pieces, error = time.monotonic(), None, [], None
+    response: ModelResponse | None
     try:
         async with llm.stream(prompt) as stream:
             async for text in stream:
@@ -104,7 +106,7 @@ async def _ask(named: str, llm: FullLLM | LLMError, prompt: str) -> Answer:
         text="".join(pieces),
         first_piece=first,
         duration=time.monotonic() - began,
-        finish_reason=response and response.finish_reason,
+        finish_reason=response.finish_reason if response else None,
         usage=response.usage if response else Usage(),
         cost=response.cost.total if response and response.cost else None,
         error=error,
