@@ -56,8 +56,7 @@ async def compare(
     answers: list[Answer] = []
     try:
         with _waiting(models):  # no model's time is that of loading another's SDK
-            warming = [llm.warm_up() for llm in llms if isinstance(llm, BaseProvider)]
-            await asyncio.gather(*warming, return_exceptions=True)
+            await asyncio.gather(*map(_warm_up, llms), return_exceptions=True)
         for prompt in prompts:
             with _waiting(models):
                 new = await asyncio.gather(*map(_ask, models, llms, [prompt] * len(models)))
@@ -84,6 +83,11 @@ def _built(model: str, options: ModelOptions) -> FullLLM | LLMError:
         return replace(options, model=model).llm()
     except LLMError as error:
         return error
+
+
+async def _warm_up(llm: object) -> None:
+    if isinstance(llm, BaseProvider):
+        await llm.warm_up()
 
 
 async def _ask(named: str, llm: FullLLM | LLMError, prompt: str) -> Answer:
