@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import random
 
 import pytest
 from bruno_llm_base import (
@@ -110,6 +111,14 @@ def test_waits_keep_their_bounds(failed, asked, elapsed, initial):
         assert (asked or 0) <= wait <= (asked or 0) + min(20, initial * 2 ** (failed - 1))
         assert elapsed + wait <= 100
     assert next_wait(retry, InvalidRequestError("no"), failed=1, elapsed=0) is None
+
+
+async def test_the_users_random_numbers_are_not_disturbed(server, make):
+    server.say(FakeError(kind="overloaded"), times=2)
+    before = random.getstate()
+    assert await make(retry=Retry(attempts=3, wait_initial=0.001)).generate("hi")
+    assert len(server.bodies) == 3
+    assert random.getstate() == before
 
 
 async def test_an_option_that_the_api_refuses_is_left_out_once_and_for_all(server, make):

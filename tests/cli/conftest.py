@@ -52,6 +52,13 @@ def _plain(monkeypatch):
     monkeypatch.setenv("TERM", "xterm")
 
 
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    """The command's files are in a folder of the test's own, which is not there yet."""
+    monkeypatch.setenv("BRUNO_LLM_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
 @pytest.fixture
 def openai(monkeypatch):
     with FakeOpenAI() as server:

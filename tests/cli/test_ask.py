@@ -150,7 +150,7 @@ def test_a_provider_may_be_named_with_its_model(bruno_llm, openai, ollama, monke
     assert [body["model"] for body in openai.bodies] == ["gpt-5.4"] * 3
     done = bruno_llm("ask", "-p", "openai/gpt-5.4", "-m", "gpt-4.1", "hi")
     assert "provider is 'openai/gpt-5.4', but model is 'gpt-4.1'" in done.stderr
-    assert "provider, one of" in bruno_llm("ask", "-m", "qwen3:8b", "hi").stderr
+    assert "ollama/MODEL" in bruno_llm("ask", "-m", "qwen3:8b", "hi").stderr
     monkeypatch.setenv("BRUNO_LLM_PROVIDER", "ollama/qwen3:8b")
     for how in ((), ("-m", "llama3.2:latest")):
         assert bruno_llm("ask", *how, "hi").exit_code == 0
@@ -160,15 +160,6 @@ def test_a_provider_may_be_named_with_its_model(bruno_llm, openai, ollama, monke
 def test_a_model_of_a_chosen_provider_is_not_taken_apart(bruno_llm, openai):
     bruno_llm("ask", "-p", "openai", "-m", "openai/gpt-oss", "hi")
     assert openai.bodies[0]["model"] == "openai/gpt-oss"
-
-
-def test_where_nothing_chooses_the_providers_are_named(bruno_llm):
-    done = bruno_llm("ask", "hi")
-    assert done.exit_code == 1
-    _, _, rest = done.stderr.partition("give --provider, one of ")
-    names = rest.partition(", or set")[0].split(", ")
-    assert {"claude", "gemini", "groq", "ollama", "openai"} <= set(names)
-    assert names == sorted(names)
 
 
 def test_where_one_provider_is_installed_it_is_that_one(bruno_llm, ollama, monkeypatch):

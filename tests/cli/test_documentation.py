@@ -26,7 +26,8 @@ def examples():
         if "pip" not in words:
             place = words.index("bruno-llm")
             end = words.index("|", place) if "|" in words[place:] else len(words)
-            yield words[place + 1 : end]
+            words = words[place + 1 : end]
+            yield words if words[0] in {*COMMANDS, GROUP.name} else ["ask", *words]
 
 
 @pytest.mark.parametrize("words", list(examples()), ids=" ".join)

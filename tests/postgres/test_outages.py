@@ -303,7 +303,7 @@ def test_a_database_in_another_encoding_is_refused(server):
 
 @pytest.mark.parametrize("wrong", [{"database": "absent"}, {"user": "absent"}])
 def test_a_wrong_name_is_told_without_another_try(server, monkeypatch, wrong):
-    monkeypatch.setattr("bruno_llm_postgres.store.uniform", None)  # of the pause before another try
+    monkeypatch.setattr("bruno_llm_postgres.store._RANDOM", None)  # of the pause before another try
     tracker = CostTracker(server.url(**wrong))
     with pytest.raises(ConfigurationError, match='"absent" does not exist'):
         tracker.total()

@@ -1,13 +1,13 @@
 """One request over all its attempts: the one retry loop."""
 
 import asyncio
-import random
 import time
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from functools import partial
+from random import Random
 from typing import Generic, Self, TypeVar, cast
 
 from bruno_llm_base.attempt import Attempt
@@ -32,6 +32,8 @@ from bruno_llm_base.stream import StreamState, TextStream, answer_text
 from bruno_llm_base.transport import DROPPED, UNREACHABLE
 
 T = TypeVar("T")
+# not the process's, which an application may have seeded
+_RANDOM = Random()  # noqa: S311 - no secret
 _TOO_MANY = 429
 _CUT_SHORT = "no time is left"
 _MAY_BE_DONE = "not sent again, since the server may have carried it out: look there"
@@ -363,5 +365,5 @@ def next_wait(retry: Retry, error: LLMError, *, failed: int, elapsed: float) -> 
     if failed == 1 and error.code == DROPPED:
         return 0.0  # most often an idle connection that the server had closed: a new one will do
     longest = min(retry.wait_max, retry.wait_initial * 2.0 ** min(failed - 1, 64))
-    wait = (error.retry_after or 0.0) + random.uniform(0, longest)  # noqa: S311 - not a secret
+    wait = (error.retry_after or 0.0) + _RANDOM.uniform(0, longest)
     return None if elapsed + wait > retry.deadline else wait

@@ -4,12 +4,13 @@ import asyncio
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import structlog
 import typer
 from bruno_llm_base.discovery import installed
 from bruno_llm_base.exceptions import LLMError
+from bruno_llm_base.options import close_matches
 from typer import Argument, Exit, Option
 from typer.core import TyperGroup
 
@@ -27,12 +28,23 @@ from bruno_llm_cli.options import (
 )
 from bruno_llm_cli.output import log_to_stderr, say, set_verbosity, show_document, write
 
-if TYPE_CHECKING:
-    pass
-
 
 class _Commands(TyperGroup):
-    """Commands whose errors, if they are ours, are told in a sentence."""
+    """Commands whose errors, if they are ours, are told in a sentence; what is none is a question."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the arguments, `ask` before them where no command is."""
+        first = args[0] if args else None
+        own = {option for parameter in self.get_params(ctx) for option in parameter.opts}
+        shows_help = first is None and (ctx.resilient_parsing or sys.stdin.isatty())
+        if first in self.commands or first in own or shows_help:
+            return super().parse_args(ctx, args)
+        if first and (close := close_matches(first, self.commands, cutoff=_CLOSE)):
+            ctx.fail(
+                f"no command is called {first!r}: did you mean {close[0]!r}? If it is a question,"
+                f" enter bruno-llm ask {first}"
+            )
+        return super().parse_args(ctx, ["ask", *args])
 
     def invoke(self, ctx: Any) -> Any:
         """Run a command."""
@@ -43,6 +55,8 @@ class _Commands(TyperGroup):
                 say(str(error))
                 raise Exit(1) from None
 
+
+_CLOSE = 0.75  # of 1: "mop" is far enough from "map"
 
 app = typer.Typer(
     cls=_Commands,
@@ -83,7 +97,10 @@ def bruno_llm(
         bool, Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Ask language models, and find out what they are, what they can and what they cost."""
+    """Ask language models, and find out what they are, what they can and what they cost.
+
+    `bruno-llm "a question"` asks; `bruno-llm ask --help` shows its options.
+    """
 
 
 @app.command()
@@ -160,6 +177,26 @@ def map_rows(
     settings: dict[str, Any] = {"into": output, "key": key, "concurrency": concurrency}
     if not asyncio.run(map_file(llm, rows, prompt, progress, **settings)):
         raise Exit(1)
+
+
+@app.command()
+def use(
+    model: Annotated[str, Argument(metavar="PROVIDER[/MODEL]", help="As claude, ollama/llama3.2.")],
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Choose who is asked from now on."""
+    from bruno_llm_cli.config import use as choose
+
+    choose(model, as_json=as_json)
+
+
+@app.command()
+def config(*, as_json: AsJson = False) -> None:
+    """Show who is asked, and the file of the settings."""
+    from bruno_llm_cli.config import show
+
+    show(as_json=as_json)
 
 
 @app.command()

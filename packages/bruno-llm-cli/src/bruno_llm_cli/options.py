@@ -3,7 +3,7 @@
 import inspect
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -19,6 +19,7 @@ from bruno_llm_base.provider import BaseProvider
 from bruno_llm_base.wrappers import FullLLM, in_full
 from typer import BadParameter, Option
 
+from bruno_llm_cli import settings
 from bruno_llm_cli.output import set_verbosity
 
 _TABLE = PORTABLE.items()
@@ -144,22 +145,67 @@ def _flags(parameter: inspect.Parameter) -> tuple[str, ...]:
 def build_llm(
     provider: str | None, model: str | None, config: Path | None, **keywords: Any
 ) -> FullLLM:
-    """Return a model: the file's, else the named provider's, else the environment's.
-
-    Where nothing names a provider, the model may, as "ollama/llama3.2"; else it is the only one that
-    is installed.
+    """Return a model: the file's, or the one that is chosen as `chosen` tells.
 
     Raises:
         ConfigurationError: Nothing tells which one, or it cannot be built.
         BadParameter: Both a file and a provider are given.
     """
     given = {name: value for name, value in keywords.items() if value is not None}
-    if config is None:
-        provider, model = _chosen(provider, model)
-        return in_full(LLMFactory.from_env(provider, model, **given))
+    if config is not None:
+        if provider is not None:
+            raise BadParameter("--config names a provider already: give one of the two")
+        return in_full(LLMFactory.from_file(config, model, **given))
+    return in_full(LLMFactory.from_env(*chosen(provider, model), **given))
+
+
+def chosen(provider: str | None = None, model: str | None = None) -> tuple[str | None, str | None]:
+    """Return the provider that is asked, and the model if it is not for the environment to name.
+
+    What the command line says wins, then the environment, the settings, and the one provider that
+    is set up. A model of the command line may name its provider, as "ollama/llama3.2".
+
+    Raises:
+        ConfigurationError: Nothing tells.
+    """
     if provider is not None:
-        raise BadParameter("--config names a provider already: give one of the two")
-    return in_full(LLMFactory.from_file(config, model, **given))
+        return provider, model
+    if model is not None:
+        named, slash, rest = model.partition("/")
+        if slash and rest and canonical(named) in [info.name for info in usable_providers()]:
+            return named, rest
+    if of_environment():
+        return None, model
+    if settled := settings.read().model:
+        named, of_settings = split_name(settled)
+        own = any(os.environ.get(f"{p}MODEL") for p in ("BRUNO_LLM_", prefix_of(canonical(named))))
+        return named, model or (None if own else of_settings)
+    return _only_one(), model
+
+
+def _only_one() -> str:
+    """Return the provider that is set up, or else installed, if it is the only one."""
+    names = [info.name for info in usable_providers()]
+    if not names:
+        raise ConfigurationError("no provider is installed: pip install bruno-llm")
+    set_up = [name for name in names if is_set_up(name)]
+    if len(set_up or names) == 1:
+        return (set_up or names)[0]
+    if set_up:
+        raise ConfigurationError(
+            f"several providers are set up ({', '.join(set_up)}): choose one for good, as with"
+            f" `bruno-llm use {set_up[0]}`, or for this time with -m {set_up[0]}/MODEL"
+        )
+    raise ConfigurationError(
+        f"no provider is set up: set a key, such as {' or '.join(_keys(names))}; without a key,"
+        " start Ollama and enter `bruno-llm use ollama`"
+    )
+
+
+def _keys(names: Sequence[str]) -> list[str]:
+    """Return the variables of the keys of the best known of these providers."""
+    known = [name for name in ("claude", "gemini", "openai") if name in names] or names[:3]
+    return [keys[0] for name in known if (keys := getattr(kind_of(name), "api_key_env", ()))]
 
 
 def usable_providers() -> list[ProviderInfo]:
@@ -173,9 +219,9 @@ def of_environment() -> str:
 
 
 def is_set_up(provider: str) -> bool:
-    """Say whether the environment has anything to say of *provider*."""
-    chosen = of_environment()
-    if chosen and canonical(split_name(chosen)[0]) == canonical(provider):
+    """Say whether the environment, or the settings, have anything to say of *provider*."""
+    default = of_environment() or settings.read().model
+    if default and canonical(split_name(default)[0]) == canonical(provider):
         return True
     kind = kind_of(provider)
     own = {*getattr(kind, "api_key_env", ()), getattr(kind, "base_url_env", None)}
@@ -206,24 +252,6 @@ def build_unasked(provider: str) -> BaseProvider:
     """Return a *provider* that the user has not named; a key that is for no certain one is not for it."""
     build = LLMFactory.from_env if is_set_up(provider) else LLMFactory.create
     return build_for_a_look(provider, build)
-
-
-def _chosen(provider: str | None, model: str | None) -> tuple[str | None, str | None]:
-    if provider is not None or of_environment():
-        return provider, model
-    names = [info.name for info in usable_providers()]
-    if model:
-        named, rest = split_name(model)
-        if rest and canonical(named) in names:
-            return named, rest
-    if len(names) == 1:
-        return names[0], model
-    if not names:
-        raise ConfigurationError("no provider is installed: pip install bruno-llm")
-    raise ConfigurationError(
-        f"no provider is chosen: give --provider, one of {', '.join(names)}, or set"
-        " BRUNO_LLM_PROVIDER"
-    )
 
 
 def _option(text: str) -> tuple[str, Any]:

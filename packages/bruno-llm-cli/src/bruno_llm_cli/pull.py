@@ -9,6 +9,7 @@ from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.factory import LLMFactory
 from bruno_llm_base.response import Progress
 
+from bruno_llm_cli import settings
 from bruno_llm_cli.options import of_environment
 from bruno_llm_cli.output import plain, say
 
@@ -27,13 +28,13 @@ class Puller(Protocol):
 
 
 def puller(provider: str | None) -> Puller:
-    """Return the provider that fetches: the named one, the environment's, or the only one that can.
+    """Return the provider that fetches: the named one, the environment's or the settings', or the only one that can.
 
     Raises:
         ConfigurationError: It cannot, or there is none.
     """
     able = [info.name for info in installed() if "pull" in info.capabilities]
-    named = provider or of_environment()
+    named = provider or of_environment() or settings.read().model
     name = canonical(split_name(named)[0]) if named else able[0] if len(able) == 1 else None
     if not provider and name not in able and len(able) == 1:
         name = able[0]  # the environment's cannot, but there is one that can

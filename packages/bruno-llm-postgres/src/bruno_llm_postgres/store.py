@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from random import uniform
+from random import Random
 from typing import Any, LiteralString, TypeVar
 from uuid import uuid4
 
@@ -16,6 +16,8 @@ from psycopg.conninfo import conninfo_to_dict
 
 from bruno_llm_postgres.tables import STEPS, PostgresTables
 
+# not the process's, which an application may have seeded
+_RANDOM = Random()  # noqa: S311 - no secret
 _T = TypeVar("_T")
 _Query = Callable[[Tables], _T]
 
@@ -119,7 +121,7 @@ class PostgresStore:
                     if is_late or isinstance(error, errors.LockNotAvailable):
                         self._patience = min(_IMPATIENCE, _PATIENCE)
                     raise self._named(error) from None
-                time.sleep(uniform(0.5, 1) * min(_PAUSE, _PATIENCE))  # noqa: S311 - no secret
+                time.sleep(_RANDOM.uniform(0.5, 1) * min(_PAUSE, _PATIENCE))
             except BaseException:
                 self.close()
                 raise

@@ -1,0 +1,54 @@
+"""Who is asked from now on, and what is settled."""
+
+from dataclasses import asdict
+
+from bruno_llm_base.discovery import canonical, kind_of, split_name
+from bruno_llm_base.exceptions import ConfigurationError
+
+from bruno_llm_cli import settings
+from bruno_llm_cli.options import build_for_a_look, chosen, of_environment
+from bruno_llm_cli.output import say, show_document, write
+
+
+def use(name: str, *, as_json: bool) -> None:
+    """Let *name*, a provider perhaps with its model, be asked from now on.
+
+    Raises:
+        ConfigurationError: It is not installed, or the settings cannot be written.
+    """
+    provider, model = split_name(name)
+    provider = canonical(provider)
+    kind_of(provider)  # says what to install
+    choice = f"{provider}/{model}" if model else provider
+    settings.change(model=choice)
+    try:
+        build_for_a_look(choice)
+        problem = None
+    except ConfigurationError as error:
+        problem = error.description
+    if as_json:
+        show_document({"path": str(settings.path()), "model": choice, "problem": problem})
+        return
+    say(f"{choice} is asked from now on")
+    if problem:
+        say(f"it cannot be asked yet: {problem}")
+    if of_environment():
+        say(f"but BRUNO_LLM_PROVIDER is {of_environment()!r}, which wins over it")
+
+
+def show(*, as_json: bool) -> None:
+    """Print the file of the settings, what is in it, and who is asked."""
+    settled, file = settings.read(), settings.path()
+    try:
+        provider, model = chosen()
+        provider = provider or of_environment()
+        asked, problem = "/".join(filter(None, (provider, model))), None
+    except ConfigurationError as error:
+        asked, problem = None, error.description
+    if as_json:
+        show_document({"path": str(file), **asdict(settled), "asked": asked, "problem": problem})
+        return
+    write(f"file   {file}{'' if file.is_file() else ' (not there yet)'}\n")
+    write(f"model  {settled.model or 'none'}\n")
+    write(f"log    {'on' if settled.log else 'off'}\n")
+    write(f"asked  {asked or problem}\n")

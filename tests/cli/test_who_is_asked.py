@@ -1,0 +1,165 @@
+"""Who is asked: the command line says, else the environment, the settings, or what is set up."""
+
+import json
+
+import pytest
+from bruno_llm_base.exceptions import ConfigurationError
+from bruno_llm_cli import settings
+
+HELLO = "Hello from the fake server.\n"
+
+
+def test_a_question_needs_no_command(bruno_llm, openai):
+    for words in (
+        ("Who is there?",),
+        ("-m", "openai/gpt-5.4", "Who is there?"),
+        ("Who", "is there?"),
+    ):
+        done = bruno_llm(*words)
+        assert (done.exit_code, done.stdout, done.stderr) == (0, HELLO, ""), words
+    assert bruno_llm(text="Who is there?").stdout == HELLO
+    assert bruno_llm("-s", "Be brief.", text="Who is there?").stdout == HELLO
+    assert {body["messages"][-1]["content"] for body in openai.bodies} == {"Who is there?"}
+    assert openai.bodies[1]["model"] == "gpt-5.4"
+
+
+def test_a_misspelt_command_is_no_question(bruno_llm, openai):
+    for word, command in (("modls", "models"), ("cost", "costs"), ("docter", "doctor")):
+        done = bruno_llm(word)
+        assert (done.exit_code, done.stdout) == (2, "")
+        assert f"did you mean '{command}'?" in " ".join(done.stderr.replace("│", "").split())
+    assert not openai.received
+    assert bruno_llm("hello").stdout == HELLO
+    assert bruno_llm("ask", "modls").stdout == HELLO
+
+
+def test_the_one_that_is_set_up_is_asked(bruno_llm, claude):
+    assert json.loads(bruno_llm("hi", "--json").stdout)["provider"] == "claude"
+
+
+def test_several_that_are_set_up_ask_for_a_choice(bruno_llm, openai, claude):
+    done = bruno_llm("hi")
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert done.stderr == (
+        "bruno-llm: several providers are set up (claude, openai): choose one for good, as with"
+        " `bruno-llm use claude`, or for this time with -m claude/MODEL\n"
+    )
+    assert bruno_llm("use", "openai").exit_code == 0
+    assert json.loads(bruno_llm("hi", "--json").stdout)["provider"] == "openai"
+    assert json.loads(bruno_llm("-m", "claude/claude-opus-5-5", "hi", "--json").stdout)[
+        "model"
+    ] == ("claude-opus-5-5")
+
+
+def test_where_none_is_set_up_the_cures_are_named(bruno_llm):
+    done = bruno_llm("hi")
+    assert (done.exit_code, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert "ANTHROPIC_API_KEY or GEMINI_API_KEY or OPENAI_API_KEY" in done.stderr
+    assert "bruno-llm use ollama" in done.stderr
+
+
+def test_where_none_is_installed_it_says_what_to_install(bruno_llm, monkeypatch):
+    monkeypatch.setattr("bruno_llm_base.discovery._points", lambda _: [])
+    assert "pip install bruno-llm" in bruno_llm("hi").stderr
+
+
+def test_who_wins(bruno_llm, openai, claude, ollama, monkeypatch):
+    def asked(*words):
+        document = json.loads(bruno_llm("ask", *words, "--json", "hi").stdout)
+        return f"{document['provider']}/{document['model']}"
+
+    bruno_llm("use", "claude/claude-opus-5-5")
+    assert asked() == "claude/claude-opus-5-5"
+    assert asked("-m", "claude-haiku-5-5") == "claude/claude-haiku-4-5"
+    monkeypatch.setenv("BRUNO_LLM_MODEL", "claude-haiku-5-5")
+    assert asked() == "claude/claude-haiku-5-5"
+    monkeypatch.setenv("BRUNO_LLM_PROVIDER", "openai")
+    monkeypatch.setenv("BRUNO_LLM_MODEL", "gpt-5.4")
+    assert asked() == "openai/gpt-5.4"
+    assert asked("-m", "ollama/qwen3:8b") == "ollama/qwen3:8b"
+    assert asked("--provider", "ollama", "-m", "qwen3:8b") == "ollama/qwen3:8b"
+
+
+def test_use_says_what_is_still_missing(bruno_llm, home):
+    done = bruno_llm("use", "anthropic")
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert "claude is asked from now on" in done.stderr
+    assert "ANTHROPIC_API_KEY" in done.stderr
+    assert (home / "config.toml").read_text() == 'model = "claude"\n'
+    document = json.loads(bruno_llm("use", "ollama/qwen3:8b", "--json").stdout)
+    assert document == {
+        "path": str(home / "config.toml"),
+        "model": "ollama/qwen3:8b",
+        "problem": None,
+    }
+    assert "did you mean 'claude'?" in bruno_llm("use", "claud").stderr
+    assert settings.read().model == "ollama/qwen3:8b"
+
+
+def test_use_says_what_wins_over_it(bruno_llm, openai, monkeypatch):
+    monkeypatch.setenv("BRUNO_LLM_PROVIDER", "ollama")
+    assert "BRUNO_LLM_PROVIDER is 'ollama'" in bruno_llm("use", "openai").stderr
+
+
+def test_config_shows_what_is_settled(bruno_llm, home, openai):
+    shown = bruno_llm("config").stdout
+    assert shown.split() == [
+        *("file", str(home / "config.toml"), "(not", "there", "yet)"),
+        *("model", "none", "log", "off", "asked", "openai"),
+    ]
+    settings.change(log=True, model="claude/claude-opus-5-5")
+    document = json.loads(bruno_llm("config", "--json").stdout)
+    assert document == {
+        "path": str(home / "config.toml"),
+        "model": "claude/claude-opus-5-5",
+        "log": True,
+        "asked": "claude/claude-opus-5-5",
+        "problem": None,
+    }
+
+
+def test_what_else_is_in_the_file_stays(home):
+    home.mkdir()
+    (home / "config.toml").write_text("# mine\nmodel = 'ollama' # local\nlog = true\n")
+    settings.change(model='an "odd" näme')
+    assert (home / "config.toml").read_text(encoding="utf-8") == (
+        '# mine\nlog = true\nmodel = "an \\"odd\\" näme"\n'
+    )
+    assert settings.read() == settings.Settings(model='an "odd" näme', log=True)
+    assert list(home.iterdir()) == [home / "config.toml"]
+
+
+@pytest.mark.parametrize(
+    ("text", "cure"),
+    [
+        (b"model = ", "is not TOML"),
+        (b"modl = 'openai'", "did you mean model?"),
+        (b"api_key = 'x'", "the known ones: model, log"),
+        (b"log = 1", "log is 1: give true or false"),
+        (b"model = 3", 'model is 3: give a text, such as "claude"'),
+        (b"model = '\xe9'", "UTF-8"),
+    ],
+)
+def test_a_broken_file_is_told_and_not_written_over(bruno_llm, home, text, cure):
+    home.mkdir()
+    (home / "config.toml").write_bytes(text)
+    for words in (("hi",), ("use", "openai"), ("config",)):
+        done = bruno_llm(*words)
+        assert (done.exit_code, done.stdout) == (1, "")
+        assert (str(home / "config.toml") in done.stderr, cure in done.stderr) == (True, True)
+    assert (home / "config.toml").read_bytes() == text
+
+
+def test_a_folder_that_cannot_be_used_is_told(home, bruno_llm):
+    home.write_text("a file")
+    assert "cannot be" in bruno_llm("use", "openai").stderr
+    with pytest.raises(ConfigurationError, match="cannot be"):
+        settings.change(log=True)
+
+
+def test_the_folder_is_the_systems_unless_one_is_named(monkeypatch, tmp_path):
+    monkeypatch.delenv("BRUNO_LLM_HOME")
+    assert settings.folder().name == "bruno-llm"
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("BRUNO_LLM_HOME", "~/mine")
+    assert settings.folder() == tmp_path / "mine"
