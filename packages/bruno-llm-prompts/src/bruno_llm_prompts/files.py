@@ -1,6 +1,7 @@
 """Files of prompts: a text, with facts about it in YAML before it."""
 
 import codecs
+from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,6 +12,8 @@ from bruno_llm_base.options import did_you_mean
 
 _FACTS = ("name", "version", "system", "untrusted", "defaults", "options")
 _WORDS = ("name", "version")
+_PLAIN = [f"tag:yaml.org,2002:{kind}" for kind in ("bool", "float", "int", "str", "timestamp")]
+"""What YAML may take a name or a version for, such as 1.10 for a number."""
 _FENCE = "---"
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
@@ -72,37 +75,38 @@ def _read(path: Path) -> str:
 
 def _facts(text: str, place: str) -> tuple[dict[str, Any], dict[str, int]]:
     """Return the facts of a prompt, and the line in which each value begins."""
-    loader, line = yaml.SafeLoader(text), 2
+    facts: dict[str, Any] = {}
+    lines: dict[str, int] = {}
+    line = 2
     try:
-        node = loader.get_single_node()
-        if node is None:
-            return {}, {}
-        if not isinstance(node, yaml.MappingNode):
-            raise ConfigurationError(
-                f"{place}, line {node.start_mark.line + 2}: give names with values, such as"
-                " version: 3"
-            )
-        facts: dict[str, Any] = {}
-        lines: dict[str, int] = {}
-        for key, value in node.value:
-            name, line = key.value, key.start_mark.line + 2
-            if name not in _FACTS or name in facts:
-                problem = (
-                    "twice" if name in facts else f"not known{did_you_mean(str(name), _FACTS)}"
-                )
-                raise ConfigurationError(f"{place}, line {line}: {name} is {problem}")
-            # 1.10 is no number where it is a version
-            is_word = name in _WORDS and isinstance(value, yaml.ScalarNode)
-            facts[name] = value.value or None if is_word else loader.construct_document(value)
+        loader = yaml.SafeLoader(text)
+        for name, value in _entries(loader.get_single_node()):
+            line = value.start_mark.line + 2
+            is_word = name in _WORDS and value.tag in _PLAIN
+            facts[name] = value.value if is_word else loader.construct_document(value)
             # the text of a block begins below its mark
-            is_block = getattr(value, "style", None) in ("|", ">")
-            lines[name] = value.start_mark.line + 2 + is_block
-    except (yaml.YAMLError, ValueError) as error:  # the latter of a date that is none
-        mark = getattr(error, "problem_mark", None)
-        line = line if mark is None else mark.line + 2
-        raise ConfigurationError(
-            f"{place}, line {line}: {getattr(error, 'problem', error)}"
-        ) from None
-    finally:
-        loader.dispose()
+            lines[name] = line + (getattr(value, "style", None) in ("|", ">"))
+    except (yaml.YAMLError, ValueError) as error:
+        if (mark := getattr(error, "problem_mark", None)) is not None:
+            line = mark.line + 2
+        elif isinstance(error, yaml.reader.ReaderError):
+            line += text.count("\n", 0, error.position)
+        problem = getattr(error, "problem", None) or getattr(error, "reason", error)
+        raise ConfigurationError(f"{place}, line {line}: {problem}") from None
     return facts, lines
+
+
+def _entries(node: yaml.Node | None) -> Iterator[tuple[str, yaml.Node]]:
+    """Yield names and values, if there are no other ones than those that are known."""
+    if not isinstance(node, yaml.MappingNode | None):
+        problem = "give names with values, such as version: 3"
+        raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
+    seen = set()
+    for key, value in [] if node is None else node.value:
+        name = str(key.value)
+        if name in seen or name not in _FACTS:
+            known = "given twice" if name in seen else f"not known{did_you_mean(name, _FACTS)}"
+            problem = f"{name} is {known}"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=key.start_mark)
+        seen.add(name)
+        yield name, value

@@ -169,7 +169,9 @@ class Prompt:
             cure = f": give {missing[0]}=..."
             if row:
                 cure = f", which the row does not have{did_you_mean(missing[0], map(str, row))}"
-            raise InvalidRequestError(f"{self._place} needs {' and '.join(map(repr, missing))}{cure}")
+            raise InvalidRequestError(
+                f"{self._place} needs {' and '.join(map(repr, missing))}{cure}"
+            )
         rules = "" if self._system is None else self._system.render(known)
         said = self._body.render(known)
         if not said.strip():
