@@ -18,8 +18,156 @@ from bruno_llm_base import (
     system,
     user,
 )
+from bruno_llm_claude import ClaudeProvider
+from bruno_llm_gemini import GeminiProvider
+from bruno_llm_ollama import OllamaProvider
 from bruno_llm_openai import OpenAIProvider
 from bruno_llm_testing import FakeOpenAI
+
+PROVIDERS = {"openai": OpenAIProvider, "claude": ClaudeProvider, "gemini": GeminiProvider}
+NAN = float("nan")
+
+
+def provider(name, **keywords):
+    """Return a provider whose server is not there."""
+    kind = PROVIDERS.get(name, OllamaProvider)
+    key = {} if kind is OllamaProvider else {"api_key": "k"}
+    return kind(base_url="http://127.0.0.1:9", max_retries=0, **key, **keywords)
+
+
+@pytest.fixture(params=[*PROVIDERS, "ollama"])
+def name(request):
+    return request.param
+
+
+async def ask(llm, stream, /, *arguments, **options):
+    """Ask for an answer, or for a stream of one."""
+    if stream:
+        return [text async for text in llm.stream("hi", *arguments, **options)]
+    return await llm.generate("hi", *arguments, **options)
+
+
+IMPOSSIBLE = [
+    (
+        {"temperature": 100},
+        "temperature is 100: give 2 or less; the length of an answer is max_tokens",
+    ),
+    ({"temperature": -1}, "temperature is -1: give 0 or more"),
+    ({"temperature": NAN}, "temperature is nan: give a number"),
+    ({"temperature": "hot"}, "temperature is 'hot': give a number"),
+    ({"temperature": True}, "temperature is True: a truth value is not a number"),
+    ({"max_tokens": -1}, "max_tokens is -1: give 1 or more"),
+    ({"max_tokens": 0}, "max_tokens is 0: give 1 or more"),
+    ({"max_tokens": 1.5}, "max_tokens is 1.5: give a whole number"),
+    ({"max_tokens": NAN}, "max_tokens is nan: give a number"),
+    ({"top_p": 2}, "top_p is 2: give 1 or less"),
+    ({"top_p": 0}, "top_p is 0: give more than 0"),
+    ({"top_p": NAN}, "top_p is nan: give a number"),
+    ({"stop": []}, "stop is []: give a text or some, or leave it out"),
+    ({"stop": ""}, "stop.0 is '': give some text, or leave it out"),
+    ({"stop": b"x"}, "stop is b'x': give a text, or a list of texts"),
+    ({"stop": ["a", b"x"]}, "stop.1 is b'x': give a text"),
+    ({"stop": 5}, "stop is 5: give a text, or a list of texts"),
+    ({"seed": "a"}, "seed is 'a': give a whole number"),
+    ({"seed": 1.5}, "seed is 1.5: give a whole number"),
+    ({"reasoning": "hgih"}, "reasoning is 'hgih': give one of none, minimal, low, medium, high,"),
+    ({"cache": "2h"}, "cache is '2h': give True, False, 5m, 30m, 1h, 12h"),
+    ({"model": ""}, "model is '': give its name"),
+]
+
+
+@pytest.mark.parametrize(("options", "told"), IMPOSSIBLE)
+async def test_an_impossible_option_is_told(name, options, told):
+    llm = provider(name)
+    for stream in (False, True):
+        with pytest.raises(InvalidRequestError) as caught:
+            await ask(llm, stream, **options)
+        assert str(caught.value).startswith(told)
+    with pytest.raises(ConfigurationError) as caught:
+        provider(name, **options)
+    assert str(caught.value).startswith(told)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_length_in_the_place_of_the_temperature_is_told(name, stream):
+    with pytest.raises(InvalidRequestError, match=r"^temperature is 100: .* max_tokens"):
+        await ask(provider(name), stream, 100)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (
+            {"timeout": 5},
+            "'timeout' is not an option of a call: give it when the provider is built",
+        ),
+        ({"system_prompt": "x"}, "'system_prompt' is not an option of a call: give it when"),
+        ({"stream": True}, "'stream' is not an option: it belongs to the request itself, leave it"),
+        ({"tools": "x"}, "tools is 'x': give a list"),
+        ({"tool_choice": 5}, "tool_choice is 5: give auto, none, required, or a name"),
+        ({"parallel_tool_calls": "x"}, "parallel_tool_calls is 'x': give True or False"),
+        ({"attachments": "a.png"}, "attachments is 'a.png': give a list"),
+        ({"options": 5}, "options is 5: give a dict of the vendor's own fields"),
+        ({"prompt": "hi"}, "give either messages or prompt"),
+        ({"output": 5}, "output is 5, of which there is no JSON schema"),
+    ],
+)
+async def test_what_is_wrong_in_a_call_alone_is_told(name, options, told):
+    for stream in (False, True):
+        with pytest.raises(InvalidRequestError) as caught:
+            await ask(provider(name), stream, **options)
+        assert str(caught.value).startswith(told)
+
+
+@pytest.mark.parametrize("timeout", [0, -1, NAN, "5", True])
+def test_an_impossible_timeout_is_told(name, timeout):
+    with pytest.raises(ConfigurationError, match=r"^Timeouts.call is .*: give seconds above 0"):
+        provider(name, timeout=timeout)
+
+
+def test_what_belongs_to_a_call_is_told_where_a_provider_is_built(name):
+    for option in ("tools", "tool_choice", "parallel_tool_calls", "attachments", "output"):
+        with pytest.raises(ConfigurationError, match=f"takes no '{option}': give it to each call"):
+            provider(name, **{option: []})
+
+
+@pytest.mark.parametrize(
+    ("misspelt", "meant"),
+    [
+        ("temprature", "temperature"),
+        ("tempature", "temperature"),
+        ("max_token", "max_tokens"),
+        ("maxTokens", "max_tokens"),
+        ("topp", "top_p"),
+        ("stops", "stop"),
+        ("resoning", "reasoning"),
+        ("cach", "cache"),
+        ("tool", "tools"),
+        ("tool_choise", "tool_choice"),
+        ("paralell_tool_calls", "parallel_tool_calls"),
+        ("atachments", "attachments"),
+        ("ouput", "output"),
+        ("promt", "prompt"),
+        ("message", "messages"),
+        ("modle", "model"),
+        ("modell", "model"),
+        ("option", "options"),
+        ("refesh", "refresh"),
+    ],
+)
+async def test_a_misspelt_option_of_a_call_is_told_with_the_right_one(name, misspelt, meant):
+    for stream in (False, True):
+        with pytest.raises(InvalidRequestError) as caught:
+            await ask(provider(name), stream, **{misspelt: "x"})
+        assert str(caught.value).startswith(f"{misspelt!r} is not known: did you mean {meant!r}?")
+
+
+async def test_fields_of_the_vendors_own_are_no_misspelling():
+    own = {"top_k": 5, "min_tokens": 2, "models": ["a", "b"], "stop_sequence": "x"}
+    with FakeOpenAI() as server:
+        async with OpenAIProvider(**server.connection()) as llm:
+            await llm.generate("hi", **own)
+            assert server.bodies[-1].items() >= own.items()
 
 
 @pytest.mark.parametrize(

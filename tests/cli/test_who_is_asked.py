@@ -70,7 +70,7 @@ def test_who_wins(bruno_llm, openai, claude, ollama, monkeypatch):
 
     bruno_llm("use", "claude/claude-opus-5-5")
     assert asked() == "claude/claude-opus-5-5"
-    assert asked("-m", "claude-haiku-5-5") == "claude/claude-haiku-4-5"
+    assert asked("-m", "claude-haiku-5-5") == "claude/claude-haiku-5-5"
     monkeypatch.setenv("BRUNO_LLM_MODEL", "claude-haiku-5-5")
     assert asked() == "claude/claude-haiku-5-5"
     monkeypatch.setenv("BRUNO_LLM_PROVIDER", "openai")

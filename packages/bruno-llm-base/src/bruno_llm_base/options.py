@@ -36,7 +36,26 @@ CACHE_TIMES = ("5m", "30m", "1h", "12h")
 """How long what requests have in common may be kept."""
 
 _SECRET = ("api_key", "base_url", "options")
-_NEAR_MISS = 0.85
+_NEAR_MISS = 0.84
+_OF_CALLS = (*TOOL_OPTIONS, "attachments", "output")
+_ALSO_KNOWN = (*_OF_CALLS, "messages", "model", "options", "prompt", "refresh")
+_CURES = {  # of what pydantic finds; what it says of others will do
+    "bool_parsing": "give True or False",
+    "bool_type": "give True or False",
+    "dict_type": "give a dict",
+    "finite_number": "give a number",
+    "float_parsing": "give a number",
+    "float_type": "give a number",
+    "greater_than": "give more than {gt}",
+    "greater_than_equal": "give {ge} or more",
+    "int_from_float": "give a whole number",
+    "int_parsing": "give a whole number",
+    "int_type": "give a whole number",
+    "less_than_equal": "give {le} or less",
+    "list_type": "give a text, or a list of texts",
+    "string_too_short": "give some text, or leave it out",
+    "string_type": "give a text",
+}
 _MOST_COMPARED, _LONGEST_COMPARED = 2000, 100
 _CONTAINERS = ("generationConfig", "options", "output_config", "text")
 _DEEPEST = 10  # dots in the name of an option
@@ -88,7 +107,10 @@ _Count = Annotated[_Whole | None, Field(ge=1)]
 _Text = Annotated[str, Field(min_length=1)]
 _Reasoning = Annotated[str | int, BeforeValidator(_maybe_effort)]
 _Time = Annotated[bool | str, BeforeValidator(_maybe_time)]
-_Stops = Annotated[list[_Text], BeforeValidator(_maybe_stops)]
+_Stops = Annotated[
+    list[Annotated[_Text, Field(strict=True)]],  # bytes are no text
+    BeforeValidator(_maybe_stops),
+]
 
 
 class CallOptions(TypedDict, total=False):
@@ -192,7 +214,13 @@ def check(kind: type[_T], values: Mapping[str, Any], error: type[LLMError]) -> _
         for item in problems.errors(include_url=False):
             path = [str(step) for step in item["loc"] if not str(step).startswith("function-")]
             value = "" if path[0] in _SECRET else f" is {shown(item['input'])}"
-            rules.append(f"{'.'.join(path)}{value}: {item['msg'].removeprefix('Value error, ')}")
+            if item["type"] in _CURES:
+                cure = _CURES[item["type"]].format_map(item.get("ctx", {}))
+            else:
+                cure = item["msg"].removeprefix("Value error, ")
+            if path == ["temperature"] and item["type"] == "less_than_equal":
+                cure += "; the length of an answer is max_tokens"
+            rules.append(f"{'.'.join(path)}{value}: {cure}")
     raise error("; ".join(rules))  # outside of `except`: the problems hold secrets
 
 
@@ -229,9 +257,12 @@ def check_sendable(options: Json, reserved: Container[str], error: type[LLMError
 
 @cache
 def _near_miss(name: str) -> str:
-    """Return the portable option that *name* is nearly called, or ""."""
-    names = (*PORTABLE, *TOOL_OPTIONS, "attachments", "output")
-    return "".join(close_matches(name, names, cutoff=_NEAR_MISS))
+    """Return the option of ours that *name* is nearly called, or ""."""
+    names = (*PORTABLE, *_ALSO_KNOWN)
+    if name in names:
+        return ""
+    swapped = [other for other in names if sorted(other) == sorted(name)]
+    return "".join(swapped or close_matches(name, names, cutoff=_NEAR_MISS))
 
 
 @cache
@@ -254,6 +285,10 @@ def check_keywords(kind: type, given: Iterable[str]) -> None:
     """Refuse what a provider class cannot be built with, with the closest name that is known."""
     known = keywords_of(kind)
     for name in sorted(set(given) - known):
+        if name in _OF_CALLS:
+            raise ConfigurationError(
+                f"{kind.__name__} takes no {name!r}: give it to each call, as generate(..., {name}=...)"
+            )
         raise ConfigurationError(f"{kind.__name__} takes no {name!r}{did_you_mean(name, known)}")
 
 

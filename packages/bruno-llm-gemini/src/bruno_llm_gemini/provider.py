@@ -61,7 +61,7 @@ class GenerateContent(GeminiAdapter, ChatAdapter):
     stream_path = STREAM
     count_path = COUNT
     count_error = 0.1
-    reserved_fields = frozenset({"contents", "model"})
+    reserved_fields = frozenset({"contents", "model", "stream"})
     option_names: ClassVar[Mapping[str, str]] = {
         **{to_snake(name): name for name in _FIELDS},
         **{to_snake(name): f"generationConfig.{name}" for name in _GENERATION},

@@ -34,6 +34,7 @@ class OpenAIChatAdapter(OpenAIAdapter, ChatAdapter):
     vocabulary = staticmethod(counting.encoding_of)
     count_path = "/responses/input_tokens"
     json_mode: ClassVar[Json] = {"response_format": {"type": "json_object"}}
+    own_options = frozenset({"models"})  # OpenRouter's
     reserved_fields = frozenset({"input", "messages", "model", "stream", "stream_options"})
 
     def build_probe(self, model: str) -> tuple[str, Json] | None:
