@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -187,6 +188,33 @@ def ask(
     question = read_text(prompt or [], material, timeout=options.timeout, piped=piped)
     how = {"as_json": as_json, "streamed": not no_stream, "extract": extract, "usage": usage}
     asyncio.run(answer(llm, question, call, **how))
+
+
+@app.command()
+@partial(taking_model_options, without=("provider", "model", "config"))
+def compare(
+    options: ModelOptions,
+    prompt: Annotated[
+        list[str] | None, Argument(help="The question; stdin goes before it.")
+    ] = None,
+    *,
+    models: Annotated[
+        list[str],
+        Option("--model", "-m", help="A model, as openai/gpt-5.4 or claude; repeatable."),
+    ],
+    prompts: Annotated[Path | None, Option(help="A file of more questions, one a line.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Ask several models the same at once: answers, time, tokens and dollars side by side.
+
+    One that fails stops none of the others; the exit code is 1 then.
+    """
+    from bruno_llm_cli.compare import compare as ask_all
+    from bruno_llm_cli.input import read_questions
+
+    asked = read_questions(prompt or [], prompts, timeout=options.timeout)
+    if not asyncio.run(ask_all(models, options, asked, as_json=as_json)):
+        raise Exit(1)
 
 
 @app.command("map")

@@ -83,6 +83,17 @@ def read_stdin(timeout: float | None = None) -> bytes:
     return _whole(raw.read, "stdin", timeout)
 
 
+def read_questions(arguments: list[str], file: Path | None, *, timeout: float | None) -> list[str]:
+    """Return the question of the *arguments* and stdin, and those of a file, one a line.
+
+    With a file, stdin is not read. The errors are those of `read_text`.
+    """
+    if file is None:
+        return [read_text(arguments, timeout=timeout)]
+    lines = read_text([], [read_file(file, timeout)], piped=False).splitlines()
+    return [text.strip() for text in (" ".join(arguments), *lines) if text.strip()]
+
+
 def read_lines() -> Iterator[str]:
     """Yield the lines of stdin as they come.
 

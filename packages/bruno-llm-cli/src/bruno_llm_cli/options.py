@@ -108,17 +108,24 @@ class ModelOptions:
         return build_llm(self.provider, self.model, self.config, **keywords)
 
 
-def taking_model_options(command: Callable[..., None]) -> Callable[..., None]:
+def taking_model_options(
+    command: Callable[..., None], *, without: tuple[str, ...] = ()
+) -> Callable[..., None]:
     """Let *command* take the options of `ModelOptions`, and give them as its first argument.
 
-    Where it has a short flag of its own, such as -p, theirs is the long one only.
+    Where it has a short flag of its own, such as -p, theirs is the long one only. It may do *without*
+    some of them.
     """
     hints = get_type_hints(ModelOptions, include_extras=True)
     flags = {name: Annotated[kind | None, Option(help=row.help)] for name, (kind, row) in _TABLE}
     shared = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hint)
         for name, default, hint in (
-            *((f.name, f.default, hints[f.name]) for f in fields(ModelOptions)[:-1]),
+            *(
+                (f.name, f.default, hints[f.name])
+                for f in fields(ModelOptions)[:-1]
+                if f.name not in without
+            ),
             *((name, None, hint) for name, hint in flags.items()),
         )
     ]
