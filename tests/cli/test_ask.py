@@ -67,7 +67,15 @@ def test_all_that_is_known_as_json(bruno_llm, openai):
     assert (usage["input_tokens"], usage["output_tokens"]) == (11, 7)
     assert Decimal(document["cost"]) > 0
     assert set(document) == {
-        *("text", "reasoning", "tool_calls", "finish_reason", "finish_detail", "provider"),
+        *(
+            "text",
+            "output",
+            "reasoning",
+            "tool_calls",
+            "finish_reason",
+            "finish_detail",
+            "provider",
+        ),
         *("model", "id", "request_id", "usage", "usage_estimated", "cost", "attempts"),
     }
 

@@ -47,18 +47,10 @@ def submit(
     ],
     *,
     key: Annotated[str | None, Option(help="The field that names a row; its hash if none.")] = None,
-    budget: Annotated[
-        float | None, Option(help="The most that it may cost, in USD; what --ledger holds counts.")
-    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Send the same question to each row of a file, and print the id of the batch."""
-    keywords: dict[str, Any] = {}
-    if budget is not None:
-        from bruno_llm_base.cost.budget import Budget
-
-        keywords["budget"] = Budget(budget)
-    llm = _provider(options.llm(**keywords))
+    llm = _provider(options.llm())
     asked = _questions(rows, prompt, key)
     batch = asyncio.run(_with(llm, lambda: llm.batch(asked)))
     _show_id(batch, as_json=as_json)
