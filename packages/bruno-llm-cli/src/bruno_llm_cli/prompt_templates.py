@@ -25,6 +25,14 @@ INPUT = "input"
 _SUFFIX = ".md"
 _AsJson = Annotated[bool, Option("--json", help="Print one JSON document, for programs.")]
 _Name = Annotated[str, Argument(metavar="NAME", help="The template, or the path of its file.")]
+RowPrompt = Annotated[
+    str | None,
+    Option("--prompt", "-p", help="The question, with the fields of a row as {field}."),
+]
+RowTemplate = Annotated[
+    str | None,
+    Option("--template", "-t", help="A template in its place; see `templates`."),
+]
 templates = Typer(help="List the templates that `ask -t` takes, or show one.")
 
 
@@ -98,8 +106,30 @@ def options_of(prompt: "Prompt", options: ModelOptions) -> tuple[ModelOptions, J
     return options, {name: value for name, value in call.items() if name not in given}
 
 
+def question_of_rows(
+    prompt: str | None, template: str | None, options: ModelOptions
+) -> tuple["str | Prompt", ModelOptions, Json]:
+    """Return what is asked of each row, and as `options_of` what a template says of the rest.
+
+    Raises:
+        BadParameter: There is no question, or there are two.
+        ConfigurationError: There is no such template, or something in it is wrong.
+    """
+    if (prompt is None) == (template is None):
+        raise BadParameter("give the question with --prompt, or a template with --template")
+    if template is None:
+        return prompt or "", options, {}
+    made = load(template)
+    return made, *options_of(made, options)
+
+
 def messages_of(
-    prompt: "Prompt", name: str, params: Sequence[str], words: Sequence[str], read: Callable[[], str]
+    prompt: "Prompt",
+    name: str,
+    params: Sequence[str],
+    read: Callable[[], str],
+    *,
+    has_text: bool,
 ) -> list[Message]:
     """Return what is asked by a template.
 
@@ -107,8 +137,8 @@ def messages_of(
         prompt: The template.
         name: What the user calls it.
         params: Its values, as KEY=VALUE.
-        words: What the user asks beside.
         read: Returns what is piped and asked.
+        has_text: Whether the command line holds a text.
 
     Raises:
         BadParameter: A value is not KEY=VALUE.
@@ -117,7 +147,7 @@ def messages_of(
     values = dict(map(_param, params))
     if INPUT in prompt.variables - values.keys():
         values[INPUT] = read()
-    elif words:
+    elif has_text:
         raise InvalidRequestError(
             f"the template {name} takes no text: write {{{{ {INPUT} }}}} where it is to stand"
         )
