@@ -12,7 +12,7 @@ import typer
 from bruno_llm_base.discovery import installed
 from bruno_llm_base.exceptions import LLMError
 from bruno_llm_base.options import close_matches
-from typer import Argument, Exit, Option
+from typer import Argument, BadParameter, Exit, Option
 from typer.core import TyperGroup
 
 from bruno_llm_cli import streams
@@ -20,6 +20,7 @@ from bruno_llm_cli.batch import AsJson, batches
 from bruno_llm_cli.costs import costs
 from bruno_llm_cli.options import (
     Config,
+    Ledger,
     Model,
     ModelOptions,
     Provider,
@@ -28,6 +29,7 @@ from bruno_llm_cli.options import (
     taking_model_options,
 )
 from bruno_llm_cli.output import log_to_stderr, say, set_verbosity, show_document, write
+from bruno_llm_cli.settings import folder
 
 
 class _Commands(TyperGroup):
@@ -66,6 +68,14 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+
+CollectionName = Annotated[str, Argument(help="The name of the collection.")]
+Database = Annotated[
+    Path | None,
+    Option(
+        "--database", "-d", help="The SQLite file; embeddings.db of the settings' folder if none."
+    ),
+]
 
 app.add_typer(batches, name="batch")
 app.add_typer(costs, name="costs")
@@ -225,6 +235,105 @@ def config(*, as_json: AsJson = False) -> None:
     from bruno_llm_cli.config import show
 
     show(as_json=as_json)
+
+
+@app.command()
+def embed(  # noqa: PLR0917 - typer passes them by name
+    collection: CollectionName,
+    text: Annotated[
+        list[str] | None, Argument(help="The text; stdin goes before it, if there is no file.")
+    ] = None,
+    provider: Provider = None,
+    model: Annotated[
+        str | None,
+        Option("--model", "-m", help="The model, as openai/text-embedding-3-small."),
+    ] = None,
+    dimensions: Annotated[
+        int | None, Option(help="How many numbers a vector has; the model's own if none.")
+    ] = None,
+    id_: Annotated[
+        str | None, Option("--id", help="What the text is called; its hash if none.")
+    ] = None,
+    file: Annotated[
+        list[Path] | None, Option("--file", "-f", help="A file whose text is embedded; repeatable.")
+    ] = None,
+    rows: Annotated[Path | None, Option(help="A file of rows: .csv, .jsonl or .ndjson.")] = None,
+    template: Annotated[
+        str, Option(help="What is embedded of a row, with its fields as {field}.")
+    ] = "{text}",
+    key: Annotated[str | None, Option(help="The field that names a row; its hash if none.")] = None,
+    database: Database = None,
+    ledger: Ledger = None,
+    *,
+    as_json: AsJson = False,
+    verbose: Verbose = 0,
+) -> None:
+    """Put texts and their vectors into a collection, for `similar` to search.
+
+    A collection keeps the model of its first text. What it holds already is not sent again.
+    """
+    from bruno_llm_cli import embed as work
+    from bruno_llm_cli.collection import CollectionsFile
+
+    set_verbosity(verbose)
+    tally = work.Tally()
+    store = CollectionsFile.at(database or folder() / "embeddings.db", new=True)
+    keywords: dict[str, Any] = {"observers": [tally]}
+    if ledger is not None:
+        from bruno_llm_base.cost.tracker import CostTracker
+
+        keywords["cost"] = CostTracker(ledger)
+    embeddings = work.embeddings_of(store.find(collection), provider, model, dimensions, **keywords)
+    entries = work.entries_of(
+        text or [], id_=id_, files=file or [], rows=rows, template=template, key=key
+    )
+    asyncio.run(work.embed(store, collection, embeddings, entries, tally, as_json=as_json))
+
+
+@app.command()
+def similar(
+    collection: CollectionName,
+    text: Annotated[list[str] | None, Argument(help="The text; stdin goes before it.")] = None,
+    id_: Annotated[
+        str | None, Option("--id", help="An entry of the collection, in place of a text.")
+    ] = None,
+    number: Annotated[int, Option("--number", "-n", min=1, help="How many are shown.")] = 10,
+    database: Database = None,
+    *,
+    as_json: AsJson = False,
+    verbose: Verbose = 0,
+) -> None:
+    """Find what a collection holds that is most like a text: the score is the cosine, 1 at most."""
+    from bruno_llm_cli import embed as work
+    from bruno_llm_cli.collection import CollectionsFile
+    from bruno_llm_cli.input import read_text
+
+    set_verbosity(verbose)
+    if id_ is not None and text:
+        raise BadParameter("--id stands for a text: give one of the two")
+    store = CollectionsFile.at(database or folder() / "embeddings.db", new=False)
+    known = store.get(collection)
+    wanted = None if id_ is not None else read_text(text or [])
+    found = asyncio.run(work.similar(store, known, wanted, id_ or "", number))
+    work.show_matches(collection, found, as_json=as_json)
+
+
+@app.command()
+def collections(
+    database: Database = None,
+    *,
+    delete: Annotated[str | None, Option(metavar="NAME", help="Delete this one.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the collections of vectors, or delete one."""
+    from bruno_llm_cli import embed as work
+    from bruno_llm_cli.collection import CollectionsFile
+
+    store = CollectionsFile.at(database or folder() / "embeddings.db", new=False)
+    if delete is not None:
+        store.get(delete)
+        store.delete(delete)
+    work.show_collections(store.all(), as_json=as_json)
 
 
 @app.command()
