@@ -18,7 +18,7 @@ from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.factory import EmbeddingFactory
 
 from bruno_llm_cli.collection import Collection, CollectionsFile, Match, digest_of, packed
-from bruno_llm_cli.input import read_text
+from bruno_llm_cli.input import read_file, read_text
 from bruno_llm_cli.map import read_rows
 from bruno_llm_cli.options import is_set_up
 from bruno_llm_cli.output import say, show_document, show_table
@@ -110,11 +110,11 @@ def entries_of(
 
     Without a file or rows, the text is that of the command line and stdin.
     """
-    several: list[Iterable[Entry]] = [((str(file), read_text([], file)) for file in files)]
+    several: list[Iterable[Entry]] = [((str(file), read_file(file)) for file in files)]
     if rows is not None:
         several.append(_entries_of_rows(rows, template, key))
     if words or not (files or rows):
-        text = read_text(words) if not (files or rows) else " ".join(words)
+        text = read_text(words, piped=not (files or rows))
         several.append([(id_ or digest_of(text)[:16], text)])
     return chain(*several)
 
