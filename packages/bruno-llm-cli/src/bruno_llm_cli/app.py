@@ -1,6 +1,7 @@
 """The commands and their options; what they do is loaded when they are called."""
 
 import asyncio
+import logging
 import sys
 from dataclasses import asdict, replace
 from functools import partial
@@ -16,9 +17,10 @@ from typer import Argument, BadParameter, Exit, Option
 from typer.core import TyperGroup
 
 from bruno_llm_cli import streams
-from bruno_llm_cli.batch import AsJson, batches
+from bruno_llm_cli.batch import batches
 from bruno_llm_cli.costs import costs
 from bruno_llm_cli.options import (
+    AsJson,
     Config,
     Model,
     ModelOptions,
@@ -75,7 +77,10 @@ def run() -> None:
     """Run the command of the process's arguments, and exit with its code."""
     streams.prepare()
     # bruno-core logs to stdout unless told otherwise, and that belongs to the answer
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    quiet = structlog.make_filtering_bound_logger(logging.WARNING)
+    structlog.configure(
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr), wrapper_class=quiet
+    )
     try:
         app(prog_name="bruno-llm")
     except streams.Unwritable as error:
@@ -232,6 +237,7 @@ def map_rows(
     *,
     key: Annotated[str | None, Option(help="The field that names a row; its hash if none.")] = None,
     concurrency: Annotated[int, Option(help="How many rows are asked at once.")] = 50,
+    as_json: AsJson = False,
 ) -> None:
     """Ask the same of each row of a file; run it again to go on.
 
@@ -242,7 +248,10 @@ def map_rows(
     progress = Progress(sum(1 for _ in read_rows(rows)))
     llm = options.llm(observers=[progress])
     settings: dict[str, Any] = {"into": output, "key": key, "concurrency": concurrency}
-    if not asyncio.run(map_file(llm, rows, prompt, progress, **settings)):
+    all_answered = asyncio.run(map_file(llm, rows, prompt, progress, **settings))
+    if as_json:
+        show_document(progress.counts())
+    if not all_answered:
         raise Exit(1)
 
 
@@ -349,6 +358,7 @@ def pull(
     model: Annotated[str, Argument(help="The model.")],
     provider: Provider = None,
     *,
+    as_json: AsJson = False,
     verbose: Verbose = 0,
 ) -> None:
     """Let a server fetch a model, where it can, as Ollama does."""
@@ -356,4 +366,4 @@ def pull(
     from bruno_llm_cli.pull import puller
 
     set_verbosity(verbose)
-    asyncio.run(fetch(puller(provider), model))
+    asyncio.run(fetch(puller(provider), model, as_json=as_json))

@@ -35,6 +35,7 @@ Model = Annotated[
 Config = Annotated[
     Path | None, Option(help="A YAML, JSON or TOML file that names provider, model and more.")
 ]
+AsJson = Annotated[bool, Option("--json", help="Print one JSON document, for programs.")]
 Verbose = Annotated[
     int,
     Option(
