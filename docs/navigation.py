@@ -13,6 +13,31 @@ OPTIONS = "<!-- the table of options -->"
 VENDORS = "<!-- the table of vendors -->"
 EMBEDDINGS = "<!-- the table of vendors of embeddings -->"
 RERANKERS = "<!-- the table of rerankers -->"
+_BOOSTS = {"api/": 0.2, "migrat": 0.2, "how-do-i": 0.5}
+"""How much what is found on a page counts, by the beginning of its address: explanations go first."""
+_WORDS = {
+    "batches/": "batch",
+    "caching-answers/": "cache",
+    "cloud/": "azure, bedrock, vertex, foundry",
+    "configuration/": "api key, environment, proxy, settings",
+    "context/": "context window, memory, history, truncate, summarize",
+    "costs/": "price, pricing, budget, spending",
+    "embeddings/": "embedding, vector",
+    "engines/": "ray, dask, celery, spark",
+    "errors/": "retry, retries, backoff, timeout, exception",
+    "fallback/": "fallback, failover, router",
+    "media/": "image, picture, vision, pdf, audio, file, attachment",
+    "rate-limits/": "rate limit, throttle, 429",
+    "reasoning-and-caching/": "prompt caching, thinking, effort",
+    "streaming/": "stream",
+    "sync/": "synchronous, jupyter, notebook",
+    "testing/": "mock, pytest, fake, cassette",
+    "tools/": "function calling, agent, mcp",
+    "tracing/": "opentelemetry, langfuse, phoenix, metrics, observability",
+    "typed-output/": "json, structured output, schema, pydantic",
+    "vendors/": "openrouter, groq, mistral, deepseek, xai, vllm, lmstudio, llama.cpp",
+}
+"""What users may type who look for a page, and find there first."""
 _OF_EMBEDDINGS = (
     "",
     "Model by default",
@@ -24,8 +49,13 @@ _OF_EMBEDDINGS = (
 _OF_RERANKERS = ("", "Model by default", "Most documents", "Key", "Checked")
 
 
-def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Put the tables that come from the code in their place: of shared options, and of vendors."""
+def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
+    """Weigh the page for the search, and put the tables that come from the code in their place."""
+    for place, boost in _BOOSTS.items():
+        if page.url.startswith(place):
+            page.meta["search"] = {"boost": boost}
+    if words := _WORDS.get(page.url):
+        page.meta["tags"] = words.split(", ")
     options = (f"| `{name}` | {row.help} |" for name, (_kind, row) in PORTABLE.items())
     kinds = [kind for kind in vars(compatible).values() if getattr(kind, "row", None)]
     vendors = (f"| {_vendor(kind)} |" for kind in sorted(kinds, key=lambda kind: kind.name))

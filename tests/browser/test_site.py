@@ -1,5 +1,6 @@
 """The built documentation (`python3 run.py docs`), in a real browser and by itself."""
 
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -11,16 +12,45 @@ from site_pictures import SITE, served
 PAGES = ("", "quickstart/", "providers/claude/", "errors/", "costs/", "architecture/", "api/")
 SCHEME = "document.body.getAttribute('data-md-color-scheme')"
 GROUND = "getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)"
+FIRST = {  # the page that is found first, by what users type
+    "retry": "/errors/",
+    "timeout": "/errors/",
+    "OutputLimitError": "/api/errors/",
+    "azure": "/cloud/",
+    "bedrock": "/cloud/",
+    "price": "/costs/",
+    "budget": "/costs/",
+    "stream": "/streaming/",
+    "rate limit": "/rate-limits/",
+    "tool calling": "/tools/",
+    "structured output": "/typed-output/",
+    "json": "/typed-output/",
+    "pdf": "/media/",
+    "image": "/media/",
+    "api key": "/configuration/",
+    "openrouter": "/vendors/",
+    "ollama": "/providers/ollama/",
+    "mock": "/testing/",
+    "cache": "/caching-answers/",
+    "batch": "/batches/",
+    "fallback": "/fallback/",
+    "opentelemetry": "/tracing/",
+    "embeddings": "/embeddings/",
+    "jupyter": "/sync/",
+}
 SEARCH = """new Promise(done => {
     const field = document.querySelector("input.md-search__input");
     document.querySelector("#__search").checked = true;
     field.focus();
     field.value = "%s";
     for (const kind of ["input", "keyup"]) field.dispatchEvent(new Event(kind, {bubbles: true}));
+    let before = null;
     const look = setInterval(() => {
-        const found = [...document.querySelectorAll("a.md-search-result__link")];
-        if (found.length) { clearInterval(look); done(found.map(link => link.href)); }
-    }, 50);
+        const links = [...document.querySelectorAll("a.md-search-result__link")];
+        const found = links.map(link => link.href);
+        if (found.length && found.join() === before) { clearInterval(look); done(found); }
+        before = found.join();
+    }, 200);
 })"""
 
 
@@ -61,12 +91,22 @@ async def test_the_reader_may_choose_the_scheme(site):
         assert await page.ask(SCHEME) == "slate"
 
 
-async def test_what_is_looked_for_is_found(site):
+async def test_what_is_looked_for_is_found_first(site):
     async with browser() as page:
         await page.open(site, 1280, 900)
-        found = await page.ask(SEARCH % "OutputLimitError")
-        assert any("/errors/" in address for address in found)
+        firsts = {words: await page.ask(SEARCH % words) for words in FIRST}
+        assert {words: urlsplit(found[0]).path for words, found in firsts.items()} == FIRST
         assert page.complaints == []
+
+
+def test_what_all_models_have_is_described_once():
+    found = [path.read_text() for path in SITE.rglob("*.html")]
+    ids = re.findall(r'id="(bruno_llm[\w.]+)"', "".join(found))
+    assert len(ids) == len(set(ids))
+    for method in ("generate", "stream", "request", "map", "list_models", "get_model_info"):
+        models = [name for name in ids if name.endswith(f"LLM.{method}")]
+        assert models == []  # these have what a BaseProvider has
+        assert f"bruno_llm_base.BaseProvider.{method}" in ids
 
 
 class _Links(HTMLParser):

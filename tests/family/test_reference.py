@@ -4,6 +4,7 @@ import importlib
 import re
 import tomllib
 from pathlib import Path
+from pkgutil import resolve_name
 
 import pytest
 
@@ -13,7 +14,11 @@ PROJECTS = {
     for path in ROOT.glob("packages/*/pyproject.toml")
 }
 # the base, the testing kit and the providers; the umbrella only passes on
-MODULES = ["bruno_llm_base", *(name for name in PROJECTS if "entry-points" in PROJECTS[name])]
+MODULES = [
+    "bruno_llm_base",
+    "bruno_llm_prompts",
+    *(name for name in PROJECTS if "entry-points" in PROJECTS[name]),
+]
 
 
 def described():
@@ -37,8 +42,20 @@ def test_every_event_is_described():
 
 
 def test_nothing_is_described_twice_or_missing():
-    names = described()
-    assert len(names) == len(set(names))
-    for name in names:
-        module, _, last = name.rpartition(".")
-        assert hasattr(importlib.import_module(module), last), name
+    names = {}
+    for name in described():
+        names.setdefault(id(resolve_name(name)), []).append(name)  # by whatever name it is called
+    assert [same for same in names.values() if len(same) > 1] == []
+
+
+def test_the_index_of_tasks_answers_each_in_few_lines():
+    page = (ROOT / "docs/how-do-i.md").read_text()
+    _, *tasks = re.split(r"^### ", page, flags=re.MULTILINE)
+    assert len(tasks) >= 40
+    for task in tasks:
+        question = task.partition("\n")[0]
+        programs = re.findall(r"^```\w+\n(.*?)^```$", task, re.MULTILINE | re.DOTALL)
+        assert question.endswith("?")
+        assert programs or "`" in task or "](" in task, question
+        for program in programs:
+            assert len([line for line in program.splitlines() if line]) <= 6, question
