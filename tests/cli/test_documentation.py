@@ -39,6 +39,11 @@ def test_the_examples_can_be_entered(words):
     assert used <= options(command)
 
 
+def test_every_command_prints_json():
+    named = COMMANDS | {f"batch {n}": c for n, c in GROUP.commands.items()} | COSTS
+    assert [name for name, command in named.items() if "--json" not in options(command)] == ["chat"]
+
+
 def test_all_commands_and_options_are_there():
     shared = {f"--{name.replace('_', '-')}" for name in PORTABLE}  # docs/configuration.md has them
     for name, command in (COMMANDS | GROUP.commands).items():

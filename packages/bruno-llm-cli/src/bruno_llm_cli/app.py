@@ -1,6 +1,7 @@
 """The commands and their options; what they do is loaded when they are called."""
 
 import asyncio
+import logging
 import sys
 from dataclasses import asdict, replace
 from functools import partial
@@ -17,10 +18,12 @@ from typer import Argument, BadParameter, Exit, Option
 from typer.core import TyperGroup
 
 from bruno_llm_cli import streams
-from bruno_llm_cli.batch import AsJson, batches
+from bruno_llm_cli.batch import batches
 from bruno_llm_cli.costs import costs
 from bruno_llm_cli.options import (
+    AsJson,
     Config,
+    Ledger,
     Model,
     ModelOptions,
     Provider,
@@ -38,6 +41,7 @@ from bruno_llm_cli.prompt_templates import (
     question_of_rows,
     templates,
 )
+from bruno_llm_cli.settings import folder
 
 
 class _Commands(TyperGroup):
@@ -77,6 +81,14 @@ app = typer.Typer(
 )
 
 
+CollectionName = Annotated[str, Argument(help="The name of the collection.")]
+Database = Annotated[
+    Path | None,
+    Option(
+        "--database", "-d", help="The SQLite file; embeddings.db of the settings' folder if none."
+    ),
+]
+
 app.add_typer(batches, name="batch")
 app.add_typer(costs, name="costs")
 app.add_typer(templates, name="templates")
@@ -86,7 +98,10 @@ def run() -> None:
     """Run the command of the process's arguments, and exit with its code."""
     streams.prepare()
     # bruno-core logs to stdout unless told otherwise, and that belongs to the answer
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    quiet = structlog.make_filtering_bound_logger(logging.WARNING)
+    structlog.configure(
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr), wrapper_class=quiet
+    )
     try:
         app(prog_name="bruno-llm")
     except streams.Unwritable as error:
@@ -262,6 +277,7 @@ def map_rows(
     template: RowTemplate = None,
     key: Annotated[str | None, Option(help="The field that names a row; its hash if none.")] = None,
     concurrency: Annotated[int, Option(help="How many rows are asked at once.")] = 50,
+    as_json: AsJson = False,
 ) -> None:
     """Ask the same of each row of a file; run it again to go on.
 
@@ -273,7 +289,10 @@ def map_rows(
     question, options, call = question_of_rows(prompt, template, options)
     llm = options.llm(observers=[progress])
     call |= {"into": output, "key": key, "concurrency": concurrency}
-    if not asyncio.run(map_file(llm, rows, question, progress, **call)):
+    all_answered = asyncio.run(map_file(llm, rows, question, progress, **call))
+    if as_json:
+        show_document(progress.counts())
+    if not all_answered:
         raise Exit(1)
 
 
@@ -295,6 +314,105 @@ def config(*, as_json: AsJson = False) -> None:
     from bruno_llm_cli.config import show
 
     show(as_json=as_json)
+
+
+@app.command()
+def embed(  # noqa: PLR0917 - typer passes them by name
+    collection: CollectionName,
+    text: Annotated[
+        list[str] | None, Argument(help="The text; stdin goes before it, if there is no file.")
+    ] = None,
+    provider: Provider = None,
+    model: Annotated[
+        str | None,
+        Option("--model", "-m", help="The model, as openai/text-embedding-3-small."),
+    ] = None,
+    dimensions: Annotated[
+        int | None, Option(help="How many numbers a vector has; the model's own if none.")
+    ] = None,
+    id_: Annotated[
+        str | None, Option("--id", help="What the text is called; its hash if none.")
+    ] = None,
+    file: Annotated[
+        list[Path] | None, Option("--file", "-f", help="A file whose text is embedded; repeatable.")
+    ] = None,
+    rows: Annotated[Path | None, Option(help="A file of rows: .csv, .jsonl or .ndjson.")] = None,
+    template: Annotated[
+        str, Option(help="What is embedded of a row, with its fields as {field}.")
+    ] = "{text}",
+    key: Annotated[str | None, Option(help="The field that names a row; its hash if none.")] = None,
+    database: Database = None,
+    ledger: Ledger = None,
+    *,
+    as_json: AsJson = False,
+    verbose: Verbose = 0,
+) -> None:
+    """Put texts and their vectors into a collection, for `similar` to search.
+
+    A collection keeps the model of its first text. What it holds already is not sent again.
+    """
+    from bruno_llm_cli import embed as work
+    from bruno_llm_cli.collection import CollectionsFile
+
+    set_verbosity(verbose)
+    tally = work.Tally()
+    store = CollectionsFile.at(database or folder() / "embeddings.db", new=True)
+    keywords: dict[str, Any] = {"observers": [tally]}
+    if ledger is not None:
+        from bruno_llm_base.cost.tracker import CostTracker
+
+        keywords["cost"] = CostTracker(ledger)
+    embeddings = work.embeddings_of(store.find(collection), provider, model, dimensions, **keywords)
+    entries = work.entries_of(
+        text or [], id_=id_, files=file or [], rows=rows, template=template, key=key
+    )
+    asyncio.run(work.embed(store, collection, embeddings, entries, tally, as_json=as_json))
+
+
+@app.command()
+def similar(
+    collection: CollectionName,
+    text: Annotated[list[str] | None, Argument(help="The text; stdin goes before it.")] = None,
+    id_: Annotated[
+        str | None, Option("--id", help="An entry of the collection, in place of a text.")
+    ] = None,
+    number: Annotated[int, Option("--number", "-n", min=1, help="How many are shown.")] = 10,
+    database: Database = None,
+    *,
+    as_json: AsJson = False,
+    verbose: Verbose = 0,
+) -> None:
+    """Find what a collection holds that is most like a text: the score is the cosine, 1 at most."""
+    from bruno_llm_cli import embed as work
+    from bruno_llm_cli.collection import CollectionsFile
+    from bruno_llm_cli.input import read_text
+
+    set_verbosity(verbose)
+    if id_ is not None and text:
+        raise BadParameter("--id stands for a text: give one of the two")
+    store = CollectionsFile.at(database or folder() / "embeddings.db", new=False)
+    known = store.get(collection)
+    wanted = None if id_ is not None else read_text(text or [])
+    found = asyncio.run(work.similar(store, known, wanted, id_ or "", number))
+    work.show_matches(collection, found, as_json=as_json)
+
+
+@app.command()
+def collections(
+    database: Database = None,
+    *,
+    delete: Annotated[str | None, Option(metavar="NAME", help="Delete this one.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the collections of vectors, or delete one."""
+    from bruno_llm_cli import embed as work
+    from bruno_llm_cli.collection import CollectionsFile
+
+    store = CollectionsFile.at(database or folder() / "embeddings.db", new=False)
+    if delete is not None:
+        store.get(delete)
+        store.delete(delete)
+    work.show_collections(store.all(), as_json=as_json)
 
 
 @app.command()
@@ -380,6 +498,7 @@ def pull(
     model: Annotated[str, Argument(help="The model.")],
     provider: Provider = None,
     *,
+    as_json: AsJson = False,
     verbose: Verbose = 0,
 ) -> None:
     """Let a server fetch a model, where it can, as Ollama does."""
@@ -387,4 +506,4 @@ def pull(
     from bruno_llm_cli.pull import puller
 
     set_verbosity(verbose)
-    asyncio.run(fetch(puller(provider), model))
+    asyncio.run(fetch(puller(provider), model, as_json=as_json))
