@@ -18,6 +18,12 @@ from typer.core import TyperGroup
 
 from bruno_llm_cli import streams
 from bruno_llm_cli.batch import batches
+from bruno_llm_cli.completion import (
+    complete_collection,
+    complete_embedding_model,
+    complete_named_model,
+    complete_provider,
+)
 from bruno_llm_cli.costs import costs
 from bruno_llm_cli.options import (
     AsJson,
@@ -71,7 +77,9 @@ app = typer.Typer(
 )
 
 
-CollectionName = Annotated[str, Argument(help="The name of the collection.")]
+CollectionName = Annotated[
+    str, Argument(help="The name of the collection.", autocompletion=complete_collection)
+]
 Database = Annotated[
     Path | None,
     Option(
@@ -123,7 +131,10 @@ def bruno_llm(
 @taking_model_options
 def chat(
     options: ModelOptions,
-    named: Annotated[str | None, Argument(metavar="MODEL", help="The same as --model.")] = None,
+    named: Annotated[
+        str | None,
+        Argument(metavar="MODEL", help="The same as --model.", autocompletion=complete_named_model),
+    ] = None,
 ) -> None:
     """Talk with a model. Ctrl-C stops an answer, Ctrl-D leaves.
 
@@ -215,7 +226,12 @@ def compare(
     *,
     models: Annotated[
         list[str],
-        Option("--model", "-m", help="A model, as openai/gpt-5.4 or claude; repeatable."),
+        Option(
+            "--model",
+            "-m",
+            help="A model, as openai/gpt-5.4 or claude; repeatable.",
+            autocompletion=complete_named_model,
+        ),
     ],
     prompts: Annotated[Path | None, Option(help="A file of more questions, one a line.")] = None,
     as_json: AsJson = False,
@@ -267,7 +283,14 @@ def map_rows(
 
 @app.command()
 def use(
-    model: Annotated[str, Argument(metavar="PROVIDER[/MODEL]", help="As claude, ollama/llama3.2.")],
+    model: Annotated[
+        str,
+        Argument(
+            metavar="PROVIDER[/MODEL]",
+            help="As claude, ollama/llama3.2.",
+            autocompletion=complete_named_model,
+        ),
+    ],
     *,
     as_json: AsJson = False,
 ) -> None:
@@ -294,7 +317,12 @@ def embed(  # noqa: PLR0917 - typer passes them by name
     provider: Provider = None,
     model: Annotated[
         str | None,
-        Option("--model", "-m", help="The model, as openai/text-embedding-3-small."),
+        Option(
+            "--model",
+            "-m",
+            help="The model, as openai/text-embedding-3-small.",
+            autocompletion=complete_embedding_model,
+        ),
     ] = None,
     dimensions: Annotated[
         int | None, Option(help="How many numbers a vector has; the model's own if none.")
@@ -370,7 +398,10 @@ def similar(
 def collections(
     database: Database = None,
     *,
-    delete: Annotated[str | None, Option(metavar="NAME", help="Delete this one.")] = None,
+    delete: Annotated[
+        str | None,
+        Option(metavar="NAME", help="Delete this one.", autocompletion=complete_collection),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """List the collections of vectors, or delete one."""
@@ -394,7 +425,9 @@ def providers(*, as_json: AsJson = False) -> None:
 
 @app.command()
 def models(
-    provider: Annotated[str | None, Argument(help="The provider; all if none.")] = None,
+    provider: Annotated[
+        str | None, Argument(help="The provider; all if none.", autocompletion=complete_provider)
+    ] = None,
     *,
     as_json: AsJson = False,
     verbose: Verbose = 0,
@@ -412,7 +445,10 @@ def models(
 @app.command()
 def doctor(
     provider: Annotated[
-        list[str] | None, Argument(help="The providers that have to work; all if none.")
+        list[str] | None,
+        Argument(
+            help="The providers that have to work; all if none.", autocompletion=complete_provider
+        ),
     ] = None,
     config: Config = None,
     *,
