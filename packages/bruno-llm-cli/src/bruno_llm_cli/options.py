@@ -10,7 +10,15 @@ from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
 from bruno_llm_base.access import unquoted
-from bruno_llm_base.discovery import ProviderInfo, canonical, installed, kind_of, split_name
+from bruno_llm_base.discovery import (
+    LANGUAGE_MODELS,
+    Group,
+    ProviderInfo,
+    canonical,
+    installed,
+    kind_of,
+    split_name,
+)
 from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.factory import LLMFactory
 from bruno_llm_base.options import PORTABLE
@@ -35,6 +43,7 @@ Model = Annotated[
 Config = Annotated[
     Path | None, Option(help="A YAML, JSON or TOML file that names provider, model and more.")
 ]
+AsJson = Annotated[bool, Option("--json", help="Print one JSON document, for programs.")]
 Verbose = Annotated[
     int,
     Option(
@@ -55,7 +64,7 @@ Ledger = Annotated[
 
 @dataclass(frozen=True, kw_only=True)
 class ModelOptions:
-    """Which model is asked, and how: the options that `ask` and `chat` share.
+    """Which model is asked, and how: the options that `ask`, `chat` and `map` share.
 
     Attributes:
         portable: The options of bruno-llm-base's table, each of which has a flag.
@@ -72,6 +81,9 @@ class ModelOptions:
         Option("--option", "-o", metavar="KEY=VALUE", help="A request field of the vendor's own."),
     ] = None
     ledger: Ledger = None
+    budget: Annotated[
+        float | None, Option(help="The most to spend, in USD; what --ledger holds counts.")
+    ] = None
     timeout: Annotated[
         float | None,
         Option(help="The longest that a request may take, retries included, in seconds."),
@@ -98,20 +110,31 @@ class ModelOptions:
             from bruno_llm_base.cost.tracker import CostTracker
 
             keywords["cost"] = CostTracker(self.ledger)
+        if self.budget is not None:
+            from bruno_llm_base.cost.budget import Budget
+
+            keywords["budget"] = Budget(self.budget)
         return build_llm(self.provider, self.model, self.config, **keywords)
 
 
-def taking_model_options(command: Callable[..., None]) -> Callable[..., None]:
+def taking_model_options(
+    command: Callable[..., None], *, without: tuple[str, ...] = ()
+) -> Callable[..., None]:
     """Let *command* take the options of `ModelOptions`, and give them as its first argument.
 
-    Where it has a short flag of its own, such as -p, theirs is the long one only.
+    Where it has a short flag of its own, such as -p, theirs is the long one only. It may do *without*
+    some of them.
     """
     hints = get_type_hints(ModelOptions, include_extras=True)
     flags = {name: Annotated[kind | None, Option(help=row.help)] for name, (kind, row) in _TABLE}
     shared = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hint)
         for name, default, hint in (
-            *((f.name, f.default, hints[f.name]) for f in fields(ModelOptions)[:-1]),
+            *(
+                (f.name, f.default, hints[f.name])
+                for f in fields(ModelOptions)[:-1]
+                if f.name not in without
+            ),
             *((name, None, hint) for name, hint in flags.items()),
         )
     ]
@@ -218,12 +241,12 @@ def of_environment() -> str:
     return unquoted(os.environ.get("BRUNO_LLM_PROVIDER", ""))
 
 
-def is_set_up(provider: str) -> bool:
+def is_set_up(provider: str, group: Group = LANGUAGE_MODELS) -> bool:
     """Say whether the environment, or the settings, have anything to say of *provider*."""
     default = of_environment() or settings.read().model
     if default and canonical(split_name(default)[0]) == canonical(provider):
         return True
-    kind = kind_of(provider)
+    kind = kind_of(provider, group)
     own = {*getattr(kind, "api_key_env", ()), getattr(kind, "base_url_env", None)}
     return any(
         value.strip() and (name in own or name.startswith(prefix_of(provider)))
