@@ -12,6 +12,7 @@ import structlog
 import typer
 from bruno_llm_base.discovery import installed
 from bruno_llm_base.exceptions import LLMError
+from bruno_llm_base.messages import Messages
 from bruno_llm_base.options import close_matches
 from typer import Argument, BadParameter, Exit, Option
 from typer.core import TyperGroup
@@ -37,6 +38,15 @@ from bruno_llm_cli.options import (
     taking_model_options,
 )
 from bruno_llm_cli.output import log_to_stderr, say, set_verbosity, show_document, write
+from bruno_llm_cli.prompt_templates import (
+    RowPrompt,
+    RowTemplate,
+    load,
+    messages_of,
+    options_of,
+    question_of_rows,
+    templates,
+)
 from bruno_llm_cli.settings import folder
 
 
@@ -89,6 +99,7 @@ Database = Annotated[
 
 app.add_typer(batches, name="batch")
 app.add_typer(costs, name="costs")
+app.add_typer(templates, name="templates")
 
 
 def run() -> None:
@@ -167,6 +178,16 @@ def ask(
             help="A picture, sound or document: a file, an address, or - for stdin; repeatable.",
         ),
     ] = None,
+    template: Annotated[
+        str | None,
+        Option(
+            "--template", "-t", help="A template that the question is put into; see `templates`."
+        ),
+    ] = None,
+    param: Annotated[
+        list[str] | None,
+        Option(metavar="KEY=VALUE", help="A value for the template; repeatable."),
+    ] = None,
     schema: Annotated[
         str | None,
         Option(help="What the answer is: 'name, age int', JSON schema, or a file that holds one."),
@@ -197,7 +218,12 @@ def ask(
         raise BadParameter(
             "--extract prints a part of a text: leave it out, or --json and --schema"
         )
+    if param and template is None:
+        raise BadParameter("--param gives a template its values: give --template too")
     call: dict[str, Any] = {}
+    if template is not None:
+        made = load(template)
+        options, call = options_of(made, options)
     if schema or schema_multi:
         from bruno_llm_cli.schema import read_schema
 
@@ -211,7 +237,12 @@ def ask(
     if attachment:
         call["attachments"] = [read_attachment(each, options.timeout) for each in attachment]
     piped = "-" not in (attachment or [])
-    question = read_text(prompt or [], material, timeout=options.timeout, piped=piped)
+    read = partial(read_text, prompt or [], material, timeout=options.timeout, piped=piped)
+    if template is None:
+        question: Messages = read()
+    else:
+        has_text = bool(prompt or file)
+        question = messages_of(made, template, param or [], read, has_text=has_text)
     how = {"as_json": as_json, "streamed": not no_stream, "extract": extract, "usage": usage}
     asyncio.run(answer(llm, question, call, **how))
 
@@ -253,14 +284,13 @@ def compare(
 def map_rows(
     options: ModelOptions,
     rows: Annotated[Path, Argument(help="A file of rows: .csv, .jsonl or .ndjson.")],
-    prompt: Annotated[
-        str, Option("--prompt", "-p", help="The question, with the fields of a row as {field}.")
-    ],
     output: Annotated[
         Path,
         Option("--output", "-o", help="The file of answers (JSON lines); goes on if it is there."),
     ],
     *,
+    prompt: RowPrompt = None,
+    template: RowTemplate = None,
     key: Annotated[str | None, Option(help="The field that names a row; its hash if none.")] = None,
     concurrency: Annotated[int, Option(help="How many rows are asked at once.")] = 50,
     as_json: AsJson = False,
@@ -272,9 +302,10 @@ def map_rows(
     from bruno_llm_cli.map import Progress, map_file, read_rows
 
     progress = Progress(sum(1 for _ in read_rows(rows)))
+    question, options, call = question_of_rows(prompt, template, options)
     llm = options.llm(observers=[progress])
-    settings: dict[str, Any] = {"into": output, "key": key, "concurrency": concurrency}
-    all_answered = asyncio.run(map_file(llm, rows, prompt, progress, **settings))
+    call |= {"into": output, "key": key, "concurrency": concurrency}
+    all_answered = asyncio.run(map_file(llm, rows, question, progress, **call))
     if as_json:
         show_document(progress.counts())
     if not all_answered:
