@@ -29,17 +29,28 @@ from bruno_llm_base.wrappers import FullLLM, in_full
 from typer import BadParameter, Option
 
 from bruno_llm_cli import settings
+from bruno_llm_cli.completion import complete_model, complete_provider
 from bruno_llm_cli.output import set_verbosity
 
 _TABLE = PORTABLE.items()
 NO_MODEL = "-"
 Provider = Annotated[
     str | None,
-    Option("--provider", "-p", help="The provider, as ollama or ollama/llama3.2; see `providers`."),
+    Option(
+        "--provider",
+        "-p",
+        help="The provider, as ollama or ollama/llama3.2; see `providers`.",
+        autocompletion=complete_provider,
+    ),
 ]
 Model = Annotated[
     str | None,
-    Option("--model", "-m", help="The model; the provider's own if none. Alone: provider/model."),
+    Option(
+        "--model",
+        "-m",
+        help="The model; the provider's own if none. Alone: provider/model.",
+        autocompletion=complete_model,
+    ),
 ]
 Config = Annotated[
     Path | None, Option(help="A YAML, JSON or TOML file that names provider, model and more.")
