@@ -60,7 +60,8 @@ class _Commands(TyperGroup):
         shows_help = first is None and (ctx.resilient_parsing or sys.stdin.isatty())
         if first in self.commands or first in own or shows_help:
             return super().parse_args(ctx, args)
-        if first and (close := close_matches(first, self.commands, cutoff=_CLOSE)):
+        is_word = first is not None and first.split() == [first]
+        if is_word and (close := close_matches(str(first), self.commands, cutoff=_CLOSE)):
             ctx.fail(
                 f"no command is called {first!r}: did you mean {close[0]!r}? If it is a question,"
                 f" enter bruno-llm ask {first}"
