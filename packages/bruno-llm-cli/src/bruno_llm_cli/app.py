@@ -1,6 +1,7 @@
 """The commands and their options; what they do is loaded when they are called."""
 
 import asyncio
+import logging
 import sys
 from dataclasses import asdict, replace
 from functools import partial
@@ -11,15 +12,24 @@ import structlog
 import typer
 from bruno_llm_base.discovery import installed
 from bruno_llm_base.exceptions import LLMError
+from bruno_llm_base.messages import Messages
 from bruno_llm_base.options import close_matches
-from typer import Argument, Exit, Option
+from typer import Argument, BadParameter, Exit, Option
 from typer.core import TyperGroup
 
 from bruno_llm_cli import streams
-from bruno_llm_cli.batch import AsJson, batches
+from bruno_llm_cli.batch import batches
+from bruno_llm_cli.completion import (
+    complete_collection,
+    complete_embedding_model,
+    complete_named_model,
+    complete_provider,
+)
 from bruno_llm_cli.costs import costs
 from bruno_llm_cli.options import (
+    AsJson,
     Config,
+    Ledger,
     Model,
     ModelOptions,
     Provider,
@@ -28,6 +38,16 @@ from bruno_llm_cli.options import (
     taking_model_options,
 )
 from bruno_llm_cli.output import log_to_stderr, say, set_verbosity, show_document, write
+from bruno_llm_cli.prompt_templates import (
+    RowPrompt,
+    RowTemplate,
+    load,
+    messages_of,
+    options_of,
+    question_of_rows,
+    templates,
+)
+from bruno_llm_cli.settings import folder
 
 
 class _Commands(TyperGroup):
@@ -40,7 +60,8 @@ class _Commands(TyperGroup):
         shows_help = first is None and (ctx.resilient_parsing or sys.stdin.isatty())
         if first in self.commands or first in own or shows_help:
             return super().parse_args(ctx, args)
-        if first and (close := close_matches(first, self.commands, cutoff=_CLOSE)):
+        is_word = first is not None and first.split() == [first]
+        if is_word and (close := close_matches(str(first), self.commands, cutoff=_CLOSE)):
             ctx.fail(
                 f"no command is called {first!r}: did you mean {close[0]!r}? If it is a question,"
                 f" enter bruno-llm ask {first}"
@@ -67,15 +88,29 @@ app = typer.Typer(
 )
 
 
+CollectionName = Annotated[
+    str, Argument(help="The name of the collection.", autocompletion=complete_collection)
+]
+Database = Annotated[
+    Path | None,
+    Option(
+        "--database", "-d", help="The SQLite file; embeddings.db of the settings' folder if none."
+    ),
+]
+
 app.add_typer(batches, name="batch")
 app.add_typer(costs, name="costs")
+app.add_typer(templates, name="templates")
 
 
 def run() -> None:
     """Run the command of the process's arguments, and exit with its code."""
     streams.prepare()
     # bruno-core logs to stdout unless told otherwise, and that belongs to the answer
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    quiet = structlog.make_filtering_bound_logger(logging.WARNING)
+    structlog.configure(
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr), wrapper_class=quiet
+    )
     try:
         app(prog_name="bruno-llm")
     except streams.Unwritable as error:
@@ -108,7 +143,10 @@ def bruno_llm(
 @taking_model_options
 def chat(
     options: ModelOptions,
-    named: Annotated[str | None, Argument(metavar="MODEL", help="The same as --model.")] = None,
+    named: Annotated[
+        str | None,
+        Argument(metavar="MODEL", help="The same as --model.", autocompletion=complete_named_model),
+    ] = None,
 ) -> None:
     """Talk with a model. Ctrl-C stops an answer, Ctrl-D leaves.
 
@@ -129,6 +167,45 @@ def ask(
         list[str] | None, Argument(help="The question; stdin goes before it.")
     ] = None,
     *,
+    file: Annotated[
+        list[Path] | None,
+        Option("--file", "-f", help="A file whose text goes before the question; repeatable."),
+    ] = None,
+    attachment: Annotated[
+        list[str] | None,
+        Option(
+            "--attachment",
+            "-a",
+            help="A picture, sound or document: a file, an address, or - for stdin; repeatable.",
+        ),
+    ] = None,
+    template: Annotated[
+        str | None,
+        Option(
+            "--template", "-t", help="A template that the question is put into; see `templates`."
+        ),
+    ] = None,
+    param: Annotated[
+        list[str] | None,
+        Option(metavar="KEY=VALUE", help="A value for the template; repeatable."),
+    ] = None,
+    schema: Annotated[
+        str | None,
+        Option(help="What the answer is: 'name, age int', JSON schema, or a file that holds one."),
+    ] = None,
+    schema_multi: Annotated[
+        str | None, Option("--schema-multi", help="The same, of a list of such answers.")
+    ] = None,
+    tool: Annotated[
+        list[str] | None,
+        Option(metavar="MODULE:FUNCTION", help="What the model may call; repeatable."),
+    ] = None,
+    extract: Annotated[
+        bool, Option("--extract", "-x", help="Print the first fenced block of code only.")
+    ] = False,
+    usage: Annotated[
+        bool, Option("--usage", "-u", help="Tell tokens and dollars, on stderr.")
+    ] = False,
     as_json: AsJson = False,
     no_stream: Annotated[
         bool, Option("--no-stream", help="Print the answer when it is complete.")
@@ -136,11 +213,39 @@ def ask(
 ) -> None:
     """Ask one question. Nothing but the answer goes to stdout."""
     from bruno_llm_cli.ask import ask as answer
-    from bruno_llm_cli.input import read_text
+    from bruno_llm_cli.input import read_attachment, read_labelled, read_text
 
-    llm = options.llm()
-    question = read_text(prompt or [], timeout=options.timeout)
-    asyncio.run(answer(llm, question, as_json=as_json, streamed=not no_stream))
+    if extract and (as_json or schema or schema_multi):
+        raise BadParameter(
+            "--extract prints a part of a text: leave it out, or --json and --schema"
+        )
+    if param and template is None:
+        raise BadParameter("--param gives a template its values: give --template too")
+    call: dict[str, Any] = {}
+    if template is not None:
+        made = load(template)
+        options, call = options_of(made, options)
+    if schema or schema_multi:
+        from bruno_llm_cli.schema import read_schema
+
+        call["output"] = read_schema(schema, several=schema_multi)
+    if tool:
+        from bruno_llm_cli.tools import load_tool, tell_calls
+
+        call["tools"] = list(map(load_tool, tool))
+    llm = options.llm(observers=[tell_calls] if tool else None)
+    material = [read_labelled(each, options.timeout) for each in file or []]
+    if attachment:
+        call["attachments"] = [read_attachment(each, options.timeout) for each in attachment]
+    piped = "-" not in (attachment or [])
+    read = partial(read_text, prompt or [], material, timeout=options.timeout, piped=piped)
+    if template is None:
+        question: Messages = read()
+    else:
+        has_text = bool(prompt or file)
+        question = messages_of(made, template, param or [], read, has_text=has_text)
+    how = {"as_json": as_json, "streamed": not no_stream, "extract": extract, "usage": usage}
+    asyncio.run(answer(llm, question, call, **how))
 
 
 @app.command()
@@ -153,7 +258,12 @@ def compare(
     *,
     models: Annotated[
         list[str],
-        Option("--model", "-m", help="A model, as openai/gpt-5.4 or claude; repeatable."),
+        Option(
+            "--model",
+            "-m",
+            help="A model, as openai/gpt-5.4 or claude; repeatable.",
+            autocompletion=complete_named_model,
+        ),
     ],
     prompts: Annotated[Path | None, Option(help="A file of more questions, one a line.")] = None,
     as_json: AsJson = False,
@@ -175,19 +285,16 @@ def compare(
 def map_rows(
     options: ModelOptions,
     rows: Annotated[Path, Argument(help="A file of rows: .csv, .jsonl or .ndjson.")],
-    prompt: Annotated[
-        str, Option("--prompt", "-p", help="The question, with the fields of a row as {field}.")
-    ],
     output: Annotated[
         Path,
         Option("--output", "-o", help="The file of answers (JSON lines); goes on if it is there."),
     ],
     *,
+    prompt: RowPrompt = None,
+    template: RowTemplate = None,
     key: Annotated[str | None, Option(help="The field that names a row; its hash if none.")] = None,
     concurrency: Annotated[int, Option(help="How many rows are asked at once.")] = 50,
-    budget: Annotated[
-        float | None, Option(help="The most to spend, in USD; what --ledger holds counts.")
-    ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Ask the same of each row of a file; run it again to go on.
 
@@ -196,20 +303,26 @@ def map_rows(
     from bruno_llm_cli.map import Progress, map_file, read_rows
 
     progress = Progress(sum(1 for _ in read_rows(rows)))
-    keywords: dict[str, Any] = {"observers": [progress]}
-    if budget is not None:
-        from bruno_llm_base.cost.budget import Budget
-
-        keywords["budget"] = Budget(budget)
-    llm = options.llm(**keywords)
-    settings: dict[str, Any] = {"into": output, "key": key, "concurrency": concurrency}
-    if not asyncio.run(map_file(llm, rows, prompt, progress, **settings)):
+    question, options, call = question_of_rows(prompt, template, options)
+    llm = options.llm(observers=[progress])
+    call |= {"into": output, "key": key, "concurrency": concurrency}
+    all_answered = asyncio.run(map_file(llm, rows, question, progress, **call))
+    if as_json:
+        show_document(progress.counts())
+    if not all_answered:
         raise Exit(1)
 
 
 @app.command()
 def use(
-    model: Annotated[str, Argument(metavar="PROVIDER[/MODEL]", help="As claude, ollama/llama3.2.")],
+    model: Annotated[
+        str,
+        Argument(
+            metavar="PROVIDER[/MODEL]",
+            help="As claude, ollama/llama3.2.",
+            autocompletion=complete_named_model,
+        ),
+    ],
     *,
     as_json: AsJson = False,
 ) -> None:
@@ -228,6 +341,113 @@ def config(*, as_json: AsJson = False) -> None:
 
 
 @app.command()
+def embed(  # noqa: PLR0917 - typer passes them by name
+    collection: CollectionName,
+    text: Annotated[
+        list[str] | None, Argument(help="The text; stdin goes before it, if there is no file.")
+    ] = None,
+    provider: Provider = None,
+    model: Annotated[
+        str | None,
+        Option(
+            "--model",
+            "-m",
+            help="The model, as openai/text-embedding-3-small.",
+            autocompletion=complete_embedding_model,
+        ),
+    ] = None,
+    dimensions: Annotated[
+        int | None, Option(help="How many numbers a vector has; the model's own if none.")
+    ] = None,
+    id_: Annotated[
+        str | None, Option("--id", help="What the text is called; its hash if none.")
+    ] = None,
+    file: Annotated[
+        list[Path] | None, Option("--file", "-f", help="A file whose text is embedded; repeatable.")
+    ] = None,
+    rows: Annotated[Path | None, Option(help="A file of rows: .csv, .jsonl or .ndjson.")] = None,
+    template: Annotated[
+        str, Option(help="What is embedded of a row, with its fields as {field}.")
+    ] = "{text}",
+    key: Annotated[str | None, Option(help="The field that names a row; its hash if none.")] = None,
+    database: Database = None,
+    ledger: Ledger = None,
+    *,
+    as_json: AsJson = False,
+    verbose: Verbose = 0,
+) -> None:
+    """Put texts and their vectors into a collection, for `similar` to search.
+
+    A collection keeps the model of its first text. What it holds already is not sent again.
+    """
+    from bruno_llm_cli import embed as work
+    from bruno_llm_cli.collection import CollectionsFile
+
+    set_verbosity(verbose)
+    tally = work.Tally()
+    store = CollectionsFile.at(database or folder() / "embeddings.db", new=True)
+    keywords: dict[str, Any] = {"observers": [tally]}
+    if ledger is not None:
+        from bruno_llm_base.cost.tracker import CostTracker
+
+        keywords["cost"] = CostTracker(ledger)
+    embeddings = work.embeddings_of(store.find(collection), provider, model, dimensions, **keywords)
+    entries = work.entries_of(
+        text or [], id_=id_, files=file or [], rows=rows, template=template, key=key
+    )
+    asyncio.run(work.embed(store, collection, embeddings, entries, tally, as_json=as_json))
+
+
+@app.command()
+def similar(
+    collection: CollectionName,
+    text: Annotated[list[str] | None, Argument(help="The text; stdin goes before it.")] = None,
+    id_: Annotated[
+        str | None, Option("--id", help="An entry of the collection, in place of a text.")
+    ] = None,
+    number: Annotated[int, Option("--number", "-n", min=1, help="How many are shown.")] = 10,
+    database: Database = None,
+    *,
+    as_json: AsJson = False,
+    verbose: Verbose = 0,
+) -> None:
+    """Find what a collection holds that is most like a text: the score is the cosine, 1 at most."""
+    from bruno_llm_cli import embed as work
+    from bruno_llm_cli.collection import CollectionsFile
+    from bruno_llm_cli.input import read_text
+
+    set_verbosity(verbose)
+    if id_ is not None and text:
+        raise BadParameter("--id stands for a text: give one of the two")
+    store = CollectionsFile.at(database or folder() / "embeddings.db", new=False)
+    known = store.get(collection)
+    wanted = None if id_ is not None else read_text(text or [])
+    found = asyncio.run(work.similar(store, known, wanted, id_ or "", number))
+    work.show_matches(collection, found, as_json=as_json)
+
+
+@app.command()
+def collections(
+    database: Database = None,
+    *,
+    delete: Annotated[
+        str | None,
+        Option(metavar="NAME", help="Delete this one.", autocompletion=complete_collection),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the collections of vectors, or delete one."""
+    from bruno_llm_cli import embed as work
+    from bruno_llm_cli.collection import CollectionsFile
+
+    store = CollectionsFile.at(database or folder() / "embeddings.db", new=False)
+    if delete is not None:
+        store.get(delete)
+        store.delete(delete)
+    work.show_collections(store.all(), as_json=as_json)
+
+
+@app.command()
 def providers(*, as_json: AsJson = False) -> None:
     """List what is installed, and what it can do."""
     from bruno_llm_cli.models import show_providers
@@ -237,7 +457,9 @@ def providers(*, as_json: AsJson = False) -> None:
 
 @app.command()
 def models(
-    provider: Annotated[str | None, Argument(help="The provider; all if none.")] = None,
+    provider: Annotated[
+        str | None, Argument(help="The provider; all if none.", autocompletion=complete_provider)
+    ] = None,
     *,
     as_json: AsJson = False,
     verbose: Verbose = 0,
@@ -255,7 +477,10 @@ def models(
 @app.command()
 def doctor(
     provider: Annotated[
-        list[str] | None, Argument(help="The providers that have to work; all if none.")
+        list[str] | None,
+        Argument(
+            help="The providers that have to work; all if none.", autocompletion=complete_provider
+        ),
     ] = None,
     config: Config = None,
     *,
@@ -295,10 +520,11 @@ def count(
 ) -> None:
     """Count the tokens of a text."""
     from bruno_llm_cli.ask import count as count_tokens
-    from bruno_llm_cli.input import read_text
+    from bruno_llm_cli.input import read_file, read_text
 
     set_verbosity(verbose)
-    given = read_text(text or [], file)
+    material = [] if file is None else [read_file(file)]
+    given = read_text(text or [], material, piped=file is None)
     keywords = {} if exact else {"api_key": "none"}  # nothing is sent, so it needs no key
     llm = build_llm(provider, model, config, **keywords)
     asyncio.run(count_tokens(llm, given, exact=exact, as_json=as_json))
@@ -309,6 +535,7 @@ def pull(
     model: Annotated[str, Argument(help="The model.")],
     provider: Provider = None,
     *,
+    as_json: AsJson = False,
     verbose: Verbose = 0,
 ) -> None:
     """Let a server fetch a model, where it can, as Ollama does."""
@@ -316,4 +543,4 @@ def pull(
     from bruno_llm_cli.pull import puller
 
     set_verbosity(verbose)
-    asyncio.run(fetch(puller(provider), model))
+    asyncio.run(fetch(puller(provider), model, as_json=as_json))

@@ -15,6 +15,7 @@ from bruno_llm_base.wrappers import FullLLM
 from typer import Argument, Exit, Option, Typer
 
 from bruno_llm_cli.options import (
+    AsJson,
     Config,
     Ledger,
     ModelOptions,
@@ -24,13 +25,14 @@ from bruno_llm_cli.options import (
     taking_model_options,
 )
 from bruno_llm_cli.output import say, set_verbosity, show_document, write
+from bruno_llm_cli.prompt_templates import RowPrompt, RowTemplate, question_of_rows
 
 if TYPE_CHECKING:
     from bruno_llm_base.batch.vendor import Batch
+    from bruno_llm_prompts import Prompt
 
 _T = TypeVar("_T")
 Id = Annotated[str, Argument(metavar="ID", help="What `submit` has printed.")]
-AsJson = Annotated[bool, Option("--json", help="Print one JSON document, for programs.")]
 batches = Typer(
     no_args_is_help=True,
     help="Have a vendor answer rows within a day, at half price; see `map` for at once.",
@@ -42,25 +44,17 @@ batches = Typer(
 def submit(
     options: ModelOptions,
     rows: Annotated[Path, Argument(help="A file of rows: .csv, .jsonl or .ndjson.")],
-    prompt: Annotated[
-        str, Option("--prompt", "-p", help="The question, with the fields of a row as {field}.")
-    ],
     *,
+    prompt: RowPrompt = None,
+    template: RowTemplate = None,
     key: Annotated[str | None, Option(help="The field that names a row; its hash if none.")] = None,
-    budget: Annotated[
-        float | None, Option(help="The most that it may cost, in USD; what --ledger holds counts.")
-    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Send the same question to each row of a file, and print the id of the batch."""
-    keywords: dict[str, Any] = {}
-    if budget is not None:
-        from bruno_llm_base.cost.budget import Budget
-
-        keywords["budget"] = Budget(budget)
-    llm = _provider(options.llm(**keywords))
-    asked = _questions(rows, prompt, key)
-    batch = asyncio.run(_with(llm, lambda: llm.batch(asked)))
+    question, options, call = question_of_rows(prompt, template, options)
+    llm = _provider(options.llm())
+    asked = _questions(rows, question, key)
+    batch = asyncio.run(_with(llm, lambda: llm.batch(asked, **call)))
     _show_id(batch, as_json=as_json)
 
 
@@ -96,6 +90,7 @@ def results(
     config: Config = None,
     ledger: Ledger = None,
     *,
+    as_json: AsJson = False,
     verbose: Verbose = 0,
 ) -> None:
     """Write a line of JSON for each row of a batch that has ended.
@@ -103,7 +98,7 @@ def results(
     The exit code is 1 if a row has no answer.
     """
     set_verbosity(verbose)
-    if not _run(batch_id, config, partial(_results, output=output), ledger):
+    if not _run(batch_id, config, partial(_results, output=output, as_json=as_json), ledger):
         raise Exit(1)
 
 
@@ -179,7 +174,7 @@ async def _with(llm: BaseProvider, work: Callable[[], Awaitable[_T]]) -> _T:
         await llm.aclose()
 
 
-def _questions(path: Path, prompt: str, key: str | None) -> Any:
+def _questions(path: Path, prompt: "str | Prompt", key: str | None) -> Any:
     """Return what is asked of each row, by the row's key; equal rows are asked once."""
     from bruno_llm_base.batch.template import field_of, fingerprint, question_of
 
@@ -224,21 +219,29 @@ def _described(batch: "Batch") -> dict[str, Any]:
     }
 
 
-async def _results(batch: "Batch", *, output: Path | None) -> bool:
+async def _results(batch: "Batch", *, output: Path | None, as_json: bool) -> bool:
     """Write the results, and say whether all rows have an answer."""
     from bruno_llm_base.batch.map import entry_of
 
     answered = failed = 0
     cost = 0.0
+    rows: list[Any] = []
     with _written(output) as put:
         async for item in batch.results():
             entry = entry_of(item)
-            put(json.dumps(entry, ensure_ascii=output is None) + "\n")
+            if as_json and output is None:
+                rows.append(entry)
+            else:
+                put(json.dumps(entry, ensure_ascii=output is None) + "\n")
             answered += item.error is None
             failed += item.error is not None
             cost += entry["cost"] or 0.0
     # of a part that runs, or that has no results of which the vendor does not tell the keys
     missing = batch.state.counts.total - answered - failed if batch.state else 0
+    if as_json:
+        counts = {"answered": answered, "failed": failed, "missing": max(missing, 0), "cost": cost}
+        show_document(counts | ({"rows": rows} if output is None else {}))
+        return not failed and missing <= 0
     told = [f"{answered} answered"]
     told += [f"{failed} failed"] if failed else []
     told += [f"{missing} without a result"] if missing > 0 else []
