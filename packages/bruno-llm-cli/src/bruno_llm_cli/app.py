@@ -12,12 +12,19 @@ import structlog
 import typer
 from bruno_llm_base.discovery import installed
 from bruno_llm_base.exceptions import LLMError
+from bruno_llm_base.messages import Messages
 from bruno_llm_base.options import close_matches
 from typer import Argument, BadParameter, Exit, Option
 from typer.core import TyperGroup
 
 from bruno_llm_cli import streams
 from bruno_llm_cli.batch import batches
+from bruno_llm_cli.completion import (
+    complete_collection,
+    complete_embedding_model,
+    complete_named_model,
+    complete_provider,
+)
 from bruno_llm_cli.costs import costs
 from bruno_llm_cli.options import (
     AsJson,
@@ -31,6 +38,15 @@ from bruno_llm_cli.options import (
     taking_model_options,
 )
 from bruno_llm_cli.output import log_to_stderr, say, set_verbosity, show_document, write
+from bruno_llm_cli.prompt_templates import (
+    RowPrompt,
+    RowTemplate,
+    load,
+    messages_of,
+    options_of,
+    question_of_rows,
+    templates,
+)
 from bruno_llm_cli.settings import folder
 
 
@@ -44,7 +60,8 @@ class _Commands(TyperGroup):
         shows_help = first is None and (ctx.resilient_parsing or sys.stdin.isatty())
         if first in self.commands or first in own or shows_help:
             return super().parse_args(ctx, args)
-        if first and (close := close_matches(first, self.commands, cutoff=_CLOSE)):
+        is_word = first is not None and first.split() == [first]
+        if is_word and (close := close_matches(str(first), self.commands, cutoff=_CLOSE)):
             ctx.fail(
                 f"no command is called {first!r}: did you mean {close[0]!r}? If it is a question,"
                 f" enter bruno-llm ask {first}"
@@ -71,7 +88,9 @@ app = typer.Typer(
 )
 
 
-CollectionName = Annotated[str, Argument(help="The name of the collection.")]
+CollectionName = Annotated[
+    str, Argument(help="The name of the collection.", autocompletion=complete_collection)
+]
 Database = Annotated[
     Path | None,
     Option(
@@ -81,6 +100,7 @@ Database = Annotated[
 
 app.add_typer(batches, name="batch")
 app.add_typer(costs, name="costs")
+app.add_typer(templates, name="templates")
 
 
 def run() -> None:
@@ -123,7 +143,10 @@ def bruno_llm(
 @taking_model_options
 def chat(
     options: ModelOptions,
-    named: Annotated[str | None, Argument(metavar="MODEL", help="The same as --model.")] = None,
+    named: Annotated[
+        str | None,
+        Argument(metavar="MODEL", help="The same as --model.", autocompletion=complete_named_model),
+    ] = None,
 ) -> None:
     """Talk with a model. Ctrl-C stops an answer, Ctrl-D leaves.
 
@@ -156,6 +179,16 @@ def ask(
             help="A picture, sound or document: a file, an address, or - for stdin; repeatable.",
         ),
     ] = None,
+    template: Annotated[
+        str | None,
+        Option(
+            "--template", "-t", help="A template that the question is put into; see `templates`."
+        ),
+    ] = None,
+    param: Annotated[
+        list[str] | None,
+        Option(metavar="KEY=VALUE", help="A value for the template; repeatable."),
+    ] = None,
     schema: Annotated[
         str | None,
         Option(help="What the answer is: 'name, age int', JSON schema, or a file that holds one."),
@@ -186,7 +219,12 @@ def ask(
         raise BadParameter(
             "--extract prints a part of a text: leave it out, or --json and --schema"
         )
+    if param and template is None:
+        raise BadParameter("--param gives a template its values: give --template too")
     call: dict[str, Any] = {}
+    if template is not None:
+        made = load(template)
+        options, call = options_of(made, options)
     if schema or schema_multi:
         from bruno_llm_cli.schema import read_schema
 
@@ -200,7 +238,12 @@ def ask(
     if attachment:
         call["attachments"] = [read_attachment(each, options.timeout) for each in attachment]
     piped = "-" not in (attachment or [])
-    question = read_text(prompt or [], material, timeout=options.timeout, piped=piped)
+    read = partial(read_text, prompt or [], material, timeout=options.timeout, piped=piped)
+    if template is None:
+        question: Messages = read()
+    else:
+        has_text = bool(prompt or file)
+        question = messages_of(made, template, param or [], read, has_text=has_text)
     how = {"as_json": as_json, "streamed": not no_stream, "extract": extract, "usage": usage}
     asyncio.run(answer(llm, question, call, **how))
 
@@ -215,7 +258,12 @@ def compare(
     *,
     models: Annotated[
         list[str],
-        Option("--model", "-m", help="A model, as openai/gpt-5.4 or claude; repeatable."),
+        Option(
+            "--model",
+            "-m",
+            help="A model, as openai/gpt-5.4 or claude; repeatable.",
+            autocompletion=complete_named_model,
+        ),
     ],
     prompts: Annotated[Path | None, Option(help="A file of more questions, one a line.")] = None,
     as_json: AsJson = False,
@@ -237,14 +285,13 @@ def compare(
 def map_rows(
     options: ModelOptions,
     rows: Annotated[Path, Argument(help="A file of rows: .csv, .jsonl or .ndjson.")],
-    prompt: Annotated[
-        str, Option("--prompt", "-p", help="The question, with the fields of a row as {field}.")
-    ],
     output: Annotated[
         Path,
         Option("--output", "-o", help="The file of answers (JSON lines); goes on if it is there."),
     ],
     *,
+    prompt: RowPrompt = None,
+    template: RowTemplate = None,
     key: Annotated[str | None, Option(help="The field that names a row; its hash if none.")] = None,
     concurrency: Annotated[int, Option(help="How many rows are asked at once.")] = 50,
     as_json: AsJson = False,
@@ -256,9 +303,10 @@ def map_rows(
     from bruno_llm_cli.map import Progress, map_file, read_rows
 
     progress = Progress(sum(1 for _ in read_rows(rows)))
+    question, options, call = question_of_rows(prompt, template, options)
     llm = options.llm(observers=[progress])
-    settings: dict[str, Any] = {"into": output, "key": key, "concurrency": concurrency}
-    all_answered = asyncio.run(map_file(llm, rows, prompt, progress, **settings))
+    call |= {"into": output, "key": key, "concurrency": concurrency}
+    all_answered = asyncio.run(map_file(llm, rows, question, progress, **call))
     if as_json:
         show_document(progress.counts())
     if not all_answered:
@@ -267,7 +315,14 @@ def map_rows(
 
 @app.command()
 def use(
-    model: Annotated[str, Argument(metavar="PROVIDER[/MODEL]", help="As claude, ollama/llama3.2.")],
+    model: Annotated[
+        str,
+        Argument(
+            metavar="PROVIDER[/MODEL]",
+            help="As claude, ollama/llama3.2.",
+            autocompletion=complete_named_model,
+        ),
+    ],
     *,
     as_json: AsJson = False,
 ) -> None:
@@ -294,7 +349,12 @@ def embed(  # noqa: PLR0917 - typer passes them by name
     provider: Provider = None,
     model: Annotated[
         str | None,
-        Option("--model", "-m", help="The model, as openai/text-embedding-3-small."),
+        Option(
+            "--model",
+            "-m",
+            help="The model, as openai/text-embedding-3-small.",
+            autocompletion=complete_embedding_model,
+        ),
     ] = None,
     dimensions: Annotated[
         int | None, Option(help="How many numbers a vector has; the model's own if none.")
@@ -370,7 +430,10 @@ def similar(
 def collections(
     database: Database = None,
     *,
-    delete: Annotated[str | None, Option(metavar="NAME", help="Delete this one.")] = None,
+    delete: Annotated[
+        str | None,
+        Option(metavar="NAME", help="Delete this one.", autocompletion=complete_collection),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """List the collections of vectors, or delete one."""
@@ -394,7 +457,9 @@ def providers(*, as_json: AsJson = False) -> None:
 
 @app.command()
 def models(
-    provider: Annotated[str | None, Argument(help="The provider; all if none.")] = None,
+    provider: Annotated[
+        str | None, Argument(help="The provider; all if none.", autocompletion=complete_provider)
+    ] = None,
     *,
     as_json: AsJson = False,
     verbose: Verbose = 0,
@@ -412,7 +477,10 @@ def models(
 @app.command()
 def doctor(
     provider: Annotated[
-        list[str] | None, Argument(help="The providers that have to work; all if none.")
+        list[str] | None,
+        Argument(
+            help="The providers that have to work; all if none.", autocompletion=complete_provider
+        ),
     ] = None,
     config: Config = None,
     *,
