@@ -75,6 +75,8 @@ def main(distribution: str) -> None:
         check_testing()
     elif provider == "otel":
         check_telemetry()
+    elif provider == "prompts":
+        check_prompts()
     elif provider == "postgres":
         check_ledger()
     elif provider == "redis":
@@ -137,6 +139,18 @@ def check_telemetry() -> None:
 
     Telemetry()(RequestStarted(provider="p", model="m", operation="chat", id="1"))
     assert find_spec("opentelemetry.sdk") is None
+
+
+def check_prompts() -> None:
+    """A prompt of a file becomes messages; no provider and no SDK is needed for that."""
+    from bruno_llm_prompts import Prompt
+
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "greeting.md")
+        file.write_text("---\nsystem: Be brief.\n---\nGreet {{ who }}.\n")
+        asked = [message.content for message in Prompt.load(file)(who="{{ all }}")]
+    assert asked == ["Be brief.", "Greet {{ all }}."], asked
+    assert sdks() == set(), sdks()
 
 
 def check_store() -> None:

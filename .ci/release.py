@@ -64,7 +64,9 @@ class User:
             copy = self.folder / "readmes" / file.relative_to(ROOT)
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(file, copy)
-        self.installs("bruno-llm-otel", "bruno-llm-postgres", "bruno-llm-redis")
+        self.installs(
+            "bruno-llm-otel", "bruno-llm-postgres", "bruno-llm-prompts", "bruno-llm-redis"
+        )
         self.installs("bruno-llm-testing", "sybil~=10.1")
         self.runs("-m", "pytest", "--quiet", "--import-mode=importlib", "readmes")
 

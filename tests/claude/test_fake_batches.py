@@ -112,7 +112,7 @@ async def test_what_is_refused_at_once(client, batches, server):
     ):
         with pytest.raises(anthropic.BadRequestError, match="requests"):
             await batches.create(requests=rows)
-    with pytest.raises(anthropic.RequestTooLargeError):
+    with pytest.raises(anthropic.APIStatusError, match="413"):
         await batches.create(requests=[row("a", system="x" * 1000)])
     with pytest.raises(anthropic.NotFoundError):
         await batches.retrieve("msgbatch_1")

@@ -67,7 +67,15 @@ def test_all_that_is_known_as_json(bruno_llm, openai):
     assert (usage["input_tokens"], usage["output_tokens"]) == (11, 7)
     assert Decimal(document["cost"]) > 0
     assert set(document) == {
-        *("text", "reasoning", "tool_calls", "finish_reason", "finish_detail", "provider"),
+        *(
+            "text",
+            "output",
+            "reasoning",
+            "tool_calls",
+            "finish_reason",
+            "finish_detail",
+            "provider",
+        ),
         *("model", "id", "request_id", "usage", "usage_estimated", "cost", "attempts"),
     }
 
@@ -113,8 +121,24 @@ def test_what_had_come_before_an_error_is_kept(bruno_llm, openai):
 def test_a_refused_option_is_told(bruno_llm, claude):
     done = bruno_llm("ask", "-p", "claude", "--temperature", 0.5, "hi")
     assert (done.exit_code, done.stdout) == (0, HELLO)
-    assert "option dropped" in done.stderr
-    assert "temperature" in done.stderr
+    sentence = "option dropped: the model refuses it (option temperature)"
+    assert done.stderr == f"bruno-llm: {sentence}\n"
+    logged = bruno_llm("ask", "-v", "-p", "claude", "--temperature", 0.5, "hi").stderr
+    assert "option dropped: the model refuses it provider=claude" in logged
+
+
+def test_another_attempt_is_told_if_it_is_long_in_coming(bruno_llm, openai, monkeypatch):
+    openai.say(FakeError(kind="rate_limit", retry_after=2.5))
+    done = bruno_llm("ask", "-p", "openai", "hi")
+    assert done.stdout == HELLO
+    assert done.stderr.startswith("bruno-llm: RateLimitError: it is tried again in ")
+    openai.say(FakeError(kind="server_error", retry_after=0.1))
+    assert bruno_llm("ask", "-p", "openai", "hi").stderr == ""
+
+
+def test_an_unknown_price_is_no_news(bruno_llm, openai, monkeypatch):
+    monkeypatch.setattr(type(openai), "models", ("my-own-model",))
+    assert bruno_llm("ask", "-p", "openai", "-m", "my-own-model", "hi").stderr == ""
 
 
 def test_requests_are_logged_on_stderr_when_asked_for(bruno_llm, openai):

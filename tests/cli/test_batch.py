@@ -38,7 +38,10 @@ def test_rows_are_sent_and_answered(bruno_llm, request, submit, provider):
     done = bruno_llm("batch", "results", name)
     assert done.exit_code == 0
     assert done.stderr.startswith("bruno-llm: 3 answered")
+    document = json.loads(bruno_llm("batch", "results", name, "--json").stdout)
+    assert (document["answered"], document["failed"], document["missing"]) == (3, 0, 0)
     answers = lines(done.stdout)
+    assert {row["key"]: row for row in document["rows"]} == answers
     assert {key: line["text"] for key, line in answers.items()} == {
         "a": "eins",
         "b": "zwei",

@@ -35,8 +35,13 @@ def test_the_examples_can_be_entered(words):
     command = GROUP.commands[words[1]] if words[0] == GROUP.name else COMMANDS[words[0]]
     if words[:2] == ["costs", "copy"]:
         command = COSTS["copy"]
-    used = {word for word in words if word.startswith("-")}
+    used = {word for word in words if word.startswith("-")} - {"-"}
     assert used <= options(command)
+
+
+def test_every_command_prints_json():
+    named = COMMANDS | {f"batch {n}": c for n, c in GROUP.commands.items()} | COSTS
+    assert [name for name, command in named.items() if "--json" not in options(command)] == ["chat"]
 
 
 def test_all_commands_and_options_are_there():

@@ -1,5 +1,7 @@
 """Models are fetched, and how far that is can be seen."""
 
+import json
+
 from bruno_llm_testing import FakeError
 
 
@@ -11,6 +13,11 @@ def test_a_model_is_fetched(bruno_llm, ollama):
     assert steps[-1] == "bruno-llm: smollm2:135m is there"
     assert len(steps) == len(set(steps))
     assert "smollm2:135m" in bruno_llm("models", "ollama").stdout
+
+
+def test_it_is_told_as_json(bruno_llm, ollama):
+    document = json.loads(bruno_llm("pull", "smollm2:135m", "--json").stdout)
+    assert document == {"provider": "ollama", "model": "smollm2:135m"}
 
 
 def test_there_is_a_bar_at_a_terminal(bruno_llm, ollama, monkeypatch):

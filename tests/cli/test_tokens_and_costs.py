@@ -125,6 +125,11 @@ def rows_of(path):
 
 def test_a_copy_holds_the_same_and_can_be_repeated(bruno_llm, ledger, tmp_path):
     copy = tmp_path / "copy.db"
+    document = json.loads(bruno_llm("costs", "copy", ledger, tmp_path / "new.db", "--json").stdout)
+    assert document == {"copied": len(rows_of(ledger)), "there_already": 0}
+    as_json = bruno_llm("costs", ledger, "--json")
+    assert as_json.stdout == bruno_llm("costs", ledger, "--format", "json").stdout
+    assert bruno_llm("costs", ledger, "--json", "--format", "csv").exit_code == 2
     told = bruno_llm("costs", "copy", ledger, copy)
     assert told.exit_code == 0
     assert f"{len(rows_of(ledger))} rows copied, 0 were there" in told.stderr

@@ -14,7 +14,11 @@ PROJECTS = {
     for path in ROOT.glob("packages/*/pyproject.toml")
 }
 # the base, the testing kit and the providers; the umbrella only passes on
-MODULES = ["bruno_llm_base", *(name for name in PROJECTS if "entry-points" in PROJECTS[name])]
+MODULES = [
+    "bruno_llm_base",
+    "bruno_llm_prompts",
+    *(name for name in PROJECTS if "entry-points" in PROJECTS[name]),
+]
 
 
 def described():

@@ -1,8 +1,8 @@
 """Tokens as Gemini counts them, by both ways to send."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 
-import httpx2
 import pytest
 from bruno_llm_base import Json, Retry, Usage
 from bruno_llm_gemini import GeminiProvider
@@ -22,15 +22,16 @@ REQUEST: Json = {
 
 
 @pytest.fixture(params=["composed", "typed"])
-async def llm(server: FakeGemini, request: pytest.FixtureRequest) -> AsyncIterator[GeminiProvider]:
+async def llm(
+    server: FakeGemini, http: Any, request: pytest.FixtureRequest
+) -> AsyncIterator[GeminiProvider]:
     if request.param == "composed":
         async with GeminiProvider(**server.connection(), retry=Retry(attempts=1)) as llm:
             yield llm
         return
-    async with httpx2.AsyncClient() as http:
-        options = genai.types.HttpOptions(base_url=server.address, httpx_async_client=http)
-        with genai.Client(api_key=server.api_key, http_options=options) as client:
-            yield GeminiProvider(client=client, retry=Retry(attempts=1))
+    options = genai.types.HttpOptions(base_url=server.address, httpx_async_client=http)
+    with genai.Client(api_key=server.api_key, http_options=options) as client:
+        yield GeminiProvider(client=client, retry=Retry(attempts=1))
 
 
 async def test_what_google_counts_is_an_estimate(server: FakeGemini, llm: GeminiProvider) -> None:

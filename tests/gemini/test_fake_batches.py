@@ -3,7 +3,6 @@
 import io
 import json
 
-import httpx2
 import pytest
 from bruno_llm_testing import FakeAnswer, FakeError
 from google import genai
@@ -14,15 +13,14 @@ CONTENTS = [{"role": "user", "parts": [{"text": "Hi"}]}]
 
 
 @pytest.fixture
-async def client(server):
-    async with httpx2.AsyncClient() as http:
-        options = types.HttpOptions(
-            base_url=server.address,
-            httpx_async_client=http,
-            retry_options=types.HttpRetryOptions(attempts=1),
-        )
-        with genai.Client(api_key=server.api_key, http_options=options) as client:
-            yield client.aio
+async def client(server, http):
+    options = types.HttpOptions(
+        base_url=server.address,
+        httpx_async_client=http,
+        retry_options=types.HttpRetryOptions(attempts=1),
+    )
+    with genai.Client(api_key=server.api_key, http_options=options) as client:
+        yield client.aio
 
 
 def row(key, **request):

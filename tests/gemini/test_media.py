@@ -304,6 +304,7 @@ async def test_a_client_of_the_user_s_own_sends_and_reads_the_same(server: FakeG
 
 
 @pytest.mark.filterwarnings("ignore:Inheritance class:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:The `copy` method")  # older SDKs call it
 async def test_vertex_ai_takes_and_makes_the_same() -> None:
     film = Media(url="gs://bucket/film.mp4")
     with FakeVertex() as server:

@@ -59,9 +59,9 @@ async def test_models_without_number_do_not_fill_the_memory(
     for number in range(5):
         await (await opened.send("POST", transport.CHAT, BODY | {"model": f"m{number}"})).read()
         assert len(opened._composed) <= 2
-    assert [received.path for received in server.received[-2:]] == [
-        "/v1/models/m3:generateContent",
-        "/v1/models/m4:generateContent",
+    assert [received.path.split("/")[-1] for received in server.received[-2:]] == [
+        "m3:generateContent",
+        "m4:generateContent",
     ]
     await opened.aclose()
 
@@ -73,7 +73,7 @@ async def test_the_body_arrives_as_it_is(server: FakeGemini, path: str) -> None:
     await reply.read()
     assert server.bodies == [{name: BODY[name] for name in BODY if name != "model"}]
     received = server.received[0]
-    assert received.path == f"/v1/models/gemini-3.8-flash:{path}"
+    assert received.path.endswith(f"/models/gemini-3.8-flash:{path}")
     assert received.headers["x-goog-api-key"] == server.api_key
     assert "key" not in received.query
     await opened.aclose()

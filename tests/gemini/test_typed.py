@@ -4,8 +4,8 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from typing import Any
 
-import httpx2
 import pytest
 from bruno_llm_base import (
     InvalidResponseError,
@@ -38,19 +38,18 @@ ANSWER = FakeAnswer(
 )
 
 
-@pytest.fixture(params=["aiohttp", "httpx2"])
-async def client(server: FakeGemini, request: pytest.FixtureRequest) -> AsyncIterator[genai.Client]:
-    http = httpx2.AsyncClient() if request.param == "httpx2" else None
+@pytest.fixture(params=["aiohttp", "httpx"])
+async def client(
+    server: FakeGemini, http: Any, request: pytest.FixtureRequest
+) -> AsyncIterator[genai.Client]:
     options = genai.types.HttpOptions(
         base_url=server.address,
-        httpx_async_client=http,
+        httpx_async_client=http if request.param == "httpx" else None,
         retry_options=genai.types.HttpRetryOptions(attempts=5, initial_delay=0.01),
     )
     with genai.Client(api_key=server.api_key, http_options=options) as client:
         yield client
         await client.aio.aclose()
-        if http is not None:
-            await http.aclose()
 
 
 @pytest.fixture
@@ -115,7 +114,7 @@ async def test_the_server_sees_that_we_leave(server: FakeGemini, llm: GeminiProv
     assert await asyncio.to_thread(server.received[-1].left.wait, 120.0)
 
 
-async def test_a_limit_ends_the_wait_for_the_first_token() -> None:
+async def test_a_limit_ends_the_wait_for_the_first_token(http: Any) -> None:
     closed = asyncio.Event()
 
     async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -126,18 +125,17 @@ async def test_a_limit_ends_the_wait_for_the_first_token() -> None:
 
     async with await asyncio.start_server(silent, "127.0.0.1", 0) as quiet:
         port = quiet.sockets[0].getsockname()[1]
-        async with httpx2.AsyncClient() as http:
-            options = genai.types.HttpOptions(
-                base_url=f"http://127.0.0.1:{port}", httpx_async_client=http
-            )
-            slow = genai.Client(api_key="x", http_options=options)
-            llm = GeminiProvider(
-                client=slow, timeouts=Timeouts(first_token=0.1), retry=Retry(attempts=1)
-            )
-            with pytest.raises(LLMTimeoutError, match="no first token"):
-                await llm.stream("x")
-            await asyncio.wait_for(closed.wait(), 120)
-            slow.close()
+        options = genai.types.HttpOptions(
+            base_url=f"http://127.0.0.1:{port}", httpx_async_client=http
+        )
+        slow = genai.Client(api_key="x", http_options=options)
+        llm = GeminiProvider(
+            client=slow, timeouts=Timeouts(first_token=0.1), retry=Retry(attempts=1)
+        )
+        with pytest.raises(LLMTimeoutError, match="no first token"):
+            await llm.stream("x")
+        await asyncio.wait_for(closed.wait(), 120)
+        slow.close()
 
 
 async def test_the_client_stays_the_users(client: genai.Client, llm: GeminiProvider) -> None:

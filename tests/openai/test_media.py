@@ -682,7 +682,7 @@ async def test_too_many_patches(llm):
 
 
 async def test_the_content_stands_in_no_log_and_no_error(llm, server, caplog):
-    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, "bruno_llm")  # older SDKs tell theirs all that is sent
     canary = png() + b"a canary of nineteen"
     encoded = base64.b64encode(canary).decode()
     answer = FakeAnswer(text="Hi.", media=(Media(data=canary, type="image/png"),))

@@ -27,6 +27,7 @@ from bruno_llm_claude import ClaudeProvider
 from bruno_llm_gemini import GeminiProvider
 from bruno_llm_openai import OpenAIEmbeddings, OpenAIProvider, Reranker
 from bruno_llm_otel import Telemetry
+from bruno_llm_prompts import Prompt
 from bruno_llm_testing import FakeClaude, FakeError, FakeGemini, FakeOpenAI, FakeReranker, MockLLM
 from opentelemetry import trace
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
@@ -518,3 +519,21 @@ async def test_an_answer_that_was_kept_is_a_span_without_usage_and_cost(llm, tol
         "gen_ai.request.model",
     }
     assert sum(point.count for point in told.points("gen_ai.client.inference.duration")) == 1
+
+
+async def test_the_prompt_that_made_a_request_is_told(llm, told):
+    for prompt in (
+        Prompt("hi", name="greeting", version="3"),
+        Prompt("hi", name="a"),
+        Prompt("hi"),
+    ):
+        await llm.generate(prompt())
+    found = [
+        {name: value for name, value in span.attributes.items() if name.startswith("gen_ai.prompt")}
+        for span in told.spans
+    ]
+    assert found == [
+        {"gen_ai.prompt.name": "greeting", "gen_ai.prompt.version": "3"},
+        {"gen_ai.prompt.name": "a"},
+        {},
+    ]

@@ -77,12 +77,14 @@ class RequestStarted(Event, words="request started", level=DEBUG):
     Attributes:
         telemetry_name: What OpenTelemetry calls the vendor (`gen_ai.provider.name`).
         options: The options of the call and those of the provider, by our own names.
+        prompt: "name" and "version" of the `Prompt` of bruno-llm-prompts that made it; empty if none did.
         tag: What the request is for, as `CostTracker.label` says.
         conversation: What is asked, a `messages.Conversation`; None for requests that are no part of one.
     """
 
     telemetry_name: str | None = None
     options: Mapping[str, Any] = MappingProxyType({})
+    prompt: Mapping[str, Any] = MappingProxyType({})
     tag: str | None = None
     conversation: Any = None
 

@@ -33,7 +33,7 @@ _OTEL = {
 """Our names and OpenTelemetry's (https://github.com/open-telemetry/semantic-conventions-genai)."""
 
 
-_NEVER_LOGGED = ("telemetry_name", "options", "tag", "conversation", "result")
+_NEVER_LOGGED = ("telemetry_name", "options", "prompt", "tag", "conversation", "result")
 
 
 def _plain(value: object) -> object:

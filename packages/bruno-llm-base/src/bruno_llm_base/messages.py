@@ -306,6 +306,18 @@ def _content_part(name: str, given: object) -> Text | Media:
     return Text(text) if isinstance(text, str) else _media(name, given)
 
 
+def prompt_of(messages: Messages) -> Mapping[str, Any]:
+    """Return name and version of the last prompt that made one of *messages*; nothing if none did."""
+    given = [messages] if isinstance(messages, str | Message | Mapping) else messages
+    for each in reversed(given):
+        metadata = (
+            each.get("metadata") if isinstance(each, Mapping) else getattr(each, "metadata", 0)
+        )
+        if prompt := object_in(object_in(metadata).get("prompt")):
+            return prompt
+    return {}
+
+
 def check_message(name: str, message: Message) -> None:
     """Raise an `InvalidRequestError` unless *message*, which errors call *name*, can be sent."""
     cure = "a dict with role and content, a pair of them, or bruno_core.models.Message"

@@ -37,7 +37,7 @@ from bruno_llm_base.exceptions import (
     ServiceUnavailableError,
 )
 from bruno_llm_base.lenient import is_known
-from bruno_llm_base.messages import Attachments, Conversation, Messages, question
+from bruno_llm_base.messages import Attachments, Conversation, Messages, prompt_of, question
 from bruno_llm_base.options import PORTABLE, ChatSettings
 from bruno_llm_base.parts import Json, Media
 from bruno_llm_base.policies import Retry, policy
@@ -456,6 +456,7 @@ class BaseProvider(Client, LLMInterface):
                 for name, value in (call | {"output": output}).items()
                 if value is not None
             }
+            request.prompt = prompt_of(said)
         # output counts as far as it is limited; what comes beyond is counted when it is known
         most = int(call.get("max_tokens") or self._options.defaults.get("max_tokens") or 0)
         if conversation.media:

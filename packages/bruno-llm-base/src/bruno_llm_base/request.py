@@ -124,6 +124,7 @@ class Endpoint:
         return {
             "telemetry_name": self.telemetry_name,
             "options": request.options or {},
+            "prompt": request.prompt or {},
             "tag": None if request.labels is None else request.labels.tag,
             "conversation": request.conversation,
         }
@@ -154,6 +155,7 @@ class Request(Generic[T]):
         think_tags: Whether thoughts stand in the text, between tags.
         tokens: About how many tokens it takes, input and output; 0 where no limit counts them.
         options: What was asked for, by our own names, where an observer hears of it.
+        prompt: Name and version of the prompt that made it, where an observer hears of it.
         conversation: What is asked; None for requests that are no part of one.
         texts: What is to be embedded; none for requests that do not embed.
         labels: What its cost is booked under, as `Billing.labels` gave it.
@@ -183,6 +185,7 @@ class Request(Generic[T]):
     think_tags: bool = False
     tokens: int = 0
     options: Mapping[str, Any] | None = None
+    prompt: Mapping[str, Any] | None = None
     conversation: Conversation | None = None
     texts: Sequence[str] = ()
     labels: Any = None

@@ -17,7 +17,7 @@ def similarity(first: Sequence[float], second: Sequence[float]) -> float:
     Raises:
         InvalidRequestError: They differ in length, are empty, or hold something that is not a number.
     """
-    one, other = _direction("first", first), _direction("second", second)
+    one, other = unit_vector("first", first), unit_vector("second", second)
     if len(one) != len(other):
         raise InvalidRequestError(
             f"the vectors have {len(one)} and {len(other)} numbers: compare vectors of one model"
@@ -27,8 +27,14 @@ def similarity(first: Sequence[float], second: Sequence[float]) -> float:
     return min(1.0, max(0.0, cosine))
 
 
-def _direction(name: str, vector: Sequence[float]) -> list[float]:
-    """Return *vector* with the length 1; squares of what is very large or small would be lost."""
+def unit_vector(name: str, vector: Sequence[float]) -> list[float]:
+    """Return *vector*, which errors call *name*, with the length 1.
+
+    Squares of what is very large or small would be lost.
+
+    Raises:
+        InvalidRequestError: It is empty, or holds something that is not a number.
+    """
     if isinstance(vector, str | bytes) or not isinstance(vector, Sequence):
         kind = type(vector).__name__
         raise InvalidRequestError(f"the {name} vector is a {kind}: give a list of numbers")

@@ -85,6 +85,7 @@ _ERRORS: dict[str, type[LLMError]] = {
 # field of the refusal tells it. Asked to, the API drops such thoughts instead
 # (https://platform.claude.com/docs/en/build-with-claude/preserved-thinking).
 _UNBOUND = re.compile(r"bound to a different conversation")
+_VERSION = {"anthropic-version": "2026-10-21"}
 _BINDING_BETA = "thinking-binding-controls-2026-08-01"
 _DROP_UNBOUND = {"prefix_mismatch_behavior": "drop_block"}
 
@@ -324,9 +325,15 @@ class ClaudeProvider(BaseProvider):
         """Return a transport over the SDK."""
         import anthropic
 
+        def client_type(*, api_key: str, **keywords: Any) -> anthropic.AsyncAnthropic:
+            # as all SDKs of today say it; older ones have an older way, and an older version
+            return anthropic.AsyncAnthropic(
+                auth_token=api_key, default_headers=_VERSION, **keywords
+            )
+
         return SdkTransport.open(
             anthropic,
-            anthropic.AsyncAnthropic,
+            client_type,
             access=access,
             timeouts=timeouts,
             headers=_headers,

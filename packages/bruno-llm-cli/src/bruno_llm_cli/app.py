@@ -1,6 +1,7 @@
 """The commands and their options; what they do is loaded when they are called."""
 
 import asyncio
+import logging
 import sys
 from dataclasses import asdict, replace
 from functools import partial
@@ -12,13 +13,14 @@ import typer
 from bruno_llm_base.discovery import installed
 from bruno_llm_base.exceptions import LLMError
 from bruno_llm_base.options import close_matches
-from typer import Argument, Exit, Option
+from typer import Argument, BadParameter, Exit, Option
 from typer.core import TyperGroup
 
 from bruno_llm_cli import streams
-from bruno_llm_cli.batch import AsJson, batches
+from bruno_llm_cli.batch import batches
 from bruno_llm_cli.costs import costs
 from bruno_llm_cli.options import (
+    AsJson,
     Config,
     Model,
     ModelOptions,
@@ -75,7 +77,10 @@ def run() -> None:
     """Run the command of the process's arguments, and exit with its code."""
     streams.prepare()
     # bruno-core logs to stdout unless told otherwise, and that belongs to the answer
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    quiet = structlog.make_filtering_bound_logger(logging.WARNING)
+    structlog.configure(
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr), wrapper_class=quiet
+    )
     try:
         app(prog_name="bruno-llm")
     except streams.Unwritable as error:
@@ -129,6 +134,35 @@ def ask(
         list[str] | None, Argument(help="The question; stdin goes before it.")
     ] = None,
     *,
+    file: Annotated[
+        list[Path] | None,
+        Option("--file", "-f", help="A file whose text goes before the question; repeatable."),
+    ] = None,
+    attachment: Annotated[
+        list[str] | None,
+        Option(
+            "--attachment",
+            "-a",
+            help="A picture, sound or document: a file, an address, or - for stdin; repeatable.",
+        ),
+    ] = None,
+    schema: Annotated[
+        str | None,
+        Option(help="What the answer is: 'name, age int', JSON schema, or a file that holds one."),
+    ] = None,
+    schema_multi: Annotated[
+        str | None, Option("--schema-multi", help="The same, of a list of such answers.")
+    ] = None,
+    tool: Annotated[
+        list[str] | None,
+        Option(metavar="MODULE:FUNCTION", help="What the model may call; repeatable."),
+    ] = None,
+    extract: Annotated[
+        bool, Option("--extract", "-x", help="Print the first fenced block of code only.")
+    ] = False,
+    usage: Annotated[
+        bool, Option("--usage", "-u", help="Tell tokens and dollars, on stderr.")
+    ] = False,
     as_json: AsJson = False,
     no_stream: Annotated[
         bool, Option("--no-stream", help="Print the answer when it is complete.")
@@ -136,11 +170,29 @@ def ask(
 ) -> None:
     """Ask one question. Nothing but the answer goes to stdout."""
     from bruno_llm_cli.ask import ask as answer
-    from bruno_llm_cli.input import read_text
+    from bruno_llm_cli.input import read_attachment, read_labelled, read_text
 
-    llm = options.llm()
-    question = read_text(prompt or [], timeout=options.timeout)
-    asyncio.run(answer(llm, question, as_json=as_json, streamed=not no_stream))
+    if extract and (as_json or schema or schema_multi):
+        raise BadParameter(
+            "--extract prints a part of a text: leave it out, or --json and --schema"
+        )
+    call: dict[str, Any] = {}
+    if schema or schema_multi:
+        from bruno_llm_cli.schema import read_schema
+
+        call["output"] = read_schema(schema, several=schema_multi)
+    if tool:
+        from bruno_llm_cli.tools import load_tool, tell_calls
+
+        call["tools"] = list(map(load_tool, tool))
+    llm = options.llm(observers=[tell_calls] if tool else None)
+    material = [read_labelled(each, options.timeout) for each in file or []]
+    if attachment:
+        call["attachments"] = [read_attachment(each, options.timeout) for each in attachment]
+    piped = "-" not in (attachment or [])
+    question = read_text(prompt or [], material, timeout=options.timeout, piped=piped)
+    how = {"as_json": as_json, "streamed": not no_stream, "extract": extract, "usage": usage}
+    asyncio.run(answer(llm, question, call, **how))
 
 
 @app.command()
@@ -185,9 +237,7 @@ def map_rows(
     *,
     key: Annotated[str | None, Option(help="The field that names a row; its hash if none.")] = None,
     concurrency: Annotated[int, Option(help="How many rows are asked at once.")] = 50,
-    budget: Annotated[
-        float | None, Option(help="The most to spend, in USD; what --ledger holds counts.")
-    ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Ask the same of each row of a file; run it again to go on.
 
@@ -196,14 +246,12 @@ def map_rows(
     from bruno_llm_cli.map import Progress, map_file, read_rows
 
     progress = Progress(sum(1 for _ in read_rows(rows)))
-    keywords: dict[str, Any] = {"observers": [progress]}
-    if budget is not None:
-        from bruno_llm_base.cost.budget import Budget
-
-        keywords["budget"] = Budget(budget)
-    llm = options.llm(**keywords)
+    llm = options.llm(observers=[progress])
     settings: dict[str, Any] = {"into": output, "key": key, "concurrency": concurrency}
-    if not asyncio.run(map_file(llm, rows, prompt, progress, **settings)):
+    all_answered = asyncio.run(map_file(llm, rows, prompt, progress, **settings))
+    if as_json:
+        show_document(progress.counts())
+    if not all_answered:
         raise Exit(1)
 
 
@@ -295,10 +343,11 @@ def count(
 ) -> None:
     """Count the tokens of a text."""
     from bruno_llm_cli.ask import count as count_tokens
-    from bruno_llm_cli.input import read_text
+    from bruno_llm_cli.input import read_file, read_text
 
     set_verbosity(verbose)
-    given = read_text(text or [], file)
+    material = [] if file is None else [read_file(file)]
+    given = read_text(text or [], material, piped=file is None)
     keywords = {} if exact else {"api_key": "none"}  # nothing is sent, so it needs no key
     llm = build_llm(provider, model, config, **keywords)
     asyncio.run(count_tokens(llm, given, exact=exact, as_json=as_json))
@@ -309,6 +358,7 @@ def pull(
     model: Annotated[str, Argument(help="The model.")],
     provider: Provider = None,
     *,
+    as_json: AsJson = False,
     verbose: Verbose = 0,
 ) -> None:
     """Let a server fetch a model, where it can, as Ollama does."""
@@ -316,4 +366,4 @@ def pull(
     from bruno_llm_cli.pull import puller
 
     set_verbosity(verbose)
-    asyncio.run(fetch(puller(provider), model))
+    asyncio.run(fetch(puller(provider), model, as_json=as_json))

@@ -1,37 +1,82 @@
 """One question and its answer, and how many tokens a text takes."""
 
+import json
+import re
+import sys
 from dataclasses import asdict
-from typing import Any
+from decimal import Decimal
+from typing import Any, cast
 
+from bruno_llm_base.exceptions import InvalidResponseError
+from bruno_llm_base.messages import Messages
+from bruno_llm_base.parts import Json
 from bruno_llm_base.provider import BaseProvider
 from bruno_llm_base.response import ModelResponse
-from bruno_llm_base.stream import answer_text
+from bruno_llm_base.stream import TextStream, answer_text
 from bruno_llm_base.wrappers import FullLLM
 
 from bruno_llm_cli.output import say, show_document, write
 
+# A block that the answer's end cuts off is a block as well.
+_BLOCK = re.compile(
+    r"^ {0,3}(`{3,}|~{3,})[^`\n]*\n(.*?)(?:^ {0,3}\1[`~]*[ \t]*$|\Z)", re.MULTILINE | re.DOTALL
+)
 
-async def ask(llm: FullLLM, question: str, *, as_json: bool, streamed: bool) -> None:
-    """Print the answer to *question*, as it comes if it is *streamed*."""
+
+async def ask(
+    llm: FullLLM,
+    messages: Messages,
+    call: Json,
+    *,
+    as_json: bool = False,
+    streamed: bool = True,
+    extract: bool = False,
+    usage: bool = False,
+) -> None:
+    """Print the answer to *messages*, as it comes if it is *streamed* and all of it is printed.
+
+    Args:
+        llm: Who is asked.
+        messages: The question, or a conversation that ends with it.
+        call: Other arguments of the call: `attachments`, `output`, `tools`.
+        as_json: Whether all that is known of the answer is printed, as JSON.
+        streamed: Whether what has come is printed at once.
+        extract: Whether only the first fenced block of code is printed.
+        usage: Whether tokens and cost are told, on stderr.
+    """
+    typed = "output" in call
     try:
-        if streamed and not as_json:
-            response = await _stream(llm, question)
+        if streamed and not (as_json or extract or typed):
+            response = await _stream(_opened(llm, messages, call))
         else:
-            response = await llm.request(question)
+            response = await _request(llm, messages, call)
+            _print(response, llm.name, as_json=as_json, extract=extract, typed=typed)
     finally:
         await llm.aclose()
-    if as_json:
-        show_document(_document(response))
-        return
-    if not streamed:
-        text = answer_text(response, llm.name)
-        write(text if text.endswith("\n") else f"{text}\n")
-    warn_if_cut(response)
+    if not as_json:
+        warn_if_cut(response)
+    if usage:
+        say(spent(response))
 
 
-async def _stream(llm: FullLLM, question: str) -> ModelResponse:
+async def _request(llm: FullLLM, messages: Messages, call: Json) -> ModelResponse:
+    if "tools" not in call:
+        return await llm.request(messages, **call)
+    from bruno_llm_base.tool_loop import CallingLLM, run_tools
+
+    return await run_tools(cast(CallingLLM, llm), messages, **call)
+
+
+def _opened(llm: FullLLM, messages: Messages, call: Json) -> TextStream:
+    if "tools" not in call:
+        return llm.stream(messages, **call)
+    from bruno_llm_base.tool_loop import CallingLLM, stream_tools
+
+    return stream_tools(cast(CallingLLM, llm), messages, **call)
+
+
+async def _stream(stream: TextStream) -> ModelResponse:
     last = "\n"
-    stream = llm.stream(question)
     try:
         async with stream:
             async for text in stream:
@@ -41,6 +86,54 @@ async def _stream(llm: FullLLM, question: str) -> ModelResponse:
         if not last.endswith("\n"):
             write("\n")
     return stream.response
+
+
+def _print(
+    response: ModelResponse, name: str, *, as_json: bool, extract: bool, typed: bool
+) -> None:
+    if as_json:
+        show_document(described(response, typed=typed))
+        return
+    if typed and not response.tool_calls:
+        is_unicode = sys.stdout.encoding.lower().startswith("utf")
+        text = json.dumps(response.output, indent=2, ensure_ascii=not is_unicode)
+    else:
+        text = answer_text(response, name)
+    if extract:
+        text = _code_in(text)
+    write(text if text.endswith("\n") else f"{text}\n")
+
+
+def _code_in(text: str) -> str:
+    """Return the first fenced block of code.
+
+    Raises:
+        InvalidResponseError: There is none; the text was printed on stderr.
+    """
+    if found := _BLOCK.search(text):
+        return found[2]
+    write(f"{text}\n", sys.stderr)
+    raise InvalidResponseError("the answer, which is above, has no fenced block of code")
+
+
+def spent(response: ModelResponse) -> str:
+    """Return what an answer took: tokens, and dollars if the price is known."""
+    usage = response.usage
+    told = [
+        f"{'about ' if response.usage_estimated else ''}{_number(usage.input_tokens)} tokens in"
+    ]
+    if usage.cache_read_tokens:
+        told.append(f"{_number(usage.cache_read_tokens)} of them from the cache")
+    told.append(f"{_number(usage.output_tokens)} out")
+    if usage.reasoning_tokens:
+        told.append(f"{_number(usage.reasoning_tokens)} of them for reasoning")
+    cost = response.cost
+    told.append("price unknown" if cost is None else f"${Decimal(f'{cost.total:.4g}'):f}")
+    return ", ".join(told)
+
+
+def _number(tokens: int | None) -> str:
+    return "an unknown number of" if tokens is None else f"{tokens:,}"
 
 
 def warn_if_cut(response: ModelResponse) -> None:
@@ -65,10 +158,12 @@ async def count(llm: FullLLM, text: str, *, exact: bool, as_json: bool) -> None:
     write(f"{counted.tokens} tokens ({accuracy}; {counted.source})\n")
 
 
-def _document(response: ModelResponse) -> dict[str, Any]:
+def described(response: ModelResponse, *, typed: bool = False) -> dict[str, Any]:
+    """Return all that is known of an answer, as `--json` prints it."""
     cost = response.cost
     return {
         "text": response.text,
+        "output": response.output if typed and not response.tool_calls else None,
         "reasoning": response.reasoning,
         "tool_calls": [
             {"id": call.id, "name": call.name, "arguments": call.arguments}

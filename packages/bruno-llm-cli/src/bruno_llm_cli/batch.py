@@ -15,6 +15,7 @@ from bruno_llm_base.wrappers import FullLLM
 from typer import Argument, Exit, Option, Typer
 
 from bruno_llm_cli.options import (
+    AsJson,
     Config,
     Ledger,
     ModelOptions,
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 Id = Annotated[str, Argument(metavar="ID", help="What `submit` has printed.")]
-AsJson = Annotated[bool, Option("--json", help="Print one JSON document, for programs.")]
 batches = Typer(
     no_args_is_help=True,
     help="Have a vendor answer rows within a day, at half price; see `map` for at once.",
@@ -47,18 +47,10 @@ def submit(
     ],
     *,
     key: Annotated[str | None, Option(help="The field that names a row; its hash if none.")] = None,
-    budget: Annotated[
-        float | None, Option(help="The most that it may cost, in USD; what --ledger holds counts.")
-    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Send the same question to each row of a file, and print the id of the batch."""
-    keywords: dict[str, Any] = {}
-    if budget is not None:
-        from bruno_llm_base.cost.budget import Budget
-
-        keywords["budget"] = Budget(budget)
-    llm = _provider(options.llm(**keywords))
+    llm = _provider(options.llm())
     asked = _questions(rows, prompt, key)
     batch = asyncio.run(_with(llm, lambda: llm.batch(asked)))
     _show_id(batch, as_json=as_json)
@@ -96,6 +88,7 @@ def results(
     config: Config = None,
     ledger: Ledger = None,
     *,
+    as_json: AsJson = False,
     verbose: Verbose = 0,
 ) -> None:
     """Write a line of JSON for each row of a batch that has ended.
@@ -103,7 +96,7 @@ def results(
     The exit code is 1 if a row has no answer.
     """
     set_verbosity(verbose)
-    if not _run(batch_id, config, partial(_results, output=output), ledger):
+    if not _run(batch_id, config, partial(_results, output=output, as_json=as_json), ledger):
         raise Exit(1)
 
 
@@ -224,21 +217,29 @@ def _described(batch: "Batch") -> dict[str, Any]:
     }
 
 
-async def _results(batch: "Batch", *, output: Path | None) -> bool:
+async def _results(batch: "Batch", *, output: Path | None, as_json: bool) -> bool:
     """Write the results, and say whether all rows have an answer."""
     from bruno_llm_base.batch.map import entry_of
 
     answered = failed = 0
     cost = 0.0
+    rows: list[Any] = []
     with _written(output) as put:
         async for item in batch.results():
             entry = entry_of(item)
-            put(json.dumps(entry, ensure_ascii=output is None) + "\n")
+            if as_json and output is None:
+                rows.append(entry)
+            else:
+                put(json.dumps(entry, ensure_ascii=output is None) + "\n")
             answered += item.error is None
             failed += item.error is not None
             cost += entry["cost"] or 0.0
     # of a part that runs, or that has no results of which the vendor does not tell the keys
     missing = batch.state.counts.total - answered - failed if batch.state else 0
+    if as_json:
+        counts = {"answered": answered, "failed": failed, "missing": max(missing, 0), "cost": cost}
+        show_document(counts | ({"rows": rows} if output is None else {}))
+        return not failed and missing <= 0
     told = [f"{answered} answered"]
     told += [f"{failed} failed"] if failed else []
     told += [f"{missing} without a result"] if missing > 0 else []

@@ -9,7 +9,8 @@ from bruno_llm_base.values import is_url
 from typer import Argument, BadParameter, Option, Typer
 from typer.core import TyperGroup
 
-from bruno_llm_cli.output import say, write
+from bruno_llm_cli.options import AsJson
+from bruno_llm_cli.output import say, show_document, write
 
 if TYPE_CHECKING:
     from bruno_llm_base.cost.report import Report
@@ -51,8 +52,14 @@ def report(  # noqa: PLR0917 - typer passes them by name
     output: Annotated[
         Path | None, Option("--output", "-o", help="A file: .csv, .json, .md or .html.")
     ] = None,
+    *,
+    as_json: AsJson = False,
 ) -> None:
     """Report what was spent: `costs LEDGER` alone does so too."""
+    if as_json:
+        if form is not None:
+            raise BadParameter("--json is a format: leave --format out")
+        form = "json"
     if form is not None and output is not None:
         raise BadParameter("the suffix of --output says the format: leave --format out")
     if since is not None and until is not None and since > until:
@@ -77,7 +84,7 @@ def report(  # noqa: PLR0917 - typer passes them by name
 
 
 @costs.command()
-def copy(source: Ledger, target: Ledger) -> None:
+def copy(source: Ledger, target: Ledger, *, as_json: AsJson = False) -> None:
     """Copy what a ledger has recorded into another: a file or a postgresql:// URL.
 
     What is there already is left as it is, so a copy can be repeated. Where the two differ, nothing
@@ -109,7 +116,10 @@ def copy(source: Ledger, target: Ledger) -> None:
         copied.close()
     finally:
         origin.close()
-    say(f"{len(missing)} rows copied, {there_already} were there")
+    if as_json:
+        show_document({"copied": len(missing), "there_already": there_already})
+    else:
+        say(f"{len(missing)} rows copied, {there_already} were there")
 
 
 def _tracker(ledger: str) -> "CostTracker":

@@ -1,12 +1,13 @@
 """What the user gives to be worked on: as arguments, on stdin, in files."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from threading import Thread
 
 from bruno_llm_base.exceptions import InvalidRequestError
+from bruno_llm_base.parts import Media
 
 from bruno_llm_cli.output import say
 
@@ -14,14 +15,19 @@ _PATIENCE = 3.0  # seconds until the user is told what is waited for
 
 
 def read_text(
-    arguments: list[str], file: Path | None = None, *, timeout: float | None = None
+    arguments: Sequence[str],
+    material: Sequence[str] = (),
+    *,
+    timeout: float | None = None,
+    piped: bool = True,
 ) -> str:
-    """Return the text to be worked on: what is piped or in *file*, then what the *arguments* say.
+    """Return the text to be worked on: *material*, then what is piped, then what the *arguments* say.
 
     Args:
         arguments: The words of the command line.
-        file: What is read in place of stdin.
-        timeout: How long that may take, in seconds; any time if None.
+        material: What is put before the rest.
+        timeout: How long stdin may take to end, in seconds; any time if None.
+        piped: Whether stdin is part of it.
 
     Raises:
         InvalidRequestError: There is none, it is no UTF-8, or it does not end in time.
@@ -29,14 +35,52 @@ def read_text(
     words = " ".join(arguments)
     if any("\udc80" <= character <= "\udcff" for character in words):  # bytes that are no text
         raise InvalidRequestError(f"the argument is not text in {sys.getfilesystemencoding()}")
-    if file is not None:
-        material = _whole(file.read_bytes, str(file), timeout)
-    else:
-        material = "" if sys.stdin.isatty() else _whole(_read_stdin, "stdin", timeout)
-    text = "\n\n".join(part for part in (material.rstrip("\r\n"), words) if part.strip())
+    parts = [*material, words]
+    if piped and not sys.stdin.isatty():
+        parts.insert(-1, _decoded(read_stdin(timeout), "stdin").rstrip("\r\n"))
+    text = "\n\n".join(part for part in parts if part.strip())
     if not text:
         raise InvalidRequestError("there is no text: give it as an argument or on stdin")
     return text
+
+
+def read_file(file: Path, timeout: float | None = None) -> str:
+    """Return the text of a file, without the line feeds at its end.
+
+    Raises:
+        InvalidRequestError: It cannot be read, or is no UTF-8.
+    """
+    return _decoded(_whole(file.read_bytes, str(file), timeout), str(file)).rstrip("\r\n")
+
+
+def read_labelled(file: Path, timeout: float | None = None) -> str:
+    """Return the text of a file with its name around it, as `read_file` does."""
+    return f'<file name="{file}">\n{read_file(file, timeout)}\n</file>'
+
+
+def read_attachment(given: str, timeout: float | None = None) -> str | Media:
+    """Return what `attachments` of a call takes: a path or an address, or the content of stdin for "-".
+
+    Raises:
+        InvalidRequestError: Stdin cannot be read, or is empty.
+    """
+    if given != "-":
+        return given
+    data = read_stdin(timeout)
+    if not data:
+        raise InvalidRequestError("stdin is empty, and --attachment - sends what is piped")
+    return Media(data=data)
+
+
+def read_stdin(timeout: float | None = None) -> bytes:
+    """Return what is piped.
+
+    Raises:
+        InvalidRequestError: It cannot be read, or does not end in time.
+    """
+    pipe = sys.stdin.buffer
+    raw = getattr(pipe, "raw", pipe)  # its buffer's lock would be held to the end of the process
+    return _whole(raw.read, "stdin", timeout)
 
 
 def read_questions(arguments: list[str], file: Path | None, *, timeout: float | None) -> list[str]:
@@ -46,7 +90,7 @@ def read_questions(arguments: list[str], file: Path | None, *, timeout: float | 
     """
     if file is None:
         return [read_text(arguments, timeout=timeout)]
-    lines = read_text([], file, timeout=timeout).splitlines()
+    lines = read_text([], [read_file(file, timeout)], piped=False).splitlines()
     return [text.strip() for text in (" ".join(arguments), *lines) if text.strip()]
 
 
@@ -60,13 +104,7 @@ def read_lines() -> Iterator[str]:
         yield _decoded(line, "stdin").rstrip("\r\n")
 
 
-def _read_stdin() -> bytes:
-    pipe = sys.stdin.buffer
-    raw = getattr(pipe, "raw", pipe)  # its buffer's lock would be held to the end of the process
-    return raw.read()
-
-
-def _whole(read: Callable[[], bytes], origin: str, timeout: float | None) -> str:
+def _whole(read: Callable[[], bytes], origin: str, timeout: float | None) -> bytes:
     """Return what is read from *origin*, and tell a user who waits what for."""
     done: Future[bytes] = Future()
     reader = Thread(target=_fulfil, args=(done, read), daemon=True)
@@ -79,7 +117,7 @@ def _whole(read: Callable[[], bytes], origin: str, timeout: float | None) -> str
     if reader.is_alive():
         raise InvalidRequestError(f"{origin} has not ended within {timeout:g} s")
     try:
-        return _decoded(done.result(), origin)
+        return done.result()
     except OSError as error:
         raise InvalidRequestError(f"{origin} cannot be read: {error.strerror}") from error
 

@@ -86,6 +86,13 @@ class Progress:
         self._draw = draw
         return bars
 
+    def counts(self) -> dict[str, Any]:
+        """Return how many rows have an answer, and what it took, as `--json` prints it."""
+        last = self.last
+        names = ("answered", "failed", "skipped")
+        cost = f"{last.cost:f}" if last is not None else "0"
+        return {name: getattr(last, name, 0) for name in names} | {"cost": cost}
+
     def __str__(self) -> str:
         return "nothing was asked" if self.last is None else _told(self.last)
 

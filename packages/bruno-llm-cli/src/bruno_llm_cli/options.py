@@ -35,6 +35,7 @@ Model = Annotated[
 Config = Annotated[
     Path | None, Option(help="A YAML, JSON or TOML file that names provider, model and more.")
 ]
+AsJson = Annotated[bool, Option("--json", help="Print one JSON document, for programs.")]
 Verbose = Annotated[
     int,
     Option(
@@ -55,7 +56,7 @@ Ledger = Annotated[
 
 @dataclass(frozen=True, kw_only=True)
 class ModelOptions:
-    """Which model is asked, and how: the options that `ask` and `chat` share.
+    """Which model is asked, and how: the options that `ask`, `chat` and `map` share.
 
     Attributes:
         portable: The options of bruno-llm-base's table, each of which has a flag.
@@ -72,6 +73,9 @@ class ModelOptions:
         Option("--option", "-o", metavar="KEY=VALUE", help="A request field of the vendor's own."),
     ] = None
     ledger: Ledger = None
+    budget: Annotated[
+        float | None, Option(help="The most to spend, in USD; what --ledger holds counts.")
+    ] = None
     timeout: Annotated[
         float | None,
         Option(help="The longest that a request may take, retries included, in seconds."),
@@ -98,6 +102,10 @@ class ModelOptions:
             from bruno_llm_base.cost.tracker import CostTracker
 
             keywords["cost"] = CostTracker(self.ledger)
+        if self.budget is not None:
+            from bruno_llm_base.cost.budget import Budget
+
+            keywords["budget"] = Budget(self.budget)
         return build_llm(self.provider, self.model, self.config, **keywords)
 
 

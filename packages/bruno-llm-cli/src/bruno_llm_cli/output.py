@@ -2,10 +2,14 @@
 
 import json
 import logging
+import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
+
+import structlog
+from bruno_llm_base.events import PriceUnknown
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -15,6 +19,7 @@ _CONTROLS = dict.fromkeys(
     (*range(9), *range(11, 32), 127, *range(128, 160)), "\N{REPLACEMENT CHARACTER}"
 )
 _WIDE = 200  # columns: what is not a terminal cuts no lines
+_PATIENCE = 2.0  # seconds; shorter waits before another attempt are not told
 _LOGGER = logging.getLogger("bruno_llm")
 
 
@@ -77,14 +82,40 @@ def log_to_stderr() -> Iterator[None]:
 
 
 def set_verbosity(verbosity: int) -> None:
-    """Choose what is logged: 0 for warnings, 1 for how each request ended, 2 for all."""
-    _LOGGER.setLevel((logging.WARNING, logging.INFO, logging.DEBUG)[min(verbosity, 2)])
+    """Choose what is logged: 0 for nothing but warnings, 1 for how each request ended, 2 for all."""
+    level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbosity, 2)]
+    _LOGGER.setLevel(level)
+    if verbosity:  # also what bruno-core logs
+        structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(level))
 
 
 class _Handler(logging.Handler):
-    """Says what is logged; of errors, which commands print themselves, only with -v."""
+    """Says what is logged: lines of a log with -v, else a sentence for a warning.
+
+    Errors are no lines without -v, since commands print them.
+    """
 
     def emit(self, record: logging.LogRecord) -> None:
         """Say it."""
-        if record.levelno < logging.ERROR or _LOGGER.level < logging.WARNING:
+        if _LOGGER.level < logging.WARNING:
             say(record.getMessage())
+        elif record.levelno == logging.WARNING and (sentence := _sentence(record)):
+            say(sentence)
+
+
+def _sentence(record: logging.LogRecord) -> str:
+    """Return what the user is told of a warning; "" where that would only disturb."""
+    prefix = "bruno_llm."
+    own = {
+        name.removeprefix(prefix): value for name, value in vars(record).items() if prefix in name
+    }
+    if "wait" in own:
+        if own["wait"] < _PATIENCE:
+            return ""
+        kind = getattr(record, "error.type", "the attempt failed")
+        return f"{kind}: it is tried again in {own['wait']:.0f} s"
+    words = re.split(r" \w+=", record.getMessage(), maxsplit=1)[0]
+    if words == PriceUnknown.words:  # no flag gives one, and reports and --usage say so
+        return ""
+    facts = [f"{name} {value}".replace("_", " ") for name, value in own.items() if name != "id"]
+    return f"{words} ({', '.join(facts)})" if facts else words

@@ -11,12 +11,14 @@ from bruno_llm_base.response import Progress
 
 from bruno_llm_cli import settings
 from bruno_llm_cli.options import of_environment
-from bruno_llm_cli.output import plain, say
+from bruno_llm_cli.output import plain, say, show_document
 
 
 @runtime_checkable
 class Puller(Protocol):
     """A provider that can fetch models; it says so by the capability "pull"."""
+
+    name: str
 
     def pull(self, model: str) -> AsyncGenerator[Progress, None]:
         """Fetch *model*, and yield how far that is."""
@@ -46,7 +48,7 @@ def puller(provider: str | None) -> Puller:
     return llm
 
 
-async def pull(llm: Puller, model: str) -> None:
+async def pull(llm: Puller, model: str, *, as_json: bool) -> None:
     """Fetch *model*, showing on stderr how far that is."""
     from rich.console import Console  # slow to load
 
@@ -58,6 +60,8 @@ async def pull(llm: Puller, model: str) -> None:
     finally:
         await llm.aclose()
     say(f"{model} is there")
+    if as_json:
+        show_document({"provider": llm.name, "model": model})
 
 
 async def _in_lines(reports: AsyncGenerator[Progress, None]) -> None:

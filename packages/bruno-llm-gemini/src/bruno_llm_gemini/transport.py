@@ -8,9 +8,10 @@ differs only by endpoint and model, so it is asked once for each.
 
 import io
 import logging
+import sys
 from collections.abc import Awaitable
 from threading import get_ident
-from typing import Any, NoReturn
+from typing import Any, NoReturn, get_args
 
 from bruno_llm_base.parts import Json
 from bruno_llm_base.transport import Reply
@@ -34,13 +35,13 @@ class ComposedTransport:
         self, *, api_key: str, base_url: str, api_version: str | None, connect: float | None
     ) -> None:
         """Open the clients; without *api_version* the SDK chooses one, *connect* is in seconds."""
-        import httpx2
         from google import genai
 
         refuse_login(base_url)
-        tls = tls_context(httpx2)  # one for all: the SDK would load its own, twice
+        self._library = library = _http_library(genai.types.HttpOptions)
+        tls = tls_context(library)  # one for all: the SDK would load its own, twice
         options = {"trust_env": False, "verify": tls}
-        self._http = open_client(httpx2, base_url)
+        self._http = open_client(library, base_url)
         self._timeout = {"connect": connect, "read": None, "write": None, "pool": None}
         self._composed: dict[tuple[str, str | None], Any] = {}
         log, thread = logging.getLogger("google_genai._api_client"), get_ident()
@@ -57,7 +58,7 @@ class ComposedTransport:
                 http_options=genai.types.HttpOptions(
                     base_url=base_url,
                     api_version=api_version,
-                    httpx_async_client=_composing_client(options),
+                    httpx_async_client=_composing_client(library, options),
                     client_args=options,
                     async_client_args={"verify": tls, "ssl": tls},
                     retry_options=genai.types.HttpRetryOptions(attempts=1),
@@ -75,17 +76,13 @@ class ComposedTransport:
         content = body and {name: value for name, value in body.items() if name != "model"}
         headers, given = composed.headers, Json(json=content)
         if content and type(body) is LargeBody:
-            import httpx2  # which is loaded with the first request
-
             text = await encoded(LargeBody(content))
             told = {"content-type": "application/json", "content-length": str(len(text))}
-            headers, given = {**headers, **told}, {"content": in_pieces(text, httpx2)}
+            headers, given = {**headers, **told}, {"content": in_pieces(text, self._library)}
         return await self._sent(method, composed.url, headers=headers, **given)
 
     async def _upload(self, path: str, content: bytes) -> Reply:
         """Announce a file, then send it where Google says."""
-        import httpx2
-
         composed = self._composed.get((path, None)) or await self._compose(path, None)
         size = str(len(content))
         told = {**composed.headers, "x-goog-upload-header-content-length": size}
@@ -96,7 +93,8 @@ class ComposedTransport:
         await announced.aclose()
         told = {"x-goog-upload-command": "upload, finalize", "x-goog-upload-offset": "0"}
         told["content-length"] = size
-        return await self._sent("POST", address, headers=told, content=in_pieces(content, httpx2))
+        pieces = in_pieces(content, self._library)
+        return await self._sent("POST", address, headers=told, content=pieces)
 
     async def _sent(self, method: str, url: Any, **given: Any) -> Reply:
         request = self._http.build_request(method, url, **given)
@@ -160,11 +158,15 @@ class _Composed(Exception):  # noqa: N818 - no error: it carries the request out
         self.request = request
 
 
-def _composing_client(options: Json) -> Any:
-    import httpx2  # which is loaded with the first request, so its class can only be extended here
+def _http_library(options_type: Any) -> Any:
+    """Return the newest HTTP library whose clients the SDK takes: httpx2 since its version 3, or httpx."""
+    clients = get_args(options_type.model_fields["httpx_async_client"].annotation)
+    return sys.modules[clients[-2].__module__.partition(".")[0]]
 
-    class ComposingClient(httpx2.AsyncClient):
-        async def send(self, request: httpx2.Request, **options: Any) -> NoReturn:
+
+def _composing_client(library: Any, options: Json) -> Any:
+    class ComposingClient(library.AsyncClient):  # type: ignore[misc]
+        async def send(self, request: Any, **options: Any) -> NoReturn:
             raise _Composed(request)
 
     return ComposingClient(**options)

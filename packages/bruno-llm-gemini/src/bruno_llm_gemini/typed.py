@@ -55,12 +55,13 @@ class TypedTransport:
 
 def _asking(body: Json) -> Json:
     """Return the keywords with which the SDK sends *body*, and nothing that is not in it."""
-    return _keywords(
-        body,
-        {name: value for name, value in body.items() if name != "model"},
-        automatic_function_calling={"disable": True},
-        automatic_continuation=False,  # it would send, and bill, further requests
-    )
+    from google.genai.types import GenerateContentConfig
+
+    config: Json = {"automatic_function_calling": {"disable": True}}
+    if "automatic_continuation" in GenerateContentConfig.model_fields:  # since version 3 of the SDK
+        config["automatic_continuation"] = False  # it would send, and bill, further requests
+    extra = {name: value for name, value in body.items() if name != "model"}
+    return _keywords(body, extra, **config)
 
 
 def _counting(body: Json, *, vertex: bool) -> Json:

@@ -40,6 +40,11 @@ def options_of(event: RequestStarted) -> dict[str, AttributeValue]:
     for name, (attribute, kind) in names.OPTIONS.items():
         if (value := options.get(name)) is not None:
             known[attribute] = kind(value)
+    known |= {
+        names.PROMPT[name]: str(event.prompt[name])
+        for name in names.PROMPT
+        if event.prompt.get(name)
+    }
     if event.tag is not None:
         known[names.TAG] = event.tag
     if stop := options.get("stop"):

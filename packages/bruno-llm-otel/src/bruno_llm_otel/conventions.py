@@ -25,6 +25,7 @@ FINISH_REASONS = "gen_ai.response.finish_reasons"
 RESPONSE_ID = "gen_ai.response.id"
 TIME_TO_FIRST_CHUNK = "gen_ai.response.time_to_first_chunk"
 COMPACTED = "gen_ai.conversation.compacted"
+PROMPT = {"name": "gen_ai.prompt.name", "version": "gen_ai.prompt.version"}
 STATUS_CODE = "http.response.status_code"
 
 OPTIONS = {

@@ -76,9 +76,14 @@ def fingerprint(value: Any) -> str:
 
 
 def _described(value: Any) -> Any:
-    """Return a function as its name and the texts in it, which no version of Python changes."""
+    """Return a function as its name and the texts in it, which no version of Python changes.
+
+    What tells a fingerprint of its own, as a `Prompt` of bruno-llm-prompts, is that.
+    """
     if isinstance(value, Mapping):
         return dict(value)
+    if isinstance(known := getattr(value, "fingerprint", None), str):
+        return known
     code = getattr(value, "__code__", None)
     if code is None:
         raise TypeError(f"a {type(value).__name__}")

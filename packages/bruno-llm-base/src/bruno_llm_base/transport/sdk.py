@@ -178,7 +178,7 @@ class _ComposedTransport:
 
 def _form(body: Upload) -> Json:
     """Return the arguments of a client's `post` that send a form."""
-    headers = {"content-type": "multipart/form-data"}
+    headers = {"Content-Type": "multipart/form-data"}  # as they spell it, or older ones send two
     return {"body": body.fields, "files": body.files, "options": {"headers": headers}}
 
 
