@@ -18,7 +18,9 @@ from typer.core import TyperGroup
 
 from bruno_llm_cli import streams
 from bruno_llm_cli.batch import batches
+from bruno_llm_cli.conversation import Continue, Named, NoLog, begin
 from bruno_llm_cli.costs import costs
+from bruno_llm_cli.logs import logs
 from bruno_llm_cli.options import (
     AsJson,
     Config,
@@ -71,6 +73,7 @@ app = typer.Typer(
 
 app.add_typer(batches, name="batch")
 app.add_typer(costs, name="costs")
+app.add_typer(logs, name="logs")
 
 
 def run() -> None:
@@ -114,6 +117,10 @@ def bruno_llm(
 def chat(
     options: ModelOptions,
     named: Annotated[str | None, Argument(metavar="MODEL", help="The same as --model.")] = None,
+    *,
+    go_on: Continue = False,
+    conversation: Named = None,
+    no_log: NoLog = False,
 ) -> None:
     """Talk with a model. Ctrl-C stops an answer, Ctrl-D leaves.
 
@@ -121,7 +128,8 @@ def chat(
     """
     from bruno_llm_cli.chat import chat as talk
 
-    all_answered = talk(replace(options, model=named or options.model).llm())
+    options = replace(options, model=named or options.model)
+    all_answered = talk(begin(options, last=go_on, name=conversation, no_log=no_log))
     if not (all_answered or sys.stdin.isatty()):
         raise Exit(1)
 
@@ -167,6 +175,9 @@ def ask(
     no_stream: Annotated[
         bool, Option("--no-stream", help="Print the answer when it is complete.")
     ] = False,
+    go_on: Continue = False,
+    conversation: Named = None,
+    no_log: NoLog = False,
 ) -> None:
     """Ask one question. Nothing but the answer goes to stdout."""
     from bruno_llm_cli.ask import ask as answer
@@ -176,6 +187,7 @@ def ask(
         raise BadParameter(
             "--extract prints a part of a text: leave it out, or --json and --schema"
         )
+    talk = begin(options, last=go_on, name=conversation, no_log=no_log)
     call: dict[str, Any] = {}
     if schema or schema_multi:
         from bruno_llm_cli.schema import read_schema
@@ -185,14 +197,15 @@ def ask(
         from bruno_llm_cli.tools import load_tool, tell_calls
 
         call["tools"] = list(map(load_tool, tool))
-    llm = options.llm(observers=[tell_calls] if tool else None)
+    llm = talk.options.llm(observers=[tell_calls] if tool else None)
     material = [read_labelled(each, options.timeout) for each in file or []]
     if attachment:
         call["attachments"] = [read_attachment(each, options.timeout) for each in attachment]
     piped = "-" not in (attachment or [])
     question = read_text(prompt or [], material, timeout=options.timeout, piped=piped)
     how = {"as_json": as_json, "streamed": not no_stream, "extract": extract, "usage": usage}
-    asyncio.run(answer(llm, question, call, **how))
+    response = asyncio.run(answer(llm, talk.asking(question), call, **how))
+    talk.record(question, response, llm, call)
 
 
 @app.command()

@@ -122,7 +122,7 @@ class LoggedResponse:
         tool_calls: What was called, as JSON.
         cached_tokens: How many of the input were read from the vendor's cache.
         cost: USD; None where it is unknown.
-        duration: Seconds.
+        duration: Seconds, over all attempts and rounds; None if the answer broke off.
         attachments: What went with the question, each by the SHA-256 of its content, or of its address.
     """
 
@@ -251,7 +251,6 @@ class RequestLog:
         options: Mapping[str, Any] | None = None,
         schema: object = None,
         tools: Sequence[str] = (),
-        duration: float | None = None,
     ) -> str:
         """Write a question and its answer, and return the conversation's id.
 
@@ -265,7 +264,6 @@ class RequestLog:
             options: Options of the request, such as the temperature.
             schema: The JSON schema of the answer.
             tools: The names of the tools that were offered.
-            duration: Seconds.
         """
         conversation = conversation or os.urandom(6).hex()
         row, said = _row(messages, response)
@@ -277,7 +275,6 @@ class RequestLog:
             "options": _json(dict(options or {})),
             "schema": _json(schema),
             "tools": _json(list(tools)),
-            "duration": duration,
         }
         with self._lock:
             self._file.write(partial(_insert, row=row, said=said))
@@ -299,12 +296,13 @@ class RequestLog:
         elif isinstance(event, RequestFinished | RequestAbandoned):
             started, conversation = self._started.pop(event.id, (None, None))
             if started is not None and event.response.parts:
-                facts = {"conversation": conversation, "duration": event.duration}
-                self._thread.submit(self._record_heard, started, event.response, facts)
+                self._thread.submit(self._record_heard, started, event.response, conversation)
         elif isinstance(event, RequestFailed):
             self._started.pop(event.id, None)
 
-    def _record_heard(self, started: RequestStarted, response: ModelResponse, facts: Json) -> None:
+    def _record_heard(
+        self, started: RequestStarted, response: ModelResponse, conversation: str | None
+    ) -> None:
         asked: Asked = started.conversation
         options = {name: value for name, value in started.options.items() if name != "tools"}
         names = [getattr(tool, "name", None) for tool in started.options.get("tools") or ()]
@@ -312,12 +310,12 @@ class RequestLog:
             self.record(
                 _last_asked(asked),
                 response,
+                conversation=conversation,
                 provider=started.provider,
                 model=started.model,
                 system=asked.system,
                 options=options,
                 tools=[name for name in names if isinstance(name, str)],
-                **facts,
             )
         except ConfigurationError as error:
             LOGGER.warning("an answer is not in the log: %s", error)
@@ -338,13 +336,15 @@ class RequestLog:
                 wherever it stands.
             limit: The most to return.
             conversation: Only of this conversation.
-            model: Only of this model.
+            model: Only of this model, or provider, or provider/model.
         """
         conditions, values = _conditions(words)
-        for column, value in (("conversation_id", conversation), ("model", model)):
-            if value is not None:
-                conditions.append(f"{column} = ?")
-                values.append(value)
+        if conversation is not None:
+            conditions.append("conversation_id = ?")
+            values.append(conversation)
+        if model is not None:
+            conditions.append("? IN (provider, model, provider || '/' || model)")
+            values.append(model)
         query = (
             f"SELECT {', '.join(_COLUMNS)}, (SELECT json_group_array(attachment_id) FROM"  # noqa: S608
             f" response_attachments WHERE response_id = responses.id) FROM responses"
@@ -374,7 +374,7 @@ class RequestLog:
         if not found:
             which = "no conversation is in the log" if name is None else f"there is no {name!r}"
             raise InvalidRequestError(f"{which}: see `bruno-llm logs` for what there is")
-        (key, title, provider, model, system) = found[0]
+        key, title, provider, model, system = found[0]
         messages = [each for (text,) in self._read(said, [key]) for each in json.loads(text)]
         return LoggedConversation(
             id=key,
@@ -466,6 +466,7 @@ def _row(messages: Messages, response: ModelResponse) -> tuple[Json, list[Attach
         "cached_tokens": usage.cache_read_tokens,
         "reasoning_tokens": usage.reasoning_tokens,
         "cost": None if cost is None else float(cost.total),
+        "duration": sum(each.duration for each in response.attempts) or None,
         "messages": json.dumps(written),
     }
     return row, media
