@@ -12,6 +12,7 @@ import structlog
 import typer
 from bruno_llm_base.discovery import installed
 from bruno_llm_base.exceptions import LLMError
+from bruno_llm_base.messages import Messages
 from bruno_llm_base.options import close_matches
 from typer import Argument, BadParameter, Exit, Option
 from typer.core import TyperGroup
@@ -22,6 +23,7 @@ from bruno_llm_cli.costs import costs
 from bruno_llm_cli.options import (
     AsJson,
     Config,
+    Ledger,
     Model,
     ModelOptions,
     Provider,
@@ -30,6 +32,16 @@ from bruno_llm_cli.options import (
     taking_model_options,
 )
 from bruno_llm_cli.output import log_to_stderr, say, set_verbosity, show_document, write
+from bruno_llm_cli.prompt_templates import (
+    RowPrompt,
+    RowTemplate,
+    load,
+    messages_of,
+    options_of,
+    question_of_rows,
+    templates,
+)
+from bruno_llm_cli.settings import folder
 
 
 class _Commands(TyperGroup):
@@ -69,8 +81,17 @@ app = typer.Typer(
 )
 
 
+CollectionName = Annotated[str, Argument(help="The name of the collection.")]
+Database = Annotated[
+    Path | None,
+    Option(
+        "--database", "-d", help="The SQLite file; embeddings.db of the settings' folder if none."
+    ),
+]
+
 app.add_typer(batches, name="batch")
 app.add_typer(costs, name="costs")
+app.add_typer(templates, name="templates")
 
 
 def run() -> None:
@@ -146,6 +167,16 @@ def ask(
             help="A picture, sound or document: a file, an address, or - for stdin; repeatable.",
         ),
     ] = None,
+    template: Annotated[
+        str | None,
+        Option(
+            "--template", "-t", help="A template that the question is put into; see `templates`."
+        ),
+    ] = None,
+    param: Annotated[
+        list[str] | None,
+        Option(metavar="KEY=VALUE", help="A value for the template; repeatable."),
+    ] = None,
     schema: Annotated[
         str | None,
         Option(help="What the answer is: 'name, age int', JSON schema, or a file that holds one."),
@@ -176,7 +207,12 @@ def ask(
         raise BadParameter(
             "--extract prints a part of a text: leave it out, or --json and --schema"
         )
+    if param and template is None:
+        raise BadParameter("--param gives a template its values: give --template too")
     call: dict[str, Any] = {}
+    if template is not None:
+        made = load(template)
+        options, call = options_of(made, options)
     if schema or schema_multi:
         from bruno_llm_cli.schema import read_schema
 
@@ -190,7 +226,12 @@ def ask(
     if attachment:
         call["attachments"] = [read_attachment(each, options.timeout) for each in attachment]
     piped = "-" not in (attachment or [])
-    question = read_text(prompt or [], material, timeout=options.timeout, piped=piped)
+    read = partial(read_text, prompt or [], material, timeout=options.timeout, piped=piped)
+    if template is None:
+        question: Messages = read()
+    else:
+        has_text = bool(prompt or file)
+        question = messages_of(made, template, param or [], read, has_text=has_text)
     how = {"as_json": as_json, "streamed": not no_stream, "extract": extract, "usage": usage}
     asyncio.run(answer(llm, question, call, **how))
 
@@ -227,14 +268,13 @@ def compare(
 def map_rows(
     options: ModelOptions,
     rows: Annotated[Path, Argument(help="A file of rows: .csv, .jsonl or .ndjson.")],
-    prompt: Annotated[
-        str, Option("--prompt", "-p", help="The question, with the fields of a row as {field}.")
-    ],
     output: Annotated[
         Path,
         Option("--output", "-o", help="The file of answers (JSON lines); goes on if it is there."),
     ],
     *,
+    prompt: RowPrompt = None,
+    template: RowTemplate = None,
     key: Annotated[str | None, Option(help="The field that names a row; its hash if none.")] = None,
     concurrency: Annotated[int, Option(help="How many rows are asked at once.")] = 50,
     as_json: AsJson = False,
@@ -246,9 +286,10 @@ def map_rows(
     from bruno_llm_cli.map import Progress, map_file, read_rows
 
     progress = Progress(sum(1 for _ in read_rows(rows)))
+    question, options, call = question_of_rows(prompt, template, options)
     llm = options.llm(observers=[progress])
-    settings: dict[str, Any] = {"into": output, "key": key, "concurrency": concurrency}
-    all_answered = asyncio.run(map_file(llm, rows, prompt, progress, **settings))
+    call |= {"into": output, "key": key, "concurrency": concurrency}
+    all_answered = asyncio.run(map_file(llm, rows, question, progress, **call))
     if as_json:
         show_document(progress.counts())
     if not all_answered:
@@ -273,6 +314,105 @@ def config(*, as_json: AsJson = False) -> None:
     from bruno_llm_cli.config import show
 
     show(as_json=as_json)
+
+
+@app.command()
+def embed(  # noqa: PLR0917 - typer passes them by name
+    collection: CollectionName,
+    text: Annotated[
+        list[str] | None, Argument(help="The text; stdin goes before it, if there is no file.")
+    ] = None,
+    provider: Provider = None,
+    model: Annotated[
+        str | None,
+        Option("--model", "-m", help="The model, as openai/text-embedding-3-small."),
+    ] = None,
+    dimensions: Annotated[
+        int | None, Option(help="How many numbers a vector has; the model's own if none.")
+    ] = None,
+    id_: Annotated[
+        str | None, Option("--id", help="What the text is called; its hash if none.")
+    ] = None,
+    file: Annotated[
+        list[Path] | None, Option("--file", "-f", help="A file whose text is embedded; repeatable.")
+    ] = None,
+    rows: Annotated[Path | None, Option(help="A file of rows: .csv, .jsonl or .ndjson.")] = None,
+    template: Annotated[
+        str, Option(help="What is embedded of a row, with its fields as {field}.")
+    ] = "{text}",
+    key: Annotated[str | None, Option(help="The field that names a row; its hash if none.")] = None,
+    database: Database = None,
+    ledger: Ledger = None,
+    *,
+    as_json: AsJson = False,
+    verbose: Verbose = 0,
+) -> None:
+    """Put texts and their vectors into a collection, for `similar` to search.
+
+    A collection keeps the model of its first text. What it holds already is not sent again.
+    """
+    from bruno_llm_cli import embed as work
+    from bruno_llm_cli.collection import CollectionsFile
+
+    set_verbosity(verbose)
+    tally = work.Tally()
+    store = CollectionsFile.at(database or folder() / "embeddings.db", new=True)
+    keywords: dict[str, Any] = {"observers": [tally]}
+    if ledger is not None:
+        from bruno_llm_base.cost.tracker import CostTracker
+
+        keywords["cost"] = CostTracker(ledger)
+    embeddings = work.embeddings_of(store.find(collection), provider, model, dimensions, **keywords)
+    entries = work.entries_of(
+        text or [], id_=id_, files=file or [], rows=rows, template=template, key=key
+    )
+    asyncio.run(work.embed(store, collection, embeddings, entries, tally, as_json=as_json))
+
+
+@app.command()
+def similar(
+    collection: CollectionName,
+    text: Annotated[list[str] | None, Argument(help="The text; stdin goes before it.")] = None,
+    id_: Annotated[
+        str | None, Option("--id", help="An entry of the collection, in place of a text.")
+    ] = None,
+    number: Annotated[int, Option("--number", "-n", min=1, help="How many are shown.")] = 10,
+    database: Database = None,
+    *,
+    as_json: AsJson = False,
+    verbose: Verbose = 0,
+) -> None:
+    """Find what a collection holds that is most like a text: the score is the cosine, 1 at most."""
+    from bruno_llm_cli import embed as work
+    from bruno_llm_cli.collection import CollectionsFile
+    from bruno_llm_cli.input import read_text
+
+    set_verbosity(verbose)
+    if id_ is not None and text:
+        raise BadParameter("--id stands for a text: give one of the two")
+    store = CollectionsFile.at(database or folder() / "embeddings.db", new=False)
+    known = store.get(collection)
+    wanted = None if id_ is not None else read_text(text or [])
+    found = asyncio.run(work.similar(store, known, wanted, id_ or "", number))
+    work.show_matches(collection, found, as_json=as_json)
+
+
+@app.command()
+def collections(
+    database: Database = None,
+    *,
+    delete: Annotated[str | None, Option(metavar="NAME", help="Delete this one.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the collections of vectors, or delete one."""
+    from bruno_llm_cli import embed as work
+    from bruno_llm_cli.collection import CollectionsFile
+
+    store = CollectionsFile.at(database or folder() / "embeddings.db", new=False)
+    if delete is not None:
+        store.get(delete)
+        store.delete(delete)
+    work.show_collections(store.all(), as_json=as_json)
 
 
 @app.command()

@@ -25,9 +25,11 @@ from bruno_llm_cli.options import (
     taking_model_options,
 )
 from bruno_llm_cli.output import say, set_verbosity, show_document, write
+from bruno_llm_cli.prompt_templates import RowPrompt, RowTemplate, question_of_rows
 
 if TYPE_CHECKING:
     from bruno_llm_base.batch.vendor import Batch
+    from bruno_llm_prompts import Prompt
 
 _T = TypeVar("_T")
 Id = Annotated[str, Argument(metavar="ID", help="What `submit` has printed.")]
@@ -42,17 +44,17 @@ batches = Typer(
 def submit(
     options: ModelOptions,
     rows: Annotated[Path, Argument(help="A file of rows: .csv, .jsonl or .ndjson.")],
-    prompt: Annotated[
-        str, Option("--prompt", "-p", help="The question, with the fields of a row as {field}.")
-    ],
     *,
+    prompt: RowPrompt = None,
+    template: RowTemplate = None,
     key: Annotated[str | None, Option(help="The field that names a row; its hash if none.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Send the same question to each row of a file, and print the id of the batch."""
+    question, options, call = question_of_rows(prompt, template, options)
     llm = _provider(options.llm())
-    asked = _questions(rows, prompt, key)
-    batch = asyncio.run(_with(llm, lambda: llm.batch(asked)))
+    asked = _questions(rows, question, key)
+    batch = asyncio.run(_with(llm, lambda: llm.batch(asked, **call)))
     _show_id(batch, as_json=as_json)
 
 
@@ -172,7 +174,7 @@ async def _with(llm: BaseProvider, work: Callable[[], Awaitable[_T]]) -> _T:
         await llm.aclose()
 
 
-def _questions(path: Path, prompt: str, key: str | None) -> Any:
+def _questions(path: Path, prompt: "str | Prompt", key: str | None) -> Any:
     """Return what is asked of each row, by the row's key; equal rows are asked once."""
     from bruno_llm_base.batch.template import field_of, fingerprint, question_of
 

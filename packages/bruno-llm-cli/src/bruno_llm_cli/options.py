@@ -10,7 +10,15 @@ from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
 from bruno_llm_base.access import unquoted
-from bruno_llm_base.discovery import ProviderInfo, canonical, installed, kind_of, split_name
+from bruno_llm_base.discovery import (
+    LANGUAGE_MODELS,
+    Group,
+    ProviderInfo,
+    canonical,
+    installed,
+    kind_of,
+    split_name,
+)
 from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.factory import LLMFactory
 from bruno_llm_base.options import PORTABLE
@@ -233,12 +241,12 @@ def of_environment() -> str:
     return unquoted(os.environ.get("BRUNO_LLM_PROVIDER", ""))
 
 
-def is_set_up(provider: str) -> bool:
+def is_set_up(provider: str, group: Group = LANGUAGE_MODELS) -> bool:
     """Say whether the environment, or the settings, have anything to say of *provider*."""
     default = of_environment() or settings.read().model
     if default and canonical(split_name(default)[0]) == canonical(provider):
         return True
-    kind = kind_of(provider)
+    kind = kind_of(provider, group)
     own = {*getattr(kind, "api_key_env", ()), getattr(kind, "base_url_env", None)}
     return any(
         value.strip() and (name in own or name.startswith(prefix_of(provider)))
