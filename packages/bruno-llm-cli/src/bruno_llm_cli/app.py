@@ -19,6 +19,12 @@ from typer.core import TyperGroup
 
 from bruno_llm_cli import streams
 from bruno_llm_cli.batch import batches
+from bruno_llm_cli.completion import (
+    complete_collection,
+    complete_embedding_model,
+    complete_named_model,
+    complete_provider,
+)
 from bruno_llm_cli.costs import costs
 from bruno_llm_cli.options import (
     AsJson,
@@ -43,9 +49,20 @@ from bruno_llm_cli.prompt_templates import (
 )
 from bruno_llm_cli.settings import folder
 
+_ORDER = (
+    *("ask", "chat", "compare", "map", "batch", "embed", "similar", "collections", "templates"),
+    *("logs", "use", "config", "providers", "models", "doctor", "pull", "count", "costs"),
+)
+
 
 class _Commands(TyperGroup):
     """Commands whose errors, if they are ours, are told in a sentence; what is none is a question."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the commands in the order in which the help shows them: what asks goes first."""
+        del ctx
+        first = [name for name in _ORDER if name in self.commands]
+        return [*first, *(name for name in self.commands if name not in first)]
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the arguments, `ask` before them where no command is."""
@@ -54,7 +71,8 @@ class _Commands(TyperGroup):
         shows_help = first is None and (ctx.resilient_parsing or sys.stdin.isatty())
         if first in self.commands or first in own or shows_help:
             return super().parse_args(ctx, args)
-        if first and (close := close_matches(first, self.commands, cutoff=_CLOSE)):
+        is_word = first is not None and first.split() == [first]
+        if is_word and (close := close_matches(str(first), self.commands, cutoff=_CLOSE)):
             ctx.fail(
                 f"no command is called {first!r}: did you mean {close[0]!r}? If it is a question,"
                 f" enter bruno-llm ask {first}"
@@ -77,11 +95,14 @@ app = typer.Typer(
     cls=_Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
-CollectionName = Annotated[str, Argument(help="The name of the collection.")]
+CollectionName = Annotated[
+    str, Argument(help="The name of the collection.", autocompletion=complete_collection)
+]
 Database = Annotated[
     Path | None,
     Option(
@@ -134,7 +155,10 @@ def bruno_llm(
 @taking_model_options
 def chat(
     options: ModelOptions,
-    named: Annotated[str | None, Argument(metavar="MODEL", help="The same as --model.")] = None,
+    named: Annotated[
+        str | None,
+        Argument(metavar="MODEL", help="The same as --model.", autocompletion=complete_named_model),
+    ] = None,
 ) -> None:
     """Talk with a model. Ctrl-C stops an answer, Ctrl-D leaves.
 
@@ -157,13 +181,19 @@ def ask(
     *,
     file: Annotated[
         list[Path] | None,
-        Option("--file", "-f", help="A file whose text goes before the question; repeatable."),
+        Option(
+            "--file",
+            "-f",
+            metavar="FILE",
+            help="A file whose text goes before the question; repeatable.",
+        ),
     ] = None,
     attachment: Annotated[
         list[str] | None,
         Option(
             "--attachment",
             "-a",
+            metavar="FILE|URL|-",
             help="A picture, sound or document: a file, an address, or - for stdin; repeatable.",
         ),
     ] = None,
@@ -199,7 +229,10 @@ def ask(
         bool, Option("--no-stream", help="Print the answer when it is complete.")
     ] = False,
 ) -> None:
-    """Ask one question. Nothing but the answer goes to stdout."""
+    """Ask one question.
+
+    Nothing but the answer goes to stdout. The word `ask` may be left out.
+    """
     from bruno_llm_cli.ask import ask as answer
     from bruno_llm_cli.input import read_attachment, read_labelled, read_text
 
@@ -246,14 +279,21 @@ def compare(
     *,
     models: Annotated[
         list[str],
-        Option("--model", "-m", help="A model, as openai/gpt-5.4 or claude; repeatable."),
+        Option(
+            "--model",
+            "-m",
+            metavar="MODEL",
+            help="A model, as openai/gpt-5.4 or claude; repeatable.",
+            autocompletion=complete_named_model,
+        ),
     ],
     prompts: Annotated[Path | None, Option(help="A file of more questions, one a line.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Ask several models the same at once: answers, time, tokens and dollars side by side.
+    """Ask several models the same at once.
 
-    One that fails stops none of the others; the exit code is 1 then.
+    Shows the answers, and what each took: time, tokens and dollars. One that fails stops none of the
+    others; the exit code is 1 then.
     """
     from bruno_llm_cli.compare import compare as ask_all
     from bruno_llm_cli.input import read_questions
@@ -279,9 +319,9 @@ def map_rows(
     concurrency: Annotated[int, Option(help="How many rows are asked at once.")] = 50,
     as_json: AsJson = False,
 ) -> None:
-    """Ask the same of each row of a file; run it again to go on.
+    """Ask the same of each row of a file.
 
-    The exit code is 1 if a row failed, or the budget is spent.
+    Run it again to go on. The exit code is 1 if a row failed, or the budget is spent.
     """
     from bruno_llm_cli.map import Progress, map_file, read_rows
 
@@ -298,7 +338,14 @@ def map_rows(
 
 @app.command()
 def use(
-    model: Annotated[str, Argument(metavar="PROVIDER[/MODEL]", help="As claude, ollama/llama3.2.")],
+    model: Annotated[
+        str,
+        Argument(
+            metavar="PROVIDER[/MODEL]",
+            help="As claude, ollama/llama3.2.",
+            autocompletion=complete_named_model,
+        ),
+    ],
     *,
     as_json: AsJson = False,
 ) -> None:
@@ -310,7 +357,7 @@ def use(
 
 @app.command()
 def config(*, as_json: AsJson = False) -> None:
-    """Show who is asked, and the file of the settings."""
+    """Show who is asked, and where it is set."""
     from bruno_llm_cli.config import show
 
     show(as_json=as_json)
@@ -325,7 +372,12 @@ def embed(  # noqa: PLR0917 - typer passes them by name
     provider: Provider = None,
     model: Annotated[
         str | None,
-        Option("--model", "-m", help="The model, as openai/text-embedding-3-small."),
+        Option(
+            "--model",
+            "-m",
+            help="The model, as openai/text-embedding-3-small.",
+            autocompletion=complete_embedding_model,
+        ),
     ] = None,
     dimensions: Annotated[
         int | None, Option(help="How many numbers a vector has; the model's own if none.")
@@ -334,7 +386,8 @@ def embed(  # noqa: PLR0917 - typer passes them by name
         str | None, Option("--id", help="What the text is called; its hash if none.")
     ] = None,
     file: Annotated[
-        list[Path] | None, Option("--file", "-f", help="A file whose text is embedded; repeatable.")
+        list[Path] | None,
+        Option("--file", "-f", metavar="FILE", help="A file whose text is embedded; repeatable."),
     ] = None,
     rows: Annotated[Path | None, Option(help="A file of rows: .csv, .jsonl or .ndjson.")] = None,
     template: Annotated[
@@ -347,9 +400,9 @@ def embed(  # noqa: PLR0917 - typer passes them by name
     as_json: AsJson = False,
     verbose: Verbose = 0,
 ) -> None:
-    """Put texts and their vectors into a collection, for `similar` to search.
+    """Put texts into a collection of vectors.
 
-    A collection keeps the model of its first text. What it holds already is not sent again.
+    `similar` searches it. A collection keeps the model of its first text. What it holds already is not sent again.
     """
     from bruno_llm_cli import embed as work
     from bruno_llm_cli.collection import CollectionsFile
@@ -382,7 +435,10 @@ def similar(
     as_json: AsJson = False,
     verbose: Verbose = 0,
 ) -> None:
-    """Find what a collection holds that is most like a text: the score is the cosine, 1 at most."""
+    """Find the texts most like a given one.
+
+    The score is the cosine of the angle between their vectors: 1 at most.
+    """
     from bruno_llm_cli import embed as work
     from bruno_llm_cli.collection import CollectionsFile
     from bruno_llm_cli.input import read_text
@@ -401,10 +457,13 @@ def similar(
 def collections(
     database: Database = None,
     *,
-    delete: Annotated[str | None, Option(metavar="NAME", help="Delete this one.")] = None,
+    delete: Annotated[
+        str | None,
+        Option(metavar="NAME", help="Delete this one.", autocompletion=complete_collection),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the collections of vectors, or delete one."""
+    """List the collections of vectors."""
     from bruno_llm_cli import embed as work
     from bruno_llm_cli.collection import CollectionsFile
 
@@ -417,7 +476,10 @@ def collections(
 
 @app.command()
 def providers(*, as_json: AsJson = False) -> None:
-    """List what is installed, and what it can do."""
+    """List the providers that are installed.
+
+    And what each of them can do.
+    """
     from bruno_llm_cli.models import show_providers
 
     show_providers(installed(), as_json=as_json)
@@ -425,12 +487,17 @@ def providers(*, as_json: AsJson = False) -> None:
 
 @app.command()
 def models(
-    provider: Annotated[str | None, Argument(help="The provider; all if none.")] = None,
+    provider: Annotated[
+        str | None, Argument(help="The provider; all if none.", autocompletion=complete_provider)
+    ] = None,
     *,
     as_json: AsJson = False,
     verbose: Verbose = 0,
 ) -> None:
-    """List the models on offer. The exit code is 1 if none could be listed."""
+    """List the models on offer.
+
+    Of all providers that are set up, unless one is named. The exit code is 1 if none could be listed.
+    """
     from bruno_llm_cli.models import offers, show_offers
 
     set_verbosity(verbose)
@@ -443,16 +510,19 @@ def models(
 @app.command()
 def doctor(
     provider: Annotated[
-        list[str] | None, Argument(help="The providers that have to work; all if none.")
+        list[str] | None,
+        Argument(
+            help="The providers that have to work; all if none.", autocompletion=complete_provider
+        ),
     ] = None,
     config: Config = None,
     *,
     as_json: AsJson = False,
     verbose: Verbose = 0,
 ) -> None:
-    """Find out whether the providers work, without cost.
+    """Find out whether the providers work.
 
-    The exit code is 0 if at least one works and none that is set up, named or broken fails; else 1.
+    It costs nothing. The exit code is 0 if at least one works and none that is set up, named or broken fails; else 1.
     """
     from bruno_llm_cli.doctor import check_providers, show, works
 
@@ -501,7 +571,7 @@ def pull(
     as_json: AsJson = False,
     verbose: Verbose = 0,
 ) -> None:
-    """Let a server fetch a model, where it can, as Ollama does."""
+    """Let a server fetch a model (Ollama)."""
     from bruno_llm_cli.pull import pull as fetch
     from bruno_llm_cli.pull import puller
 
