@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from io import StringIO
 from pathlib import Path
 
 from bruno_llm_base import Usage
@@ -107,7 +108,7 @@ def main() -> None:
             seen = f"$ bruno-llm chat\n{terminal.seen()}"
         finally:
             terminal.close()
-    console = Console(width=WIDTH, record=True, file=open(os.devnull, "w"))  # noqa: SIM115
+    console = Console(width=WIDTH, record=True, file=StringIO())
     console.print(Text.from_ansi(seen))
     PICTURE.write_text(
         console.export_svg(title="bruno-llm chat", code_format=FORMAT, unique_id="chat")

@@ -92,7 +92,7 @@ def main() -> None:
             subprocess.run([*pip, "install", "--quiet", "--no-compile", *wanted], check=True)
             (packages,) = folder.glob("lib/*/site-packages")
             size = subprocess.run(
-                ["du", "-sm", packages], check=True, capture_output=True, text=True
+                ["/usr/bin/du", "-sm", packages], check=True, capture_output=True, text=True
             )
             cells = [title, size.stdout.split()[0], len(list(packages.glob("*.dist-info")))]
             if imports and asks:
