@@ -40,7 +40,7 @@ from bruno_llm_base.wrappers.cache_lookup import decoded, encoded
 from bruno_llm_base.wrappers.cache_store import MemoryStore
 from bruno_llm_claude import ClaudeProvider
 from bruno_llm_openai import OpenAIProvider
-from bruno_llm_testing import FakeAnswer, FakeClaude, FakeError, FakeOpenAI
+from bruno_llm_testing import FakeAnswer, FakeClaude, FakeError, FakeOpenAI, MockLLM
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, field_validator
@@ -220,6 +220,19 @@ async def test_what_is_not_whole_is_not_kept(server, said, streamed):
         await (read(llm.stream("hi")) if streamed else llm.generate("hi"))
     assert not (await llm.request("hi")).cached
     assert (await llm.request("hi")).cached
+
+
+async def test_refresh_reaches_a_cache_through_all_that_stands_around_it():
+    model = MockLLM(["old", "new", "newer", "newest", "last"])
+    cached = CachedLLM(model)
+    both = FallbackLLM([cached, MockLLM("never")])
+    assert await both.generate("hi") == "old"
+    assert await both.generate("hi", refresh=True) == "new"
+    assert await asyncio.to_thread(cached.sync.generate, "hi", refresh=True) == "newer"
+    assert [item.text async for item in both.map(["x"], "hi", refresh=True)] == ["newest"]
+    assert await model.generate("hi", refresh=True) == "last"  # it has no cache, and asks
+    assert await cached.generate("hi") == "newest"
+    assert all("refresh" not in str(call) for call in model.calls)
 
 
 async def test_refresh_asks_and_replaces(server):

@@ -37,6 +37,8 @@ FIRST = {  # the page that is found first, by what users type
     "opentelemetry": "/tracing/",
     "embeddings": "/embeddings/",
     "jupyter": "/sync/",
+    "litellm": "/migrating-litellm/",
+    "pydantic ai": "/migrating-pydantic-ai/",
 }
 SEARCH = """new Promise(done => {
     const field = document.querySelector("input.md-search__input");

@@ -41,9 +41,11 @@ def test_a_folder_is_named_as_its_package_and_has_what_it_publishes(name):
 
 
 @package
-def test_only_the_umbrella_depends_on_more_than_the_base(name):
+def test_only_the_umbrella_and_the_command_depend_on_more_than_the_base(name):
     if name == "bruno-llm":
         assert {"bruno-llm-base", "bruno-llm-cli"} < siblings(name)
+    elif name == "bruno-llm-cli":
+        assert siblings(name) == {"bruno-llm-base", "bruno-llm-prompts"}
     else:
         assert siblings(name) == {"bruno-llm-base"} - {name}
 

@@ -59,7 +59,7 @@ async def main() -> None:
     city: City = (await llm.request("hi", output=City)).output
     cities: list[City] = (await other.request("hi", output=list[City])).output
     either: City | int = (await several.request("hi", output=City | int)).output
-    either = (await other.request("hi", 0.5, output=Output(City, retries=2))).output
+    either = (await other.request("hi", temperature=0.5, output=Output(City, retries=2))).output
     print(city, cities, either)
     await llm.aclose()
     embeddings: EmbeddingInterface = EmbeddingFactory.create("ollama", dimensions=8)

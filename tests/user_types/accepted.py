@@ -11,6 +11,7 @@ from bruno_llm_base import (
     CachedLLM,
     CostTracker,
     FallbackLLM,
+    LanguageModel,
     LLMFactory,
     MessageDict,
     ModelResponse,
@@ -92,6 +93,9 @@ async def main() -> None:
         (await kept.request("hi", output=City, refresh=True)).cached, await kept.generate("hi", 0.5)
     )
     anyone: LLMInterface = both
+    ours: list[LanguageModel] = [llm, both, kept]
+    for each in ours:
+        (await each.request("hi", output=City, refresh=True, max_tokens=5)).output.name.upper()
     print(await anyone.generate([user("hi")]), text)
 
     async for item in llm.map([Row("a")], "Sum up {text}", concurrency=5, max_tokens=9):
@@ -100,6 +104,10 @@ async def main() -> None:
     await llm.batch(by_text, output=City)
     await llm.batch(by_number)
     await llm.batch([("a", "hi"), (2, "hi")])
+    kept.sync.generate("hi", refresh=True)
+    for piece in kept.sync.stream("hi", 0.5, 100, refresh=True, attachments=["photo.png"]):
+        print(piece.upper())
+    kept.sync.request("hi", output=City, refresh=True, temperature=0.5).output.name.upper()
     vectors: list[list[float]] = await OllamaEmbeddings().embed_texts(["a", "b"])
     print(vectors)
 

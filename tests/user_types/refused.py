@@ -16,6 +16,9 @@ async def main() -> None:
     await llm.genrate("hi")  # refused
     await llm.generate("hi", temprature=5)  # refused
     await llm.generate("hi", temperature="hot")  # refused
+    await llm.request("hi", 0.5)  # refused
+    await llm.generate("hi", 0.5, 100, "x")  # refused
+    llm.sync.request("hi", 100)  # refused
     await llm.generate("hi", stop=3)  # refused
     await llm.generate("hi", reasoning="hgih")  # refused
     await llm.generate("hi", cache="2h")  # refused

@@ -36,7 +36,7 @@ from bruno_llm_base.parts import (
     VendorBlock,
 )
 from bruno_llm_base.policies import Retry, Timeouts
-from bruno_llm_base.provider import BaseProvider, ProviderKeywords
+from bruno_llm_base.provider import BaseProvider, LanguageModel, ProviderKeywords
 from bruno_llm_base.response import NOTHING, Cost, FinishReason, ModelResponse, TokenCount, Usage
 from bruno_llm_base.stream import TextStream
 
@@ -89,6 +89,7 @@ __all__ = [
     "GenaiPrices",
     "Json",
     "LLMFactory",
+    "LanguageModel",
     "LimitState",
     "MapItem",
     "Media",

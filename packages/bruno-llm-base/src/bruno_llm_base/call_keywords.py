@@ -24,6 +24,10 @@ class OptionKeywords(TypedDict, total=False):
         seed: A number that makes sampling repeatable, where the vendor can.
         reasoning: How much the model thinks, or a number of tokens.
         cache: Whether, or how long, the server keeps what requests have in common.
+        tool_choice: "auto", "none", "required", the name of the tool to call, or the vendor's own; of
+            a loop of tools, for its first request alone.
+        parallel_tool_calls: Whether several tools may be called at once.
+        refresh: Whether a `CachedLLM` asks again for what it has an answer to, which is replaced.
         options: The vendor's own request fields, sent as they are.
     """
 
@@ -33,6 +37,9 @@ class OptionKeywords(TypedDict, total=False):
     seed: int | None
     reasoning: ReasoningLevel | None
     cache: bool | Literal["5m", "30m", "1h", "12h"] | None
+    tool_choice: str | Mapping[str, Any] | None
+    parallel_tool_calls: bool | None
+    refresh: bool
     options: Mapping[str, Any] | None
 
 
@@ -40,14 +47,27 @@ class CallKeywords(OptionKeywords, total=False):
     """What one call takes.
 
     Attributes:
+        prompt: One question, instead of messages.
+        attachments: Pictures, sounds and documents that go with the last question: paths, addresses,
+            `Media`.
         tools: Functions, `Tool`s, abilities, the vendor's own dicts.
-        tool_choice: "auto", "none", "required", the name of the tool to call, or the vendor's own.
-        parallel_tool_calls: Whether several tools may be called at once.
     """
 
+    prompt: str | None
+    attachments: Attachments
     tools: Sequence[Any] | None
-    tool_choice: str | Mapping[str, Any] | None
-    parallel_tool_calls: bool | None
+
+
+class RequestKeywords(CallKeywords, total=False):
+    """What one call takes that takes no option by its place.
+
+    Attributes:
+        temperature: Sampling temperature, 0 to 2.
+        max_tokens: The most tokens of an answer, reasoning included.
+    """
+
+    temperature: float | None
+    max_tokens: int | None
 
 
 class LoopKeywords(OptionKeywords, total=False):
@@ -57,29 +77,21 @@ class LoopKeywords(OptionKeywords, total=False):
         temperature: Sampling temperature, 0 to 2.
         max_tokens: The most tokens of an answer, reasoning included.
         output: The type that the last answer is to fit.
-        tool_choice: As in `CallKeywords`, for the first request alone.
-        parallel_tool_calls: Whether several tools may be called at once.
     """
 
     temperature: float | None
     max_tokens: int | None
     output: Any
-    tool_choice: str | Mapping[str, Any] | None
-    parallel_tool_calls: bool | None
 
 
-class RowKeywords(CallKeywords, total=False):
+class RowKeywords(LoopKeywords, total=False):
     """What the requests of many rows take.
 
     Attributes:
-        temperature: Sampling temperature, 0 to 2.
-        max_tokens: The most tokens of an answer, reasoning included.
-        output: The type that each answer is to fit.
+        tools: Functions, `Tool`s, abilities, the vendor's own dicts.
     """
 
-    temperature: float | None
-    max_tokens: int | None
-    output: Any
+    tools: Sequence[Any] | None
 
 
 class MapKeywords(RowKeywords, total=False):

@@ -84,6 +84,11 @@ def installed(group: Group = LANGUAGE_MODELS) -> list[ProviderInfo]:
     return [_info(point, points, group) for point in points]
 
 
+def names(group: Group = LANGUAGE_MODELS) -> frozenset[str]:
+    """Return what the installed providers are called; none is loaded."""
+    return frozenset(point.name.lower() for point in _points(group))
+
+
 def kind_of(
     name: str, group: Group = LANGUAGE_MODELS, vendors: Mapping[str, Json] | None = None
 ) -> type[Any]:
@@ -205,7 +210,7 @@ def split_name(name: Any, group: Group = LANGUAGE_MODELS) -> tuple[str, str | No
     ends = [found.start() for found in re.finditer("[/:]", name)]
     if not ends:
         return name, None
-    known = {*_ALIASES, *(point.name.lower() for point in _points(group))}
+    known = {*_ALIASES, *names(group)}
     longest_first = (len(name), *reversed(ends))
     end = next((end for end in longest_first if name[:end].strip().lower() in known), ends[0])
     provider, model = name[:end].strip(), name[end + 1 :].strip()

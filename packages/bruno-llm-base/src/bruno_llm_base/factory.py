@@ -23,10 +23,10 @@ from bruno_llm_base.options import keywords_of, merged
 from bruno_llm_base.parts import Json
 from bruno_llm_base.provider import BaseProvider
 from bruno_llm_base.values import shown
-from bruno_llm_base.wrappers import Breaker, Candidate, FallbackLLM, first_healthy, listed
 
 if TYPE_CHECKING:  # programs that only chat do without
     from bruno_llm_base.embeddings import BaseEmbeddings
+    from bruno_llm_base.wrappers import Breaker, Candidate, FallbackLLM
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -137,9 +137,9 @@ class LanguageModelFactory(ProviderFactory[_P, BaseProvider]):
         self,
         members: Sequence[Member],
         *,
-        breaker: Breaker | None = None,
+        breaker: "Breaker | None" = None,
         observers: Sequence[Observer] = (),
-    ) -> FallbackLLM:
+    ) -> "FallbackLLM":
         """Return a model that asks the first of several, and the next one where that fails.
 
         The *members* are names as for `create`, configurations as for `from_config`, or ready
@@ -148,6 +148,8 @@ class LanguageModelFactory(ProviderFactory[_P, BaseProvider]):
         Raises:
             ConfigurationError: One of them cannot be built; the message says which and why.
         """
+        from bruno_llm_base.wrappers import FallbackLLM, listed
+
         built: list[LLMInterface] = []
         for place, member in enumerate(listed(members, "provider")):
             label, llm, _ = self._candidate(member, {})
@@ -169,6 +171,8 @@ class LanguageModelFactory(ProviderFactory[_P, BaseProvider]):
             ConfigurationError: None can be built, or a keyword is one provider's own.
             AllProvidersFailedError: None can be used; the message says for each one why.
         """
+        from bruno_llm_base.wrappers import first_healthy, listed
+
         own = _given(*args, **keywords)
         if name := next(filter(own.__contains__, _ONES_OWN), None):
             raise ConfigurationError(
@@ -178,7 +182,9 @@ class LanguageModelFactory(ProviderFactory[_P, BaseProvider]):
         candidates = [self._candidate(member, own) for member in listed(members, "provider")]
         return cast(BaseProvider, await first_healthy(candidates))
 
-    def _candidate(self, member: Any, keywords: Json) -> Candidate:
+    def _candidate(self, member: Any, keywords: Json) -> "Candidate":
+        from bruno_llm_base.wrappers import Candidate
+
         if isinstance(member, LLMInterface):
             return Candidate(repr(type(member).__name__), member)
         label = type(member).__name__

@@ -14,6 +14,7 @@ from bruno_llm_base.exceptions import InvalidRequestError
 from bruno_llm_base.parts import (
     CACHE_MARK,
     NO_RESULT,
+    Json,
     Media,
     Part,
     Text,
@@ -161,10 +162,12 @@ class Conversation(NamedTuple):
         return Conversation(self.system, (Turn("user", (_OPENING,)), *self.turns))
 
 
-def question(
-    messages: Messages | None, prompt: str | None, attachments: Attachments = ()
-) -> Messages:
-    """Return what a call asks with, which is given in one of two ways, *attachments* beside the last of it."""
+def question(messages: Messages | None, call: Json) -> Messages:
+    """Return what a *call* asks with: messages or its `prompt`, its `attachments` beside the last of it.
+
+    Both are taken out of the call, whose options are left.
+    """
+    prompt, attachments = call.pop("prompt", None), call.pop("attachments", ())
     if (messages is None) == (prompt is None):
         raise InvalidRequestError("give either messages or prompt")
     if messages is None:

@@ -2,13 +2,14 @@
 
 import asyncio
 import json
+from abc import abstractmethod
 from collections.abc import AsyncGenerator, Awaitable
 from contextlib import suppress
 from copy import deepcopy
 from dataclasses import replace
 from functools import partial
 from os import PathLike
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, cast, overload
 
 from bruno_core.interfaces import LLMInterface
 from typing_extensions import Unpack
@@ -22,6 +23,7 @@ from bruno_llm_base.context import ContextPolicy, Window, fit, reserved
 from bruno_llm_base.events import (
     AnotherApiAsked,
     CountEstimated,
+    Diagnosis,
     FinishReasonUnknown,
     OptionDropped,
     PromptCut,
@@ -37,7 +39,7 @@ from bruno_llm_base.exceptions import (
     ServiceUnavailableError,
 )
 from bruno_llm_base.lenient import is_known
-from bruno_llm_base.messages import Attachments, Conversation, Messages, prompt_of, question
+from bruno_llm_base.messages import Conversation, Messages, prompt_of, question
 from bruno_llm_base.options import PORTABLE, ChatSettings
 from bruno_llm_base.parts import Json, Media
 from bruno_llm_base.policies import Retry, policy
@@ -55,7 +57,12 @@ if TYPE_CHECKING:
     from bruno_llm_base.batch.map import Key, MapItem, Prompt, Rows
     from bruno_llm_base.batch.vendor import Batch, BatchClient
     from bruno_llm_base.batch.vendor_rows import BatchRows
-    from bruno_llm_base.call_keywords import CallKeywords, MapKeywords, RowKeywords
+    from bruno_llm_base.call_keywords import (
+        CallKeywords,
+        MapKeywords,
+        RequestKeywords,
+        RowKeywords,
+    )
     from bruno_llm_base.media import MediaPolicy
     from bruno_llm_base.output import Output, OutputRequest
     from bruno_llm_base.sync import SyncLLM
@@ -79,6 +86,189 @@ _OF_THE_CALLER = ("stream", "stream_options", "user", "safety_identifier", "meta
 _CUT = 256  # tokens: what is left of a prompt that was cut still fills half a window
 
 
+class LanguageModel(LLMInterface):
+    """What can be asked: a provider, a fallback, a cache, all in the same words."""
+
+    @property
+    def sync(self) -> "SyncLLM":
+        """The same methods without `await`, for programs without an event loop."""
+        from bruno_llm_base.sync import SyncLLM  # most programs are asynchronous
+
+        return SyncLLM(self)
+
+    async def generate(  # type: ignore[override] # what is misspelt is refused
+        self,
+        messages: Messages | None = None,
+        temperature: float | None = None,
+        max_tokens: int | None = None,
+        *,
+        output: Any = None,
+        **options: "Unpack[CallKeywords]",
+    ) -> str:
+        """Return the model's answer, which is never empty.
+
+        Args:
+            messages: The conversation, or one question.
+            temperature: Sampling temperature, 0 to 2.
+            max_tokens: The most tokens to generate, reasoning included.
+            output: The type that the answer is to fit, which is then returned as JSON: a pydantic
+                model, a dataclass, a union, a list, a JSON schema, or `Output`.
+            **options: Those of `CallKeywords`: `prompt` (one question, instead of messages) and
+                `attachments`; `tools`, `tool_choice` and `parallel_tool_calls`; `model`, `top_p`,
+                `stop`, `seed`, `reasoning` and `cache`; and the vendor's own request fields.
+
+        Raises:
+            ContentBlockedError: The model refused, or a filter took the answer.
+            OutputLimitError: The output budget was spent before any text, or within the output.
+            OutputInvalidError: The answer does not fit the type.
+            LLMError: Any other failure; see `bruno_llm_base.exceptions`.
+        """
+        call: Json = {"temperature": temperature, "max_tokens": max_tokens, **options}
+        return await self._answer_text(messages, output, call)
+
+    def stream(  # type: ignore[override]
+        self,
+        messages: Messages | None = None,
+        temperature: float | None = None,
+        max_tokens: int | None = None,
+        *,
+        output: Any = None,
+        **options: "Unpack[CallKeywords]",
+    ) -> TextStream:
+        """Return the model's answer piece by piece.
+
+        The arguments are those of `generate`. With `output`, the stream has a method `partial()`,
+        and its `response.output` is there at the end; the model is not asked again.
+
+        Raises:
+            InvalidRequestError: An argument is wrong. All other errors are raised while reading.
+        """
+        call: Json = {"temperature": temperature, "max_tokens": max_tokens, **options}
+        return self._stream(messages, output, call)
+
+    @overload
+    async def request(
+        self,
+        messages: Messages | None = ...,
+        *,
+        output: "Output[_T]",
+        **options: "Unpack[RequestKeywords]",
+    ) -> ModelResponse[_T]: ...
+    @overload
+    async def request(
+        self,
+        messages: Messages | None = ...,
+        *,
+        output: "TypeForm[_T]",
+        **options: "Unpack[RequestKeywords]",
+    ) -> ModelResponse[_T]: ...
+    @overload
+    async def request(
+        self,
+        messages: Messages | None = ...,
+        *,
+        output: None = ...,
+        **options: "Unpack[RequestKeywords]",
+    ) -> ModelResponse: ...
+    async def request(
+        self,
+        messages: Messages | None = None,
+        *,
+        output: Any = None,
+        **options: "Unpack[RequestKeywords]",
+    ) -> ModelResponse[Any]:
+        """Return the model's answer with all that is known about it, whatever its finish reason.
+
+        The arguments are those of `generate`, by name but for the messages. With `output`, the answer
+        has an `output` of that type, unless it calls tools first.
+
+        Raises:
+            LLMError: There is no answer; see `bruno_llm_base.exceptions`.
+        """
+        return await self._answer(messages, output, {**options})
+
+    def map(
+        self,
+        rows: "Rows",
+        prompt: "Prompt",
+        *,
+        key: "Key | None" = None,
+        concurrency: int = 50,
+        into: "str | PathLike[str] | None" = None,
+        **options: "Unpack[MapKeywords]",
+    ) -> "AsyncGenerator[MapItem, None]":
+        """Ask the same of each row, and return the answers as they come.
+
+        A row that fails is an item with an `error`. What no other row would be spared ends the map
+        once the rows under way are answered: a spent budget or quota, a wrong key, an unknown model.
+
+        Args:
+            rows: Dicts or anything else, from any iterable, asynchronous or not; pulled as needed.
+            prompt: A text with the fields of a row in braces, `{row}` for a row that is not a dict; or a
+                function that returns the messages for a row.
+            key: What a row is called in the file: the name of a field, or a function. By default it is
+                a hash of the row, and equal rows are asked once.
+            concurrency: How many rows are asked at once.
+            into: The file to which each answer is appended, a line of JSON. Rows that have an answer
+                in it are not asked again.
+            **options: Those of `request`, but for tools; `attachments` is a function of a row.
+
+        Raises:
+            InvalidRequestError: An argument is wrong, or a row has no such field.
+            ConfigurationError: The file answers another prompt, or cannot be opened.
+            BudgetExceededError: The budget is spent: all that was answered has been returned.
+            OSError: The file cannot be written: the disk is full.
+        """
+        from bruno_llm_base.batch.map import map_rows  # most programs map nothing
+
+        return map_rows(
+            cast(Any, self),
+            rows,
+            prompt,
+            key=key,
+            concurrency=concurrency,
+            into=into,
+            options={**options},
+        )
+
+    async def check_connection(self) -> bool:
+        """Say whether the model can be used; `diagnose` says why not. Never raises."""
+        return (await self.diagnose()).ok
+
+    @abstractmethod
+    async def diagnose(self) -> Diagnosis:
+        """Find out whether the model can be used, without cost."""
+
+    @abstractmethod
+    async def aclose(self) -> None:
+        """Close the connections; they are opened again when needed."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    @abstractmethod
+    async def _answer(
+        self, messages: Messages | None, output: Any, call: Json
+    ) -> ModelResponse[Any]:
+        """Return the answer to a *call*, its options by name; it is the model's to change."""
+
+    @abstractmethod
+    def _stream(self, messages: Messages | None, output: Any, call: Json) -> TextStream:
+        """Return the streamed answer to a *call*."""
+
+    async def _answer_text(self, messages: Messages | None, output: Any, call: Json) -> str:
+        """Return the text of the answer to a *call*."""
+        response = await self._answer(messages, output, call)
+        if output is None:
+            return answer_text(response, str(response.provider))
+        from bruno_llm_base.output import output_text
+
+        return output_text(response, output)
+
+
 class ProviderKeywords(ChatSettings, Policies, total=False):
     """What every provider of chat is built with, beside its model.
 
@@ -94,7 +284,7 @@ class ProviderKeywords(ChatSettings, Policies, total=False):
 _NO_OPTIONS = frozenset(ProviderKeywords.__annotations__) - {*PORTABLE, "options"}
 
 
-class BaseProvider(Client, LLMInterface):
+class BaseProvider(Client, LanguageModel):
     """Everything the providers share; a provider's adapter says how its API spells things.
 
     Attributes:
@@ -137,141 +327,12 @@ class BaseProvider(Client, LLMInterface):
         self._words_seen: set[str] = set()  # for why an answer has ended
         self._refused_outputs: dict[tuple[str, str], int] = {}
 
-    @property
-    def sync(self) -> "SyncLLM":
-        """The same methods without `await`, for programs without an event loop."""
-        from bruno_llm_base.sync import SyncLLM  # most programs are asynchronous
-
-        return SyncLLM(self)
-
     # -- asking -------------------------------------------------------------------------------------
 
-    async def generate(  # type: ignore[override] # what is misspelt is refused
-        self,
-        messages: Messages | None = None,
-        temperature: float | None = None,
-        max_tokens: int | None = None,
-        *,
-        prompt: str | None = None,
-        attachments: Attachments = (),
-        output: Any = None,
-        **options: "Unpack[CallKeywords]",
-    ) -> str:
-        """Return the model's answer, which is never empty.
-
-        Args:
-            messages: The conversation, or one question.
-            temperature: Sampling temperature, 0 to 2.
-            max_tokens: The most tokens to generate, reasoning included.
-            prompt: One question, instead of `messages`.
-            attachments: Pictures, sounds and documents that go with the last question: paths,
-                addresses, `Media`.
-            output: The type that the answer is to fit, which is then returned as JSON: a pydantic
-                model, a dataclass, a union, a list, a JSON schema, or `Output`.
-            **options: `model`; `tools` (functions, `Tool`s, abilities, the vendor's own dicts),
-                `tool_choice` ("auto", "none", "required" or a name) and `parallel_tool_calls`; the
-                other options of `CallOptions`; and the vendor's own request fields.
-
-        Raises:
-            ContentBlockedError: The model refused, or a filter took the answer.
-            OutputLimitError: The output budget was spent before any text, or within the output.
-            OutputInvalidError: The answer does not fit the type.
-            LLMError: Any other failure; see `bruno_llm_base.exceptions`.
-        """
-        asked = messages, temperature, max_tokens
-        beside: Json = {"prompt": prompt, "attachments": attachments, **options}
-        if output is None:
-            return answer_text(await self.request(*asked, **beside), self.name)
-        from bruno_llm_base.output import output_text
-
-        return output_text(await self.request(*asked, output=output, **beside), output)
-
-    def stream(  # type: ignore[override]
-        self,
-        messages: Messages | None = None,
-        temperature: float | None = None,
-        max_tokens: int | None = None,
-        *,
-        prompt: str | None = None,
-        attachments: Attachments = (),
-        output: Any = None,
-        **options: "Unpack[CallKeywords]",
-    ) -> TextStream:
-        """Return the model's answer piece by piece.
-
-        The arguments are those of `generate`. With `output`, the stream has a method `partial()`,
-        and its `response.output` is there at the end; the model is not asked again.
-
-        Raises:
-            InvalidRequestError: An argument is wrong. All other errors are raised while reading.
-        """
-        call: Json = {**options, "temperature": temperature, "max_tokens": max_tokens}
-        said = question(messages, prompt, attachments)
-        request = self._request(said, call, stream=True, output=output)
-        stream = text_stream(self._endpoint, request)
-        if output is None:
-            return stream
-        from bruno_llm_base.output import Output, typed_stream
-
-        return typed_stream(stream, Output.of(output))
-
-    @overload
-    async def request(
-        self,
-        messages: Messages | None = ...,
-        temperature: float | None = ...,
-        max_tokens: int | None = ...,
-        *,
-        prompt: str | None = ...,
-        attachments: Attachments = ...,
-        output: "Output[_T]",
-        **options: "Unpack[CallKeywords]",
-    ) -> ModelResponse[_T]: ...
-    @overload
-    async def request(
-        self,
-        messages: Messages | None = ...,
-        temperature: float | None = ...,
-        max_tokens: int | None = ...,
-        *,
-        prompt: str | None = ...,
-        attachments: Attachments = ...,
-        output: "TypeForm[_T]",
-        **options: "Unpack[CallKeywords]",
-    ) -> ModelResponse[_T]: ...
-    @overload
-    async def request(
-        self,
-        messages: Messages | None = ...,
-        temperature: float | None = ...,
-        max_tokens: int | None = ...,
-        *,
-        prompt: str | None = ...,
-        attachments: Attachments = ...,
-        output: None = ...,
-        **options: "Unpack[CallKeywords]",
-    ) -> ModelResponse: ...
-    async def request(
-        self,
-        messages: Messages | None = None,
-        temperature: float | None = None,
-        max_tokens: int | None = None,
-        *,
-        prompt: str | None = None,
-        attachments: Attachments = (),
-        output: Any = None,
-        **options: "Unpack[CallKeywords]",
+    async def _answer(
+        self, messages: Messages | None, output: Any, call: Json
     ) -> ModelResponse[Any]:
-        """Return the model's answer with all that is known about it, whatever its finish reason.
-
-        The arguments are those of `generate`. With `output`, the answer has an `output` of that
-        type, unless it calls tools first.
-
-        Raises:
-            LLMError: There is no answer; see `bruno_llm_base.exceptions`.
-        """
-        call: Json = {**options, "temperature": temperature, "max_tokens": max_tokens}
-        asked = question(messages, prompt, attachments)
+        asked = question(messages, call)
         if output is None:
             request = self._request(asked, call, stream=False)
             return await result_of(self._endpoint, request)
@@ -285,49 +346,14 @@ class BaseProvider(Client, LLMInterface):
 
         return await request_output(ask, asked, output)
 
-    def map(
-        self,
-        rows: "Rows",
-        prompt: "Prompt",
-        *,
-        key: "Key | None" = None,
-        concurrency: int = 50,
-        into: "str | PathLike[str] | None" = None,
-        **options: "Unpack[MapKeywords]",
-    ) -> "AsyncGenerator[MapItem, None]":
-        """Ask the same of each row, and return the answers as they come.
+    def _stream(self, messages: Messages | None, output: Any, call: Json) -> TextStream:
+        request = self._request(question(messages, call), call, stream=True, output=output)
+        stream = text_stream(self._endpoint, request)
+        if output is None:
+            return stream
+        from bruno_llm_base.output import Output, typed_stream
 
-        A row that fails is an item with an `error`. What no other row would be spared ends the map
-        once the rows under way are answered: a spent budget or quota, a wrong key, an unknown model.
-
-        Args:
-            rows: Dicts or anything else, from any iterable, asynchronous or not; pulled as needed.
-            prompt: A text with the fields of a row in braces, `{row}` for a row that is not a dict; or a
-                function that returns the messages for a row.
-            key: What a row is called in the file: the name of a field, or a function. By default it is
-                a hash of the row, and equal rows are asked once.
-            concurrency: How many rows are asked at once.
-            into: The file to which each answer is appended, a line of JSON. Rows that have an answer
-                in it are not asked again.
-            **options: Those of `request`, but for tools; `attachments` is a function of a row.
-
-        Raises:
-            InvalidRequestError: An argument is wrong, or a row has no such field.
-            ConfigurationError: The file answers another prompt, or cannot be opened.
-            BudgetExceededError: The budget is spent: all that was answered has been returned.
-            OSError: The file cannot be written: the disk is full.
-        """
-        from bruno_llm_base.batch.map import map_rows  # most programs map nothing
-
-        return map_rows(
-            self,
-            rows,
-            prompt,
-            key=key,
-            concurrency=concurrency,
-            into=into,
-            options=dict(options),
-        )
+        return typed_stream(stream, Output.of(output))
 
     async def batch(self, rows: "BatchRows", **options: "Unpack[RowKeywords]") -> "Batch":
         """Send rows that the vendor answers within a day or so, at its lower price for batches.
@@ -426,6 +452,7 @@ class BaseProvider(Client, LLMInterface):
         """Return what to send: conversation, options, body."""
         endpoint = self._endpoint
         conversation = Conversation.of(said, self._settings.get("system_prompt"))
+        call.pop("refresh", None)  # what is asked here is always new
         model = call.pop("model", None)
         model = self.model if model is None else self._named(model)
         adapter, options, told = self._options.options(model, call)
@@ -482,10 +509,8 @@ class BaseProvider(Client, LLMInterface):
         self,
         messages: Messages | None = None,
         *,
-        prompt: str | None = None,
-        attachments: Attachments = (),
         output: Any = None,
-        **options: Any,
+        **options: "Unpack[RequestKeywords]",
     ) -> str:
         """Return what is the same for all calls that ask the same, in every process; nothing is sent.
 
@@ -496,10 +521,11 @@ class BaseProvider(Client, LLMInterface):
         Raises:
             InvalidRequestError: An argument is wrong.
         """
-        said = question(messages, prompt, attachments)
+        call: Json = {**options}
+        said = question(messages, call)
         conversation = Conversation.of(said, self._settings.get("system_prompt"))
-        model = self._named(options.pop("model", None))
-        adapter, wanted, _ = self._options.options(model, options)
+        model = self._named(call.pop("model", None))
+        adapter, wanted, _ = self._options.options(model, call)
         if output is not None:
             asked = self._output_request(adapter, wanted, output, {})
             conversation, wanted = asked.prepare(conversation)
@@ -656,10 +682,8 @@ class BaseProvider(Client, LLMInterface):
         self,
         messages: Messages | None = None,
         *,
-        prompt: str | None = None,
-        attachments: Attachments = (),
         output: Any = None,
-        **options: "Unpack[CallKeywords]",
+        **options: "Unpack[RequestKeywords]",
     ) -> TokenCount:
         """Count the input tokens of a request, system prompt and tools included.
 
@@ -670,8 +694,8 @@ class BaseProvider(Client, LLMInterface):
             InvalidRequestError: An argument is wrong, or the vendor refuses the request.
             LLMError: The vendor refuses the key or the model.
         """
-        asked = question(messages, prompt, attachments)
-        request = self._request(asked, dict(options), stream=False, output=output)
+        call: Json = {**options}
+        request = self._request(question(messages, call), call, stream=False, output=output)
         if request.load is not None:
             await request.load(request)
         model, conversation = str(request.model), cast(Conversation, request.conversation)

@@ -212,7 +212,8 @@ class Request(Generic[T]):
 
         Those are some hundreds at Anthropic, who publishes them (Tool use, "Pricing").
         """
-        if self.conversation is not None and (media := self.conversation.media):
+        if self.is_large and self.conversation is not None:
+            media = self.conversation.media
             encoded = tuple([each.encoded for each in media if each.encoded])
             size = _size(self.body, encoded) + sum([each.tokens for each in media])
         else:

@@ -8,8 +8,7 @@ from bruno_core.interfaces import EmbeddingInterface
 
 from bruno_llm_base.events import Diagnosis
 from bruno_llm_base.loop_thread import Pump, run_sync
-from bruno_llm_base.messages import Attachments, Messages
-from bruno_llm_base.parts import Json
+from bruno_llm_base.messages import Messages
 from bruno_llm_base.response import ModelResponse, TokenCount
 from bruno_llm_base.stream import TextStream
 
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from typing_extensions import TypeForm, Unpack
 
     from bruno_llm_base.batch.map import Key, MapItem, Prompt, Rows
-    from bruno_llm_base.call_keywords import CallKeywords, MapKeywords
+    from bruno_llm_base.call_keywords import CallKeywords, MapKeywords, RequestKeywords
     from bruno_llm_base.output import Output
 
 _T = TypeVar("_T")
@@ -69,6 +68,9 @@ class SyncStream(Iterator[str]):
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._stream!r})"
+
 
 class SyncLLM:
     """A model with the same methods, without `await`: `llm.sync.generate("Hello")`.
@@ -88,14 +90,13 @@ class SyncLLM:
         temperature: float | None = None,
         max_tokens: int | None = None,
         *,
-        prompt: str | None = None,
-        attachments: Attachments = (),
         output: Any = None,
         **options: "Unpack[CallKeywords]",
     ) -> str:
         """Return the model's answer; see `BaseProvider.generate`."""
-        call: Json = {"prompt": prompt, "attachments": attachments, "output": output, **options}
-        text: str = run_sync(self._llm.generate(messages, temperature, max_tokens, **call))
+        text: str = run_sync(
+            self._llm.generate(messages, temperature, max_tokens, output=output, **options)
+        )
         return text
 
     def stream(
@@ -104,66 +105,48 @@ class SyncLLM:
         temperature: float | None = None,
         max_tokens: int | None = None,
         *,
-        prompt: str | None = None,
-        attachments: Attachments = (),
         output: Any = None,
         **options: "Unpack[CallKeywords]",
     ) -> SyncStream:
         """Return the model's answer piece by piece; see `BaseProvider.stream`."""
-        call: Json = {"prompt": prompt, "attachments": attachments, "output": output, **options}
-        return SyncStream(self._llm.stream(messages, temperature, max_tokens, **call))
+        return SyncStream(
+            self._llm.stream(messages, temperature, max_tokens, output=output, **options)
+        )
 
     @overload
     def request(
         self,
         messages: Messages | None = ...,
-        temperature: float | None = ...,
-        max_tokens: int | None = ...,
         *,
-        prompt: str | None = ...,
-        attachments: Attachments = ...,
         output: "Output[_T]",
-        **options: "Unpack[CallKeywords]",
+        **options: "Unpack[RequestKeywords]",
     ) -> ModelResponse[_T]: ...
     @overload
     def request(
         self,
         messages: Messages | None = ...,
-        temperature: float | None = ...,
-        max_tokens: int | None = ...,
         *,
-        prompt: str | None = ...,
-        attachments: Attachments = ...,
         output: "TypeForm[_T]",
-        **options: "Unpack[CallKeywords]",
+        **options: "Unpack[RequestKeywords]",
     ) -> ModelResponse[_T]: ...
     @overload
     def request(
         self,
         messages: Messages | None = ...,
-        temperature: float | None = ...,
-        max_tokens: int | None = ...,
         *,
-        prompt: str | None = ...,
-        attachments: Attachments = ...,
         output: None = ...,
-        **options: "Unpack[CallKeywords]",
+        **options: "Unpack[RequestKeywords]",
     ) -> ModelResponse: ...
     def request(
         self,
         messages: Messages | None = None,
-        temperature: float | None = None,
-        max_tokens: int | None = None,
         *,
-        prompt: str | None = None,
-        attachments: Attachments = (),
         output: Any = None,
-        **options: "Unpack[CallKeywords]",
+        **options: "Unpack[RequestKeywords]",
     ) -> ModelResponse[Any]:
         """Return the model's answer with all that is known about it; see `BaseProvider.request`."""
-        call: Json = {"prompt": prompt, "attachments": attachments, "output": output, **options}
         response: ModelResponse[Any] = run_sync(
-            self._llm.request(messages, temperature, max_tokens, **call)
+            self._llm.request(messages, output=output, **options)
         )
         return response
 
@@ -178,14 +161,18 @@ class SyncLLM:
         **options: "Unpack[MapKeywords]",
     ) -> "Iterator[MapItem]":
         """Ask the same of each row, and return the answers as they come; see `BaseProvider.map`."""
-        call: Json = {"key": key, "concurrency": concurrency, "into": into, **options}
+        call: dict[str, Any] = {"key": key, "concurrency": concurrency, "into": into, **options}
         return Pump(lambda: self._llm.map(rows, prompt, **call))
 
     def count_tokens(
-        self, messages: Messages | None = None, *, prompt: str | None = None, **options: Any
+        self,
+        messages: Messages | None = None,
+        *,
+        output: Any = None,
+        **options: "Unpack[RequestKeywords]",
     ) -> TokenCount:
         """Count the input tokens of a request; see `BaseProvider.count_tokens`."""
-        counted: TokenCount = run_sync(self._llm.count_tokens(messages, prompt=prompt, **options))
+        counted: TokenCount = run_sync(self._llm.count_tokens(messages, output=output, **options))
         return counted
 
     def list_models(self) -> list[str]:

@@ -34,7 +34,7 @@ from bruno_llm_base.values import is_whole, shown
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from bruno_llm_base.call_keywords import CallKeywords, LoopKeywords
+    from bruno_llm_base.call_keywords import CallKeywords, LoopKeywords, RequestKeywords
 
 _MOST_ROUNDS = 10
 _KEYWORDS, _NEAR_MISS = ("approve", "max_rounds"), 0.75
@@ -55,13 +55,9 @@ class CallingLLM(Protocol):
     async def request(
         self,
         messages: Messages | None = None,
-        temperature: float | None = None,
-        max_tokens: int | None = None,
         *,
-        prompt: str | None = None,
-        attachments: Attachments = (),
         output: Any = None,
-        **options: "Unpack[CallKeywords]",
+        **options: "Unpack[RequestKeywords]",
     ) -> ModelResponse: ...
 
     def stream(
@@ -70,14 +66,12 @@ class CallingLLM(Protocol):
         temperature: float | None = None,
         max_tokens: int | None = None,
         *,
-        prompt: str | None = None,
-        attachments: Attachments = (),
         output: Any = None,
         **options: "Unpack[CallKeywords]",
     ) -> TextStream: ...
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, repr=False)
 class ToolResponse(ModelResponse):
     """The last answer of a loop; its `usage`, `cost` and `attempts` are those of all rounds.
 
@@ -140,7 +134,7 @@ async def run_tools(
         LLMError: A request failed.
     """
     _check_llm(llm)
-    asked = question(messages, prompt, attachments)
+    asked = question(messages, {"prompt": prompt, "attachments": attachments})
     loop = _Loop(llm, tools, asked, max_rounds, approve=approve, options=dict(options))
     try:
         while True:
@@ -168,7 +162,7 @@ def stream_tools(
     Its arguments and errors are those of `run_tools`.
     """
     _check_llm(llm)
-    asked = question(messages, prompt, attachments)
+    asked = question(messages, {"prompt": prompt, "attachments": attachments})
     loop = _Loop(llm, tools, asked, max_rounds, approve=approve, options=dict(options))
     state = StreamState()
     return ToolStream(_ToolTexts(llm, loop, state), state)

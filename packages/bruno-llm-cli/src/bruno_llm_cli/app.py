@@ -12,18 +12,26 @@ import structlog
 import typer
 from bruno_llm_base.discovery import installed
 from bruno_llm_base.exceptions import LLMError
+from bruno_llm_base.messages import Messages
 from bruno_llm_base.options import close_matches
 from typer import Argument, BadParameter, Exit, Option
 from typer.core import TyperGroup
 
 from bruno_llm_cli import streams
 from bruno_llm_cli.batch import batches
+from bruno_llm_cli.completion import (
+    complete_collection,
+    complete_embedding_model,
+    complete_named_model,
+    complete_provider,
+)
 from bruno_llm_cli.conversation import Continue, Named, NoLog, begin
 from bruno_llm_cli.costs import costs
 from bruno_llm_cli.logs import logs
 from bruno_llm_cli.options import (
     AsJson,
     Config,
+    Ledger,
     Model,
     ModelOptions,
     Provider,
@@ -32,10 +40,31 @@ from bruno_llm_cli.options import (
     taking_model_options,
 )
 from bruno_llm_cli.output import log_to_stderr, say, set_verbosity, show_document, write
+from bruno_llm_cli.prompt_templates import (
+    RowPrompt,
+    RowTemplate,
+    load,
+    messages_of,
+    options_of,
+    question_of_rows,
+    templates,
+)
+from bruno_llm_cli.settings import folder
+
+_ORDER = (
+    *("ask", "chat", "compare", "map", "batch", "embed", "similar", "collections", "templates"),
+    *("logs", "use", "config", "providers", "models", "doctor", "pull", "count", "costs"),
+)
 
 
 class _Commands(TyperGroup):
     """Commands whose errors, if they are ours, are told in a sentence; what is none is a question."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the commands in the order in which the help shows them: what asks goes first."""
+        del ctx
+        first = [name for name in _ORDER if name in self.commands]
+        return [*first, *(name for name in self.commands if name not in first)]
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the arguments, `ask` before them where no command is."""
@@ -44,7 +73,8 @@ class _Commands(TyperGroup):
         shows_help = first is None and (ctx.resilient_parsing or sys.stdin.isatty())
         if first in self.commands or first in own or shows_help:
             return super().parse_args(ctx, args)
-        if first and (close := close_matches(first, self.commands, cutoff=_CLOSE)):
+        is_word = first is not None and first.split() == [first]
+        if is_word and (close := close_matches(str(first), self.commands, cutoff=_CLOSE)):
             ctx.fail(
                 f"no command is called {first!r}: did you mean {close[0]!r}? If it is a question,"
                 f" enter bruno-llm ask {first}"
@@ -67,13 +97,25 @@ app = typer.Typer(
     cls=_Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
+CollectionName = Annotated[
+    str, Argument(help="The name of the collection.", autocompletion=complete_collection)
+]
+Database = Annotated[
+    Path | None,
+    Option(
+        "--database", "-d", help="The SQLite file; embeddings.db of the settings' folder if none."
+    ),
+]
+
 app.add_typer(batches, name="batch")
 app.add_typer(costs, name="costs")
 app.add_typer(logs, name="logs")
+app.add_typer(templates, name="templates")
 
 
 def run() -> None:
@@ -116,7 +158,10 @@ def bruno_llm(
 @taking_model_options
 def chat(
     options: ModelOptions,
-    named: Annotated[str | None, Argument(metavar="MODEL", help="The same as --model.")] = None,
+    named: Annotated[
+        str | None,
+        Argument(metavar="MODEL", help="The same as --model.", autocompletion=complete_named_model),
+    ] = None,
     *,
     go_on: Continue = False,
     conversation: Named = None,
@@ -144,15 +189,31 @@ def ask(
     *,
     file: Annotated[
         list[Path] | None,
-        Option("--file", "-f", help="A file whose text goes before the question; repeatable."),
+        Option(
+            "--file",
+            "-f",
+            metavar="FILE",
+            help="A file whose text goes before the question; repeatable.",
+        ),
     ] = None,
     attachment: Annotated[
         list[str] | None,
         Option(
             "--attachment",
             "-a",
+            metavar="FILE|URL|-",
             help="A picture, sound or document: a file, an address, or - for stdin; repeatable.",
         ),
+    ] = None,
+    template: Annotated[
+        str | None,
+        Option(
+            "--template", "-t", help="A template that the question is put into; see `templates`."
+        ),
+    ] = None,
+    param: Annotated[
+        list[str] | None,
+        Option(metavar="KEY=VALUE", help="A value for the template; repeatable."),
     ] = None,
     schema: Annotated[
         str | None,
@@ -179,7 +240,10 @@ def ask(
     conversation: Named = None,
     no_log: NoLog = False,
 ) -> None:
-    """Ask one question. Nothing but the answer goes to stdout."""
+    """Ask one question.
+
+    Nothing but the answer goes to stdout. The word `ask` may be left out.
+    """
     from bruno_llm_cli.ask import ask as answer
     from bruno_llm_cli.input import read_attachment, read_labelled, read_text
 
@@ -187,8 +251,13 @@ def ask(
         raise BadParameter(
             "--extract prints a part of a text: leave it out, or --json and --schema"
         )
-    talk = begin(options, last=go_on, name=conversation, no_log=no_log)
+    if param and template is None:
+        raise BadParameter("--param gives a template its values: give --template too")
     call: dict[str, Any] = {}
+    if template is not None:
+        made = load(template)
+        options, call = options_of(made, options)
+    talk = begin(options, last=go_on, name=conversation, no_log=no_log)
     if schema or schema_multi:
         from bruno_llm_cli.schema import read_schema
 
@@ -202,7 +271,12 @@ def ask(
     if attachment:
         call["attachments"] = [read_attachment(each, options.timeout) for each in attachment]
     piped = "-" not in (attachment or [])
-    question = read_text(prompt or [], material, timeout=options.timeout, piped=piped)
+    read = partial(read_text, prompt or [], material, timeout=options.timeout, piped=piped)
+    if template is None:
+        question: Messages = read()
+    else:
+        has_text = bool(prompt or file)
+        question = messages_of(made, template, param or [], read, has_text=has_text)
     how = {"as_json": as_json, "streamed": not no_stream, "extract": extract, "usage": usage}
     response = asyncio.run(answer(llm, talk.asking(question), call, **how))
     talk.record(question, response, llm, call)
@@ -218,14 +292,21 @@ def compare(
     *,
     models: Annotated[
         list[str],
-        Option("--model", "-m", help="A model, as openai/gpt-5.4 or claude; repeatable."),
+        Option(
+            "--model",
+            "-m",
+            metavar="MODEL",
+            help="A model, as openai/gpt-5.4 or claude; repeatable.",
+            autocompletion=complete_named_model,
+        ),
     ],
     prompts: Annotated[Path | None, Option(help="A file of more questions, one a line.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Ask several models the same at once: answers, time, tokens and dollars side by side.
+    """Ask several models the same at once.
 
-    One that fails stops none of the others; the exit code is 1 then.
+    Shows the answers, and what each took: time, tokens and dollars. One that fails stops none of the
+    others; the exit code is 1 then.
     """
     from bruno_llm_cli.compare import compare as ask_all
     from bruno_llm_cli.input import read_questions
@@ -240,28 +321,28 @@ def compare(
 def map_rows(
     options: ModelOptions,
     rows: Annotated[Path, Argument(help="A file of rows: .csv, .jsonl or .ndjson.")],
-    prompt: Annotated[
-        str, Option("--prompt", "-p", help="The question, with the fields of a row as {field}.")
-    ],
     output: Annotated[
         Path,
         Option("--output", "-o", help="The file of answers (JSON lines); goes on if it is there."),
     ],
     *,
+    prompt: RowPrompt = None,
+    template: RowTemplate = None,
     key: Annotated[str | None, Option(help="The field that names a row; its hash if none.")] = None,
     concurrency: Annotated[int, Option(help="How many rows are asked at once.")] = 50,
     as_json: AsJson = False,
 ) -> None:
-    """Ask the same of each row of a file; run it again to go on.
+    """Ask the same of each row of a file.
 
-    The exit code is 1 if a row failed, or the budget is spent.
+    Run it again to go on. The exit code is 1 if a row failed, or the budget is spent.
     """
     from bruno_llm_cli.map import Progress, map_file, read_rows
 
     progress = Progress(sum(1 for _ in read_rows(rows)))
+    question, options, call = question_of_rows(prompt, template, options)
     llm = options.llm(observers=[progress])
-    settings: dict[str, Any] = {"into": output, "key": key, "concurrency": concurrency}
-    all_answered = asyncio.run(map_file(llm, rows, prompt, progress, **settings))
+    call |= {"into": output, "key": key, "concurrency": concurrency}
+    all_answered = asyncio.run(map_file(llm, rows, question, progress, **call))
     if as_json:
         show_document(progress.counts())
     if not all_answered:
@@ -270,7 +351,14 @@ def map_rows(
 
 @app.command()
 def use(
-    model: Annotated[str, Argument(metavar="PROVIDER[/MODEL]", help="As claude, ollama/llama3.2.")],
+    model: Annotated[
+        str,
+        Argument(
+            metavar="PROVIDER[/MODEL]",
+            help="As claude, ollama/llama3.2.",
+            autocompletion=complete_named_model,
+        ),
+    ],
     *,
     as_json: AsJson = False,
 ) -> None:
@@ -282,15 +370,129 @@ def use(
 
 @app.command()
 def config(*, as_json: AsJson = False) -> None:
-    """Show who is asked, and the file of the settings."""
+    """Show who is asked, and where it is set."""
     from bruno_llm_cli.config import show
 
     show(as_json=as_json)
 
 
 @app.command()
+def embed(  # noqa: PLR0917 - typer passes them by name
+    collection: CollectionName,
+    text: Annotated[
+        list[str] | None, Argument(help="The text; stdin goes before it, if there is no file.")
+    ] = None,
+    provider: Provider = None,
+    model: Annotated[
+        str | None,
+        Option(
+            "--model",
+            "-m",
+            help="The model, as openai/text-embedding-3-small.",
+            autocompletion=complete_embedding_model,
+        ),
+    ] = None,
+    dimensions: Annotated[
+        int | None, Option(help="How many numbers a vector has; the model's own if none.")
+    ] = None,
+    id_: Annotated[
+        str | None, Option("--id", help="What the text is called; its hash if none.")
+    ] = None,
+    file: Annotated[
+        list[Path] | None,
+        Option("--file", "-f", metavar="FILE", help="A file whose text is embedded; repeatable."),
+    ] = None,
+    rows: Annotated[Path | None, Option(help="A file of rows: .csv, .jsonl or .ndjson.")] = None,
+    template: Annotated[
+        str, Option(help="What is embedded of a row, with its fields as {field}.")
+    ] = "{text}",
+    key: Annotated[str | None, Option(help="The field that names a row; its hash if none.")] = None,
+    database: Database = None,
+    ledger: Ledger = None,
+    *,
+    as_json: AsJson = False,
+    verbose: Verbose = 0,
+) -> None:
+    """Put texts into a collection of vectors.
+
+    `similar` searches it. A collection keeps the model of its first text. What it holds already is not sent again.
+    """
+    from bruno_llm_cli import embed as work
+    from bruno_llm_cli.collection import CollectionsFile
+
+    set_verbosity(verbose)
+    tally = work.Tally()
+    store = CollectionsFile.at(database or folder() / "embeddings.db", new=True)
+    keywords: dict[str, Any] = {"observers": [tally]}
+    if ledger is not None:
+        from bruno_llm_base.cost.tracker import CostTracker
+
+        keywords["cost"] = CostTracker(ledger)
+    embeddings = work.embeddings_of(store.find(collection), provider, model, dimensions, **keywords)
+    entries = work.entries_of(
+        text or [], id_=id_, files=file or [], rows=rows, template=template, key=key
+    )
+    asyncio.run(work.embed(store, collection, embeddings, entries, tally, as_json=as_json))
+
+
+@app.command()
+def similar(
+    collection: CollectionName,
+    text: Annotated[list[str] | None, Argument(help="The text; stdin goes before it.")] = None,
+    id_: Annotated[
+        str | None, Option("--id", help="An entry of the collection, in place of a text.")
+    ] = None,
+    number: Annotated[int, Option("--number", "-n", min=1, help="How many are shown.")] = 10,
+    database: Database = None,
+    *,
+    as_json: AsJson = False,
+    verbose: Verbose = 0,
+) -> None:
+    """Find the texts most like a given one.
+
+    The score is the cosine of the angle between their vectors: 1 at most.
+    """
+    from bruno_llm_cli import embed as work
+    from bruno_llm_cli.collection import CollectionsFile
+    from bruno_llm_cli.input import read_text
+
+    set_verbosity(verbose)
+    if id_ is not None and text:
+        raise BadParameter("--id stands for a text: give one of the two")
+    store = CollectionsFile.at(database or folder() / "embeddings.db", new=False)
+    known = store.get(collection)
+    wanted = None if id_ is not None else read_text(text or [])
+    found = asyncio.run(work.similar(store, known, wanted, id_ or "", number))
+    work.show_matches(collection, found, as_json=as_json)
+
+
+@app.command()
+def collections(
+    database: Database = None,
+    *,
+    delete: Annotated[
+        str | None,
+        Option(metavar="NAME", help="Delete this one.", autocompletion=complete_collection),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the collections of vectors."""
+    from bruno_llm_cli import embed as work
+    from bruno_llm_cli.collection import CollectionsFile
+
+    store = CollectionsFile.at(database or folder() / "embeddings.db", new=False)
+    if delete is not None:
+        store.get(delete)
+        store.delete(delete)
+    work.show_collections(store.all(), as_json=as_json)
+
+
+@app.command()
 def providers(*, as_json: AsJson = False) -> None:
-    """List what is installed, and what it can do."""
+    """List the providers that are installed.
+
+    And what each of them can do.
+    """
     from bruno_llm_cli.models import show_providers
 
     show_providers(installed(), as_json=as_json)
@@ -298,12 +500,17 @@ def providers(*, as_json: AsJson = False) -> None:
 
 @app.command()
 def models(
-    provider: Annotated[str | None, Argument(help="The provider; all if none.")] = None,
+    provider: Annotated[
+        str | None, Argument(help="The provider; all if none.", autocompletion=complete_provider)
+    ] = None,
     *,
     as_json: AsJson = False,
     verbose: Verbose = 0,
 ) -> None:
-    """List the models on offer. The exit code is 1 if none could be listed."""
+    """List the models on offer.
+
+    Of all providers that are set up, unless one is named. The exit code is 1 if none could be listed.
+    """
     from bruno_llm_cli.models import offers, show_offers
 
     set_verbosity(verbose)
@@ -316,16 +523,19 @@ def models(
 @app.command()
 def doctor(
     provider: Annotated[
-        list[str] | None, Argument(help="The providers that have to work; all if none.")
+        list[str] | None,
+        Argument(
+            help="The providers that have to work; all if none.", autocompletion=complete_provider
+        ),
     ] = None,
     config: Config = None,
     *,
     as_json: AsJson = False,
     verbose: Verbose = 0,
 ) -> None:
-    """Find out whether the providers work, without cost.
+    """Find out whether the providers work.
 
-    The exit code is 0 if at least one works and none that is set up, named or broken fails; else 1.
+    It costs nothing. The exit code is 0 if at least one works and none that is set up, named or broken fails; else 1.
     """
     from bruno_llm_cli.doctor import check_providers, show, works
 
@@ -374,7 +584,7 @@ def pull(
     as_json: AsJson = False,
     verbose: Verbose = 0,
 ) -> None:
-    """Let a server fetch a model, where it can, as Ollama does."""
+    """Let a server fetch a model (Ollama)."""
     from bruno_llm_cli.pull import pull as fetch
     from bruno_llm_cli.pull import puller
 

@@ -44,9 +44,9 @@ class Conversation:
     name: str = ""
     said: list[Message] = field(default_factory=list)
 
-    def asking(self, text: str) -> Messages:
-        """Return what is sent to ask *text*."""
-        return [*self.said, *read_messages(text)] if self.said else text
+    def asking(self, messages: Messages) -> Messages:
+        """Return what is sent to ask *messages*."""
+        return [*self.said, *read_messages(messages)] if self.said else messages
 
     def forget(self) -> None:
         """Begin a new conversation."""
@@ -61,26 +61,25 @@ class Conversation:
         """
         if not self.is_logged:
             return
-        call = call or {}
-        schema = None
-        if "output" in call:
+        rest = dict(call or {})
+        attachments, tools = rest.pop("attachments", ()), rest.pop("tools", ())
+        schema, model = rest.pop("output", None), rest.pop("model", llm.model)
+        if schema is not None:
             from bruno_llm_base.output import Output
 
-            schema = Output.of(call["output"]).form.schema
+            schema = Output.of(schema).form.schema
         try:
             log = open_log()
             self.id = log.record(
-                question(asked, None, call.get("attachments", ())),
+                question(asked, None, attachments),
                 response,
                 conversation=self.id,
                 provider=llm.name,
-                model=call.get("model") or llm.model,
+                model=model,
                 system=llm.get_system_prompt(),
-                options=self.options.given(),
+                options=self.options.given() | rest,
                 schema=schema,
-                tools=[
-                    name for each in call.get("tools", ()) if (name := getattr(each, "name", ""))
-                ],
+                tools=[name for each in tools if (name := getattr(each, "name", ""))],
             )
             log.close()
         except ConfigurationError as error:

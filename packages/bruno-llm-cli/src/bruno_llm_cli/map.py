@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bruno_llm_base.events import Event, MapProgress
 from bruno_llm_base.exceptions import ConfigurationError, InvalidRequestError
@@ -13,6 +13,9 @@ from bruno_llm_base.provider import BaseProvider
 from bruno_llm_base.wrappers import FallbackLLM, FullLLM
 
 from bruno_llm_cli.output import say
+
+if TYPE_CHECKING:
+    from bruno_llm_prompts import Prompt
 
 
 def read_rows(path: Path) -> Iterator[Any]:
@@ -108,7 +111,7 @@ def _told(event: MapProgress) -> str:
 async def map_file(
     llm: FullLLM,
     rows: Path,
-    prompt: str,
+    prompt: "str | Prompt",
     progress: Progress,
     *,
     into: Path,

@@ -10,7 +10,16 @@ from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
 from bruno_llm_base.access import unquoted
-from bruno_llm_base.discovery import ProviderInfo, canonical, installed, kind_of, split_name
+from bruno_llm_base.discovery import (
+    LANGUAGE_MODELS,
+    Group,
+    ProviderInfo,
+    canonical,
+    installed,
+    kind_of,
+    names,
+    split_name,
+)
 from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.factory import LLMFactory
 from bruno_llm_base.options import PORTABLE
@@ -20,17 +29,28 @@ from bruno_llm_base.wrappers import FullLLM, in_full
 from typer import BadParameter, Option
 
 from bruno_llm_cli import settings
+from bruno_llm_cli.completion import complete_model, complete_provider
 from bruno_llm_cli.output import set_verbosity
 
 _TABLE = PORTABLE.items()
 NO_MODEL = "-"
 Provider = Annotated[
     str | None,
-    Option("--provider", "-p", help="The provider, as ollama or ollama/llama3.2; see `providers`."),
+    Option(
+        "--provider",
+        "-p",
+        help="The provider, as ollama or ollama/llama3.2; see `providers`.",
+        autocompletion=complete_provider,
+    ),
 ]
 Model = Annotated[
     str | None,
-    Option("--model", "-m", help="The model; the provider's own if none. Alone: provider/model."),
+    Option(
+        "--model",
+        "-m",
+        help="The model; the provider's own if none. Alone: provider/model.",
+        autocompletion=complete_model,
+    ),
 ]
 Config = Annotated[
     Path | None, Option(help="A YAML, JSON or TOML file that names provider, model and more.")
@@ -192,7 +212,7 @@ def chosen(provider: str | None = None, model: str | None = None) -> tuple[str |
         return provider, model
     if model is not None:
         named, slash, rest = model.partition("/")
-        if slash and rest and canonical(named) in [info.name for info in usable_providers()]:
+        if slash and rest and canonical(named) in names():
             return named, rest
     if of_environment():
         return None, model
@@ -205,26 +225,26 @@ def chosen(provider: str | None = None, model: str | None = None) -> tuple[str |
 
 def _only_one() -> str:
     """Return the provider that is set up, or else installed, if it is the only one."""
-    names = [info.name for info in usable_providers()]
-    if not names:
+    usable = [info.name for info in usable_providers()]
+    if not usable:
         raise ConfigurationError("no provider is installed: pip install bruno-llm")
-    set_up = [name for name in names if is_set_up(name)]
-    if len(set_up or names) == 1:
-        return (set_up or names)[0]
+    set_up = [name for name in usable if is_set_up(name)]
+    if len(set_up or usable) == 1:
+        return (set_up or usable)[0]
     if set_up:
         raise ConfigurationError(
             f"several providers are set up ({', '.join(set_up)}): choose one for good, as with"
             f" `bruno-llm use {set_up[0]}`, or for this time with -m {set_up[0]}/MODEL"
         )
     raise ConfigurationError(
-        f"no provider is set up: set a key, such as {' or '.join(_keys(names))}; without a key,"
+        f"no provider is set up: set a key, such as {' or '.join(_keys(usable))}; without a key,"
         " start Ollama and enter `bruno-llm use ollama`"
     )
 
 
-def _keys(names: Sequence[str]) -> list[str]:
+def _keys(usable: Sequence[str]) -> list[str]:
     """Return the variables of the keys of the best known of these providers."""
-    known = [name for name in ("claude", "gemini", "openai") if name in names] or names[:3]
+    known = [name for name in ("claude", "gemini", "openai") if name in usable] or usable[:3]
     return [keys[0] for name in known if (keys := getattr(kind_of(name), "api_key_env", ()))]
 
 
@@ -238,12 +258,12 @@ def of_environment() -> str:
     return unquoted(os.environ.get("BRUNO_LLM_PROVIDER", ""))
 
 
-def is_set_up(provider: str) -> bool:
+def is_set_up(provider: str, group: Group = LANGUAGE_MODELS) -> bool:
     """Say whether the environment, or the settings, have anything to say of *provider*."""
     default = of_environment() or settings.read().model
     if default and canonical(split_name(default)[0]) == canonical(provider):
         return True
-    kind = kind_of(provider)
+    kind = kind_of(provider, group)
     own = {*getattr(kind, "api_key_env", ()), getattr(kind, "base_url_env", None)}
     return any(
         value.strip() and (name in own or name.startswith(prefix_of(provider)))

@@ -43,7 +43,7 @@ def read_prompt_file(path: str | PathLike[str]) -> PromptFile:
         ConfigurationError: It cannot be read, is no text, or its facts are wrong.
     """
     place = str(path)
-    text = _read(Path(path))
+    text = read_text(Path(path))
     lines = text.split("\n")
     if lines[0].rstrip() != _FENCE:
         return PromptFile(place, {}, {}, text, 1)
@@ -57,7 +57,7 @@ def read_prompt_file(path: str | PathLike[str]) -> PromptFile:
     return PromptFile(place, facts, places, "\n".join(lines[closing + 1 :]), closing + 2)
 
 
-def _read(path: Path) -> str:
+def read_text(path: Path) -> str:
     """Return what is in a file, with the line ends of Python."""
     try:
         data = path.read_bytes()

@@ -45,7 +45,7 @@ from bruno_llm_base.values import shown
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from bruno_llm_base.call_keywords import CallKeywords
+    from bruno_llm_base.call_keywords import RequestKeywords
 
 # What no other row would be spared.
 _OF_ALL_ROWS = (
@@ -90,9 +90,7 @@ class Model(Protocol):
     async def request(
         self,
         messages: Messages,
-        temperature: float | None = None,
-        max_tokens: int | None = None,
-        **options: "Unpack[CallKeywords]",
+        **options: "Unpack[RequestKeywords]",
     ) -> ModelResponse: ...
     def get_model_info(self) -> dict[str, Any]: ...
     def get_system_prompt(self) -> str | None: ...
@@ -153,6 +151,7 @@ def _fingerprint(llm: Model, prompt: Prompt, attachments: Any, options: Json) ->
     """Return what changes with all that is asked of every row."""
     defaults = {name: value for name, value in llm.get_model_info().items() if name in PORTABLE}
     given = {name: value for name, value in options.items() if value is not None}
+    given.pop("refresh", None)  # it changes no answer's meaning
     if (output := given.pop("output", None)) is not None:
         from bruno_llm_base.output import Output
 

@@ -14,8 +14,10 @@ from bruno_llm_base.values import shown
 ROW = "row"  # the name of the field in a row without fields, such as a text
 
 
-def question_of(prompt: str | Callable[[Any], Messages]) -> Callable[[Any], Messages]:
-    """Return what is asked of a row, by *prompt*.
+def question_of(
+    prompt: str | Callable[[Any], Messages], called: str = "prompt"
+) -> Callable[[Any], Messages]:
+    """Return what is asked of a row, by *prompt*, which errors call what it is *called*.
 
     Raises:
         InvalidRequestError: It is neither a function nor a template that can be read.
@@ -23,24 +25,24 @@ def question_of(prompt: str | Callable[[Any], Messages]) -> Callable[[Any], Mess
     if callable(prompt):
         return prompt
     if not isinstance(prompt, str) or not prompt.strip():
-        raise InvalidRequestError(f"prompt is {shown(prompt)}: give a text or a function")
+        raise InvalidRequestError(f"{called} is {shown(prompt)}: give a text or a function")
     try:
         pieces = list(Formatter().parse(prompt))
     except ValueError as error:
         raise InvalidRequestError(
-            f"prompt is {shown(prompt)}: {error}; write {{{{ and }}}} for braces that are no field"
+            f"{called} is {shown(prompt)}: {error}; write {{{{ and }}}} for braces that are no field"
         ) from None
     for _, name, how, conversion in pieces:
         if name is not None and (how or conversion or not name or set(name) & set(".[]")):
             raise InvalidRequestError(
-                f"prompt has the field {{{name}...}}: give the bare name of a field, such as {{text}},"
+                f"{called} has the field {{{name}...}}: give the bare name of a field, such as {{text}},"
                 " or a function; write {{ and }} for braces that are no field"
             )
 
     def fill(row: Any) -> str:
         fields = row if isinstance(row, Mapping) else {ROW: row}
         return "".join(
-            literal if name is None else literal + str(field_of(fields, name, "prompt"))
+            literal if name is None else literal + str(field_of(fields, name, called))
             for literal, name, _, _ in pieces
         )
 

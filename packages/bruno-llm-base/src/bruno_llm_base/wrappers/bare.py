@@ -114,7 +114,7 @@ class _BareLLM:
             from bruno_llm_base.output import Output, typed_stream
 
             output = Output.of(output)
-            said = output.told(question(messages, kwargs.pop("prompt", None)))
+            said = output.told(question(messages, kwargs))
             return typed_stream(self.stream(said, **kwargs), output)
         state = StreamState()
         opener = partial(self._llm.stream, **_arguments(messages, kwargs))
@@ -126,7 +126,7 @@ class _BareLLM:
         from bruno_llm_base.output import Output, request_output
 
         output = Output.of(given)
-        asked = question(messages, kwargs.pop("prompt", None))
+        asked = question(messages, kwargs)
         return await request_output(
             lambda said: self.request(output.told(said), **dict(kwargs)), asked, output
         )
@@ -135,7 +135,7 @@ class _BareLLM:
         if (output := kwargs.pop("output", None)) is not None:
             from bruno_llm_base.output import Output
 
-            messages = Output.of(output).told(question(messages, kwargs.pop("prompt", None)))
+            messages = Output.of(output).told(question(messages, kwargs))
         called = _arguments(messages, kwargs)
         said = [[each.role.value, each.content, each.metadata] for each in called["messages"]]
         asked = [self.name, self.model, self.get_system_prompt(), called | {"messages": said}]
@@ -252,7 +252,8 @@ def _arguments(messages: Messages | None, given: Json) -> Json:
         raise InvalidRequestError(
             "a bare LLMInterface takes no functions as tools", another_may_answer=True
         )
-    said = question(messages, given.pop("prompt", None), given.pop("attachments", ()))
+    given.pop("refresh", None)  # what is asked here is always new
+    said = question(messages, given)
     conversation = Conversation.of(said)  # what ours would refuse, whichever provider is asked
     for turn in conversation.turns:  # results and answers tell in words what they hold
         if turn.role == "user" and (media := Conversation(None, (turn,)).media):

@@ -6,7 +6,7 @@ from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from functools import partial
 from os import PathLike
-from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
+from typing import Any
 
 from bruno_core.interfaces import LLMInterface
 
@@ -17,8 +17,9 @@ from bruno_llm_base.exceptions import (
     LLMError,
 )
 from bruno_llm_base.log import Observers
-from bruno_llm_base.messages import Attachments, Messages
+from bruno_llm_base.messages import Messages
 from bruno_llm_base.parts import Json
+from bruno_llm_base.provider import LanguageModel
 from bruno_llm_base.response import ModelResponse, TokenCount
 from bruno_llm_base.stream import StreamState, TextStream, answer_text
 from bruno_llm_base.values import shown
@@ -26,31 +27,23 @@ from bruno_llm_base.wrappers.bare import NoBatches, in_full
 from bruno_llm_base.wrappers.cache_lookup import Lookup, open_cache
 from bruno_llm_base.wrappers.cache_store import CacheStore
 
-if TYPE_CHECKING:
-    from typing_extensions import TypeForm, Unpack
-
-    from bruno_llm_base.batch.map import Key, MapItem, Prompt, Rows
-    from bruno_llm_base.call_keywords import CallKeywords, MapKeywords
-    from bruno_llm_base.output import Output
-    from bruno_llm_base.sync import SyncLLM
-
-_T = TypeVar("_T")
 _PIECE = 20  # characters of a kept answer that is streamed
 
 
-class CachedLLM(NoBatches, LLMInterface):
+class CachedLLM(NoBatches, LanguageModel):
     """Answers what was asked before as it was answered then, at no cost; all else the model behind it.
 
     The same is what the vendor would be sent the same body for. Whole answers are kept, never a refusal,
-    an error, or one that was cut. Of calls that ask the same at the same time, one asks, and the others
-    wait for its answer. An answer that was kept says so: its `cached` is True, and its `cost` 0.
+    an error, or one that was cut; a streamed one if it is read to its end. Of calls that ask the same at
+    the same time, one asks, and the others wait for its answer. An answer that was kept says so: its
+    `cached` is True, and its `cost` 0. `refresh=True` asks the model all the same.
     """
 
     def __init__(
         self,
         llm: LLMInterface,
         *,
-        store: "CacheStore | str | PathLike[str] | None" = None,
+        store: CacheStore | str | PathLike[str] | None = None,
         max_age: float | None = None,
         namespace: str | None = None,
     ) -> None:
@@ -104,151 +97,44 @@ class CachedLLM(NoBatches, LLMInterface):
         """What the model can do."""
         return self._llm.capabilities - {"batch"}
 
-    @property
-    def sync(self) -> "SyncLLM":
-        """The same methods without `await`, for programs without an event loop."""
-        from bruno_llm_base.sync import SyncLLM  # most programs are asynchronous
-
-        return SyncLLM(self)
-
-    async def generate(  # type: ignore[override] # as in a provider
-        self,
-        messages: Messages | None = None,
-        temperature: float | None = None,
-        max_tokens: int | None = None,
-        *,
-        prompt: str | None = None,
-        attachments: Attachments = (),
-        output: Any = None,
-        refresh: bool = False,
-        **options: "Unpack[CallKeywords]",
-    ) -> str:
-        """Return the answer, kept or new.
-
-        The arguments are those of `BaseProvider.generate`, and `refresh`: whether the model is asked
-        even if there is an answer, which is replaced.
-
-        Raises:
-            LLMError: As the model raises it.
-        """
-        asked = messages, temperature, max_tokens
-        beside: Json = {"prompt": prompt, "attachments": attachments, "refresh": refresh, **options}
-        if output is None:
-            return answer_text(await self.request(*asked, **beside), self.name)
-        from bruno_llm_base.output import output_text
-
-        return output_text(await self.request(*asked, output=output, **beside), output)
-
-    def stream(  # type: ignore[override]
-        self,
-        messages: Messages | None = None,
-        temperature: float | None = None,
-        max_tokens: int | None = None,
-        *,
-        prompt: str | None = None,
-        attachments: Attachments = (),
-        output: Any = None,
-        refresh: bool = False,
-        **options: "Unpack[CallKeywords]",
-    ) -> TextStream:
-        """Return the answer piece by piece; one that is kept comes at once.
-
-        The arguments are those of `generate`. An answer that is read to its end is kept. All errors
-        are raised while reading.
-        """
-        call: Json = {**options, "temperature": temperature, "max_tokens": max_tokens}
-        call |= {"prompt": prompt, "attachments": attachments, "output": output}
-        _check_refresh(refresh)
-        state = StreamState()
-        texts = _CachedTexts(
-            partial(self._lookup, messages, call, refresh=refresh, context=copy_context()),
-            lambda: self._llm.stream(messages, **call),
-            output,
-            state,
-        )
-        return TextStream(texts, state)
-
-    @overload
-    async def request(
-        self,
-        messages: Messages | None = ...,
-        temperature: float | None = ...,
-        max_tokens: int | None = ...,
-        *,
-        prompt: str | None = ...,
-        attachments: Attachments = ...,
-        output: "Output[_T]",
-        refresh: bool = ...,
-        **options: "Unpack[CallKeywords]",
-    ) -> ModelResponse[_T]: ...
-    @overload
-    async def request(
-        self,
-        messages: Messages | None = ...,
-        temperature: float | None = ...,
-        max_tokens: int | None = ...,
-        *,
-        prompt: str | None = ...,
-        attachments: Attachments = ...,
-        output: "TypeForm[_T]",
-        refresh: bool = ...,
-        **options: "Unpack[CallKeywords]",
-    ) -> ModelResponse[_T]: ...
-    @overload
-    async def request(
-        self,
-        messages: Messages | None = ...,
-        temperature: float | None = ...,
-        max_tokens: int | None = ...,
-        *,
-        prompt: str | None = ...,
-        attachments: Attachments = ...,
-        output: None = ...,
-        refresh: bool = ...,
-        **options: "Unpack[CallKeywords]",
-    ) -> ModelResponse: ...
-    async def request(
-        self,
-        messages: Messages | None = None,
-        temperature: float | None = None,
-        max_tokens: int | None = None,
-        *,
-        prompt: str | None = None,
-        attachments: Attachments = (),
-        output: Any = None,
-        refresh: bool = False,
-        **options: "Unpack[CallKeywords]",
+    async def _answer(
+        self, messages: Messages | None, output: Any, call: Json
     ) -> ModelResponse[Any]:
-        """Return the answer with all that is known about it, kept or new.
-
-        The arguments are those of `generate`.
-        """
-        call: Json = {**options, "temperature": temperature, "max_tokens": max_tokens}
-        call |= {"prompt": prompt, "attachments": attachments, "output": output}
-        _check_refresh(refresh)
-        lookup = await self._lookup(messages, call, refresh=refresh)
+        lookup = await self._lookup(messages, output, call, refresh=_refresh(call))
         if (found := await lookup.find(output)) is not None:
             return found
         try:
-            response = await self._llm.request(messages, **call)
+            response = await self._llm.request(messages, output=output, **call)
         except BaseException as error:
             await lookup.fail(error)
             raise
         await lookup.keep(response)
         return response
 
+    def _stream(self, messages: Messages | None, output: Any, call: Json) -> TextStream:
+        look = partial(self._lookup, messages, output, call, refresh=_refresh(call))
+        state = StreamState()
+        texts = _CachedTexts(
+            partial(look, context=copy_context()),
+            lambda: self._llm.stream(messages, output=output, **call),
+            output,
+            state,
+        )
+        return TextStream(texts, state)
+
     async def _lookup(
         self,
         messages: Messages | None,
-        options: Json,
+        output: Any,
+        call: Json,
         *,
         refresh: bool,
         context: Context | None = None,
     ) -> Lookup:
         key = None
         with suppress(LLMError):  # the model says what is wrong when it is asked
-            key = await self.fingerprint(messages, **options)
-        model = options.get("model") or self.model or None
+            key = await self.fingerprint(messages, output=output, **call)
+        model = call.get("model") or self.model or None
         return Lookup(self._cache, key, model, refresh=refresh, context=context)
 
     async def fingerprint(self, messages: Messages | None = None, **options: Any) -> str:
@@ -261,29 +147,6 @@ class CachedLLM(NoBatches, LLMInterface):
         namespace = self._settings["namespace"]
         return f"{namespace}:{key}" if namespace else key
 
-    def map(
-        self,
-        rows: "Rows",
-        prompt: "Prompt",
-        *,
-        key: "Key | None" = None,
-        concurrency: int = 50,
-        into: "str | PathLike[str] | None" = None,
-        **options: "Unpack[MapKeywords]",
-    ) -> "AsyncGenerator[MapItem, None]":
-        """Ask the same of each row, as `BaseProvider.map` does; each is answered as by `request`."""
-        from bruno_llm_base.batch.map import map_rows  # most programs map nothing
-
-        return map_rows(
-            self,
-            rows,
-            prompt,
-            key=key,
-            concurrency=concurrency,
-            into=into,
-            options={**options},
-        )
-
     async def count_tokens(self, messages: Messages | None = None, **options: Any) -> TokenCount:
         """Count the input tokens of a request, as the model does."""
         return await self._llm.count_tokens(messages, **options)
@@ -291,10 +154,6 @@ class CachedLLM(NoBatches, LLMInterface):
     def get_token_count(self, text: str) -> int:
         """Count the tokens of *text*, as the model does."""
         return self._llm.get_token_count(text)
-
-    async def check_connection(self) -> bool:
-        """Say whether the model can be used; `diagnose` says why not. Never raises."""
-        return (await self.diagnose()).ok
 
     async def diagnose(self) -> Diagnosis:
         """Find out whether the model can be used."""
@@ -322,12 +181,6 @@ class CachedLLM(NoBatches, LLMInterface):
             await self._llm.aclose()
         finally:
             await self._cache.store.aclose()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.aclose()
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._llm!r})"
@@ -422,6 +275,9 @@ async def _pieces(response: ModelResponse[Any], state: StreamState) -> AsyncGene
     answer_text(response, str(response.provider))
 
 
-def _check_refresh(refresh: object) -> None:
+def _refresh(call: Json) -> bool:
+    """Take out of *call* whether the model is asked even if there is an answer."""
+    refresh = call.pop("refresh", False)
     if not isinstance(refresh, bool):
         raise InvalidRequestError(f"refresh is {shown(refresh)}: give True or False")
+    return refresh

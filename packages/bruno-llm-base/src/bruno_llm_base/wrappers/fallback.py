@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from os import PathLike
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from bruno_core.interfaces import LLMInterface
 
@@ -17,9 +17,10 @@ from bruno_llm_base.exceptions import (
     LLMError,
 )
 from bruno_llm_base.log import Observers
-from bruno_llm_base.messages import Attachments, Messages
+from bruno_llm_base.messages import Messages
 from bruno_llm_base.parts import Json
 from bruno_llm_base.policies import policy
+from bruno_llm_base.provider import LanguageModel
 from bruno_llm_base.response import ModelResponse, TokenCount
 from bruno_llm_base.stream import StreamState, TextStream
 from bruno_llm_base.values import shown
@@ -33,24 +34,25 @@ from bruno_llm_base.wrappers.failover import (
 )
 
 if TYPE_CHECKING:
-    from typing_extensions import TypeForm, Unpack
+    from typing_extensions import Unpack
 
     from bruno_llm_base.batch.map import Key, MapItem, Prompt, Rows
-    from bruno_llm_base.call_keywords import CallKeywords, MapKeywords, RowKeywords
-    from bruno_llm_base.output import Output
-    from bruno_llm_base.sync import SyncLLM
+    from bruno_llm_base.call_keywords import MapKeywords, RequestKeywords
 
 _T = TypeVar("_T")
 
 
-class FallbackLLM(NoBatches, LLMInterface):
+class FallbackLLM(NoBatches, LanguageModel):
     """Asks the first of several models, and the next one where that cannot answer.
 
     Each model keeps its own retries, timeouts and limits; a call moves on when those are spent. It
     moves on where another model can help (the documentation has a table of errors), in a stream
     only before the first character. A model that fails again and again is left alone for a while.
 
-    Which one answered is told to observers, as `ProviderAnswered`.
+    Calls take no `model`; what only one vendor knows belongs into that provider's own `options`. Where no
+    model can answer, or all are being left alone, that is an `AllProvidersFailedError`. Of a model that
+    offers no more than `LLMInterface`, only the text is known. Which one answered is told to observers,
+    as `ProviderAnswered`.
     """
 
     name: ClassVar[str] = "fallback"
@@ -94,117 +96,22 @@ class FallbackLLM(NoBatches, LLMInterface):
         """Those who hear who was passed over, and of the tools that `run_tools` runs."""
         return self._observers.given
 
-    @property
-    def sync(self) -> "SyncLLM":
-        """The same methods without `await`, for programs without an event loop."""
-        from bruno_llm_base.sync import SyncLLM  # most programs are asynchronous
-
-        return SyncLLM(self)
-
-    async def generate(  # type: ignore[override] # as in a provider
-        self,
-        messages: Messages | None = None,
-        temperature: float | None = None,
-        max_tokens: int | None = None,
-        *,
-        prompt: str | None = None,
-        attachments: Attachments = (),
-        output: Any = None,
-        **options: "Unpack[CallKeywords]",
-    ) -> str:
-        """Return the answer of the first model that has one.
-
-        The arguments are those of `BaseProvider.generate`, but for `model`. What only one vendor knows
-        belongs into that provider's own `options`.
-
-        Raises:
-            AllProvidersFailedError: No model could answer, or all are being left alone.
-            LLMError: An error that another model cannot help with.
-        """
-        call: Json = {**options, "temperature": temperature, "max_tokens": max_tokens}
-        call |= {"prompt": prompt, "attachments": attachments, "output": output}
+    async def _answer_text(self, messages: Messages | None, output: Any, call: Json) -> str:
         failover = self._failover("chat", call)
-        return await failover.ask(lambda llm: llm.generate(messages, **call))
+        return await failover.ask(lambda llm: llm.generate(messages, output=output, **call))
 
-    def stream(  # type: ignore[override]
-        self,
-        messages: Messages | None = None,
-        temperature: float | None = None,
-        max_tokens: int | None = None,
-        *,
-        prompt: str | None = None,
-        attachments: Attachments = (),
-        output: Any = None,
-        **options: "Unpack[CallKeywords]",
-    ) -> TextStream:
-        """Return the answer of the first model that begins one, piece by piece.
-
-        After the first character no other model is asked: an error then holds what had arrived.
-
-        Raises:
-            InvalidRequestError: `model` is given. All other errors are raised while reading.
-        """
-        call: Json = {**options, "temperature": temperature, "max_tokens": max_tokens}
-        call |= {"prompt": prompt, "attachments": attachments, "output": output}
-        state, failover = StreamState(), self._failover("stream", call)
-        texts = FallbackTexts(failover, lambda llm: llm.stream(messages, **call), state)
-        return TextStream(texts, state)
-
-    @overload
-    async def request(
-        self,
-        messages: Messages | None = ...,
-        temperature: float | None = ...,
-        max_tokens: int | None = ...,
-        *,
-        prompt: str | None = ...,
-        attachments: Attachments = ...,
-        output: "Output[_T]",
-        **options: "Unpack[CallKeywords]",
-    ) -> ModelResponse[_T]: ...
-    @overload
-    async def request(
-        self,
-        messages: Messages | None = ...,
-        temperature: float | None = ...,
-        max_tokens: int | None = ...,
-        *,
-        prompt: str | None = ...,
-        attachments: Attachments = ...,
-        output: "TypeForm[_T]",
-        **options: "Unpack[CallKeywords]",
-    ) -> ModelResponse[_T]: ...
-    @overload
-    async def request(
-        self,
-        messages: Messages | None = ...,
-        temperature: float | None = ...,
-        max_tokens: int | None = ...,
-        *,
-        prompt: str | None = ...,
-        attachments: Attachments = ...,
-        output: None = ...,
-        **options: "Unpack[CallKeywords]",
-    ) -> ModelResponse: ...
-    async def request(
-        self,
-        messages: Messages | None = None,
-        temperature: float | None = None,
-        max_tokens: int | None = None,
-        *,
-        prompt: str | None = None,
-        attachments: Attachments = (),
-        output: Any = None,
-        **options: "Unpack[CallKeywords]",
+    async def _answer(
+        self, messages: Messages | None, output: Any, call: Json
     ) -> ModelResponse[Any]:
-        """Return the answer of the first model that has one, whatever its finish reason.
-
-        Of a model that offers no more than `LLMInterface`, only the text is known.
-        """
-        call: Json = {**options, "temperature": temperature, "max_tokens": max_tokens}
-        call |= {"prompt": prompt, "attachments": attachments, "output": output}
         failover = self._failover("chat", call)
-        return await failover.ask(lambda llm: llm.request(messages, **call))
+        return await failover.ask(lambda llm: llm.request(messages, output=output, **call))
+
+    def _stream(self, messages: Messages | None, output: Any, call: Json) -> TextStream:
+        state, failover = StreamState(), self._failover("stream", call)
+        texts = FallbackTexts(
+            failover, lambda llm: llm.stream(messages, output=output, **call), state
+        )
+        return TextStream(texts, state)
 
     def map(
         self,
@@ -216,27 +123,16 @@ class FallbackLLM(NoBatches, LLMInterface):
         into: "str | PathLike[str] | None" = None,
         **options: "Unpack[MapKeywords]",
     ) -> "AsyncGenerator[MapItem, None]":
-        """Ask the same of each row, as `BaseProvider.map` does; each is answered as by `request`."""
-        from bruno_llm_base.batch.map import map_rows  # most programs map nothing
-
-        call: Json = {**options}
-        _refuse_model(call)
-        return map_rows(
-            self,
-            rows,
-            prompt,
-            key=key,
-            concurrency=concurrency,
-            into=into,
-            options=call,
-        )
+        """Ask the same of each row; see `BaseProvider.map`."""
+        _refuse_model({**options})
+        return super().map(rows, prompt, key=key, concurrency=concurrency, into=into, **options)
 
     async def count_tokens(
         self,
         messages: Messages | None = None,
         *,
-        prompt: str | None = None,
-        **options: "Unpack[CallKeywords]",
+        output: Any = None,
+        **options: "Unpack[RequestKeywords]",
     ) -> TokenCount:
         """Count the input tokens of a request as the first model does that can.
 
@@ -248,14 +144,14 @@ class FallbackLLM(NoBatches, LLMInterface):
         """
         call: Json = {**options}
         _refuse_model(call)
-        return await self._first(lambda llm: llm.count_tokens(messages, prompt=prompt, **call))
+        return await self._first(lambda llm: llm.count_tokens(messages, output=output, **call))
 
     async def fingerprint(
         self,
         messages: Messages | None = None,
         *,
-        prompt: str | None = None,
-        **options: "Unpack[RowKeywords]",
+        output: Any = None,
+        **options: "Unpack[RequestKeywords]",
     ) -> str:
         """Return what is the same for all calls that ask the same: that of the first model that takes it.
 
@@ -263,7 +159,7 @@ class FallbackLLM(NoBatches, LLMInterface):
         """
         call: Json = {**options}
         _refuse_model(call)
-        return await self._first(lambda llm: llm.fingerprint(messages, prompt=prompt, **call))
+        return await self._first(lambda llm: llm.fingerprint(messages, output=output, **call))
 
     async def _first(self, question: Callable[[FullLLM], Awaitable[_T]]) -> _T:
         errors: list[LLMError] = []
@@ -279,10 +175,6 @@ class FallbackLLM(NoBatches, LLMInterface):
     def get_token_count(self, text: str) -> int:
         """Count the tokens of *text*: the most that any model makes of it."""
         return max(member.llm.get_token_count(text) for member in self._members)
-
-    async def check_connection(self) -> bool:
-        """Say whether any model can be used; `diagnose` says why not. Never raises."""
-        return (await self.diagnose()).ok
 
     async def list_models(self) -> list[str]:
         """Return the names of the models on offer anywhere; providers that fail are left out.
@@ -348,12 +240,6 @@ class FallbackLLM(NoBatches, LLMInterface):
         async with AsyncExitStack() as stack:  # one that fails keeps no other from being closed
             for member in self._members:
                 stack.push_async_callback(member.llm.aclose)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.aclose()
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({[member.llm for member in self._members]!r})"

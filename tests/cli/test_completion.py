@@ -1,0 +1,63 @@
+"""Completion, by bash itself and the script that the command gives it; no server is asked."""
+
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+NO_DETECTION = {"_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}  # of the shell, by its process
+BASH = shutil.which("bash")
+
+
+@pytest.fixture
+def complete(process, tmp_path):
+    """Return what bash completes a line to, by the function that it calls at the TAB key."""
+    script = process("--show-completion", "bash", env=NO_DETECTION).stdout.decode()
+    command = tmp_path / "bruno-llm"
+    command.write_text(f"#!{sys.executable} -Wignore\nfrom bruno_llm_cli import main\nmain()\n")
+    command.chmod(0o755)
+
+    def complete(*words):
+        quoted = " ".join(f"'{word}'" for word in words)
+        program = (
+            f"{script}\nCOMP_WORDS=(bruno-llm {quoted}); COMP_CWORD={len(words)}\n"
+            f"_bruno_llm_completion '{command}' && printf '%s\\n' \"${{COMPREPLY[@]}}\"\n"
+        )
+        done = subprocess.run(
+            [BASH, "--norc"], input=program, capture_output=True, text=True, check=False
+        )
+        assert done.stderr == ""
+        return done.stdout.split()
+
+    return complete
+
+
+def test_commands_and_options_are_completed(complete):
+    assert complete("do") == ["doctor"]
+    assert complete("ask", "--max") == ["--max-tokens"]
+    assert complete("-m", "claude/claude-sonnet-5-5", "--no-st") == ["--no-stream"]  # it is `ask`
+
+
+def test_providers_and_their_models_are_completed(complete, openai):
+    assert complete("doctor", "o") == ["ollama", "openai", "openrouter"]
+    assert complete("ask", "-p", "cl") == ["claude", "cloudflare"]
+    assert "openai/gpt-5.4-mini" in complete("ask", "-m", "opena")
+    assert complete("compare", "hi", "-m", "openai/gpt-5.4-m") == ["openai/gpt-5.4-mini"]
+    assert complete("ask", "-p", "claude", "-m", "claude-sonnet-5-") == ["claude-sonnet-5-5"]
+    small = complete("embed", "notes", "-m", "openai/text-embedding-3-s")
+    assert small == ["openai/text-embedding-3-small"]
+    assert not openai.received
+
+
+def test_collections_are_completed(complete, bruno_llm, openai):
+    assert complete("similar", "n") == []
+    bruno_llm("embed", "notes", "-m", "openai", "cats")
+    assert complete("similar", "n") == ["notes"]
+
+
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+def test_other_shells_have_a_script(process, shell):
+    done = process("--show-completion", shell, env=NO_DETECTION)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert f"_BRUNO_LLM_COMPLETE=complete_{shell}".encode() in done.stdout
