@@ -62,7 +62,7 @@ class Conversation:
         if not self.is_logged:
             return
         rest = dict(call or {})
-        attachments, tools = rest.pop("attachments", ()), rest.pop("tools", ())
+        asked, tools = question(asked, rest), rest.pop("tools", ())
         schema, model = rest.pop("output", None), rest.pop("model", llm.model)
         if schema is not None:
             from bruno_llm_base.output import Output
@@ -71,7 +71,7 @@ class Conversation:
         try:
             log = open_log()
             self.id = log.record(
-                question(asked, None, attachments),
+                asked,
                 response,
                 conversation=self.id,
                 provider=llm.name,
