@@ -59,7 +59,7 @@ def ends(tmp_path):
 
 @pytest.fixture
 def ledger(bruno_llm, openai, tmp_path):
-    bruno_llm("ask", "-p", "openai", "--ledger", tmp_path / "costs.db", "hi")
+    bruno_llm("ask", "--provider", "openai", "--ledger", tmp_path / "costs.db", "hi")
     return tmp_path / "costs.db"
 
 
@@ -115,7 +115,7 @@ def test_streams_that_are_closed(openai, command, code, complaint):
 
 def test_a_reader_that_leaves_is_no_error(openai):
     openai.say(FakeAnswer(text="a long answer " * 20_000))
-    with subprocess.Popen([*COMMAND, "ask", "-p", "openai", "hi"], **PIPES) as process:
+    with subprocess.Popen([*COMMAND, "ask", "--provider", "openai", "hi"], **PIPES) as process:
         process.stdin.close()
         assert process.stdout.read(6) == b"a long"
         process.stdout.close()
@@ -139,7 +139,8 @@ def test_a_reader_that_is_slow_gets_all_though_the_pipe_waits_for_no_one(openai)
     os.set_blocking(writing, False)  # as Node.js leaves it
     with (
         subprocess.Popen(
-            [*COMMAND, "ask", "-p", "openai", "--no-stream", "hi"], **PIPES | {"stdout": writing}
+            [*COMMAND, "ask", "--provider", "openai", "--no-stream", "hi"],
+            **PIPES | {"stdout": writing},
         ) as process,
         os.fdopen(reading) as answer,
     ):
@@ -154,9 +155,9 @@ def test_what_a_terminal_cannot_show_is_no_error(process, openai):
     openai.say(FakeAnswer(text="Grüße 👋"), times=2)
     env = {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
     options = {"env": env, "stdin": subprocess.DEVNULL}
-    done = process("ask", "-p", "openai", "hi", **options)
+    done = process("ask", "--provider", "openai", "hi", **options)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"Gr??e ?\n", b"")
-    done = process("ask", "-p", "openai", "--json", "hi", **options)
+    done = process("ask", "--provider", "openai", "--json", "hi", **options)
     assert json.loads(done.stdout)["text"] == "Grüße 👋"
     done = process("providers", **options)
     assert (done.returncode, done.stderr) == (0, b"")
@@ -167,7 +168,7 @@ def test_what_a_terminal_cannot_show_is_no_error(process, openai):
 @pytest.mark.parametrize("encoding", ["cp1252", "utf-16"])
 def test_what_is_piped_is_utf_8_whatever_the_locale_says(bruno_llm, openai, command, encoding):
     for text in ("Grüße\n", "Grüße\r\n", "\ufeffGrüße"):
-        bruno_llm(command, "-p", "openai", text=text.encode(), charset=encoding)
+        bruno_llm(command, "--provider", "openai", text=text.encode(), charset=encoding)
     assert [body["messages"] for body in openai.bodies] == [
         [{"role": "user", "content": "Grüße"}]
     ] * 3
@@ -189,7 +190,7 @@ def test_what_is_no_text_is_refused(bruno_llm, openai, tmp_path):
     done = bruno_llm("count", "-p", "openai", "--file", file)
     assert done.stderr == f"bruno-llm: {file} is not text in UTF-8: convert it first\n"
     for command in ("ask", "count"):
-        done = bruno_llm(command, "-p", "openai", os.fsdecode(b"caf\xe9"))
+        done = bruno_llm(command, "--provider", "openai", os.fsdecode(b"caf\xe9"))
         assert (done.exit_code, done.stdout) == (1, "")
         assert "the argument is not text" in done.stderr
     assert not openai.received
@@ -212,7 +213,9 @@ def test_a_conversation_answers_each_line_as_it_comes(openai):
 
 @pytest.mark.parametrize("timeout", [("--timeout", "0.5"), ("--timeout", "4")])
 def test_the_time_limit_ends_the_wait_for_the_end_of_stdin(openai, timeout):
-    with subprocess.Popen([*COMMAND, "ask", "-p", "openai", *timeout, "hi"], **PIPES) as process:
+    with subprocess.Popen(
+        [*COMMAND, "ask", "--provider", "openai", *timeout, "hi"], **PIPES
+    ) as process:
         told = process.stderr.read().decode()
         assert process.wait(300) == 1
     assert told.endswith(f"bruno-llm: stdin has not ended within {timeout[1]} s\n")
