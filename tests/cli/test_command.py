@@ -5,7 +5,11 @@ import subprocess
 import sys
 from importlib.metadata import distribution, entry_points, version
 
+import pytest
+from bruno_llm_cli.app import app
 from bruno_llm_testing import Fault
+from typer.main import get_command
+from typer.testing import CliRunner
 
 MAIN = "from bruno_llm_cli import main; main()"
 
@@ -26,6 +30,23 @@ def test_version_and_help(bruno_llm):
         done = bruno_llm(*arguments)
         assert (done.exit_code, done.stderr) == (0, "")
         assert "Usage: bruno-llm" in done.stdout
+
+
+def pages(command=None, words=()):
+    command = command or get_command(app)
+    yield words
+    for name, inner in getattr(command, "commands", {}).items():
+        yield from pages(inner, (*words, name))
+
+
+@pytest.mark.parametrize("words", list(pages()), ids=" ".join)
+def test_no_help_page_is_cut_in_a_narrow_terminal(words):
+    arguments = [*words, "--help"]
+    done = CliRunner().invoke(app, arguments, prog_name="bruno-llm", terminal_width=60)
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith(" ".join(("Usage: bruno-llm", *words)))
+    assert not [line for line in lines if len(line) > 60 or "\N{HORIZONTAL ELLIPSIS}" in line]
+    assert not [line for line in lines if line.startswith("  ") and line.endswith("...")]
 
 
 def test_help_loads_no_provider_and_no_sdk(process):

@@ -66,8 +66,14 @@ def ledger(bruno_llm, openai, tmp_path):
 def test_a_full_stdout_is_told_in_one_sentence_by_every_command(openai, ledger, ends):
     lines = [
         *("--version", "--help", "ask --help", "providers", "providers --json"),
-        *("ask -p openai hi", "ask -p openai --no-stream hi", "ask -p openai --json hi"),
+        *(
+            "ask --provider openai hi",
+            "ask --provider openai --no-stream hi",
+            "ask --provider openai --json hi",
+        ),
         *("count -p claude hi", "models openai", "models openai --json", "doctor openai"),
+        *("use openai --json", "config", "templates path", "compare -m openai hi"),
+        *("embed pets cat --provider openai --json", "similar pets cat", "collections"),
         *(f"costs {ledger}", f"costs {ledger} --format json", "batch --help"),
     ]
     silent = {"chat", "map", "pull"}  # here: without a question, and on stderr only
@@ -76,13 +82,18 @@ def test_a_full_stdout_is_told_in_one_sentence_by_every_command(openai, ledger, 
 
 
 def test_so_it_is_without_a_buffer(openai, ends):
-    lines = ["--help", "ask -p openai hi", "providers"]
+    lines = ["--help", "ask --provider openai hi", "providers"]
     assert ends(lines, python=("-u",)) == dict.fromkeys(lines, (1, FULL))
 
 
 def test_what_stderr_cannot_take_is_lost_and_the_command_goes_on(openai, ends):
     openai.say(FakeAnswer(text="It was", finish_reason="length"))  # of which it warns
-    codes = {"ask -p openai hi": 0, "ask -p nobody hi": 1, "dance": 2, "ask --no-such-option": 2}
+    codes = {
+        "ask --provider openai hi": 0,
+        "ask --provider nobody hi": 1,
+        "modls": 2,
+        "ask --no-such-option": 2,
+    }
     found = ends(codes, out="/dev/null", err="/dev/full")
     assert {line: code for line, (code, _) in found.items()} == codes
 
@@ -90,14 +101,14 @@ def test_what_stderr_cannot_take_is_lost_and_the_command_goes_on(openai, ends):
 @pytest.mark.parametrize(
     ("command", "code", "complaint"),
     [
-        ("ask -p openai hi <&-", 0, ""),
+        ("ask --provider openai hi <&-", 0, ""),
         ("chat -p openai <&-", 0, ""),
         (
-            "ask -p openai hi >&-",
+            "ask --provider openai hi >&-",
             1,
             "bruno-llm: stdout is closed: there is no place for an answer\n",
         ),
-        ("ask -p nobody hi 2>&-", 1, ""),
+        ("ask --provider nobody hi 2>&-", 1, ""),
     ],
 )
 def test_streams_that_are_closed(openai, command, code, complaint):
@@ -183,7 +194,12 @@ def test_so_it_is_in_a_process(process, openai):
 def test_what_is_no_text_is_refused(bruno_llm, openai, tmp_path):
     file = tmp_path / "latin.txt"
     file.write_bytes(b"caf\xe9\n")
-    for command in ("ask -p openai", "ask -p openai hi", "chat -p openai", "count -p openai"):
+    for command in (
+        "ask --provider openai",
+        "ask --provider openai hi",
+        "chat -p openai",
+        "count -p openai",
+    ):
         done = bruno_llm(*command.split(), text=b"caf\xe9\n")
         assert (done.exit_code, done.stdout) == (1, ""), command
         assert done.stderr == "bruno-llm: stdin is not text in UTF-8: convert it first\n"
@@ -223,7 +239,7 @@ def test_the_time_limit_ends_the_wait_for_the_end_of_stdin(openai, timeout):
     assert not openai.received
 
 
-@pytest.mark.parametrize("command", ["ask -p openai", "count -p claude"])
+@pytest.mark.parametrize("command", ["ask --provider openai", "count -p claude"])
 def test_a_wait_for_the_end_of_stdin_is_told_and_goes_on(openai, command):
     with subprocess.Popen([*COMMAND, *command.split(), "hi"], **PIPES) as process:
         process.stdin.write(b"some ")

@@ -306,7 +306,7 @@ def _number(body: Json, name: str, *, least: int) -> int | None:
     return value if isinstance(value, int) and is_whole(value, least=least) else None
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, repr=False)
 class EmbeddingResponse(ModelResponse):
     """What a model answers to a request for embeddings: vectors, and no text.
 

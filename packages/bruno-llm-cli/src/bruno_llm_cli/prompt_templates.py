@@ -33,12 +33,12 @@ RowTemplate = Annotated[
     str | None,
     Option("--template", "-t", help="A template in its place; see `templates`."),
 ]
-templates = Typer()
+templates = Typer(help="List the templates of `ask -t`.")
 
 
 @templates.callback(invoke_without_command=True)
 def list_all(context: Context, *, as_json: _AsJson = False) -> None:
-    """List the templates that `ask -t` takes, or show one."""
+    """List the templates of `ask -t`."""
     if context.invoked_subcommand is not None:
         return
     found = list(_described())
