@@ -14,7 +14,9 @@ from hypothesis import HealthCheck, settings
 from pydantic import TypeAdapter
 from pydantic_core import SchemaValidator
 
-collect_ignore = [] if find_spec("bruno_memory") else ["compat"]  # those run in .ci/compat.py
+# those run in .ci/compat.py
+collect_ignore = [] if find_spec("bruno_memory") else ["compat"]
+collect_ignore += [] if find_spec("litellm") else ["neighbours"]
 
 # how long an example takes says something of the machine only
 settings.register_profile("bruno", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -75,6 +75,7 @@ async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Service]]:
         LLMFactory.from_env(model, cost=costs, budget=budget, max_tokens=1_000, timeout=120)
         for model in models
     ]
+    await asyncio.gather(*(member.warm_up() for member in members))
     async with FallbackLLM(members, breaker=Breaker()) as llm:
         yield {"service": Service(llm, costs, budget)}
     costs.close()

@@ -1,19 +1,37 @@
 """What goes wrong in a new user's first hour, and what is told of it."""
 
 import asyncio
+import re
+import subprocess
+import sys
+import traceback
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from bruno_core.models import Message, MessageRole
 from bruno_llm_base import (
     Breaker,
+    CachedLLM,
     ConfigurationError,
     ContextPolicy,
+    Cost,
+    CostTracker,
+    FallbackLLM,
     InvalidRequestError,
+    LLMError,
+    LLMFactory,
     Media,
     MediaPolicy,
+    ModelResponse,
+    Price,
+    ProviderNotFoundError,
     RateLimit,
     Retry,
     Timeouts,
+    ToolCall,
+    Usage,
     assistant,
     system,
     user,
@@ -21,8 +39,16 @@ from bruno_llm_base import (
 from bruno_llm_claude import ClaudeProvider
 from bruno_llm_gemini import GeminiProvider
 from bruno_llm_ollama import OllamaProvider
-from bruno_llm_openai import OpenAIProvider
-from bruno_llm_testing import FakeOpenAI
+from bruno_llm_openai import OpenAIEmbeddings, OpenAIProvider
+from bruno_llm_testing import (
+    FakeAnswer,
+    FakeClaude,
+    FakeError,
+    FakeGemini,
+    FakeOllama,
+    FakeOpenAI,
+    Fault,
+)
 
 PROVIDERS = {"openai": OpenAIProvider, "claude": ClaudeProvider, "gemini": GeminiProvider}
 NAN = float("nan")
@@ -229,3 +255,190 @@ async def test_messages_are_pairs_and_what_three_functions_make_as_well(tmp_path
 def test_a_message_without_words_is_refused(kind):
     with pytest.raises(InvalidRequestError, match=r"content is empty: give some text"):
         kind(" ")
+
+
+async def test_what_is_printed_shows_the_answer_its_tokens_and_its_cost():
+    words = "It rains in Paris. " * 20
+    with FakeOpenAI() as server:
+        server.say(
+            FakeAnswer(text=words, usage=Usage(input_tokens=1200, output_tokens=80)), times=2
+        )
+        prices = {"gpt-5.4": Price(input=1, output=10)}
+        tracker = CostTracker(prices=prices)
+        connection = server.connection()
+        async with OpenAIProvider("gpt-5.4", cost=tracker, **connection) as llm:
+            answer = await llm.request("hi")
+            assert repr(answer) == str(answer)
+            assert repr(answer) == (
+                f"ModelResponse(text='{words[:76]}..., finish_reason='stop', input_tokens=1200,"
+                f" output_tokens=80, model='gpt-5.4', provider='openai', cost=$0.002)"
+            )
+            assert repr(answer.usage).startswith("Usage(input_tokens=1200, output_tokens=80")
+            assert "None" not in repr(answer.usage)
+            assert str(answer.cost) == "$0.002"
+            assert (
+                repr(answer.cost)
+                == "Cost($0.002, input=$0.0012, output=$0.0008, source='the user')"
+            )
+            stream = llm.stream("hi")
+            assert repr(stream) == "<TextStream, not read yet>"
+            await stream
+            assert repr(stream) == "<TextStream, being read, or closed>"
+            async for _ in stream:
+                pass
+            assert repr(stream).startswith(
+                "<TextStream, read to its end: ModelResponse(text='It rain"
+            )
+            assert repr(llm.sync.stream("hi")) == "SyncStream(<TextStream, not read yet>)"
+            shown = [llm, llm.access, llm.sync, CachedLLM(llm), FallbackLLM([llm]), answer, stream]
+            assert not any(connection["api_key"] in repr(each) + str(each) for each in shown)
+
+
+def test_what_is_printed_of_calls_and_media_is_their_names():
+    parts = (ToolCall("c1", "weather", "{}"), Media(data=b"x", type="image/png"))
+    assert repr(ModelResponse(parts=parts, cached=True)) == (
+        "ModelResponse(text='', tool_calls=['weather'], media=1, cached=True)"
+    )
+
+
+def test_a_sum_of_costs_is_as_of_the_earlier_day_and_names_both_sources():
+    def cost(day, source, **more):
+        return Cost(total=Decimal(1), parts={"input": Decimal(1)}, source=source, as_of=day, **more)
+
+    early, late = date(2026, 1, 1), date(2026, 5, 1)
+    both = cost(late, "a") + cost(early, "b", estimated=True) + cost(late, "a")
+    assert repr(both) == "Cost($3, input=$3, source='a; b', as_of=2026-01-01, estimated=True)"
+    assert (both + cost(None, "b")).as_of is None
+
+
+FAKES = {"openai": FakeOpenAI, "claude": FakeClaude, "gemini": FakeGemini, "ollama": FakeOllama}
+
+
+def fails(llm, way):
+    """Return what a call of *llm* raises, made in one of four ways."""
+
+    async def read():
+        return [text async for text in llm.stream("hi")]
+
+    calls = {
+        "async": lambda: asyncio.run(llm.generate("hi")),
+        "stream": lambda: asyncio.run(read()),
+        "sync": lambda: llm.sync.generate("hi"),
+        "sync stream": lambda: list(llm.sync.stream("hi")),
+    }
+    with pytest.raises(LLMError) as caught:
+        calls[way]()
+    return caught.value
+
+
+@pytest.mark.parametrize("way", ["async", "stream", "sync", "sync stream"])
+@pytest.mark.parametrize("what", ["unreachable", "refused", "broken"])
+def test_a_traceback_shows_our_error_and_its_innermost_cause(name, way, what):
+    with FAKES[name]() as server:
+        fault = Fault(FakeAnswer(), after=1 if "stream" in way else 0, then="reset")
+        server.say(FakeError(kind="invalid_request") if what == "refused" else fault, times=4)
+        llm = provider(name)
+        if what != "unreachable":
+            llm = type(llm)(max_retries=0, **server.connection())
+        error = fails(llm, way)
+        told = traceback.format_exception(error)
+        causes = []
+        cause = error
+        while cause := cause.__cause__ or (
+            None if cause.__suppress_context__ else cause.__context__
+        ):
+            causes.append(cause)
+        assert len(causes) <= 1, "a chain of foreign errors is shown"
+        assert len("".join(told).splitlines()) < 60
+        if what == "unreachable":
+            assert isinstance(causes[0], OSError)
+        llm.sync.close()
+
+
+def names(thing):
+    return [name for name in dir(thing) if not name.startswith("_")]
+
+
+def test_a_provider_lists_what_users_call(name):
+    own = {"ollama": ["pull"]}.get(name, [])
+    assert names(provider(name)) == sorted(
+        [
+            *("aclose", "batch", "batch_from", "capabilities", "check_connection", "context"),
+            *("context_window", "count_conversation", "count_text", "count_tokens", "diagnose"),
+            *("fingerprint", "generate", "get_model_info", "get_system_prompt"),
+            *("get_token_count", "list_models", "map", "media", "model", "name", "observers"),
+            *("price", "request", "set_system_prompt", "stream", "sync", "timeouts", "warm_up"),
+            *own,
+        ]
+    )
+
+
+def test_embeddings_answers_and_streams_list_what_users_call():
+    hooks = {"access", "adapter", "api_key_env", "make_adapter", "open_transport", "row", "sdk"}
+    assert not hooks.intersection(names(OpenAIEmbeddings(api_key="k")))
+    assert names(provider("openai").stream("hi")) == [
+        *("aclose", "complete", "partial", "response", "sentences", "words")
+    ]
+    answer = names(ModelResponse())
+    assert not {"error", "is_last", "join"}.intersection(answer)
+    assert {"text", "output", "cost", "usage", "tool_calls", "to_message"} <= set(answer)
+
+
+@pytest.mark.parametrize("client", ["foo", 5, object])
+def test_what_is_no_client_is_told_with_what_makes_one(name, client):
+    with pytest.raises(ConfigurationError) as caught:
+        (PROVIDERS | {"ollama": OllamaProvider})[name](client=client)
+    assert re.match(
+        r"client is (a|the class) \w+: give an asynchronous client, made by [\w.]+\(\.\.\.\) or a",
+        str(caught.value),
+    )
+
+
+def test_a_vendor_that_is_no_provider_of_ours_is_found_all_the_same(monkeypatch):
+    assert LLMFactory.create("mistral", api_key="k").name == "mistral"
+    monkeypatch.delenv("MISTRAL_API_KEY", raising=False)
+    with pytest.raises(ConfigurationError, match=r"^mistral needs an API key: set MISTRAL_API_KEY"):
+        LLMFactory.create("mistral")
+    with pytest.raises(
+        ProviderNotFoundError, match=r"^no provider is called 'mystral': did you mean"
+    ):
+        LLMFactory.create("mystral")
+
+
+async def test_white_space_around_a_message_is_left_out_and_around_a_question_sent():
+    with FakeOpenAI() as server:
+        async with OpenAIProvider(**server.connection()) as llm:
+            for said in (user(" hi\n"), {"role": "user", "content": " hi\n"}, ("user", " hi\n")):
+                await llm.generate([said])
+                assert server.bodies[-1]["messages"][0]["content"] == "hi"
+            await llm.generate(" hi\n")
+            assert server.bodies[-1]["messages"][0]["content"] == " hi\n"
+
+
+UNAWAITED = {
+    "print(llm.generate('hi'))": "<coroutine object LanguageModel.generate at 0x",
+    "llm.generate('hi')": "coroutine 'LanguageModel.generate' was never awaited",
+    "llm.request('hi').text": "'coroutine' object has no attribute 'text'",
+    "async def main():\n async for text in llm.generate('hi'): pass\nasyncio.run(main())": (
+        "'async for' requires an object with __aiter__ method, got coroutine"
+    ),
+    "await llm.generate('hi')": "'await' outside function",
+    "async for text in llm.stream('hi'): pass": "'async for' outside async function",
+    "async def main(): pass\nmain()": "coroutine 'main' was never awaited",
+}
+
+
+@pytest.mark.parametrize("program", UNAWAITED)
+def test_a_call_without_its_await_is_told_as_the_quick_start_says(program):
+    docs = Path(__file__).parents[2] / "docs/quickstart.md"
+    assert f"{UNAWAITED[program].removesuffix(' at 0x')}" in docs.read_text("utf-8")
+    setup = "import asyncio\nfrom bruno_llm_openai import OpenAIProvider\n"
+    setup += "llm = OpenAIProvider(api_key='k', base_url='http://127.0.0.1:9')\n"
+    run = [sys.executable, "-c", setup + program]
+    ran = subprocess.run(run, capture_output=True, text=True, check=False)
+    assert UNAWAITED[program] in ran.stdout + ran.stderr
+
+
+def test_a_stream_in_a_for_is_told():
+    with pytest.raises(TypeError, match=r"use `async for`, or for over llm\.sync\.stream"):
+        list(provider("openai").stream("hi"))

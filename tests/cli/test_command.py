@@ -5,7 +5,11 @@ import subprocess
 import sys
 from importlib.metadata import distribution, entry_points, version
 
+import pytest
+from bruno_llm_cli.app import app
 from bruno_llm_testing import Fault
+from typer.main import get_command
+from typer.testing import CliRunner
 
 MAIN = "from bruno_llm_cli import main; main()"
 
@@ -28,6 +32,23 @@ def test_version_and_help(bruno_llm):
         assert "Usage: bruno-llm" in done.stdout
 
 
+def pages(command=None, words=()):
+    command = command or get_command(app)
+    yield words
+    for name, inner in getattr(command, "commands", {}).items():
+        yield from pages(inner, (*words, name))
+
+
+@pytest.mark.parametrize("words", list(pages()), ids=" ".join)
+def test_no_help_page_is_cut_in_a_narrow_terminal(words):
+    arguments = [*words, "--help"]
+    done = CliRunner().invoke(app, arguments, prog_name="bruno-llm", terminal_width=60)
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith(" ".join(("Usage: bruno-llm", *words)))
+    assert not [line for line in lines if len(line) > 60 or "\N{HORIZONTAL ELLIPSIS}" in line]
+    assert not [line for line in lines if line.startswith("  ") and line.endswith("...")]
+
+
 def test_help_loads_no_provider_and_no_sdk(process):
     watch = "import atexit, sys\natexit.register(lambda: print(*sys.modules, file=sys.stderr))\n"
     loaded = process("--help", main=watch + MAIN).stderr.decode().split()
@@ -41,7 +62,7 @@ def test_bruno_core_logs_on_stderr_and_only_if_it_is_asked_to(process, openai):
     talk = "import structlog; structlog.get_logger().info('from somewhere'); "
     sources = "import bruno_llm_cli.ask as a; ask = a.ask\n"
     wrapped = f"{sources}async def loud(*x, **y):\n    {talk}\n    await ask(*x, **y)\na.ask = loud\n{MAIN}"
-    done = process("ask", "-p", "openai", "hi", main=wrapped, stdin=subprocess.DEVNULL)
+    done = process("ask", "--provider", "openai", "hi", main=wrapped, stdin=subprocess.DEVNULL)
     assert (done.stdout, done.stderr) == (b"Hello from the fake server.\n", b"")
     done = process("ask", "-vp", "openai", "hi", main=wrapped, stdin=subprocess.DEVNULL)
     assert done.stdout == b"Hello from the fake server.\n"
@@ -50,7 +71,7 @@ def test_bruno_core_logs_on_stderr_and_only_if_it_is_asked_to(process, openai):
 
 def test_ctrl_c_ends_a_question_quietly(openai):
     openai.say(Fault(after=2, then="stall"))
-    command = [sys.executable, "-W", "ignore", "-c", MAIN, "ask", "-p", "openai", "hi"]
+    command = [sys.executable, "-W", "ignore", "-c", MAIN, "ask", "--provider", "openai", "hi"]
     with subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:

@@ -24,7 +24,7 @@ from bruno_llm_base.parts import (
     part_to_json,
     text_of,
 )
-from bruno_llm_base.values import INT64, is_whole
+from bruno_llm_base.values import INT64, is_whole, shown
 
 if TYPE_CHECKING:
     from datetime import date
@@ -88,6 +88,11 @@ class Usage:
             return replace(both, input_tokens=self.input_tokens)
         return both
 
+    def __repr__(self) -> str:
+        """Return what is known."""
+        known = zip(_COUNTS, _counts(self), strict=True)
+        return f"Usage({', '.join(f'{name}={n}' for name, n in known if n is not None)})"
+
 
 _COUNTS = tuple(item.name for item in fields(Usage))
 _counts = attrgetter(*_COUNTS)
@@ -107,7 +112,8 @@ class Cost:
             "input" and "output" (reasoning included) are what has no other name; or "reported" alone,
             where the server said what it cost.
         source: Whose prices these are, such as "genai-prices 0.2.3", or who said what it cost.
-        as_of: The day of the prices; None where the source does not say.
+        as_of: The day on which the list of prices was fetched, or which you gave with a price of your
+            own; None where the version that `source` names is all that is known of their age.
         estimated: Whether the server did not count all the tokens.
     """
 
@@ -118,17 +124,33 @@ class Cost:
     estimated: bool = False
 
     def __add__(self, other: "Cost") -> "Cost":
-        """Return what two answers cost together."""
+        """Return what two answers cost together, as of the earlier day."""
         parts = dict(self.parts)
         for name, cost in other.parts.items():
             parts[name] = parts[name] + cost if name in parts else cost
+        sources = dict.fromkeys((*self.source.split("; "), *other.source.split("; ")))
         return Cost(
             total=self.total + other.total,
             parts=parts,
-            source=other.source,
-            as_of=other.as_of,
+            source="; ".join(sources),
+            as_of=min(self.as_of, other.as_of) if self.as_of and other.as_of else None,
             estimated=self.estimated or other.estimated,
         )
+
+    def __str__(self) -> str:
+        """Return the total, such as "$0.0021"."""
+        return _usd(self.total)
+
+    def __repr__(self) -> str:
+        parts = [f"{name}={_usd(cost)}" for name, cost in self.parts.items() if cost]
+        parts += [f"source={self.source!r}"]
+        parts += [f"as_of={self.as_of}"] if self.as_of else []
+        parts += ["estimated=True"] if self.estimated else []
+        return f"Cost({', '.join([str(self), *parts])})"
+
+
+def _usd(amount: "Decimal") -> str:
+    return f"${amount.normalize():f}"
 
 
 class Outcome(Enum):
@@ -147,7 +169,7 @@ class Outcome(Enum):
 _Output = TypeVar("_Output", default=Any)
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, repr=False)
 class ModelResponse(Generic[_Output]):
     """A model's answer, or what one document of a stream says of it.
 
@@ -245,6 +267,30 @@ class ModelResponse(Generic[_Output]):
         metadata = {} if is_bare else {"parts": [part_to_json(part) for part in self.parts]}
         content = content or (TOOL_CALL_PLACEHOLDER if self.tool_calls else NO_TEXT_PLACEHOLDER)
         return Message(role=MessageRole.ASSISTANT, content=content, metadata=metadata)
+
+    def __dir__(self) -> list[str]:
+        """Return what users read, and not what adapters write."""
+        return [n for n in object.__dir__(self) if n not in ("error", "is_last", "join")]
+
+    def __repr__(self) -> str:
+        """Return what a reader wants to see first: the beginning of the text, tokens and cost."""
+        facts = {
+            "text": self.text,
+            "tool_calls": [call.name for call in self.tool_calls],
+            "media": len(self.media),
+            "finish_reason": self.finish_reason,
+            "input_tokens": self.usage.input_tokens,
+            "output_tokens": self.usage.output_tokens,
+            "usage_estimated": self.usage_estimated,
+            "model": self.model,
+            "provider": self.provider,
+            "cached": self.cached,
+        }
+        told = [
+            f"{n}={shown(v)}" for n, v in facts.items() if n == "text" or v not in (None, 0, [])
+        ]
+        told += [] if self.cost is None else [f"cost={self.cost}"]
+        return f"{type(self).__name__}({', '.join(told)})"
 
 
 NOTHING = ModelResponse()

@@ -167,6 +167,18 @@ class TextStream(AsyncIterator[str], Coroutine[Any, Any, "TextStream"]):
         self._taken = True
         await self._texts.aclose()
 
+    def __dir__(self) -> list[str]:
+        """Return what users call, and not what makes a coroutine of it."""
+        return [n for n in super().__dir__() if n not in ("close", "send", "throw")]
+
+    def __repr__(self) -> str:
+        """Return how far it has been read."""
+        if self._state.response is not None:
+            said = f"read to its end: {self._state.response!r}"
+        else:
+            said = "being read, or closed" if self._started or self._taken else "not read yet"
+        return f"<{type(self).__name__}, {said}>"
+
     # bruno-core declares `stream` as a coroutine, so the handle is one: `asyncio.create_task` and
     # `wait_for` drive it by these three.
 

@@ -68,6 +68,9 @@ class SyncStream(Iterator[str]):
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._stream!r})"
+
 
 class SyncLLM:
     """A model with the same methods, without `await`: `llm.sync.generate("Hello")`.

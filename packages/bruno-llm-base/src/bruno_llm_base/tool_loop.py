@@ -71,7 +71,7 @@ class CallingLLM(Protocol):
     ) -> TextStream: ...
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, repr=False)
 class ToolResponse(ModelResponse):
     """The last answer of a loop; its `usage`, `cost` and `attempts` are those of all rounds.
 

@@ -25,7 +25,9 @@ from bruno_llm_cli.completion import (
     complete_named_model,
     complete_provider,
 )
+from bruno_llm_cli.conversation import Continue, Named, NoLog, begin
 from bruno_llm_cli.costs import costs
+from bruno_llm_cli.logs import logs
 from bruno_llm_cli.options import (
     AsJson,
     Config,
@@ -49,9 +51,20 @@ from bruno_llm_cli.prompt_templates import (
 )
 from bruno_llm_cli.settings import folder
 
+_ORDER = (
+    *("ask", "chat", "compare", "map", "batch", "embed", "similar", "collections", "templates"),
+    *("logs", "use", "config", "providers", "models", "doctor", "pull", "count", "costs"),
+)
+
 
 class _Commands(TyperGroup):
     """Commands whose errors, if they are ours, are told in a sentence; what is none is a question."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the commands in the order in which the help shows them: what asks goes first."""
+        del ctx
+        first = [name for name in _ORDER if name in self.commands]
+        return [*first, *(name for name in self.commands if name not in first)]
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the arguments, `ask` before them where no command is."""
@@ -84,6 +97,7 @@ app = typer.Typer(
     cls=_Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -100,6 +114,7 @@ Database = Annotated[
 
 app.add_typer(batches, name="batch")
 app.add_typer(costs, name="costs")
+app.add_typer(logs, name="logs")
 app.add_typer(templates, name="templates")
 
 
@@ -147,6 +162,10 @@ def chat(
         str | None,
         Argument(metavar="MODEL", help="The same as --model.", autocompletion=complete_named_model),
     ] = None,
+    *,
+    go_on: Continue = False,
+    conversation: Named = None,
+    no_log: NoLog = False,
 ) -> None:
     """Talk with a model. Ctrl-C stops an answer, Ctrl-D leaves.
 
@@ -154,7 +173,8 @@ def chat(
     """
     from bruno_llm_cli.chat import chat as talk
 
-    all_answered = talk(replace(options, model=named or options.model).llm())
+    options = replace(options, model=named or options.model)
+    all_answered = talk(begin(options, last=go_on, name=conversation, no_log=no_log))
     if not (all_answered or sys.stdin.isatty()):
         raise Exit(1)
 
@@ -169,13 +189,19 @@ def ask(
     *,
     file: Annotated[
         list[Path] | None,
-        Option("--file", "-f", help="A file whose text goes before the question; repeatable."),
+        Option(
+            "--file",
+            "-f",
+            metavar="FILE",
+            help="A file whose text goes before the question; repeatable.",
+        ),
     ] = None,
     attachment: Annotated[
         list[str] | None,
         Option(
             "--attachment",
             "-a",
+            metavar="FILE|URL|-",
             help="A picture, sound or document: a file, an address, or - for stdin; repeatable.",
         ),
     ] = None,
@@ -187,7 +213,7 @@ def ask(
     ] = None,
     param: Annotated[
         list[str] | None,
-        Option(metavar="KEY=VALUE", help="A value for the template; repeatable."),
+        Option("--param", "-p", metavar="KEY=VALUE", help="A value for the template; repeatable."),
     ] = None,
     schema: Annotated[
         str | None,
@@ -210,8 +236,14 @@ def ask(
     no_stream: Annotated[
         bool, Option("--no-stream", help="Print the answer when it is complete.")
     ] = False,
+    go_on: Continue = False,
+    conversation: Named = None,
+    no_log: NoLog = False,
 ) -> None:
-    """Ask one question. Nothing but the answer goes to stdout."""
+    """Ask one question.
+
+    Nothing but the answer goes to stdout. The word `ask` may be left out.
+    """
     from bruno_llm_cli.ask import ask as answer
     from bruno_llm_cli.input import read_attachment, read_labelled, read_text
 
@@ -220,11 +252,15 @@ def ask(
             "--extract prints a part of a text: leave it out, or --json and --schema"
         )
     if param and template is None:
-        raise BadParameter("--param gives a template its values: give --template too")
+        raise BadParameter(
+            f"-p {param[0]} gives a template a value: give --template too; who is asked, with"
+            " -m or --provider"
+        )
     call: dict[str, Any] = {}
     if template is not None:
         made = load(template)
         options, call = options_of(made, options)
+    talk = begin(options, last=go_on, name=conversation, no_log=no_log)
     if schema or schema_multi:
         from bruno_llm_cli.schema import read_schema
 
@@ -233,7 +269,7 @@ def ask(
         from bruno_llm_cli.tools import load_tool, tell_calls
 
         call["tools"] = list(map(load_tool, tool))
-    llm = options.llm(observers=[tell_calls] if tool else None)
+    llm = talk.options.llm(observers=[tell_calls] if tool else None)
     material = [read_labelled(each, options.timeout) for each in file or []]
     if attachment:
         call["attachments"] = [read_attachment(each, options.timeout) for each in attachment]
@@ -245,7 +281,8 @@ def ask(
         has_text = bool(prompt or file)
         question = messages_of(made, template, param or [], read, has_text=has_text)
     how = {"as_json": as_json, "streamed": not no_stream, "extract": extract, "usage": usage}
-    asyncio.run(answer(llm, question, call, **how))
+    response = asyncio.run(answer(llm, talk.asking(question), call, **how))
+    talk.record(question, response, llm, call)
 
 
 @app.command()
@@ -261,6 +298,7 @@ def compare(
         Option(
             "--model",
             "-m",
+            metavar="MODEL",
             help="A model, as openai/gpt-5.4 or claude; repeatable.",
             autocompletion=complete_named_model,
         ),
@@ -268,9 +306,10 @@ def compare(
     prompts: Annotated[Path | None, Option(help="A file of more questions, one a line.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Ask several models the same at once: answers, time, tokens and dollars side by side.
+    """Ask several models the same at once.
 
-    One that fails stops none of the others; the exit code is 1 then.
+    Shows the answers, and what each took: time, tokens and dollars. One that fails stops none of the
+    others; the exit code is 1 then.
     """
     from bruno_llm_cli.compare import compare as ask_all
     from bruno_llm_cli.input import read_questions
@@ -296,9 +335,9 @@ def map_rows(
     concurrency: Annotated[int, Option(help="How many rows are asked at once.")] = 50,
     as_json: AsJson = False,
 ) -> None:
-    """Ask the same of each row of a file; run it again to go on.
+    """Ask the same of each row of a file.
 
-    The exit code is 1 if a row failed, or the budget is spent.
+    Run it again to go on. The exit code is 1 if a row failed, or the budget is spent.
     """
     from bruno_llm_cli.map import Progress, map_file, read_rows
 
@@ -334,7 +373,7 @@ def use(
 
 @app.command()
 def config(*, as_json: AsJson = False) -> None:
-    """Show who is asked, and the file of the settings."""
+    """Show who is asked, and where it is set."""
     from bruno_llm_cli.config import show
 
     show(as_json=as_json)
@@ -363,7 +402,8 @@ def embed(  # noqa: PLR0917 - typer passes them by name
         str | None, Option("--id", help="What the text is called; its hash if none.")
     ] = None,
     file: Annotated[
-        list[Path] | None, Option("--file", "-f", help="A file whose text is embedded; repeatable.")
+        list[Path] | None,
+        Option("--file", "-f", metavar="FILE", help="A file whose text is embedded; repeatable."),
     ] = None,
     rows: Annotated[Path | None, Option(help="A file of rows: .csv, .jsonl or .ndjson.")] = None,
     template: Annotated[
@@ -376,9 +416,9 @@ def embed(  # noqa: PLR0917 - typer passes them by name
     as_json: AsJson = False,
     verbose: Verbose = 0,
 ) -> None:
-    """Put texts and their vectors into a collection, for `similar` to search.
+    """Put texts into a collection of vectors.
 
-    A collection keeps the model of its first text. What it holds already is not sent again.
+    `similar` searches it. A collection keeps the model of its first text. What it holds already is not sent again.
     """
     from bruno_llm_cli import embed as work
     from bruno_llm_cli.collection import CollectionsFile
@@ -411,7 +451,10 @@ def similar(
     as_json: AsJson = False,
     verbose: Verbose = 0,
 ) -> None:
-    """Find what a collection holds that is most like a text: the score is the cosine, 1 at most."""
+    """Find the texts most like a given one.
+
+    The score is the cosine of the angle between their vectors: 1 at most.
+    """
     from bruno_llm_cli import embed as work
     from bruno_llm_cli.collection import CollectionsFile
     from bruno_llm_cli.input import read_text
@@ -436,7 +479,7 @@ def collections(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the collections of vectors, or delete one."""
+    """List the collections of vectors."""
     from bruno_llm_cli import embed as work
     from bruno_llm_cli.collection import CollectionsFile
 
@@ -449,7 +492,10 @@ def collections(
 
 @app.command()
 def providers(*, as_json: AsJson = False) -> None:
-    """List what is installed, and what it can do."""
+    """List the providers that are installed.
+
+    And what each of them can do.
+    """
     from bruno_llm_cli.models import show_providers
 
     show_providers(installed(), as_json=as_json)
@@ -464,7 +510,10 @@ def models(
     as_json: AsJson = False,
     verbose: Verbose = 0,
 ) -> None:
-    """List the models on offer. The exit code is 1 if none could be listed."""
+    """List the models on offer.
+
+    Of all providers that are set up, unless one is named. The exit code is 1 if none could be listed.
+    """
     from bruno_llm_cli.models import offers, show_offers
 
     set_verbosity(verbose)
@@ -487,9 +536,9 @@ def doctor(
     as_json: AsJson = False,
     verbose: Verbose = 0,
 ) -> None:
-    """Find out whether the providers work, without cost.
+    """Find out whether the providers work.
 
-    The exit code is 0 if at least one works and none that is set up, named or broken fails; else 1.
+    It costs nothing. The exit code is 0 if at least one works and none that is set up, named or broken fails; else 1.
     """
     from bruno_llm_cli.doctor import check_providers, show, works
 
@@ -538,7 +587,7 @@ def pull(
     as_json: AsJson = False,
     verbose: Verbose = 0,
 ) -> None:
-    """Let a server fetch a model, where it can, as Ollama does."""
+    """Let a server fetch a model (Ollama)."""
     from bruno_llm_cli.pull import pull as fetch
     from bruno_llm_cli.pull import puller
 

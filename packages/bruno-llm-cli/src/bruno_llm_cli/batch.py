@@ -35,7 +35,7 @@ _T = TypeVar("_T")
 Id = Annotated[str, Argument(metavar="ID", help="What `submit` has printed.")]
 batches = Typer(
     no_args_is_help=True,
-    help="Have a vendor answer rows within a day, at half price; see `map` for at once.",
+    help="Answer rows within a day, at half price.\n\nThe vendor does; `map` asks at once.",
 )
 
 
@@ -50,7 +50,10 @@ def submit(
     key: Annotated[str | None, Option(help="The field that names a row; its hash if none.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Send the same question to each row of a file, and print the id of the batch."""
+    """Send rows to a vendor, and print the id.
+
+    The same is asked of each row of a file.
+    """
     question, options, call = question_of_rows(prompt, template, options)
     llm = _provider(options.llm())
     asked = _questions(rows, question, key)
@@ -76,7 +79,10 @@ def wait(
     as_json: AsJson = False,
     verbose: Verbose = 0,
 ) -> None:
-    """Wait until a batch has ended; Ctrl-C ends the waiting only."""
+    """Wait until a batch has ended.
+
+    Ctrl-C ends the waiting only.
+    """
     set_verbosity(verbose)
     _run(batch_id, config, partial(_state, poll=poll, as_json=as_json))
 
@@ -93,9 +99,9 @@ def results(
     as_json: AsJson = False,
     verbose: Verbose = 0,
 ) -> None:
-    """Write a line of JSON for each row of a batch that has ended.
+    """Write a line of JSON for each row.
 
-    The exit code is 1 if a row has no answer.
+    The batch has to have ended. The exit code is 1 if a row has no answer.
     """
     set_verbosity(verbose)
     if not _run(batch_id, config, partial(_results, output=output, as_json=as_json), ledger):
@@ -106,7 +112,10 @@ def results(
 def cancel(
     batch_id: Id, config: Config = None, *, as_json: AsJson = False, verbose: Verbose = 0
 ) -> None:
-    """Have the vendor stop; what is answered by then has its results, and is paid for."""
+    """Have the vendor stop.
+
+    What is answered by then has its results, and is paid for.
+    """
     set_verbosity(verbose)
 
     async def stop(batch: "Batch") -> None:
@@ -125,7 +134,10 @@ def retry(
     as_json: AsJson = False,
     verbose: Verbose = 0,
 ) -> None:
-    """Send the rows without an answer again, where the vendor keeps them (OpenAI); print the new id."""
+    """Send the rows without an answer again.
+
+    This prints the new id. The vendor has to keep what was sent: OpenAI does.
+    """
     set_verbosity(verbose)
     again = _run(batch_id, config, lambda batch: batch.retry(), ledger)
     _show_id(again, as_json=as_json)

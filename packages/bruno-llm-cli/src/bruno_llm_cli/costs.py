@@ -55,7 +55,10 @@ def report(  # noqa: PLR0917 - typer passes them by name
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Report what was spent: `costs LEDGER` alone does so too."""
+    """Report what was spent.
+
+    `costs LEDGER` alone does so too.
+    """
     if as_json:
         if form is not None:
             raise BadParameter("--json is a format: leave --format out")
@@ -85,9 +88,9 @@ def report(  # noqa: PLR0917 - typer passes them by name
 
 @costs.command()
 def copy(source: Ledger, target: Ledger, *, as_json: AsJson = False) -> None:
-    """Copy what a ledger has recorded into another: a file or a postgresql:// URL.
+    """Copy a ledger into another.
 
-    What is there already is left as it is, so a copy can be repeated. Where the two differ, nothing
+    Each is a file or a postgresql:// URL. What is there already is left as it is, so a copy can be repeated. Where the two differ, nothing
     is copied.
     """
     from bruno_llm_base.cost.rows import COUNTS, KEYS, Entry, pico

@@ -82,7 +82,8 @@ class Price:
         tiers: Prices for long requests: above so many input tokens, ALL tokens of the request cost
             that much.
         source: Whose price this is.
-        as_of: The day of the price; None if that is unknown.
+        as_of: The day on which you read the price, or on which the list that it is from was fetched;
+            None if that is unknown.
 
     Raises:
         ConfigurationError: One of them is not a price.

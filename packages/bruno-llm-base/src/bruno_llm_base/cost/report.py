@@ -133,6 +133,7 @@ class Report:
         return f"{said}\n\n{drawn}\n"
 
     __str__ = to_markdown
+    _repr_markdown_ = to_markdown  # notebooks show it as a table
 
     def to_csv(self) -> str:
         r"""Return the rows as CSV (RFC 4180), for spreadsheets and programs.
