@@ -64,7 +64,9 @@ def test_bruno_core_logs_on_stderr_and_only_if_it_is_asked_to(process, openai):
     wrapped = f"{sources}async def loud(*x, **y):\n    {talk}\n    await ask(*x, **y)\na.ask = loud\n{MAIN}"
     done = process("ask", "--provider", "openai", "hi", main=wrapped, stdin=subprocess.DEVNULL)
     assert (done.stdout, done.stderr) == (b"Hello from the fake server.\n", b"")
-    done = process("ask", "-vp", "openai", "hi", main=wrapped, stdin=subprocess.DEVNULL)
+    done = process(
+        "ask", "-v", "--provider", "openai", "hi", main=wrapped, stdin=subprocess.DEVNULL
+    )
     assert done.stdout == b"Hello from the fake server.\n"
     assert b"from somewhere" in done.stderr
 
