@@ -24,8 +24,15 @@ _LOGGER = logging.getLogger("bruno_llm")
 
 
 def say(message: str) -> None:
-    """Tell the user something on stderr, in one paragraph."""
-    sys.stderr.write(f"bruno-llm: {plain(message)}\n")
+    """Tell the user something on stderr, in one paragraph; a terminal breaks it between words."""
+    told = f"bruno-llm: {plain(message)}"
+    if sys.stderr.isatty():
+        from shutil import get_terminal_size
+        from textwrap import fill
+
+        width = get_terminal_size().columns
+        told = fill(told, width, break_long_words=False, break_on_hyphens=False)
+    sys.stderr.write(f"{told}\n")
     sys.stderr.flush()
 
 
