@@ -1,7 +1,7 @@
-"""The pictures of docs/costs.md: a page about a month of made-up requests.
+"""The pictures of docs/costs.md and of the README: a page about a month of made-up requests.
 
-`python3 run.py hatch run demo:python docs/costs_page.py` writes docs/images/costs.png and
-docs/images/costs-phone-dark.png; Chromium is needed.
+`python3 run.py hatch run demo:python docs/costs_page.py` writes docs/images/costs*.png; Chromium is
+needed.
 """
 
 import asyncio
@@ -27,6 +27,12 @@ MODELS = {
     ("gemini", "gemini-4-flash"): (260, 5_200, 420, 0.0, "0.5", "3"),
     ("gemini", "gemini-4-pro"): (24, 14_000, 1_500, 0.3, "2", "12"),
     ("ollama", "llama4:8b"): (180, 1_200, 300, 0.0, "0", "0"),
+}
+PICTURES = {  # width, height, dark
+    "costs": (1280, 1500, False),
+    "costs-phone-dark": (390, 1500, True),
+    "costs-light": (1000, 710, False),
+    "costs-dark": (1000, 710, True),
 }
 TAGS = (("chat", "ana"), ("chat", "ben"), ("summaries", None), ("search", None), ("nightly", None))
 
@@ -58,10 +64,10 @@ def made_up() -> CostTracker:
     return tracker
 
 
-async def picture(path: Path, width: int, *, dark: bool) -> bytes:
+async def picture(path: Path, width: int, height: int, *, dark: bool) -> bytes:
     """Return what the page at *path* looks like."""
     async with browser() as page:
-        await page.open(path, width, 1500, dark=dark)
+        await page.open(path, width, height, dark=dark)
         return await page.picture()
 
 
@@ -71,8 +77,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "costs.html")
         write_html(made_up().report(), path)
-        for name, width, dark in (("costs", 1280, False), ("costs-phone-dark", 390, True)):
-            shot = asyncio.run(picture(path, width, dark=dark))
+        for name, (width, height, dark) in PICTURES.items():
+            shot = asyncio.run(picture(path, width, height, dark=dark))
             (IMAGES / f"{name}.png").write_bytes(shot)
 
 

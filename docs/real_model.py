@@ -41,7 +41,7 @@ class RealModel:
         self._process: subprocess.Popen[str]
 
     def __enter__(self) -> Self:
-        self._process = subprocess.Popen(  # noqa: S603 - this file
+        self._process = subprocess.Popen(
             [sys.executable, __file__, *self._arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

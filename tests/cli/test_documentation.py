@@ -12,7 +12,8 @@ from typer.main import get_command
 PAGE = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8")
 COMMANDS = get_command(app).commands
 GROUP, COSTS = COMMANDS.pop("batch"), COMMANDS.pop("costs").commands
-COMMANDS["costs"] = COSTS["report"]
+LOGS = COMMANDS.pop("logs").commands
+COMMANDS |= {"costs": COSTS["report"], "logs": LOGS["list"]}
 
 
 def options(command):
@@ -33,14 +34,15 @@ def examples():
 @pytest.mark.parametrize("words", list(examples()), ids=" ".join)
 def test_the_examples_can_be_entered(words):
     command = GROUP.commands[words[1]] if words[0] == GROUP.name else COMMANDS[words[0]]
-    if words[:2] == ["costs", "copy"]:
-        command = COSTS["copy"]
+    for group, commands in (("costs", COSTS), ("logs", LOGS)):
+        if words[0] == group and words[1] in commands:
+            command = commands[words[1]]
     used = {word for word in words if word.startswith("-")} - {"-"}
     assert used <= options(command)
 
 
 def test_every_command_prints_json():
-    named = COMMANDS | {f"batch {n}": c for n, c in GROUP.commands.items()} | COSTS
+    named = COMMANDS | {f"batch {n}": c for n, c in GROUP.commands.items()} | COSTS | LOGS
     assert [name for name, command in named.items() if "--json" not in options(command)] == ["chat"]
 
 

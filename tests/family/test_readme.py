@@ -1,6 +1,7 @@
 """The README's first programs, as a user with a key starts them; what they print is compared."""
 
 import asyncio
+import html
 import json
 import os
 import re
@@ -10,6 +11,7 @@ import sys
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+import chat_picture
 import pytest
 from bruno_llm_base import LLMFactory, ToolCall, Usage
 from bruno_llm_testing import FakeAnswer, FakeOpenAI
@@ -106,6 +108,23 @@ async def test_the_command_prints_what_is_shown(tmp_path):
     assert words[0] == "bruno-llm"
     start = "import sys; from bruno_llm_cli import main; main()"
     assert rest == await run(tmp_path, ANSWERS["command"], sys.executable, "-c", start, *words[1:])
+
+
+async def test_the_picture_of_chat_is_what_it_prints(tmp_path):
+    (tmp_path / "typed").write_text("\n".join(chat_picture.TYPED))
+    start = "import os, sys; os.dup2(os.open('typed', os.O_RDONLY), 0);"
+    start += "from bruno_llm_cli import main; main()"
+    answers = filter(None, chat_picture.TYPED.values())
+    said = await run(tmp_path, answers, sys.executable, "-c", start, "chat")
+    shown = html.unescape(chat_picture.PICTURE.read_text()).replace("\xa0", " ")
+    for line in (*chat_picture.TYPED, *said.splitlines()):
+        assert f"{line}<" in shown
+
+
+def test_what_the_readme_names_is_there():
+    for path in re.findall(r"(?:\(|src(?:set)?=\")((?:docs|examples)/[^)#\"]+)", README):
+        assert (ROOT / path).is_file(), path
+        assert (ROOT / path).suffix == ".md" or (ROOT / path).stat().st_size < 100_000, path
 
 
 def test_every_program_has_an_answer():

@@ -399,14 +399,11 @@ class BaseProvider(Client, LanguageModel):
 
         return Batch.known(self._batch_client(), batch_id, output)
 
-    def make_batches(self) -> "BatchAdapter | None":
-        """Return how the vendor spells batches; None where it takes none."""
-        return None
-
     def _batch_client(self) -> "BatchClient":
         from bruno_llm_base.batch.vendor import BatchClient  # most programs send none
 
-        if (batches := self.make_batches()) is None:
+        batches: BatchAdapter | None = self.adapter.make_batches(self.access)
+        if batches is None:
             raise InvalidRequestError(
                 f"{self.name} takes no batches at {self.access.address}: llm.map() asks row by row"
             )

@@ -25,7 +25,9 @@ from bruno_llm_cli.completion import (
     complete_named_model,
     complete_provider,
 )
+from bruno_llm_cli.conversation import Continue, Named, NoLog, begin
 from bruno_llm_cli.costs import costs
+from bruno_llm_cli.logs import logs
 from bruno_llm_cli.options import (
     AsJson,
     Config,
@@ -112,6 +114,7 @@ Database = Annotated[
 
 app.add_typer(batches, name="batch")
 app.add_typer(costs, name="costs")
+app.add_typer(logs, name="logs")
 app.add_typer(templates, name="templates")
 
 
@@ -159,6 +162,10 @@ def chat(
         str | None,
         Argument(metavar="MODEL", help="The same as --model.", autocompletion=complete_named_model),
     ] = None,
+    *,
+    go_on: Continue = False,
+    conversation: Named = None,
+    no_log: NoLog = False,
 ) -> None:
     """Talk with a model. Ctrl-C stops an answer, Ctrl-D leaves.
 
@@ -166,7 +173,8 @@ def chat(
     """
     from bruno_llm_cli.chat import chat as talk
 
-    all_answered = talk(replace(options, model=named or options.model).llm())
+    options = replace(options, model=named or options.model)
+    all_answered = talk(begin(options, last=go_on, name=conversation, no_log=no_log))
     if not (all_answered or sys.stdin.isatty()):
         raise Exit(1)
 
@@ -205,7 +213,7 @@ def ask(
     ] = None,
     param: Annotated[
         list[str] | None,
-        Option(metavar="KEY=VALUE", help="A value for the template; repeatable."),
+        Option("--param", "-p", metavar="KEY=VALUE", help="A value for the template; repeatable."),
     ] = None,
     schema: Annotated[
         str | None,
@@ -228,6 +236,9 @@ def ask(
     no_stream: Annotated[
         bool, Option("--no-stream", help="Print the answer when it is complete.")
     ] = False,
+    go_on: Continue = False,
+    conversation: Named = None,
+    no_log: NoLog = False,
 ) -> None:
     """Ask one question.
 
@@ -241,11 +252,15 @@ def ask(
             "--extract prints a part of a text: leave it out, or --json and --schema"
         )
     if param and template is None:
-        raise BadParameter("--param gives a template its values: give --template too")
+        raise BadParameter(
+            f"-p {param[0]} gives a template a value: give --template too; who is asked, with"
+            " -m or --provider"
+        )
     call: dict[str, Any] = {}
     if template is not None:
         made = load(template)
         options, call = options_of(made, options)
+    talk = begin(options, last=go_on, name=conversation, no_log=no_log)
     if schema or schema_multi:
         from bruno_llm_cli.schema import read_schema
 
@@ -254,7 +269,7 @@ def ask(
         from bruno_llm_cli.tools import load_tool, tell_calls
 
         call["tools"] = list(map(load_tool, tool))
-    llm = options.llm(observers=[tell_calls] if tool else None)
+    llm = talk.options.llm(observers=[tell_calls] if tool else None)
     material = [read_labelled(each, options.timeout) for each in file or []]
     if attachment:
         call["attachments"] = [read_attachment(each, options.timeout) for each in attachment]
@@ -266,7 +281,8 @@ def ask(
         has_text = bool(prompt or file)
         question = messages_of(made, template, param or [], read, has_text=has_text)
     how = {"as_json": as_json, "streamed": not no_stream, "extract": extract, "usage": usage}
-    asyncio.run(answer(llm, question, call, **how))
+    response = asyncio.run(answer(llm, talk.asking(question), call, **how))
+    talk.record(question, response, llm, call)
 
 
 @app.command()

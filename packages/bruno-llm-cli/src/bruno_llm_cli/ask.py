@@ -11,7 +11,7 @@ from bruno_llm_base.exceptions import InvalidResponseError
 from bruno_llm_base.messages import Messages
 from bruno_llm_base.parts import Json
 from bruno_llm_base.provider import BaseProvider
-from bruno_llm_base.response import ModelResponse
+from bruno_llm_base.response import ModelResponse, Usage
 from bruno_llm_base.stream import TextStream, answer_text
 from bruno_llm_base.wrappers import FullLLM
 
@@ -32,8 +32,8 @@ async def ask(
     streamed: bool = True,
     extract: bool = False,
     usage: bool = False,
-) -> None:
-    """Print the answer to *messages*, as it comes if it is *streamed* and all of it is printed.
+) -> ModelResponse:
+    """Print the answer to *messages*, as it comes if it is *streamed* and all is printed; return it.
 
     Args:
         llm: Who is asked.
@@ -57,6 +57,7 @@ async def ask(
         warn_if_cut(response)
     if usage:
         say(spent(response))
+    return response
 
 
 async def _request(llm: FullLLM, messages: Messages, call: Json) -> ModelResponse:
@@ -118,17 +119,19 @@ def _code_in(text: str) -> str:
 
 def spent(response: ModelResponse) -> str:
     """Return what an answer took: tokens, and dollars if the price is known."""
-    usage = response.usage
-    told = [
-        f"{'about ' if response.usage_estimated else ''}{_number(usage.input_tokens)} tokens in"
-    ]
+    cost = None if response.cost is None else response.cost.total
+    return f"{'about ' if response.usage_estimated else ''}{told_spent(response.usage, cost)}"
+
+
+def told_spent(usage: Usage, cost: Decimal | None) -> str:
+    """Return these tokens and dollars in words."""
+    told = [f"{_number(usage.input_tokens)} tokens in"]
     if usage.cache_read_tokens:
         told.append(f"{_number(usage.cache_read_tokens)} of them from the cache")
     told.append(f"{_number(usage.output_tokens)} out")
     if usage.reasoning_tokens:
         told.append(f"{_number(usage.reasoning_tokens)} of them for reasoning")
-    cost = response.cost
-    told.append("price unknown" if cost is None else f"${Decimal(f'{cost.total:.4g}'):f}")
+    told.append("price unknown" if cost is None else f"${Decimal(f'{cost:.4g}'):f}")
     return ", ".join(told)
 
 

@@ -1,41 +1,58 @@
 """A conversation at the terminal."""
 
 import asyncio
+import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
 
 from bruno_core.models import Message, MessageRole
-from bruno_llm_base.exceptions import LLMError
+from bruno_llm_base.discovery import canonical, installed, split_name
+from bruno_llm_base.exceptions import ConfigurationError, LLMError
+from bruno_llm_base.options import close_matches
+from bruno_llm_base.parts import Text
+from bruno_llm_base.response import ModelResponse, Usage
 from bruno_llm_base.wrappers import FullLLM
 
-from bruno_llm_cli.ask import warn_if_cut
+from bruno_llm_cli.ask import told_spent, warn_if_cut
+from bruno_llm_cli.conversation import Conversation, log_path, open_log
 from bruno_llm_cli.input import read_lines
+from bruno_llm_cli.options import is_set_up
 from bruno_llm_cli.output import plain, say, write
 
-_HELP = """\
-/clear          forget what was said
-/system TEXT    begin the conversation with another text; without one, with none
-/model NAME     ask another model of the same provider
-/help           show this
-/exit           leave, as Ctrl-D does
-Ctrl-C stops an answer; what has come of it stays part of the conversation."""
+_HELP = {
+    "/multi": "ask a question of several lines, up to a line /end; a pasted block is one already",
+    "/model NAME": "ask another model, as gpt-5.4 or claude/claude-opus-5-5; without a name, the first",
+    "/system TEXT": "begin the conversation with another text; without one, with none",
+    "/clear": "forget what was said, and begin a new conversation",
+    "/cost": "tell the tokens and dollars that the answers took",
+    "/save FILE": "write the conversation into a new file: .json, or else Markdown",
+    "/help": "show this",
+    "/exit": "leave, as Ctrl-D does",
+}
+_NAMES = (*(usage.split()[0] for usage in _HELP), "/quit")
+_REMEMBERED = 500  # questions of the log that can be called back
 
 
-def chat(llm: FullLLM) -> bool:
-    """Talk with *llm* until the user leaves, and return whether every question was answered."""
+def chat(conversation: Conversation) -> bool:
+    """Talk until the user leaves, and return whether every question was answered."""
     with asyncio.Runner() as runner:
-        session = _Session(llm, runner)
+        session = _Session(conversation, runner)
         try:
-            for line in _lines(f"{llm.name}, {llm.model}"):
-                if line.startswith("/"):
-                    if line.split()[0] in ("/exit", "/quit"):
-                        break
-                    session.command(line)
-                elif line.strip():
-                    session.say(line)
+            for text in _texts(conversation, session.who):
+                name = text.partition(" ")[0].rstrip()
+                if not text.startswith("/") or "\n" in text.strip():
+                    if text.strip():
+                        session.say(text)
+                elif name in ("/exit", "/quit"):
+                    break
+                else:
+                    session.command(name, text.partition(" ")[2].strip())
         finally:
-            runner.run(llm.aclose())
+            session.close()
     return not session.failed
 
 
@@ -45,83 +62,208 @@ class _Session:
     One loop runs all answers, so the connection is kept; between them it stands still.
     """
 
-    def __init__(self, llm: FullLLM, runner: asyncio.Runner) -> None:
-        self._llm = llm
+    def __init__(self, conversation: Conversation, runner: asyncio.Runner) -> None:
+        self._talk = conversation
         self._runner = runner
-        self._said: list[Message] = []
+        self._first = self._llm = conversation.options.llm()
+        self._others: dict[str, FullLLM] = {}
         self._model: str | None = None
         self._pieces: list[str] = []
+        self._answers: list[ModelResponse] = []
+        self._stopped = 0
         self.failed = False
 
-    def say(self, line: str) -> None:
-        """Print the answer to *line*.
+    @property
+    def who(self) -> str:
+        """Who is asked, and what was said before, in words."""
+        asked = f"{self._llm.name}, {self._model or self._llm.model}"
+        said = len(self._talk.said)
+        return f"{asked}, going on with {self._talk.name!r} ({said} messages)" if said else asked
+
+    def close(self) -> None:
+        """Close all connections."""
+        for llm in (self._first, *self._others.values()):
+            self._runner.run(llm.aclose())
+
+    def say(self, text: str) -> None:
+        """Print the answer to *text*.
 
         Of an answer that the user stops, what has come is kept, as it was read. A question without
         any answer is forgotten, so that it can be asked again.
         """
-        question = Message(role=MessageRole.USER, content=line)
+        question = Message(role=MessageRole.USER, content=text)
         self._pieces = []
         try:
-            answer = self._runner.run(self._answer(question))
+            response = self._runner.run(self._answer(question))
         except KeyboardInterrupt:
             so_far = "".join(self._pieces)
             write("\n")
             say("stopped" if so_far.strip() else "stopped; the question is forgotten")
+            self._stopped += 1
             if so_far.strip():
-                answer = Message(role=MessageRole.ASSISTANT, content=so_far)
-                self._said += [question, answer]
+                self._keep(question, ModelResponse(parts=(Text(so_far),)))
         except LLMError as error:
             self.failed = True
             if self._pieces:
                 write("\n")
             say(f"{error}; the question is forgotten")
         else:
-            self._said += [question, answer]
+            self._answers.append(response)
+            self._keep(question, response)
 
-    async def _answer(self, question: Message) -> Message:
-        options = {} if self._model is None else {"model": self._model}
-        stream = self._llm.stream([*self._said, question], **options)
+    def _keep(self, question: Message, response: ModelResponse) -> None:
+        self._talk.said += [question, response.to_message()]
+        self._talk.record([question], response, self._llm, self._asking)
+
+    @property
+    def _asking(self) -> dict[str, str]:
+        return {} if self._model is None else {"model": self._model}
+
+    async def _answer(self, question: Message) -> ModelResponse:
+        stream = self._llm.stream([*self._talk.said, question], **self._asking)
         async with stream:
             async for text in stream:
                 self._pieces.append(text)
                 write(text)
         write("\n")
         warn_if_cut(stream.response)
-        return stream.response.to_message()
+        return stream.response
 
-    def command(self, line: str) -> None:
+    def command(self, name: str, rest: str) -> None:
         """Do what a line that begins with "/" says."""
-        name, _, rest = line.strip().partition(" ")
-        rest = rest.strip()
-        if name == "/clear":
-            self._said = []
-            say("what was said is forgotten")
-        elif name == "/system":
-            self._llm.set_system_prompt(rest)
-            say("the conversation begins with that" if rest else "it begins with nothing now")
-        elif name == "/model":
-            self._model = rest or None
-            say(f"asking {rest or self._llm.model}")
-        elif name == "/help":
-            write(f"{_HELP}\n", sys.stderr)
+        match name:
+            case "/clear":
+                self._talk.forget()
+                say("what was said is forgotten")
+            case "/system":
+                self._llm.set_system_prompt(rest)
+                say("the conversation begins with that" if rest else "it begins with nothing now")
+            case "/model":
+                self._choose(rest)
+            case "/cost":
+                say(self._spent())
+            case "/save":
+                self._save(rest)
+            case "/help":
+                wide = max(map(len, _HELP))
+                lines = [f"{usage:{wide}}  {meaning}\n" for usage, meaning in _HELP.items()]
+                stop = (
+                    "Ctrl-C stops an answer; what has come of it stays part of the conversation.\n"
+                )
+                write("".join([*lines, stop]), sys.stderr)
+            case _:
+                close = close_matches(name, _NAMES)
+                cure = f"did you mean {close[0]}? Or" if close else "see /help, or"
+                say(f"no command is called {name}: {cure} begin with a space to send it")
+
+    def _choose(self, name: str) -> None:
+        """Ask another model from now on, perhaps of another provider; the first one without a *name*."""
+        system = self._llm.get_system_prompt()
+        try:
+            llm, model = self._named(name) if name else (self._first, None)
+        except LLMError as error:
+            say(f"{error.description}; {self._llm.name} is still asked")
+            return
+        self._llm, self._model = llm, model
+        llm.set_system_prompt(system or "")
+        say(f"asking {llm.name}, {model or llm.model}")
+
+    def _named(self, name: str) -> tuple[FullLLM, str | None]:
+        """Return who is asked for *name*, and the model if it is only another one of the same provider."""
+        provider, model = split_name(name)
+        is_one = canonical(provider) in {info.name for info in installed()}
+        if not is_one or not (model or is_set_up(canonical(provider))):
+            return self._llm, name
+        if name not in self._others:
+            options = replace(self._talk.options, provider=name, model=None, config=None)
+            self._others[name] = options.llm()
+        return self._others[name], None
+
+    def _spent(self) -> str:
+        """Return what the answers of this session took, in words."""
+        answers = self._answers
+        costs = [each.cost.total for each in answers if each.cost is not None]
+        usage = sum((each.usage for each in answers), Usage())
+        known = len(costs) == len(answers)
+        count = f"{len(answers)} answer{'s'[: len(answers) != 1]}"
+        told = f"{count}: {told_spent(usage, sum(costs, Decimal()) if known else None)}"
+        return (
+            f"{told}; and what came of {self._stopped} that you stopped" if self._stopped else told
+        )
+
+    def _save(self, name: str) -> None:
+        """Write the conversation into the file *name*."""
+        if not name:
+            say("give a file: /save talk.md")
+            return
+        file = Path(name).expanduser()
+        said = [(each.role.value, each.content) for each in self._talk.said]
+        if file.suffix.lower() == ".json":
+            messages = [{"role": role, "content": content} for role, content in said]
+            text = json.dumps(messages, indent=2, ensure_ascii=False) + "\n"
         else:
-            say(f"no command is called {name}: see /help, or begin with a space to send it")
+            text = "\n".join(f"## {role}\n\n{content}\n" for role, content in said)
+        try:
+            with file.open("x", encoding="utf-8") as saved:
+                saved.write(text)
+        except FileExistsError:
+            say(f"{file} is there already: give another name")
+        except OSError as error:
+            say(f"{file} cannot be written: {error.strerror}")
+        else:
+            say(f"{len(said)} messages are in {file}")
 
 
-def _lines(who: str) -> Iterator[str]:
-    """Yield what the user enters; at a terminal, after a prompt."""
-    if not sys.stdin.isatty():
-        yield from read_lines()
-        return
-    with suppress(ImportError):  # there is none on Windows
-        import readline  # noqa: F401 - lines can be edited, and called back
-    write(f"{plain(who)}. Ctrl-C stops an answer, Ctrl-D leaves, /help shows more.\n", sys.stderr)
-    prompt = "> " if sys.stdout.isatty() else ""  # it belongs to no answer
+def _texts(conversation: Conversation, who: str) -> Iterator[str]:
+    """Yield what the user enters: lines, pasted blocks, and what stands between /multi and /end."""
+    read = _at_terminal(conversation, who) if sys.stdin.isatty() else _piped()
     while True:
         try:
-            yield input(prompt)
+            text = read("> ")
+            if text.strip() == "/multi":
+                text = "\n".join(_until_end(read))
+            yield text
         except KeyboardInterrupt:
             write("\n(Ctrl-D leaves)\n", sys.stderr)
         except EOFError:
-            write("\n", sys.stderr)
             return
+
+
+def _until_end(read: Callable[[str], str]) -> Iterator[str]:
+    while (line := read(". ")).strip() != "/end":
+        yield line
+
+
+def _piped() -> Callable[[str], str]:
+    lines = read_lines()
+
+    def read(_: str) -> str:
+        if (line := next(lines, None)) is None:
+            raise EOFError
+        return line
+
+    return read
+
+
+def _at_terminal(conversation: Conversation, who: str) -> Callable[[str], str]:
+    """Return what reads a line after a prompt; of a log, the last questions can be called back."""
+    with suppress(ImportError):  # there is none on Windows
+        import readline
+
+        # without it, each line of a pasted block would be a question; Python switches it off
+        readline.parse_and_bind("set enable-bracketed-paste on")
+        if conversation.is_logged and log_path().exists():
+            with suppress(ConfigurationError):  # it is told when something is to be written
+                for each in reversed(open_log().search(limit=_REMEMBERED)):
+                    readline.add_history(each.prompt)
+    write(f"{plain(who)}. Ctrl-C stops an answer, Ctrl-D leaves, /help shows more.\n", sys.stderr)
+    shows_prompt = sys.stdout.isatty()  # it belongs to no answer
+
+    def read(prompt: str) -> str:
+        try:
+            return input(prompt if shows_prompt else "")
+        except EOFError:
+            write("\n", sys.stderr)
+            raise
+
+    return read

@@ -103,6 +103,11 @@ class ModelOptions:
     verbose: Verbose = 0
     portable: Json = field(default_factory=dict)
 
+    def given(self) -> Json:
+        """Return the options of a request that were given."""
+        own = dict(map(_option, self.option or ()))
+        return {name: value for name, value in self.portable.items() if value is not None} | own
+
     def llm(self, **more: Any) -> FullLLM:
         """Return the model, built with *more* keywords.
 

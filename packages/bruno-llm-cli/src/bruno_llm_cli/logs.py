@@ -1,0 +1,212 @@
+"""`bruno-llm logs`: what was asked and answered, and whether it is recorded."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from bruno_llm_base.exceptions import InvalidRequestError
+from bruno_llm_base.parts import Json
+from bruno_llm_base.response import Usage
+from typer import Argument, Option, Typer
+from typer.core import TyperGroup
+
+from bruno_llm_cli import settings
+from bruno_llm_cli.conversation import log_path, open_log
+from bruno_llm_cli.options import AsJson
+from bruno_llm_cli.output import console, say, show_document, show_table, write
+
+if TYPE_CHECKING:
+    from bruno_llm_cli.log import LoggedResponse
+
+_FEW, _MANY = 3, 20  # answers that are listed in full, and in a line each
+_DOCUMENTS = ("options", "schema", "tools", "tool_calls")
+
+
+class _Logs(TyperGroup):
+    """Lists, unless it is told to do something else: `logs "words"` is `logs list "words"`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the arguments."""
+        if not args or args[0] not in (*self.commands, *ctx.help_option_names):
+            args = ["list", *args]
+        return super().parse_args(ctx, args)
+
+
+logs = Typer(cls=_Logs, help="List what was asked and answered; off until you switch it on.")
+
+
+@logs.command("list")
+def list_responses(
+    words: Annotated[
+        list[str] | None, Argument(help="Only where all these words are, in question or answer.")
+    ] = None,
+    limit: Annotated[
+        int | None, Option("--limit", "-n", min=0, help="How many; 0 for all.", show_default="3")
+    ] = None,
+    model: Annotated[
+        str | None, Option("--model", "-m", help="Only of this model, provider or provider/model.")
+    ] = None,
+    conversation: Annotated[
+        str | None, Option("--conversation", metavar="ID", help="All of this conversation.")
+    ] = None,
+    *,
+    last: Annotated[
+        bool, Option("--current", "-c", help="All of the conversation that was logged last.")
+    ] = False,
+    short: Annotated[bool, Option("--short", "-s", help="A line each; the last 20.")] = False,
+    response: Annotated[
+        bool, Option("--response", "-r", help="Print the last answer alone.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """List the latest, the newest last: `logs "words"` does so too. The exit code is 1 if there are none."""
+    log = open_log(there=True)
+    if last:
+        conversation = log.read_conversation().id
+    if limit is None and conversation is None:
+        limit = 1 if response else _MANY if short else _FEW
+    found = log.search(
+        " ".join(words or []), limit=limit or None, conversation=conversation, model=model
+    )
+    log.close()
+    found.reverse()
+    if as_json:
+        show_document({"responses": list(map(_described, found))})
+        return
+    if not found:
+        raise InvalidRequestError("nothing in the log is like that")
+    if response:
+        write("".join(f"{each.response}\n" for each in found))
+    elif short:
+        _show_lines(found)
+    else:
+        write("\n".join(map(_in_full, found)))
+
+
+@logs.command()
+def on(*, as_json: AsJson = False) -> None:
+    """Record questions and answers from now on."""
+    _switch(on=True, as_json=as_json)
+
+
+@logs.command()
+def off(*, as_json: AsJson = False) -> None:
+    """Record nothing from now on; what is recorded stays."""
+    _switch(on=False, as_json=as_json)
+
+
+@logs.command()
+def path(*, as_json: AsJson = False) -> None:
+    """Print the path of the file."""
+    if as_json:
+        show_document({"path": str(log_path())})
+    else:
+        write(f"{log_path()}\n")
+
+
+@logs.command()
+def status(*, as_json: AsJson = False) -> None:
+    """Tell whether it is on, and how much is there."""
+    is_on, file = settings.read().log, log_path()
+    conversations, responses = open_log().count() if file.exists() else (0, 0)
+    size = file.stat().st_size if file.exists() else 0
+    if as_json:
+        facts = {"conversations": conversations, "responses": responses, "bytes": size}
+        show_document({"log": is_on, "path": str(file), **facts})
+        return
+    write(f"log            {'on' if is_on else 'off'}\n")
+    write(f"file           {file}{'' if file.exists() else ' (not there yet)'}\n")
+    write(f"conversations  {conversations:,}\n")
+    write(f"answers        {responses:,}\n")
+    write(f"size           {size:,} bytes\n")
+
+
+@logs.command()
+def backup(
+    file: Annotated[Path, Argument(help="The new file.")], *, as_json: AsJson = False
+) -> None:
+    """Copy the log into a new file, also while it is written."""
+    open_log(there=True).backup(file)
+    if as_json:
+        show_document({"path": str(file), "bytes": file.stat().st_size})
+    else:
+        say(f"copied to {file}, {file.stat().st_size:,} bytes")
+
+
+def _switch(*, on: bool, as_json: bool) -> None:
+    settings.change(log=on)
+    if as_json:
+        show_document({"log": on, "path": str(log_path())})
+    elif on:
+        say(f"what `ask` and `chat` send and get is recorded in {log_path()}")
+    else:
+        say("nothing is recorded from now on; what there is stays")
+
+
+def _described(found: "LoggedResponse") -> Json:
+    document = asdict(found)
+    for name in _DOCUMENTS:
+        document[name] = document[name] and json.loads(document[name])
+    return document
+
+
+def _in_full(found: "LoggedResponse") -> str:
+    question = "\n".join(f"> {line}".rstrip() for line in found.prompt.splitlines())
+    parts = [f"{_when(found)}  {_asked(found)}  {found.conversation_id}"]
+    if found.system:
+        parts.append(f"system: {found.system}")
+    parts.append(question)
+    if found.attachments:
+        parts.append(f"({len(found.attachments)} attached)")
+    calls = json.loads(found.tool_calls or "[]")
+    parts += [f"{call['name']}({call['arguments']})" for call in calls]
+    parts += [found.response.strip(), f"({_figures(found)})"]
+    return "\n\n".join(filter(None, parts)) + "\n"
+
+
+def _show_lines(responses: "Sequence[LoggedResponse]") -> None:
+    """Print a line for each, in which the question is cut so that it fits."""
+    rows = [
+        (_when(each), each.conversation_id, _asked(each), _money(each.cost)) for each in responses
+    ]
+    titles = ("time (UTC)", "conversation", "model", "USD", "question")
+    taken = sum(max(map(len, column)) + 1 for column in zip(titles[:-1], *rows, strict=True))
+    room = max(console().width - taken - len(titles), len(titles[-1]))
+    questions = [" ".join(each.prompt.split()) for each in responses]
+    show_table(
+        titles,
+        [
+            (*row, text if len(text) <= room else f"{text[: room - 1]}…")
+            for row, text in zip(rows, questions, strict=True)
+        ],
+        right=("USD",),
+    )
+
+
+def _when(found: "LoggedResponse") -> str:
+    return found.created[:19].replace("T", " ")
+
+
+def _asked(found: "LoggedResponse") -> str:
+    return f"{found.provider}/{found.model}"
+
+
+def _money(cost: float | None) -> str:
+    return "-" if cost is None else f"{cost:.6f}"
+
+
+def _figures(found: "LoggedResponse") -> str:
+    from bruno_llm_cli.ask import told_spent  # it would be loaded at every start
+
+    usage = Usage(
+        input_tokens=found.input_tokens,
+        output_tokens=found.output_tokens,
+        cache_read_tokens=found.cached_tokens,
+        reasoning_tokens=found.reasoning_tokens,
+    )
+    cost = None if found.cost is None else Decimal(str(found.cost))
+    time = "" if found.duration is None else f", {found.duration:.1f} s"
+    return f"{told_spent(usage, cost)}{time}"
