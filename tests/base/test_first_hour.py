@@ -442,3 +442,18 @@ def test_a_call_without_its_await_is_told_as_the_quick_start_says(program):
 def test_a_stream_in_a_for_is_told():
     with pytest.raises(TypeError, match=r"use `async for`, or for over llm\.sync\.stream"):
         list(provider("openai").stream("hi"))
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"temperature": 100}, "temperature is 100: give 2 or less"),
+        ({"temprature": 1}, "'temprature' is not known: did you mean 'temperature'?"),
+        ({"model": ""}, "model is '': give its name"),
+        ({"output": 5}, "output is 5, of which there is no JSON schema"),
+    ],
+)
+def test_what_is_wrong_for_every_row_is_told_before_the_first(name, options, told):
+    with pytest.raises(InvalidRequestError) as caught:
+        provider(name).map(["a", "b"], "Sum up {row}", **options)
+    assert str(caught.value).startswith(told)

@@ -221,7 +221,7 @@ class LanguageModel(LLMInterface):
         """
         from bruno_llm_base.batch.map import map_rows  # most programs map nothing
 
-        return map_rows(
+        items = map_rows(
             cast(Any, self),
             rows,
             prompt,
@@ -230,6 +230,8 @@ class LanguageModel(LLMInterface):
             into=into,
             options={**options},
         )
+        self._check_options({**options})
+        return items
 
     async def check_connection(self) -> bool:
         """Say whether the model can be used; `diagnose` says why not. Never raises."""
@@ -248,6 +250,9 @@ class LanguageModel(LLMInterface):
 
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
+
+    def _check_options(self, call: Json) -> None:
+        """Raise an `InvalidRequestError` for what would be wrong in every call with these options."""
 
     @abstractmethod
     async def _answer(
@@ -328,6 +333,11 @@ class BaseProvider(Client, LanguageModel):
         self._refused_outputs: dict[tuple[str, str], int] = {}
 
     # -- asking -------------------------------------------------------------------------------------
+
+    def _check_options(self, call: Json) -> None:
+        for name in ("attachments", "output", "refresh"):
+            call.pop(name, None)
+        self._options.options(self._named(call.pop("model", None)), call)
 
     async def _answer(
         self, messages: Messages | None, output: Any, call: Json
