@@ -454,6 +454,7 @@ def test_a_stream_in_a_for_is_told():
     ],
 )
 def test_what_is_wrong_for_every_row_is_told_before_the_first(name, options, told):
-    with pytest.raises(InvalidRequestError) as caught:
-        provider(name).map(["a", "b"], "Sum up {row}", **options)
-    assert str(caught.value).startswith(told)
+    for llm in (provider(name), CachedLLM(provider(name))):
+        with pytest.raises(InvalidRequestError) as caught:
+            llm.map(["a", "b"], "Sum up {row}", **options)
+        assert str(caught.value).startswith(told)
