@@ -56,7 +56,7 @@ def rows(tmp_path):
 
 def test_a_text_is_found_by_a_text(embed, similar, openai):
     told = embed("-m", "openai/text-embedding-3-small", "The", "cat", "sleeps", "--id", "cat")
-    assert told.startswith("bruno-llm: notes: 1 embedded, 0.00000")
+    assert told.startswith("bruno-llm: notes: 1 embedded, $0.0000")
     embed("Shares fell", "--id", "shares")
     embed(text="from a pipe\n")
     assert sent(openai) == ["The cat sleeps", "Shares fell", "from a pipe"]

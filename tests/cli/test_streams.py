@@ -73,7 +73,12 @@ def test_a_full_stdout_is_told_in_one_sentence_by_every_command(openai, ledger, 
         ),
         *("count -p claude hi", "models openai", "models openai --json", "doctor openai"),
         *("use openai --json", "config", "templates path", "compare -m openai hi"),
-        *("embed pets cat --provider openai --json", "similar pets cat", "collections"),
+        *(
+            "embed pets cat --provider openai --json",
+            "similar pets cat",
+            "collections",
+            "logs status",
+        ),
         *(f"costs {ledger}", f"costs {ledger} --format json", "batch --help"),
     ]
     silent = {"chat", "map", "pull"}  # here: without a question, and on stderr only

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bruno_llm_base.batch.template import field_of, fingerprint, question_of
+from bruno_llm_base.cost.report import dollars
 from bruno_llm_base.discovery import EMBEDDINGS, canonical, installed, split_name
 from bruno_llm_base.embeddings import BaseEmbeddings
 from bruno_llm_base.events import Event, RequestFinished
@@ -155,7 +156,7 @@ class Tally:
         parts += [f"{self.there} were there"] if self.there else []
         parts += [f"{self.empty} empty"] if self.empty else []
         if self.embedded:
-            parts.append("price unknown" if self.cost is None else f"{self.cost:.6f} USD")
+            parts.append("price unknown" if self.cost is None else dollars(self.cost))
         return ", ".join(parts)
 
 
@@ -269,5 +270,5 @@ def show_collections(found: list[Collection], *, as_json: bool) -> None:
         (each.name, f"{each.entries:,}", f"{each.provider}/{each.model}", f"{each.dimensions:,}")
         for each in found
     ]
-    right = ("entries", "dimensions")
-    show_table(("collection", "entries", "model", "dimensions"), rows, right=right)
+    right = ("texts", "dimensions")
+    show_table(("collection", "texts", "model", "dimensions"), rows, right=right)
