@@ -194,6 +194,10 @@ async def test_fields_of_the_vendors_own_are_no_misspelling():
         async with OpenAIProvider(**server.connection()) as llm:
             await llm.generate("hi", **own)
             assert server.bodies[-1].items() >= own.items()
+            with pytest.raises(InvalidRequestError, match=r"options=\{'message': \.\.\.\}$"):
+                await llm.generate("hi", message="own")
+            await llm.generate("hi", options={"message": "own"})
+            assert server.bodies[-1]["message"] == "own"
 
 
 @pytest.mark.parametrize(
@@ -454,6 +458,7 @@ def test_a_stream_in_a_for_is_told():
     ],
 )
 def test_what_is_wrong_for_every_row_is_told_before_the_first(name, options, told):
-    with pytest.raises(InvalidRequestError) as caught:
-        provider(name).map(["a", "b"], "Sum up {row}", **options)
-    assert str(caught.value).startswith(told)
+    for llm in (provider(name), CachedLLM(provider(name))):
+        with pytest.raises(InvalidRequestError) as caught:
+            llm.map(["a", "b"], "Sum up {row}", **options)
+        assert str(caught.value).startswith(told)
