@@ -182,6 +182,8 @@ class _Session:
     def _spent(self) -> str:
         """Return what the answers of this session took, in words."""
         answers = self._answers
+        if not answers:
+            return "there is no answer yet"
         costs = [each.cost.total for each in answers if each.cost is not None]
         usage = sum((each.usage for each in answers), Usage())
         known = len(costs) == len(answers)
