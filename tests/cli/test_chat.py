@@ -115,7 +115,12 @@ def test_a_conversation_is_saved(bruno_llm, openai, tmp_path):
         {"role": "user", "content": "one"},
         {"role": "assistant", "content": "Grüße!"},
     ]
-    for told in ("2 messages are in", "talk.md is there already", "give a file", "cannot be written"):
+    for told in (
+        "2 messages are in",
+        "talk.md is there already",
+        "give a file",
+        "cannot be written",
+    ):
         assert told in done.stderr
 
 
