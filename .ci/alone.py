@@ -91,7 +91,9 @@ def main(distribution: str) -> None:
 def check_umbrella() -> None:
     """Its providers are there, under its own name too, and nothing is left of an older version."""
     needed = " ".join(distribution_of("bruno-llm").requires or ())
-    assert listed() == sorted(set(re.findall(r"bruno-llm-(\w+)", needed)) - {"base", "cli"})
+    assert listed() == sorted(
+        set(re.findall(r"bruno-llm-(\w+)", needed)) - {"base", "cli", "prompts"}
+    )
     umbrella = import_module("bruno_llm")
     assert umbrella.LLMFactory is LLMFactory
     assert all(hasattr(umbrella, name) for name in umbrella.__all__)

@@ -28,6 +28,7 @@ TYPED = {
         text="The Loire: about 1,000 km, from the Massif Central to the Atlantic.",
         usage=Usage(input_tokens=43, output_tokens=19),
     ),
+    "/cost": None,
 }
 # Rich's own, without the font that it would fetch
 FORMAT = """\

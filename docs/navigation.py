@@ -29,6 +29,7 @@ _WORDS = {
     "fallback/": "fallback, failover, router",
     "media/": "image, picture, vision, pdf, audio, file, attachment",
     "notebooks/": "jupyter, notebook, ipython, colab",
+    "prompts/": "prompt template, jinja",
     "rate-limits/": "rate limit, throttle, 429",
     "reasoning-and-caching/": "prompt caching, thinking, effort",
     "streaming/": "stream",

@@ -8,7 +8,7 @@ The file keeps sums by day; start it again, and they go on.
 import asyncio
 import sys
 
-from bruno_llm_base import Budget, BudgetExceededError, CostTracker, LLMFactory
+from bruno_llm import Budget, BudgetExceededError, CostTracker, LLMFactory
 
 TASKS = {"greeting": "Say hello.", "summary": "Sum up the story of Faust in two sentences."}
 

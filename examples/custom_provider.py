@@ -7,7 +7,7 @@ A server with a protocol of its own takes one file more: see examples/bruno-llm-
 
 import asyncio
 
-from bruno_llm_openai import OpenAIProvider
+from bruno_llm import OpenAIProvider
 
 
 class LabProvider(OpenAIProvider):
@@ -27,7 +27,7 @@ async def main() -> None:
         model, *_ = await llm.list_models()
         answer = await llm.request("Why is the sky blue?", model=model)
         print(f"{answer.provider}, {answer.model}: {answer.text}")
-        print(answer.cost)
+        print(answer.cost.source)
 
 
 if __name__ == "__main__":

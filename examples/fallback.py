@@ -8,7 +8,7 @@ Those that are not installed or not set up are left out beforehand.
 import asyncio
 import sys
 
-from bruno_llm_base import AllProvidersFailedError, Breaker, ConfigurationError, LLMFactory
+from bruno_llm import AllProvidersFailedError, Breaker, ConfigurationError, LLMFactory
 from bruno_llm_base.events import Event, ProviderPassedOver
 
 

@@ -9,7 +9,7 @@ A server of somebody else's is its command, such as `["npx", "-y", "..."]`, or i
 import asyncio
 import sys
 
-from bruno_llm_base import LLMFactory, mcp_tools, run_tools
+from bruno_llm import LLMFactory, mcp_tools, run_tools
 
 
 def serve() -> None:

@@ -8,7 +8,7 @@ What the model makes, such as a picture, is saved here.
 import asyncio
 import sys
 
-from bruno_llm_base import LLMFactory, MediaError
+from bruno_llm import LLMFactory, MediaError
 
 
 async def main(question: str, files: list[str]) -> None:

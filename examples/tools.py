@@ -9,7 +9,7 @@ import asyncio
 import sys
 from pathlib import Path
 
-from bruno_llm_base import LLMFactory, ToolCall, ToolError, stream_tools
+from bruno_llm import LLMFactory, ToolCall, ToolError, stream_tools
 
 HERE = Path.cwd()
 

@@ -1,9 +1,13 @@
 """What goes wrong in a new user's first hour, and what is told of it."""
 
 import asyncio
+import re
+import subprocess
+import sys
 import traceback
 from datetime import date
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from bruno_core.models import Message, MessageRole
@@ -17,10 +21,12 @@ from bruno_llm_base import (
     FallbackLLM,
     InvalidRequestError,
     LLMError,
+    LLMFactory,
     Media,
     MediaPolicy,
     ModelResponse,
     Price,
+    ProviderNotFoundError,
     RateLimit,
     Retry,
     Timeouts,
@@ -33,7 +39,7 @@ from bruno_llm_base import (
 from bruno_llm_claude import ClaudeProvider
 from bruno_llm_gemini import GeminiProvider
 from bruno_llm_ollama import OllamaProvider
-from bruno_llm_openai import OpenAIProvider
+from bruno_llm_openai import OpenAIEmbeddings, OpenAIProvider
 from bruno_llm_testing import (
     FakeAnswer,
     FakeClaude,
@@ -347,3 +353,108 @@ def test_a_traceback_shows_our_error_and_its_innermost_cause(name, way, what):
         if what == "unreachable":
             assert isinstance(causes[0], OSError)
         llm.sync.close()
+
+
+def names(thing):
+    return [name for name in dir(thing) if not name.startswith("_")]
+
+
+def test_a_provider_lists_what_users_call(name):
+    own = {"ollama": ["pull"]}.get(name, [])
+    assert names(provider(name)) == sorted(
+        [
+            *("aclose", "batch", "batch_from", "capabilities", "check_connection", "context"),
+            *("context_window", "count_conversation", "count_text", "count_tokens", "diagnose"),
+            *("fingerprint", "generate", "get_model_info", "get_system_prompt"),
+            *("get_token_count", "list_models", "map", "media", "model", "name", "observers"),
+            *("price", "request", "set_system_prompt", "stream", "sync", "timeouts", "warm_up"),
+            *own,
+        ]
+    )
+
+
+def test_embeddings_answers_and_streams_list_what_users_call():
+    hooks = {"access", "adapter", "api_key_env", "make_adapter", "open_transport", "row", "sdk"}
+    assert not hooks.intersection(names(OpenAIEmbeddings(api_key="k")))
+    assert names(provider("openai").stream("hi")) == [
+        *("aclose", "complete", "partial", "response", "sentences", "words")
+    ]
+    answer = names(ModelResponse())
+    assert not {"error", "is_last", "join"}.intersection(answer)
+    assert {"text", "output", "cost", "usage", "tool_calls", "to_message"} <= set(answer)
+
+
+@pytest.mark.parametrize("client", ["foo", 5, object])
+def test_what_is_no_client_is_told_with_what_makes_one(name, client):
+    with pytest.raises(ConfigurationError) as caught:
+        (PROVIDERS | {"ollama": OllamaProvider})[name](client=client)
+    assert re.match(
+        r"client is (a|the class) \w+: give an asynchronous client, made by [\w.]+\(\.\.\.\) or a",
+        str(caught.value),
+    )
+
+
+def test_a_vendor_that_is_no_provider_of_ours_is_found_all_the_same(monkeypatch):
+    assert LLMFactory.create("mistral", api_key="k").name == "mistral"
+    monkeypatch.delenv("MISTRAL_API_KEY", raising=False)
+    with pytest.raises(ConfigurationError, match=r"^mistral needs an API key: set MISTRAL_API_KEY"):
+        LLMFactory.create("mistral")
+    with pytest.raises(
+        ProviderNotFoundError, match=r"^no provider is called 'mystral': did you mean"
+    ):
+        LLMFactory.create("mystral")
+
+
+async def test_white_space_around_a_message_is_left_out_and_around_a_question_sent():
+    with FakeOpenAI() as server:
+        async with OpenAIProvider(**server.connection()) as llm:
+            for said in (user(" hi\n"), {"role": "user", "content": " hi\n"}, ("user", " hi\n")):
+                await llm.generate([said])
+                assert server.bodies[-1]["messages"][0]["content"] == "hi"
+            await llm.generate(" hi\n")
+            assert server.bodies[-1]["messages"][0]["content"] == " hi\n"
+
+
+UNAWAITED = {
+    "print(llm.generate('hi'))": "<coroutine object LanguageModel.generate at 0x",
+    "llm.generate('hi')": "coroutine 'LanguageModel.generate' was never awaited",
+    "llm.request('hi').text": "'coroutine' object has no attribute 'text'",
+    "async def main():\n async for text in llm.generate('hi'): pass\nasyncio.run(main())": (
+        "'async for' requires an object with __aiter__ method, got coroutine"
+    ),
+    "await llm.generate('hi')": "'await' outside function",
+    "async for text in llm.stream('hi'): pass": "'async for' outside async function",
+    "async def main(): pass\nmain()": "coroutine 'main' was never awaited",
+}
+
+
+@pytest.mark.parametrize("program", UNAWAITED)
+def test_a_call_without_its_await_is_told_as_the_quick_start_says(program):
+    docs = Path(__file__).parents[2] / "docs/quickstart.md"
+    assert f"{UNAWAITED[program].removesuffix(' at 0x')}" in docs.read_text("utf-8")
+    setup = "import asyncio\nfrom bruno_llm_openai import OpenAIProvider\n"
+    setup += "llm = OpenAIProvider(api_key='k', base_url='http://127.0.0.1:9')\n"
+    run = [sys.executable, "-c", setup + program]
+    ran = subprocess.run(run, capture_output=True, text=True, check=False)
+    assert UNAWAITED[program] in ran.stdout + ran.stderr
+
+
+def test_a_stream_in_a_for_is_told():
+    with pytest.raises(TypeError, match=r"use `async for`, or for over llm\.sync\.stream"):
+        list(provider("openai").stream("hi"))
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"temperature": 100}, "temperature is 100: give 2 or less"),
+        ({"temprature": 1}, "'temprature' is not known: did you mean 'temperature'?"),
+        ({"model": ""}, "model is '': give its name"),
+        ({"output": 5}, "output is 5, of which there is no JSON schema"),
+    ],
+)
+def test_what_is_wrong_for_every_row_is_told_before_the_first(name, options, told):
+    for llm in (provider(name), CachedLLM(provider(name))):
+        with pytest.raises(InvalidRequestError) as caught:
+            llm.map(["a", "b"], "Sum up {row}", **options)
+        assert str(caught.value).startswith(told)

@@ -148,17 +148,19 @@ def test_media_in_a_list_keep_their_place_and_their_trust():
 @pytest.mark.parametrize("address", ["file:///x", "ftp://x/a.png", "S3://bucket/a.png"])
 def test_an_address_that_no_vendor_fetches_is_no_path(address):
     with pytest.raises(InvalidRequestError, match=f"'{address}', and its scheme is none of http"):
-        question("Look", None, attachments=[address])
+        question("Look", {"attachments": [address]})
 
 
 def test_a_drive_and_a_colon_may_stand_in_a_path():
     paths = ["C://a.png", "a:b/c.png", "at 10://a.png"]
-    (turn,) = Conversation.of(question("Look", None, attachments=paths)).turns
+    (turn,) = Conversation.of(question("Look", {"attachments": paths})).turns
     assert [part.path for part in turn.parts[:3]] == paths
 
 
 def test_attachments_come_before_a_list():
-    asked = question([{"role": "user", "content": ["A", Media("b.png")]}], None, ["c.png"])
+    asked = question(
+        [{"role": "user", "content": ["A", Media("b.png")]}], {"attachments": ["c.png"]}
+    )
     assert parts(*asked) == [Media("c.png"), Text("A"), Media("b.png")]
     assert parts(*asked)[0].is_trusted
 

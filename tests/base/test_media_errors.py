@@ -87,7 +87,7 @@ SMALL, LARGE = Media(data=b"small", name="small.png"), Media(data=b"large", name
     ],
 )
 def test_an_error_names_the_media_that_the_server_means(param, named):
-    conversation = Conversation.of(question("Look", None, [SMALL, LARGE]))
+    conversation = Conversation.of(question("Look", {"attachments": [SMALL, LARGE]}))
     for media, content in zip(conversation.media, ("AAAA", "BBBB"), strict=True):
         media.encoded = content
     blocks = [{"source": {"data": "AAAA"}}, {"image_url": {"url": "data:image/png;base64,BBBB"}}]

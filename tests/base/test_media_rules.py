@@ -22,14 +22,14 @@ def roles(conversation):
 
 
 def test_attachments_stand_before_the_last_words_of_the_user():
-    asked = question("What is this?", None, [PICTURE, "a.png"])
+    asked = question("What is this?", {"attachments": [PICTURE, "a.png"]})
     (turn,) = Conversation.of(asked).turns
     assert turn.parts == (PICTURE, Media("a.png"), Text("What is this?"))
 
 
 def test_a_message_keeps_what_it_had_and_the_caller_s_own_is_not_changed():
     message = Message(role=MessageRole.USER, content="Look", metadata={"media": [PICTURE]})
-    asked = question([message], None, ["https://host/b.png"])
+    asked = question([message], {"attachments": ["https://host/b.png"]})
     assert Conversation.of(asked).media == [Media(url="https://host/b.png"), PICTURE]
     assert message.metadata == {"media": [PICTURE]}
 
@@ -78,7 +78,7 @@ def test_what_an_api_does_not_take_is_named_with_its_cure():
     assert caught.value.media == "large.png"
     large.size = 3
     with pytest.raises(MediaTooLargeError, match="more than the 5 bytes"):
-        ready(Conversation.of(question("Look", None, [large, large])), rules)
+        ready(Conversation.of(question("Look", {"attachments": [large, large]})), rules)
     MediaRules(types=("image/*",), url_types=("image/png",)).check(
         Media(url="https://host/unknown"), "m of acme"
     )

@@ -36,7 +36,10 @@ FIRST = {  # the page that is found first, by what users type
     "fallback": "/fallback/",
     "opentelemetry": "/tracing/",
     "embeddings": "/embeddings/",
-    "jupyter": "/sync/",
+    "jupyter": "/notebooks/",
+    "fastapi": "/fastapi/",
+    "langchain": "/migrating-langchain/",
+    "prompt template": "/prompts/",
     "litellm": "/migrating-litellm/",
     "pydantic ai": "/migrating-pydantic-ai/",
 }

@@ -41,4 +41,6 @@ async def test_the_batches_of_clouds_are_others():
 async def test_results_that_were_archived_are_asked_for_as_the_answer_says_so():
     async with ClaudeProvider(api_key="k") as llm:
         ended = {"id": "msgbatch_1", "processing_status": "ended", "results_url": None}
-        assert llm.make_batches().read(ended).results == ["/v1/messages/batches/msgbatch_1/results"]
+        assert llm.adapter.make_batches(llm.access).read(ended).results == [
+            "/v1/messages/batches/msgbatch_1/results"
+        ]

@@ -11,7 +11,7 @@ HELLO = "Hello from the fake server.\n"
 
 
 def test_nothing_but_the_answer_is_on_stdout(bruno_llm, openai):
-    done = bruno_llm("ask", "-p", "openai", "Who", "is there?")
+    done = bruno_llm("ask", "--provider", "openai", "Who", "is there?")
     assert (done.exit_code, done.stdout, done.stderr) == (0, HELLO, "")
     (body,) = openai.bodies
     assert body["messages"] == [{"role": "user", "content": "Who is there?"}]
@@ -21,14 +21,14 @@ def test_nothing_but_the_answer_is_on_stdout(bruno_llm, openai):
 def test_the_answer_ends_with_one_line_feed(bruno_llm, openai):
     openai.say(FakeAnswer(text="It ends.\n"), times=2)
     for how in ((), ("--no-stream",)):
-        assert bruno_llm("ask", "-p", "openai", *how, "hi").stdout == "It ends.\n"
+        assert bruno_llm("ask", "--provider", "openai", *how, "hi").stdout == "It ends.\n"
     assert [body.get("stream", False) for body in openai.bodies] == [True, False]
 
 
 def test_options_reach_the_server(bruno_llm, ollama):
     options = ("--system", "Be brief.", "--max-tokens", 9, "--temperature", 0.5, "--timeout", 20)
     own = ("-o", "num_ctx=8192", "-o", "keep_alive=5m", "--option", 'stop=["x"]')
-    done = bruno_llm("ask", "-p", "ollama", "-m", "qwen3:8b", *options, *own, "hi")
+    done = bruno_llm("ask", "--provider", "ollama", "-m", "qwen3:8b", *options, *own, "hi")
     assert done.exit_code == 0, done.stderr
     (body,) = ollama.bodies
     assert (body["model"], body["messages"][0]["content"]) == ("qwen3:8b", "Be brief.")
@@ -37,15 +37,15 @@ def test_options_reach_the_server(bruno_llm, ollama):
 
 
 def test_what_is_piped_goes_before_the_question(bruno_llm, openai):
-    bruno_llm("ask", "-p", "openai", "Summarize", text="\ufeffa long\ntext é\n")
-    bruno_llm("ask", "-p", "openai", text="only this")
+    bruno_llm("ask", "--provider", "openai", "Summarize", text="\ufeffa long\ntext é\n")
+    bruno_llm("ask", "--provider", "openai", text="only this")
     asked = [body["messages"][0]["content"] for body in openai.bodies]
     assert asked == ["a long\ntext é\n\nSummarize", "only this"]
 
 
 @pytest.mark.parametrize(("text", "cure"), [("", "as an argument"), (b"\xe9t\xe9", "UTF-8")])
 def test_without_a_text_nothing_is_sent(bruno_llm, openai, text, cure):
-    done = bruno_llm("ask", "-p", "openai", text=text)
+    done = bruno_llm("ask", "--provider", "openai", text=text)
     assert (done.exit_code, done.stdout) == (1, "")
     assert cure in done.stderr
     assert not openai.received
@@ -54,7 +54,7 @@ def test_without_a_text_nothing_is_sent(bruno_llm, openai, text, cure):
 def test_all_that_is_known_as_json(bruno_llm, openai):
     call = ToolCall(id="call_1", name="weather", arguments='{"city": "Rome"}')
     openai.say(FakeAnswer(text="Grüße 👋", tool_calls=(call,), finish_reason="tool_call"))
-    done = bruno_llm("ask", "-p", "openai", "--json", "hi")
+    done = bruno_llm("ask", "--provider", "openai", "--json", "hi")
     assert done.stdout.isascii()
     document = json.loads(done.stdout)
     assert document["text"] == "Grüße 👋"
@@ -84,16 +84,16 @@ def test_an_unknown_price_is_null_and_a_free_answer_costs_nothing(
     bruno_llm, openai, ollama, monkeypatch
 ):
     monkeypatch.setattr(type(openai), "models", ("my-own-model",))
-    document = bruno_llm("ask", "-p", "openai", "-m", "my-own-model", "--json", "hi").stdout
+    document = bruno_llm("ask", "--provider", "openai", "-m", "my-own-model", "--json", "hi").stdout
     assert json.loads(document)["cost"] is None
-    document = bruno_llm("ask", "-p", "ollama", "--json", "hi").stdout
+    document = bruno_llm("ask", "--provider", "ollama", "--json", "hi").stdout
     assert Decimal(json.loads(document)["cost"]) == 0
 
 
 def test_an_answer_that_breaks_off_is_said_to(bruno_llm, openai):
     openai.say(FakeAnswer(text="It was", finish_reason="length"), times=2)
     for how in ((), ("--no-stream",)):
-        done = bruno_llm("ask", "-p", "openai", *how, "hi")
+        done = bruno_llm("ask", "--provider", "openai", *how, "hi")
         assert (done.exit_code, done.stdout) == (0, "It was\n")
         assert "--max-tokens" in done.stderr
 
@@ -101,7 +101,7 @@ def test_an_answer_that_breaks_off_is_said_to(bruno_llm, openai):
 @pytest.mark.parametrize("how", [(), ("--no-stream",), ("--json",)])
 def test_errors_are_one_sentence(bruno_llm, openai, monkeypatch, how):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-canary-7391")
-    done = bruno_llm("ask", "-p", "openai", *how, "hi")
+    done = bruno_llm("ask", "--provider", "openai", *how, "hi")
     assert (done.exit_code, done.stdout) == (1, "")
     assert done.stderr.startswith("bruno-llm: ")
     assert "OPENAI_API_KEY" in done.stderr
@@ -111,7 +111,7 @@ def test_errors_are_one_sentence(bruno_llm, openai, monkeypatch, how):
 
 def test_what_had_come_before_an_error_is_kept(bruno_llm, openai):
     openai.say(FakeError(kind="server_error", in_stream=True))
-    done = bruno_llm("ask", "-p", "openai", "hi")
+    done = bruno_llm("ask", "--provider", "openai", "hi")
     assert done.exit_code == 1
     assert HELLO.startswith(done.stdout.rstrip("\n"))
     assert done.stdout.endswith("\n")
@@ -119,43 +119,43 @@ def test_what_had_come_before_an_error_is_kept(bruno_llm, openai):
 
 
 def test_a_refused_option_is_told(bruno_llm, claude):
-    done = bruno_llm("ask", "-p", "claude", "--temperature", 0.5, "hi")
+    done = bruno_llm("ask", "--provider", "claude", "--temperature", 0.5, "hi")
     assert (done.exit_code, done.stdout) == (0, HELLO)
     sentence = "option dropped: the model refuses it (option temperature)"
     assert done.stderr == f"bruno-llm: {sentence}\n"
-    logged = bruno_llm("ask", "-v", "-p", "claude", "--temperature", 0.5, "hi").stderr
+    logged = bruno_llm("ask", "-v", "--provider", "claude", "--temperature", 0.5, "hi").stderr
     assert "option dropped: the model refuses it provider=claude" in logged
 
 
 def test_another_attempt_is_told_if_it_is_long_in_coming(bruno_llm, openai, monkeypatch):
     openai.say(FakeError(kind="rate_limit", retry_after=2.5))
-    done = bruno_llm("ask", "-p", "openai", "hi")
+    done = bruno_llm("ask", "--provider", "openai", "hi")
     assert done.stdout == HELLO
     assert done.stderr.startswith("bruno-llm: RateLimitError: it is tried again in ")
     openai.say(FakeError(kind="server_error", retry_after=0.1))
-    assert bruno_llm("ask", "-p", "openai", "hi").stderr == ""
+    assert bruno_llm("ask", "--provider", "openai", "hi").stderr == ""
 
 
 def test_an_unknown_price_is_no_news(bruno_llm, openai, monkeypatch):
     monkeypatch.setattr(type(openai), "models", ("my-own-model",))
-    assert bruno_llm("ask", "-p", "openai", "-m", "my-own-model", "hi").stderr == ""
+    assert bruno_llm("ask", "--provider", "openai", "-m", "my-own-model", "hi").stderr == ""
 
 
 def test_requests_are_logged_on_stderr_when_asked_for(bruno_llm, openai):
-    done = bruno_llm("ask", "-p", "openai", "-v", "hi")
+    done = bruno_llm("ask", "--provider", "openai", "-v", "hi")
     assert done.stdout == HELLO
     assert "request finished" in done.stderr
     assert "request started" not in done.stderr
-    assert "request started" in bruno_llm("ask", "-p", "openai", "-vv", "hi").stderr
-    assert bruno_llm("ask", "-p", "openai", "hi").stderr == ""
+    assert "request started" in bruno_llm("ask", "--provider", "openai", "-vv", "hi").stderr
+    assert bruno_llm("ask", "--provider", "openai", "hi").stderr == ""
     openai.say(FakeError(kind="authentication"))
-    assert "request failed" in bruno_llm("ask", "-p", "openai", "-v", "hi").stderr
+    assert "request failed" in bruno_llm("ask", "--provider", "openai", "-v", "hi").stderr
 
 
 def test_costs_are_booked(bruno_llm, openai, tmp_path):
     ledger = tmp_path / "costs.db"
     for _ in range(2):
-        assert bruno_llm("ask", "-p", "openai", "--ledger", ledger, "hi").exit_code == 0
+        assert bruno_llm("ask", "--provider", "openai", "--ledger", ledger, "hi").exit_code == 0
     total = CostTracker(ledger).total()
     assert (total.requests, total.input_tokens, total.output_tokens) == (2, 22, 14)
     assert total.cost > 0
@@ -169,10 +169,14 @@ def test_the_environment_chooses(bruno_llm, openai, monkeypatch):
 
 
 def test_a_provider_may_be_named_with_its_model(bruno_llm, openai, ollama, monkeypatch):
-    for how in (("-p", "openai/gpt-5.4"), ("-p", "openai:gpt-5.4"), ("-m", "openai/gpt-5.4")):
+    for how in (
+        ("--provider", "openai/gpt-5.4"),
+        ("--provider", "openai:gpt-5.4"),
+        ("-m", "openai/gpt-5.4"),
+    ):
         assert bruno_llm("ask", *how, "hi").exit_code == 0
     assert [body["model"] for body in openai.bodies] == ["gpt-5.4"] * 3
-    done = bruno_llm("ask", "-p", "openai/gpt-5.4", "-m", "gpt-4.1", "hi")
+    done = bruno_llm("ask", "--provider", "openai/gpt-5.4", "-m", "gpt-4.1", "hi")
     assert "provider is 'openai/gpt-5.4', but model is 'gpt-4.1'" in done.stderr
     assert "ollama/MODEL" in bruno_llm("ask", "-m", "qwen3:8b", "hi").stderr
     monkeypatch.setenv("BRUNO_LLM_PROVIDER", "ollama/qwen3:8b")
@@ -182,7 +186,7 @@ def test_a_provider_may_be_named_with_its_model(bruno_llm, openai, ollama, monke
 
 
 def test_a_model_of_a_chosen_provider_is_not_taken_apart(bruno_llm, openai):
-    bruno_llm("ask", "-p", "openai", "-m", "openai/gpt-oss", "hi")
+    bruno_llm("ask", "--provider", "openai", "-m", "openai/gpt-oss", "hi")
     assert openai.bodies[0]["model"] == "openai/gpt-oss"
 
 
@@ -217,9 +221,9 @@ def test_a_file_may_have_a_vendor_of_its_own(bruno_llm, openai, monkeypatch, tmp
 
 def test_wrong_usage_is_exit_code_2(bruno_llm, openai, tmp_path):
     for wrong in (
-        ("-p", "openai", "--config", tmp_path / "llm.yaml"),
-        ("-p", "openai", "--option", "num_ctx"),
-        ("-p", "openai", "--max-tokens", "many"),
+        ("--provider", "openai", "--config", tmp_path / "llm.yaml"),
+        ("--provider", "openai", "--option", "num_ctx"),
+        ("--provider", "openai", "--max-tokens", "many"),
         ("--no-such-option",),
     ):
         done = bruno_llm("ask", *wrong, "hi")
@@ -252,13 +256,13 @@ def test_a_bare_interface_of_somebody_else_answers(bruno_llm, publish):
                 return None
         """,
     )
-    assert bruno_llm("ask", "-p", "echo", "hi").stdout == "hi\n"
-    document = json.loads(bruno_llm("ask", "-p", "echo", "--json", "hi").stdout)
+    assert bruno_llm("ask", "--provider", "echo", "hi").stdout == "hi\n"
+    document = json.loads(bruno_llm("ask", "--provider", "echo", "--json", "hi").stdout)
     assert (document["text"], document["cost"]) == ("hi", None)
 
 
 def test_a_slow_answer_meets_the_time_limit(bruno_llm, openai):
     openai.say(Fault(before_header=5.0), times=3)
-    done = bruno_llm("ask", "-p", "openai", "--timeout", 0.05, "hi")
+    done = bruno_llm("ask", "--provider", "openai", "--timeout", 0.05, "hi")
     assert done.exit_code == 1
     assert "within 0.05 s" in done.stderr

@@ -1,6 +1,13 @@
 """What goes with a question, and what is made of its answer."""
 
+import fcntl
 import json
+import os
+import pty
+import struct
+import subprocess
+import sys
+import termios
 import textwrap
 
 import pytest
@@ -282,3 +289,41 @@ def test_a_tool_that_cannot_be_used_is_told(bruno_llm, openai, tools, name, why)
     assert (done.exit_code, done.stdout, done.stderr.count("\n")) == (1, "", 1)
     assert why in done.stderr
     assert not openai.received
+
+
+def at_a_terminal(*words, columns):
+    """Run the command at a terminal of so many columns, and return the lines that it shows."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
+    main = "from bruno_llm_cli import main; main()"
+    command = [sys.executable, "-W", "ignore", "-c", main, *words]
+    streams = {"stdin": subprocess.DEVNULL, "stdout": theirs, "stderr": theirs}
+    with subprocess.Popen(command, **streams) as process:
+        os.close(theirs)
+        shown = b""
+        while piece := _read(ours):
+            shown += piece
+    os.close(ours)
+    assert process.returncode in (0, 1)
+    return shown.decode().replace("\r\n", "\n").splitlines()
+
+
+def _read(terminal):
+    try:
+        return os.read(terminal, 4096)
+    except OSError:  # the other end is closed
+        return b""
+
+
+@pytest.mark.parametrize("columns", [60, 120])
+def test_at_a_terminal_what_is_told_begins_a_line_and_breaks_at_words(openai, tools, columns):
+    openai.say(CALL)
+    shown = at_a_terminal("--tool", "my_weather:weather", "Rome?", columns=columns)
+    assert shown[:3] == [
+        "I look.",
+        "bruno-llm: weather(city='Rome', days=2)",
+        "bruno-llm: weather returns: sunny in Rome",
+    ]
+    shown = at_a_terminal("--tool", "nowhere_at_all:weather", "Rome?", columns=columns)
+    assert max(len(line) for line in shown if " " in line) < columns
+    assert "No module named 'nowhere_at_all'" in " ".join(shown)

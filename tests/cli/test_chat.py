@@ -229,7 +229,7 @@ def test_a_question_stopped_before_any_answer_is_forgotten(ollama, open_terminal
 
 def test_an_answer_cannot_steer_the_terminal(ollama, open_terminal):
     ollama.say(FakeAnswer(text="see \x1b]0;owned\x07 this"))
-    terminal = open_terminal("ask", "-p", "ollama", "hi")
+    terminal = open_terminal("ask", "--provider", "ollama", "hi")
     shown = terminal.expect(" this")
     assert "\x1b]0;owned" not in shown
     assert "owned" in shown

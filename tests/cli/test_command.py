@@ -62,16 +62,18 @@ def test_bruno_core_logs_on_stderr_and_only_if_it_is_asked_to(process, openai):
     talk = "import structlog; structlog.get_logger().info('from somewhere'); "
     sources = "import bruno_llm_cli.ask as a; ask = a.ask\n"
     wrapped = f"{sources}async def loud(*x, **y):\n    {talk}\n    await ask(*x, **y)\na.ask = loud\n{MAIN}"
-    done = process("ask", "-p", "openai", "hi", main=wrapped, stdin=subprocess.DEVNULL)
+    done = process("ask", "--provider", "openai", "hi", main=wrapped, stdin=subprocess.DEVNULL)
     assert (done.stdout, done.stderr) == (b"Hello from the fake server.\n", b"")
-    done = process("ask", "-vp", "openai", "hi", main=wrapped, stdin=subprocess.DEVNULL)
+    done = process(
+        "ask", "-v", "--provider", "openai", "hi", main=wrapped, stdin=subprocess.DEVNULL
+    )
     assert done.stdout == b"Hello from the fake server.\n"
     assert b"from somewhere" in done.stderr
 
 
 def test_ctrl_c_ends_a_question_quietly(openai):
     openai.say(Fault(after=2, then="stall"))
-    command = [sys.executable, "-W", "ignore", "-c", MAIN, "ask", "-p", "openai", "hi"]
+    command = [sys.executable, "-W", "ignore", "-c", MAIN, "ask", "--provider", "openai", "hi"]
     with subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:

@@ -41,10 +41,12 @@ def test_commands_and_options_are_completed(complete):
 
 def test_providers_and_their_models_are_completed(complete, openai):
     assert complete("doctor", "o") == ["ollama", "openai", "openrouter"]
-    assert complete("ask", "-p", "cl") == ["claude", "cloudflare"]
+    assert complete("ask", "--provider", "cl") == ["claude", "cloudflare"]
     assert "openai/gpt-5.4-mini" in complete("ask", "-m", "opena")
     assert complete("compare", "hi", "-m", "openai/gpt-5.4-m") == ["openai/gpt-5.4-mini"]
-    assert complete("ask", "-p", "claude", "-m", "claude-sonnet-5-") == ["claude-sonnet-5-5"]
+    assert complete("ask", "--provider", "claude", "-m", "claude-sonnet-5-") == [
+        "claude-sonnet-5-5"
+    ]
     small = complete("embed", "notes", "-m", "openai/text-embedding-3-s")
     assert small == ["openai/text-embedding-3-small"]
     assert not openai.received

@@ -54,8 +54,8 @@ def test_a_provider_that_cannot_be_loaded_breaks_nothing_else(bruno_llm, publish
         row["provider"] for row in document["providers"] if row["error"] is None
     }
     assert "something_that_nobody_has" in bruno_llm("providers").stdout
-    assert bruno_llm("ask", "-p", "openai", "hi").exit_code == 0
-    done = bruno_llm("ask", "-p", "broken", "hi")
+    assert bruno_llm("ask", "--provider", "openai", "hi").exit_code == 0
+    done = bruno_llm("ask", "--provider", "broken", "hi")
     assert (done.exit_code, done.stdout) == (1, "")
     assert "cannot be loaded" in done.stderr
 

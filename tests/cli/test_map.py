@@ -77,5 +77,5 @@ def test_what_cannot_be_read_is_told(bruno_llm, openai, tmp_path, name, text, sa
 def test_in_a_terminal_the_short_flags_of_others_stay(bruno_llm, openai, tmp_path):
     told = bruno_llm("map", "--help").stdout
     assert "--provider" in told
-    assert bruno_llm("ask", "-p", "openai", "-o", "user=me", "hello").exit_code == 0
+    assert bruno_llm("ask", "--provider", "openai", "-o", "user=me", "hello").exit_code == 0
     assert openai.bodies[0]["user"] == "me"

@@ -59,15 +59,26 @@ def ends(tmp_path):
 
 @pytest.fixture
 def ledger(bruno_llm, openai, tmp_path):
-    bruno_llm("ask", "-p", "openai", "--ledger", tmp_path / "costs.db", "hi")
+    bruno_llm("ask", "--provider", "openai", "--ledger", tmp_path / "costs.db", "hi")
     return tmp_path / "costs.db"
 
 
 def test_a_full_stdout_is_told_in_one_sentence_by_every_command(openai, ledger, ends):
     lines = [
         *("--version", "--help", "ask --help", "providers", "providers --json"),
-        *("ask -p openai hi", "ask -p openai --no-stream hi", "ask -p openai --json hi"),
+        *(
+            "ask --provider openai hi",
+            "ask --provider openai --no-stream hi",
+            "ask --provider openai --json hi",
+        ),
         *("count -p claude hi", "models openai", "models openai --json", "doctor openai"),
+        *("use openai --json", "config", "templates path", "compare -m openai hi"),
+        *(
+            "embed pets cat --provider openai --json",
+            "similar pets cat",
+            "collections",
+            "logs status",
+        ),
         *(f"costs {ledger}", f"costs {ledger} --format json", "batch --help"),
     ]
     silent = {"chat", "map", "pull"}  # here: without a question, and on stderr only
@@ -76,13 +87,18 @@ def test_a_full_stdout_is_told_in_one_sentence_by_every_command(openai, ledger, 
 
 
 def test_so_it_is_without_a_buffer(openai, ends):
-    lines = ["--help", "ask -p openai hi", "providers"]
+    lines = ["--help", "ask --provider openai hi", "providers"]
     assert ends(lines, python=("-u",)) == dict.fromkeys(lines, (1, FULL))
 
 
 def test_what_stderr_cannot_take_is_lost_and_the_command_goes_on(openai, ends):
     openai.say(FakeAnswer(text="It was", finish_reason="length"))  # of which it warns
-    codes = {"ask -p openai hi": 0, "ask -p nobody hi": 1, "dance": 2, "ask --no-such-option": 2}
+    codes = {
+        "ask --provider openai hi": 0,
+        "ask --provider nobody hi": 1,
+        "modls": 2,
+        "ask --no-such-option": 2,
+    }
     found = ends(codes, out="/dev/null", err="/dev/full")
     assert {line: code for line, (code, _) in found.items()} == codes
 
@@ -90,14 +106,14 @@ def test_what_stderr_cannot_take_is_lost_and_the_command_goes_on(openai, ends):
 @pytest.mark.parametrize(
     ("command", "code", "complaint"),
     [
-        ("ask -p openai hi <&-", 0, ""),
+        ("ask --provider openai hi <&-", 0, ""),
         ("chat -p openai <&-", 0, ""),
         (
-            "ask -p openai hi >&-",
+            "ask --provider openai hi >&-",
             1,
             "bruno-llm: stdout is closed: there is no place for an answer\n",
         ),
-        ("ask -p nobody hi 2>&-", 1, ""),
+        ("ask --provider nobody hi 2>&-", 1, ""),
     ],
 )
 def test_streams_that_are_closed(openai, command, code, complaint):
@@ -115,7 +131,7 @@ def test_streams_that_are_closed(openai, command, code, complaint):
 
 def test_a_reader_that_leaves_is_no_error(openai):
     openai.say(FakeAnswer(text="a long answer " * 20_000))
-    with subprocess.Popen([*COMMAND, "ask", "-p", "openai", "hi"], **PIPES) as process:
+    with subprocess.Popen([*COMMAND, "ask", "--provider", "openai", "hi"], **PIPES) as process:
         process.stdin.close()
         assert process.stdout.read(6) == b"a long"
         process.stdout.close()
@@ -139,7 +155,8 @@ def test_a_reader_that_is_slow_gets_all_though_the_pipe_waits_for_no_one(openai)
     os.set_blocking(writing, False)  # as Node.js leaves it
     with (
         subprocess.Popen(
-            [*COMMAND, "ask", "-p", "openai", "--no-stream", "hi"], **PIPES | {"stdout": writing}
+            [*COMMAND, "ask", "--provider", "openai", "--no-stream", "hi"],
+            **PIPES | {"stdout": writing},
         ) as process,
         os.fdopen(reading) as answer,
     ):
@@ -154,9 +171,9 @@ def test_what_a_terminal_cannot_show_is_no_error(process, openai):
     openai.say(FakeAnswer(text="Grüße 👋"), times=2)
     env = {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
     options = {"env": env, "stdin": subprocess.DEVNULL}
-    done = process("ask", "-p", "openai", "hi", **options)
+    done = process("ask", "--provider", "openai", "hi", **options)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"Gr??e ?\n", b"")
-    done = process("ask", "-p", "openai", "--json", "hi", **options)
+    done = process("ask", "--provider", "openai", "--json", "hi", **options)
     assert json.loads(done.stdout)["text"] == "Grüße 👋"
     done = process("providers", **options)
     assert (done.returncode, done.stderr) == (0, b"")
@@ -167,7 +184,7 @@ def test_what_a_terminal_cannot_show_is_no_error(process, openai):
 @pytest.mark.parametrize("encoding", ["cp1252", "utf-16"])
 def test_what_is_piped_is_utf_8_whatever_the_locale_says(bruno_llm, openai, command, encoding):
     for text in ("Grüße\n", "Grüße\r\n", "\ufeffGrüße"):
-        bruno_llm(command, "-p", "openai", text=text.encode(), charset=encoding)
+        bruno_llm(command, "--provider", "openai", text=text.encode(), charset=encoding)
     assert [body["messages"] for body in openai.bodies] == [
         [{"role": "user", "content": "Grüße"}]
     ] * 3
@@ -182,14 +199,19 @@ def test_so_it_is_in_a_process(process, openai):
 def test_what_is_no_text_is_refused(bruno_llm, openai, tmp_path):
     file = tmp_path / "latin.txt"
     file.write_bytes(b"caf\xe9\n")
-    for command in ("ask -p openai", "ask -p openai hi", "chat -p openai", "count -p openai"):
+    for command in (
+        "ask --provider openai",
+        "ask --provider openai hi",
+        "chat -p openai",
+        "count -p openai",
+    ):
         done = bruno_llm(*command.split(), text=b"caf\xe9\n")
         assert (done.exit_code, done.stdout) == (1, ""), command
         assert done.stderr == "bruno-llm: stdin is not text in UTF-8: convert it first\n"
     done = bruno_llm("count", "-p", "openai", "--file", file)
     assert done.stderr == f"bruno-llm: {file} is not text in UTF-8: convert it first\n"
     for command in ("ask", "count"):
-        done = bruno_llm(command, "-p", "openai", os.fsdecode(b"caf\xe9"))
+        done = bruno_llm(command, "--provider", "openai", os.fsdecode(b"caf\xe9"))
         assert (done.exit_code, done.stdout) == (1, "")
         assert "the argument is not text" in done.stderr
     assert not openai.received
@@ -212,7 +234,9 @@ def test_a_conversation_answers_each_line_as_it_comes(openai):
 
 @pytest.mark.parametrize("timeout", [("--timeout", "0.5"), ("--timeout", "4")])
 def test_the_time_limit_ends_the_wait_for_the_end_of_stdin(openai, timeout):
-    with subprocess.Popen([*COMMAND, "ask", "-p", "openai", *timeout, "hi"], **PIPES) as process:
+    with subprocess.Popen(
+        [*COMMAND, "ask", "--provider", "openai", *timeout, "hi"], **PIPES
+    ) as process:
         told = process.stderr.read().decode()
         assert process.wait(300) == 1
     assert told.endswith(f"bruno-llm: stdin has not ended within {timeout[1]} s\n")
@@ -220,7 +244,7 @@ def test_the_time_limit_ends_the_wait_for_the_end_of_stdin(openai, timeout):
     assert not openai.received
 
 
-@pytest.mark.parametrize("command", ["ask -p openai", "count -p claude"])
+@pytest.mark.parametrize("command", ["ask --provider openai", "count -p claude"])
 def test_a_wait_for_the_end_of_stdin_is_told_and_goes_on(openai, command):
     with subprocess.Popen([*COMMAND, *command.split(), "hi"], **PIPES) as process:
         process.stdin.write(b"some ")

@@ -36,7 +36,7 @@ def template():
 def test_a_template_takes_the_question_and_its_values(bruno_llm, openai, template):
     template(SUMMARY)
     done = bruno_llm(
-        "ask", "-t", "summary", "--param", "audience=a=b {{ c }}", "in one line", text="A tale."
+        "ask", "-t", "summary", "-p", "audience=a=b {{ c }}", "in one line", text="A tale."
     )
     assert (done.exit_code, done.stderr) == (0, "")
     (body,) = openai.bodies
@@ -50,7 +50,7 @@ def test_a_template_takes_the_question_and_its_values(bruno_llm, openai, templat
 def test_the_command_line_wins_over_the_template(bruno_llm, openai, template):
     template(SUMMARY)
     own = ("-m", "gpt-5.4", "--max-tokens", 7, "-o", "user=bob", "-s", "Be kind.")
-    bruno_llm("-t", "summary", "--param", "audience=us", "--param", "tone=loud", *own, "x", text="")
+    bruno_llm("-t", "summary", "-p", "audience=us", "-p", "tone=loud", *own, "x", text="")
     (body,) = openai.bodies
     assert (body["model"], body["user"], 7 in body.values()) == ("gpt-5.4", "bob", True)
     assert body["messages"][0]["content"] == "Be kind.\n\nYou are loud."
@@ -66,9 +66,9 @@ def test_a_template_names_its_provider(bruno_llm, openai, claude, template):
 
 def test_a_template_without_input_waits_for_nothing(bruno_llm, openai, template):
     template("Tell a joke about {{ what }}.", "joke.md")
-    assert bruno_llm("-t", "joke", "--param", "what=cats").exit_code == 0
+    assert bruno_llm("-t", "joke", "-p", "what=cats").exit_code == 0
     assert openai.bodies[0]["messages"][0]["content"] == "Tell a joke about cats."
-    done = bruno_llm("-t", "joke", "--param", "what=cats", "and dogs")
+    done = bruno_llm("-t", "joke", "-p", "what=cats", "and dogs")
     assert (done.exit_code, done.stdout) == (1, "")
     assert "the template joke takes no text: write {{ input }} where it is to stand" in done.stderr
 
@@ -84,11 +84,11 @@ def test_a_file_is_a_template_too(bruno_llm, openai, tmp_path):
     ("words", "code", "told"),
     [
         (["-t", "sumary", "x"], 1, "templates: did you mean 'summary'?"),
-        (["-t", "summary", "x"], 1, "summary needs more values: give --param audience=..."),
-        (["-t", "summary", "--param", "audiense=1", "x"], 1, "did you mean 'audience'?"),
-        (["-t", "summary", "--param", "audience", "x"], 2, "give KEY=VALUE"),
-        (["-t", "summary", "--param", "audience=us"], 1, "there is no text"),
-        (["--param", "audience=us", "x"], 2, "give --template too"),
+        (["-t", "summary", "x"], 1, "summary needs more values: give -p audience=..."),
+        (["-t", "summary", "-p", "audiense=1", "x"], 1, "did you mean 'audience'?"),
+        (["-t", "summary", "-p", "audience", "x"], 2, "give KEY=VALUE"),
+        (["-t", "summary", "-p", "audience=us"], 1, "there is no text"),
+        (["-p", "audience=us", "x"], 2, "give --template too"),
         (["-t", "broken"], 1, "broken.md, line 2: unexpected end of template"),
         (["-t", "./none.md"], 1, "none.md cannot be read"),
     ],

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from bruno_llm_base import discovery
 from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_cli import settings
 
@@ -63,6 +64,15 @@ def test_where_none_is_installed_it_says_what_to_install(bruno_llm, monkeypatch)
     assert "pip install bruno-llm" in bruno_llm("hi").stderr
 
 
+def test_one_that_cannot_be_loaded_is_passed_over(bruno_llm, openai, publish, monkeypatch):
+    publish("broken", "import nothing_like_it")
+    assert bruno_llm("hi").stdout == HELLO
+    points = discovery._points(discovery.LANGUAGE_MODELS)
+    alone = [point for point in points if point.name == "broken"]
+    monkeypatch.setattr(discovery, "_points", lambda _: alone)
+    assert "'broken' of third-party-broken cannot be loaded" in bruno_llm("hi").stderr
+
+
 def test_who_wins(bruno_llm, openai, claude, ollama, monkeypatch):
     def asked(*words):
         document = json.loads(bruno_llm("ask", *words, "--json", "hi").stdout)
@@ -78,6 +88,15 @@ def test_who_wins(bruno_llm, openai, claude, ollama, monkeypatch):
     assert asked() == "openai/gpt-5.4"
     assert asked("-m", "ollama/qwen3:8b") == "ollama/qwen3:8b"
     assert asked("--provider", "ollama", "-m", "qwen3:8b") == "ollama/qwen3:8b"
+
+
+def test_a_misspelt_provider_is_told(bruno_llm, openai, claude, monkeypatch):
+    assert "did you mean 'openai'?" in bruno_llm("-m", "opnai/gpt-5.4", "hi").stderr
+    assert "did you mean 'openai'?" in bruno_llm("ask", "--provider", "opnai", "hi").stderr
+    points = discovery._points(discovery.LANGUAGE_MODELS)
+    others = [point for point in points if point.name != "claude"]
+    monkeypatch.setattr(discovery, "_points", lambda _: others)
+    assert "pip install bruno-llm-claude" in bruno_llm("-m", "anthropic/claude-9", "hi").stderr
 
 
 def test_use_says_what_is_still_missing(bruno_llm, home):

@@ -64,6 +64,17 @@ def test_every_example_is_tested_here():
     assert [name for name in examples if f'run("{name}"' not in here] == []
 
 
+def test_every_example_is_listed_and_short():
+    page = (ROOT / "docs" / "examples.md").read_text()
+    for path in EXAMPLES.iterdir():
+        if path.suffix == ".py":
+            assert f"| [`{path.name}`](#" in page
+            assert f'--8<-- "examples/{path.name}"' in page
+            assert len(path.read_text().splitlines()) < 100, path
+        elif not path.name.startswith("_"):
+            assert f"[`{path.name}/`](" in page
+
+
 def test_media_are_sent(run, vendors, tmp_path):
     header = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\3\0\0\0\2"
     (tmp_path / "cat.jpg").write_bytes(header + b"\x08\x02\0\0\0")
@@ -84,7 +95,7 @@ def test_extract_reads_a_typed_list(run, vendors, name, tmp_path):
     text = json.dumps({"result": visits} if name == "openai" else visits)
     server = vendors[name.upper()]
     server.say(FakeAnswer(text="Ada"), FakeAnswer(text=text))
-    out = run("extract", "letter.txt", BRUNO_LLM_PROVIDER=name)
+    out = run("typed_output", "letter.txt", BRUNO_LLM_PROVIDER=name)
     assert "Ada: some day (yes)" in out
     assert "[36 tokens]" in out
 
@@ -96,7 +107,7 @@ def test_a_third_partys_provider_fits_a_screen():
 
 def test_basic_asks_all_that_are_installed(run, vendors):
     vendors["GEMINI"].say(FakeError(kind="permission"))
-    out = run("basic", "Who", "is", "there?")
+    out = run("every_provider", "Who", "is", "there?")
     for name in ("claude", "ollama", "openai"):
         assert f"{name}: Hello from the fake server." in out
     assert "gemini: PermissionDeniedError" in out
@@ -108,7 +119,7 @@ def test_basic_asks_all_that_are_installed(run, vendors):
 def test_streaming_keeps_the_conversation(run, vendors):
     server = vendors["ANTHROPIC"]
     server.say(FakeAnswer(text="I am Claude."), FakeAnswer(text="Quite."))
-    out = run("streaming", typed="Who are you?\nReally?\n\n", BRUNO_LLM_PROVIDER="claude")
+    out = run("terminal_chat", typed="Who are you?\nReally?\n\n", BRUNO_LLM_PROVIDER="claude")
     assert out.index("I am Claude.") < out.index("Quite.")
     said = [str(message["content"]) for message in server.bodies[1]["messages"]]
     assert ["Who" in said[0], "I am" in said[1], "Really" in said[2]] == [True] * 3
@@ -116,7 +127,7 @@ def test_streaming_keeps_the_conversation(run, vendors):
 
 def test_streaming_goes_on_after_an_error(run, vendors):
     vendors["OLLAMA"].say(FakeError(kind="permission"))
-    out = run("streaming", typed="Who?\nWho?\n", BRUNO_LLM_PROVIDER="ollama")
+    out = run("terminal_chat", typed="Who?\nWho?\n", BRUNO_LLM_PROVIDER="ollama")
     assert out.index("[PermissionDeniedError") < out.index("Hello from the fake server.")
 
 
@@ -159,7 +170,7 @@ def test_a_custom_provider_is_a_name_and_some_defaults(run, vendors):
 
 def test_voice_speaks_sentence_by_sentence(run, vendors):
     vendors["GEMINI"].say(FakeAnswer(text="It was late. Dr. Who came in! Nobody spoke."))
-    out = run("voice", "Tell me.", BRUNO_LLM_PROVIDER="gemini")
+    out = run("speak_sentences", "Tell me.", BRUNO_LLM_PROVIDER="gemini")
     assert out.splitlines() == [
         "(3 words) It was late.",
         "(4 words) Dr. Who came in!",
@@ -170,7 +181,7 @@ def test_voice_speaks_sentence_by_sentence(run, vendors):
 def test_the_assistant_remembers(run, vendors):
     server = vendors["OLLAMA"]
     server.say(FakeAnswer(text="I am Bruno."), FakeAnswer(text="Ana."))
-    out = run("assistant", BRUNO_LLM_PROVIDER="ollama")
+    out = run("bruno_core_assistant", BRUNO_LLM_PROVIDER="ollama")
     assert "What is my name?\n  Ana." in out
     said = [message["content"] for message in server.bodies[1]["messages"]]
     assert said[0] == "You are a friendly assistant."
@@ -215,7 +226,7 @@ def test_abilities_are_chosen_by_the_model(run, vendors):
     add = [("shopping_list", {"action": "add", "article": name}) for name in ("bread", "milk")]
     server.say(calls(*add), FakeAnswer(text="Noted."))
     server.say(calls(("shopping_list", {"action": "show"})), FakeAnswer(text="Bread and milk."))
-    out = run("abilities", BRUNO_LLM_PROVIDER="ollama")
+    out = run("bruno_core_abilities", BRUNO_LLM_PROVIDER="ollama")
     assert "What do I need?\n  Bread and milk.\n" in out
     sent = json.dumps(server.bodies[-1]).replace("\\", "").replace(" ", "")
     assert '{"articles":["bread","milk"]}' in sent

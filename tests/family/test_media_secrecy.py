@@ -157,7 +157,7 @@ async def test_files_that_are_not_sent_are_not_shown(kind, server, audience, med
 
 
 def test_values_do_not_show_what_they_hold(media):
-    message = question("Look", None, media)[0]
+    message = question("Look", {"attachments": media})[0]
     answer = ModelResponse(parts=(Text("Here."), Media(data=PICTURE, type="image/png")))
     for value in (*media, answer, message):
         assert not canaries_in(f"{value!r} {value!s}")

@@ -23,19 +23,19 @@ SECTIONS = dict(
     re.findall(r"<!-- --8<-- \[start:(\w+)\] -->\n(.*?)<!-- --8<-- \[end:\1\]", README, re.DOTALL)
 )
 BLOCK = re.compile(r"^```(python|text|console)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-BLUE = "Air scatters blue light more than red, so blue reaches us from all over the sky."
+BLUE = "Air scatters blue light more than red."
 CITIES = [{"name": "Oslo", "people": 717710}, {"name": "Bergen", "people": 291940}]
 CALL = ToolCall(id="call_1", name="weather", arguments='{"city": "Oslo"}')
 ANSWERS = {
     "stream": [FakeAnswer(text=BLUE)],
     "tool": [
         FakeAnswer(text="", finish_reason="tool_call", tool_calls=(CALL,)),
-        FakeAnswer(text="Yes, take one: it rains in Oslo."),
+        FakeAnswer(text="Yes: it rains in Oslo."),
     ],
     "typed": [FakeAnswer(text=json.dumps({"result": CITIES}))],
     "cost": [FakeAnswer(text="2, 3 and 5.", usage=Usage(input_tokens=10, output_tokens=9))],
     "await": [FakeAnswer(text="2, 3 and 5."), FakeAnswer(text="7, 11 and 13.")],
-    "command": [FakeAnswer(text=BLUE)],
+    "command": [FakeAnswer(text=BLUE), FakeAnswer(text='{"name": "Oslo", "people": 717710}')],
 }
 
 
@@ -69,7 +69,7 @@ async def proxy_to(port):
 
 
 async def run(folder, answers, *command):
-    """Return what *command* prints."""
+    """Return what *command* prints, and says beside it."""
     with FakeOpenAI() as server:
         server.say(*answers)
         port = int(server.connection()["base_url"].partition("127.0.0.1:")[2].partition("/")[0])
@@ -90,24 +90,26 @@ async def run(folder, answers, *command):
                 stderr=asyncio.subprocess.PIPE,
             )
             said, complaints = await process.communicate()
-    assert (process.returncode, complaints.decode()) == (0, "")
-    return said.decode()
+    assert process.returncode == 0, complaints.decode()
+    return said.decode(), complaints.decode()
 
 
 @pytest.mark.parametrize("name", [name for name in ANSWERS if name != "command"])
 async def test_a_program_prints_what_is_shown(name, tmp_path):
     (_, program), (_, shown) = BLOCK.findall(SECTIONS[name])
-    said = await run(tmp_path, ANSWERS[name], sys.executable, "-c", program)
-    assert said.rstrip("\n") == shown.rstrip("\n")
+    said, complaints = await run(tmp_path, ANSWERS[name], sys.executable, "-c", program)
+    assert (said.rstrip("\n"), complaints) == (shown.rstrip("\n"), "")
 
 
 async def test_the_command_prints_what_is_shown(tmp_path):
     ((_, shown),) = BLOCK.findall(SECTIONS["command"])
-    line, _, rest = shown.partition("\n")
-    words = shlex.split(line.removeprefix("$ "))
-    assert words[0] == "bruno-llm"
-    start = "import sys; from bruno_llm_cli import main; main()"
-    assert rest == await run(tmp_path, ANSWERS["command"], sys.executable, "-c", start, *words[1:])
+    blocks = re.findall(r"^\$ (.+)\n((?:[^$].*\n)+)", shown, re.MULTILINE)
+    for (line, printed), answer in zip(blocks, ANSWERS["command"], strict=True):
+        words = shlex.split(line)
+        assert words[0] == "bruno-llm"
+        start = "from bruno_llm_cli import main; main()"
+        said = await run(tmp_path, [answer], sys.executable, "-c", start, *words[1:])
+        assert said == (printed, "")
 
 
 async def test_the_picture_of_chat_is_what_it_prints(tmp_path):
@@ -115,7 +117,7 @@ async def test_the_picture_of_chat_is_what_it_prints(tmp_path):
     start = "import os, sys; os.dup2(os.open('typed', os.O_RDONLY), 0);"
     start += "from bruno_llm_cli import main; main()"
     answers = filter(None, chat_picture.TYPED.values())
-    said = await run(tmp_path, answers, sys.executable, "-c", start, "chat")
+    said = "".join(await run(tmp_path, answers, sys.executable, "-c", start, "chat"))
     shown = html.unescape(chat_picture.PICTURE.read_text()).replace("\xa0", " ")
     for line in (*chat_picture.TYPED, *said.splitlines()):
         assert f"{line}<" in shown

@@ -142,7 +142,7 @@ async def check_that_nothing_is_left(llm, server, sockets_before, until):
         line.release()
     await llm.aclose()
     await until(lambda: server.open_connections == 0)
-    await until(lambda: sockets() == sockets_before)
+    await until(lambda: sockets() <= sockets_before)  # a neighbour's may have gone
 
 
 async def test_every_call_ends_once_and_truthfully(name, server, llm, until, jump):

@@ -56,8 +56,14 @@ async def test_an_upload_may_be_refused(server, monkeypatch):
 async def test_an_error_of_a_row_has_the_number_of_grpc(llm, server, code):
     server.say(FakeError(kind="rate_limit"))
     batch = await llm.batch({"a": "one"})
-    (row,) = llm.make_batches().read(server.batches._operation(server.batches.made[0])).rows
-    result = llm.make_batches().read_result(row | {"error": row["error"] | {"code": code}})
+    (row,) = (
+        llm.adapter.make_batches(llm.access)
+        .read(server.batches._operation(server.batches.made[0]))
+        .rows
+    )
+    result = llm.adapter.make_batches(llm.access).read_result(
+        row | {"error": row["error"] | {"code": code}}
+    )
     assert (result.status, result.error["error"]["status"]) == (429, "RESOURCE_EXHAUSTED")
     items = await items_of(batch)
     assert isinstance(items["a"].error, RateLimitError)
@@ -77,5 +83,5 @@ async def test_a_client_of_the_users_takes_none(server):
 )
 async def test_a_state_that_is_not_known_is_no_end(llm, state, status):
     document = {"name": "batches/1", "metadata": {"state": state}}
-    assert llm.make_batches().read(document).status == status
-    assert llm.make_batches().read(document | {"done": True}).status == "ended"
+    assert llm.adapter.make_batches(llm.access).read(document).status == status
+    assert llm.adapter.make_batches(llm.access).read(document | {"done": True}).status == "ended"

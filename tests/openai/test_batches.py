@@ -505,4 +505,4 @@ async def test_the_requests_about_a_batch_are_told_as_such_and_cost_nothing(serv
 async def test_a_status_that_is_not_known_is_no_end(server):
     async with provider(server) as llm:
         document = {"id": "batch_1", "status": "new_word", "input_file_id": "file-1"}
-        assert llm.make_batches().read(document).status == "running"
+        assert llm.adapter.make_batches(llm.access).read(document).status == "running"

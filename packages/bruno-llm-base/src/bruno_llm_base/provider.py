@@ -221,7 +221,7 @@ class LanguageModel(LLMInterface):
         """
         from bruno_llm_base.batch.map import map_rows  # most programs map nothing
 
-        return map_rows(
+        items = map_rows(
             cast(Any, self),
             rows,
             prompt,
@@ -230,6 +230,8 @@ class LanguageModel(LLMInterface):
             into=into,
             options={**options},
         )
+        self._check_options({**options})
+        return items
 
     async def check_connection(self) -> bool:
         """Say whether the model can be used; `diagnose` says why not. Never raises."""
@@ -248,6 +250,9 @@ class LanguageModel(LLMInterface):
 
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
+
+    def _check_options(self, call: Json) -> None:
+        """Raise an `InvalidRequestError` for what would be wrong in every call with these options."""
 
     @abstractmethod
     async def _answer(
@@ -329,6 +334,11 @@ class BaseProvider(Client, LanguageModel):
 
     # -- asking -------------------------------------------------------------------------------------
 
+    def _check_options(self, call: Json) -> None:
+        for name in ("attachments", "output", "refresh"):
+            call.pop(name, None)
+        self._options.options(self._named(call.pop("model", None)), call)
+
     async def _answer(
         self, messages: Messages | None, output: Any, call: Json
     ) -> ModelResponse[Any]:
@@ -399,14 +409,11 @@ class BaseProvider(Client, LanguageModel):
 
         return Batch.known(self._batch_client(), batch_id, output)
 
-    def make_batches(self) -> "BatchAdapter | None":
-        """Return how the vendor spells batches; None where it takes none."""
-        return None
-
     def _batch_client(self) -> "BatchClient":
         from bruno_llm_base.batch.vendor import BatchClient  # most programs send none
 
-        if (batches := self.make_batches()) is None:
+        batches: BatchAdapter | None = self.adapter.make_batches(self.access)
+        if batches is None:
             raise InvalidRequestError(
                 f"{self.name} takes no batches at {self.access.address}: llm.map() asks row by row"
             )

@@ -268,6 +268,10 @@ class ModelResponse(Generic[_Output]):
         content = content or (TOOL_CALL_PLACEHOLDER if self.tool_calls else NO_TEXT_PLACEHOLDER)
         return Message(role=MessageRole.ASSISTANT, content=content, metadata=metadata)
 
+    def __dir__(self) -> list[str]:
+        """Return what users read, and not what adapters write."""
+        return [n for n in object.__dir__(self) if n not in ("error", "is_last", "join")]
+
     def __repr__(self) -> str:
         """Return what a reader wants to see first: the beginning of the text, tokens and cost."""
         facts = {

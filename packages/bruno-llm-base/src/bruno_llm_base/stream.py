@@ -167,6 +167,10 @@ class TextStream(AsyncIterator[str], Coroutine[Any, Any, "TextStream"]):
         self._taken = True
         await self._texts.aclose()
 
+    def __dir__(self) -> list[str]:
+        """Return what users call, and not what makes a coroutine of it."""
+        return [n for n in super().__dir__() if n not in ("close", "send", "throw")]
+
     def __repr__(self) -> str:
         """Return how far it has been read."""
         if self._state.response is not None:

@@ -236,6 +236,11 @@ class Messages(ChatAdapter):
             return _without_strict(body)
         return super().amend(body, code, field)
 
+    def make_batches(self, access: Access) -> "ClaudeBatches | None":
+        from bruno_llm_claude.batches import ClaudeBatches  # most programs send none
+
+        return ClaudeBatches(self)
+
     def refused_options(self, model: str, options: Json) -> frozenset[str]:
         refused = _REFUSED.intersection(options)
         choice = options.get("tool_choice")
@@ -270,6 +275,9 @@ class CloudMessages(Messages):
 
     def build_probe(self, model: str) -> tuple[str, Json]:
         return self.chat_path, {"model": model, "max_tokens": 1, "messages": []}
+
+    def make_batches(self, access: Access) -> None:
+        return None  # they take them in ways of their own
 
     def read_error(self, status: int, headers: Mapping[str, str], data: Json) -> ErrorFacts:
         if kind := headers.get("x-amzn-errortype"):  # Amazon says it nowhere else
@@ -311,14 +319,6 @@ class ClaudeProvider(BaseProvider):
         client = self.access.client
         is_own = client is None or hasattr(client, "models")
         return self.adapter_type.at(self.access) if is_own else CloudMessages()
-
-    def make_batches(self) -> "ClaudeBatches | None":
-        """Return how batches are spelled; the clouds take them in ways of their own."""
-        if isinstance(self.adapter, CloudMessages):
-            return None
-        from bruno_llm_claude.batches import ClaudeBatches  # most programs send none
-
-        return ClaudeBatches(self.adapter)
 
     @staticmethod
     def open_transport(access: Access, timeouts: Timeouts) -> Transport:

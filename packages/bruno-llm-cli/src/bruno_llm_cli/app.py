@@ -213,7 +213,7 @@ def ask(
     ] = None,
     param: Annotated[
         list[str] | None,
-        Option(metavar="KEY=VALUE", help="A value for the template; repeatable."),
+        Option("--param", "-p", metavar="KEY=VALUE", help="A value for the template; repeatable."),
     ] = None,
     schema: Annotated[
         str | None,
@@ -252,7 +252,10 @@ def ask(
             "--extract prints a part of a text: leave it out, or --json and --schema"
         )
     if param and template is None:
-        raise BadParameter("--param gives a template its values: give --template too")
+        raise BadParameter(
+            f"-p {param[0]} gives a template a value: give --template too; who is asked, with"
+            " -m or --provider"
+        )
     call: dict[str, Any] = {}
     if template is not None:
         made = load(template)

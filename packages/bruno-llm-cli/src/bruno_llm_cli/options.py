@@ -212,7 +212,7 @@ def chosen(provider: str | None = None, model: str | None = None) -> tuple[str |
         return provider, model
     if model is not None:
         named, slash, rest = model.partition("/")
-        if slash and rest and canonical(named) in names():
+        if slash and rest and canonical(named) in {*names(), *LANGUAGE_MODELS.published}:
             return named, rest
     if of_environment():
         return None, model
@@ -220,13 +220,20 @@ def chosen(provider: str | None = None, model: str | None = None) -> tuple[str |
         named, of_settings = split_name(settled)
         own = any(os.environ.get(f"{p}MODEL") for p in ("BRUNO_LLM_", prefix_of(canonical(named))))
         return named, model or (None if own else of_settings)
-    return _only_one(), model
+    try:
+        return _only_one(), model
+    except ConfigurationError:
+        if model is not None and "/" in model:
+            kind_of(split_name(model)[0])  # says whose name is like it
+        raise
 
 
 def _only_one() -> str:
     """Return the provider that is set up, or else installed, if it is the only one."""
-    usable = [info.name for info in usable_providers()]
+    usable = sorted(filter(_is_usable, names()))
     if not usable:
+        for name in names():
+            kind_of(name)  # says why it cannot be loaded
         raise ConfigurationError("no provider is installed: pip install bruno-llm")
     set_up = [name for name in usable if is_set_up(name)]
     if len(set_up or usable) == 1:
@@ -251,6 +258,14 @@ def _keys(usable: Sequence[str]) -> list[str]:
 def usable_providers() -> list[ProviderInfo]:
     """Return what is installed, but for mocks: those answer always, and are asked by name only."""
     return [info for info in installed() if "mock" not in info.capabilities]
+
+
+def _is_usable(name: str) -> bool:
+    """Say whether a provider can be loaded and is not a mock."""
+    try:
+        return "mock" not in getattr(kind_of(name), "capabilities", ())
+    except ConfigurationError:
+        return False
 
 
 def of_environment() -> str:

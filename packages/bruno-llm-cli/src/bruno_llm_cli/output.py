@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,19 +21,35 @@ _CONTROLS = dict.fromkeys(
 )
 _WIDE = 200  # columns: what is not a terminal cuts no lines
 _PATIENCE = 2.0  # seconds; shorter waits before another attempt are not told
+_NARROWEST = 20  # columns: a terminal that says less does not know
+_unfinished: set[TextIO] = set()  # terminals at which a line has no end yet
 _LOGGER = logging.getLogger("bruno_llm")
 
 
 def say(message: str) -> None:
-    """Tell the user something on stderr, in one paragraph."""
-    sys.stderr.write(f"bruno-llm: {plain(message)}\n")
-    sys.stderr.flush()
+    """Tell the user something on stderr, in one paragraph; at a terminal it is wrapped at words."""
+    text, err = f"bruno-llm: {plain(message)}", sys.stderr
+    if err.isatty():
+        import textwrap
+
+        columns = os.get_terminal_size(err.fileno()).columns
+        width = columns - 1 if columns > _NARROWEST else _WIDE
+        text = textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False)
+        if sys.stdout in _unfinished:  # and it is the same terminal, most likely
+            _unfinished.clear()
+            text = f"\n{text}"
+    err.write(f"{text}\n")
+    err.flush()
 
 
 def write(text: str, to: TextIO | None = None) -> None:
     """Write a piece of an answer at once; on a terminal, without what could steer it."""
     out = to or sys.stdout
-    out.write(plain(text) if out.isatty() else text)
+    if not out.isatty():
+        out.write(text)
+    elif text:
+        out.write(plain(text))
+        (_unfinished.discard if text.endswith("\n") else _unfinished.add)(out)
     out.flush()
 
 

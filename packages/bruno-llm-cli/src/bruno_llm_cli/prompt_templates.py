@@ -154,7 +154,7 @@ def messages_of(
     if values.keys() <= prompt.variables and (
         missing := sorted(prompt.variables - prompt.defaults.keys() - values.keys())
     ):
-        wanted = " ".join(f"--param {each}=..." for each in missing)
+        wanted = " ".join(f"-p {each}=..." for each in missing)
         raise InvalidRequestError(f"the template {name} needs more values: give {wanted}")
     return prompt(**values)
 
@@ -162,7 +162,7 @@ def messages_of(
 def _param(given: str) -> tuple[str, str]:
     name, sign, value = given.partition("=")
     if not name or not sign:
-        raise BadParameter(f"--param {given}: give KEY=VALUE, such as audience=children")
+        raise BadParameter(f"-p {given}: give KEY=VALUE, such as audience=children")
     return name, value
 
 

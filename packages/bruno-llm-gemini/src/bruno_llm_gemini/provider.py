@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 from bruno_llm_base import (
+    Access,
     BaseProvider,
     ChatAdapter,
     Conversation,
@@ -152,6 +153,13 @@ class GenerateContent(GeminiAdapter, ChatAdapter):
         tokens: int = data.get("totalTokens", 0)  # a count of 0 is left out of Google's JSON
         return tokens
 
+    def make_batches(self, access: Access) -> "GeminiBatches | None":
+        if access.client is not None:  # as for Vertex AI
+            return None
+        from bruno_llm_gemini.batches import GeminiBatches  # most programs send none
+
+        return GeminiBatches(self)
+
 
 def _is_from_3(model: str) -> bool:
     return _FROM_3.match(model) is not None
@@ -173,11 +181,3 @@ class GeminiProvider(GeminiVendor, BaseProvider):
     adapter_type = GenerateContent
     default_model = "gemini-3.8-flash"
     capabilities = frozenset({"chat", "streaming", "tools", "reasoning", "batch"})
-
-    def make_batches(self) -> "GeminiBatches | None":
-        """Return how batches are spelled; a client of the user's own, as for Vertex AI, takes none."""
-        if self.access.client is not None:
-            return None
-        from bruno_llm_gemini.batches import GeminiBatches  # most programs send none
-
-        return GeminiBatches(self.adapter)

@@ -11,7 +11,9 @@ from bruno_llm_openai import counting, models
 from bruno_llm_openai.vendor import OpenAIAdapter
 
 if TYPE_CHECKING:
-    from bruno_llm_base import Media, Tool
+    from bruno_llm_base import Access, Media, Tool
+
+    from bruno_llm_openai.batches import OpenAIBatches
 
 # Lists of prices tell the standard tier's.
 LISTED_TIERS = (None, "auto", "default")
@@ -36,6 +38,13 @@ class OpenAIChatAdapter(OpenAIAdapter, ChatAdapter):
     json_mode: ClassVar[Json] = {"response_format": {"type": "json_object"}}
     own_options = frozenset({"models"})  # OpenRouter's
     reserved_fields = frozenset({"input", "messages", "model", "stream", "stream_options"})
+
+    def make_batches(self, access: "Access") -> "OpenAIBatches | None":
+        from bruno_llm_openai.batches import OpenAIBatches  # most programs send none
+        from bruno_llm_openai.vendors import ROWS
+
+        row = self.row  # what a server of one's own takes it will say itself
+        return OpenAIBatches(self) if row is None or row.name not in ROWS else None
 
     def build_probe(self, model: str) -> tuple[str, Json] | None:
         return None if self.models_path else (self.chat_path, {"model": model, "messages": []})

@@ -28,7 +28,6 @@ from bruno_llm_openai.vendor import OpenAIVendor, is_openais
 if TYPE_CHECKING:
     from bruno_llm_base import MediaRules, Tool
 
-    from bruno_llm_openai.batches import OpenAIBatches
     from bruno_llm_openai.row import VendorRow
 
 # OpenAI keeps what a model has spoken for an hour; its words stand beside it.
@@ -253,10 +252,3 @@ class OpenAIProvider(OpenAIVendor, BaseProvider):
             return replace(new, other=chat)
         # another's server may know any model by any name
         return replace(chat, other=new) if chat.row is None else chat
-
-    def make_batches(self) -> "OpenAIBatches | None":
-        from bruno_llm_openai.batches import OpenAIBatches  # most programs send none
-        from bruno_llm_openai.vendors import ROWS
-
-        row = self.adapter.row  # what a server of one's own takes it will say itself
-        return OpenAIBatches(self.adapter) if row is None or row.name not in ROWS else None

@@ -1,4 +1,4 @@
-"""How a vendor takes batches: the seam that a provider may fill (`BaseProvider.make_batches`).
+"""How a vendor takes batches: the seam that a provider may fill (`ChatAdapter.make_batches`).
 
 As all adapters, it speaks JSON and sends nothing itself. `batch/vendor.py` does all the rest.
 """

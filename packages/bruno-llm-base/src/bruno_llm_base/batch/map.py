@@ -142,6 +142,10 @@ def map_rows(
         raise InvalidRequestError(
             f"attachments is {shown(attachments)}: give a function of a row, which returns a list"
         )
+    if (output := options.get("output")) is not None:
+        from bruno_llm_base.output import Output
+
+        options["output"] = Output.of(output)
     run = _Run(llm, question_of(prompt), attachments, key, options)
     asked = "" if into is None else _fingerprint(llm, prompt, attachments, options)
     return _items(run, rows, concurrency, None if into is None else partial(run.open, into, asked))

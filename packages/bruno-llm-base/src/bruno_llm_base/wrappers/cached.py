@@ -97,6 +97,10 @@ class CachedLLM(NoBatches, LanguageModel):
         """What the model can do."""
         return self._llm.capabilities - {"batch"}
 
+    def _check_options(self, call: Json) -> None:
+        if isinstance(self._llm, LanguageModel):
+            self._llm._check_options(call)  # noqa: SLF001 - it is one of ours
+
     async def _answer(
         self, messages: Messages | None, output: Any, call: Json
     ) -> ModelResponse[Any]:

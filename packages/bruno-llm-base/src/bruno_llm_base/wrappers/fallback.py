@@ -2,10 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
-from os import PathLike
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from bruno_core.interfaces import LLMInterface
@@ -36,8 +35,7 @@ from bruno_llm_base.wrappers.failover import (
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from bruno_llm_base.batch.map import Key, MapItem, Prompt, Rows
-    from bruno_llm_base.call_keywords import MapKeywords, RequestKeywords
+    from bruno_llm_base.call_keywords import RequestKeywords
 
 _T = TypeVar("_T")
 
@@ -113,19 +111,8 @@ class FallbackLLM(NoBatches, LanguageModel):
         )
         return TextStream(texts, state)
 
-    def map(
-        self,
-        rows: "Rows",
-        prompt: "Prompt",
-        *,
-        key: "Key | None" = None,
-        concurrency: int = 50,
-        into: "str | PathLike[str] | None" = None,
-        **options: "Unpack[MapKeywords]",
-    ) -> "AsyncGenerator[MapItem, None]":
-        """Ask the same of each row; see `BaseProvider.map`."""
-        _refuse_model({**options})
-        return super().map(rows, prompt, key=key, concurrency=concurrency, into=into, **options)
+    def _check_options(self, call: Json) -> None:
+        _refuse_model(call)
 
     async def count_tokens(
         self,

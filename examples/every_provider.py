@@ -1,6 +1,6 @@
 """Ask every provider that is installed and set up the same question.
 
-    python examples/basic.py "Why is the sky blue?"
+    python examples/every_provider.py "Why is the sky blue?"
 
 Keys come from OPENAI_API_KEY, ANTHROPIC_API_KEY, GEMINI_API_KEY and so on; Ollama needs none.
 """
@@ -8,7 +8,7 @@ Keys come from OPENAI_API_KEY, ANTHROPIC_API_KEY, GEMINI_API_KEY and so on; Olla
 import asyncio
 import sys
 
-from bruno_llm_base import ConfigurationError, LLMError, LLMFactory, ServiceUnavailableError
+from bruno_llm import ConfigurationError, LLMError, LLMFactory, ServiceUnavailableError
 
 
 async def ask(name: str, question: str) -> str | None:

@@ -1,6 +1,6 @@
 """A bruno-core assistant whose model chooses among abilities, on any provider.
 
-    BRUNO_LLM_PROVIDER=ollama python examples/abilities.py
+    BRUNO_LLM_PROVIDER=ollama python examples/bruno_core_abilities.py
 
 bruno-core's assistant looks for the names of abilities in what the user says. This one offers them to
 the model, as tools; those of bruno-abilities go the same way.
@@ -8,7 +8,6 @@ the model, as tools; those of bruno-abilities go the same way.
 
 import asyncio
 
-from assistant import OneConversation
 from bruno_core.base import BaseAssistant
 from bruno_core.base.ability import BaseAbility
 from bruno_core.models import Message, MessageRole
@@ -20,7 +19,8 @@ from bruno_core.models.ability import (
     AbilityResponse,
 )
 from bruno_core.models.context import ConversationContext
-from bruno_llm_base import LLMFactory, Tool, run_tools
+from bruno_core_assistant import OneConversation
+from bruno_llm import LLMFactory, Tool, run_tools
 
 
 class ShoppingList(BaseAbility):

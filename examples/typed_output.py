@@ -1,6 +1,6 @@
 """Read people and dates out of a text, as objects.
 
-    BRUNO_LLM_PROVIDER=gemini python examples/extract.py letter.txt
+    BRUNO_LLM_PROVIDER=gemini python examples/typed_output.py letter.txt
 
 The type says what is wanted: its names, docstrings and descriptions are what the model reads.
 """
@@ -11,7 +11,7 @@ from datetime import date
 from pathlib import Path
 from typing import Literal
 
-from bruno_llm_base import LLMFactory, OutputInvalidError
+from bruno_llm import LLMFactory, OutputInvalidError
 from pydantic import BaseModel, Field
 
 TEXT = "Mrs Rossi will be in Rome on 3 May 2027. Mr Weber cannot say yet whether he comes."

@@ -1,6 +1,6 @@
 """A bruno-core assistant on any provider: an LLM of ours, a memory, and two questions.
 
-    BRUNO_LLM_PROVIDER=ollama python examples/assistant.py
+    BRUNO_LLM_PROVIDER=ollama python examples/bruno_core_assistant.py
 
 bruno-core's assistant takes any `LLMInterface`, so it is given one provider, or a fallback of several.
 """
@@ -13,7 +13,7 @@ from bruno_core.interfaces import MemoryInterface
 from bruno_core.models import Message, MessageRole
 from bruno_core.models.context import ConversationContext, SessionContext, UserContext
 from bruno_core.models.memory import MemoryEntry, MemoryQuery
-from bruno_llm_base import ContextPolicy, LLMFactory
+from bruno_llm import ContextPolicy, LLMFactory
 
 
 class OneConversation(MemoryInterface):

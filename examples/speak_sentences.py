@@ -1,6 +1,6 @@
 """Speak an answer sentence by sentence while the rest is still being written.
 
-    BRUNO_LLM_PROVIDER=gemini python examples/voice.py "Tell me a story."
+    BRUNO_LLM_PROVIDER=gemini python examples/speak_sentences.py "Tell me a story."
 
 Speaking is `print` here, which takes as long as it would to say it with `--aloud`.
 """
@@ -8,7 +8,7 @@ Speaking is `print` here, which takes as long as it would to say it with `--alou
 import asyncio
 import sys
 
-from bruno_llm_base import LLMFactory
+from bruno_llm import LLMFactory
 
 WORDS_PER_SECOND = 2.5
 
