@@ -24,6 +24,7 @@ from bruno_llm_cli.completion import (
     complete_embedding_model,
     complete_named_model,
     complete_provider,
+    complete_template,
 )
 from bruno_llm_cli.conversation import Continue, Named, NoLog, begin
 from bruno_llm_cli.costs import costs
@@ -210,7 +211,10 @@ def ask(
     template: Annotated[
         str | None,
         Option(
-            "--template", "-t", help="A template that the question is put into; see `templates`."
+            "--template",
+            "-t",
+            help="A template that the question is put into; see `templates`.",
+            autocompletion=complete_template,
         ),
     ] = None,
     param: Annotated[
