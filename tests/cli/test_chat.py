@@ -281,3 +281,13 @@ def test_ctrl_c_leaves_a_block_and_not_the_session(ollama, open_terminal):
     terminal.type("\x04")
     assert terminal.leave() == 0
     assert said(ollama) == [["second"]]
+
+
+def test_all_answers_as_json(bruno_llm, openai):
+    openai.say(
+        FakeAnswer(text="One."), FakeError(kind="invalid_request"), FakeAnswer(text="Three.")
+    )
+    done = bruno_llm("chat", "openai/gpt-5.4", "--json", text="first\nsecond\nthird\n")
+    answers = json.loads(done.stdout)["answers"]
+    assert [answer["text"] for answer in answers] == ["One.", "Three."]
+    assert (done.exit_code, answers[0]["model"]) == (1, "gpt-5.4")

@@ -61,7 +61,7 @@ def test_help_loads_no_provider_and_no_sdk(process):
 def test_bruno_core_logs_on_stderr_and_only_if_it_is_asked_to(process, openai):
     talk = "import structlog; structlog.get_logger().info('from somewhere'); "
     sources = "import bruno_llm_cli.ask as a; ask = a.ask\n"
-    wrapped = f"{sources}async def loud(*x, **y):\n    {talk}\n    await ask(*x, **y)\na.ask = loud\n{MAIN}"
+    wrapped = f"{sources}async def loud(*x, **y):\n    {talk}\n    return await ask(*x, **y)\na.ask = loud\n{MAIN}"
     done = process("ask", "--provider", "openai", "hi", main=wrapped, stdin=subprocess.DEVNULL)
     assert (done.stdout, done.stderr) == (b"Hello from the fake server.\n", b"")
     done = process(

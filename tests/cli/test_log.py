@@ -176,7 +176,9 @@ def test_datasette_sees_the_tables_and_the_index(log):
         ]
         # how Datasette 0.65 looks for it, and for the name of the conversation
         index = "rootpage = 0 AND sql LIKE '%VIRTUAL TABLE%USING FTS%content=\"responses\"%'"
-        found = file.execute(f"SELECT name FROM sqlite_master WHERE {index}").fetchall()  # noqa: S608
+        found = file.execute(
+            f"SELECT name FROM sqlite_master WHERE {index}"
+        ).fetchall()  # noqa: S608
         assert found == [("responses_fts",)]
         (link,) = file.execute("PRAGMA foreign_key_list(responses)").fetchall()
         assert link[2:5] == ("conversations", "conversation_id", "id")

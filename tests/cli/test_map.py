@@ -30,9 +30,9 @@ def test_each_row_of_a_table_is_asked_once(bruno_llm, openai, rows, tmp_path):
     again = bruno_llm(*words)
     assert again.stderr.startswith("bruno-llm: 1 answered, 3 were there")
     assert len(openai.bodies) == 4
-    assert bruno_llm(*words).stderr == "bruno-llm: nothing was asked\n"
+    assert bruno_llm(*words).stderr == "bruno-llm: nothing was asked: all rows were there\n"
     counted = json.loads(bruno_llm(*words, "--json").stdout)
-    assert counted == {"answered": 0, "failed": 0, "skipped": 0, "cost": "0"}
+    assert counted == {"answered": 0, "failed": 0, "skipped": 4, "cost": "0"}
     (tmp_path / "out.jsonl").unlink()
     counted = json.loads(bruno_llm(*words, "--json").stdout)
     assert (counted["answered"], float(counted["cost"]) > 0) == (4, True)

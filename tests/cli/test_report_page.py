@@ -74,6 +74,20 @@ def test_the_table_is_aligned_and_tells_small_from_nothing_from_unknown(tracker)
     ]
 
 
+def test_in_a_narrow_terminal_a_row_takes_two_lines(tracker):
+    lines = to_table(tracker.report(by=("provider", "model")), 72).splitlines()[2:]
+    start = lines.index("Provider  Model")
+    assert lines[start : start + 5] == [
+        "Provider  Model",
+        "Cost  Requests  Input  Output  Reasoning  Unpriced  Estimated".rjust(72),
+        "-" * 72,
+        "claude  opus",
+        "$3.5000         2  2,000      40         10         0          0".rjust(72),
+    ]
+    assert lines[-2] == "Total"
+    assert to_table(tracker.report(), 95) == to_table(tracker.report())
+
+
 def test_the_table_begins_with_what_a_reader_has_to_know(tracker):
     made = tracker.report()
     assert to_table(made).splitlines()[:4] == [*made.summary, ""]

@@ -158,7 +158,8 @@ async def count(llm: FullLLM, text: str, *, exact: bool, as_json: bool) -> None:
         show_document(asdict(counted) | {"provider": llm.name, "model": llm.model})
         return
     accuracy = "exact" if counted.exact else f"estimated, to within {counted.error:.0%}"
-    write(f"{counted.tokens} tokens ({accuracy}; {counted.source})\n")
+    noun = "token" if counted.tokens == 1 else "tokens"
+    write(f"{counted.tokens} {noun} ({accuracy}; {counted.source})\n")
 
 
 def described(response: ModelResponse, *, typed: bool = False) -> dict[str, Any]:

@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -198,11 +200,20 @@ def _questions(path: Path, prompt: "str | Prompt", key: str | None) -> Any:
     return ((field_of(row, key, "--key"), ask(row)) for row in read_rows(path))
 
 
+def _tell_what_is_next() -> None:
+    """Tell a user what comes next; a program needs only the id."""
+    if sys.stderr.isatty():
+        say(
+            "`bruno-llm batch wait ID` waits for the answers, `bruno-llm batch results ID` has them"
+        )
+
+
 def _show_id(batch: "Batch", *, as_json: bool) -> None:
     if as_json:
         show_document(_described(batch))
     else:
         write(f"{batch.id}\n")
+        _tell_what_is_next()
 
 
 async def _state(batch: "Batch", *, poll: float | None = None, as_json: bool) -> None:
@@ -234,6 +245,7 @@ def _described(batch: "Batch") -> dict[str, Any]:
 async def _results(batch: "Batch", *, output: Path | None, as_json: bool) -> bool:
     """Write the results, and say whether all rows have an answer."""
     from bruno_llm_base.batch.map import entry_of
+    from bruno_llm_base.cost.report import dollars
 
     answered = failed = 0
     cost = 0.0
@@ -257,7 +269,7 @@ async def _results(batch: "Batch", *, output: Path | None, as_json: bool) -> boo
     told = [f"{answered} answered"]
     told += [f"{failed} failed"] if failed else []
     told += [f"{missing} without a result"] if missing > 0 else []
-    told += [f"{cost:.4f} USD"] if cost else []
+    told += [dollars(Decimal(str(cost)))] if cost else []
     say(", ".join(told))
     return not failed and missing <= 0
 

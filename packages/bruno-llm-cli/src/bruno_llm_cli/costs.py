@@ -1,5 +1,6 @@
 """`bruno-llm costs`: reports of ledgers, and copies of one into another."""
 
+import sys
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -10,7 +11,7 @@ from typer import Argument, BadParameter, Option, Typer
 from typer.core import TyperGroup
 
 from bruno_llm_cli.options import AsJson
-from bruno_llm_cli.output import say, show_document, write
+from bruno_llm_cli.output import console, say, show_document, write
 
 if TYPE_CHECKING:
     from bruno_llm_base.cost.report import Report
@@ -140,7 +141,7 @@ def _formatted(report: "Report", form: Format) -> str:
 
     match form:
         case "table":
-            return to_table(report)
+            return to_table(report, console().width if sys.stdout.isatty() else None)
         case "html":
             return to_html(report)
         case "csv":

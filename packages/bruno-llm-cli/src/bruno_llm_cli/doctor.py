@@ -183,7 +183,7 @@ async def _look_up(found: Checkup, llm: BaseProvider) -> None:
     if window is not None:
         found.window, found.window_source = window.tokens, window.source
     elif found.reachable and found.model:
-        found.advice.append("context window unknown: give ContextPolicy(window=...)")
+        found.advice.append("context window unknown; in Python, ContextPolicy(window=...) says it")
     if price is not None:
         found.input_price, found.output_price = f"{price.input:f}", f"{price.output:f}"
         found.price_source = price.source

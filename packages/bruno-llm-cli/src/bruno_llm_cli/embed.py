@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from bruno_llm_base.batch.template import field_of, fingerprint, question_of
+from bruno_llm_base.cost.report import dollars
 from bruno_llm_base.discovery import EMBEDDINGS, canonical, installed, split_name
 from bruno_llm_base.embeddings import BaseEmbeddings
 from bruno_llm_base.events import Event, RequestFinished
 from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.factory import EmbeddingFactory
 
+from bruno_llm_cli import settings
 from bruno_llm_cli.collection import Collection, CollectionsFile, Match, digest_of, packed
 from bruno_llm_cli.input import read_file, read_text
 from bruno_llm_cli.map import read_rows
@@ -79,10 +81,16 @@ def _names() -> list[str]:
 
 
 def _set_up() -> str | None:
-    """Return the one provider of embeddings that is set up; None if the environment names it."""
+    """Return the provider of embeddings that is settled, or the only one that is set up.
+
+    None if the environment names one.
+    """
     if os.environ.get("BRUNO_LLM_EMBEDDING_PROVIDER", "").strip():
         return None
     names = _names()
+    settled, _ = split_name(settings.read().model or "none")
+    if canonical(settled) in names:
+        return settled
     set_up = [name for name in names if is_set_up(name, EMBEDDINGS)]
     if len(set_up or names) == 1:
         return (set_up or names)[0]
@@ -155,7 +163,7 @@ class Tally:
         parts += [f"{self.there} were there"] if self.there else []
         parts += [f"{self.empty} empty"] if self.empty else []
         if self.embedded:
-            parts.append("price unknown" if self.cost is None else f"{self.cost:.6f} USD")
+            parts.append("price unknown" if self.cost is None else dollars(self.cost))
         return ", ".join(parts)
 
 
@@ -269,5 +277,5 @@ def show_collections(found: list[Collection], *, as_json: bool) -> None:
         (each.name, f"{each.entries:,}", f"{each.provider}/{each.model}", f"{each.dimensions:,}")
         for each in found
     ]
-    right = ("entries", "dimensions")
-    show_table(("collection", "entries", "model", "dimensions"), rows, right=right)
+    right = ("texts", "dimensions")
+    show_table(("collection", "texts", "model", "dimensions"), rows, right=right)

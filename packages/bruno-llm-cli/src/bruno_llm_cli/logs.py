@@ -36,7 +36,9 @@ class _Logs(TyperGroup):
         return super().parse_args(ctx, args)
 
 
-logs = Typer(cls=_Logs, help="List what was asked and answered; off until you switch it on.")
+logs = Typer(
+    cls=_Logs, help="List what was asked and answered.\n\nNothing is recorded until `logs on`."
+)
 
 
 @logs.command("list")
@@ -63,7 +65,10 @@ def list_responses(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """List the latest, the newest last: `logs "words"` does so too. The exit code is 1 if there are none."""
+    """List the latest, the newest last.
+
+    `logs "words"` does so too. The exit code is 1 if there are none.
+    """
     log = open_log(there=True)
     if last:
         conversation = log.read_conversation().id
@@ -95,7 +100,10 @@ def on(*, as_json: AsJson = False) -> None:
 
 @logs.command()
 def off(*, as_json: AsJson = False) -> None:
-    """Record nothing from now on; what is recorded stays."""
+    """Record nothing from now on.
+
+    What is recorded stays.
+    """
     _switch(on=False, as_json=as_json)
 
 
@@ -129,7 +137,10 @@ def status(*, as_json: AsJson = False) -> None:
 def backup(
     file: Annotated[Path, Argument(help="The new file.")], *, as_json: AsJson = False
 ) -> None:
-    """Copy the log into a new file, also while it is written."""
+    """Copy the log into a new file.
+
+    Also while it is written.
+    """
     open_log(there=True).backup(file)
     if as_json:
         show_document({"path": str(file), "bytes": file.stat().st_size})

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bruno_llm_base.cost.report import dollars
 from bruno_llm_base.events import Event, MapProgress
 from bruno_llm_base.exceptions import ConfigurationError, InvalidRequestError
 from bruno_llm_base.provider import BaseProvider
@@ -57,6 +58,7 @@ class Progress:
         """Begin with *total* rows to go."""
         self.total = total
         self.last: MapProgress | None = None
+        self.nothing_was_left = False
         self._draw: Callable[[MapProgress], None] = lambda _: None
 
     def __call__(self, event: Event) -> None:
@@ -79,7 +81,7 @@ class Progress:
             progress.TimeRemainingColumn(),
             progress.TextColumn("{task.description}", markup=False),
         )
-        bars = progress.Progress(*columns, console=console)
+        bars = progress.Progress(*columns, console=console, transient=True)
         task = bars.add_task("", total=self.total)
 
         def draw(event: MapProgress) -> None:
@@ -92,19 +94,23 @@ class Progress:
     def counts(self) -> dict[str, Any]:
         """Return how many rows have an answer, and what it took, as `--json` prints it."""
         last = self.last
-        names = ("answered", "failed", "skipped")
-        cost = f"{last.cost:f}" if last is not None else "0"
-        return {name: getattr(last, name, 0) for name in names} | {"cost": cost}
+        if last is None:
+            skipped = self.total if self.nothing_was_left else 0
+            return {"answered": 0, "failed": 0, "skipped": skipped, "cost": "0"}
+        counted = {name: getattr(last, name) for name in ("answered", "failed", "skipped")}
+        return counted | {"cost": f"{last.cost:f}"}
 
     def __str__(self) -> str:
-        return "nothing was asked" if self.last is None else _told(self.last)
+        if self.last is not None:
+            return _told(self.last)
+        return "nothing was asked" + (": all rows were there" if self.nothing_was_left else "")
 
 
 def _told(event: MapProgress) -> str:
     parts = [f"{event.answered} answered"]
     parts += [f"{event.failed} failed"] if event.failed else []
     parts += [f"{event.skipped} were there"] if event.skipped else []
-    parts += [f"{event.cost:.4f} USD"] if event.cost else []
+    parts += [dollars(event.cost)] if event.cost else []
     return ", ".join(parts)
 
 
@@ -129,6 +135,7 @@ async def map_file(
         with progress.bar():
             async for item in llm.map(read_rows(rows), prompt, into=into, **settings):
                 failed += item.error is not None
+        progress.nothing_was_left = progress.last is None
     except OSError as error:
         raise ConfigurationError(f"{into} cannot be written: {error.strerror}") from error
     finally:

@@ -20,17 +20,25 @@ _MOST = 20  # the most tags and users that are listed
 _UNITS = ((10**12, "T"), (10**9, "B"), (10**6, "M"), (10**3, "k"))
 
 
-def to_table(report: Report) -> str:
-    """Return *report* as a text of aligned columns, for terminals and logs."""
+def to_table(report: Report, width: int | None = None) -> str:
+    """Return *report* as a text of aligned columns, for terminals and logs.
+
+    Where it is wider than *width*, in columns, each row takes two lines: what it is of, and the amounts.
+    """
     lines, places = report.cells(), len(report.by)
     widths = [max(map(_width, texts)) for texts in zip(*lines, strict=True)]
+    length = sum(widths) + 2 * len(widths) - 2
+    is_narrow = width is not None and length > width and places > 0
     drawn = []
     for line in lines:
-        spaces = [" " * (width - _width(text)) for text, width in zip(line, widths, strict=True)]
+        spaces = [" " * (size - _width(text)) for text, size in zip(line, widths, strict=True)]
         labels = [text + space for text, space in zip(line[:places], spaces, strict=False)]
-        amounts = map(str.__add__, spaces[places:], line[places:])
-        drawn.append("  ".join([*labels, *amounts]).rstrip())
-    rule = "-" * (sum(widths) + 2 * len(widths) - 2)
+        amounts = "  ".join(map(str.__add__, spaces[places:], line[places:]))
+        if is_narrow:
+            drawn.append(f"{'  '.join(filter(None, line[:places]))}\n{amounts.rjust(width or 0)}")
+        else:
+            drawn.append("  ".join([*labels, amounts]).rstrip())
+    rule = "-" * min(length, width or length)
     if report.by:
         drawn.insert(-1, rule)
     drawn.insert(1, rule)

@@ -66,6 +66,7 @@ def prepare() -> None:
     # what a terminal cannot show, or what was mistyped there, is not a reason to fail
     stdin.reconfigure(errors="replace")
     sys.stdout = _over(_Stdout, stdout, "replace")
+    vars(sys)["__stdout__"] = sys.stdout  # by which the width of the terminal is found
     sys.stderr = _over(_Stream, stderr, "backslashreplace")
 
 
