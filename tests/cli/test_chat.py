@@ -1,5 +1,6 @@
 """A conversation, piped and at a real terminal."""
 
+import json
 import os
 import pty
 import subprocess
@@ -172,3 +173,13 @@ def test_an_answer_cannot_steer_the_terminal(ollama, open_terminal):
     assert "\x1b]0;owned" not in shown
     assert "owned" in shown
     assert terminal.leave() == 0
+
+
+def test_all_answers_as_json(bruno_llm, openai):
+    openai.say(
+        FakeAnswer(text="One."), FakeError(kind="invalid_request"), FakeAnswer(text="Three.")
+    )
+    done = bruno_llm("chat", "openai/gpt-5.4", "--json", text="first\nsecond\nthird\n")
+    answers = json.loads(done.stdout)["answers"]
+    assert [answer["text"] for answer in answers] == ["One.", "Three."]
+    assert (done.exit_code, answers[0]["model"]) == (1, "gpt-5.4")
