@@ -175,10 +175,10 @@ def test_datasette_sees_the_tables_and_the_index(log):
             *("attachments", "conversations", "response_attachments", "responses", "responses_fts")
         ]
         # how Datasette 0.65 looks for it, and for the name of the conversation
-        index = "rootpage = 0 AND sql LIKE '%VIRTUAL TABLE%USING FTS%content=\"responses\"%'"
         found = file.execute(
-            f"SELECT name FROM sqlite_master WHERE {index}"
-        ).fetchall()  # noqa: S608
+            "SELECT name FROM sqlite_master WHERE rootpage = 0"
+            " AND sql LIKE '%VIRTUAL TABLE%USING FTS%content=\"responses\"%'"
+        ).fetchall()
         assert found == [("responses_fts",)]
         (link,) = file.execute("PRAGMA foreign_key_list(responses)").fetchall()
         assert link[2:5] == ("conversations", "conversation_id", "id")
