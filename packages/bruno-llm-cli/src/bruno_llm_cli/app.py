@@ -167,6 +167,7 @@ def chat(
     go_on: Continue = False,
     conversation: Named = None,
     no_log: NoLog = False,
+    as_json: AsJson = False,
 ) -> None:
     """Talk with a model. Ctrl-C stops an answer, Ctrl-D leaves.
 
@@ -175,7 +176,8 @@ def chat(
     from bruno_llm_cli.chat import chat as talk
 
     options = replace(options, model=named or options.model)
-    all_answered = talk(begin(options, last=go_on, name=conversation, no_log=no_log))
+    began = begin(options, last=go_on, name=conversation, no_log=no_log)
+    all_answered = talk(began, as_json=as_json)
     if not (all_answered or sys.stdin.isatty()):
         raise Exit(1)
 
