@@ -29,7 +29,7 @@ from bruno_llm_base import exceptions as errors
 from fastapi import Depends, FastAPI, HTTPException, Request, Response
 from fastapi.responses import JSONResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
-from fastapi.sse import EventSourceResponse, ServerSentEvent
+from fastapi.sse import EventSourceResponse, format_sse_event
 from pydantic import BaseModel, Field
 
 T = TypeVar("T")
@@ -116,26 +116,27 @@ async def while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
         await asyncio.wait({task})  # what it took is booked before it ends
 
 
-async def opened(
+@app.post("/stream")
+async def stream(
     question: Question, user: User, service: Shared, request: Request
-) -> AsyncIterator[TextStream]:
-    """Send the question before the response begins: then errors have a status of their own."""
-    with service.costs.label(user=user):
-        stream = await while_connected(request, service.llm.stream(question.text))
-    async with stream:
-        yield stream
-
-
-@app.post("/stream", response_class=EventSourceResponse)
-async def stream(answer: Annotated[TextStream, Depends(opened)]) -> AsyncIterator[ServerSentEvent]:
+) -> EventSourceResponse:
     """Answer piece by piece; the last event is `done` or `failed`."""
+    with service.costs.label(user=user):  # what fails before the first piece has its own status
+        answer = await while_connected(request, service.llm.stream(question.text))
+    headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}  # the latter is for nginx
+    return EventSourceResponse(events_of(answer), headers=headers)
+
+
+async def events_of(answer: TextStream) -> AsyncIterator[bytes]:
+    """Yield the events of a streamed answer; where the client leaves, this is cancelled."""
     try:
-        async for piece in answer:
-            yield ServerSentEvent(data=piece)
+        async with answer:
+            async for piece in answer:
+                yield format_sse_event(data_str=json.dumps(piece))
     except errors.LLMError as error:
-        yield ServerSentEvent(data=told(error)[1], event="failed")
+        yield format_sse_event(data_str=json.dumps(told(error)[1]), event="failed")
     else:
-        yield ServerSentEvent(data=facts(answer.response), event="done")
+        yield format_sse_event(data_str=json.dumps(facts(answer.response)), event="done")
 
 
 @app.post("/ask")

@@ -194,6 +194,10 @@ async def test_fields_of_the_vendors_own_are_no_misspelling():
         async with OpenAIProvider(**server.connection()) as llm:
             await llm.generate("hi", **own)
             assert server.bodies[-1].items() >= own.items()
+            with pytest.raises(InvalidRequestError, match=r"options=\{'message': \.\.\.\}$"):
+                await llm.generate("hi", message="own")
+            await llm.generate("hi", options={"message": "own"})
+            assert server.bodies[-1]["message"] == "own"
 
 
 @pytest.mark.parametrize(

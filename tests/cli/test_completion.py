@@ -52,10 +52,14 @@ def test_providers_and_their_models_are_completed(complete, openai):
     assert not openai.received
 
 
-def test_collections_are_completed(complete, bruno_llm, openai):
-    assert complete("similar", "n") == []
+def test_collections_and_templates_are_completed(complete, bruno_llm, openai, tmp_path):
+    assert complete("similar", "n") == complete("ask", "-t", "s") == []
     bruno_llm("embed", "notes", "-m", "openai", "cats")
+    folder = tmp_path / "home" / "templates"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "summary.md").write_text("Sum up: {{ text }}")
     assert complete("similar", "n") == ["notes"]
+    assert complete("ask", "-t", "s") == ["summary"]
 
 
 @pytest.mark.parametrize("shell", ["zsh", "fish"])

@@ -140,11 +140,16 @@ def test_files_and_lines_of_json_are_embedded(embed, similar, openai, tmp_path):
     assert "--template names 'titel', but a row has no such field: did you mean 'title'?" in told
 
 
-def test_one_provider_that_is_set_up_is_chosen_by_itself(embed, openai, ollama, monkeypatch):
+def test_one_provider_that_is_set_up_is_chosen_by_itself(
+    bruno_llm, embed, openai, ollama, monkeypatch
+):
     told = embed("cats", code=1)
     assert "several providers of embeddings are set up (ollama, openai)" in told
+    bruno_llm("use", "openai/gpt-5.4")
+    assert embed("cats", "--json")["model"] == "text-embedding-3-small"
+    assert bruno_llm("use", "claude").exit_code == 0
     monkeypatch.delenv("OLLAMA_HOST")
-    assert embed("cats", "--json")["provider"] == "openai"
+    assert json.loads(bruno_llm("embed", "b", "cats", "--json").stdout)["provider"] == "openai"
 
 
 def test_without_any_it_says_what_is_missing(embed, monkeypatch):
@@ -158,7 +163,7 @@ def test_what_is_not_there_is_told(bruno_llm, embed, similar, openai, file):
     embed("-m", "openai", "cats")
     done = bruno_llm("similar", "note", "-d", file, "x")
     assert done.exit_code == 1
-    assert "no collection is called 'note': did you mean 'notes'?" in done.stderr
+    assert "is called 'note': did you mean 'notes'?" in done.stderr
     assert bruno_llm("similar", "notes", "--id", "a", "text").exit_code == 2
 
 

@@ -2,7 +2,10 @@
 
 import asyncio
 import json
+import os
 import struct
+import subprocess
+import sys
 import zlib
 from dataclasses import replace
 from typing import Literal
@@ -421,3 +424,27 @@ async def test_the_row_of_llama_cpp_is_right(model):
         assert answer.output.name in ("red", "green")
         assert len(answer.attempts) == 1
         assert (await llm.price()).output == 0
+
+
+def test_the_command(model, tmp_path):
+    """A question that names no one, a typed answer, and what they took."""
+    home = {"BRUNO_LLM_HOME": str(tmp_path), "BRUNO_LLM_OPENAI_MODEL": MODEL}
+    own = {"OPENAI_BASE_URL": f"{model.url}/v1", "OPENAI_API_KEY": "local", **home}
+    command = [sys.executable, "-W", "ignore", "-c", "from bruno_llm_cli import main; main()"]
+
+    def run(*words):
+        return subprocess.run(
+            [*command, *words],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=True,
+            text=True,
+            env=os.environ | own,
+        )
+
+    done = run("Say hello.", "--max-tokens", "12", "-u")
+    assert done.stdout.strip()
+    assert "tokens in, " in done.stderr
+    assert done.stderr.endswith(", $0\n")
+    cat = run("--schema", "name, age int", "--max-tokens", "60", "Invent a cat.")
+    assert json.loads(cat.stdout).keys() == {"name", "age"}

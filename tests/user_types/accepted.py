@@ -25,6 +25,7 @@ from bruno_llm_base import (
 from bruno_llm_claude import ClaudeProvider
 from bruno_llm_ollama import OllamaEmbeddings, OllamaProvider
 from bruno_llm_openai import OpenAIProvider
+from bruno_llm_prompts import Examples, Prompt
 from pydantic import BaseModel
 
 
@@ -100,6 +101,12 @@ async def main() -> None:
 
     async for item in llm.map([Row("a")], "Sum up {text}", concurrency=5, max_tokens=9):
         print(item.key, item.error or item.response)
+    summary = Prompt("Sum up {{ text }}", system="Be brief.", name="summary", untrusted={"text"})
+    examples = Examples([("2 + 2", "4")], embeddings=OllamaEmbeddings(), file="examples.json")
+    asked = [*await examples.near("3 + 3", k=2), *summary(text="hi"), user("In one word.")]
+    await llm.generate(asked, **summary.options)
+    async for item in llm.map([{"text": "a"}], Prompt.load("summary.md"), key="text"):
+        print(item.text)
     by_text, by_number = {"a": "hi"}, {1: [user("hi")]}
     await llm.batch(by_text, output=City)
     await llm.batch(by_number)

@@ -3,6 +3,7 @@
 from bruno_llm_base import CachedLLM, FallbackLLM, LLMFactory, RateLimit, Retry, Timeouts, run_tools
 from bruno_llm_ollama import OllamaProvider
 from bruno_llm_openai import OpenAIProvider
+from bruno_llm_prompts import Prompt
 
 
 async def main() -> None:
@@ -34,3 +35,5 @@ async def main() -> None:
     await FallbackLLM([llm]).generate("hi", temprature=5)  # refused
     await CachedLLM(llm).generate("hi", refesh=True)  # refused
     llm.map([], "hi", concurency=5)  # refused
+    Prompt("hi", sytem="Be brief.")  # refused
+    Prompt("{{ text }}")("a text")  # refused

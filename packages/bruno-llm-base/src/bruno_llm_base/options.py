@@ -235,7 +235,10 @@ def check_options(call: Mapping[str, Any], own: Container[str] = ()) -> Json:
             if value is not None:
                 portable[name] = value
         elif value is not None and name not in own and (meant := _near_miss(name)):
-            raise InvalidRequestError(f"{name!r} is not known: did you mean {meant!r}?")
+            raise InvalidRequestError(
+                f"{name!r} is not known: did you mean {meant!r}? A field of the vendor's own goes into"
+                f" options={{{name!r}: ...}}"
+            )
     return dict(check(CallOptions, portable, InvalidRequestError)) if portable else portable
 
 

@@ -24,6 +24,7 @@ from bruno_llm_cli.completion import (
     complete_embedding_model,
     complete_named_model,
     complete_provider,
+    complete_template,
 )
 from bruno_llm_cli.conversation import Continue, Named, NoLog, begin
 from bruno_llm_cli.costs import costs
@@ -166,6 +167,7 @@ def chat(
     go_on: Continue = False,
     conversation: Named = None,
     no_log: NoLog = False,
+    as_json: AsJson = False,
 ) -> None:
     """Talk with a model. Ctrl-C stops an answer, Ctrl-D leaves.
 
@@ -174,7 +176,8 @@ def chat(
     from bruno_llm_cli.chat import chat as talk
 
     options = replace(options, model=named or options.model)
-    all_answered = talk(begin(options, last=go_on, name=conversation, no_log=no_log))
+    began = begin(options, last=go_on, name=conversation, no_log=no_log)
+    all_answered = talk(began, as_json=as_json)
     if not (all_answered or sys.stdin.isatty()):
         raise Exit(1)
 
@@ -208,7 +211,10 @@ def ask(
     template: Annotated[
         str | None,
         Option(
-            "--template", "-t", help="A template that the question is put into; see `templates`."
+            "--template",
+            "-t",
+            help="A template that the question is put into; see `templates`.",
+            autocompletion=complete_template,
         ),
     ] = None,
     param: Annotated[

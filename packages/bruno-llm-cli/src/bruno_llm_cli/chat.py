@@ -17,19 +17,19 @@ from bruno_llm_base.parts import Text
 from bruno_llm_base.response import ModelResponse, Usage
 from bruno_llm_base.wrappers import FullLLM
 
-from bruno_llm_cli.ask import told_spent, warn_if_cut
+from bruno_llm_cli.ask import described, told_spent, warn_if_cut
 from bruno_llm_cli.conversation import Conversation, log_path, open_log
 from bruno_llm_cli.input import read_lines
 from bruno_llm_cli.options import is_set_up
-from bruno_llm_cli.output import plain, say, write
+from bruno_llm_cli.output import plain, say, show_document, write
 
 _HELP = {
-    "/multi": "ask a question of several lines, up to a line /end; a pasted block is one already",
-    "/model NAME": "ask another model, as gpt-5.4 or claude/claude-opus-5-5; without a name, the first",
-    "/system TEXT": "begin the conversation with another text; without one, with none",
-    "/clear": "forget what was said, and begin a new conversation",
-    "/cost": "tell the tokens and dollars that the answers took",
-    "/save FILE": "write the conversation into a new file: .json, or else Markdown",
+    "/multi": "ask several lines, up to /end; or paste them",
+    "/model NAME": "ask another, as claude/...; alone: the first",
+    "/system TEXT": "begin with that; alone: with nothing",
+    "/clear": "forget what was said: a new conversation",
+    "/cost": "tell the tokens and dollars of the answers",
+    "/save FILE": "write the conversation: .json, or else Markdown",
     "/help": "show this",
     "/exit": "leave, as Ctrl-D does",
 }
@@ -37,10 +37,13 @@ _NAMES = (*(usage.split()[0] for usage in _HELP), "/quit")
 _REMEMBERED = 500  # questions of the log that can be called back
 
 
-def chat(conversation: Conversation) -> bool:
-    """Talk until the user leaves, and return whether every question was answered."""
+def chat(conversation: Conversation, *, as_json: bool = False) -> bool:
+    """Talk until the user leaves, and return whether every question was answered.
+
+    All answers are printed at the end where that is to be *as_json*.
+    """
     with asyncio.Runner() as runner:
-        session = _Session(conversation, runner)
+        session = _Session(conversation, runner, silent=as_json)
         try:
             for text in _texts(conversation, session.who):
                 name = text.partition(" ")[0].rstrip()
@@ -53,6 +56,8 @@ def chat(conversation: Conversation) -> bool:
                     session.command(name, text.partition(" ")[2].strip())
         finally:
             session.close()
+    if as_json:
+        show_document({"answers": list(map(described, session.answers))})
     return not session.failed
 
 
@@ -62,14 +67,15 @@ class _Session:
     One loop runs all answers, so the connection is kept; between them it stands still.
     """
 
-    def __init__(self, conversation: Conversation, runner: asyncio.Runner) -> None:
+    def __init__(self, conversation: Conversation, runner: asyncio.Runner, *, silent: bool) -> None:
         self._talk = conversation
+        self._write: Callable[[str], None] = (lambda _: None) if silent else write
         self._runner = runner
         self._first = self._llm = conversation.options.llm()
         self._others: dict[str, FullLLM] = {}
         self._model: str | None = None
         self._pieces: list[str] = []
-        self._answers: list[ModelResponse] = []
+        self.answers: list[ModelResponse] = []
         self._stopped = 0
         self.failed = False
 
@@ -97,7 +103,7 @@ class _Session:
             response = self._runner.run(self._answer(question))
         except KeyboardInterrupt:
             so_far = "".join(self._pieces)
-            write("\n")
+            self._write("\n")
             say("stopped" if so_far.strip() else "stopped; the question is forgotten")
             self._stopped += 1
             if so_far.strip():
@@ -105,10 +111,10 @@ class _Session:
         except LLMError as error:
             self.failed = True
             if self._pieces:
-                write("\n")
+                self._write("\n")
             say(f"{error}; the question is forgotten")
         else:
-            self._answers.append(response)
+            self.answers.append(response)
             self._keep(question, response)
 
     def _keep(self, question: Message, response: ModelResponse) -> None:
@@ -124,8 +130,8 @@ class _Session:
         async with stream:
             async for text in stream:
                 self._pieces.append(text)
-                write(text)
-        write("\n")
+                self._write(text)
+        self._write("\n")
         warn_if_cut(stream.response)
         return stream.response
 
@@ -181,7 +187,9 @@ class _Session:
 
     def _spent(self) -> str:
         """Return what the answers of this session took, in words."""
-        answers = self._answers
+        answers = self.answers
+        if not answers:
+            return "there is no answer yet"
         costs = [each.cost.total for each in answers if each.cost is not None]
         usage = sum((each.usage for each in answers), Usage())
         known = len(costs) == len(answers)

@@ -110,10 +110,8 @@ class CollectionsFile(SqliteFile[sqlite3.Connection]):
         """Return the collection *name*, or raise which there are."""
         if (found := self.find(name)) is None:
             names = [each.name for each in self.all()]
-            raise InvalidRequestError(
-                f"no collection is called {name!r}{did_you_mean(name, names)}: there is"
-                f" {', '.join(names) or 'none'} in {self._path}"
-            )
+            cure = did_you_mean(name, names) or f": it has {', '.join(names) or 'none'}"
+            raise InvalidRequestError(f"no collection of {self._path} is called {name!r}{cure}")
         return found
 
     def delete(self, name: str) -> None:

@@ -57,6 +57,12 @@ def complete_collection(ctx: Context, incomplete: str) -> list[str]:
     return _collections(ctx.params.get("database"), incomplete)
 
 
+def complete_template(incomplete: str) -> list[str]:
+    """Return the templates whose names begin so."""
+    found = sorted(path.stem for path in (folder() / "templates").glob("*.md"))
+    return [name for name in found if name.startswith(incomplete)]
+
+
 @_silent
 def _collections(database: Any, incomplete: str) -> Iterable[str]:
     from bruno_llm_cli.collection import CollectionsFile

@@ -51,4 +51,6 @@ def show(*, as_json: bool) -> None:
     write(f"file   {file}{'' if file.is_file() else ' (not there yet)'}\n")
     write(f"model  {settled.model or 'none'}\n")
     write(f"log    {'on' if settled.log else 'off'}\n")
-    write(f"asked  {asked or problem}\n")
+    write(f"asked  {asked or 'none'}\n")
+    if problem:
+        say(problem)

@@ -18,6 +18,7 @@ from bruno_llm_base.events import Event, RequestFinished
 from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.factory import EmbeddingFactory
 
+from bruno_llm_cli import settings
 from bruno_llm_cli.collection import Collection, CollectionsFile, Match, digest_of, packed
 from bruno_llm_cli.input import read_file, read_text
 from bruno_llm_cli.map import read_rows
@@ -80,10 +81,16 @@ def _names() -> list[str]:
 
 
 def _set_up() -> str | None:
-    """Return the one provider of embeddings that is set up; None if the environment names it."""
+    """Return the provider of embeddings that is settled, or the only one that is set up.
+
+    None if the environment names one.
+    """
     if os.environ.get("BRUNO_LLM_EMBEDDING_PROVIDER", "").strip():
         return None
     names = _names()
+    settled, _ = split_name(settings.read().model or "none")
+    if canonical(settled) in names:
+        return settled
     set_up = [name for name in names if is_set_up(name, EMBEDDINGS)]
     if len(set_up or names) == 1:
         return (set_up or names)[0]

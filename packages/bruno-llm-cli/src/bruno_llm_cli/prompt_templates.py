@@ -13,6 +13,7 @@ from bruno_llm_base.parts import Json
 from typer import Argument, BadParameter, Context, Option, Typer
 
 from bruno_llm_cli import settings
+from bruno_llm_cli.completion import complete_template
 from bruno_llm_cli.options import ModelOptions
 from bruno_llm_cli.output import say, show_document, show_table, write
 
@@ -24,14 +25,26 @@ INPUT = "input"
 
 _SUFFIX = ".md"
 _AsJson = Annotated[bool, Option("--json", help="Print one JSON document, for programs.")]
-_Name = Annotated[str, Argument(metavar="NAME", help="The template, or the path of its file.")]
+_Name = Annotated[
+    str,
+    Argument(
+        metavar="NAME",
+        help="The template, or the path of its file.",
+        autocompletion=complete_template,
+    ),
+]
 RowPrompt = Annotated[
     str | None,
     Option("--prompt", "-p", help="The question, with the fields of a row as {field}."),
 ]
 RowTemplate = Annotated[
     str | None,
-    Option("--template", "-t", help="A template in its place; see `templates`."),
+    Option(
+        "--template",
+        "-t",
+        help="A template in its place; see `templates`.",
+        autocompletion=complete_template,
+    ),
 ]
 templates = Typer(help="List the templates of `ask -t`.")
 
