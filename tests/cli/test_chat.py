@@ -63,6 +63,67 @@ def test_commands(bruno_llm, openai):
     assert "no command is called /dance" in done.stderr
 
 
+def test_what_is_nearly_a_command_is_told(bruno_llm, openai):
+    done = bruno_llm("chat", "-p", "openai", text="/modle gpt-5.4\n/xyz\n/end\n")
+    assert "no command is called /modle: did you mean /model?" in done.stderr
+    assert "no command is called /xyz: see /help" in done.stderr
+    assert not openai.received
+
+
+def test_a_question_of_several_lines(bruno_llm, openai):
+    text = "/multi\nfirst\n\n/clear\n /end \nsecond\n/multi\nnot ended\n"
+    assert bruno_llm("chat", "-p", "openai", text=text).exit_code == 0
+    assert [messages[-1] for messages in said(openai)] == ["first\n\n/clear", "second"]
+
+
+def test_another_providers_model(bruno_llm, openai, claude, ollama):
+    openai.say(FakeAnswer(text="One."))
+    lines = (
+        *("/system Be brief.", "one", "/model claude/claude-opus-5-5", "two"),
+        *("/model claude-haiku-5-5", "three", "/model ollama", "/model openai/", "four", "/model"),
+        *("five", "/model claude", "six", "/model nosuch:qwen3:8b"),
+    )
+    done = bruno_llm("chat", "openai/gpt-5.4", text="\n".join(lines))
+    assert done.exit_code == 0, done.stderr
+    two, three, six = claude.bodies
+    assert [each["model"] for each in (two, three)] == ["claude-opus-5-5", "claude-haiku-5-5"]
+    assert [each["content"][0]["text"] for each in two["messages"]] == ["one", "One.", "two"]
+    assert "Be brief." in str(two["system"])
+    assert len(ollama.bodies[0]["messages"]) == 8
+    assert openai.bodies[-1]["messages"][-1]["content"] == "five"
+    assert len(six["messages"]) == 11
+    for told in ("asking claude, claude-opus-5-5", "asking openai, gpt-5.4"):
+        assert f"bruno-llm: {told}\n" in done.stderr
+
+
+def test_what_it_has_cost(bruno_llm, openai, claude):
+    lines = ("/cost", "one", "/cost", "/model claude/claude-opus-5-5", "two", "/cost")
+    done = bruno_llm("chat", "openai/gpt-5.4", text="\n".join(lines))
+    none, one, _, both = done.stderr.splitlines()
+    assert none == "bruno-llm: there is no answer yet"
+    assert one.startswith("bruno-llm: 1 answer: 11 tokens in, 7 out, $0.00")
+    assert both.startswith("bruno-llm: 2 answers: 22 tokens in, 14 out, $0.00")
+
+
+def test_a_conversation_is_saved(bruno_llm, openai, tmp_path):
+    openai.say(FakeAnswer(text="Grüße!"))
+    markdown, document = tmp_path / "talk.md", tmp_path / "talk.json"
+    lines = ("one", f"/save {markdown}", f"/save {document}", f"/save {markdown}", "/save")
+    done = bruno_llm("chat", "-p", "openai", text="\n".join((*lines, f"/save {tmp_path}/x/y")))
+    assert markdown.read_text(encoding="utf-8") == "## user\n\none\n\n## assistant\n\nGrüße!\n"
+    assert json.loads(document.read_text(encoding="utf-8")) == [
+        {"role": "user", "content": "one"},
+        {"role": "assistant", "content": "Grüße!"},
+    ]
+    for told in (
+        "2 messages are in",
+        "talk.md is there already",
+        "give a file",
+        "cannot be written",
+    ):
+        assert told in done.stderr
+
+
 def test_a_question_that_failed_is_forgotten(bruno_llm, openai):
     openai.say(FakeError(kind="server_error", in_stream=True), FakeAnswer(text="Better."))
     done = bruno_llm("chat", "-p", "openai", text="first\nagain\n")
@@ -123,7 +184,8 @@ def open_terminal():
         yield lambda *arguments: opened.enter_context(closing(Terminal(*arguments)))
 
 
-def test_ctrl_c_stops_an_answer_and_keeps_the_session(ollama, open_terminal):
+def test_ctrl_c_stops_an_answer_and_keeps_the_session(bruno_llm, ollama, open_terminal):
+    bruno_llm("logs", "on")
     slow = Fault(FakeAnswer(text="It was a dark and stormy night."), after=4, then="stall")
     ollama.say(slow, FakeAnswer(text="Never mind."))
     terminal = open_terminal("chat", "-p", "ollama")
@@ -144,6 +206,9 @@ def test_ctrl_c_stops_an_answer_and_keeps_the_session(ollama, open_terminal):
     terminal.type("\x04")
     assert terminal.leave() == 0
     assert said(ollama) == [["tell me"], ["tell me", "It was a dark", "go on"]]
+    first, second = json.loads(bruno_llm("logs", "--json").stdout)["responses"]
+    assert (first["response"], first["finish_reason"]) == ("It was a dark", None)
+    assert (second["response"], second["provider"]) == ("Never mind.", "ollama")
 
 
 def test_a_question_stopped_before_any_answer_is_forgotten(ollama, open_terminal):
@@ -173,6 +238,53 @@ def test_an_answer_cannot_steer_the_terminal(ollama, open_terminal):
     assert "\x1b]0;owned" not in shown
     assert "owned" in shown
     assert terminal.leave() == 0
+
+
+def test_a_pasted_block_is_one_question(ollama, open_terminal):
+    terminal = open_terminal("chat", "-p", "ollama")
+    terminal.expect("> ")
+    terminal.type("\x1b[200~what is\n/this\n  line\x1b[201~\r")
+    terminal.expect("Hello from the fake server.")
+    terminal.expect("> ")
+    terminal.type("\x04")
+    assert terminal.leave() == 0
+    assert said(ollama) == [["what is\n/this\n  line"]]
+
+
+def test_questions_of_earlier_sessions_are_called_back_from_the_log(ollama, open_terminal, home):
+    for step in ("off", "on"):
+        terminal = open_terminal("logs", step)
+        assert terminal.leave() == 0
+        for number in range(2):
+            terminal = open_terminal("chat", "-p", "ollama")
+            terminal.expect("> ")
+            terminal.type("\x1b[A\x1b[A" if number else f"question while {step}")
+            terminal.type("\r")
+            if (step, number) != ("off", 1):
+                terminal.expect("Hello from the fake server.")
+            terminal.expect("> ")
+            terminal.type("\x04")
+            assert terminal.leave() == 0
+    asked = [messages[-1] for messages in said(ollama)]
+    assert asked == ["question while off", "question while on", "question while on"]
+    assert sorted(file.name for file in home.iterdir()) == ["config.toml", "logs.db"]
+
+
+def test_ctrl_c_leaves_a_block_and_not_the_session(ollama, open_terminal):
+    terminal = open_terminal("chat", "-p", "ollama")
+    terminal.expect("> ")
+    terminal.type("/multi\n")
+    terminal.expect(". ")
+    terminal.type("first\n")
+    terminal.expect(". ")
+    terminal.press("\x03", "(Ctrl-D leaves)")
+    terminal.expect("> ")
+    terminal.type("second\n")
+    terminal.expect("Hello from the fake server.")
+    terminal.expect("> ")
+    terminal.type("\x04")
+    assert terminal.leave() == 0
+    assert said(ollama) == [["second"]]
 
 
 def test_all_answers_as_json(bruno_llm, openai):

@@ -167,6 +167,23 @@ def test_the_index_follows_what_others_change(log):
     assert [each.prompt for each in log.search("three")] == ["three"]
 
 
+def test_datasette_sees_the_tables_and_the_index(log):
+    with closing(sqlite3.connect(log.path)) as file:
+        log.record("hi", answer())
+        tables = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE '%fts_%'"
+        assert sorted(name for (name,) in file.execute(tables)) == [
+            *("attachments", "conversations", "response_attachments", "responses", "responses_fts")
+        ]
+        # how Datasette 0.65 looks for it, and for the name of the conversation
+        found = file.execute(
+            "SELECT name FROM sqlite_master WHERE rootpage = 0"
+            " AND sql LIKE '%VIRTUAL TABLE%USING FTS%content=\"responses\"%'"
+        ).fetchall()
+        assert found == [("responses_fts",)]
+        (link,) = file.execute("PRAGMA foreign_key_list(responses)").fetchall()
+        assert link[2:5] == ("conversations", "conversation_id", "id")
+
+
 def test_the_newest_come_first_and_not_more_than_wanted(log):
     for number in range(5):
         log.record(f"question {number}", answer(), model="odd" if number % 2 else "even")

@@ -106,9 +106,9 @@ def test_a_conversation_goes_on(bruno_llm, openai, claude, logged, tmp_path):
 
 
 def test_what_tools_have_said_is_part_of_it(bruno_llm, openai, logged, tmp_path):
-    (tmp_path / "sums.py").write_text('def one() -> int:\n    "One."\n    return 1\n')
+    (tmp_path / "ones.py").write_text('def one() -> int:\n    "One."\n    return 1\n')
     openai.say(FakeAnswer(text="", tool_calls=(ToolCall(id="1", name="one", arguments="{}"),)))
-    bruno_llm("--tool", f"{tmp_path}/sums.py:one", "Which?")
+    bruno_llm("--tool", f"{tmp_path}/ones.py:one", "Which?")
     bruno_llm("-c", "Sure?")
     roles = [message["role"] for message in openai.bodies[-1]["messages"]]
     assert roles == ["user", "assistant", "tool", "assistant", "user"]

@@ -46,6 +46,8 @@ def test_rows_are_json_too_and_a_failure_is_told(bruno_llm, openai, tmp_path):
     done = bruno_llm(*ASK, path, "-p", "{text}", "-o", out, "--concurrency", 1)
     assert done.exit_code == 1
     assert "1 answered, 1 failed" in done.stderr
+    assert "failed: fake error: invalid_request" in done.stderr
+    assert f"{out} says why each did" in done.stderr
     assert [line["error"] is None for line in lines(out)] == [False, True]
 
 

@@ -45,6 +45,7 @@ def test_several_that_are_set_up_ask_for_a_choice(bruno_llm, openai, claude):
         "bruno-llm: several providers are set up (claude, openai): choose one for good, as with"
         " `bruno-llm use claude`, or for this time with -m claude/MODEL\n"
     )
+    assert json.loads(bruno_llm("-m", "claude", "hi", "--json").stdout)["provider"] == "claude"
     assert bruno_llm("use", "openai").exit_code == 0
     assert json.loads(bruno_llm("hi", "--json").stdout)["provider"] == "openai"
     assert json.loads(bruno_llm("-m", "claude/claude-opus-5-5", "hi", "--json").stdout)[

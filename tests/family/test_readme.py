@@ -138,3 +138,4 @@ def test_the_number_of_vendors_is_so():
     (shown,) = re.findall(r"(\d+) more", SECTIONS["sentence"])
     names = {provider.name for provider in LLMFactory.providers()} - {"mock"}
     assert int(shown) == len(names - {"openai", "claude", "gemini", "ollama"})
+    assert f"\n| Vendors by name | {len(names)} |" in SECTIONS["comparison"]

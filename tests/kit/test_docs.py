@@ -31,7 +31,7 @@ def run(pytester, monkeypatch):
 
 
 def test_the_page_has_what_it_promises():
-    assert len(TESTS) == 5
+    assert len(TESTS) == 6
     (tutorial,) = [name for name in TESTS if name == "test_weather.py"]
     assert len([line for line in FILES[tutorial].splitlines() if line.strip()]) <= 10
     assert PAGE.read_text().count("```python") == len(FILES)
@@ -41,7 +41,7 @@ def test_the_page_has_what_it_promises():
 def test_its_tests_pass(run, name):
     result = run(name)
     assert result.ret == 0
-    assert result.parseoutcomes()["passed"] == FILES[name].count("async def test_")
+    assert result.parseoutcomes()["passed"] == FILES[name].count("def test_")
 
 
 def test_its_recording_is_made_and_replayed(run, monkeypatch):

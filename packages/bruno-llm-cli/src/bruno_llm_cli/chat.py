@@ -24,12 +24,12 @@ from bruno_llm_cli.options import is_set_up
 from bruno_llm_cli.output import plain, say, show_document, write
 
 _HELP = {
-    "/multi": "ask a question of several lines, up to a line /end; a pasted block is one already",
-    "/model NAME": "ask another model, as gpt-5.4 or claude/claude-opus-5-5; without a name, the first",
-    "/system TEXT": "begin the conversation with another text; without one, with none",
-    "/clear": "forget what was said, and begin a new conversation",
-    "/cost": "tell the tokens and dollars that the answers took",
-    "/save FILE": "write the conversation into a new file: .json, or else Markdown",
+    "/multi": "ask several lines, up to /end; or paste them",
+    "/model NAME": "ask another, as claude/...; alone: the first",
+    "/system TEXT": "begin with that; alone: with nothing",
+    "/clear": "forget what was said: a new conversation",
+    "/cost": "tell the tokens and dollars of the answers",
+    "/save FILE": "write the conversation: .json, or else Markdown",
     "/help": "show this",
     "/exit": "leave, as Ctrl-D does",
 }
@@ -188,6 +188,8 @@ class _Session:
     def _spent(self) -> str:
         """Return what the answers of this session took, in words."""
         answers = self.answers
+        if not answers:
+            return "there is no answer yet"
         costs = [each.cost.total for each in answers if each.cost is not None]
         usage = sum((each.usage for each in answers), Usage())
         known = len(costs) == len(answers)

@@ -46,7 +46,7 @@ CREATE TABLE conversations (
     created TEXT NOT NULL
 );
 CREATE TABLE responses (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    id INTEGER PRIMARY KEY,
     conversation_id TEXT NOT NULL REFERENCES conversations(id) ON DELETE CASCADE,
     created TEXT NOT NULL,
     provider TEXT NOT NULL,
@@ -83,7 +83,7 @@ CREATE TABLE response_attachments (
     PRIMARY KEY (response_id, attachment_id)
 );
 CREATE VIRTUAL TABLE responses_fts USING fts5 (
-    prompt, response, content=responses, content_rowid=id, tokenize="unicode61 remove_diacritics 2"
+    prompt, response, content="responses", content_rowid="id", tokenize="unicode61 remove_diacritics 2"
 );
 CREATE TRIGGER responses_added AFTER INSERT ON responses BEGIN
     INSERT INTO responses_fts (rowid, prompt, response) VALUES (new.id, new.prompt, new.response);

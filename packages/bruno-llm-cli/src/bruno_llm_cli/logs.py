@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from bruno_llm_cli.log import LoggedResponse
 
 _FEW, _MANY = 3, 20  # answers that are listed in full, and in a line each
+_ROOMY = 100  # columns
 _DOCUMENTS = ("options", "schema", "tools", "tool_calls")
 
 
@@ -179,22 +180,20 @@ def _in_full(found: "LoggedResponse") -> str:
 
 
 def _show_lines(responses: "Sequence[LoggedResponse]") -> None:
-    """Print a line for each, in which the question is cut so that it fits."""
-    rows = [
-        (_when(each), each.conversation_id, _asked(each), _money(each.cost)) for each in responses
+    """Print a line for each, in which the question is cut so that it fits; dollars if there is room."""
+    titles = ["time (UTC)", "conversation", "model", "USD"]
+    rows: list[tuple[str, ...]] = [
+        (_when(each)[:-3], each.conversation_id, _asked(each), _money(each.cost))
+        for each in responses
     ]
-    titles = ("time (UTC)", "conversation", "model", "USD", "question")
-    taken = sum(max(map(len, column)) + 1 for column in zip(titles[:-1], *rows, strict=True))
-    room = max(console().width - taken - len(titles), len(titles[-1]))
+    if console().width < _ROOMY:
+        titles, rows = titles[:-1], [row[:-1] for row in rows]
+    taken = sum(max(map(len, column)) + 2 for column in zip(titles, *rows, strict=True))
+    room = max(console().width - taken, len("question"))
     questions = [" ".join(each.prompt.split()) for each in responses]
-    show_table(
-        titles,
-        [
-            (*row, text if len(text) <= room else f"{text[: room - 1]}…")
-            for row, text in zip(rows, questions, strict=True)
-        ],
-        right=("USD",),
-    )
+    cut = [text if len(text) <= room else f"{text[: room - 1]}…" for text in questions]
+    lines = [(*row, text) for row, text in zip(rows, cut, strict=True)]
+    show_table((*titles, "question"), lines, right=("USD",))
 
 
 def _when(found: "LoggedResponse") -> str:

@@ -16,6 +16,7 @@ from bruno_llm_base.wrappers import FallbackLLM, FullLLM
 from bruno_llm_cli.output import say
 
 if TYPE_CHECKING:
+    from bruno_llm_base.batch.map import MapItem
     from bruno_llm_prompts import Prompt
 
 
@@ -130,15 +131,17 @@ async def map_file(
     """
     if not isinstance(llm, BaseProvider | FallbackLLM):
         raise ConfigurationError(f"{llm!r} cannot map: use a provider of bruno-llm")
-    failed = 0
+    failed: MapItem | None = None  # the first one
     try:
         with progress.bar():
             async for item in llm.map(read_rows(rows), prompt, into=into, **settings):
-                failed += item.error is not None
+                failed = failed or (item if item.error is not None else None)
         progress.nothing_was_left = progress.last is None
     except OSError as error:
         raise ConfigurationError(f"{into} cannot be written: {error.strerror}") from error
     finally:
         await llm.aclose()
         say(str(progress))
-    return not failed
+        if failed:
+            say(f"row {failed.key} failed: {failed.error}; {into} says why each did")
+    return failed is None

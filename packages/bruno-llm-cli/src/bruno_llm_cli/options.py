@@ -203,7 +203,8 @@ def chosen(provider: str | None = None, model: str | None = None) -> tuple[str |
     """Return the provider that is asked, and the model if it is not for the environment to name.
 
     What the command line says wins, then the environment, the settings, and the one provider that
-    is set up. A model of the command line may name its provider, as "ollama/llama3.2".
+    is set up. A model of the command line may name its provider, as "ollama/llama3.2"; where nothing
+    else tells, it may be a provider's name alone.
 
     Raises:
         ConfigurationError: Nothing tells.
@@ -223,6 +224,8 @@ def chosen(provider: str | None = None, model: str | None = None) -> tuple[str |
     try:
         return _only_one(), model
     except ConfigurationError:
+        if model is not None and canonical(model) in names():  # "claude" alone
+            return model, None
         if model is not None and "/" in model:
             kind_of(split_name(model)[0])  # says whose name is like it
         raise
