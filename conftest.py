@@ -20,7 +20,8 @@ from tempfile import TemporaryDirectory
 
 import pytest
 from bruno_llm_base.discovery import kind_of
-from bruno_llm_testing import FakeReranker, clouds
+from bruno_llm_openai.vendors import ROWS
+from bruno_llm_testing import FakeReranker, FakeVendor, clouds
 from bruno_llm_testing.fakes import FAKES, fake_of
 from sybil import Document, Example, Region, Sybil
 from sybil.evaluators.python import PythonEvaluator
@@ -79,6 +80,11 @@ def _setup(namespace: dict[str, object]) -> None:
         server, kind = servers.enter_context(fake_of(name)()), kind_of(name)
         os.environ[kind.base_url_env] = server.connection()["base_url"]
         os.environ[kind.api_key_env[0]] = server.api_key
+    for name, model in (("openrouter", "anthropic/claude-sonnet-5-5"), ("vllm", "Qwen/Qwen3-8B")):
+        vendor = servers.enter_context(FakeVendor(ROWS[name]))
+        vendor.models = (model,)
+        os.environ[f"{name.upper()}_BASE_URL"] = vendor.connection()["base_url"]
+        os.environ[f"{name.upper()}_API_KEY"] = vendor.api_key
     ranker = servers.enter_context(FakeReranker())
     os.environ["JINA_BASE_URL"] = ranker.connection()["base_url"]
     os.environ["JINA_API_KEY"] = ranker.api_key

@@ -28,6 +28,9 @@ _WORDS = {
     "fastapi/": "fastapi, web service, http, sse, server-sent events, disconnect, uvicorn",
     "fallback/": "fallback, failover, router",
     "media/": "image, picture, vision, pdf, audio, file, attachment",
+    "migrating-langchain/": "langchain",
+    "migrating-litellm/": "litellm",
+    "migrating-pydantic-ai/": "pydantic ai, pydantic-ai",
     "notebooks/": "jupyter, notebook, ipython, colab",
     "prompts/": "prompt template, jinja",
     "rate-limits/": "rate limit, throttle, 429",
@@ -37,7 +40,7 @@ _WORDS = {
     "testing/": "mock, pytest, fake, cassette",
     "tools/": "function calling, agent, mcp",
     "tracing/": "opentelemetry, langfuse, phoenix, metrics, observability",
-    "typed-output/": "json, structured output, schema, pydantic",
+    "typed-output/": "json, structured output, schema",
     "vendors/": "openrouter, groq, mistral, deepseek, xai, vllm, lmstudio, llama.cpp",
 }
 """What users may type who look for a page, and find there first."""
@@ -84,7 +87,14 @@ def _vendor(kind: Any) -> str:
     said = "; ".join(_odd(row)) or "-"
     address = f"`{row.base_url}`"
     return " | ".join(
-        (f"`{row.name}`", f"[{title}]({url}){more}", key, said, f"[{checked}]({page})", address)
+        (
+            f"`{row.name}`",
+            f"[{title}]({url}){more}",
+            key,
+            said,
+            f"[{_whole(checked)}]({page})",
+            address,
+        )
     )
 
 
@@ -105,7 +115,12 @@ def _line(row: VendorRow, *cells: str) -> str:
     page, _, checked = row.source.partition(", ")
     model = f"`{row.default_model}`" if row.default_model else "name it"
     key = f"`{row.api_key_env[0]}`" if row.needs_key else "none needed"
-    return f"| `{row.name}` | {model} | {' | '.join(cells)} | {key} | [{checked}]({page}) |"
+    return f"| `{row.name}` | {model} | {' | '.join(cells)} | {key} | [{_whole(checked)}]({page}) |"
+
+
+def _whole(date: str) -> str:
+    """Return *date* so that no line breaks within it."""
+    return date.replace("-", "\N{NON-BREAKING HYPHEN}")
 
 
 def _odd(row: VendorRow) -> Iterator[str]:

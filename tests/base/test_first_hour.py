@@ -230,6 +230,12 @@ def test_an_empty_key_is_told():
         (b"hi", {}, "messages is bytes: decode them to a text, or attach them as Media"),
         ("hi", {"stop": []}, "stop is []: give a text or some, or leave it out"),
         ([("usr", "hi")], {}, "messages[0].role is 'usr': give system, user, assistant"),
+        (
+            ("user", "hi"),
+            {},
+            "messages is a pair of role and text: give a list of them, such as [(",
+        ),
+        (5, {}, "messages is a int: give a list of messages, or a text"),
         ([("user",)], {}, "messages[0] is a tuple: give a dict with role and content, a pair"),
     ],
 )

@@ -184,7 +184,8 @@ def open_terminal():
         yield lambda *arguments: opened.enter_context(closing(Terminal(*arguments)))
 
 
-def test_ctrl_c_stops_an_answer_and_keeps_the_session(ollama, open_terminal):
+def test_ctrl_c_stops_an_answer_and_keeps_the_session(bruno_llm, ollama, open_terminal):
+    bruno_llm("logs", "on")
     slow = Fault(FakeAnswer(text="It was a dark and stormy night."), after=4, then="stall")
     ollama.say(slow, FakeAnswer(text="Never mind."))
     terminal = open_terminal("chat", "-p", "ollama")
@@ -205,6 +206,9 @@ def test_ctrl_c_stops_an_answer_and_keeps_the_session(ollama, open_terminal):
     terminal.type("\x04")
     assert terminal.leave() == 0
     assert said(ollama) == [["tell me"], ["tell me", "It was a dark", "go on"]]
+    first, second = json.loads(bruno_llm("logs", "--json").stdout)["responses"]
+    assert (first["response"], first["finish_reason"]) == ("It was a dark", None)
+    assert (second["response"], second["provider"]) == ("Never mind.", "ollama")
 
 
 def test_a_question_stopped_before_any_answer_is_forgotten(ollama, open_terminal):

@@ -102,3 +102,18 @@ main()
 def test_importing_it_loads_no_typer(process):
     done = process(main="import bruno_llm_cli, sys; print(*sys.modules)")
     assert "typer" not in done.stdout.decode().split()
+
+
+def test_a_question_loads_what_it_needs(process, openai):
+    watch = "import atexit, sys\natexit.register(lambda: print(*sys.modules, file=sys.stderr))\n"
+    words = ("-m", "openai/gpt-5.4", "Who is there?")
+    done = process(*words, main=watch + MAIN, stdin=subprocess.DEVNULL)
+    assert done.stdout == b"Hello from the fake server.\n"
+    loaded = set(done.stderr.decode().split())
+    packages = {name.partition(".")[0] for name in loaded if name.startswith("bruno_llm_")}
+    assert packages == {"bruno_llm_base", "bruno_llm_cli", "bruno_llm_openai"}
+    late = {"jinja2", "pygal", "tomllib", "sqlite3", "bruno_llm_prompts"}
+    late |= {
+        f"bruno_llm_base.{name}" for name in ("tool_loop", "wrappers.fallback", "batch.vendor")
+    }
+    assert not late & loaded

@@ -248,9 +248,13 @@ def read_messages(messages: Messages) -> list[Message]:
         raise InvalidRequestError(
             "messages is bytes: decode them to a text, or attach them as Media"
         )
-    _check_kind("messages", messages, Sequence, "a list")
+    _check_kind("messages", messages, Sequence, "a list of messages, or a text")
     if not messages:
         raise InvalidRequestError("messages is empty: give at least one message")
+    if isinstance(messages[0], str) and messages[0] in _ROLES:
+        raise InvalidRequestError(
+            "messages is a pair of role and text: give a list of them, such as [('user', 'Hello')]"
+        )
     read: list[Message] = []
     for place, given in enumerate(messages):
         name = f"messages[{place}]"

@@ -21,8 +21,6 @@ from bruno_llm_base.exceptions import InvalidRequestError
 from bruno_llm_base.parts import object_in
 from bruno_llm_base.transport import Upload
 
-from bruno_llm_openai.chat import OpenAIChatAdapter
-
 _CHAT, _RESPONSES = "/chat/completions", "/responses"
 _STATUSES: dict[str, BatchStatus] = {  # others run
     "validating": "waiting",
@@ -44,7 +42,7 @@ _ANSWERED = 200
 class OpenAIBatches(BatchAdapter):
     """How OpenAI spells batches: JSON lines in a file, and two files of results."""
 
-    adapter: OpenAIChatAdapter
+    other: ChatAdapter | None  # of the other API, if rows may go there
 
     keys = re.compile(r"[\x20-\x7e]{1,512}")
     max_rows: ClassVar[int] = 50_000
@@ -109,7 +107,7 @@ class OpenAIBatches(BatchAdapter):
         )
 
     def adapter_of(self, document: Json) -> ChatAdapter:
-        for adapter in (self.adapter, self.adapter.other):
+        for adapter in (self.adapter, self.other):
             if adapter is not None and adapter.chat_path == _path(document):
                 return adapter
         api = "chat" if _path(document) == _CHAT else "responses"

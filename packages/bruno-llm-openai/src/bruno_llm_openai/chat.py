@@ -44,7 +44,7 @@ class OpenAIChatAdapter(OpenAIAdapter, ChatAdapter):
         from bruno_llm_openai.vendors import ROWS
 
         row = self.row  # what a server of one's own takes it will say itself
-        return OpenAIBatches(self) if row is None or row.name not in ROWS else None
+        return OpenAIBatches(self, self.other) if row is None or row.name not in ROWS else None
 
     def build_probe(self, model: str) -> tuple[str, Json] | None:
         return None if self.models_path else (self.chat_path, {"model": model, "messages": []})
