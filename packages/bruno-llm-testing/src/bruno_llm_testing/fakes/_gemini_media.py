@@ -52,7 +52,8 @@ def _complaint(part: Json, path: str) -> str | None:  # noqa: PLR0911 - a check 
             return "Cannot fetch content from the provided URL."
         return None
     blob = part["inlineData"]
-    kind = str(blob.get("mimeType")).partition(";")[0]
+    said = blob.get("mimeType") or blob.get("mime_type")  # google-genai's own spelling
+    kind = str(said).partition(";")[0]
     family = kind.partition("/")[0]
     if not kind.startswith(_KINDS) or (family == "image" and kind not in _PICTURES):
         return f"Unsupported MIME type: {kind}"
