@@ -1,8 +1,13 @@
 """The command, in this process and in others, and the servers that it talks to."""
 
+import fcntl
 import os
+import pty
+import re
+import struct
 import subprocess
 import sys
+import termios
 import textwrap
 
 import pytest
@@ -42,6 +47,35 @@ def process():
         )
 
     return run
+
+
+@pytest.fixture
+def at_a_terminal():
+    """Run the command at a terminal of so many columns, and return the lines that it shows."""
+
+    def run(*words, columns):
+        ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
+        command = [sys.executable, "-W", "ignore", "-c", MAIN, *map(str, words)]
+        streams = {"stdin": subprocess.DEVNULL, "stdout": theirs, "stderr": theirs}
+        env = {**os.environ}  # without the COLUMNS that readline sets where Python does not see it
+        with subprocess.Popen(command, env=env, **streams) as process:
+            os.close(theirs)
+            shown = b""
+            while piece := _read(ours):
+                shown += piece
+        os.close(ours)
+        assert process.returncode in (0, 1)
+        return re.sub(r"\x1b\[[\d;?]*\w", "", shown.decode()).replace("\r\n", "\n").splitlines()
+
+    return run
+
+
+def _read(terminal):
+    try:
+        return os.read(terminal, 4096)
+    except OSError:  # the other end is closed
+        return b""
 
 
 @pytest.fixture(autouse=True)

@@ -1,13 +1,6 @@
 """What goes with a question, and what is made of its answer."""
 
-import fcntl
 import json
-import os
-import pty
-import struct
-import subprocess
-import sys
-import termios
 import textwrap
 
 import pytest
@@ -291,32 +284,10 @@ def test_a_tool_that_cannot_be_used_is_told(bruno_llm, openai, tools, name, why)
     assert not openai.received
 
 
-def at_a_terminal(*words, columns):
-    """Run the command at a terminal of so many columns, and return the lines that it shows."""
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
-    main = "from bruno_llm_cli import main; main()"
-    command = [sys.executable, "-W", "ignore", "-c", main, *words]
-    streams = {"stdin": subprocess.DEVNULL, "stdout": theirs, "stderr": theirs}
-    with subprocess.Popen(command, **streams) as process:
-        os.close(theirs)
-        shown = b""
-        while piece := _read(ours):
-            shown += piece
-    os.close(ours)
-    assert process.returncode in (0, 1)
-    return shown.decode().replace("\r\n", "\n").splitlines()
-
-
-def _read(terminal):
-    try:
-        return os.read(terminal, 4096)
-    except OSError:  # the other end is closed
-        return b""
-
-
 @pytest.mark.parametrize("columns", [60, 120])
-def test_at_a_terminal_what_is_told_begins_a_line_and_breaks_at_words(openai, tools, columns):
+def test_at_a_terminal_what_is_told_begins_a_line_and_breaks_at_words(
+    openai, tools, columns, at_a_terminal
+):
     openai.say(CALL)
     shown = at_a_terminal("--tool", "my_weather:weather", "Rome?", columns=columns)
     assert shown[:3] == [

@@ -35,6 +35,26 @@ def test_all_answers_are_told_with_time_tokens_and_money(bruno_llm, servers):
     assert rows[-1].split()[-1] == "0.000000"
 
 
+def test_a_wide_terminal_shows_the_answers_side_by_side(at_a_terminal, servers):
+    shown = at_a_terminal("compare", "Capital of France?", *MODELS, columns=120)
+    words = [line.split() for line in shown]
+    assert ["Paris.", "It", "is", "Paris.", "paris"] in words
+
+
+def test_a_narrow_terminal_shows_one_below_the_other_and_cuts_nothing(
+    at_a_terminal, openai, claude
+):
+    openai.say(FakeAnswer(text="Paris is the capital of France, and has been so for a long time."))
+    shown = at_a_terminal("compare", "Capital of France?", *MODELS[:4], columns=60)
+    lines = [line.rstrip() for line in shown]
+    below = lines[lines.index("openai/gpt-5.4-mini") :]
+    assert max(map(len, below)) <= 60
+    assert "for a long time." in " ".join(below)
+    assert "claude/claude-sonnet-5-5" in below
+    (title,) = [line for line in lines if line.startswith("model ")]
+    assert title.split() == ["model", "first", "total", "in", "out", "USD"]
+
+
 def test_programs_read_the_same(bruno_llm, servers):
     found = answers(bruno_llm("compare", "--json", "Capital of France?", *MODELS))
     assert [answer["text"] for answer in found] == ["Paris.", "It is Paris.", "paris"]

@@ -172,3 +172,12 @@ def test_a_ledgers_url_shows_no_password(bruno_llm, url, words):
     assert told.exit_code == 1
     assert words in told.stderr
     assert "hunter2" not in told.stderr
+
+
+def test_a_narrow_terminal_shows_a_row_in_two_lines(bruno_llm, openai, at_a_terminal, tmp_path):
+    ledger = tmp_path / "costs.db"
+    assert bruno_llm("ask", "-m", "openai/gpt-5.4", "hi", "--ledger", ledger).exit_code == 0
+    shown = at_a_terminal("costs", ledger, columns=60)
+    assert max(map(len, shown)) == 60
+    assert "Day  Provider  Model" in shown
+    assert max(map(len, at_a_terminal("costs", ledger, columns=120))) > 60
