@@ -3,8 +3,12 @@
 import asyncio
 import importlib
 import json
+import os
 import re
+import socket
+import stat
 from contextlib import suppress
+from urllib.parse import urlsplit
 
 import bruno_llm_testing
 import certifi
@@ -35,6 +39,27 @@ def fake(name):
 def server(fake):
     with fake() as server:
         yield server
+
+
+@pytest.fixture
+def sockets(server):
+    """Return a function that counts the sockets of this process, but for those that lead elsewhere."""
+    port = urlsplit(server.address).port
+
+    def is_ours(descriptor):
+        with suppress(OSError):  # it has been closed meanwhile
+            if stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+                with socket.socket(fileno=os.dup(descriptor)) as end:
+                    return end.family == socket.AF_INET and leads_here(end)
+        return False
+
+    def leads_here(end):
+        try:
+            return port in (end.getpeername()[1], end.getsockname()[1])
+        except OSError:  # it is not connected any more
+            return True
+
+    return lambda: sum(map(is_ours, map(int, os.listdir("/proc/self/fd"))))
 
 
 @pytest.fixture(scope="session")

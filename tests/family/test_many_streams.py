@@ -5,7 +5,6 @@ import json
 import resource
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from bruno_llm_testing import FakeAnswer, Fault
@@ -22,33 +21,31 @@ def many_descriptors():
     resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
-def open_files():
-    return len(list(Path("/proc/self/fd").iterdir()))
-
-
 @pytest.mark.usefixtures("few_certificates", "many_descriptors")
-async def test_streams_are_all_open_at_once_and_nothing_of_them_stays_open(kind, server, until):
+async def test_streams_are_all_open_at_once_and_nothing_of_them_stays_open(
+    kind, server, sockets, until
+):
     held = Fault(FakeAnswer(text="one two three"), after=2, then="stall")
     server.say(FakeAnswer(), *[held] * HELD)
     async with kind(**server.connection(), max_retries=0) as llm:
         await llm.generate("hello")
-        before, tasks = open_files(), asyncio.all_tasks()
+        before, tasks = sockets(), asyncio.all_tasks()
         streams = await asyncio.gather(*(llm.stream("hello") for _ in range(HELD)))
-        assert open_files() >= before + 2 * (HELD - 1)  # at both ends
+        assert sockets() >= before + 2 * (HELD - 1)  # at both ends
         await asyncio.gather(*(stream.aclose() for stream in streams))
         assert asyncio.all_tasks() <= tasks
-        await until(lambda: open_files() <= before)
+        await until(lambda: sockets() <= before)
 
 
 @pytest.mark.usefixtures("few_certificates", "many_descriptors")
-async def test_a_thousand_streams_at_once_all_end_well(kind, server, until):
+async def test_a_thousand_streams_at_once_all_end_well(kind, server, sockets, until):
     server.say(*[FakeAnswer(text="one two three")] * STREAMS)
-    before = open_files()
+    before = sockets()
     async with kind(**server.connection(), max_retries=0) as llm:
         streams = [llm.stream("hello") for _ in range(STREAMS)]
         assert await asyncio.gather(*map(read, streams)) == ["one two three"] * STREAMS
         assert all(stream.response.finish_reason == "stop" for stream in streams)
-    await until(lambda: open_files() <= before)
+    await until(lambda: sockets() <= before)
 
 
 async def read(stream):

@@ -5,13 +5,10 @@ took is not: what the server is silent about ends when the clock jumps.
 """
 
 import asyncio
-import gc
 import random
 import re
 from collections import Counter
-from contextlib import suppress
 from functools import partial
-from pathlib import Path
 
 import bruno_llm_testing
 import pytest
@@ -86,15 +83,6 @@ def unsteady(fake):
     return Unsteady
 
 
-def sockets():
-    """Return how many sockets this process has open."""
-    found = 0
-    for descriptor in Path("/proc/self/fd").iterdir():
-        with suppress(FileNotFoundError):  # that of the folder itself
-            found += descriptor.readlink().name.startswith("socket:")
-    return found
-
-
 async def call(llm, number, spoken):
     """Return the answer's text or the error, and the attempts that it took."""
     prompt = f"call number {number}"
@@ -132,7 +120,7 @@ def llm(name, server, monkeypatch):
     return LLMFactory.create(name, **server.connection(), retry=retry, timeouts=LIMITS)
 
 
-async def check_that_nothing_is_left(llm, server, sockets_before, until):
+async def check_that_nothing_is_left(llm, server, until):
     assert asyncio.all_tasks() == {asyncio.current_task()}
     line = llm._endpoint.transports.connections
     for _ in range(PLACES):
@@ -142,11 +130,9 @@ async def check_that_nothing_is_left(llm, server, sockets_before, until):
         line.release()
     await llm.aclose()
     await until(lambda: server.open_connections == 0)
-    await until(lambda: sockets() <= sockets_before)  # a neighbour's may have gone
 
 
-async def test_every_call_ends_once_and_truthfully(name, server, llm, until, jump):
-    gc.collect()  # a neighbour's sockets are none of ours
+async def test_every_call_ends_once_and_truthfully(name, server, llm, sockets, until, jump):
     before, spoken, loop = sockets(), set(), asyncio.get_running_loop()
     tasks = [asyncio.create_task(call(llm, number, spoken)) for number in range(CALLS)]
     dice = random.Random(name)  # noqa: S311
@@ -181,7 +167,8 @@ async def test_every_call_ends_once_and_truthfully(name, server, llm, until, jum
     for number, (_, attempts) in ends.items():
         assert server.asked[number] == len(attempts)
     assert not server.asked.keys() & in_line
-    await check_that_nothing_is_left(llm, server, before, until)
+    await check_that_nothing_is_left(llm, server, until)
+    await until(lambda: sockets() <= before)
 
 
 async def test_more_calls_than_places_wait_in_line(name, fake, monkeypatch, until, at_once):
