@@ -8,6 +8,7 @@ import re
 import socket
 import stat
 from contextlib import suppress
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import bruno_llm_testing
@@ -59,7 +60,7 @@ def sockets(server):
         except OSError:  # it is not connected any more
             return True
 
-    return lambda: sum(map(is_ours, map(int, os.listdir("/proc/self/fd"))))
+    return lambda: sum(is_ours(int(each.name)) for each in Path("/proc/self/fd").iterdir())
 
 
 @pytest.fixture(scope="session")
