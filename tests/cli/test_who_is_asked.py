@@ -91,6 +91,15 @@ def test_who_wins(bruno_llm, openai, claude, ollama, monkeypatch):
     assert asked("--provider", "ollama", "-m", "qwen3:8b") == "ollama/qwen3:8b"
 
 
+def test_the_name_of_a_provider_alone_is_no_model_where_it_is_set_up(bruno_llm, openai, claude):
+    bruno_llm("use", "openai")
+    assert bruno_llm("-m", "claude", "hi").exit_code == 0
+    assert bruno_llm("chat", "claude", text="hi\n").exit_code == 0
+    assert len(claude.bodies) == 2
+    assert bruno_llm("-m", "mistral", "hi").exit_code == 1
+    assert openai.bodies[-1]["model"] == "mistral"
+
+
 def test_a_misspelt_provider_is_told(bruno_llm, openai, claude, monkeypatch):
     assert "did you mean 'openai'?" in bruno_llm("-m", "opnai/gpt-5.4", "hi").stderr
     assert "did you mean 'openai'?" in bruno_llm("ask", "--provider", "opnai", "hi").stderr

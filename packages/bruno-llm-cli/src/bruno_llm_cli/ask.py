@@ -131,8 +131,14 @@ def told_spent(usage: Usage, cost: Decimal | None) -> str:
     told.append(f"{_number(usage.output_tokens)} out")
     if usage.reasoning_tokens:
         told.append(f"{_number(usage.reasoning_tokens)} of them for reasoning")
-    told.append("price unknown" if cost is None else f"${Decimal(f'{cost:.4g}'):f}")
+    told.append("price unknown" if cost is None else dollars(cost))
     return ", ".join(told)
+
+
+def dollars(cost: Decimal) -> str:
+    """Return *cost* to four digits, without zeros at its end."""
+    told = f"{Decimal(f'{cost:.4g}'):f}"
+    return f"${told.rstrip('0').rstrip('.') if '.' in told else told}"
 
 
 def _number(tokens: int | None) -> str:

@@ -203,18 +203,16 @@ def chosen(provider: str | None = None, model: str | None = None) -> tuple[str |
     """Return the provider that is asked, and the model if it is not for the environment to name.
 
     What the command line says wins, then the environment, the settings, and the one provider that
-    is set up. A model of the command line may name its provider, as "ollama/llama3.2"; where nothing
-    else tells, it may be a provider's name alone.
+    is set up. A model of the command line may name its provider, as "ollama/llama3.2", or be the name
+    of a provider alone that is set up, needs no key, or could be meant by nothing else.
 
     Raises:
         ConfigurationError: Nothing tells.
     """
     if provider is not None:
         return provider, model
-    if model is not None:
-        named, slash, rest = model.partition("/")
-        if slash and rest and canonical(named) in {*names(), *LANGUAGE_MODELS.published}:
-            return named, rest
+    if model is not None and (named_by := _named_by(model)) is not None:
+        return named_by
     if of_environment():
         return None, model
     if settled := settings.read().model:
@@ -229,6 +227,16 @@ def chosen(provider: str | None = None, model: str | None = None) -> tuple[str |
         if model is not None and "/" in model:
             kind_of(split_name(model)[0])  # says whose name is like it
         raise
+
+
+def _named_by(model: str) -> tuple[str, str | None] | None:
+    """Return the provider that *model* names, and what is left of it, if it names one."""
+    named, slash, rest = model.partition("/")
+    if slash and rest and canonical(named) in {*names(), *LANGUAGE_MODELS.published}:
+        return named, rest
+    # without a key for it, "mistral" is a model of Ollama's
+    is_one = canonical(model) in names() and (is_set_up(model) or not _keys([model]))
+    return (model, None) if is_one else None
 
 
 def _only_one() -> str:

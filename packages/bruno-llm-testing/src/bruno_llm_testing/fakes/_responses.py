@@ -40,7 +40,7 @@ def misfit(body: Json) -> str | None:
     if wrong := next((name for name in _CHAT_ONLY if name in body), None):
         return wrong
     tools = body.get("tools", ())
-    if not all({"name", "parameters", "strict"} <= t.keys() for t in tools if _is(t, "function")):
+    if not all({"name", "parameters"} <= t.keys() for t in tools if _is(t, "function")):
         return "tools"
     items = body.get("input")
     items = [{"role": "user", "content": items}] if isinstance(items, str) and items else items
