@@ -126,7 +126,10 @@ async def test_another_question_has_another_key(server, one, other):
 async def test_what_does_not_change_the_answer_is_not_in_the_key(server):
     llm = cached(server)
     plain = await llm.fingerprint("hi")
-    for more in ({"user": "ann"}, {"metadata": {"a": "b"}}, {"cache": True}, {"max_tokens": None}):
+    for more in (
+        *({"user": "ann"}, {"metadata": {"a": "b"}}, {"cache": True}, {"max_tokens": None}),
+        *({"refresh": True}, {"refresh": False}),
+    ):
         assert await llm.fingerprint("hi", **more) == plain
     assert await llm.fingerprint({"role": "user", "content": "hi"}) == plain
     assert server.bodies == []
@@ -233,6 +236,15 @@ async def test_refresh_reaches_a_cache_through_all_that_stands_around_it():
     assert await model.generate("hi", refresh=True) == "last"  # it has no cache, and asks
     assert await cached.generate("hi") == "newest"
     assert all("refresh" not in str(call) for call in model.calls)
+
+
+async def test_refresh_reaches_a_cache_behind_a_cache():
+    inner = CachedLLM(MockLLM(["old", "new", "newest"]))
+    outer = CachedLLM(inner)
+    assert await outer.generate("hi") == "old"
+    assert await outer.generate("hi", refresh=True) == "new"
+    assert "".join(await read(outer.stream("hi", refresh=True))) == "newest"
+    assert await inner.generate("hi") == await outer.generate("hi") == "newest"
 
 
 async def test_refresh_asks_and_replaces(server):

@@ -213,3 +213,16 @@ for thread in threads:
 @pytest.mark.parametrize("named", [False, True])
 def test_forks_while_threads_are_at_work_never_hang(tmp_path, named):
     assert done(HAMMERED, *([tmp_path / "costs.db"] if named else [])) == ["True", "True"]
+
+
+def test_forked_processes_do_not_wait_for_the_same_time():
+    waits = done("""
+from bruno_llm_base import Retry
+from bruno_llm_base.call import next_wait
+
+def wait():
+    print(next_wait(Retry(), RateLimitError("slow down"), failed=1, elapsed=0), flush=True)
+
+assert well(*[forked(wait) for _ in range(4)])
+""")
+    assert len(set(waits)) == 4

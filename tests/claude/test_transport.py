@@ -30,6 +30,17 @@ async def test_key_and_address_from_the_environment(server, monkeypatch):
         assert await llm.generate("Hi")
 
 
+async def test_a_given_key_goes_out_alone(server, monkeypatch):
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "of-another-account")  # which older SDKs would send too
+    monkeypatch.setenv("ANTHROPIC_AUTH_TOKEN", "of-yet-another")
+    async with ClaudeProvider(**server.connection()) as llm:
+        assert await llm.generate("Hi")
+    headers = server.received[0].headers
+    assert headers["authorization"] == f"Bearer {server.api_key}"
+    assert "x-api-key" not in headers
+    assert "of-" not in str(headers)
+
+
 async def test_a_client_of_ones_own(server):
     headers = {"anthropic-version": "2023-06-01"}
     async with anthropic.AsyncAnthropic(**server.connection(), default_headers=headers) as client:

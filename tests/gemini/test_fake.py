@@ -1,13 +1,14 @@
 """The official SDK, typed, reads what the fake says as it reads Google."""
 
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from bruno_llm_base import ToolCall, Usage
 from bruno_llm_testing import FakeAnswer, FakeError, FakeGemini, vector_of
 from google import genai
 from google.genai import errors, types
+from pydantic import BaseModel
 
 MODEL = "gemini-3.8-flash"
 CALLS = (
@@ -173,3 +174,20 @@ async def test_embeddings(server: FakeGemini, client: genai.client.AsyncClient) 
     with pytest.raises(errors.ClientError) as caught:
         await client.models.embed_content(model=MODEL, contents="a")
     assert caught.value.status == "NOT_FOUND"
+
+
+class Planet(BaseModel):
+    name: str
+    moons: int | None
+    kind: Literal["rock", "gas"]
+    sizes: list[float]
+    known_as: int | str
+
+
+async def test_a_type_is_answered_with_json_that_fits(client: genai.client.AsyncClient) -> None:
+    config = types.GenerateContentConfig(
+        response_mime_type="application/json", response_schema=Planet
+    )
+    answer = await client.models.generate_content(model=MODEL, contents="Mars?", config=config)
+    assert isinstance(answer.parsed, Planet)
+    assert answer.parsed.kind == "rock"

@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from functools import partial
-from random import Random
+from random import SystemRandom
 from typing import Generic, Self, TypeVar, cast
 
 from bruno_llm_base.attempt import Attempt
@@ -32,8 +32,8 @@ from bruno_llm_base.stream import StreamState, TextStream, answer_text
 from bruno_llm_base.transport import DROPPED, UNREACHABLE
 
 T = TypeVar("T")
-# not the process's, which an application may have seeded
-_RANDOM = Random()  # noqa: S311 - no secret
+# not the process's, which an application may have seeded; forked workers would share another's state
+_RANDOM = SystemRandom()
 _TOO_MANY = 429
 _CUT_SHORT = "no time is left"
 _MAY_BE_DONE = "not sent again, since the server may have carried it out: look there"

@@ -530,6 +530,7 @@ class BaseProvider(Client, LanguageModel):
         """
         call: Json = {**options}
         said = question(messages, call)
+        call.pop("refresh", None)  # it changes no answer
         conversation = Conversation.of(said, self._settings.get("system_prompt"))
         model = self._named(call.pop("model", None))
         adapter, wanted, _ = self._options.options(model, call)

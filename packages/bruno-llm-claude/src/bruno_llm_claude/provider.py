@@ -327,9 +327,11 @@ class ClaudeProvider(BaseProvider):
 
         def client_type(*, api_key: str, **keywords: Any) -> anthropic.AsyncAnthropic:
             # as all SDKs of today say it; older ones have an older way, and an older version
-            return anthropic.AsyncAnthropic(
+            client = anthropic.AsyncAnthropic(
                 auth_token=api_key, default_headers=_VERSION, **keywords
             )
+            client.api_key = None  # older ones would send that of the environment too
+            return client
 
         return SdkTransport.open(
             anthropic,

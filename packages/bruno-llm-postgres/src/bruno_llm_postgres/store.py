@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from random import Random
+from random import SystemRandom
 from typing import Any, LiteralString, TypeVar
 from uuid import uuid4
 
@@ -16,8 +16,8 @@ from psycopg.conninfo import conninfo_to_dict
 
 from bruno_llm_postgres.tables import STEPS, PostgresTables
 
-# not the process's, which an application may have seeded
-_RANDOM = Random()  # noqa: S311 - no secret
+# not the process's, which an application may have seeded; forked workers would share another's state
+_RANDOM = SystemRandom()
 _T = TypeVar("_T")
 _Query = Callable[[Tables], _T]
 

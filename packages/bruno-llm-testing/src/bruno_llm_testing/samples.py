@@ -15,6 +15,7 @@ _PLACES = (
     ("text", "format", "schema"),
     ("output_config", "format", "schema"),
     ("generationConfig", "responseJsonSchema"),
+    ("generationConfig", "responseSchema"),
     ("format",),
 )
 _FORMATS = {
@@ -57,11 +58,11 @@ def _sample(schema: Json) -> Any:  # noqa: PLR0911 - one for each kind
         return schema["const"]
     if "enum" in schema:
         return schema["enum"][0]
-    for name in ("anyOf", "oneOf", "allOf"):
+    for name in ("anyOf", "any_of", "oneOf", "allOf"):  # google-genai has a spelling of its own
         if name in schema:
             return _sample(schema[name][0])
     kind = schema.get("type")
-    kind = kind[0] if isinstance(kind, list) else kind
+    kind = str(kind[0] if isinstance(kind, list) else kind).lower()  # Google writes "STRING"
     if kind in ("integer", "number"):
         return schema.get("minimum", schema.get("exclusiveMinimum", 0) + 1)
     if kind == "array":

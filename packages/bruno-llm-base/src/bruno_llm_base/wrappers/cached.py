@@ -280,8 +280,8 @@ async def _pieces(response: ModelResponse[Any], state: StreamState) -> AsyncGene
 
 
 def _refresh(call: Json) -> bool:
-    """Take out of *call* whether the model is asked even if there is an answer."""
-    refresh = call.pop("refresh", False)
+    """Return whether the model is asked even if there is an answer; a cache behind this one is told too."""
+    refresh = call.get("refresh", False)
     if not isinstance(refresh, bool):
         raise InvalidRequestError(f"refresh is {shown(refresh)}: give True or False")
     return refresh
