@@ -40,7 +40,7 @@ STAMP = ENV / "made-of"
 
 def main(command: str = "", *arguments: str) -> int:
     """Run *command* in the private environment, and return its exit code."""
-    if sys.version_info < (3, 11):  # noqa: UP036 - whoever starts this may have any
+    if sys.version_info < (3, 11):  # noqa: UP036 - users may have any
         print(f"Python 3.11 or newer is needed; this is {sys.version.split()[0]}.", file=sys.stderr)
         return 2
     if command not in COMMANDS:

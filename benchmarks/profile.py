@@ -30,7 +30,7 @@ _BY_FILE = (
     ("anthropic", "aiohttp, httpx, the SDK"),
     ("asyncio", "the event loop"),
     ("selectors", "the event loop"),
-    ("benchmarks", "whoever reads"),
+    ("benchmarks", "the program that reads"),
 )
 CONCERNS = tuple(dict.fromkeys(concern for _, concern in _BY_FILE))
 

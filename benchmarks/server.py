@@ -1,6 +1,6 @@
 """One server for all four vendors' APIs, cheap enough not to be what is measured.
 
-It stops when its standard input ends, so it never outlives whoever started it.
+It stops when its standard input ends, so it never outlives the process that started it.
 """
 
 import asyncio

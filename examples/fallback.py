@@ -38,7 +38,7 @@ async def main(names: list[str]) -> None:
         try:
             answer = await llm.request("Name three primes.")
         except AllProvidersFailedError as error:
-            print(f"nobody could answer: {error}")
+            print(f"no provider answered: {error}")
         else:
             print(f"{answer.provider}: {answer.text}")
 

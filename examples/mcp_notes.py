@@ -3,7 +3,7 @@
     pip install "bruno-llm-base[mcp]"
     BRUNO_LLM_PROVIDER=claude python examples/mcp_notes.py "Note that I need bread."
 
-A server of somebody else's is its command, such as `["npx", "-y", "..."]`, or its URL.
+Name another server by its command, such as `["npx", "-y", "..."]`, or its URL.
 """
 
 import asyncio

@@ -218,7 +218,7 @@ async def test_what_goes_wrong_in_a_tool_is_told_to_the_model(run, caplog):
     ]
     assert told[4].startswith("PydanticSerializationError: ")
     assert told[5:7] == ["TimeoutError: of its own", "It took longer than 0.01 s."]
-    assert told[7].startswith("There is no tool 'missing': the tools are broken, unwilling")
+    assert told[7].startswith("The tool 'missing' does not exist: the tools are broken, unwilling")
     assert told[8].startswith("the arguments of weather do not fit: city: Input should be a valid")
     assert "x: Unexpected keyword argument" in told[8]
     assert told[9].startswith("the arguments of weather are not a JSON object")

@@ -100,7 +100,7 @@ def test_what_it_has_cost(bruno_llm, openai, claude):
     lines = ("/cost", "one", "/cost", "/model claude/claude-opus-5-5", "two", "/cost")
     done = bruno_llm("chat", "openai/gpt-5.4", text="\n".join(lines))
     none, one, _, both = done.stderr.splitlines()
-    assert none == "bruno-llm: there is no answer yet"
+    assert none == "bruno-llm: the model has not answered yet"
     assert one.startswith("bruno-llm: 1 answer: 11 tokens in, 7 out, $0.00")
     assert both.startswith("bruno-llm: 2 answers: 22 tokens in, 14 out, $0.00")
 

@@ -111,7 +111,7 @@ def test_what_stderr_cannot_take_is_lost_and_the_command_goes_on(openai, ends):
         (
             "ask --provider openai hi >&-",
             1,
-            "bruno-llm: stdout is closed: there is no place for an answer\n",
+            "bruno-llm: stdout is closed: an answer cannot be written\n",
         ),
         ("ask --provider nobody hi 2>&-", 1, ""),
     ],

@@ -83,11 +83,11 @@ def test_a_file_is_a_template_too(bruno_llm, openai, tmp_path):
 @pytest.mark.parametrize(
     ("words", "code", "told"),
     [
-        (["-t", "sumary", "x"], 1, "templates: did you mean 'summary'?"),
+        (["-t", "sumary", "x"], 1, "templates has no template 'sumary': did you mean 'summary'?"),
         (["-t", "summary", "x"], 1, "summary needs more values: give -p audience=..."),
         (["-t", "summary", "-p", "audiense=1", "x"], 1, "did you mean 'audience'?"),
         (["-t", "summary", "-p", "audience", "x"], 2, "give KEY=VALUE"),
-        (["-t", "summary", "-p", "audience=us"], 1, "there is no text"),
+        (["-t", "summary", "-p", "audience=us"], 1, "the text is empty"),
         (["-p", "audience=us", "x"], 2, "give --template too"),
         (["-t", "broken"], 1, "broken.md, line 2: unexpected end of template"),
         (["-t", "./none.md"], 1, "none.md cannot be read"),
@@ -112,7 +112,7 @@ def test_without_any_template_the_folder_is_told(bruno_llm):
         "path": f"{home}/templates"
     }
     assert json.loads(bruno_llm("templates", "--json").stdout)["templates"] == []
-    assert "there is no template 'a'" in bruno_llm("ask", "-t", "a").stderr
+    assert "has no template 'a'" in bruno_llm("ask", "-t", "a").stderr
 
 
 def test_templates_are_listed_with_what_is_wrong(bruno_llm, template):

@@ -309,7 +309,7 @@ async def test_nothing_is_logged_of_what_is_scrubbed(path, caplog):
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        (None, "there is no recording"),
+        (None, "does not exist: "),
         ("{", "is not a recording"),
         ('{"format": 1, "exchanges": [{}]}', "is not a recording"),
         ('{"format": 99, "exchanges": []}', "is of format 99, not 1"),

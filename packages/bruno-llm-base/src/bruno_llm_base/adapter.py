@@ -51,8 +51,8 @@ class Adapter(ABC):
     def build_probe(self, model: str) -> tuple[str, Json] | None:
         """Return the path and body of a request that is refused as malformed, so that it costs nothing.
 
-        That refusal tells that the key and *model* are right, where there is no list of models that
-        does: there it is needed.
+        That refusal tells that the key and *model* are right. It is needed where no list of models
+        tells so.
         """
         return None
 

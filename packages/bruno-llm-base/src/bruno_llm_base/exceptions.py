@@ -280,4 +280,4 @@ class AllProvidersFailedError(LLMError, is_failure=False):
 
 
 class ToolError(Exception):
-    """Raised by a tool of yours to tell the model, in words, why there is no result."""
+    """Raised by a tool of yours to tell the model, in words, why it has no result."""

@@ -84,7 +84,7 @@ def read_models(data: Json) -> list[Json]:
     """Return the rows of a list of models, each with its name under "id", whatever the list is called.
 
     Raises:
-        UnreadableFieldError: There is no list, or a row has no name.
+        UnreadableFieldError: The list is missing, or a row has no name.
     """
     rows = next((data[name] for name in _LISTS if isinstance(data.get(name), list)), None)
     if rows is None:

@@ -271,7 +271,7 @@ class ToolResult:
 
     Attributes:
         content: The result in words, with what is told of media.
-        is_error: Whether `content` says why there is no result.
+        is_error: Whether `content` says why the call has no result.
         parts: The words and the media in their order, where there are media.
     """
 

@@ -183,7 +183,7 @@ class LanguageModel(LLMInterface):
         has an `output` of that type, unless it calls tools first.
 
         Raises:
-            LLMError: There is no answer; see `bruno_llm_base.exceptions`.
+            LLMError: The model gave no answer; see `bruno_llm_base.exceptions`.
         """
         return await self._answer(messages, output, {**options})
 

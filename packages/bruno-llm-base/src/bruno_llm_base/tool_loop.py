@@ -399,7 +399,7 @@ class _Loop:
         tool = self._tools.get(call.name or "")
         if tool is None:
             known = ", ".join(self._tools)
-            return error_of(call, f"There is no tool {call.name!r}: the tools are {known}.")
+            return error_of(call, f"The tool {call.name!r} does not exist: the tools are {known}.")
         try:
             args, kwargs = read_arguments(tool, call)
         except ValueError as error:

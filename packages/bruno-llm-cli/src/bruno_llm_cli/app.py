@@ -389,7 +389,7 @@ def config(*, as_json: AsJson = False) -> None:
 def embed(  # noqa: PLR0917 - typer passes them by name
     collection: CollectionName,
     text: Annotated[
-        list[str] | None, Argument(help="The text; stdin goes before it, if there is no file.")
+        list[str] | None, Argument(help="The text; stdin goes before it, if no file is given.")
     ] = None,
     provider: Provider = None,
     model: Annotated[

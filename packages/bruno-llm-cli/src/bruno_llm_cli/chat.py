@@ -189,7 +189,7 @@ class _Session:
         """Return what the answers of this session took, in words."""
         answers = self.answers
         if not answers:
-            return "there is no answer yet"
+            return "the model has not answered yet"
         costs = [each.cost.total for each in answers if each.cost is not None]
         usage = sum((each.usage for each in answers), Usage())
         known = len(costs) == len(answers)

@@ -179,7 +179,7 @@ class CollectionsFile(SqliteFile[sqlite3.Connection]):
         """Return the vector of an entry.
 
         Raises:
-            InvalidRequestError: There is no such entry.
+            InvalidRequestError: The collection has no such entry.
         """
         query = "SELECT vector FROM entries WHERE collection = ? AND id = ?"
         row = self.read(lambda file: file.execute(query, (collection, id_)).fetchone())

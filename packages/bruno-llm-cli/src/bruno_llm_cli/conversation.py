@@ -98,7 +98,7 @@ def begin(
         no_log: Whether nothing is recorded though the log is on.
 
     Raises:
-        InvalidRequestError: There is no such conversation.
+        InvalidRequestError: The log has no such conversation.
         ConfigurationError: The log cannot be read.
     """
     is_logged = settings.read().log and not no_log

@@ -40,7 +40,7 @@ def read_text(
         parts.insert(-1, _decoded(read_stdin(timeout), "stdin").rstrip("\r\n"))
     text = "\n\n".join(part for part in parts if part.strip())
     if not text:
-        raise InvalidRequestError("there is no text: give it as an argument or on stdin")
+        raise InvalidRequestError("the text is empty: give it as an argument or on stdin")
     return text
 
 

@@ -94,7 +94,7 @@ async def _offer(name: str, build: Callable[[], LLMInterface], *, set_up: bool =
     except Exception as error:  # noqa: BLE001 - a third party's class may raise anything
         return no_offer(error=f"it cannot be built: {type(error).__name__}")
     try:
-        # once and in silence, where perhaps there is no server
+        # once and in silence, where perhaps no server runs
         if not set_up and (silent := (await llm.diagnose()).error):
             return no_offer(error=str(silent))
         models = [(model, await _window(llm, model)) for model in await llm.list_models()]

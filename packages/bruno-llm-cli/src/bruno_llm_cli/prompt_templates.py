@@ -93,7 +93,7 @@ def load(name: str) -> "Prompt":
     """Return a template, by its name or the path of its file.
 
     Raises:
-        ConfigurationError: There is none, or something in it is wrong.
+        ConfigurationError: It does not exist, or something in it is wrong.
     """
     from bruno_llm_prompts import Prompt  # Jinja2 is slow to load
 
@@ -101,7 +101,7 @@ def load(name: str) -> "Prompt":
     if not file.is_file() and file.parent == _folder():
         names = [each.stem for each in _files()]
         near = did_you_mean(name, names) if names else ""
-        raise ConfigurationError(f"there is no template {name!r} in {_folder()}{near}")
+        raise ConfigurationError(f"{_folder()} has no template {name!r}{near}")
     return Prompt.load(file)
 
 
@@ -125,8 +125,8 @@ def question_of_rows(
     """Return what is asked of each row, and as `options_of` what a template says of the rest.
 
     Raises:
-        BadParameter: There is no question, or there are two.
-        ConfigurationError: There is no such template, or something in it is wrong.
+        BadParameter: The question is missing, or two are given.
+        ConfigurationError: The template does not exist, or something in it is wrong.
     """
     if (prompt is None) == (template is None):
         raise BadParameter("give the question with --prompt, or a template with --template")

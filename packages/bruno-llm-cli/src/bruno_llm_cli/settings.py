@@ -41,7 +41,7 @@ def path() -> Path:
 
 
 def read() -> Settings:
-    """Return the settings: the defaults where there is no file.
+    """Return the settings: the defaults where the file does not exist.
 
     Raises:
         ConfigurationError: The file cannot be read, or holds something else.

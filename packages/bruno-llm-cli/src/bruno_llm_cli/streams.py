@@ -55,7 +55,7 @@ def prepare() -> None:
     if sys.stdin is None:
         sys.stdin = Path(os.devnull).open(encoding="utf-8")  # noqa: SIM115
     if sys.stdout is None:
-        say("stdout is closed: there is no place for an answer")
+        say("stdout is closed: an answer cannot be written")
         sys.exit(1)
     stdin: Any = sys.stdin
     stdout: Any = sys.stdout

@@ -175,7 +175,7 @@ class OllamaProvider(OllamaVendor, BaseProvider):
         from there the next time.
 
         Raises:
-            ModelNotFoundError: There is no such model in the library.
+            ModelNotFoundError: The library has no such model.
             LLMError: The server cannot be reached, or could not fetch it.
         """
         name = self._named(model)

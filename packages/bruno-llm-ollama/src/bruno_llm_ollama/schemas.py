@@ -16,7 +16,7 @@ _READ = ("anyOf", "description", "enum", "items", "properties", "required", "typ
 def build_tools(tools: Sequence[Tool | Json], choice: str | None) -> Json:
     """Return the field of a body that offers *tools*.
 
-    There is no field for the choice, so tools that are not to be called are left out.
+    Ollama has no field for the choice, so tools that are not to be called are left out.
     """
     declared = [tool if isinstance(tool, dict) else _declared(tool) for tool in tools]
     if choice not in (None, "auto", "required"):

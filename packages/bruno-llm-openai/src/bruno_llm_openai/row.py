@@ -213,7 +213,7 @@ class VendorRow:
                 and `model` the default one. Without a variable, no key is needed.
 
         Raises:
-            ConfigurationError: A field is unknown or wrong, or there is no address.
+            ConfigurationError: A field is unknown or wrong, or the address is missing.
         """
         known = {*cls.__dataclass_fields__, *_SHORT} - {"name", *_SHORT.values()}
         for unknown in fields.keys() - known:

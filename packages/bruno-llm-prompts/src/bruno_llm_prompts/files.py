@@ -40,7 +40,7 @@ def read_prompt_file(path: str | PathLike[str]) -> PromptFile:
     """Read the file at *path*.
 
     Raises:
-        ConfigurationError: It cannot be read, is no text, or its facts are wrong.
+        ConfigurationError: It cannot be read, is not text, or its facts are wrong.
     """
     place = str(path)
     text = read_text(Path(path))

@@ -158,7 +158,7 @@ class Prompt:
 
         Raises:
             InvalidRequestError: A value is missing, is none of this prompt's, or cannot be written; or
-                there is no text in the end.
+                the text is empty in the end.
         """
         known = self.defaults | self._of_row(row) | values
         for name in values.keys() - self.variables:

@@ -42,7 +42,7 @@ class Cassette:
 
         Args:
             path: The file, JSON.
-            mode: "replay" only replays; "missing" records if there is no file, else replays;
+            mode: "replay" only replays; "missing" records if the file does not exist, else replays;
                 "rewrite" always records. Recording needs a key and the network.
             secrets: Further texts to remove.
 
@@ -65,7 +65,7 @@ class Cassette:
         """Take the place of all connections.
 
         Raises:
-            CassetteError: There is no recording, or it cannot be read.
+            CassetteError: The recording is missing, or cannot be read.
         """
         if self._patch is not None:
             raise ConfigurationError("this cassette is in use: make one for each test")

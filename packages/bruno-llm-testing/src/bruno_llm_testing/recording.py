@@ -57,7 +57,7 @@ class Recording:
                 exchange["request"], exchange["response"]["status"]
         except FileNotFoundError:
             raise CassetteError(
-                f"there is no recording {path}: {HOW_TO_RECORD}, which needs a key and the network"
+                f"{path} does not exist: {HOW_TO_RECORD}, which needs a key and the network"
             ) from None
         except (LookupError, TypeError, ValueError) as error:
             raise CassetteError(f"{path} is not a recording ({error}): {HOW_TO_RECORD}") from error

@@ -68,8 +68,8 @@ def trim(
 def _exchanges(turns: Sequence[Turn]) -> list[_Exchange]:
     """Return all exchanges; the last one holds what is being answered.
 
-    What comes before the first question is an exchange of its own. Where there is no question, as
-    in a conversation whose beginning was cut off, every round of tool calls is one.
+    What comes before the first question is an exchange of its own. In turns without a question,
+    as in a conversation whose beginning was cut off, every round of tool calls is one.
     """
     rounds = (place - 1 for place, turn in enumerate(turns) if turn.role == "tool")
     questions = [place for place, turn in enumerate(turns) if turn.role == "user"]

@@ -55,7 +55,7 @@ class SharedLedger(Ledger):
         self._batches: list[Kept | Settled] = []  # what is to be written of them
         self._renewed = 0.0
         self._jobs: SimpleQueue[_Job] = SimpleQueue()
-        self._no_thread = Lock()  # is free while there is no thread
+        self._no_thread = Lock()  # is free while no thread runs
 
     async def hold(self, names: Names, amount: int, claims: Sequence[Claim]) -> Held:
         """See `Ledger`; a `ConfigurationError` says that the store cannot be used."""

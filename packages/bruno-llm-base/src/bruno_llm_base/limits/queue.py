@@ -228,7 +228,7 @@ class Queue:
 
 def waits_too_long(wait: float, max_wait: float | None) -> RateLimitError:
     """Return the error of a request that would wait longer than it may; 0 is not known how long."""
-    reason = f"there is no place for {wait:.3g} s" if wait else "all places are taken"
+    reason = f"the wait for a place is {wait:.3g} s" if wait else "all places are taken"
     return RateLimitError(
         f"our own rate limit: {reason}, and max_wait is {max_wait} s: raise it, send less at once,"
         " or raise the limit if the vendor allows more",

@@ -34,7 +34,7 @@ class CacheStore(Protocol):
         """
 
     async def release(self, key: str) -> None:
-        """Let another process ask: there is no value."""
+        """Let another process ask: this one has no value."""
 
     async def aclose(self) -> None:
         """Close what is open; it is opened again when needed."""

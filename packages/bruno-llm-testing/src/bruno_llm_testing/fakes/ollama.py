@@ -116,7 +116,7 @@ class FakeOllama(FakeServer):
         return None
 
     def _refuse_pull(self, request: Received) -> FakeError | None:
-        # what is wrong is said inside the answer, unless there is no stream to say it in
+        # what is wrong is said inside the answer, unless that is not streamed
         unknown = _tagged(request.body["model"]) not in self.library
         unstreamed = request.body.get("stream") is False
         return FakeError(kind="model_not_found") if unknown and unstreamed else None
