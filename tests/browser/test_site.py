@@ -1,14 +1,17 @@
 """The built documentation (`python3 run.py docs`), in a real browser and by itself."""
 
 import re
+import threading
+from functools import partial
 from html.parser import HTMLParser
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
 from browser import browser
-from site_pictures import SITE, served
 
+SITE = Path(__file__).resolve().parents[2] / "site"
 PAGES = ("", "quickstart/", "providers/claude/", "errors/", "costs/", "architecture/", "api/")
 SCHEME = "document.body.getAttribute('data-md-color-scheme')"
 GROUND = "getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)"
@@ -59,10 +62,18 @@ SEARCH = """new Promise(done => {
 })"""
 
 
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *args):
+        pass
+
+
 @pytest.fixture(scope="module")
 def site():
-    with served() as address:
-        yield address
+    assert (SITE / "index.html").is_file(), "build the site with `python3 run.py docs`"
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=SITE)) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
 
 
 @pytest.mark.parametrize(("width", "dark"), [(1280, False), (390, True)])

@@ -18,6 +18,13 @@ from bruno_llm_testing import FakeAnswer, FakeOpenAI
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+READMES = [
+    ROOT / "README.md",
+    *ROOT.glob("packages/*/README.md"),
+    *ROOT.glob("examples/*/README.md"),
+]
+SITE = "https://meggy-ai.github.io/bruno-llm/"
+INCLUDED = re.compile(r'^ *--8<-- "|^<!-- the table of |^::: ', re.MULTILINE)  # by the site alone
 CERTIFICATE = Path(__file__).with_name("api.openai.com.pem")
 SECTIONS = dict(
     re.findall(r"<!-- --8<-- \[start:(\w+)\] -->\n(.*?)<!-- --8<-- \[end:\1\]", README, re.DOTALL)
@@ -127,6 +134,17 @@ def test_what_the_readme_names_is_there():
     for path in re.findall(r"(?:\(|src(?:set)?=\")((?:docs|examples)/[^)#\"]+)", README):
         assert (ROOT / path).is_file(), path
         assert (ROOT / path).suffix == ".md" or (ROOT / path).stat().st_size < 100_000, path
+
+
+@pytest.mark.parametrize("readme", READMES, ids=lambda readme: readme.parent.name)
+def test_a_readme_leads_to_whole_pages(readme):
+    """GitHub does not show what the site includes in a page, so links to such a page go to the site."""
+    for link in re.findall(r"\]\(([^)#\s]+)", readme.read_text(encoding="utf-8")):
+        if link.startswith(SITE):
+            page = ROOT / "docs" / link.removeprefix(SITE)
+            assert page.with_suffix(".md").is_file() or (page / "index.md").is_file(), link
+        elif "://" not in link and link.endswith(".md"):
+            assert not INCLUDED.search((readme.parent / link).read_text(encoding="utf-8")), link
 
 
 def test_every_program_has_an_answer():
