@@ -115,15 +115,17 @@ def pytest_collection_finish() -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the blocks of a page in order, which build on each other, however tests are shuffled."""
-    places: dict[Path, list[int]] = {}
-    for place, item in enumerate(items):
+    """Keep the blocks of a page together and in order, as they build on each other."""
+    pages: dict[Path, list[SybilItem]] = {}
+    for item in items:
         if isinstance(item, SybilItem):
-            places.setdefault(item.path, []).append(place)
-    for found in places.values():
-        blocks = sorted((items[place] for place in found), key=lambda item: item.example.start)
-        for place, block in zip(found, blocks, strict=True):
-            items[place] = block
+            pages.setdefault(item.path, []).append(item)
+    shuffled, items[:] = items[:], []
+    for item in shuffled:
+        if isinstance(item, SybilItem):  # the first block of a page brings the others
+            items += sorted(pages.pop(item.path, ()), key=lambda block: block.example.start)
+        else:
+            items.append(item)
 
 
 pytest_collect_file = Sybil(
