@@ -295,3 +295,9 @@ def test_all_answers_as_json(bruno_llm, openai):
     answers = json.loads(done.stdout)["answers"]
     assert [answer["text"] for answer in answers] == ["One.", "Three."]
     assert (done.exit_code, answers[0]["model"]) == (1, "gpt-5.4")
+
+
+@pytest.mark.parametrize("word", ["exit", "quit", "/exit", " quit "])
+def test_a_word_leaves_it(bruno_llm, openai, word):
+    assert bruno_llm("chat", "openai", text=f"{word}\nhi\n").exit_code == 0
+    assert openai.bodies == []

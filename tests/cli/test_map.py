@@ -81,3 +81,12 @@ def test_in_a_terminal_the_short_flags_of_others_stay(bruno_llm, openai, tmp_pat
     assert "--provider" in told
     assert bruno_llm("ask", "--provider", "openai", "-o", "user=me", "hello").exit_code == 0
     assert openai.bodies[0]["user"] == "me"
+
+
+@pytest.mark.parametrize("output", ["/dev/null", "/dev/full"])
+def test_answers_go_into_a_regular_file(bruno_llm, openai, tmp_path, output):
+    rows = tmp_path / "rows.csv"
+    rows.write_text("name\nAnn\n")
+    done = bruno_llm("map", rows, "--prompt", "Hi {name}", "-o", output, "--provider", "openai")
+    assert (done.exit_code, openai.bodies) == (1, [])
+    assert "give a regular file" in done.stderr

@@ -24,6 +24,14 @@ def test_a_question_needs_no_command(bruno_llm, openai):
     assert openai.bodies[1]["model"] == "gpt-5.4"
 
 
+@pytest.mark.parametrize(
+    "words", ["--provider openai hi", "--model openai/gpt-5.4 hi", "-o seed=7 hi"]
+)
+def test_an_option_may_be_the_first_word(bruno_llm, openai, words):
+    assert bruno_llm(*words.split()).exit_code == 0
+    assert len(openai.bodies) == 1
+
+
 def test_a_misspelt_command_is_no_question(bruno_llm, openai):
     for word, command in (("modls", "models"), ("cost", "costs"), ("docter", "doctor")):
         done = bruno_llm(word)

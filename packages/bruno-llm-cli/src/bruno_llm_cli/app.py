@@ -18,13 +18,25 @@ from typer import Argument, BadParameter, Exit, Option
 from typer.core import TyperGroup
 
 from bruno_llm_cli import streams
+from bruno_llm_cli.ask_options import (
+    Attachments,
+    Extract,
+    Files,
+    NoStream,
+    Params,
+    Schema,
+    Schemas,
+    TellUsage,
+    Template,
+    Tools,
+    refuse_values_without,
+)
 from bruno_llm_cli.batch import batches
 from bruno_llm_cli.completion import (
     complete_collection,
     complete_embedding_model,
     complete_named_model,
     complete_provider,
-    complete_template,
 )
 from bruno_llm_cli.conversation import Continue, Named, NoLog, begin
 from bruno_llm_cli.costs import costs
@@ -74,7 +86,7 @@ class _Commands(TyperGroup):
         shows_help = first is None and (ctx.resilient_parsing or sys.stdin.isatty())
         if first in self.commands or first in own or shows_help:
             return super().parse_args(ctx, args)
-        is_word = first is not None and first.split() == [first]
+        is_word = first is not None and first.split() == [first] and not first.startswith("-")
         if is_word and (close := close_matches(str(first), self.commands, cutoff=_CLOSE)):
             ctx.fail(
                 f"no command is called {first!r}: did you mean {close[0]!r}? If it is a question,"
@@ -190,58 +202,17 @@ def ask(
         list[str] | None, Argument(help="The question; stdin goes before it.")
     ] = None,
     *,
-    file: Annotated[
-        list[Path] | None,
-        Option(
-            "--file",
-            "-f",
-            metavar="FILE",
-            help="A file whose text goes before the question; repeatable.",
-        ),
-    ] = None,
-    attachment: Annotated[
-        list[str] | None,
-        Option(
-            "--attachment",
-            "-a",
-            metavar="FILE|URL|-",
-            help="A picture, sound or document: a file, an address, or - for stdin; repeatable.",
-        ),
-    ] = None,
-    template: Annotated[
-        str | None,
-        Option(
-            "--template",
-            "-t",
-            help="A template that the question is put into; see `templates`.",
-            autocompletion=complete_template,
-        ),
-    ] = None,
-    param: Annotated[
-        list[str] | None,
-        Option("--param", "-p", metavar="KEY=VALUE", help="A value for the template; repeatable."),
-    ] = None,
-    schema: Annotated[
-        str | None,
-        Option(help="What the answer is: 'name, age int', JSON schema, or a file that holds one."),
-    ] = None,
-    schema_multi: Annotated[
-        str | None, Option("--schema-multi", help="The same, of a list of such answers.")
-    ] = None,
-    tool: Annotated[
-        list[str] | None,
-        Option(metavar="MODULE:FUNCTION", help="What the model may call; repeatable."),
-    ] = None,
-    extract: Annotated[
-        bool, Option("--extract", "-x", help="Print the first fenced block of code only.")
-    ] = False,
-    usage: Annotated[
-        bool, Option("--usage", "-u", help="Tell tokens and dollars, on stderr.")
-    ] = False,
+    file: Files = None,
+    attachment: Attachments = None,
+    template: Template = None,
+    param: Params = None,
+    schema: Schema = None,
+    schema_multi: Schemas = None,
+    tool: Tools = None,
+    extract: Extract = False,
+    usage: TellUsage = False,
     as_json: AsJson = False,
-    no_stream: Annotated[
-        bool, Option("--no-stream", help="Print the answer when it is complete.")
-    ] = False,
+    no_stream: NoStream = False,
     go_on: Continue = False,
     conversation: Named = None,
     no_log: NoLog = False,
@@ -257,11 +228,7 @@ def ask(
         raise BadParameter(
             "--extract prints a part of a text: leave it out, or --json and --schema"
         )
-    if param and template is None:
-        raise BadParameter(
-            f"-p {param[0]} gives a template a value: give --template too; who is asked, with"
-            " -m or --provider"
-        )
+    refuse_values_without(template, param)
     call: dict[str, Any] = {}
     if template is not None:
         made = load(template)
@@ -281,11 +248,12 @@ def ask(
         call["attachments"] = [read_attachment(each, options.timeout) for each in attachment]
     piped = "-" not in (attachment or [])
     read = partial(read_text, prompt or [], material, timeout=options.timeout, piped=piped)
-    if template is None:
-        question: Messages = read()
-    else:
-        has_text = bool(prompt or file)
-        question = messages_of(made, template, param or [], read, has_text=has_text)
+    has_text = bool(prompt or file)
+    question: Messages = (
+        read()
+        if template is None
+        else messages_of(made, template, param or [], read, has_text=has_text)
+    )
     how = {"as_json": as_json, "streamed": not no_stream, "extract": extract, "usage": usage}
     response = asyncio.run(answer(llm, talk.asking(question), call, **how))
     talk.record(question, response, llm, call)

@@ -23,6 +23,7 @@ from bruno_llm_cli.input import read_lines
 from bruno_llm_cli.options import is_set_up
 from bruno_llm_cli.output import plain, say, show_document, write
 
+_LEAVING = ("exit", "quit", "/exit", "/quit")
 _HELP = {
     "/multi": "ask several lines, up to /end; or paste them",
     "/model NAME": "ask another, as claude/...; alone: the first",
@@ -31,7 +32,7 @@ _HELP = {
     "/cost": "tell the tokens and dollars of the answers",
     "/save FILE": "write the conversation: .json, or else Markdown",
     "/help": "show this",
-    "/exit": "leave, as Ctrl-D does",
+    "/exit": "leave, as exit and Ctrl-D do",
 }
 _NAMES = (*(usage.split()[0] for usage in _HELP), "/quit")
 _REMEMBERED = 500  # questions of the log that can be called back
@@ -47,11 +48,11 @@ def chat(conversation: Conversation, *, as_json: bool = False) -> bool:
         try:
             for text in _texts(conversation, session.who):
                 name = text.partition(" ")[0].rstrip()
+                if text.strip() in _LEAVING:
+                    break
                 if not text.startswith("/") or "\n" in text.strip():
                     if text.strip():
                         session.say(text)
-                elif name in ("/exit", "/quit"):
-                    break
                 else:
                     session.command(name, text.partition(" ")[2].strip())
         finally:

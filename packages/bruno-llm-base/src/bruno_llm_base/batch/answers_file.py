@@ -47,6 +47,10 @@ class AnswersFile:
             ConfigurationError: It holds something else, answers to another question, or cannot be opened.
         """
         self.path = Path(path)
+        if self.path.exists() and not self.path.is_file():
+            raise ConfigurationError(
+                f"into is {str(path)!r}: give a regular file; its answers are read to go on"
+            )
         self.answered: set[int] = set()
         self._asked = asked
         try:
