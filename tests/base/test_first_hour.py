@@ -188,6 +188,30 @@ async def test_a_misspelt_option_of_a_call_is_told_with_the_right_one(name, miss
         assert str(caught.value).startswith(f"{misspelt!r} is not known: did you mean {meant!r}?")
 
 
+@pytest.mark.parametrize(
+    ("theirs", "told"),
+    [
+        ("system", "give system_prompt where the model is made, or begin the messages with one of"),
+        ("instructions", "give system_prompt where the model is made"),
+        ("num_retries", "give max_retries where the model is made"),
+        ("api_base", "give base_url where the model is made"),
+        ("output_type", "did you mean 'output'?"),
+        ("history", "did you mean 'messages'?"),
+    ],
+)
+async def test_what_other_libraries_call_it_is_told_and_not_sent(name, theirs, told):
+    for stream in (False, True):
+        with pytest.raises(InvalidRequestError) as caught:
+            await ask(provider(name), stream, **{theirs: "x"})
+        assert told in str(caught.value)
+
+
+def test_what_other_libraries_call_it_at_construction():
+    for theirs, ours in (("api_base", "base_url"), ("num_retries", "max_retries")):
+        with pytest.raises(ConfigurationError, match=f"did you mean '{ours}'"):
+            OpenAIProvider(api_key="x", **{theirs: "x"})
+
+
 async def test_fields_of_the_vendors_own_are_no_misspelling():
     own = {"top_k": 5, "min_tokens": 2, "models": ["a", "b"], "stop_sequence": "x"}
     with FakeOpenAI() as server:

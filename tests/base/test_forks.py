@@ -217,11 +217,13 @@ def test_forks_while_threads_are_at_work_never_hang(tmp_path, named):
 
 def test_forked_processes_do_not_wait_for_the_same_time():
     waits = done("""
+import os
 from bruno_llm_base import Retry
 from bruno_llm_base.call import next_wait
 
 def wait():
-    print(next_wait(Retry(), RateLimitError("slow down"), failed=1, elapsed=0), flush=True)
+    seconds = next_wait(Retry(), RateLimitError("slow down"), failed=1, elapsed=0)
+    os.write(1, f"{seconds}\n".encode())  # at once, beside those of the others
 
 assert well(*[forked(wait) for _ in range(4)])
 """)

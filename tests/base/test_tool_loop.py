@@ -546,3 +546,8 @@ async def test_the_last_answer_may_be_typed(run):
 async def test_what_is_no_model_is_refused(start, llm):
     with pytest.raises(ConfigurationError, match=r"the model is .*: give a provider"):
         await start(llm, "hi", tools=[])
+
+
+async def test_a_sync_model_is_told_to_be_given_itself():
+    with pytest.raises(ConfigurationError, match="give the model itself, as run_sync"):
+        await run_tools(MockLLM(["hi"]).sync, "hi", tools=[print])

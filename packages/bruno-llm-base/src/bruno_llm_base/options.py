@@ -39,6 +39,17 @@ _SECRET = ("api_key", "base_url", "options")
 _NEAR_MISS = 0.84
 _OF_CALLS = (*TOOL_OPTIONS, "attachments", "output")
 _ALSO_KNOWN = (*_OF_CALLS, "messages", "model", "options", "prompt", "refresh")
+_ELSEWHERE = (
+    {  # what other libraries call what we have; some are a vendor's fields, which ours become
+        "api_base": "base_url",
+        "history": "messages",
+        "instructions": "system_prompt",
+        "num_retries": "max_retries",
+        "output_type": "output",
+        "system": "system_prompt",
+        "system_instruction": "system_prompt",
+    }
+)
 _CURES = {  # of what pydantic finds; what it says of others will do
     "bool_parsing": "give True or False",
     "bool_type": "give True or False",
@@ -227,13 +238,16 @@ def check(kind: type[_T], values: Mapping[str, Any], error: type[LLMError]) -> _
 def check_options(call: Mapping[str, Any], own: Container[str] = ()) -> Json:
     """Return the portable options of a *call*, checked and without those that are None.
 
-    A name that is nearly that of an option, and none of the vendor's *own*, is an error.
+    A name that is nearly that of an option, and none of the vendor's *own*, is an error; so is what
+    other libraries call what is ours.
     """
     portable = {}
     for name, value in call.items():
         if name in PORTABLE:
             if value is not None:
                 portable[name] = value
+        elif name in _ELSEWHERE and value is not None:
+            raise InvalidRequestError(_told_elsewhere(name, _ELSEWHERE[name]))
         elif value is not None and name not in own and (meant := _near_miss(name)):
             raise InvalidRequestError(
                 f"{name!r} is not known: did you mean {meant!r}? A field of the vendor's own goes into"
@@ -256,6 +270,15 @@ def check_sendable(options: Json, reserved: Container[str], error: type[LLMError
             raise error(f"{shown(name)} is not the name of an option: leave it out")
         if not is_json(value):
             raise error(f"the option {name!r} is not JSON, but a {type(value).__name__}")
+
+
+def _told_elsewhere(name: str, ours: str) -> str:
+    if ours in _ALSO_KNOWN:
+        return f"{name!r} is not known: did you mean {ours!r}?"
+    cure = f"give {ours} where the model is made"
+    if ours == "system_prompt":
+        cure += ", or begin the messages with one of the role system"
+    return f"{name!r} is not an option of a call: {cure}"
 
 
 @cache
@@ -298,7 +321,8 @@ def check_keywords(kind: type, given: Iterable[str]) -> None:
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return ": did you mean ...?" where a name in *known* is close to *name*, else all of them."""
     names = sorted(known)
-    close = close_matches(name, names)
+    ours = _ELSEWHERE.get(name)
+    close = [ours] if ours in names else close_matches(name, names)
     return f": did you mean {close[0]!r}?" if close else f" (known: {', '.join(names)})"
 
 

@@ -132,7 +132,7 @@ class Cost:
         return Cost(
             total=self.total + other.total,
             parts=parts,
-            source="; ".join(sources),
+            source="; ".join(filter(None, sources)),
             as_of=min(self.as_of, other.as_of) if self.as_of and other.as_of else None,
             estimated=self.estimated or other.estimated,
         )

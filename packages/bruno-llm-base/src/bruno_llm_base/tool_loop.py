@@ -27,6 +27,7 @@ from bruno_llm_base.options import close_matches
 from bruno_llm_base.parts import Json, ToolCall, ToolResult, arguments_of
 from bruno_llm_base.response import ModelResponse, totals_of
 from bruno_llm_base.stream import StreamState, TextStream
+from bruno_llm_base.sync import SyncLLM
 from bruno_llm_base.tool_calls import ReadyCall, error_of, read_arguments, result_of_call
 from bruno_llm_base.tools import Tool, read_tool_options
 from bruno_llm_base.values import is_whole, shown
@@ -417,4 +418,8 @@ def _check_llm(llm: object) -> None:
     if isinstance(llm, type) or not hasattr(llm, "request"):
         raise ConfigurationError(
             f"the model is {shown(llm)}: give a provider, as LLMFactory.create returns it"
+        )
+    if isinstance(llm, SyncLLM):
+        raise ConfigurationError(
+            "the model is a SyncLLM: give the model itself, as run_sync(run_tools(llm, ...))"
         )

@@ -113,6 +113,8 @@ class FallbackLLM(NoBatches, LanguageModel):
 
     def _check_options(self, call: Json) -> None:
         _refuse_model(call)
+        if isinstance(first := self._members[0].llm, LanguageModel):
+            first._check_options(call)  # noqa: SLF001 - it is one of ours
 
     async def count_tokens(
         self,
