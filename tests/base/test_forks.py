@@ -223,7 +223,7 @@ from bruno_llm_base.call import next_wait
 
 def wait():
     seconds = next_wait(Retry(), RateLimitError("slow down"), failed=1, elapsed=0)
-    os.write(1, f"{seconds}\n".encode())  # at once, beside those of the others
+    os.write(1, f"{seconds}\\n".encode())  # at once, beside those of the others
 
 assert well(*[forked(wait) for _ in range(4)])
 """)
