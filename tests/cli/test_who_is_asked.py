@@ -194,6 +194,51 @@ def test_a_folder_that_cannot_be_used_is_told(home, bruno_llm):
         settings.change(log=True)
 
 
+def without_access(home):
+    """Yield folders of settings that cannot be read or written, each after a word for it."""
+    home.mkdir()
+    (home / "file").write_text("")
+    (home / "loop").symlink_to(home / "loop")
+    (home / "of_folders" / "config.toml").mkdir(parents=True)
+    yield from (
+        ("a file", home / "file"),
+        ("a loop", home / "loop"),
+        ("a name that is too long", home / ("x" * 300)),
+        ("a folder in the file's place", home / "of_folders"),
+        ("no home", "~nobody-of-this-name/settings"),
+    )
+
+
+def test_without_access_to_the_settings_questions_are_asked(bruno_llm, home, openai, monkeypatch):
+    for which, folder in without_access(home):
+        monkeypatch.setenv("BRUNO_LLM_HOME", str(folder))
+        for words in (
+            ("hi",),
+            ("chat",),
+            ("-m", "openai", "hi"),
+            ("compare", "hi", "-m", "openai"),
+        ):
+            done = bruno_llm(*words, text="hi\n" if words == ("chat",) else None)
+            assert (done.exit_code, HELLO.strip() in done.stdout) == (0, True), which
+            (told,) = done.stderr.splitlines() or ["compare reads none"]
+            assert words[0] == "compare" or (
+                str(folder) in told and "this goes on without settings" in told
+            ), which
+        for words in ("use openai", "logs on", "ask -t no hi", "ask -c hi", "logs", "similar x y"):
+            done = bruno_llm(*words.split())
+            assert (done.exit_code, done.stdout) == (1, ""), (which, words)
+        assert "BRUNO_LLM_HOME may name another" in bruno_llm("use", "openai").stderr, which
+        for words in ("config", "logs status", "templates", "logs path"):
+            assert bruno_llm(*words.split()).exit_code in (0, 1)
+
+
+def test_what_is_not_there_yet_is_no_news(bruno_llm, openai, monkeypatch):
+    monkeypatch.setenv("BRUNO_LLM_HOME", "/proc/nowhere")  # nobody can make it
+    done = bruno_llm("hi")
+    assert (done.exit_code, done.stdout, done.stderr) == (0, HELLO, "")
+    assert "cannot be written" in bruno_llm("use", "openai").stderr
+
+
 def test_the_folder_is_the_systems_unless_one_is_named(monkeypatch, tmp_path):
     monkeypatch.delenv("BRUNO_LLM_HOME")
     assert settings.folder().name == "bruno-llm"

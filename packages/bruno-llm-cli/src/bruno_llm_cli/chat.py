@@ -11,14 +11,14 @@ from pathlib import Path
 
 from bruno_core.models import Message, MessageRole
 from bruno_llm_base.discovery import canonical, installed, split_name
-from bruno_llm_base.exceptions import ConfigurationError, LLMError
+from bruno_llm_base.exceptions import LLMError
 from bruno_llm_base.options import close_matches
 from bruno_llm_base.parts import Text
 from bruno_llm_base.response import ModelResponse, Usage
 from bruno_llm_base.wrappers import FullLLM
 
 from bruno_llm_cli.ask import described, told_spent, warn_if_cut
-from bruno_llm_cli.conversation import Conversation, log_path, open_log
+from bruno_llm_cli.conversation import Conversation, open_log
 from bruno_llm_cli.input import read_lines
 from bruno_llm_cli.options import is_set_up
 from bruno_llm_cli.output import plain, say, show_document, write
@@ -261,9 +261,9 @@ def _at_terminal(conversation: Conversation, who: str) -> Callable[[str], str]:
 
         # without it, each line of a pasted block would be a question; Python switches it off
         readline.parse_and_bind("set enable-bracketed-paste on")
-        if conversation.is_logged and log_path().exists():
-            with suppress(ConfigurationError):  # it is told when something is to be written
-                for each in reversed(open_log().search(limit=_REMEMBERED)):
+        if conversation.is_logged:
+            with suppress(LLMError):  # what is wrong is told when something is to be written
+                for each in reversed(open_log(there=True).search(limit=_REMEMBERED)):
                     readline.add_history(each.prompt)
     write(f"{plain(who)}. Ctrl-C stops an answer, Ctrl-D leaves, /help shows more.\n", sys.stderr)
     shows_prompt = sys.stdout.isatty()  # it belongs to no answer
