@@ -12,6 +12,7 @@ Beside these:
 import gc
 import os
 import re
+import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, chdir, redirect_stdout
 from io import StringIO
@@ -105,6 +106,11 @@ def _teardown(namespace: dict[str, object]) -> None:
     namespace["servers"].close()  # type: ignore[attr-defined]
     os.environ.clear()
     os.environ.update(namespace["environment"])  # type: ignore[call-overload]
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C reach the processes of tests: children of a shell's background job ignore it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_finish() -> None:
