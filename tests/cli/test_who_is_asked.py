@@ -104,8 +104,49 @@ def test_the_name_of_a_provider_alone_is_no_model_where_it_is_set_up(bruno_llm, 
     assert bruno_llm("-m", "claude", "hi").exit_code == 0
     assert bruno_llm("chat", "claude", text="hi\n").exit_code == 0
     assert len(claude.bodies) == 2
-    assert bruno_llm("-m", "mistral", "hi").exit_code == 1
-    assert openai.bodies[-1]["model"] == "mistral"
+
+
+def test_a_name_without_its_key_wants_the_key(bruno_llm, openai, ollama, monkeypatch):
+    bruno_llm("use", "openai")
+    for name, key in (
+        ("claude", "ANTHROPIC_API_KEY"),
+        ("anthropic", "ANTHROPIC_API_KEY"),
+        ("mistral", "MISTRAL_API_KEY"),
+        ("claude-opus-5-5", "ANTHROPIC_API_KEY"),
+        ("claude-of-next-year", "ANTHROPIC_API_KEY"),
+        ("gemini-3.8-flash", "GEMINI_API_KEY"),
+        ("grok-4.7", "XAI_API_KEY"),
+    ):
+        for words in (("-m", name, "hi"), ("compare", "hi", "-m", name)):
+            done = bruno_llm(*words)
+            assert (done.exit_code, key in done.output) == (1, True), words
+        assert key in bruno_llm("chat", text=f"/model {name}\n").stderr
+    assert not openai.bodies
+    asked = json.loads(bruno_llm("-m", "ollama", "hi", "--json").stdout)
+    assert asked["provider"] == "ollama"  # which needs none
+    monkeypatch.delenv("BRUNO_LLM_OPENAI_PRICE_NAME")  # the address is a server of the user's own
+    for name in ("mistral", "claude-opus-5-5"):
+        bruno_llm("-m", name, "hi")
+        assert openai.bodies[-1]["model"] == name
+
+
+def test_ollama_may_have_models_of_any_name(bruno_llm, ollama):
+    for before in ("none is settled", "it is settled"):
+        for name in ("mistral", "mistral:7b", "claude-opus-5-5", "gpt-5.4"):
+            done = bruno_llm("-m", name, "hi")
+            assert ollama.bodies[-1]["model"] == name, (before, done.stderr)
+        bruno_llm("use", "ollama")
+
+
+def test_a_known_model_is_asked_at_its_vendor(bruno_llm, openai, claude):
+    for settled in ("", "openai", "claude"):
+        if settled:
+            bruno_llm("use", settled)
+        for name, provider in (("claude-opus-5-5", "claude"), ("gpt-5.4", "openai")):
+            asked = json.loads(bruno_llm("-m", name, "hi", "--json").stdout)
+            assert asked["provider"] == provider
+    bruno_llm("-m", "openai/claude-opus-5-5", "hi")  # as it is said
+    assert openai.bodies[-1]["model"] == "claude-opus-5-5"
 
 
 def test_a_misspelt_provider_is_told(bruno_llm, openai, claude, monkeypatch):

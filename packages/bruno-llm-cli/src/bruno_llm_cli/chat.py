@@ -10,7 +10,6 @@ from decimal import Decimal
 from pathlib import Path
 
 from bruno_core.models import Message, MessageRole
-from bruno_llm_base.discovery import canonical, installed, split_name
 from bruno_llm_base.exceptions import LLMError
 from bruno_llm_base.options import close_matches
 from bruno_llm_base.parts import Text
@@ -18,9 +17,9 @@ from bruno_llm_base.response import ModelResponse, Usage
 from bruno_llm_base.wrappers import FullLLM
 
 from bruno_llm_cli.ask import described, told_spent, warn_if_cut
+from bruno_llm_cli.choice import named_by
 from bruno_llm_cli.conversation import Conversation, open_log
 from bruno_llm_cli.input import read_lines
-from bruno_llm_cli.options import is_set_up
 from bruno_llm_cli.output import plain, say, show_document, write
 
 _LEAVING = ("exit", "quit", "/exit", "/quit")
@@ -177,12 +176,11 @@ class _Session:
 
     def _named(self, name: str) -> tuple[FullLLM, str | None]:
         """Return who is asked for *name*, and the model if it is only another one of the same provider."""
-        provider, model = split_name(name)
-        is_one = canonical(provider) in {info.name for info in installed()}
-        if not is_one or not (model or is_set_up(canonical(provider))):
+        if (found := named_by(name, self._llm.name)) is None:
             return self._llm, name
         if name not in self._others:
-            options = replace(self._talk.options, provider=name, model=None, config=None)
+            provider, model = found
+            options = replace(self._talk.options, provider=provider, model=model, config=None)
             self._others[name] = options.llm()
         return self._others[name], None
 

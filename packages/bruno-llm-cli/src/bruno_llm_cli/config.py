@@ -7,7 +7,7 @@ from bruno_llm_base.discovery import canonical, kind_of, split_name
 from bruno_llm_base.exceptions import ConfigurationError
 
 from bruno_llm_cli import settings
-from bruno_llm_cli.options import build_for_a_look, chosen, of_environment
+from bruno_llm_cli.choice import build_for_a_look, chosen, of_environment
 from bruno_llm_cli.output import say, show_document, write
 
 
