@@ -37,6 +37,8 @@ def chosen(provider: str | None = None, model: str | None = None) -> tuple[str |
         return provider, model
     if model is None:
         return _default()
+    if (named := _split(model)) is not None:  # the others need not be loaded
+        return named
     try:
         default, _ = _default()
         asked = default or split_name(of_environment())[0]
@@ -66,15 +68,21 @@ def named_by(model: str, asked: str | None) -> tuple[str, str | None] | None:
     It may be "provider/model", a provider alone, or a model that is known as a vendor's own. Without a
     key for it, "mistral" is a model of Ollama's, where that is asked.
     """
-    named, slash, _ = model.partition("/")
-    if slash and canonical(named) in {*names(), *LANGUAGE_MODELS.published}:
-        return split_name(model)
+    if (named := _split(model)) is not None:
+        return named
     has_any = asked is not None and _has_any_model(asked)
     if canonical(model) in names():
         is_meant = not has_any or is_set_up(model) or not _needs_key(model)
         return (model, None) if is_meant else None
-    vendor = None if slash or has_any else _vendor_of(model, asked)
+    vendor = None if "/" in model or has_any else _vendor_of(model, asked)
     return None if vendor is None else (vendor, model)
+
+
+def _split(model: str) -> tuple[str, str | None] | None:
+    """Return provider and model of "provider/model", None if it is something else."""
+    named, slash, _ = model.partition("/")
+    is_one = slash and canonical(named) in {*names(), *LANGUAGE_MODELS.published}
+    return split_name(model) if is_one else None
 
 
 def _kind(provider: str) -> type[Any] | None:
