@@ -104,8 +104,49 @@ def test_the_name_of_a_provider_alone_is_no_model_where_it_is_set_up(bruno_llm, 
     assert bruno_llm("-m", "claude", "hi").exit_code == 0
     assert bruno_llm("chat", "claude", text="hi\n").exit_code == 0
     assert len(claude.bodies) == 2
-    assert bruno_llm("-m", "mistral", "hi").exit_code == 1
-    assert openai.bodies[-1]["model"] == "mistral"
+
+
+def test_a_name_without_its_key_wants_the_key(bruno_llm, openai, ollama, monkeypatch):
+    bruno_llm("use", "openai")
+    for name, key in (
+        ("claude", "ANTHROPIC_API_KEY"),
+        ("anthropic", "ANTHROPIC_API_KEY"),
+        ("mistral", "MISTRAL_API_KEY"),
+        ("claude-opus-5-5", "ANTHROPIC_API_KEY"),
+        ("claude-of-next-year", "ANTHROPIC_API_KEY"),
+        ("gemini-3.8-flash", "GEMINI_API_KEY"),
+        ("grok-4.7", "XAI_API_KEY"),
+    ):
+        for words in (("-m", name, "hi"), ("compare", "hi", "-m", name)):
+            done = bruno_llm(*words)
+            assert (done.exit_code, key in done.output) == (1, True), words
+        assert key in bruno_llm("chat", text=f"/model {name}\n").stderr
+    assert not openai.bodies
+    asked = json.loads(bruno_llm("-m", "ollama", "hi", "--json").stdout)
+    assert asked["provider"] == "ollama"  # which needs none
+    monkeypatch.delenv("BRUNO_LLM_OPENAI_PRICE_NAME")  # the address is a server of the user's own
+    for name in ("mistral", "claude-opus-5-5"):
+        bruno_llm("-m", name, "hi")
+        assert openai.bodies[-1]["model"] == name
+
+
+def test_ollama_may_have_models_of_any_name(bruno_llm, ollama):
+    for before in ("none is settled", "it is settled"):
+        for name in ("mistral", "mistral:7b", "claude-opus-5-5", "gpt-5.4"):
+            done = bruno_llm("-m", name, "hi")
+            assert ollama.bodies[-1]["model"] == name, (before, done.stderr)
+        bruno_llm("use", "ollama")
+
+
+def test_a_known_model_is_asked_at_its_vendor(bruno_llm, openai, claude):
+    for settled in ("", "openai", "claude"):
+        if settled:
+            bruno_llm("use", settled)
+        for name, provider in (("claude-opus-5-5", "claude"), ("gpt-5.4", "openai")):
+            asked = json.loads(bruno_llm("-m", name, "hi", "--json").stdout)
+            assert asked["provider"] == provider
+    bruno_llm("-m", "openai/claude-opus-5-5", "hi")  # as it is said
+    assert openai.bodies[-1]["model"] == "claude-opus-5-5"
 
 
 def test_a_misspelt_provider_is_told(bruno_llm, openai, claude, monkeypatch):
@@ -192,6 +233,51 @@ def test_a_folder_that_cannot_be_used_is_told(home, bruno_llm):
     assert "cannot be" in bruno_llm("use", "openai").stderr
     with pytest.raises(ConfigurationError, match="cannot be"):
         settings.change(log=True)
+
+
+def without_access(home):
+    """Yield folders of settings that cannot be read or written, each after a word for it."""
+    home.mkdir()
+    (home / "file").write_text("")
+    (home / "loop").symlink_to(home / "loop")
+    (home / "of_folders" / "config.toml").mkdir(parents=True)
+    yield from (
+        ("a file", home / "file"),
+        ("a loop", home / "loop"),
+        ("a name that is too long", home / ("x" * 300)),
+        ("a folder in the file's place", home / "of_folders"),
+        ("no home", "~nobody-of-this-name/settings"),
+    )
+
+
+def test_without_access_to_the_settings_questions_are_asked(bruno_llm, home, openai, monkeypatch):
+    for which, folder in without_access(home):
+        monkeypatch.setenv("BRUNO_LLM_HOME", str(folder))
+        for words in (
+            ("hi",),
+            ("chat",),
+            ("-m", "openai", "hi"),
+            ("compare", "hi", "-m", "openai"),
+        ):
+            done = bruno_llm(*words, text="hi\n" if words == ("chat",) else None)
+            assert (done.exit_code, HELLO.strip() in done.stdout) == (0, True), which
+            (told,) = done.stderr.splitlines() or ["compare reads none"]
+            assert words[0] == "compare" or (
+                str(folder) in told and "this goes on without settings" in told
+            ), which
+        for words in ("use openai", "logs on", "ask -t no hi", "ask -c hi", "logs", "similar x y"):
+            done = bruno_llm(*words.split())
+            assert (done.exit_code, done.stdout) == (1, ""), (which, words)
+        assert "BRUNO_LLM_HOME may name another" in bruno_llm("use", "openai").stderr, which
+        for words in ("config", "logs status", "templates", "logs path"):
+            assert bruno_llm(*words.split()).exit_code in (0, 1)
+
+
+def test_what_is_not_there_yet_is_no_news(bruno_llm, openai, monkeypatch):
+    monkeypatch.setenv("BRUNO_LLM_HOME", "/proc/nowhere")  # nobody can make it
+    done = bruno_llm("hi")
+    assert (done.exit_code, done.stdout, done.stderr) == (0, HELLO, "")
+    assert "cannot be written" in bruno_llm("use", "openai").stderr
 
 
 def test_the_folder_is_the_systems_unless_one_is_named(monkeypatch, tmp_path):

@@ -16,13 +16,13 @@ from bruno_llm_base.provider import BaseProvider
 from bruno_llm_base.wrappers import FullLLM
 from typer import Argument, Exit, Option, Typer
 
+from bruno_llm_cli.choice import build_for_a_look
 from bruno_llm_cli.options import (
     AsJson,
     Config,
     Ledger,
     ModelOptions,
     Verbose,
-    build_for_a_look,
     build_llm,
     taking_model_options,
 )

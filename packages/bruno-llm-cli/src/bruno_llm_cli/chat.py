@@ -10,17 +10,16 @@ from decimal import Decimal
 from pathlib import Path
 
 from bruno_core.models import Message, MessageRole
-from bruno_llm_base.discovery import canonical, installed, split_name
-from bruno_llm_base.exceptions import ConfigurationError, LLMError
+from bruno_llm_base.exceptions import LLMError
 from bruno_llm_base.options import close_matches
 from bruno_llm_base.parts import Text
 from bruno_llm_base.response import ModelResponse, Usage
 from bruno_llm_base.wrappers import FullLLM
 
 from bruno_llm_cli.ask import described, told_spent, warn_if_cut
-from bruno_llm_cli.conversation import Conversation, log_path, open_log
+from bruno_llm_cli.choice import named_by
+from bruno_llm_cli.conversation import Conversation, open_log
 from bruno_llm_cli.input import read_lines
-from bruno_llm_cli.options import is_set_up
 from bruno_llm_cli.output import plain, say, show_document, write
 
 _LEAVING = ("exit", "quit", "/exit", "/quit")
@@ -177,12 +176,11 @@ class _Session:
 
     def _named(self, name: str) -> tuple[FullLLM, str | None]:
         """Return who is asked for *name*, and the model if it is only another one of the same provider."""
-        provider, model = split_name(name)
-        is_one = canonical(provider) in {info.name for info in installed()}
-        if not is_one or not (model or is_set_up(canonical(provider))):
+        if (found := named_by(name, self._llm.name)) is None:
             return self._llm, name
         if name not in self._others:
-            options = replace(self._talk.options, provider=name, model=None, config=None)
+            provider, model = found
+            options = replace(self._talk.options, provider=provider, model=model, config=None)
             self._others[name] = options.llm()
         return self._others[name], None
 
@@ -261,9 +259,9 @@ def _at_terminal(conversation: Conversation, who: str) -> Callable[[str], str]:
 
         # without it, each line of a pasted block would be a question; Python switches it off
         readline.parse_and_bind("set enable-bracketed-paste on")
-        if conversation.is_logged and log_path().exists():
-            with suppress(ConfigurationError):  # it is told when something is to be written
-                for each in reversed(open_log().search(limit=_REMEMBERED)):
+        if conversation.is_logged:
+            with suppress(LLMError):  # what is wrong is told when something is to be written
+                for each in reversed(open_log(there=True).search(limit=_REMEMBERED)):
                     readline.add_history(each.prompt)
     write(f"{plain(who)}. Ctrl-C stops an answer, Ctrl-D leaves, /help shows more.\n", sys.stderr)
     shows_prompt = sys.stdout.isatty()  # it belongs to no answer

@@ -14,6 +14,8 @@ from bruno_llm_base.exceptions import ConfigurationError, InvalidRequestError
 from bruno_llm_base.options import did_you_mean
 from bruno_llm_base.sqlite_file import SqliteFile
 
+from bruno_llm_cli import settings
+
 _TABLES = (
     """CREATE TABLE collections (
         name TEXT PRIMARY KEY, provider TEXT, model TEXT, dimensions INTEGER
@@ -86,7 +88,7 @@ class CollectionsFile(SqliteFile[sqlite3.Connection]):
                 path.parent.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise ConfigurationError(f"{path} cannot be made: {error.strerror}") from error
-        elif not path.is_file():
+        elif not settings.is_there(path):
             raise ConfigurationError(
                 f"{path} does not exist: make a collection with `bruno-llm embed NAME TEXT`"
             )

@@ -59,6 +59,11 @@ def complete_collection(ctx: Context, incomplete: str) -> list[str]:
 
 def complete_template(incomplete: str) -> list[str]:
     """Return the templates whose names begin so."""
+    return _templates(incomplete)
+
+
+@_silent
+def _templates(incomplete: str) -> Iterable[str]:
     found = sorted(path.stem for path in (folder() / "templates").glob("*.md"))
     return [name for name in found if name.startswith(incomplete)]
 

@@ -1,12 +1,13 @@
 """Who is asked from now on, and what is settled."""
 
 from dataclasses import asdict
+from pathlib import Path
 
 from bruno_llm_base.discovery import canonical, kind_of, split_name
 from bruno_llm_base.exceptions import ConfigurationError
 
 from bruno_llm_cli import settings
-from bruno_llm_cli.options import build_for_a_look, chosen, of_environment
+from bruno_llm_cli.choice import build_for_a_look, chosen, of_environment
 from bruno_llm_cli.output import say, show_document, write
 
 
@@ -48,9 +49,16 @@ def show(*, as_json: bool) -> None:
     if as_json:
         show_document({"path": str(file), **asdict(settled), "asked": asked, "problem": problem})
         return
-    write(f"file   {file}{'' if file.is_file() else ' (not there yet)'}\n")
+    write(f"file   {file}{'' if _may_be_there(file) else ' (not there yet)'}\n")
     write(f"model  {settled.model or 'none'}\n")
     write(f"log    {'on' if settled.log else 'off'}\n")
     write(f"asked  {asked or 'none'}\n")
     if problem:
         say(problem)
+
+
+def _may_be_there(file: Path) -> bool:
+    try:
+        return settings.is_there(file)
+    except ConfigurationError:  # that it cannot be read has been said
+        return True

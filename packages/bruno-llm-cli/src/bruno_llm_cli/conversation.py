@@ -126,7 +126,7 @@ def open_log(*, there: bool = False) -> "RequestLog":
         InvalidRequestError: It is to be *there*, and is not.
         ConfigurationError: It cannot be used.
     """
-    if there and not log_path().exists():
+    if there and not settings.is_there(log_path()):
         cure = "" if settings.read().log else ": `bruno-llm logs on` records from then on"
         raise InvalidRequestError(f"nothing is logged yet{cure}")
     from bruno_llm_cli.log import RequestLog  # slow to load, and seldom needed

@@ -32,7 +32,7 @@ from bruno_llm_base.provider import BaseProvider
 from bruno_llm_base.sources import from_config, from_file, provider_of
 from bruno_llm_base.wrappers import FullLLM, in_full
 
-from bruno_llm_cli.options import (
+from bruno_llm_cli.choice import (
     NO_MODEL,
     build_for_a_look,
     build_unasked,

@@ -19,10 +19,10 @@ from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.factory import EmbeddingFactory
 
 from bruno_llm_cli import settings
+from bruno_llm_cli.choice import is_set_up
 from bruno_llm_cli.collection import Collection, CollectionsFile, Match, digest_of, packed
 from bruno_llm_cli.input import read_file, read_text
 from bruno_llm_cli.map import read_rows
-from bruno_llm_cli.options import is_set_up
 from bruno_llm_cli.output import say, show_document, show_table
 
 _AT_ONCE = 1024  # texts that are sent and written together: what is written survives Ctrl-C

@@ -120,14 +120,15 @@ def path(*, as_json: AsJson = False) -> None:
 def status(*, as_json: AsJson = False) -> None:
     """Tell whether it is on, and how much is there."""
     is_on, file = settings.read().log, log_path()
-    conversations, responses = open_log().count() if file.exists() else (0, 0)
-    size = file.stat().st_size if file.exists() else 0
+    there = settings.is_there(file)
+    conversations, responses = open_log().count() if there else (0, 0)
+    size = file.stat().st_size if there else 0
     if as_json:
         facts = {"conversations": conversations, "responses": responses, "bytes": size}
         show_document({"log": is_on, "path": str(file), **facts})
         return
     write(f"log            {'on' if is_on else 'off'}\n")
-    write(f"file           {file}{'' if file.exists() else ' (not there yet)'}\n")
+    write(f"file           {file}{'' if there else ' (not there yet)'}\n")
     write(f"conversations  {conversations:,}\n")
     write(f"answers        {responses:,}\n")
     write(f"size           {size:,} bytes\n")

@@ -13,12 +13,7 @@ from bruno_llm_base.parts import Json
 from bruno_llm_base.provider import BaseProvider
 from bruno_llm_base.wrappers import FullLLM, in_full
 
-from bruno_llm_cli.options import (
-    build_for_a_look,
-    build_unasked,
-    is_set_up,
-    usable_providers,
-)
+from bruno_llm_cli.choice import build_for_a_look, build_unasked, is_set_up, usable_providers
 from bruno_llm_cli.output import say, show_document, show_table
 
 

@@ -2,38 +2,23 @@
 
 import inspect
 import json
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
-from bruno_llm_base.access import unquoted
-from bruno_llm_base.discovery import (
-    LANGUAGE_MODELS,
-    Group,
-    ProviderInfo,
-    canonical,
-    installed,
-    kind_of,
-    names,
-    split_name,
-)
-from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.factory import LLMFactory
 from bruno_llm_base.options import PORTABLE
 from bruno_llm_base.parts import Json
-from bruno_llm_base.provider import BaseProvider
 from bruno_llm_base.wrappers import FullLLM, in_full
 from typer import BadParameter, Option
 
-from bruno_llm_cli import settings
+from bruno_llm_cli.choice import chosen
 from bruno_llm_cli.completion import complete_model, complete_provider
 from bruno_llm_cli.output import set_verbosity
 
 _TABLE = PORTABLE.items()
-NO_MODEL = "-"
 Provider = Annotated[
     str | None,
     Option(
@@ -197,127 +182,6 @@ def build_llm(
             raise BadParameter("--config names a provider already: give one of the two")
         return in_full(LLMFactory.from_file(config, model, **given))
     return in_full(LLMFactory.from_env(*chosen(provider, model), **given))
-
-
-def chosen(provider: str | None = None, model: str | None = None) -> tuple[str | None, str | None]:
-    """Return the provider that is asked, and the model if it is not for the environment to name.
-
-    What the command line says wins, then the environment, the settings, and the one provider that
-    is set up. A model of the command line may name its provider, as "ollama/llama3.2", or be the name
-    of a provider alone that is set up, needs no key, or could be meant by nothing else.
-
-    Raises:
-        ConfigurationError: Nothing tells.
-    """
-    if provider is not None:
-        return provider, model
-    if model is not None and (named_by := _named_by(model)) is not None:
-        return named_by
-    if of_environment():
-        return None, model
-    if settled := settings.read().model:
-        named, of_settings = split_name(settled)
-        own = any(os.environ.get(f"{p}MODEL") for p in ("BRUNO_LLM_", prefix_of(canonical(named))))
-        return named, model or (None if own else of_settings)
-    try:
-        return _only_one(), model
-    except ConfigurationError:
-        if model is not None and canonical(model) in names():  # "claude" alone
-            return model, None
-        if model is not None and "/" in model:
-            kind_of(split_name(model)[0])  # says whose name is like it
-        raise
-
-
-def _named_by(model: str) -> tuple[str, str | None] | None:
-    """Return the provider that *model* names, and what is left of it, if it names one."""
-    named, slash, rest = model.partition("/")
-    if slash and rest and canonical(named) in {*names(), *LANGUAGE_MODELS.published}:
-        return named, rest
-    # without a key for it, "mistral" is a model of Ollama's
-    is_one = canonical(model) in names() and (is_set_up(model) or not _keys([model]))
-    return (model, None) if is_one else None
-
-
-def _only_one() -> str:
-    """Return the provider that is set up, or else installed, if it is the only one."""
-    usable = sorted(filter(_is_usable, names()))
-    if not usable:
-        for name in names():
-            kind_of(name)  # says why it cannot be loaded
-        raise ConfigurationError("no provider is installed: pip install bruno-llm")
-    set_up = [name for name in usable if is_set_up(name)]
-    if len(set_up or usable) == 1:
-        return (set_up or usable)[0]
-    if set_up:
-        raise ConfigurationError(
-            f"several providers are set up ({', '.join(set_up)}): choose one for good, as with"
-            f" `bruno-llm use {set_up[0]}`, or for this time with -m {set_up[0]}/MODEL"
-        )
-    raise ConfigurationError(
-        f"no provider is set up: set a key, such as {' or '.join(_keys(usable))}; without a key,"
-        " start Ollama and enter `bruno-llm use ollama`"
-    )
-
-
-def _keys(usable: Sequence[str]) -> list[str]:
-    """Return the variables of the keys of the best known of these providers."""
-    known = [name for name in ("claude", "gemini", "openai") if name in usable] or usable[:3]
-    return [keys[0] for name in known if (keys := getattr(kind_of(name), "api_key_env", ()))]
-
-
-def usable_providers() -> list[ProviderInfo]:
-    """Return what is installed, but for mocks: those answer always, and are asked by name only."""
-    return [info for info in installed() if "mock" not in info.capabilities]
-
-
-def _is_usable(name: str) -> bool:
-    """Say whether a provider can be loaded and is not a mock."""
-    try:
-        return "mock" not in getattr(kind_of(name), "capabilities", ())
-    except ConfigurationError:
-        return False
-
-
-def of_environment() -> str:
-    """Return the provider that the environment names, perhaps with a model; "" if it names none."""
-    return unquoted(os.environ.get("BRUNO_LLM_PROVIDER", ""))
-
-
-def is_set_up(provider: str, group: Group = LANGUAGE_MODELS) -> bool:
-    """Say whether the environment, or the settings, have anything to say of *provider*."""
-    default = of_environment() or settings.read().model
-    if default and canonical(split_name(default)[0]) == canonical(provider):
-        return True
-    kind = kind_of(provider, group)
-    own = {*getattr(kind, "api_key_env", ()), getattr(kind, "base_url_env", None)}
-    return any(
-        value.strip() and (name in own or name.startswith(prefix_of(provider)))
-        for name, value in os.environ.items()
-    )
-
-
-def prefix_of(provider: str) -> str:
-    """Return how the names of the environment variables for *provider* alone begin."""
-    return f"BRUNO_LLM_{provider.upper().replace('-', '_')}_"
-
-
-def build_for_a_look(
-    provider: str, build: Callable[..., BaseProvider] = LLMFactory.from_env
-) -> BaseProvider:
-    """Return a *provider* that is only asked for its models, and so needs none: `NO_MODEL` then."""
-    try:
-        return build(provider)
-    except ConfigurationError:
-        if getattr(kind_of(split_name(provider)[0]), "default_model", None) != "":
-            raise
-        return build(provider, model=NO_MODEL)
-
-
-def build_unasked(provider: str) -> BaseProvider:
-    """Return a *provider* that the user has not named; a key that is for no certain one is not for it."""
-    build = LLMFactory.from_env if is_set_up(provider) else LLMFactory.create
-    return build_for_a_look(provider, build)
 
 
 def _option(text: str) -> tuple[str, Any]:

@@ -22,6 +22,7 @@ _CONTROLS = dict.fromkeys(
 _WIDE = 200  # columns: what is not a terminal cuts no lines
 _PATIENCE = 2.0  # seconds; shorter waits before another attempt are not told
 _NARROWEST = 20  # columns: a terminal that says less does not know
+_warned: set[str] = set()  # what this command has said once
 _unfinished: set[TextIO] = set()  # terminals at which a line has no end yet
 _LOGGER = logging.getLogger("bruno_llm")
 
@@ -40,6 +41,13 @@ def say(message: str) -> None:
             text = f"\n{text}"
     err.write(f"{text}\n")
     err.flush()
+
+
+def say_once(message: str) -> None:
+    """Tell the user something that holds for all of a command."""
+    if message not in _warned:
+        _warned.add(message)
+        say(message)
 
 
 def write(text: str, to: TextIO | None = None) -> None:
@@ -90,6 +98,7 @@ def console() -> "Console":
 def log_to_stderr() -> Iterator[None]:
     """Show what the library logs within a `with` block."""
     handler, level = _Handler(), _LOGGER.level
+    _warned.clear()
     _LOGGER.addHandler(handler)
     try:
         yield

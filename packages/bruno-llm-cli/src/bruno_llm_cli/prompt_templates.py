@@ -98,7 +98,7 @@ def load(name: str) -> "Prompt":
     from bruno_llm_prompts import Prompt  # Jinja2 is slow to load
 
     file = _path(name)
-    if not file.is_file() and file.parent == _folder():
+    if file.parent == _folder() and not settings.is_there(file):
         names = [each.stem for each in _files()]
         near = did_you_mean(name, names) if names else ""
         raise ConfigurationError(f"{_folder()} has no template {name!r}{near}")
@@ -184,7 +184,8 @@ def _folder() -> Path:
 
 
 def _files() -> list[Path]:
-    return sorted(_folder().glob(f"*{_SUFFIX}"))
+    found = settings.is_there(_folder()) and _folder().glob(f"*{_SUFFIX}")
+    return sorted(found or ())
 
 
 def _path(name: str) -> Path:

@@ -10,7 +10,7 @@ from bruno_llm_base.factory import LLMFactory
 from bruno_llm_base.response import Progress
 
 from bruno_llm_cli import settings
-from bruno_llm_cli.options import of_environment
+from bruno_llm_cli.choice import of_environment
 from bruno_llm_cli.output import plain, say, show_document
 
 

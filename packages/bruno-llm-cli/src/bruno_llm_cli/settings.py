@@ -9,6 +9,8 @@ from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.options import close_matches
 from bruno_llm_base.values import shown
 
+from bruno_llm_cli.output import say_once
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
@@ -23,16 +25,31 @@ class Settings:
     log: bool = False
 
 
+_ELSEWHERE = "BRUNO_LLM_HOME may name another folder"
 _KINDS = {"model": str, "log": bool}
 
 
+class _NoAccess(ConfigurationError):  # noqa: N818 - ends up in a warning
+    """The system gives no access to the settings."""
+
+
 def folder() -> Path:
-    """Return where the command keeps its files: the folder that `BRUNO_LLM_HOME` names, or the system's."""
-    if own := os.environ.get("BRUNO_LLM_HOME", "").strip():
-        return Path(own).expanduser()
+    """Return where the command keeps its files: the folder that `BRUNO_LLM_HOME` names, or the system's.
+
+    Raises:
+        ConfigurationError: It would be in the user's home folder, and there is none.
+    """
     from typer import get_app_dir
 
-    return Path(get_app_dir("bruno-llm"))
+    own = os.environ.get("BRUNO_LLM_HOME", "").strip()
+    named = Path(own or get_app_dir("bruno-llm"))
+    try:
+        found = named.expanduser()
+    except RuntimeError:
+        raise _NoAccess(
+            f"{named} cannot be found, as this user has no home folder; {_ELSEWHERE}"
+        ) from None
+    return found
 
 
 def path() -> Path:
@@ -40,13 +57,33 @@ def path() -> Path:
     return folder() / "config.toml"
 
 
-def read() -> Settings:
-    """Return the settings: the defaults where the file does not exist.
+def is_there(file: Path) -> bool:
+    """Say whether one of the command's files exists.
 
     Raises:
-        ConfigurationError: The file cannot be read, or holds something else.
+        ConfigurationError: Its folder cannot be read.
     """
-    text = _text()
+    try:
+        return file.exists()
+    except OSError as error:
+        raise ConfigurationError(f"{file} cannot be read: {error.strerror}") from error
+
+
+def read() -> Settings:
+    """Return the settings: the defaults where the file does not exist, or cannot be read, which is told.
+
+    Raises:
+        ConfigurationError: The file holds something else.
+    """
+    try:
+        text = _text()
+    except _NoAccess as error:
+        say_once(f"{error.message}; this goes on without settings")
+        return Settings()
+    return _parsed(text)
+
+
+def _parsed(text: str) -> Settings:
     if not text.strip():
         return Settings()
     import tomllib  # slow to load
@@ -72,8 +109,9 @@ def change(**values: str | bool) -> None:
     Raises:
         ConfigurationError: The file cannot be read or written.
     """
-    read()  # what is broken is not written over
-    kept = [line for line in _text().splitlines() if line.partition("=")[0].strip() not in values]
+    text = _text()
+    _parsed(text)  # what is broken is not written over
+    kept = [line for line in text.splitlines() if line.partition("=")[0].strip() not in values]
     added = [f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in values.items()]
     file = path()
     draft = file.with_name(f"{file.name}.{os.getpid()}")
@@ -82,15 +120,18 @@ def change(**values: str | bool) -> None:
         draft.write_text("\n".join([*kept, *added, ""]), encoding="utf-8")
         draft.replace(file)
     except OSError as error:
-        raise ConfigurationError(f"{file} cannot be written: {error.strerror}") from error
+        raise ConfigurationError(
+            f"{file} cannot be written: {error.strerror}; {_ELSEWHERE}"
+        ) from error
 
 
 def _text() -> str:
     try:
-        return path().read_text(encoding="utf-8-sig")
+        file = path()
+        return file.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         return ""
     except OSError as error:
-        raise ConfigurationError(f"{path()} cannot be read: {error.strerror}") from error
+        raise _NoAccess(f"{file} cannot be read: {error.strerror}; {_ELSEWHERE}") from error
     except UnicodeDecodeError:
-        raise ConfigurationError(f"{path()} is not text in UTF-8: convert or delete it") from None
+        raise ConfigurationError(f"{file} is not text in UTF-8: convert or delete it") from None
