@@ -430,16 +430,28 @@ async def test_a_model_without_encrypted_thoughts_is_not_asked_for_them_again(se
     assert ["include" in body for body in server.bodies] == [True, False, False]
 
 
-async def test_a_nested_option_that_is_refused_is_left_out_alone(server, new, caplog):
+async def test_a_nested_option_that_is_refused_is_left_out_alone(server, home, caplog):
     said = {"message": "no", "code": "unsupported_value", "param": "reasoning.effort"}
-    server.say(RawReply(status=400, body=json.dumps({"error": said}).encode()))
+    refusal = RawReply(status=400, body=json.dumps({"error": said}).encode())
+    server.say(refusal)
     for _ in range(2):
-        await new.generate("hi", reasoning={"effort": "max", "summary": "auto"})
-    await new.generate("hi", reasoning_effort="max")
+        await home.generate("hi", reasoning="high")
     sent = [body.get("reasoning") for body in server.bodies]
     kept = {"summary": "auto"}
-    assert sent == [{"effort": "max"} | kept, kept, kept, None]
+    assert sent == [{"effort": "high"} | kept, kept, kept]
     assert [text.endswith("reasoning.effort") for text in caplog.messages].count(True) == 1
+    for own in ({"reasoning": {"effort": "max"}}, {"reasoning_effort": "max"}):
+        server.say(refusal)
+        with pytest.raises(InvalidRequestError, match="no"):
+            await home.generate("hi", **own)
+        assert server.bodies[-1]["reasoning"] == {"effort": "max"}
+    assert len(server.bodies) == 5
+
+
+async def test_what_we_ask_for_is_left_out_of_a_users_list(server, new):
+    server.say(refused("Encrypted content is not supported with this model."))
+    await new.generate("hi", include=["message.output_text.logprobs"])
+    assert [len(body["include"]) for body in server.bodies] == [2, 1]
 
 
 # -- which api is asked ---------------------------------------------------------------------------

@@ -288,7 +288,7 @@ class ChatAdapter(Adapter):
     def amend(self, body: Json, code: str, field: str) -> Json | None:
         """Return *body* in a way that the API takes, or None, after it has refused *field* with *code*.
 
-        Dots in a field lead into nested objects.
+        Dots in a field lead into nested objects, or to one of the words in a list.
         """
         outer, _, inner = field.partition(".")
         if code not in _UNSUPPORTED or outer in self.reserved_fields:
@@ -297,9 +297,13 @@ class ChatAdapter(Adapter):
         if not inner:
             return kept
         nested = body.get(outer)
-        if not isinstance(nested, dict) or inner not in nested:
+        if not isinstance(nested, dict | list) or inner not in nested:
             return None
-        rest = {name: value for name, value in nested.items() if name != inner}
+        rest: Any
+        if isinstance(nested, list):
+            rest = [word for word in nested if word != inner]
+        else:
+            rest = {name: value for name, value in nested.items() if name != inner}
         return body | {outer: rest} if rest else kept
 
 

@@ -462,7 +462,7 @@ class BaseProvider(Client, LanguageModel):
         call.pop("refresh", None)  # what is asked here is always new
         model = call.pop("model", None)
         model = self.model if model is None else self._named(model)
-        adapter, options, told = self._options.options(model, call)
+        adapter, options, own, told = self._options.options(model, call)
         amend = self._amend
         if output is not None:
             asked = self._output_request(adapter, options, output, self._refused_outputs)
@@ -478,6 +478,7 @@ class BaseProvider(Client, LanguageModel):
             parse_whole=adapter.parse if stream else None,
             think_tags=self._settings.get("think_tags", False),
             model=model,
+            own=own,
             conversation=conversation,
             labels=None if endpoint.spending is None else endpoint.spending.labels(),
             amend=amend,
@@ -533,7 +534,8 @@ class BaseProvider(Client, LanguageModel):
         call.pop("refresh", None)  # it changes no answer
         conversation = Conversation.of(said, self._settings.get("system_prompt"))
         model = self._named(call.pop("model", None))
-        adapter, wanted, _ = self._options.options(model, call)
+        asked_for = self._options.options(model, call)
+        adapter, wanted = asked_for.adapter, asked_for.options
         if output is not None:
             asked = self._output_request(adapter, wanted, output, {})
             conversation, wanted = asked.prepare(conversation)
@@ -551,11 +553,11 @@ class BaseProvider(Client, LanguageModel):
 
     def _compose(self, options: Json, most_output: int, request: Request[ModelResponse]) -> None:
         """Make the body of *request*, and what follows from it."""
-        adapter, rate_limit = cast(ChatAdapter, request.adapter), self._endpoint.rate_limit
-        conversation = cast(Conversation, request.conversation)
-        request.body = self._body(adapter, conversation, options, stream=request.stream)
-        request.unpriced_field = adapter.unpriced_field(request.body)
+        rate_limit = self._endpoint.rate_limit
+        request.body = self._body(request, options)
+        request.unpriced_field = request.adapter.unpriced_field(request.body)
         if rate_limit is not None and rate_limit.tokens_per_minute:
+            conversation = cast(Conversation, request.conversation)
             request.tokens = estimate_conversation(conversation) + most_output
         if not self._surely_fits(request, self._window(request)):
             request.fit = partial(self._fit, options)
@@ -598,17 +600,17 @@ class BaseProvider(Client, LanguageModel):
         super()._parse_windows(data)
         self._options.learn_reasoning(self.adapter.parse_reasoning(data))
 
-    def _body(
-        self, adapter: ChatAdapter, conversation: Conversation, options: Json, *, stream: bool
-    ) -> Json:
+    def _body(self, request: Request[ModelResponse], options: Json) -> Json:
+        adapter = cast(ChatAdapter, request.adapter)
+        conversation = cast(Conversation, request.conversation)
         options = dict(options)
         keep = options.pop("cache", None)
         if keep is False:
             conversation = conversation.without_marks()
-        body = adapter.build(conversation, options, stream=stream)
+        body = adapter.build(conversation, options, stream=request.stream)
         if keep:
             body = adapter.mark_cache(body, None if keep is True else keep)
-        return self._options.recall(adapter, options["model"], body)
+        return self._options.recall(adapter, options["model"], body, request.own)
 
     def _window(self, request: Request[ModelResponse]) -> Window | None:
         if self.adapter.window_option is not None:
@@ -642,8 +644,7 @@ class BaseProvider(Client, LanguageModel):
         )
         if fits is not conversation:
             request.conversation = fits
-            adapter = cast(ChatAdapter, request.adapter)
-            request.body = self._body(adapter, fits, options, stream=request.stream)
+            request.body = self._body(request, options)
             if request.tokens:
                 request.tokens -= estimate_conversation(conversation) - estimate_conversation(fits)
 
@@ -662,7 +663,7 @@ class BaseProvider(Client, LanguageModel):
         if conversation is None or not asked.is_refused(error):
             return self._amend(request, error)
         request.conversation, options = asked.prepare(conversation)
-        return self._body(asked.adapter, request.conversation, options, stream=request.stream)
+        return self._body(request, options)
 
     def _learn(self, request: Request[ModelResponse], response: ModelResponse) -> None:
         """Learn from an answer how the server counts, and tell once of a word that we do not know."""
@@ -774,6 +775,7 @@ class BaseProvider(Client, LanguageModel):
             body=body,
             is_large=request.is_large,
             model=model,
+            own=request.own,
             parse=self._parse_count,
             amend=self._amend,
             advise=self._advise_on_model,

@@ -154,6 +154,7 @@ class Request(Generic[T]):
         is_last: Says whether a document is the end of a stream that is not a model's answer.
         think_tags: Whether thoughts stand in the text, between tags.
         tokens: About how many tokens it takes, input and output; 0 where no limit counts them.
+        own: What the user has set in the vendor's own words, which is never left out.
         options: What was asked for, by our own names, where an observer hears of it.
         prompt: Name and version of the prompt that made it, where an observer hears of it.
         conversation: What is asked; None for requests that are no part of one.
@@ -184,6 +185,7 @@ class Request(Generic[T]):
     is_last: Callable[[T], bool] | None = None
     think_tags: bool = False
     tokens: int = 0
+    own: Json = field(default_factory=dict)
     options: Mapping[str, Any] | None = None
     prompt: Mapping[str, Any] | None = None
     conversation: Conversation | None = None

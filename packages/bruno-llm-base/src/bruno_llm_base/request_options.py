@@ -1,17 +1,19 @@
 """The options of one provider's requests: spelled as its vendor does, without what a model refuses."""
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from bruno_llm_base.adapter import ChatAdapter
 from bruno_llm_base.events import Event, OptionDropped, ReasoningChanged
 from bruno_llm_base.exceptions import ConfigurationError, InvalidRequestError, LLMError
+from bruno_llm_base.messages import Conversation
 from bruno_llm_base.options import (
     PORTABLE,
     TOOL_OPTIONS,
     ChatSettings,
     check_options,
     check_sendable,
+    merged,
     spelled,
     under,
 )
@@ -23,6 +25,23 @@ _OURS = {*PORTABLE, *TOOL_OPTIONS}
 Told = tuple[str, type[Event], Json]
 """What is to be told if its word is new of the model, and what that event holds."""
 _NESTED = ("reasoning", "tool_choice")  # as objects they are in a vendor's words
+_ANYTHING = Conversation.of("?")
+
+
+class Asked(NamedTuple):
+    """What a call asks for.
+
+    Attributes:
+        adapter: How the API that takes it spells things.
+        options: The body's options.
+        own: Those of them that are the vendor's own and that the user has set: never left out.
+        told: What is to be told of them once.
+    """
+
+    adapter: ChatAdapter
+    options: Json
+    own: Json
+    told: list[Told]
 
 
 class RequestOptions:
@@ -43,14 +62,14 @@ class RequestOptions:
         given = ((name, settings.get(name)) for name in PORTABLE)
         self.defaults: Json = {name: value for name, value in given if value is not None}
         # of each model, where a call says nothing
-        self._usual: dict[str, tuple[ChatAdapter, Json, list[Told]]] = {}
+        self._usual: dict[str, Asked] = {}
         self._told: set[tuple[str, str]] = set()
         self._reasoning_told: Mapping[str, Any] = {}  # by the server, of each model
         self._learned: dict[str, dict[tuple[str, str], None]] = {}
         check_sendable(self._always, adapter.reserved_fields, ConfigurationError)
 
-    def options(self, model: str, call: Mapping[str, Any]) -> tuple[ChatAdapter, Json, list[Told]]:
-        """Return the adapter of a call, the body's options, and what is to be told of them once.
+    def options(self, model: str, call: Mapping[str, Any]) -> Asked:
+        """Return what a call asks for.
 
         A call's options overrule the provider's, and among each the vendor's own the portable ones.
 
@@ -60,8 +79,8 @@ class RequestOptions:
         given = {n: value for n, value in call.items() if value is not None or n not in _OURS}
         is_usual = not given
         if is_usual and model in self._usual:
-            adapter, options, told = self._usual[model]
-            return adapter, dict(options), told
+            usual = self._usual[model]
+            return usual._replace(options=dict(usual.options))
         nested = {n: given.pop(n) for n in _NESTED if isinstance(given.get(n), Mapping)}
         tools = {name: given.pop(name) for name in TOOL_OPTIONS if name in given}
         portable = check_options(given, self._adapter.own_options)
@@ -97,9 +116,10 @@ class RequestOptions:
         if thinking:
             options = under(thinking, options)
         told += [(name, OptionDropped, {"option": name}) for name in sorted(refused)]
+        asked = Asked(adapter, options, merged(spelled({}, self._always), spelled({}, own)), told)
         if is_usual:
-            self._usual[model] = adapter, options, told
-        return adapter, dict(options), told
+            self._usual[model] = asked
+        return asked._replace(options=dict(options))
 
     def _reasoning(
         self, adapter: ChatAdapter, model: str, wanted: str | int | None, most: int | None
@@ -134,13 +154,16 @@ class RequestOptions:
     def amend(self, request: Request[Any], error: LLMError) -> tuple[Json, str | None] | None:
         """Return the body without what the API has just refused, or None if nothing can be done.
 
-        Beside it comes the name of the field, if it is newly left out.
+        Nothing can where the user has set it in the vendor's own words. Beside the body comes the name
+        of the field, if it is newly left out.
         """
         body, model, field = request.body, request.model, error.param
         if body is None or model is None or not error.code or not _holds(body, field):
             return None
         field = cast(str, field)
         adapter = cast(ChatAdapter, request.adapter)
+        if _is_own(adapter, model, request.own, field):
+            return None
         amended = adapter.amend(body, error.code, field)
         if amended is None:
             return None
@@ -151,10 +174,10 @@ class RequestOptions:
             self._learned.setdefault(model, {})[error.code, field] = None
         return amended, field if dropped and self.is_new(model, field) else None
 
-    def recall(self, adapter: ChatAdapter, model: str, body: Json) -> Json:
-        """Return *body* without what the API has refused before."""
+    def recall(self, adapter: ChatAdapter, model: str, body: Json, own: Json) -> Json:
+        """Return *body* without what the API has refused before, but for the user's *own* fields."""
         for code, field in self._learned.get(model, ()):
-            if _holds(body, field):
+            if _holds(body, field) and not _is_own(adapter, model, own, field):
                 body = adapter.amend(body, code, field) or body
         return body
 
@@ -175,6 +198,25 @@ def _fields(name: str, value: object) -> Json:
 
 def _holds(body: Json, field: str | None) -> bool:
     return field is not None and field.partition(".")[0] in body
+
+
+def _is_own(adapter: ChatAdapter, model: str, own: Json, field: str) -> bool:
+    """Whether the user's *own* options say what a body has in *field*, however the API spells them."""
+    if not own:
+        return False
+    plain, with_own = (
+        adapter.build(_ANYTHING, {"model": model, **options}, stream=False) for options in ({}, own)
+    )
+    return _at(with_own, field) != _at(plain, field)
+
+
+def _at(body: Json, field: str) -> object:
+    """Return what *body* has in *field*: a value, or whether a list holds it."""
+    outer, _, inner = field.partition(".")
+    value = body.get(outer)
+    if inner and isinstance(value, list):
+        return inner in value
+    return _at(value, inner) if inner and isinstance(value, dict) else value
 
 
 def _size(body: Json) -> int:

@@ -173,7 +173,7 @@ class Responses(OpenAIChatAdapter):
         if facts.code == _BAD_STATE or _OF_A_THOUGHT.search(facts.message):
             return replace(facts, code=_BAD_STATE, param="input")
         if _NEVER_ENCRYPTED.search(facts.message):
-            return replace(facts, code="unsupported_parameter", param="include")
+            return replace(facts, code="unsupported_parameter", param=f"include.{_ENCRYPTED}")
         return facts
 
     def amend(self, body: Json, code: str, field: str) -> Json | None:
