@@ -63,6 +63,7 @@ from bruno_llm_cli.prompt_templates import (
     templates,
 )
 from bruno_llm_cli.settings import folder
+from bruno_llm_cli.usage import model_name, rows_file, some_text
 
 _ORDER = (
     *("ask", "chat", "compare", "map", "batch", "embed", "similar", "collections", "templates"),
@@ -116,7 +117,10 @@ app = typer.Typer(
 
 
 CollectionName = Annotated[
-    str, Argument(help="The name of the collection.", autocompletion=complete_collection)
+    str,
+    Argument(
+        help="The name of the collection.", autocompletion=complete_collection, callback=some_text
+    ),
 ]
 Database = Annotated[
     Path | None,
@@ -173,7 +177,12 @@ def chat(
     options: ModelOptions,
     named: Annotated[
         str | None,
-        Argument(metavar="MODEL", help="The same as --model.", autocompletion=complete_named_model),
+        Argument(
+            metavar="MODEL",
+            help="The same as --model.",
+            autocompletion=complete_named_model,
+            callback=model_name,
+        ),
     ] = None,
     *,
     go_on: Continue = False,
@@ -187,6 +196,8 @@ def chat(
     """
     from bruno_llm_cli.chat import chat as talk
 
+    if named is not None and options.model is not None:
+        raise BadParameter("the model is given twice: leave out --model")
     options = replace(options, model=named or options.model)
     began = begin(options, last=go_on, name=conversation, no_log=no_log)
     all_answered = talk(began, as_json=as_json)
@@ -224,7 +235,7 @@ def ask(
     from bruno_llm_cli.ask import ask as answer
     from bruno_llm_cli.input import read_attachment, read_labelled, read_text
 
-    if extract and (as_json or schema or schema_multi):
+    if extract and (as_json or schema is not None or schema_multi is not None):
         raise BadParameter(
             "--extract prints a part of a text: leave it out, or --json and --schema"
         )
@@ -234,7 +245,7 @@ def ask(
         made = load(template)
         options, call = options_of(made, options)
     talk = begin(options, last=go_on, name=conversation, no_log=no_log)
-    if schema or schema_multi:
+    if schema is not None or schema_multi is not None:
         from bruno_llm_cli.schema import read_schema
 
         call["output"] = read_schema(schema, several=schema_multi)
@@ -274,6 +285,7 @@ def compare(
             "-m",
             metavar="MODEL",
             help="A model, as openai/gpt-5.4 or claude; repeatable.",
+            callback=model_name,
             autocompletion=complete_named_model,
         ),
     ],
@@ -297,7 +309,9 @@ def compare(
 @taking_model_options
 def map_rows(
     options: ModelOptions,
-    rows: Annotated[Path, Argument(help="A file of rows: .csv, .jsonl or .ndjson.")],
+    rows: Annotated[
+        Path, Argument(help="A file of rows: .csv, .jsonl or .ndjson.", callback=rows_file)
+    ],
     output: Annotated[
         Path,
         Option("--output", "-o", help="The file of answers (JSON lines); goes on if it is there."),
@@ -306,7 +320,7 @@ def map_rows(
     prompt: RowPrompt = None,
     template: RowTemplate = None,
     key: Annotated[str | None, Option(help="The field that names a row; its hash if none.")] = None,
-    concurrency: Annotated[int, Option(help="How many rows are asked at once.")] = 50,
+    concurrency: Annotated[int, Option(min=1, help="How many rows are asked at once.")] = 50,
     as_json: AsJson = False,
 ) -> None:
     """Ask the same of each row of a file.
@@ -333,6 +347,7 @@ def use(
         Argument(
             metavar="PROVIDER[/MODEL]",
             help="As claude, ollama/llama3.2.",
+            callback=model_name,
             autocompletion=complete_named_model,
         ),
     ],
@@ -366,11 +381,12 @@ def embed(  # noqa: PLR0917 - typer passes them by name
             "--model",
             "-m",
             help="The model, as openai/text-embedding-3-small.",
+            callback=model_name,
             autocompletion=complete_embedding_model,
         ),
     ] = None,
     dimensions: Annotated[
-        int | None, Option(help="How many numbers a vector has; the model's own if none.")
+        int | None, Option(min=1, help="How many numbers a vector has; the model's own if none.")
     ] = None,
     id_: Annotated[
         str | None, Option("--id", help="What the text is called; its hash if none.")
@@ -379,7 +395,9 @@ def embed(  # noqa: PLR0917 - typer passes them by name
         list[Path] | None,
         Option("--file", "-f", metavar="FILE", help="A file whose text is embedded; repeatable."),
     ] = None,
-    rows: Annotated[Path | None, Option(help="A file of rows: .csv, .jsonl or .ndjson.")] = None,
+    rows: Annotated[
+        Path | None, Option(help="A file of rows: .csv, .jsonl or .ndjson.", callback=rows_file)
+    ] = None,
     template: Annotated[
         str, Option(help="What is embedded of a row, with its fields as {field}.")
     ] = "{text}",
@@ -436,9 +454,9 @@ def similar(
     set_verbosity(verbose)
     if id_ is not None and text:
         raise BadParameter("--id stands for a text: give one of the two")
+    wanted = None if id_ is not None else read_text(text or [])
     store = CollectionsFile.at(database or folder() / "embeddings.db", new=False)
     known = store.get(collection)
-    wanted = None if id_ is not None else read_text(text or [])
     found = asyncio.run(work.similar(store, known, wanted, id_ or "", number))
     work.show_matches(collection, found, as_json=as_json)
 
@@ -478,7 +496,10 @@ def providers(*, as_json: AsJson = False) -> None:
 @app.command()
 def models(
     provider: Annotated[
-        str | None, Argument(help="The provider; all if none.", autocompletion=complete_provider)
+        str | None,
+        Argument(
+            help="The provider; all if none.", autocompletion=complete_provider, callback=model_name
+        ),
     ] = None,
     *,
     as_json: AsJson = False,
@@ -502,7 +523,9 @@ def doctor(
     provider: Annotated[
         list[str] | None,
         Argument(
-            help="The providers that have to work; all if none.", autocompletion=complete_provider
+            help="The providers that have to work; all if none.",
+            autocompletion=complete_provider,
+            callback=model_name,
         ),
     ] = None,
     config: Config = None,
@@ -555,7 +578,7 @@ def count(
 
 @app.command()
 def pull(
-    model: Annotated[str, Argument(help="The model.")],
+    model: Annotated[str, Argument(help="The model.", callback=some_text)],
     provider: Provider = None,
     *,
     as_json: AsJson = False,

@@ -6,6 +6,7 @@ from typing import Annotated
 from typer import BadParameter, Option
 
 from bruno_llm_cli.completion import complete_template
+from bruno_llm_cli.usage import some_text
 
 Files = Annotated[
     list[Path] | None,
@@ -23,6 +24,7 @@ Attachments = Annotated[
         "-a",
         metavar="FILE|URL|-",
         help="A picture, sound or document: a file, an address, or - for stdin; repeatable.",
+        callback=some_text,
     ),
 ]
 Template = Annotated[

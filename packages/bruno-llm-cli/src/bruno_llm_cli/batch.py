@@ -10,11 +10,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
-from bruno_llm_base.exceptions import ConfigurationError, InvalidRequestError
+from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.factory import LLMFactory
 from bruno_llm_base.provider import BaseProvider
 from bruno_llm_base.wrappers import FullLLM
-from typer import Argument, Exit, Option, Typer
+from typer import Argument, BadParameter, Exit, Option, Typer
 
 from bruno_llm_cli.choice import build_for_a_look
 from bruno_llm_cli.options import (
@@ -28,6 +28,7 @@ from bruno_llm_cli.options import (
 )
 from bruno_llm_cli.output import say, set_verbosity, show_document, write
 from bruno_llm_cli.prompt_templates import RowPrompt, RowTemplate, question_of_rows
+from bruno_llm_cli.usage import above_zero, rows_file
 
 if TYPE_CHECKING:
     from bruno_llm_base.batch.vendor import Batch
@@ -45,7 +46,9 @@ batches = Typer(
 @taking_model_options
 def submit(
     options: ModelOptions,
-    rows: Annotated[Path, Argument(help="A file of rows: .csv, .jsonl or .ndjson.")],
+    rows: Annotated[
+        Path, Argument(help="A file of rows: .csv, .jsonl or .ndjson.", callback=rows_file)
+    ],
     *,
     prompt: RowPrompt = None,
     template: RowTemplate = None,
@@ -77,7 +80,9 @@ def wait(
     batch_id: Id,
     config: Config = None,
     *,
-    poll: Annotated[float, Option(help="How often to ask at first, in seconds.")] = 15.0,
+    poll: Annotated[
+        float, Option(help="How often to ask at first, in seconds.", callback=above_zero)
+    ] = 15.0,
     as_json: AsJson = False,
     verbose: Verbose = 0,
 ) -> None:
@@ -154,12 +159,12 @@ def _run(
     """Do *work* with the batch that is called so, of the provider that its id begins with.
 
     Raises:
-        InvalidRequestError: It is not an id.
+        BadParameter: It is not an id.
         ConfigurationError: The provider cannot be built.
     """
     name, sign, _ = batch_id.partition(":")
     if not sign:
-        raise InvalidRequestError(
+        raise BadParameter(
             f"{batch_id} is not the id of a batch: give what `submit` has printed, such as openai:batch_1"
         )
     keywords: dict[str, Any] = {}

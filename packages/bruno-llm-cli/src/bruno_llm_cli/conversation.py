@@ -10,7 +10,7 @@ from bruno_llm_base.messages import Messages, question, read_messages
 from bruno_llm_base.parts import Json
 from bruno_llm_base.response import ModelResponse
 from bruno_llm_base.wrappers import FullLLM
-from typer import Option
+from typer import BadParameter, Option
 
 from bruno_llm_cli import settings
 from bruno_llm_cli.options import ModelOptions
@@ -98,9 +98,14 @@ def begin(
         no_log: Whether nothing is recorded though the log is on.
 
     Raises:
+        BadParameter: Both are given.
         InvalidRequestError: The log has no such conversation.
         ConfigurationError: The log cannot be read.
     """
+    if last and name is not None:
+        raise BadParameter(
+            "--continue goes on with the last conversation: leave out --conversation"
+        )
     is_logged = settings.read().log and not no_log
     if not last and name is None:
         return Conversation(options, is_logged)

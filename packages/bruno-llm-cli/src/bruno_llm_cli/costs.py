@@ -2,6 +2,7 @@
 
 import sys
 from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
     from bruno_llm_base.cost.tracker import CostTracker
 
 _DAY = ["%Y-%m-%d"]
+_SUFFIXES = (".csv", ".json", ".md", ".html")
 Format = Literal["table", "csv", "json", "markdown", "html"]
+Column = StrEnum("Column", ["day", "provider", "model", "tag", "user"])
 Ledger = Annotated[
     str,
     Argument(help="A file that --ledger, or a CostTracker, has written; or a postgresql:// URL."),
@@ -35,6 +38,13 @@ class _Costs(TyperGroup):
         return super().parse_args(ctx, args)
 
 
+def _report_file(value: Path | None) -> Path | None:
+    """Refuse a file whose name says no format of reports."""
+    if value is not None and value.suffix.lower() not in _SUFFIXES:
+        raise BadParameter(f"{value} is no {', '.join(_SUFFIXES)}: name one of these")
+    return value
+
+
 costs = Typer(cls=_Costs, no_args_is_help=True, help="Report what was spent.")
 
 
@@ -44,14 +54,15 @@ def report(  # noqa: PLR0917 - typer passes them by name
     since: Annotated[datetime | None, Option(formats=_DAY, help="The first day, in UTC.")] = None,
     until: Annotated[datetime | None, Option(formats=_DAY, help="The last day, in UTC.")] = None,
     by: Annotated[
-        list[str] | None,
+        list[Column] | None,
         Option(help="What rows are told apart by: day, provider, model, tag, user; repeatable."),
     ] = None,
     form: Annotated[
         Format | None, Option("--format", help="What is printed; a table if none.")
     ] = None,
     output: Annotated[
-        Path | None, Option("--output", "-o", help="A file: .csv, .json, .md or .html.")
+        Path | None,
+        Option("--output", "-o", help="A file: .csv, .json, .md or .html.", callback=_report_file),
     ] = None,
     *,
     as_json: AsJson = False,
@@ -73,7 +84,7 @@ def report(  # noqa: PLR0917 - typer passes them by name
         found = tracker.report(
             since=None if since is None else since.date(),
             until=None if until is None else until.date(),
-            by=by or ["day", "provider", "model"],
+            by=[each.value for each in by or ()] or ["day", "provider", "model"],
         )
     finally:
         tracker.close()

@@ -17,6 +17,7 @@ from bruno_llm_base.embeddings import BaseEmbeddings
 from bruno_llm_base.events import Event, RequestFinished
 from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.factory import EmbeddingFactory
+from typer import BadParameter
 
 from bruno_llm_cli import settings
 from bruno_llm_cli.choice import is_set_up
@@ -118,6 +119,8 @@ def entries_of(
 
     Without a file or rows, the text is that of the command line and stdin.
     """
+    if id_ is not None and not words and (files or rows):
+        raise BadParameter("--id names the text, and there is none: files and rows have their own")
     several: list[Iterable[Entry]] = [((str(file), read_file(file)) for file in files)]
     if rows is not None:
         several.append(_entries_of_rows(rows, template, key))

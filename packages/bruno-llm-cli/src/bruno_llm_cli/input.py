@@ -8,6 +8,7 @@ from threading import Thread
 
 from bruno_llm_base.exceptions import InvalidRequestError
 from bruno_llm_base.parts import Media
+from typer import BadParameter
 
 from bruno_llm_cli.output import say
 
@@ -30,17 +31,18 @@ def read_text(
         piped: Whether stdin is part of it.
 
     Raises:
-        InvalidRequestError: There is none, it is no UTF-8, or it does not end in time.
+        BadParameter: There is none.
+        InvalidRequestError: It is no UTF-8, or it does not end in time.
     """
     words = " ".join(arguments)
     if any("\udc80" <= character <= "\udcff" for character in words):  # bytes that are no text
-        raise InvalidRequestError(f"the argument is not text in {sys.getfilesystemencoding()}")
+        raise BadParameter(f"the argument is not text in {sys.getfilesystemencoding()}")
     parts = [*material, words]
     if piped and not sys.stdin.isatty():
         parts.insert(-1, _decoded(read_stdin(timeout), "stdin").rstrip("\r\n"))
     text = "\n\n".join(part for part in parts if part.strip())
     if not text:
-        raise InvalidRequestError("the text is empty: give it as an argument or on stdin")
+        raise BadParameter("the text is empty: give it as an argument or on stdin")
     return text
 
 

@@ -7,10 +7,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from bruno_llm_base.exceptions import InvalidRequestError
 from bruno_llm_base.parts import Json
 from bruno_llm_base.response import Usage
-from typer import Argument, Option, Typer
+from typer import Argument, BadParameter, Exit, Option, Typer
 from typer.core import TyperGroup
 
 from bruno_llm_cli import settings
@@ -69,6 +68,7 @@ def list_responses(
 
     `logs "words"` does so too. The exit code is 1 if there are none.
     """
+    _check_usage(last and conversation is not None, short + response + as_json)
     log = open_log(there=True)
     if last:
         conversation = log.read_conversation().id
@@ -81,15 +81,23 @@ def list_responses(
     found.reverse()
     if as_json:
         show_document({"responses": list(map(_described, found))})
-        return
-    if not found:
-        raise InvalidRequestError("nothing in the log is like that")
-    if response:
+    elif not found:
+        say("nothing in the log is like that")
+    elif response:
         write("".join(f"{each.response}\n" for each in found))
     elif short:
         _show_lines(found)
     else:
         write("\n".join(map(_in_full, found)))
+    if not found:
+        raise Exit(1)
+
+
+def _check_usage(two_conversations: bool, forms: int) -> None:  # noqa: FBT001
+    if two_conversations:
+        raise BadParameter("--current is the last conversation: leave out --conversation")
+    if forms > 1:
+        raise BadParameter("give one of --short, --response and --json")
 
 
 @logs.command()

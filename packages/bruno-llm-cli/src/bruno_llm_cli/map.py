@@ -26,12 +26,9 @@ def read_rows(path: Path) -> Iterator[Any]:
     Raises:
         InvalidRequestError: It cannot be read, or is neither.
     """
-    kind = path.suffix.lower()
-    if kind not in (".csv", ".jsonl", ".ndjson"):
-        raise InvalidRequestError(f"{path} is no .csv, .jsonl or .ndjson: convert it first")
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            if kind == ".csv":
+            if path.suffix.lower() == ".csv":
                 yield from csv.DictReader(file)
                 return
             for number, line in enumerate(file, start=1):

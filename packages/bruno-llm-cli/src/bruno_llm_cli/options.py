@@ -17,6 +17,7 @@ from typer import BadParameter, Option
 from bruno_llm_cli.choice import chosen
 from bruno_llm_cli.completion import complete_model, complete_provider
 from bruno_llm_cli.output import set_verbosity
+from bruno_llm_cli.usage import above_zero, check_portable, model_name, some_text
 
 _TABLE = PORTABLE.items()
 Provider = Annotated[
@@ -25,6 +26,7 @@ Provider = Annotated[
         "--provider",
         "-p",
         help="The provider, as ollama or ollama/llama3.2; see `providers`.",
+        callback=model_name,
         autocompletion=complete_provider,
     ),
 ]
@@ -34,6 +36,7 @@ Model = Annotated[
         "--model",
         "-m",
         help="The model; the provider's own if none. Alone: provider/model.",
+        callback=model_name,
         autocompletion=complete_model,
     ),
 ]
@@ -55,7 +58,10 @@ Verbose = Annotated[
 
 Ledger = Annotated[
     str | None,
-    Option(help="The file, or the postgresql:// URL, in which costs are booked; see `costs`."),
+    Option(
+        help="The file, or the postgresql:// URL, in which costs are booked; see `costs`.",
+        callback=some_text,
+    ),
 ]
 
 
@@ -79,11 +85,15 @@ class ModelOptions:
     ] = None
     ledger: Ledger = None
     budget: Annotated[
-        float | None, Option(help="The most to spend, in USD; what --ledger holds counts.")
+        float | None,
+        Option(help="The most to spend, in USD; what --ledger holds counts.", callback=above_zero),
     ] = None
     timeout: Annotated[
         float | None,
-        Option(help="The longest that a request may take, retries included, in seconds."),
+        Option(
+            help="The longest that a request may take, retries included, in seconds.",
+            callback=above_zero,
+        ),
     ] = None
     verbose: Verbose = 0
     portable: Json = field(default_factory=dict)
@@ -154,6 +164,7 @@ def taking_model_options(
         portable = {name: taken.pop(name) for name in flags}
         choice = ModelOptions(**taken, portable=portable)
         set_verbosity(choice.verbose)
+        check_portable(portable)
         command(choice, **given)
 
     called.__name__, called.__doc__ = command.__name__, command.__doc__

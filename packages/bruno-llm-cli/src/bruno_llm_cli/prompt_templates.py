@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from bruno_core.models import Message
-from bruno_llm_base.exceptions import ConfigurationError, InvalidRequestError
+from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.options import did_you_mean
 from bruno_llm_base.parts import Json
 from typer import Argument, BadParameter, Context, Option, Typer
@@ -154,21 +154,21 @@ def messages_of(
         has_text: Whether the command line holds a text.
 
     Raises:
-        BadParameter: A value is not KEY=VALUE.
-        InvalidRequestError: A value is missing or not known, or the template does not take a text.
+        BadParameter: A value is not KEY=VALUE, missing or not known, or the template does not take a text.
     """
     values = dict(map(_param, params))
     if INPUT in prompt.variables - values.keys():
         values[INPUT] = read()
     elif has_text:
-        raise InvalidRequestError(
+        raise BadParameter(
             f"the template {name} takes no text: write {{{{ {INPUT} }}}} where it is to stand"
         )
-    if values.keys() <= prompt.variables and (
-        missing := sorted(prompt.variables - prompt.defaults.keys() - values.keys())
-    ):
+    if unknown := sorted(values.keys() - prompt.variables):
+        near = did_you_mean(unknown[0], prompt.variables)
+        raise BadParameter(f"the template {name} has no variable {unknown[0]!r}{near}")
+    if missing := sorted(prompt.variables - prompt.defaults.keys() - values.keys()):
         wanted = " ".join(f"-p {each}=..." for each in missing)
-        raise InvalidRequestError(f"the template {name} needs more values: give {wanted}")
+        raise BadParameter(f"the template {name} needs more values: give {wanted}")
     return prompt(**values)
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from bruno_llm_base.exceptions import InvalidRequestError
 from pydantic import Field
+from typer import BadParameter
 from typing_extensions import TypedDict
 
 from bruno_llm_cli.input import read_file
@@ -21,12 +22,13 @@ def read_schema(one: str | None, several: str | None) -> Any:
     file that holds one.
 
     Raises:
-        InvalidRequestError: It is none of these, or both are given.
+        BadParameter: It is none of these, or both are given.
+        InvalidRequestError: The file cannot be read, or holds something else.
     """
-    if one and several:
-        raise InvalidRequestError("give --schema or --schema-multi, not both")
-    kind = _kind(str(one or several).strip())
-    if not several:
+    if one is not None and several is not None:
+        raise BadParameter("give --schema or --schema-multi, not both")
+    kind = _kind(str(several if one is None else one).strip())
+    if several is None:
         return kind
     if not isinstance(kind, dict):
         return list[kind]  # type: ignore[valid-type]
@@ -36,24 +38,24 @@ def read_schema(one: str | None, several: str | None) -> Any:
 
 def _kind(text: str) -> Any:
     if text.startswith("{"):
-        return _parsed(text, "--schema")
+        return _parsed(text, "--schema", BadParameter)
     if Path(text).suffix == ".json":
         return _parsed(read_file(Path(text)), text)
     lines = map(str.strip, text.split("\n" if "\n" in text else ","))
     fields = [_field(line) for line in lines if line]
     if not fields or len(dict(fields)) < len(fields):
         wrong = "names a field twice" if fields else "has no field"
-        raise InvalidRequestError(f"--schema {wrong}: give fields such as 'name, age int'")
+        raise BadParameter(f"--schema {wrong}: give fields such as 'name, age int'")
     return TypedDict("Answer", dict(fields))  # type: ignore[operator]
 
 
-def _parsed(text: str, origin: str) -> Any:
+def _parsed(text: str, origin: str, wrong: type[Exception] = InvalidRequestError) -> Any:
     try:
         schema = json.loads(text)
     except ValueError as error:
-        raise InvalidRequestError(f"{origin} is not JSON: {error}") from None
+        raise wrong(f"{origin} is not JSON: {error}") from None
     if not isinstance(schema, dict):
-        raise InvalidRequestError(f"{origin} is not a JSON schema: give an object with a type")
+        raise wrong(f"{origin} is not a JSON schema: give an object with a type")
     return schema
 
 
@@ -62,7 +64,7 @@ def _field(line: str) -> tuple[str, Any]:
     name, *kinds = words.split() or [""]
     kind = _TYPES.get(kinds[0]) if kinds else str
     if not name or kind is None or len(kinds) > 1:
-        raise InvalidRequestError(
+        raise BadParameter(
             f"--schema has the field {line!r}: give a name, perhaps a type ({', '.join(_TYPES)}), and"
             " after a colon a description; or the path of a .json file"
         )

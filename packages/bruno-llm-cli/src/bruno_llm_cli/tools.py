@@ -9,6 +9,7 @@ from bruno_llm_base.events import Event, ToolFinished, ToolStarted
 from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.parts import Json
 from bruno_llm_base.tools import Tool, read_tool
+from typer import BadParameter
 
 from bruno_llm_cli.output import say
 
@@ -21,11 +22,12 @@ def load_tool(name: str) -> Tool | Json:
     Modules of the working directory are found as well.
 
     Raises:
+        BadParameter: It is no such name.
         ConfigurationError: It cannot be imported, or is not a tool.
     """
     module, sign, function = name.rpartition(":")
     if not sign or not module or not function:
-        raise ConfigurationError(f"--tool {name}: give MODULE:FUNCTION, such as tools:weather")
+        raise BadParameter(f"--tool {name}: give MODULE:FUNCTION, such as tools:weather")
     folder = str(Path.cwd())
     if module.endswith(".py"):
         folder, module = str(Path(module).parent.resolve()), Path(module).stem
