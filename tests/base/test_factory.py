@@ -83,6 +83,29 @@ def test_one_that_nobody_knows_is_guessed():
         LLMFactory.create("")
 
 
+def test_a_model_without_its_provider_is_told_what_to_write(monkeypatch):
+    for factory, advised in [
+        (
+            LLMFactory,
+            "openai/gpt-5.4 openai/o4-mini claude/claude-sonnet-5-5 gemini/gemini-3-flash",
+        ),
+        (LLMFactory, "ollama/llama3.2 ollama/qwen3 ollama/gpt-oss ollama/deepseek-r1"),
+        (EmbeddingFactory, "openai/text-embedding-3-small ollama/nomic-embed-text"),
+    ]:
+        for both in advised.split():
+            model = both.partition("/")[2]
+            with pytest.raises(
+                ProviderNotFoundError, match=f"^'{model}' is a model: .* as in '{both}'$"
+            ):
+                factory.create(model)
+    with pytest.raises(ProviderNotFoundError, match=r"as in 'ollama/llama3\.2'"):
+        LLMFactory.create("Llama3.2:1b")
+    with pytest.raises(ProviderNotFoundError, match="no provider is called 'claude-sonnet-5-5'"):
+        EmbeddingFactory.create("claude-sonnet-5-5")
+    with pytest.raises(ProviderNotFoundError, match="did you mean 'openai'"):
+        LLMFactory.create("o1penai")
+
+
 def test_a_server_of_openais_protocol_needs_no_provider_of_its_own(monkeypatch):
     cure = r"for a server of OpenAI's protocol: create\(\"openai\", base_url=\.\.\.\)"
     with pytest.raises(ProviderNotFoundError, match=cure):

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -60,7 +61,9 @@ _ON_THE_WAY = (
     ServiceUnavailableError,
     StreamError,
 )
-_PROXY_LOGIN = 407
+_PROXY_LOGIN, _NOT_THERE = 407, 404
+_NO_ENDPOINT = "unexpected endpoint"  # LM Studio's 404, with the status 200
+_VERSION = re.compile(r"/v\d+\b")
 _MALFORMED = (400, 422)
 _OF_AUTHORS = frozenset(
     (
@@ -396,11 +399,24 @@ class Client(Vendor, ABC):
             advice.append(f"the key came from {self.access.key_source}")
         elif isinstance(error, ServiceUnavailableError) and error.status_code is None:
             advice.append(f"the address is {self.access.address}")
+        elif longer := self._longer_address(error):
+            advice.append(f"base_url is {self.access.address}: try {longer}")
         on_the_way = isinstance(error, _ON_THE_WAY) or error.status_code == _PROXY_LOGIN
         ours = on_the_way and self.access.client is None
         if ours and (proxy := proxy_for(self.access.address)):
             advice.append(f"requests go through the proxy {proxy}")
         return [*advice, self.adapter.advice(error)]
+
+    def _longer_address(self, error: LLMError) -> str:
+        """Return the address with the version that it may lack, where *error* says that nothing is there; else ""."""
+        is_nowhere = error.status_code == _NOT_THERE or _NO_ENDPOINT in error.message.lower()
+        version = _VERSION.search(self.default_base_url)
+        address = self.access.address.rstrip("/")
+        if not (is_nowhere and version) or _VERSION.search(address):
+            return ""
+        if isinstance(error, ModelNotFoundError):  # which a server says that is there
+            return ""
+        return address + version[0]
 
 
 class _Settings(dict[str, Any]):

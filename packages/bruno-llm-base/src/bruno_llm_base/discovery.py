@@ -25,6 +25,14 @@ _STORES = {
     **dict.fromkeys(("postgres", "postgresql"), "bruno-llm-postgres"),
 }
 """What brings the stores of a scheme, for advice only."""
+_MODELS = {
+    "ollama": r"(code)?(llama|qwen|gemma|phi|smollm|granite)-?\d|gpt-oss|(deepseek|mistral)-\w"
+    r"|(nomic|mxbai)-embed|embeddinggemma",
+    "openai": r"(chat)?gpt-?\d|o\d(-|$)|text-embedding-",
+    "claude": r"claude-\w",
+    "gemini": r"gemini-\w|text-multilingual-embedding-",
+}
+"""How the names of models begin, for advice only."""
 _BESIDE_SETTINGS = ("max_retries", "model", "provider", "timeout")
 
 
@@ -251,6 +259,9 @@ def _advice(name: str, group: Group, vendors: Iterable[str]) -> str:
         return f"{vendor} offers no {group.section}: use those of another provider ({others})"
     if name in group.published:
         return f"the provider {name!r} is not installed: pip install bruno-llm-{name}"
+    fits = (vendor for vendor, start in _MODELS.items() if re.match(start, name))
+    if (vendor := next(fits, None)) in group.published:
+        return f"{name!r} is a model: name its provider too, as in {f'{vendor}/{name}'!r}"
     close = close_matches(name, {*known, *group.published, *_ALIASES, *vendors})
     hint = f": did you mean {close[0]!r}?" if close else ""
     cure = 'for a server of OpenAI\'s protocol: create("openai", base_url=...)'

@@ -158,7 +158,8 @@ _WORDS = (
         InvalidRequestError,
         (),
         "invalid|bad_?request|validation|unprocessable|not_?found|precondition",
-        r"\b(invalid|malformed|unsupported|unrecognized|required|not supported|must)\b",
+        r"\b(invalid|malformed|unsupported|unrecognized|required|not supported|must)\b"
+        r"|^unexpected endpoint",  # LM Studio's 404, with the status 200
     ),
 )
 
