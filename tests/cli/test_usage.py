@@ -80,6 +80,7 @@ logs -r --json
 logs backup
 use
 use ''
+use openai --forget
 use openai/
 count
 pull ''

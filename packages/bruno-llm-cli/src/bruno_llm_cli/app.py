@@ -87,13 +87,19 @@ class _Commands(TyperGroup):
         shows_help = first is None and (ctx.resilient_parsing or sys.stdin.isatty())
         if first in self.commands or first in own or shows_help:
             return super().parse_args(ctx, args)
-        is_word = first is not None and first.split() == [first] and not first.startswith("-")
-        if is_word and (close := close_matches(str(first), self.commands, cutoff=_CLOSE)):
+        if first is not None and (meant := self._meant(first)) and not streams.is_piped():
             ctx.fail(
-                f"no command is called {first!r}: did you mean {close[0]!r}? If it is a question,"
+                f"no command is called {first!r}: did you mean {meant!r}? If it is a question,"
                 f" enter bruno-llm ask {first}"
             )
         return super().parse_args(ctx, ["ask", *args])
+
+    def _meant(self, word: str) -> str | None:
+        """Return the command that is nearly called so, None for what reads as a question."""
+        if word.split() != [word] or word.startswith("-"):
+            return None
+        close = close_matches(word, self.commands, cutoff=_CLOSE)
+        return close[0] if close and close[0][0] == word[0] else None  # "what" is not "chat"
 
     def invoke(self, ctx: Any) -> Any:
         """Run a command."""
@@ -343,20 +349,25 @@ def map_rows(
 @app.command()
 def use(
     model: Annotated[
-        str,
+        str | None,
         Argument(
             metavar="PROVIDER[/MODEL]",
             help="As claude, ollama/llama3.2.",
             callback=model_name,
             autocompletion=complete_named_model,
         ),
-    ],
+    ] = None,
     *,
+    forget: Annotated[
+        bool, Option("--forget", help="Forget what was chosen, in place of a choice.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Choose who is asked from now on."""
     from bruno_llm_cli.config import use as choose
 
+    if forget == (model is not None):
+        raise BadParameter("give a provider, perhaps with its model, or --forget")
     choose(model, as_json=as_json)
 
 
