@@ -39,7 +39,7 @@ from bruno_llm_base.limits import RateLimit
 from bruno_llm_base.log import Observers
 from bruno_llm_base.options import SharedSettings, check, check_keywords, close_matches
 from bruno_llm_base.parts import Json, is_json
-from bruno_llm_base.policies import Retry, Timeouts, check_whole, policy
+from bruno_llm_base.policies import Retry, Timeouts, check_limit, check_whole, policy
 from bruno_llm_base.request import Endpoint, Request, RetryThrottle
 from bruno_llm_base.transport import PerLoop, Transport, proxy_for
 from bruno_llm_base.values import shown
@@ -137,6 +137,7 @@ class Client(Vendor, ABC):
         self.model = self._named(self.default_model if model is None else model, ConfigurationError)
         self.access = find_access(type(self), cast(Any, settings), settings.get("client"))
         self.adapter = self.make_adapter()
+        check_limit("timeout", settings.get("timeout"))
         self.timeouts = policy(
             Timeouts, "timeouts", settings.get("timeouts"), call=settings.get("timeout")
         )
@@ -158,8 +159,8 @@ class Client(Vendor, ABC):
         observers = Observers(settings.get("observers", ()))
         settings["observers"] = observers.given
         rate_limit, most = settings.get("rate_limit"), settings.get("max_retries")
-        if not isinstance(rate_limit, RateLimit | None):
-            raise ConfigurationError(f"rate_limit is {shown(rate_limit)}: give a RateLimit")
+        if rate_limit is not None:
+            RateLimit.checked("rate_limit", rate_limit)
         if most is not None:
             check_whole("max_retries", most, least=0)
         spending = None
