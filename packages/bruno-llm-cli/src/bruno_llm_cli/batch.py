@@ -28,7 +28,7 @@ from bruno_llm_cli.options import (
 )
 from bruno_llm_cli.output import say, set_verbosity, show_document, write
 from bruno_llm_cli.prompt_templates import RowPrompt, RowTemplate, question_of_rows
-from bruno_llm_cli.usage import above_zero, rows_file
+from bruno_llm_cli.usage import rows_file
 
 if TYPE_CHECKING:
     from bruno_llm_base.batch.vendor import Batch
@@ -80,9 +80,7 @@ def wait(
     batch_id: Id,
     config: Config = None,
     *,
-    poll: Annotated[
-        float, Option(help="How often to ask at first, in seconds.", callback=above_zero)
-    ] = 15.0,
+    poll: Annotated[float, Option(help="How often to ask at first, in seconds.", min=0)] = 15.0,
     as_json: AsJson = False,
     verbose: Verbose = 0,
 ) -> None:
