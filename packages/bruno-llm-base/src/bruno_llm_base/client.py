@@ -9,12 +9,11 @@ from contextlib import suppress
 from copy import deepcopy
 from dataclasses import replace
 from functools import partial
-from inspect import get_annotations
 from math import inf
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 from weakref import WeakKeyDictionary
 
-from typing_extensions import TypedDict
+from typing_extensions import Format, TypedDict, get_annotations
 
 from bruno_llm_base.access import Access, Vendor, find_access
 from bruno_llm_base.adapter import Adapter
@@ -304,7 +303,9 @@ class Client(Vendor, ABC):
         """Return what users call, and not what the authors of providers fill in."""
         kinds = [kind for kind in type(self).__mro__ if issubclass(kind, Vendor)]
         vendors = [kind for kind in kinds if not issubclass(kind, Client)]
-        filled_in = _OF_AUTHORS.union(*map(vars, vendors), *map(get_annotations, vendors))
+        # as forward references: what an author names for type checkers only need not be there
+        declared = (get_annotations(kind, format=Format.FORWARDREF) for kind in vendors)
+        filled_in = _OF_AUTHORS.union(*map(vars, vendors), *declared)
         return [n for n in super().__dir__() if n == "name" or n[0] == "_" or n not in filled_in]
 
     def __reduce__(self) -> tuple[Any, ...]:
