@@ -751,6 +751,18 @@ async def test_it_speaks_for_its_members(llm, second):
     assert await llm.list_models() == list(second.models)
 
 
+def test_a_model_of_a_stranger_gets_all_that_ours_have():
+    llm = FallbackLLM([Bare()])
+    with llm.sync as plain:
+        assert plain.generate("hi") == plain.request("hi").text == "bare text"
+        assert "".join(plain.stream("hi")) == "bare text"
+        assert [item.text for item in plain.map(["a"], "{row}")] == ["bare text"]
+        assert plain.count_tokens("hi").tokens > 0
+        assert plain.fingerprint("hi") != plain.fingerprint("ho")
+        assert (plain.name, plain.model) == (llm.name, llm.model)
+        assert plain.diagnose().ok
+
+
 def test_a_strangers_secrets_stay_his():
     llm = FallbackLLM([Bare()])
     assert llm.get_model_info()["members"] == [{"provider": "bare", "model": "bare-1"}]
