@@ -732,7 +732,7 @@ def test_members_of_the_wrong_kind_are_named(members, complaint):
 
 
 def test_policies_of_the_wrong_kind_are_named():
-    with pytest.raises(ConfigurationError, match="breaker is 3: give a Breaker"):
+    with pytest.raises(ConfigurationError, match="breaker is 3: give Breaker"):
         FallbackLLM([Bare()], breaker=3)
     with pytest.raises(ConfigurationError, match="observers is 3: give a list of callables"):
         FallbackLLM([Bare()], observers=3)
