@@ -147,7 +147,7 @@ async def test_what_is_wrong_in_a_call_alone_is_told(name, options, told):
 
 @pytest.mark.parametrize("timeout", [0, -1, NAN, "5", True])
 def test_an_impossible_timeout_is_told(name, timeout):
-    with pytest.raises(ConfigurationError, match=r"^Timeouts.call is .*: give seconds above 0"):
+    with pytest.raises(ConfigurationError, match=r"^timeout is .*: give seconds above 0"):
         provider(name, timeout=timeout)
 
 

@@ -219,7 +219,7 @@ def test_a_limit_goes_along_to_other_processes(server, monkeypatch):
 
 
 def test_a_limit_of_another_kind_is_refused():
-    with pytest.raises(ConfigurationError, match="rate_limit is 5: give a RateLimit"):
+    with pytest.raises(ConfigurationError, match="rate_limit is 5: give RateLimit"):
         OpenAIProvider(api_key="k", rate_limit=5)
 
 

@@ -253,7 +253,7 @@ async def test_sizes_are_summed_over_a_request():
 
 
 def test_a_wrong_policy_is_refused():
-    with pytest.raises(ConfigurationError, match="media is 'uploads': give a MediaPolicy"):
+    with pytest.raises(ConfigurationError, match="media is 'uploads': give MediaPolicy"):
         MockLLM(media="uploads")
 
 

@@ -6,7 +6,16 @@ import pickle
 
 import pytest
 from bruno_core.models import Message
-from bruno_llm_base import ConfigurationError, InvalidRequestError, Retry, Timeouts
+from bruno_llm_base import (
+    Breaker,
+    ConfigurationError,
+    ContextPolicy,
+    InvalidRequestError,
+    MediaPolicy,
+    RateLimit,
+    Retry,
+    Timeouts,
+)
 from bruno_llm_openai import OpenAIProvider
 from bruno_llm_testing import FakeOpenAI
 
@@ -42,12 +51,20 @@ CANARY = "sk-canary-42"
         ({"observers": [3]}, "observers is"),
         ({"options": 3}, "options: give a dict"),
         ({"system_prompt": 3}, "system_prompt is 3"),
-        ({"timeout": -1}, "Timeouts.call is -1: give seconds above 0"),
+        ({"timeout": -1}, "timeout is -1: give seconds above 0"),
         ({"max_retries": -1}, "max_retries is -1: give a whole number, 0 or more"),
         ({"max_retries": 0.5}, "max_retries is 0.5: give a whole number"),
         ({"max_retries": "2"}, "max_retries is '2': give a whole number"),
         ({"timeout": 3, "timeouts": Timeouts()}, "give one of them"),
-        ({"retry": 3}, "retry is 3: give a Retry"),
+        ({"timeouts": 5}, r"timeouts is 5: give Timeouts\(call=60\), or timeout=60"),
+        ({"timeouts": Timeouts}, r"timeouts is .*: give Timeouts\(call=60\)"),
+        ({"rate_limit": 60}, r"rate_limit is 60: give RateLimit\(requests_per_minute=60\)"),
+        ({"budget": "5"}, r"budget is '5': give Budget\(\"5.00\"\), in USD, or a list"),
+        ({"cost": "a.db"}, r"cost is 'a.db': give CostTracker\(\), or CostTracker\(\"costs.db\"\)"),
+        ({"context": 8000}, r"context is 8000: give .*ContextPolicy\(window=8000\)"),
+        ({"media": ["a"]}, r"media is \['a'\]: give MediaPolicy\(roots=\[\"uploads\"\]\)"),
+        ({"api": "old"}, "api is 'old': give 'auto', 'responses' or 'chat'"),
+        ({"retry": 3}, r"retry is 3: give Retry\(attempts=3\), or max_retries=2"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_cure(keywords, complaint):
@@ -56,6 +73,11 @@ def test_what_is_wrong_is_named_with_its_cure(keywords, complaint):
 
 
 def test_policies_check_themselves():
+    for kind in (Breaker, ContextPolicy, MediaPolicy, RateLimit, Retry, Timeouts):
+        with pytest.raises(
+            ConfigurationError, match=rf"without its name, 3: give {kind.__name__}\("
+        ):
+            kind(3)
     for wrong in ({"deadline": -1}, {"attempts": True}, {"wait_max": "1"}):
         with pytest.raises(ConfigurationError, match=f"Retry.{next(iter(wrong))} is"):
             Retry(**wrong)

@@ -1,6 +1,7 @@
 """Models without `await`: one thread with an event loop does the work."""
 
 import asyncio
+import inspect
 import json
 import signal
 import subprocess
@@ -9,10 +10,13 @@ import threading
 import time
 
 import pytest
+from bruno_core.models import Message
 from bruno_llm_base import (
     CachedLLM,
+    Conversation,
     CostTracker,
     FallbackLLM,
+    InvalidRequestError,
     RateLimitError,
     Retry,
     StreamError,
@@ -24,7 +28,7 @@ from bruno_llm_base import (
 )
 from bruno_llm_base.loop_thread import Pump
 from bruno_llm_ollama import OllamaEmbeddings
-from bruno_llm_openai import OpenAIProvider
+from bruno_llm_openai import OpenAIEmbeddings, OpenAIProvider
 from bruno_llm_testing import FakeAnswer, FakeError, FakeOllama, FakeOpenAI, Fault
 from pydantic import BaseModel
 
@@ -65,6 +69,73 @@ def test_every_method_answers(server, llm):
         "b": "Hello from the fake server.",
     }
     assert "OpenAIProvider" in repr(llm)
+
+
+def public(thing):
+    return {name for name in dir(thing) if name[0] != "_"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "own"),
+    [
+        (OpenAIProvider, {"aclose", "sync", "context", "media", "timeouts"}),
+        (OpenAIEmbeddings, {"aclose", "sync", "timeouts"}),
+    ],
+)
+def test_it_has_all_that_is_there_with_await(kind, own):
+    made = kind(api_key="k")
+    assert public(made.sync) == public(made) - own | {"close"}
+    for name in public(made.sync) - {"close"}:
+        offered, ours = getattr(made, name), getattr(made.sync, name)
+        if not callable(offered):
+            assert ours == offered, name
+            continue
+        names = [list(inspect.signature(method).parameters) for method in (offered, ours)]
+        assert names[0] == names[1], name
+
+
+def test_what_needs_no_server_is_the_same(server, llm):
+    llm.set_system_prompt("Be brief.")
+    assert llm.get_system_prompt() == "Be brief."
+    assert llm.get_model_info()["model"] == llm.model
+    assert llm.count_text("Hello").tokens == llm.get_token_count("Hello") > 0
+    assert llm.count_conversation(Conversation.of("Hello")).tokens > 1
+    assert llm.fingerprint("a") == llm.fingerprint("a") != llm.fingerprint("b")
+    assert llm.price("gpt-4o").input
+    assert llm.context_window("gpt-4o").tokens
+    assert not server.received
+    llm.warm_up()
+    assert [request.method for request in server.received] == ["GET"]
+    with OpenAIEmbeddings(**server.connection()).sync as embeddings:
+        vectors = embeddings.embed_batch(["a", "b"])
+        assert vectors[0] == embeddings.embed_message(Message(role="user", content="a"))
+        assert embeddings.calculate_similarity(*vectors) <= 1
+        assert embeddings.get_dimension() == len(vectors[0])
+        assert embeddings.get_max_batch_size() > 1
+        assert embeddings.supports_batch()
+        assert embeddings.get_model_name() == embeddings.model
+        assert embeddings.fingerprint("a") != embeddings.fingerprint("b")
+        assert embeddings.diagnose().ok
+
+
+def test_a_batch_is_sent_waited_for_and_read(server, llm):
+    server.say(FakeAnswer(), FakeError(kind="invalid_request"))
+    batch = llm.batch({"one": "Hello", "two": "Hi"})
+    assert batch.id in repr(batch)
+    known = llm.batch_from(batch.id)
+    assert known.state is None
+    assert known.refresh().counts.total == 2
+    assert batch.wait(0).status == "ended"
+    assert {item.key: item.error is None for item in batch.results()} == {"one": True, "two": False}
+    again = batch.retry()
+    assert [item.text for item in again.results()] == ["Hello from the fake server."]
+    assert again.state.status == "ended"
+    server.batches.hold()
+    held = llm.batch({"three": "Hello"})
+    with pytest.raises(InvalidRequestError, match="no results yet"):
+        list(held.results())
+    held.cancel()
+    assert held.wait(0).counts.cancelled == 1
 
 
 def test_a_stream_is_an_iterator(server, llm):

@@ -43,10 +43,12 @@ def test_what_is_piped_goes_before_the_question(bruno_llm, openai):
     assert asked == ["a long\ntext é\n\nSummarize", "only this"]
 
 
-@pytest.mark.parametrize(("text", "cure"), [("", "as an argument"), (b"\xe9t\xe9", "UTF-8")])
-def test_without_a_text_nothing_is_sent(bruno_llm, openai, text, cure):
+@pytest.mark.parametrize(
+    ("text", "code", "cure"), [("", 2, "as an argument"), (b"\xe9t\xe9", 1, "UTF-8")]
+)
+def test_without_a_text_nothing_is_sent(bruno_llm, openai, text, code, cure):
     done = bruno_llm("ask", "--provider", "openai", text=text)
-    assert (done.exit_code, done.stdout) == (1, "")
+    assert (done.exit_code, done.stdout) == (code, "")
     assert cure in done.stderr
     assert not openai.received
 

@@ -145,7 +145,8 @@ def test_an_impossible_schema_is_told(bruno_llm, openai, tmp_path, monkeypatch, 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "[1].json").write_text("[1]")
     done = bruno_llm("--schema", schema, "hi")
-    assert (done.exit_code, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    of_file_or_base = schema.endswith(".json") or schema == '{"a": 1}'
+    assert (done.exit_code, done.stdout) == (1 if of_file_or_base else 2, "")
     assert cure in done.stderr
     assert not openai.received
 
@@ -201,7 +202,7 @@ def test_a_budget_holds(bruno_llm, openai):
     assert "budget" in done.stderr
     assert not openai.received
     assert bruno_llm("--budget", 1, "--max-tokens", 99, "hi").stdout == HELLO
-    assert "give USD above 0" in bruno_llm("--budget", 0, "hi").stderr
+    assert "give a number above 0" in bruno_llm("--budget", 0, "hi").stderr
 
 
 # -- tools ---------------------------------------------------------------------------------------------
@@ -279,7 +280,7 @@ def test_tools_and_a_schema(bruno_llm, openai, tools):
 )
 def test_a_tool_that_cannot_be_used_is_told(bruno_llm, openai, tools, name, why):
     done = bruno_llm("--tool", name, "hi")
-    assert (done.exit_code, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert (done.exit_code, done.stdout) == (1 if ":" in name else 2, "")
     assert why in done.stderr
     assert not openai.received
 

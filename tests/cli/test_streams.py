@@ -212,7 +212,7 @@ def test_what_is_no_text_is_refused(bruno_llm, openai, tmp_path):
     assert done.stderr == f"bruno-llm: {file} is not text in UTF-8: convert it first\n"
     for command in ("ask", "count"):
         done = bruno_llm(command, "--provider", "openai", os.fsdecode(b"caf\xe9"))
-        assert (done.exit_code, done.stdout) == (1, "")
+        assert (done.exit_code, done.stdout) == (2, "")
         assert "the argument is not text" in done.stderr
     assert not openai.received
 

@@ -69,7 +69,7 @@ def test_a_template_without_input_waits_for_nothing(bruno_llm, openai, template)
     assert bruno_llm("-t", "joke", "-p", "what=cats").exit_code == 0
     assert openai.bodies[0]["messages"][0]["content"] == "Tell a joke about cats."
     done = bruno_llm("-t", "joke", "-p", "what=cats", "and dogs")
-    assert (done.exit_code, done.stdout) == (1, "")
+    assert (done.exit_code, done.stdout) == (2, "")
     assert "the template joke takes no text: write {{ input }} where it is to stand" in done.stderr
 
 
@@ -84,10 +84,10 @@ def test_a_file_is_a_template_too(bruno_llm, openai, tmp_path):
     ("words", "code", "told"),
     [
         (["-t", "sumary", "x"], 1, "templates has no template 'sumary': did you mean 'summary'?"),
-        (["-t", "summary", "x"], 1, "summary needs more values: give -p audience=..."),
-        (["-t", "summary", "-p", "audiense=1", "x"], 1, "did you mean 'audience'?"),
+        (["-t", "summary", "x"], 2, "summary needs more values: give -p audience=..."),
+        (["-t", "summary", "-p", "audiense=1", "x"], 2, "did you mean 'audience'?"),
         (["-t", "summary", "-p", "audience", "x"], 2, "give KEY=VALUE"),
-        (["-t", "summary", "-p", "audience=us"], 1, "the text is empty"),
+        (["-t", "summary", "-p", "audience=us"], 2, "the text is empty"),
         (["-p", "audience=us", "x"], 2, "give --template too"),
         (["-t", "broken"], 1, "broken.md, line 2: unexpected end of template"),
         (["-t", "./none.md"], 1, "none.md cannot be read"),

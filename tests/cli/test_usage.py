@@ -54,7 +54,7 @@ map FILE.csv -p x -o o --concurrency 0
 batch submit FILE.txt -p x
 batch submit FILE.csv
 batch status x
-batch wait openai:x --poll 0
+batch wait openai:x --poll -1
 batch results x
 batch nosuch
 embed
@@ -80,6 +80,7 @@ logs -r --json
 logs backup
 use
 use ''
+use openai --forget
 use openai/
 count
 pull ''

@@ -42,6 +42,15 @@ def test_a_misspelt_command_is_no_question(bruno_llm, openai):
     assert bruno_llm("ask", "modls").stdout == HELLO
 
 
+def test_a_word_that_is_no_command_is_a_question_of_what_is_piped(bruno_llm, process, openai):
+    for word in ("what", "why", "translate", "most", "logic"):
+        assert bruno_llm(word).stdout == HELLO, word  # it is like none
+    for word in ("modls", "what"):
+        assert process(word, input=b"text").stdout.decode() == HELLO
+        asked = openai.bodies[-1]["messages"][-1]["content"]
+        assert asked == f"text\n\n{word}"
+
+
 def test_the_one_that_is_set_up_is_asked(bruno_llm, claude):
     assert json.loads(bruno_llm("hi", "--json").stdout)["provider"] == "claude"
 
@@ -172,6 +181,18 @@ def test_use_says_what_is_still_missing(bruno_llm, home):
     }
     assert "did you mean 'claude'?" in bruno_llm("use", "claud").stderr
     assert settings.read().model == "ollama/qwen3:8b"
+
+
+def test_use_forgets_the_choice(bruno_llm, home, openai):
+    bruno_llm("logs", "on")
+    bruno_llm("use", "claude")
+    assert "ANTHROPIC_API_KEY" in bruno_llm("hi").stderr
+    done = bruno_llm("use", "--forget")
+    assert (done.exit_code, done.stderr) == (0, "bruno-llm: no provider is chosen now\n")
+    assert (home / "config.toml").read_text() == "log = true\n"
+    assert bruno_llm("hi").stdout == HELLO
+    document = json.loads(bruno_llm("use", "--forget", "--json").stdout)  # once more
+    assert document == {"path": str(home / "config.toml"), "model": None, "problem": None}
 
 
 def test_use_says_what_wins_over_it(bruno_llm, openai, monkeypatch):

@@ -3,7 +3,10 @@
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable
+from typing import Any
 
+import httpx
+import httpx2
 import pytest
 from bruno_llm_base import LLMTimeoutError, Retry, StreamError, Timeouts
 from bruno_llm_base.exceptions import ConfigurationError
@@ -11,7 +14,9 @@ from bruno_llm_base.parts import Json
 from bruno_llm_gemini import GeminiProvider, transport
 from bruno_llm_gemini.transport import ComposedTransport
 from bruno_llm_testing import FakeAnswer, FakeError, FakeGemini, Fault, Received
+from pydantic import ConfigDict, create_model
 
+ANY_TYPES = ConfigDict(arbitrary_types_allowed=True)
 BODY: Json = {
     "model": "gemini-3.8-flash",
     "contents": [{"role": "user", "parts": [{"text": "x"}]}],
@@ -49,6 +54,20 @@ async def test_the_sdk_composes_each_request_once_and_sends_none(
         assert (reply.status_code, bool(await reply.read())) == (200, True)
     assert opened._composed.get((path, body and body["model"])) is composed
     await opened.aclose()
+
+
+def test_the_http_library_is_known_in_whatever_way_the_sdk_names_it() -> None:
+    old, new = httpx.AsyncClient, httpx2.AsyncClient
+    taken: list[tuple[Any, Any]] = [
+        (old | new | None, httpx2),
+        (None | new | old, httpx2),
+        (new, httpx2),
+        (new | None, httpx2),
+        (old | None, httpx),
+    ]
+    for kind, library in taken:
+        options = create_model("HttpOptions", httpx_async_client=(kind, None), __config__=ANY_TYPES)
+        assert transport._http_library(options) is library
 
 
 async def test_models_without_number_do_not_fill_the_memory(

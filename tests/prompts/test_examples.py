@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import resource
 
 import pytest
 from bruno_core.interfaces import EmbeddingInterface
@@ -149,6 +150,25 @@ async def test_a_file_that_cannot_be_read_or_written_is_told(tmp_path):
         await Examples(PAIRS, embeddings=Letters(), file=tmp_path).near("a")
     with pytest.raises(ConfigurationError, match=r"e\.json cannot be written: No such file"):
         await Examples(PAIRS, embeddings=Letters(), file=tmp_path / "no" / "e.json").near("a")
+
+
+async def test_a_full_disk_leaves_the_file_as_it_was_and_nothing_beside_it(tmp_path):
+    file, limit = tmp_path / "examples.json", resource.getrlimit(resource.RLIMIT_FSIZE)
+    await Examples(PAIRS, embeddings=Letters(), file=file).near("a")
+    before = file.read_bytes()
+    more = Examples([*PAIRS, ("cc", "5")], embeddings=Letters(), file=file)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limit[1]))
+    try:
+        with pytest.raises(ConfigurationError, match=r"examples\.json cannot be written: File too"):
+            await more.near("a")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert file.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [file]
+    await more.near("a")
+    plain = tmp_path / "plain"
+    plain.touch()
+    assert file.stat().st_mode == plain.stat().st_mode  # as the umask has it
 
 
 @pytest.mark.parametrize(

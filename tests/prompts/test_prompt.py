@@ -2,6 +2,9 @@
 
 import json
 import pickle
+from datetime import date
+from decimal import Decimal
+from types import MappingProxyType
 
 import pytest
 from bruno_llm_base import CachedLLM, ConfigurationError, FallbackLLM, InvalidRequestError
@@ -299,3 +302,19 @@ def test_pickled_and_copied_it_is_the_same():
         again(audience="us", text="x")[1].metadata == SUMMARY(audience="us", text="x")[1].metadata
     )
     assert Prompt("a").fingerprint != Prompt("b").fingerprint
+
+
+def test_a_fingerprint_tells_defaults_apart_and_their_order_does_not_count():
+    def of(**defaults):
+        return Prompt("{{ a }} {{ b }}", defaults=defaults).fingerprint
+
+    assert of(a=1, b={"x": 1, "y": [2]}) == of(b={"y": (2,), "x": 1}, a=1)
+    assert of(a={"x", "y", "z"}) == of(a=frozenset(["z", "y", "x"]))
+    assert of(a=MappingProxyType({"x": 1})) == of(a={"x": 1})
+    different = [1, "1", True, None, date(2026, 1, 1), "2026-01-01", Decimal(1), {1}, [1], "\ud800"]
+    assert len({of(a=value) for value in different}) == len(different)
+    assert of(a=date(2026, 1, 1)) == "d47aa615dbf078ea"  # in another process too
+    with pytest.raises(ConfigurationError, match=r"the prompt has no fingerprint.*one is <object"):
+        of(a=object())
+    with pytest.raises(ConfigurationError, match="has no fingerprint"):
+        of(a={1: 1, "1": 1})

@@ -42,6 +42,7 @@ from bruno_llm_base.stream import TextStream
 
 if TYPE_CHECKING:
     from bruno_llm_base.batch.map import MapItem
+    from bruno_llm_base.batch.sync import SyncBatch
     from bruno_llm_base.batch.vendor import Batch, BatchState
     from bruno_llm_base.batch.vendor_results import BatchItem
     from bruno_llm_base.cost.budget import Budget
@@ -107,6 +108,7 @@ __all__ = [
     "RateLimit",
     "Reasoning",
     "Retry",
+    "SyncBatch",
     "SyncEmbeddings",
     "SyncLLM",
     "SyncStream",
@@ -139,6 +141,7 @@ __getattr__, __dir__ = late_names(
     __name__,
     {
         "batch.map": ["MapItem"],
+        "batch.sync": ["SyncBatch"],
         "batch.vendor": ["Batch", "BatchState"],
         "batch.vendor_results": ["BatchItem"],
         "cost.budget": ["Budget"],

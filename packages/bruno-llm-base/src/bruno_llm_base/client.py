@@ -9,12 +9,11 @@ from contextlib import suppress
 from copy import deepcopy
 from dataclasses import replace
 from functools import partial
-from inspect import get_annotations
 from math import inf
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 from weakref import WeakKeyDictionary
 
-from typing_extensions import TypedDict
+from typing_extensions import Format, TypedDict, get_annotations
 
 from bruno_llm_base.access import Access, Vendor, find_access
 from bruno_llm_base.adapter import Adapter
@@ -39,7 +38,7 @@ from bruno_llm_base.limits import RateLimit
 from bruno_llm_base.log import Observers
 from bruno_llm_base.options import SharedSettings, check, check_keywords, close_matches
 from bruno_llm_base.parts import Json, is_json
-from bruno_llm_base.policies import Retry, Timeouts, check_whole, policy
+from bruno_llm_base.policies import Retry, Timeouts, check_limit, check_whole, policy
 from bruno_llm_base.request import Endpoint, Request, RetryThrottle
 from bruno_llm_base.transport import PerLoop, Transport, proxy_for
 from bruno_llm_base.values import shown
@@ -137,6 +136,7 @@ class Client(Vendor, ABC):
         self.model = self._named(self.default_model if model is None else model, ConfigurationError)
         self.access = find_access(type(self), cast(Any, settings), settings.get("client"))
         self.adapter = self.make_adapter()
+        check_limit("timeout", settings.get("timeout"))
         self.timeouts = policy(
             Timeouts, "timeouts", settings.get("timeouts"), call=settings.get("timeout")
         )
@@ -158,8 +158,8 @@ class Client(Vendor, ABC):
         observers = Observers(settings.get("observers", ()))
         settings["observers"] = observers.given
         rate_limit, most = settings.get("rate_limit"), settings.get("max_retries")
-        if not isinstance(rate_limit, RateLimit | None):
-            raise ConfigurationError(f"rate_limit is {shown(rate_limit)}: give a RateLimit")
+        if rate_limit is not None:
+            RateLimit.checked("rate_limit", rate_limit)
         if most is not None:
             check_whole("max_retries", most, least=0)
         spending = None
@@ -303,7 +303,9 @@ class Client(Vendor, ABC):
         """Return what users call, and not what the authors of providers fill in."""
         kinds = [kind for kind in type(self).__mro__ if issubclass(kind, Vendor)]
         vendors = [kind for kind in kinds if not issubclass(kind, Client)]
-        filled_in = _OF_AUTHORS.union(*map(vars, vendors), *map(get_annotations, vendors))
+        # as forward references: what an author names for type checkers only need not be there
+        declared = (get_annotations(kind, format=Format.FORWARDREF) for kind in vendors)
+        filled_in = _OF_AUTHORS.union(*map(vars, vendors), *declared)
         return [n for n in super().__dir__() if n == "name" or n[0] == "_" or n not in filled_in]
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -260,7 +260,7 @@ def _advice(name: str, group: Group, vendors: Iterable[str]) -> str:
     if name in group.published:
         return f"the provider {name!r} is not installed: pip install bruno-llm-{name}"
     fits = (vendor for vendor, start in _MODELS.items() if re.match(start, name))
-    if (vendor := next(fits, None)) in group.published:
+    if (vendor := next(fits, "")) in group.published:
         return f"{name!r} is a model: name its provider too, as in {f'{vendor}/{name}'!r}"
     close = close_matches(name, {*known, *group.published, *_ALIASES, *vendors})
     hint = f": did you mean {close[0]!r}?" if close else ""

@@ -11,7 +11,7 @@ from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
-from typing import Literal
+from typing import ClassVar, Literal
 
 from bruno_llm_base.exceptions import (
     ConfigurationError,
@@ -51,6 +51,8 @@ class MediaPolicy(Policy):
         max_bytes: The most bytes of one file, and of all media of a request together.
         urls: Whether addresses are passed to vendors, who fetch them, or refused.
     """
+
+    example: ClassVar[str] = 'MediaPolicy(roots=["uploads"]), the folders that may be read'
 
     roots: Sequence[str | os.PathLike[str]] = ()
     max_bytes: int = 20_000_000

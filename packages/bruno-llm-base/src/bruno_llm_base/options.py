@@ -63,6 +63,7 @@ _CURES = {  # of what pydantic finds; what it says of others will do
     "int_parsing": "give a whole number",
     "int_type": "give a whole number",
     "less_than_equal": "give {le} or less",
+    "literal_error": "give {expected}",
     "list_type": "give a text, or a list of texts",
     "string_too_short": "give some text, or leave it out",
     "string_type": "give a text",

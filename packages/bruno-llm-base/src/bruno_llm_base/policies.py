@@ -1,13 +1,13 @@
 """How a request is to be carried out: values that a user chooses. All times are in seconds."""
 
 from dataclasses import dataclass, fields
-from typing import Any, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.options import check_keywords
 from bruno_llm_base.values import LONGEST, is_seconds, is_whole, shown
 
-_P = TypeVar("_P")
+_P = TypeVar("_P", bound="Policy")
 
 
 def check_whole(name: str, value: object, least: int = 1) -> None:
@@ -22,15 +22,40 @@ def check_seconds(name: str, value: object) -> None:
         raise ConfigurationError(f"{name} is {shown(value)}: give seconds, 0 to {LONGEST}")
 
 
+def check_limit(name: str, value: float | None) -> None:
+    """Refuse what is neither a time in seconds nor None, with an error that calls it *name*."""
+    if value is not None and not (is_seconds(value) and value > 0):
+        raise ConfigurationError(
+            f"{name} is {shown(value)}: give seconds above 0, up to {LONGEST}, or None for no limit"
+        )
+
+
 class Policy:
-    """What a user chooses by keywords; one that is misspelt is refused with the closest."""
+    """What a user chooses by keywords; one that is misspelt is refused with the closest.
+
+    Attributes:
+        example: How one is written, for advice.
+    """
 
     __slots__ = ()
 
-    def __new__(cls, *_: Any, **keywords: Any) -> Self:
-        """Refuse keywords that are not known."""
+    example: ClassVar[str]
+
+    def __new__(cls, *values: Any, **keywords: Any) -> Self:
+        """Refuse keywords that are not known, and values without one."""
+        if values:
+            raise ConfigurationError(
+                f"{cls.__name__} has a value without its name, {shown(values[0])}: give {cls.example}"
+            )
         check_keywords(cls, keywords)
         return super().__new__(cls)
+
+    @classmethod
+    def checked(cls, name: str, given: object) -> Self:
+        """Return what was *given* as *name*, or raise how one is written."""
+        if not isinstance(given, cls):
+            raise ConfigurationError(f"{name} is {shown(given)}: give {cls.example}")
+        return given
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +72,8 @@ class Retry(Policy):
         wait_max: The longest wait of our own choice.
         deadline: No new attempt starts later than this after the first one began.
     """
+
+    example: ClassVar[str] = "Retry(attempts=3), or max_retries=2"
 
     attempts: int = 3
     wait_initial: float = 0.5
@@ -74,6 +101,8 @@ class Timeouts(Policy):
         total: The whole attempt.
     """
 
+    example: ClassVar[str] = "Timeouts(call=60), or timeout=60 for a request with its retries"
+
     call: float | None = None
     connect: float | None = 5.0
     first_token: float | None = 600.0
@@ -83,12 +112,7 @@ class Timeouts(Policy):
     def __post_init__(self) -> None:
         """Check the values."""
         for item in fields(self):
-            value = getattr(self, item.name)
-            if value is not None and not (is_seconds(value) and value > 0):
-                raise ConfigurationError(
-                    f"Timeouts.{item.name} is {shown(value)}: give seconds above 0, up to {LONGEST},"
-                    " or None for no limit"
-                )
+            check_limit(f"Timeouts.{item.name}", getattr(self, item.name))
 
 
 def policy(kind: type[_P], name: str, given: _P | None, **short: float | None) -> _P:
@@ -96,9 +120,8 @@ def policy(kind: type[_P], name: str, given: _P | None, **short: float | None) -
     chosen = {field: value for field, value in short.items() if value is not None}
     if given is None:
         return kind(**chosen)
-    if not isinstance(given, kind):
-        raise ConfigurationError(f"{name} is {shown(given)}: give a {kind.__name__}")
+    checked = kind.checked(name, given)
     if chosen:
         said = f"{name}={shown(given)} and its short form are given"
         raise ConfigurationError(f"{said}: give one of them")
-    return given
+    return checked

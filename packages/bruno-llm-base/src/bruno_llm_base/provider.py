@@ -25,6 +25,7 @@ from bruno_llm_base.events import (
     CountEstimated,
     Diagnosis,
     FinishReasonUnknown,
+    Observer,
     OptionDropped,
     PromptCut,
     Tell,
@@ -87,7 +88,30 @@ _CUT = 256  # tokens: what is left of a prompt that was cut still fills half a w
 
 
 class LanguageModel(LLMInterface):
-    """What can be asked: a provider, a fallback, a cache, all in the same words."""
+    """What can be asked: a provider, a fallback, a cache, all in the same words.
+
+    It is a name for type hints, and not made to be subclassed: a provider of your own is a
+    `BaseProvider`, and any other model a bruno-core `LLMInterface`, to which `FallbackLLM([yours])`
+    adds what is here.
+    """
+
+    if TYPE_CHECKING:  # some have them as plain attributes
+
+        @property
+        def name(self) -> str:
+            """What the provider is called."""
+
+        @property
+        def model(self) -> str:
+            """The model that is asked."""
+
+        @property
+        def capabilities(self) -> frozenset[str]:
+            """What it can do."""
+
+        @property
+        def observers(self) -> tuple[Observer, ...]:
+            """Those who hear of every request."""
 
     @property
     def sync(self) -> "SyncLLM":
@@ -232,6 +256,26 @@ class LanguageModel(LLMInterface):
         )
         self._check_options({**options})
         return items
+
+    @abstractmethod
+    async def count_tokens(
+        self,
+        messages: Messages | None = None,
+        *,
+        output: Any = None,
+        **options: "Unpack[RequestKeywords]",
+    ) -> TokenCount:
+        """Count the input tokens of a request, system prompt and tools included."""
+
+    @abstractmethod
+    async def fingerprint(
+        self,
+        messages: Messages | None = None,
+        *,
+        output: Any = None,
+        **options: "Unpack[RequestKeywords]",
+    ) -> str:
+        """Return what is the same for all calls that ask the same, in every process; nothing is sent."""
 
     async def check_connection(self) -> bool:
         """Say whether the model can be used; `diagnose` says why not. Never raises."""

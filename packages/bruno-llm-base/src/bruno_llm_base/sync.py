@@ -13,10 +13,22 @@ from bruno_llm_base.response import ModelResponse, TokenCount
 from bruno_llm_base.stream import TextStream
 
 if TYPE_CHECKING:
+    from bruno_core.models import Message
     from typing_extensions import TypeForm, Unpack
 
     from bruno_llm_base.batch.map import Key, MapItem, Prompt, Rows
-    from bruno_llm_base.call_keywords import CallKeywords, MapKeywords, RequestKeywords
+    from bruno_llm_base.batch.sync import SyncBatch
+    from bruno_llm_base.batch.vendor_rows import BatchRows
+    from bruno_llm_base.call_keywords import (
+        CallKeywords,
+        MapKeywords,
+        RequestKeywords,
+        RowKeywords,
+    )
+    from bruno_llm_base.context import Window
+    from bruno_llm_base.cost.price import Price
+    from bruno_llm_base.events import Observer
+    from bruno_llm_base.messages import Conversation
     from bruno_llm_base.output import Output
 
 _T = TypeVar("_T")
@@ -72,7 +84,80 @@ class SyncStream(Iterator[str]):
         return f"{type(self).__name__}({self._stream!r})"
 
 
-class SyncLLM:
+class _Sync:
+    """What models and embeddings have in common."""
+
+    def __init__(self, asked: Any) -> None:
+        self._asked = asked
+
+    @property
+    def name(self) -> str:
+        """What the provider is called."""
+        name: str = self._asked.name
+        return name
+
+    @property
+    def model(self) -> str:
+        """The model that is asked."""
+        model: str = self._asked.model
+        return model
+
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """What it can do."""
+        capabilities: frozenset[str] = self._asked.capabilities
+        return capabilities
+
+    @property
+    def observers(self) -> "tuple[Observer, ...]":
+        """Those who hear of every request."""
+        observers: tuple[Observer, ...] = self._asked.observers
+        return observers
+
+    def list_models(self) -> list[str]:
+        """Return the names of the models on offer."""
+        models: list[str] = run_sync(self._asked.list_models())
+        return models
+
+    def check_connection(self) -> bool:
+        """Say whether the model can be used. Never raises."""
+        is_well: bool = run_sync(self._asked.check_connection())
+        return is_well
+
+    def diagnose(self) -> Diagnosis:
+        """Find out whether the model can be used."""
+        diagnosis: Diagnosis = run_sync(self._asked.diagnose())
+        return diagnosis
+
+    def warm_up(self) -> None:
+        """Load the SDK and open a connection; see `BaseProvider.warm_up`."""
+        run_sync(self._asked.warm_up())
+
+    def context_window(self, model: str | None = None) -> "Window | None":
+        """Return what is known of the context window of *model*; see `BaseProvider.context_window`."""
+        window: Window | None = run_sync(self._asked.context_window(model))
+        return window
+
+    def price(self, model: str | None = None) -> "Price | None":
+        """Return what *model* costs now; see `BaseProvider.price`."""
+        price: Price | None = run_sync(self._asked.price(model))
+        return price
+
+    def close(self) -> None:
+        """Close the connections; they are opened again when needed."""
+        run_sync(self._asked.aclose())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._asked!r})"
+
+
+class SyncLLM(_Sync):
     """A model with the same methods, without `await`: `llm.sync.generate("Hello")`.
 
     Any number of threads may use it; all requests run in one thread with an event loop, so their
@@ -82,7 +167,7 @@ class SyncLLM:
 
     def __init__(self, llm: Any) -> None:
         """Use *llm*: a provider, `FallbackLLM`, `CachedLLM`, or any other with their methods."""
-        self._llm = llm
+        super().__init__(llm)
 
     def generate(
         self,
@@ -95,7 +180,7 @@ class SyncLLM:
     ) -> str:
         """Return the model's answer; see `BaseProvider.generate`."""
         text: str = run_sync(
-            self._llm.generate(messages, temperature, max_tokens, output=output, **options)
+            self._asked.generate(messages, temperature, max_tokens, output=output, **options)
         )
         return text
 
@@ -110,7 +195,7 @@ class SyncLLM:
     ) -> SyncStream:
         """Return the model's answer piece by piece; see `BaseProvider.stream`."""
         return SyncStream(
-            self._llm.stream(messages, temperature, max_tokens, output=output, **options)
+            self._asked.stream(messages, temperature, max_tokens, output=output, **options)
         )
 
     @overload
@@ -146,7 +231,7 @@ class SyncLLM:
     ) -> ModelResponse[Any]:
         """Return the model's answer with all that is known about it; see `BaseProvider.request`."""
         response: ModelResponse[Any] = run_sync(
-            self._llm.request(messages, output=output, **options)
+            self._asked.request(messages, output=output, **options)
         )
         return response
 
@@ -162,7 +247,7 @@ class SyncLLM:
     ) -> "Iterator[MapItem]":
         """Ask the same of each row, and return the answers as they come; see `BaseProvider.map`."""
         call: dict[str, Any] = {"key": key, "concurrency": concurrency, "into": into, **options}
-        return Pump(lambda: self._llm.map(rows, prompt, **call))
+        return Pump(lambda: self._asked.map(rows, prompt, **call))
 
     def count_tokens(
         self,
@@ -172,64 +257,118 @@ class SyncLLM:
         **options: "Unpack[RequestKeywords]",
     ) -> TokenCount:
         """Count the input tokens of a request; see `BaseProvider.count_tokens`."""
-        counted: TokenCount = run_sync(self._llm.count_tokens(messages, output=output, **options))
+        counted: TokenCount = run_sync(self._asked.count_tokens(messages, output=output, **options))
         return counted
 
-    def list_models(self) -> list[str]:
-        """Return the names of the models on offer."""
-        models: list[str] = run_sync(self._llm.list_models())
-        return models
+    def count_text(self, text: str, model: str | None = None) -> TokenCount:
+        """Count the tokens of *text* alone, without asking a server; see `BaseProvider.count_text`."""
+        counted: TokenCount = self._asked.count_text(text, model)
+        return counted
 
-    def check_connection(self) -> bool:
-        """Say whether the model can be used. Never raises."""
-        is_well: bool = run_sync(self._llm.check_connection())
-        return is_well
+    def count_conversation(
+        self, conversation: "Conversation", model: str | None = None
+    ) -> TokenCount:
+        """Count the tokens of *conversation*; see `BaseProvider.count_conversation`."""
+        counted: TokenCount = self._asked.count_conversation(conversation, model)
+        return counted
 
-    def diagnose(self) -> Diagnosis:
-        """Find out whether the model can be used."""
-        diagnosis: Diagnosis = run_sync(self._llm.diagnose())
-        return diagnosis
+    def get_token_count(self, text: str) -> int:
+        """Count the tokens of *text*, without asking a server. Never raises."""
+        tokens: int = self._asked.get_token_count(text)
+        return tokens
 
-    def close(self) -> None:
-        """Close the model's connections; they are opened again when needed."""
-        run_sync(self._llm.aclose())
+    def fingerprint(
+        self,
+        messages: Messages | None = None,
+        *,
+        output: Any = None,
+        **options: "Unpack[RequestKeywords]",
+    ) -> str:
+        """Return what is the same for all calls that ask the same; see `BaseProvider.fingerprint`."""
+        found: str = run_sync(self._asked.fingerprint(messages, output=output, **options))
+        return found
 
-    def __enter__(self) -> Self:
-        return self
+    def batch(self, rows: "BatchRows", **options: "Unpack[RowKeywords]") -> "SyncBatch":
+        """Send rows that the vendor answers within a day or so; see `BaseProvider.batch`."""
+        from bruno_llm_base.batch.sync import SyncBatch  # most programs send none
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+        return SyncBatch(run_sync(self._asked.batch(rows, **options)))
 
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._llm!r})"
+    def batch_from(self, batch_id: str, *, output: Any = None) -> "SyncBatch":
+        """Return the batch with an id; see `BaseProvider.batch_from`."""
+        from bruno_llm_base.batch.sync import SyncBatch
+
+        return SyncBatch(self._asked.batch_from(batch_id, output=output))
+
+    def get_model_info(self) -> dict[str, Any]:
+        """Describe the model: plain JSON, no secrets, no network."""
+        info: dict[str, Any] = self._asked.get_model_info()
+        return info
+
+    def set_system_prompt(self, prompt: str) -> None:
+        """Begin every conversation with *prompt*; an empty one removes it."""
+        self._asked.set_system_prompt(prompt)
+
+    def get_system_prompt(self) -> str | None:
+        """Return the system prompt."""
+        prompt: str | None = self._asked.get_system_prompt()
+        return prompt
 
 
-class SyncEmbeddings:
+class SyncEmbeddings(_Sync):
     """Embeddings with the same methods, without `await`: `embeddings.sync.embed_text("Hello")`."""
 
     def __init__(self, embeddings: EmbeddingInterface) -> None:
         """Use *embeddings*: a provider's, or `CachedEmbeddings`."""
-        self._embeddings: Any = embeddings
+        super().__init__(embeddings)
 
     def embed_text(self, text: str) -> list[float]:
         """Return the vector of one text."""
-        vector: list[float] = run_sync(self._embeddings.embed_text(text))
+        vector: list[float] = run_sync(self._asked.embed_text(text))
         return vector
 
     def embed_texts(self, texts: Sequence[str]) -> list[list[float]]:
         """Return the vectors of texts, in their order."""
-        vectors: list[list[float]] = run_sync(self._embeddings.embed_texts(texts))
+        vectors: list[list[float]] = run_sync(self._asked.embed_texts(texts))
         return vectors
 
-    def close(self) -> None:
-        """Close their connections; they are opened again when needed."""
-        run_sync(self._embeddings.aclose())
+    def embed_batch(self, texts: Sequence[str]) -> list[list[float]]:
+        """Return the vectors of texts: another name of `embed_texts`."""
+        return self.embed_texts(texts)
 
-    def __enter__(self) -> Self:
-        return self
+    def embed_message(self, message: "Message") -> list[float]:
+        """Return the vector of what *message* says."""
+        vector: list[float] = run_sync(self._asked.embed_message(message))
+        return vector
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def calculate_similarity(
+        self, embedding1: Sequence[float], embedding2: Sequence[float]
+    ) -> float:
+        """Return how alike two vectors are, 0 to 1; see `BaseEmbeddings.calculate_similarity`."""
+        likeness: float = self._asked.calculate_similarity(embedding1, embedding2)
+        return likeness
 
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._embeddings!r})"
+    def get_dimension(self) -> int:
+        """Return how many numbers a vector has; nothing is asked for it."""
+        dimension: int = self._asked.get_dimension()
+        return dimension
+
+    def get_model_name(self) -> str:
+        """Return the model's name."""
+        model: str = self._asked.get_model_name()
+        return model
+
+    def supports_batch(self) -> bool:
+        """Say whether several texts go into one request."""
+        supports: bool = self._asked.supports_batch()
+        return supports
+
+    def get_max_batch_size(self) -> int | None:
+        """Return the most texts that one request has; None if it is not known."""
+        most: int | None = self._asked.get_max_batch_size()
+        return most
+
+    def fingerprint(self, text: str) -> str:
+        """Return what is the same for all who ask for the vector of *text*, in every process."""
+        found: str = self._asked.fingerprint(text)
+        return found

@@ -63,7 +63,7 @@ from bruno_llm_cli.prompt_templates import (
     templates,
 )
 from bruno_llm_cli.settings import folder
-from bruno_llm_cli.usage import model_name, rows_file, some_text
+from bruno_llm_cli.usage import STDOUT, model_name, rows_file, some_text
 
 _ORDER = (
     *("ask", "chat", "compare", "map", "batch", "embed", "similar", "collections", "templates"),
@@ -87,13 +87,19 @@ class _Commands(TyperGroup):
         shows_help = first is None and (ctx.resilient_parsing or sys.stdin.isatty())
         if first in self.commands or first in own or shows_help:
             return super().parse_args(ctx, args)
-        is_word = first is not None and first.split() == [first] and not first.startswith("-")
-        if is_word and (close := close_matches(str(first), self.commands, cutoff=_CLOSE)):
+        if first is not None and (meant := self._meant(first)) and not streams.is_piped():
             ctx.fail(
-                f"no command is called {first!r}: did you mean {close[0]!r}? If it is a question,"
+                f"no command is called {first!r}: did you mean {meant!r}? If it is a question,"
                 f" enter bruno-llm ask {first}"
             )
         return super().parse_args(ctx, ["ask", *args])
+
+    def _meant(self, word: str) -> str | None:
+        """Return the command that is nearly called so, None for what reads as a question."""
+        if word.split() != [word] or word.startswith("-"):
+            return None
+        close = close_matches(word, self.commands, cutoff=_CLOSE)
+        return close[0] if close and close[0][0] == word[0] else None  # "what" is not "chat"
 
     def invoke(self, ctx: Any) -> Any:
         """Run a command."""
@@ -314,7 +320,11 @@ def map_rows(
     ],
     output: Annotated[
         Path,
-        Option("--output", "-o", help="The file of answers (JSON lines); goes on if it is there."),
+        Option(
+            "--output",
+            "-o",
+            help="The file of answers (JSON lines); goes on if it is there. For stdout, -: this cannot go on.",
+        ),
     ],
     *,
     prompt: RowPrompt = None,
@@ -325,14 +335,17 @@ def map_rows(
 ) -> None:
     """Ask the same of each row of a file.
 
-    Run it again to go on. The exit code is 1 if a row failed, or the budget is spent.
+    Run it again to go on, where the answers are in a file. The exit code is 1 if a row failed, or the budget is spent.
     """
     from bruno_llm_cli.map import Progress, map_file, read_rows
 
+    into = None if output == STDOUT else output
+    if into is None and as_json:
+        raise BadParameter("--output - prints the answers: leave out --json, or name a file")
     progress = Progress(sum(1 for _ in read_rows(rows)))
     question, options, call = question_of_rows(prompt, template, options)
     llm = options.llm(observers=[progress])
-    call |= {"into": output, "key": key, "concurrency": concurrency}
+    call |= {"into": into, "key": key, "concurrency": concurrency}
     all_answered = asyncio.run(map_file(llm, rows, question, progress, **call))
     if as_json:
         show_document(progress.counts())
@@ -343,20 +356,25 @@ def map_rows(
 @app.command()
 def use(
     model: Annotated[
-        str,
+        str | None,
         Argument(
             metavar="PROVIDER[/MODEL]",
             help="As claude, ollama/llama3.2.",
             callback=model_name,
             autocompletion=complete_named_model,
         ),
-    ],
+    ] = None,
     *,
+    forget: Annotated[
+        bool, Option("--forget", help="Forget what was chosen, in place of a choice.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Choose who is asked from now on."""
     from bruno_llm_cli.config import use as choose
 
+    if forget == (model is not None):
+        raise BadParameter("give a provider, perhaps with its model, or --forget")
     choose(model, as_json=as_json)
 
 

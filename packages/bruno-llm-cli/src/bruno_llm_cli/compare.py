@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from decimal import Decimal
 from typing import Any
 
+from bruno_llm_base.cost.report import dollars
 from bruno_llm_base.discovery import canonical, installed, split_name
 from bruno_llm_base.exceptions import LLMError
 from bruno_llm_base.provider import BaseProvider
@@ -161,7 +162,7 @@ def _said(answer: Answer) -> str:
     return "\n".join(part for part in (answer.text.strip(), failure) if part)
 
 
-_FIGURES = ("first", "total", "in", "out", "USD")
+_FIGURES = ("first", "total", "in", "out", "cost")
 
 
 def _show_figures(answers: Sequence[Answer]) -> None:
@@ -172,7 +173,7 @@ def _show_figures(answers: Sequence[Answer]) -> None:
             "failed" if answer.error else _seconds(answer.duration),
             _number(answer.usage.input_tokens),
             _number(answer.usage.output_tokens),
-            _number(None if answer.cost is None else f"{answer.cost:.6f}"),
+            _number(None if answer.cost is None else dollars(answer.cost)),
         )
         for answer in answers
     ]

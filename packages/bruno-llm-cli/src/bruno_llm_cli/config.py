@@ -11,30 +11,37 @@ from bruno_llm_cli.choice import build_for_a_look, chosen, of_environment
 from bruno_llm_cli.output import say, show_document, write
 
 
-def use(name: str, *, as_json: bool) -> None:
-    """Let *name*, a provider perhaps with its model, be asked from now on.
+def use(name: str | None, *, as_json: bool) -> None:
+    """Let *name*, a provider perhaps with its model, be asked from now on; forget the choice if None.
 
     Raises:
         ConfigurationError: It is not installed, or the settings cannot be written.
     """
-    provider, model = split_name(name)
-    provider = canonical(provider)
-    kind_of(provider)  # says what to install
-    choice = f"{provider}/{model}" if model else provider
+    choice = None if name is None else _installed(name)
     settings.change(model=choice)
+    problem = None
     try:
-        build_for_a_look(choice)
-        problem = None
+        if choice is None:
+            chosen()
+        else:
+            build_for_a_look(choice)
     except ConfigurationError as error:
         problem = error.description
     if as_json:
         show_document({"path": str(settings.path()), "model": choice, "problem": problem})
         return
-    say(f"{choice} is asked from now on")
+    say("no provider is chosen now" if choice is None else f"{choice} is asked from now on")
     if problem:
-        say(f"it cannot be asked yet: {problem}")
+        say(problem if choice is None else f"it cannot be asked yet: {problem}")
     if of_environment():
         say(f"but BRUNO_LLM_PROVIDER is {of_environment()!r}, which wins over it")
+
+
+def _installed(name: str) -> str:
+    provider, model = split_name(name)
+    provider = canonical(provider)
+    kind_of(provider)  # says what to install
+    return f"{provider}/{model}" if model else provider
 
 
 def show(*, as_json: bool) -> None:

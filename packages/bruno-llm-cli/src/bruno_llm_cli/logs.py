@@ -190,7 +190,7 @@ def _in_full(found: "LoggedResponse") -> str:
 
 def _show_lines(responses: "Sequence[LoggedResponse]") -> None:
     """Print a line for each, in which the question is cut so that it fits; dollars if there is room."""
-    titles = ["time (UTC)", "conversation", "model", "USD"]
+    titles = ["time (UTC)", "conversation", "model", "cost"]
     rows: list[tuple[str, ...]] = [
         (_when(each)[:-3], each.conversation_id, _asked(each), _money(each.cost))
         for each in responses
@@ -202,7 +202,7 @@ def _show_lines(responses: "Sequence[LoggedResponse]") -> None:
     questions = [" ".join(each.prompt.split()) for each in responses]
     cut = [text if len(text) <= room else f"{text[: room - 1]}…" for text in questions]
     lines = [(*row, text) for row, text in zip(rows, cut, strict=True)]
-    show_table((*titles, "question"), lines, right=("USD",))
+    show_table((*titles, "question"), lines, right=("cost",))
 
 
 def _when(found: "LoggedResponse") -> str:
@@ -214,7 +214,9 @@ def _asked(found: "LoggedResponse") -> str:
 
 
 def _money(cost: float | None) -> str:
-    return "-" if cost is None else f"{cost:.6f}"
+    from bruno_llm_base.cost.report import dollars  # it would be loaded at every start
+
+    return "-" if cost is None else dollars(Decimal(str(cost)))
 
 
 def _figures(found: "LoggedResponse") -> str:

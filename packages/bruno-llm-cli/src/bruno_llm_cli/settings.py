@@ -103,8 +103,8 @@ def _parsed(text: str) -> Settings:
     return Settings(**found)
 
 
-def change(**values: str | bool) -> None:
-    """Set some of the settings; what else is in the file, comments too, stays.
+def change(**values: str | bool | None) -> None:
+    """Set some of the settings, or forget them for None; what else is in the file, comments too, stays.
 
     Raises:
         ConfigurationError: The file cannot be read or written.
@@ -112,7 +112,11 @@ def change(**values: str | bool) -> None:
     text = _text()
     _parsed(text)  # what is broken is not written over
     kept = [line for line in text.splitlines() if line.partition("=")[0].strip() not in values]
-    added = [f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in values.items()]
+    added = [
+        f"{name} = {json.dumps(value, ensure_ascii=False)}"
+        for name, value in values.items()
+        if value is not None
+    ]
     file = path()
     draft = file.with_name(f"{file.name}.{os.getpid()}")
     try:

@@ -2,6 +2,7 @@
 
 import io
 import os
+import stat
 import sys
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,14 @@ class _Stdout(_Stream):
         if isinstance(error, BrokenPipeError):  # typer ends quietly, as programs in pipes do
             raise error
         raise Unwritable(error.strerror or str(error)) from error
+
+
+def is_piped() -> bool:
+    """Say whether stdin is a file or a pipe: no terminal, and not /dev/null."""
+    try:
+        return not stat.S_ISCHR(os.fstat(sys.stdin.fileno()).st_mode)
+    except OSError:  # a stand-in within this process
+        return False
 
 
 def prepare() -> None:

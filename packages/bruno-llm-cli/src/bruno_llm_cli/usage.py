@@ -9,6 +9,8 @@ from bruno_llm_base.parts import Json
 from typer import BadParameter
 
 _MOST = 1_000_000_000  # seconds, dollars
+STDOUT = Path("-")
+"""What stands for stdout where a file is wanted."""
 ROWS = (".csv", ".jsonl", ".ndjson")
 """How the names of files of rows end."""
 

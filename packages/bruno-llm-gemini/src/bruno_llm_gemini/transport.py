@@ -8,8 +8,8 @@ differs only by endpoint and model, so it is asked once for each.
 
 import io
 import logging
-import sys
 from collections.abc import Awaitable
+from importlib import import_module
 from threading import get_ident
 from typing import Any, NoReturn, get_args
 
@@ -159,9 +159,10 @@ class _Composed(Exception):  # noqa: N818 - no error: it carries the request out
 
 
 def _http_library(options_type: Any) -> Any:
-    """Return the newest HTTP library whose clients the SDK takes: httpx2 since its version 3, or httpx."""
-    clients = get_args(options_type.model_fields["httpx_async_client"].annotation)
-    return sys.modules[clients[-2].__module__.partition(".")[0]]
+    """Return the HTTP library whose clients the SDK takes: httpx2 since its version 3, else httpx."""
+    taken = options_type.model_fields["httpx_async_client"].annotation
+    packages = {kind.__module__.partition(".")[0] for kind in (taken, *get_args(taken))}
+    return import_module("httpx2" if "httpx2" in packages else "httpx")
 
 
 def _composing_client(library: Any, options: Json) -> Any:

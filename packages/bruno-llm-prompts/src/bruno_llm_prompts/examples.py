@@ -3,14 +3,15 @@
 import asyncio
 import json
 import struct
-import tempfile
 from array import array
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from hashlib import sha256
 from operator import mul
 from os import PathLike
 from pathlib import Path
+from secrets import token_hex
 from weakref import WeakKeyDictionary
 
 from bruno_core.interfaces import EmbeddingInterface
@@ -136,11 +137,13 @@ class Examples:
         """Replace a file at once, so that one who reads it meanwhile finds all of it."""
         packed = {_key(text): _packed(vector) for text, vector in vectors.items()}
         said = {"model": self._embeddings.get_model_name(), "vectors": packed}
+        written = path.with_name(f"{path.name}.{token_hex(4)}.tmp")
         try:
-            with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
-                json.dump(said, file)
-            Path(file.name).replace(path)
+            written.write_text(json.dumps(said), encoding="ascii")
+            written.replace(path)
         except OSError as error:
+            with suppress(OSError):  # there may be none
+                written.unlink()
             raise ConfigurationError(f"{path} cannot be written: {error.strerror}") from error
 
 

@@ -1,6 +1,9 @@
 """What is asked again and again, with other values each time."""
 
+import json
 from collections.abc import Collection, Mapping
+from datetime import date, time
+from decimal import Decimal
 from hashlib import sha256
 from os import PathLike
 from pathlib import Path
@@ -192,11 +195,32 @@ class Prompt:
 
     @property
     def fingerprint(self) -> str:
-        """What changes with anything that it says, the same in every process."""
-        said = [self.text, self.system, self.name, self.version, sorted(self.defaults.items())]
-        return sha256(repr(said).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        """What changes with anything that it says, the same in every process.
+
+        Raises:
+            ConfigurationError: A default is something of which that cannot be told.
+        """
+        said = [self.text, self.system, self.name, self.version, self.defaults]
+        try:
+            text = json.dumps(said, sort_keys=True, default=_plain)
+        except (TypeError, ValueError) as error:
+            raise ConfigurationError(
+                f"{self._place} has no fingerprint, since its defaults are no JSON: {error}"
+            ) from None
+        return sha256(text.encode()).hexdigest()[:16]
 
     def __repr__(self) -> str:
         told = [repr(self.name)] if self.name else []
         told += [f"version={self.version!r}"] if self.version else []
         return f"{type(self).__name__}({', '.join([*told, f'variables={sorted(self.variables)}'])})"
+
+
+def _plain(value: object) -> object:
+    """Return what JSON does not know, such as a date of a YAML file, as texts and lists."""
+    if isinstance(value, date | time | Decimal):
+        return [type(value).__name__, str(value)]
+    if isinstance(value, set | frozenset):
+        return sorted(json.dumps(each, sort_keys=True, default=_plain) for each in value)
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"one is {shown(value)}")

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.policies import Policy, check_whole
@@ -34,6 +34,8 @@ class ContextPolicy(Policy):
             returns a summary of it, which may take a quarter of the room; may be async. Nothing
             is remembered: each request that does not fit asks for a new one.
     """
+
+    example: ClassVar[str] = 'ContextPolicy(strategy="oldest_first"), or ContextPolicy(window=8000)'
 
     strategy: Strategy | None = None
     window: int | None = None

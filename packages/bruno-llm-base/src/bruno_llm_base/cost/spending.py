@@ -41,11 +41,15 @@ class Spending:
     ) -> None:
         budgets = budget if isinstance(budget, Sequence) else () if budget is None else (budget,)
         if not all(isinstance(each, Budget) for each in budgets):
-            raise ConfigurationError(f"budget is {shown(budget)}: give a Budget, or a list of them")
+            raise ConfigurationError(
+                f'budget is {shown(budget)}: give Budget("5.00"), in USD, or a list of them'
+            )
         if cost is None and budgets:
             cost = next((each for each in budgets if each.has_tracker), budgets[0]).tracker
         if not isinstance(cost, CostTracker):
-            raise ConfigurationError(f"cost is {shown(cost)}: give a CostTracker")
+            raise ConfigurationError(
+                f'cost is {shown(cost)}: give CostTracker(), or CostTracker("costs.db") for a file'
+            )
         for each in budgets:
             each.use(cost)
         self.budgets = tuple(budgets)

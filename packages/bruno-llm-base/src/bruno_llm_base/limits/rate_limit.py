@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, cast
 
 from bruno_llm_base.events import StoreUnreachable
 from bruno_llm_base.exceptions import ConfigurationError, InvalidRequestError
@@ -49,6 +49,8 @@ class RateLimit(Policy, Limits):
     Raises:
         ConfigurationError: A value is of the wrong type or out of range.
     """
+
+    example: ClassVar[str] = "RateLimit(requests_per_minute=60)"
 
     max_wait: float | None = None
     store: LimitStore | str | None = None

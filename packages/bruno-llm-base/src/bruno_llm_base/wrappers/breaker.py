@@ -7,6 +7,7 @@ The states are those of M. Nygard's circuit breaker, "Release It!", chapter 5: c
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 from bruno_llm_base.forks import start_fresh_in_children
 from bruno_llm_base.policies import Policy, check_seconds, check_whole
@@ -21,6 +22,8 @@ class Breaker(Policy):
         cooldown: For how many seconds nothing is sent; then one call at a time tries whether the
             provider is back. A longer wait that the server asks for is kept.
     """
+
+    example: ClassVar[str] = "Breaker(failures=5)"
 
     failures: int = 5
     cooldown: float = 30.0
