@@ -113,7 +113,7 @@ def test_wide_letters_are_aligned():
         report(row(model="模型", cost=Decimal(1)), row(model="cafe\u0301"))
     ).splitlines()
     assert lines[-4].endswith("模型   $1.00         1      0       0")
-    assert lines[-3].endswith("cafe\u0301        $0         1      0       0")
+    assert lines[-3].endswith("cafe\u0301      $0         1      0       0")
 
 
 @given(st.lists(st.text(min_size=1, max_size=4), max_size=8))

@@ -18,6 +18,7 @@ from bruno_llm_base.wrappers import FullLLM
 
 from bruno_llm_cli.options import ModelOptions
 from bruno_llm_cli.output import console, plain, show_document, show_table, write
+from bruno_llm_cli.shell_words import in_shell_words
 
 _NARROWEST = 36  # columns of an answer beside others; narrower ones stand one below the other
 _GAP = 3
@@ -158,7 +159,7 @@ def _show_in_columns(answers: Sequence[Answer]) -> None:
 
 
 def _said(answer: Answer) -> str:
-    failure = "" if answer.error is None else f"[failed: {answer.error}]"
+    failure = "" if answer.error is None else f"[failed: {in_shell_words(answer.error)}]"
     return "\n".join(part for part in (answer.text.strip(), failure) if part)
 
 
