@@ -19,6 +19,7 @@ from typer.core import TyperGroup
 
 from bruno_llm_cli import streams
 from bruno_llm_cli.ask_options import (
+    NOTHING_TO_EXTRACT,
     Attachments,
     Extract,
     Files,
@@ -241,11 +242,9 @@ def ask(
     from bruno_llm_cli.ask import ask as answer
     from bruno_llm_cli.input import read_attachment, read_labelled, read_text
 
-    if extract and (as_json or schema is not None or schema_multi is not None):
-        raise BadParameter(
-            "--extract prints a part of a text: leave it out, or --json and --schema"
-        )
     refuse_values_without(template, param)
+    if extract and (as_json or schema is not None or schema_multi is not None):
+        raise BadParameter(NOTHING_TO_EXTRACT)
     call: dict[str, Any] = {}
     if template is not None:
         made = load(template)
