@@ -13,6 +13,7 @@ from typer import Argument, BadParameter, Exit, Option, Typer
 from typer.core import TyperGroup
 
 from bruno_llm_cli import settings
+from bruno_llm_cli.completion import complete_conversation
 from bruno_llm_cli.conversation import log_path, open_log
 from bruno_llm_cli.options import AsJson
 from bruno_llm_cli.output import console, say, show_document, show_table, write
@@ -52,7 +53,13 @@ def list_responses(
         str | None, Option("--model", "-m", help="Only of this model, provider or provider/model.")
     ] = None,
     conversation: Annotated[
-        str | None, Option("--conversation", metavar="ID", help="All of this conversation.")
+        str | None,
+        Option(
+            "--conversation",
+            metavar="ID",
+            help="All of this conversation.",
+            autocompletion=complete_conversation,
+        ),
     ] = None,
     *,
     last: Annotated[
