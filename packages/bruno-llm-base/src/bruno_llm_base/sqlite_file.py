@@ -50,7 +50,9 @@ class SqliteFile(Generic[_Tables]):
         self._path = path
         self._place: tuple[int, int] | None = None
         self._patience = _PATIENCE
-        if path.exists():
+        with self._errors_named():
+            is_there = path.exists()
+        if is_there:
             self.read(lambda _: None)
         else:
             with self._errors_named():
