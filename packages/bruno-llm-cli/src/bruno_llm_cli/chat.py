@@ -18,9 +18,10 @@ from bruno_llm_base.wrappers import FullLLM
 
 from bruno_llm_cli.ask import described, told_spent, warn_if_cut
 from bruno_llm_cli.choice import named_by
-from bruno_llm_cli.conversation import Conversation, open_log
+from bruno_llm_cli.conversation import Conversation
 from bruno_llm_cli.input import read_lines
 from bruno_llm_cli.output import plain, say, show_document, write
+from bruno_llm_cli.own_log import open_log
 
 _LEAVING = ("exit", "quit", "/exit", "/quit")
 _HELP = {

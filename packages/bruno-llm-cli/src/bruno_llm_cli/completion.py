@@ -77,7 +77,7 @@ def _templates(incomplete: str) -> Iterable[str]:
 
 @_silent
 def _conversations(incomplete: str) -> Iterable[tuple[str, str]]:
-    from bruno_llm_cli.conversation import open_log
+    from bruno_llm_cli.own_log import open_log
 
     found = open_log(there=True).conversations()
     return [(key, plain(name)) for key, name in found.items() if key.startswith(incomplete)]

@@ -1,11 +1,10 @@
 """A conversation of the command: what was said before, and where it is recorded."""
 
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from bruno_core.models import Message
-from bruno_llm_base.exceptions import ConfigurationError, InvalidRequestError
+from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.messages import Messages, question, read_messages
 from bruno_llm_base.parts import Json
 from bruno_llm_base.response import ModelResponse
@@ -16,9 +15,7 @@ from bruno_llm_cli import settings
 from bruno_llm_cli.completion import complete_conversation
 from bruno_llm_cli.options import ModelOptions
 from bruno_llm_cli.output import say
-
-if TYPE_CHECKING:
-    from bruno_llm_cli.log import RequestLog
+from bruno_llm_cli.own_log import open_log
 
 Continue = Annotated[
     bool, Option("--continue", "-c", help="Go on with the conversation that was logged last.")
@@ -123,23 +120,3 @@ def begin(
     if not is_logged:
         say("the log is off, so what is said now is not part of the conversation later")
     return Conversation(options, is_logged, found.id, found.name, list(found.messages))
-
-
-def log_path() -> Path:
-    """Return the file of the log, which need not be there."""
-    return settings.folder() / "logs.db"
-
-
-def open_log(*, there: bool = False) -> "RequestLog":
-    """Return the command's log.
-
-    Raises:
-        InvalidRequestError: It is to be *there*, and is not.
-        ConfigurationError: It cannot be used.
-    """
-    if there and not settings.is_there(log_path()):
-        cure = "" if settings.read().log else ": `bruno-llm logs on` records from then on"
-        raise InvalidRequestError(f"nothing is logged yet{cure}")
-    from bruno_llm_cli.log import RequestLog  # slow to load, and seldom needed
-
-    return RequestLog(log_path())

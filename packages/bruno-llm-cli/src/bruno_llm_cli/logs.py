@@ -14,9 +14,9 @@ from typer.core import TyperGroup
 
 from bruno_llm_cli import settings
 from bruno_llm_cli.completion import complete_conversation
-from bruno_llm_cli.conversation import log_path, open_log
 from bruno_llm_cli.options import AsJson
 from bruno_llm_cli.output import console, say, show_document, show_table, write
+from bruno_llm_cli.own_log import log_path, open_log
 
 if TYPE_CHECKING:
     from bruno_llm_cli.log import LoggedResponse
