@@ -732,7 +732,7 @@ def test_members_of_the_wrong_kind_are_named(members, complaint):
 
 
 def test_policies_of_the_wrong_kind_are_named():
-    with pytest.raises(ConfigurationError, match="breaker is 3: give a Breaker"):
+    with pytest.raises(ConfigurationError, match="breaker is 3: give Breaker"):
         FallbackLLM([Bare()], breaker=3)
     with pytest.raises(ConfigurationError, match="observers is 3: give a list of callables"):
         FallbackLLM([Bare()], observers=3)
@@ -749,6 +749,18 @@ async def test_it_speaks_for_its_members(llm, second):
     assert FallbackLLM([*llm.members, Bare()]).get_token_count("hi") == 99
     assert repr(llm).startswith("FallbackLLM([OpenAIProvider(model='gpt-5.4'")
     assert await llm.list_models() == list(second.models)
+
+
+def test_a_model_of_a_stranger_gets_all_that_ours_have():
+    llm = FallbackLLM([Bare()])
+    with llm.sync as plain:
+        assert plain.generate("hi") == plain.request("hi").text == "bare text"
+        assert "".join(plain.stream("hi")) == "bare text"
+        assert [item.text for item in plain.map(["a"], "{row}")] == ["bare text"]
+        assert plain.count_tokens("hi").tokens > 0
+        assert plain.fingerprint("hi") != plain.fingerprint("ho")
+        assert (plain.name, plain.model) == (llm.name, llm.model)
+        assert plain.diagnose().ok
 
 
 def test_a_strangers_secrets_stay_his():

@@ -135,7 +135,7 @@ def test_of_many_models_without_a_price_some_are_named():
 def test_a_report_by_nothing_is_one_row(tracker):
     titles, line = tracker.report(by=()).cells()
     assert titles[:2] == ["Cost", "Requests"]
-    assert line[:2] == ["$3.5000", "5"]
+    assert line[:2] == ["$3.50", "5"]
 
 
 def test_an_empty_report_says_so_in_every_format():
@@ -149,9 +149,25 @@ def test_an_empty_report_says_so_in_every_format():
 def test_an_amount_is_shown_to_the_last_digit_asked_for_or_to_two_digits(amount, digits):
     text = dollars(amount, digits)
     said = Decimal(text.removeprefix("$").replace(",", ""))
-    unit = Decimal(1).scaleb(min(-digits, amount.adjusted() - 1))
+    unit = Decimal(1).scaleb(min(-digits, amount.adjusted() + 1 - digits))
     assert abs(said - amount) <= unit / 2
     assert (said == 0) == (amount == 0)
+    assert text == "$0" or re.fullmatch(r"\$\d{1,3}(,\d{3})*\.\d\d(\d*[1-9])?", text)
+    assert dollars(Decimal(amount.normalize()), digits) == text
+
+
+def test_amounts_as_people_write_them():
+    told = {
+        "0.000012": "$0.000012",
+        "0.00001234567": "$0.00001235",
+        "0.5": "$0.50",
+        "1": "$1.00",
+        "3.50001": "$3.50",
+        "12345.6789": "$12,345.6789",
+        "1234567": "$1,234,567.00",
+        "1E+9": "$1,000,000,000.00",
+    }
+    assert {amount: dollars(Decimal(amount)) for amount in told} == told
 
 
 @given(reports)
@@ -239,9 +255,9 @@ def test_markdown_shows_names_as_they_are():
     assert rule == "| --- | --- | --- | --: | --: | --: | --: |"
     assert line == (
         r"| 2026-11-03 | claude | a\|b" + "\N{REPLACEMENT CHARACTER}"
-        r"\*c\*\<b\>\`d\`\[e\](f) | $0.5000 | 1 | 0 | 0 |"
+        r"\*c\*\<b\>\`d\`\[e\](f) | $0.50 | 1 | 0 | 0 |"
     )
-    assert total == "| **Total** |  |  | **$0.5000** | **1** | **0** | **0** |"
+    assert total == "| **Total** |  |  | **$0.50** | **1** | **0** | **0** |"
 
 
 @given(reports)

@@ -29,10 +29,10 @@ def test_all_answers_are_told_with_time_tokens_and_money(bruno_llm, servers):
     assert places == sorted(places)
     assert "It is Paris." in done.stdout
     title, _, *rows = done.stdout.strip().splitlines()[-5:]
-    assert title.split() == ["model", "first", "total", "in", "out", "USD"]
+    assert title.split() == ["model", "first", "total", "in", "out", "cost"]
     assert [row.split()[0] for row in rows] == names
     assert [row.split()[-3:-1] for row in rows] == [["11", "7"]] * 3
-    assert rows[-1].split()[-1] == "0.000000"
+    assert rows[-1].split()[-1] == "$0"
 
 
 def test_a_wide_terminal_shows_the_answers_side_by_side(at_a_terminal, servers):
@@ -52,7 +52,7 @@ def test_a_narrow_terminal_shows_one_below_the_other_and_cuts_nothing(
     assert "for a long time." in " ".join(below)
     assert "claude/claude-sonnet-5-5" in below
     (title,) = [line for line in lines if line.startswith("model ")]
-    assert title.split() == ["model", "first", "total", "in", "out", "USD"]
+    assert title.split() == ["model", "first", "total", "in", "out", "cost"]
 
 
 def test_programs_read_the_same(bruno_llm, servers):

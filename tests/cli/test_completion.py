@@ -1,5 +1,6 @@
 """Completion, by bash itself and the script that the command gives it; no server is asked."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -7,6 +8,7 @@ import sys
 import pytest
 
 NO_DETECTION = {"_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}  # of the shell, by its process
+MAIN = "from bruno_llm_cli import main; main()"
 BASH = shutil.which("bash")
 
 
@@ -60,6 +62,23 @@ def test_collections_and_templates_are_completed(complete, bruno_llm, openai, tm
     (folder / "summary.md").write_text("Sum up: {{ text }}")
     assert complete("similar", "n") == ["notes"]
     assert complete("ask", "-t", "s") == ["summary"]
+
+
+def test_conversations_are_completed_with_their_first_words(complete, bruno_llm, openai, process):
+    assert complete("-c", "--conversation", "") == []
+    bruno_llm("logs", "on")
+    bruno_llm("Why is the sky blue?")
+    bruno_llm("What is a river?")
+    document = json.loads(bruno_llm("logs", "--json").stdout)
+    sky, river = (each["conversation_id"] for each in document["responses"])
+    bruno_llm("--conversation", sky, "And at night?")  # now it is the latest
+    assert sorted(complete("ask", "--conversation", "")) == sorted([sky, river])
+    assert complete("logs", "--conversation", river[:9]) == [river]
+    fish = {"_BRUNO_LLM_COMPLETE": "complete_fish", "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
+    line = {"_TYPER_COMPLETE_ARGS": "bruno-llm chat --conversation "}
+    shown = process(env={**fish, **line}, main=f"import sys; sys.argv[0] = 'bruno-llm'; {MAIN}")
+    told = [line.split("\t") for line in shown.stdout.decode().splitlines()]
+    assert told == [[sky, "Why is the sky blue?"], [river, "What is a river?"]]
 
 
 @pytest.mark.parametrize("shell", ["zsh", "fish"])

@@ -181,8 +181,9 @@ def test_what_nobody_knows_is_advised_about(doctor, openai, monkeypatch):
     code, found = doctor("openai")
     assert code == 0
     assert (found["openai"]["window"], found["openai"]["input_price"]) == (None, None)
-    assert "ContextPolicy(window=" in found["openai"]["advice"][0]
-    assert "CostTracker(prices=" in found["openai"]["advice"][1]
+    assert "context window unknown" in found["openai"]["advice"][0]
+    assert "BRUNO_LLM_OPENAI_PRICE_NAME" in found["openai"]["advice"][1]
+    assert "BRUNO_LLM_OPENAI_FREE=true" in found["openai"]["advice"][1]
 
 
 def test_a_file_is_examined(bruno_llm, doctor, ollama, tmp_path):

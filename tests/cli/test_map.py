@@ -38,6 +38,22 @@ def test_each_row_of_a_table_is_asked_once(bruno_llm, openai, rows, tmp_path):
     assert (counted["answered"], float(counted["cost"]) > 0) == (4, True)
 
 
+def test_answers_go_to_stdout_line_by_line(bruno_llm, openai, rows, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    openai.say(FakeError(kind="invalid_request"), FakeAnswer(text="Hi"), FakeAnswer(text="Hi"))
+    words = (*ASK, rows, "-p", "Sum up {text}", "-o", "-", "--concurrency", 1)
+    done = bruno_llm(*words, "--key", "id")
+    printed = {line["key"]: line for line in map(json.loads, done.stdout.splitlines())}
+    assert (done.exit_code, sorted(printed)) == (1, ["a", "b", "c"])
+    assert (printed["a"]["error"] is None, printed["b"]["text"]) == (False, "Hi")
+    first, second = done.stderr.splitlines()
+    assert first.startswith("bruno-llm: 2 answered, 1 failed")
+    assert "row a failed" in second
+    assert "its line says why" in second
+    assert not (tmp_path / "-").exists()
+    assert bruno_llm(*words, "--json").exit_code == 2
+
+
 def test_rows_are_json_too_and_a_failure_is_told(bruno_llm, openai, tmp_path):
     openai.say(FakeError(kind="invalid_request"), FakeAnswer())
     path = tmp_path / "in.jsonl"

@@ -65,12 +65,12 @@ def test_the_table_is_aligned_and_tells_small_from_nothing_from_unknown(tracker)
     assert to_table(tracker.report()).splitlines()[4:] == [
         "Day         Provider  Model       Cost  Requests  Input  Output  Reasoning  Unpriced  Estimated",
         "-" * 95,
-        "2026-11-03  claude    opus     $3.5000         2  2,000      40         10         0          0",
+        "2026-11-03  claude    opus       $3.50         2  2,000      40         10         0          0",
         "2026-11-03  claude    haiku  $0.000012         1  1,000      20          5         0          0",
         "2026-11-04  ollama    llama         $0         1  1,000      20          5         0          0",
         "2026-11-04  openai    sol      unknown         1  1,000      20          5         1          1",
         "-" * 95,
-        "Total                          $3.5000         5  5,000     100         25         1          1",
+        "Total                            $3.50         5  5,000     100         25         1          1",
     ]
 
 
@@ -82,7 +82,7 @@ def test_in_a_narrow_terminal_a_row_takes_two_lines(tracker):
         "Cost  Requests  Input  Output  Reasoning  Unpriced  Estimated".rjust(72),
         "-" * 72,
         "claude  opus",
-        "$3.5000         2  2,000      40         10         0          0".rjust(72),
+        "$3.50         2  2,000      40         10         0          0".rjust(72),
     ]
     assert lines[-2] == "Total"
     assert to_table(tracker.report(), 95) == to_table(tracker.report())
@@ -96,7 +96,7 @@ def test_the_table_begins_with_what_a_reader_has_to_know(tracker):
 def test_a_table_by_nothing_is_one_row(tracker):
     lines = to_table(tracker.report(by=())).splitlines()
     assert lines[-3].split()[:2] == ["Cost", "Requests"]
-    assert lines[-1].split()[:2] == ["$3.5000", "5"]
+    assert lines[-1].split()[:2] == ["$3.50", "5"]
 
 
 @given(st.lists(st.text(min_size=1, max_size=4), max_size=8))
@@ -112,8 +112,8 @@ def test_wide_letters_are_aligned():
     lines = to_table(
         report(row(model="模型", cost=Decimal(1)), row(model="cafe\u0301"))
     ).splitlines()
-    assert lines[-4].endswith("模型   $1.0000         1      0       0")
-    assert lines[-3].endswith("cafe\u0301        $0         1      0       0")
+    assert lines[-4].endswith("模型   $1.00         1      0       0")
+    assert lines[-3].endswith("cafe\u0301      $0         1      0       0")
 
 
 @given(st.lists(st.text(min_size=1, max_size=4), max_size=8))
@@ -147,11 +147,11 @@ def test_the_page_shows_every_row(tracker):
     shown = Reader(to_html(made)).rows[-6:]
     assert [cells[:4] for cells in shown] == [
         ["Day", "Model", "User", "Cost"],
-        ["2026-11-03", "opus", "-", "$3.5000"],
+        ["2026-11-03", "opus", "-", "$3.50"],
         ["2026-11-03", "haiku", "-", "$0.000012"],
         ["2026-11-04", "llama", "-", "$0"],
         ["2026-11-04", "sol", "ana", "unknown"],
-        ["Total", "$3.5000", "5", "5,000"],
+        ["Total", "$3.50", "5", "5,000"],
     ]
 
 

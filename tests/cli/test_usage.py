@@ -104,6 +104,14 @@ costs NONE
 use nosuch
 doctor nosuch
 map NONE.csv -p x -o o
+costs LONG
+costs copy LONG x
+embed c hi -d LONG
+ask hi -t LONG
+ask hi -f LONG
+ask hi --ledger LONG
+ask hi --config LONG.toml
+map FILE.csv -p {text} -o LONG
 """
 
 
@@ -114,7 +122,7 @@ def test_wrong_usage_is_2_and_a_failure_is_1(bruno_llm, openai, tmp_path, monkey
     (tmp_path / "FILE.md").write_text("Say {{ a }}")
     for code, lines in ((2, WRONG), (1, FAILURES)):
         for line in lines.strip().splitlines():
-            done = bruno_llm(*shlex.split(line))
+            done = bruno_llm(*shlex.split(line.replace("LONG", "x" * 300)))
             assert (done.exit_code, done.stdout) == (code, ""), line
             assert done.stderr, line
     assert not openai.received

@@ -12,7 +12,6 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import bruno_llm_testing
-import certifi
 import pytest
 from bruno_llm_base import Retry
 
@@ -61,20 +60,6 @@ def sockets(server):
             return True
 
     return lambda: sum(is_ours(int(each.name)) for each in Path("/proc/self/fd").iterdir())
-
-
-@pytest.fixture(scope="session")
-def one_certificate(tmp_path_factory):
-    end = "-----END CERTIFICATE-----"
-    path = tmp_path_factory.mktemp("tls") / "one.pem"
-    path.write_text(certifi.contents().partition(end)[0] + end)
-    return path
-
-
-@pytest.fixture
-def few_certificates(monkeypatch, one_certificate):
-    """Let clients load one certificate: to load all takes longer than most tests."""
-    monkeypatch.setenv("SSL_CERT_FILE", str(one_certificate))
 
 
 STREAMS = {"ollama": "application/x-ndjson"}

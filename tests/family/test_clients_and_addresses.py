@@ -29,8 +29,6 @@ ENDPOINTS = {
     "ollama": ["/api", "/api/", "/api/chat", "/v1", "/api/api", "/v1/chat/completions"],
 }
 
-pytestmark = pytest.mark.usefixtures("few_certificates")
-
 
 @pytest.fixture
 async def clients():

@@ -56,10 +56,7 @@ ASKS = FakeAnswer(
 )
 
 # google-genai subclasses aiohttp's session, which aiohttp has deprecated
-pytestmark = [
-    pytest.mark.usefixtures("few_certificates"),
-    pytest.mark.filterwarnings("ignore:Inheritance class:DeprecationWarning"),
-]
+pytestmark = pytest.mark.filterwarnings("ignore:Inheritance class:DeprecationWarning")
 
 
 def weather(city: str) -> str:
@@ -302,7 +299,7 @@ async def test_prices_are_those_of_the_cloud(make, kind, model, usd):
     await client.close()
 
 
-def test_telemetry_calls_a_cloud_by_its_name(one_certificate):
+def test_telemetry_calls_a_cloud_by_its_name():
     credentials = clouds.FakeVertex().connection()["client"]
     bedrock_too = openai.AsyncOpenAI(provider=bedrock(region="eu-west-1", api_key="k"))
     for kind, client, name in (

@@ -31,8 +31,6 @@ SDKS = {"openai", "google.genai", "httpx", "httpx2", "aiohttp", "genai_prices"}
 NAMES = {"openai": "OpenAI", "gemini": "Gemini", "ollama": "Ollama"}
 KEYS = {"openai": "OPENAI_API_KEY", "gemini": "GEMINI_API_KEY", "ollama": "OLLAMA_API_KEY"}
 
-pytestmark = pytest.mark.usefixtures("few_certificates")
-
 
 @pytest.fixture(params=NAMES)
 def name(request):

@@ -16,11 +16,6 @@ ADDRESSES = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _certificates(few_certificates):
-    """Load few, and those of the environment only where a test says so."""
-
-
 class ProxyServer:
     """A proxy that lets nothing through."""
 

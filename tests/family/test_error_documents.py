@@ -22,7 +22,7 @@ from bruno_llm_base import (
 )
 from bruno_llm_testing import Fault, MockLLM, RawReply
 
-pytestmark = pytest.mark.usefixtures("few_certificates", "unmeasured")
+pytestmark = pytest.mark.usefixtures("unmeasured")
 
 JSON = {"content_type": "application/json"}
 AGAIN = Retry(attempts=3, wait_initial=0)

@@ -13,8 +13,6 @@ from bruno_llm_base import (
 )
 from bruno_llm_testing import FakeAnswer, Received
 
-pytestmark = pytest.mark.usefixtures("few_certificates")
-
 EVENTS, LINES, JSON = "text/event-stream", "application/x-ndjson", "application/json"
 ANSWER = FakeAnswer(text="one two three")
 BOM = b"\xef\xbb\xbf"

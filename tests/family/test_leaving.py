@@ -15,7 +15,7 @@ IN_A_STALL = Fault(ENDLESS, after=6, then="stall")
 IN_PINGS = Fault(ENDLESS, after=6, then="stall", pings=0.005)
 
 
-pytestmark = pytest.mark.usefixtures("few_certificates", "unmeasured")
+pytestmark = pytest.mark.usefixtures("unmeasured")
 
 
 class ConsumerError(Exception):

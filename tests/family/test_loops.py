@@ -12,8 +12,6 @@ from bruno_llm_base import FallbackLLM, LLMFactory
 from bruno_llm_ollama import OllamaProvider
 from bruno_llm_testing import FakeAnswer, FakeOllama, Fault
 
-pytestmark = pytest.mark.usefixtures("few_certificates")
-
 PROGRAM = """
 import asyncio
 import json

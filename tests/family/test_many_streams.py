@@ -21,7 +21,7 @@ def many_descriptors():
     resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
-@pytest.mark.usefixtures("few_certificates", "many_descriptors")
+@pytest.mark.usefixtures("many_descriptors")
 async def test_streams_are_all_open_at_once_and_nothing_of_them_stays_open(
     kind, server, sockets, until
 ):
@@ -37,7 +37,7 @@ async def test_streams_are_all_open_at_once_and_nothing_of_them_stays_open(
         await until(lambda: sockets() <= before)
 
 
-@pytest.mark.usefixtures("few_certificates", "many_descriptors")
+@pytest.mark.usefixtures("many_descriptors")
 async def test_a_thousand_streams_at_once_all_end_well(kind, server, sockets, until):
     server.say(*[FakeAnswer(text="one two three")] * STREAMS)
     before = sockets()

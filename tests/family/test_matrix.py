@@ -32,7 +32,7 @@ from bruno_llm_base import (
 from bruno_llm_testing import FakeAnswer, FakeError, Fault, RawReply, Received
 from bruno_llm_testing.script import ErrorKind, Mishap
 
-pytestmark = pytest.mark.usefixtures("few_certificates", "unmeasured")
+pytestmark = pytest.mark.usefixtures("unmeasured")
 
 RETRY = Retry(attempts=3, wait_initial=0)
 

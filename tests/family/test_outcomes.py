@@ -27,8 +27,6 @@ from bruno_llm_base import (
 )
 from bruno_llm_testing import FakeAnswer, FakeError, Fault, RawReply
 
-pytestmark = pytest.mark.usefixtures("few_certificates")
-
 PRICE = Price(input=1, output=1000, source="this test")  # USD per million tokens
 COUNTED = Usage(input_tokens=3, output_tokens=2)
 SHORT = FakeAnswer(text="one two three", usage=COUNTED)

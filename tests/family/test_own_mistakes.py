@@ -11,7 +11,7 @@ import pytest
 from bruno_llm_base import LLMError, Retry, ServiceUnavailableError
 from bruno_llm_testing import FakeError
 
-pytestmark = pytest.mark.usefixtures("few_certificates", "unmeasured")
+pytestmark = pytest.mark.usefixtures("unmeasured")
 
 
 def client_with_a_hook(name, connection, hook):

@@ -21,8 +21,6 @@ from bruno_llm_ollama import OllamaProvider
 from bruno_llm_openai import OpenAIEmbeddings, OpenAIProvider
 from bruno_llm_testing import FakeAnswer, FakeOpenAI, RawReply
 
-pytestmark = pytest.mark.usefixtures("few_certificates")
-
 PRICE = Price(input=1, output=1, source="this test")
 
 

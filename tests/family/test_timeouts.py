@@ -5,8 +5,6 @@ from bruno_llm_base import LLMTimeoutError, ModelNotFoundError, RateLimit, Retry
 from bruno_llm_base.events import AttemptFailed
 from bruno_llm_testing import FakeAnswer, FakeError, Fault
 
-pytestmark = pytest.mark.usefixtures("few_certificates")
-
 
 async def whole(llm):
     return await llm.generate("hi")

@@ -7,8 +7,6 @@ from bruno_llm_base import LLMError, ModelNotFoundError
 from bruno_llm_base.events import RequestStarted
 from bruno_llm_testing import FakeError, Fault, MockLLM, RawReply
 
-pytestmark = pytest.mark.usefixtures("few_certificates")
-
 
 @pytest.fixture
 def listed(server):

@@ -16,8 +16,6 @@ from bruno_llm_base import Json, LLMError, Usage
 from bruno_llm_base.cost.price import Price
 from bruno_llm_testing import Fault, RawReply
 
-pytestmark = pytest.mark.usefixtures("few_certificates")
-
 SAID = [Message(role=MessageRole.USER, content="Hello?")]
 
 

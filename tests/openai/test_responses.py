@@ -448,6 +448,12 @@ async def test_a_nested_option_that_is_refused_is_left_out_alone(server, home, c
     assert len(server.bodies) == 5
 
 
+async def test_a_reasoning_that_is_none_of_ours_is_the_servers_to_refuse(server, home):
+    for wrong in ("x", 0, True, ["x"]):
+        await home.generate("hi", options={"reasoning": wrong})
+        assert server.bodies[-1]["reasoning"] == wrong
+
+
 async def test_what_we_ask_for_is_left_out_of_a_users_list(server, new):
     server.say(refused("Encrypted content is not supported with this model."))
     await new.generate("hi", include=["message.output_text.logprobs"])

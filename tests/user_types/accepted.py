@@ -96,6 +96,7 @@ async def main() -> None:
     anyone: LLMInterface = both
     ours: list[LanguageModel] = [llm, both, kept]
     for each in ours:
+        print(each.name, each.model, each.capabilities, (await each.count_tokens("hi")).tokens)
         (await each.request("hi", output=City, refresh=True, max_tokens=5)).output.name.upper()
     print(await anyone.generate([user("hi")]), text)
 

@@ -13,6 +13,7 @@ from bruno_llm_base.context import ContextPolicy, Window
 from bruno_llm_base.error_mapping import ErrorFacts
 from bruno_llm_base.events import Diagnosis
 from bruno_llm_base.exceptions import *  # noqa: F403 - all of them
+from bruno_llm_base.language_model import LanguageModel
 from bruno_llm_base.lazy import late_names
 from bruno_llm_base.limits import LimitState, RateLimit
 from bruno_llm_base.media_rules import MediaRules
@@ -36,7 +37,7 @@ from bruno_llm_base.parts import (
     VendorBlock,
 )
 from bruno_llm_base.policies import Retry, Timeouts
-from bruno_llm_base.provider import BaseProvider, LanguageModel, ProviderKeywords
+from bruno_llm_base.provider import BaseProvider, ProviderKeywords
 from bruno_llm_base.response import NOTHING, Cost, FinishReason, ModelResponse, TokenCount, Usage
 from bruno_llm_base.stream import TextStream
 

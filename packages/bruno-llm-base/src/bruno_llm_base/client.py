@@ -416,7 +416,8 @@ class Client(Vendor, ABC):
         address = self.access.address.rstrip("/")
         if not (is_nowhere and version) or _VERSION.search(address):
             return ""
-        if isinstance(error, ModelNotFoundError):  # which a server says that is there
+        # a server that knows no such model is there, and clouds have addresses of their own
+        if isinstance(error, ModelNotFoundError) or self.access.cloud:
             return ""
         return address + version[0]
 

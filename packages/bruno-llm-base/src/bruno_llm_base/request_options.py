@@ -58,6 +58,7 @@ class RequestOptions:
         self._adapter = adapter
         self._keywords = keywords
         self._always: Json = settings.get("options") or {}
+        self._always_own = spelled({}, self._always)
         self._strict = settings.get("strict", False)
         given = ((name, settings.get(name)) for name in PORTABLE)
         self.defaults: Json = {name: value for name, value in given if value is not None}
@@ -116,7 +117,8 @@ class RequestOptions:
         if thinking:
             options = under(thinking, options)
         told += [(name, OptionDropped, {"option": name}) for name in sorted(refused)]
-        asked = Asked(adapter, options, merged(spelled({}, self._always), spelled({}, own)), told)
+        all_own = merged(self._always_own, spelled({}, own)) if own else self._always_own
+        asked = Asked(adapter, options, all_own, told)
         if is_usual:
             self._usual[model] = asked
         return asked._replace(options=dict(options))

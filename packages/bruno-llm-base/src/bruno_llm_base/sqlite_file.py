@@ -50,15 +50,17 @@ class SqliteFile(Generic[_Tables]):
         self._path = path
         self._place: tuple[int, int] | None = None
         self._patience = _PATIENCE
-        if path.exists():
+        with self._errors_named():
+            is_there = path.exists()
+        if is_there:
             self.read(lambda _: None)
         else:
             with self._errors_named():
                 self._open("mode=rwc")
             self.close()  # a server that forks its workers from C then has nothing open
 
-    @staticmethod
-    def updates(version: int) -> Iterable[str]:
+    @classmethod
+    def updates(cls, version: int) -> Iterable[str]:
         """Return the statements that make the tables which a file of an older *version* lacks, 0 of an empty one."""
         raise NotImplementedError
 
@@ -216,3 +218,24 @@ def _state(path: Path) -> tuple[int, ...] | None:
             return None
     found = path.stat()
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
+class PlainSqliteFile(SqliteFile[sqlite3.Connection]):
+    """A file whose tables have had one version so far, and are read and written by their connection.
+
+    Attributes:
+        schema: The statements that make the tables.
+    """
+
+    schema: ClassVar[Iterable[str]]
+    oldest = version = 1
+
+    @classmethod
+    def updates(cls, version: int) -> Iterable[str]:
+        """See `SqliteFile`."""
+        del version
+        return cls.schema
+
+    def tables(self, connection: sqlite3.Connection) -> sqlite3.Connection:
+        """See `SqliteFile`."""
+        return connection

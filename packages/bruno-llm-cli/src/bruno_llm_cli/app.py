@@ -19,6 +19,7 @@ from typer.core import TyperGroup
 
 from bruno_llm_cli import streams
 from bruno_llm_cli.ask_options import (
+    NOTHING_TO_EXTRACT,
     Attachments,
     Extract,
     Files,
@@ -63,7 +64,7 @@ from bruno_llm_cli.prompt_templates import (
     templates,
 )
 from bruno_llm_cli.settings import folder
-from bruno_llm_cli.usage import model_name, rows_file, some_text
+from bruno_llm_cli.usage import STDOUT, model_name, rows_file, some_text
 
 _ORDER = (
     *("ask", "chat", "compare", "map", "batch", "embed", "similar", "collections", "templates"),
@@ -241,11 +242,9 @@ def ask(
     from bruno_llm_cli.ask import ask as answer
     from bruno_llm_cli.input import read_attachment, read_labelled, read_text
 
-    if extract and (as_json or schema is not None or schema_multi is not None):
-        raise BadParameter(
-            "--extract prints a part of a text: leave it out, or --json and --schema"
-        )
     refuse_values_without(template, param)
+    if extract and (as_json or schema is not None or schema_multi is not None):
+        raise BadParameter(NOTHING_TO_EXTRACT)
     call: dict[str, Any] = {}
     if template is not None:
         made = load(template)
@@ -320,7 +319,11 @@ def map_rows(
     ],
     output: Annotated[
         Path,
-        Option("--output", "-o", help="The file of answers (JSON lines); goes on if it is there."),
+        Option(
+            "--output",
+            "-o",
+            help="The file of answers (JSON lines); goes on if it is there. For stdout, -: this cannot go on.",
+        ),
     ],
     *,
     prompt: RowPrompt = None,
@@ -331,14 +334,17 @@ def map_rows(
 ) -> None:
     """Ask the same of each row of a file.
 
-    Run it again to go on. The exit code is 1 if a row failed, or the budget is spent.
+    Run it again to go on, where the answers are in a file. The exit code is 1 if a row failed, or the budget is spent.
     """
     from bruno_llm_cli.map import Progress, map_file, read_rows
 
+    into = None if output == STDOUT else output
+    if into is None and as_json:
+        raise BadParameter("--output - prints the answers: leave out --json, or name a file")
     progress = Progress(sum(1 for _ in read_rows(rows)))
     question, options, call = question_of_rows(prompt, template, options)
     llm = options.llm(observers=[progress])
-    call |= {"into": output, "key": key, "concurrency": concurrency}
+    call |= {"into": into, "key": key, "concurrency": concurrency}
     all_answered = asyncio.run(map_file(llm, rows, question, progress, **call))
     if as_json:
         show_document(progress.counts())

@@ -125,6 +125,8 @@ def spent(response: ModelResponse) -> str:
 
 def told_spent(usage: Usage, cost: Decimal | None) -> str:
     """Return these tokens and dollars in words."""
+    from bruno_llm_base.cost.report import dollars  # it is no part of a question
+
     told = [f"{_number(usage.input_tokens)} tokens in"]
     if usage.cache_read_tokens:
         told.append(f"{_number(usage.cache_read_tokens)} of them from the cache")
@@ -133,12 +135,6 @@ def told_spent(usage: Usage, cost: Decimal | None) -> str:
         told.append(f"{_number(usage.reasoning_tokens)} of them for reasoning")
     told.append("price unknown" if cost is None else dollars(cost))
     return ", ".join(told)
-
-
-def dollars(cost: Decimal) -> str:
-    """Return *cost* to four digits, without zeros at its end."""
-    told = f"{Decimal(f'{cost:.4g}'):f}"
-    return f"${told.rstrip('0').rstrip('.') if '.' in told else told}"
 
 
 def _number(tokens: int | None) -> str:

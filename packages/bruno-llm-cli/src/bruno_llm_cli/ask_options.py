@@ -56,6 +56,7 @@ Extract = Annotated[
 ]
 TellUsage = Annotated[bool, Option("--usage", "-u", help="Tell tokens and dollars, on stderr.")]
 NoStream = Annotated[bool, Option("--no-stream", help="Print the answer when it is complete.")]
+NOTHING_TO_EXTRACT = "--extract prints a part of a text: leave it out, or --json and --schema"
 
 
 def refuse_values_without(template: str | None, values: list[str] | None) -> None:

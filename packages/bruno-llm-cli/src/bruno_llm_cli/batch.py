@@ -4,7 +4,7 @@ import asyncio
 import json
 import sys
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -28,7 +28,7 @@ from bruno_llm_cli.options import (
 )
 from bruno_llm_cli.output import say, set_verbosity, show_document, write
 from bruno_llm_cli.prompt_templates import RowPrompt, RowTemplate, question_of_rows
-from bruno_llm_cli.usage import rows_file
+from bruno_llm_cli.usage import STDOUT, rows_file
 
 if TYPE_CHECKING:
     from bruno_llm_base.batch.vendor import Batch
@@ -96,8 +96,8 @@ def wait(
 def results(
     batch_id: Id,
     output: Annotated[
-        Path | None, Option("--output", "-o", help="The file of answers (JSON lines), not stdout.")
-    ] = None,
+        Path, Option("--output", "-o", help="The file of answers (JSON lines); - for stdout.")
+    ] = STDOUT,
     config: Config = None,
     ledger: Ledger = None,
     *,
@@ -109,7 +109,8 @@ def results(
     The batch has to have ended. The exit code is 1 if a row has no answer.
     """
     set_verbosity(verbose)
-    if not _run(batch_id, config, partial(_results, output=output, as_json=as_json), ledger):
+    into = None if output == STDOUT else output
+    if not _run(batch_id, config, partial(_results, output=into, as_json=as_json), ledger):
         raise Exit(1)
 
 
@@ -295,4 +296,5 @@ def _written(output: Path | None) -> Iterator[Callable[[str], Any]]:
     except OSError as error:
         raise ConfigurationError(f"{output} cannot be written: {error.strerror}") from error
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink()

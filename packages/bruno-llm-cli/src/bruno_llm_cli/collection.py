@@ -12,7 +12,7 @@ from struct import pack, unpack
 
 from bruno_llm_base.exceptions import ConfigurationError, InvalidRequestError
 from bruno_llm_base.options import did_you_mean
-from bruno_llm_base.sqlite_file import SqliteFile
+from bruno_llm_base.sqlite_file import PlainSqliteFile
 
 from bruno_llm_cli import settings
 
@@ -57,23 +57,13 @@ class Match:
     text: str
 
 
-class CollectionsFile(SqliteFile[sqlite3.Connection]):
+class CollectionsFile(PlainSqliteFile):
     """The file."""
 
     kind = "file of collections"
     holds = "a file of collections"
     application = 0x42724C65  # "BrLe"
-    oldest = version = 1
-
-    @staticmethod
-    def updates(version: int) -> Iterable[str]:
-        """See `SqliteFile`."""
-        del version
-        return _TABLES
-
-    def tables(self, connection: sqlite3.Connection) -> sqlite3.Connection:
-        """See `SqliteFile`."""
-        return connection
+    schema = _TABLES
 
     @classmethod
     def at(cls, path: Path, *, new: bool) -> "CollectionsFile":

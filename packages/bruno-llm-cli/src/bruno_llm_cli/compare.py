@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from decimal import Decimal
 from typing import Any
 
+from bruno_llm_base.cost.report import dollars
 from bruno_llm_base.discovery import canonical, installed, split_name
 from bruno_llm_base.exceptions import LLMError
 from bruno_llm_base.provider import BaseProvider
@@ -17,6 +18,7 @@ from bruno_llm_base.wrappers import FullLLM
 
 from bruno_llm_cli.options import ModelOptions
 from bruno_llm_cli.output import console, plain, show_document, show_table, write
+from bruno_llm_cli.shell_words import in_shell_words
 
 _NARROWEST = 36  # columns of an answer beside others; narrower ones stand one below the other
 _GAP = 3
@@ -157,11 +159,11 @@ def _show_in_columns(answers: Sequence[Answer]) -> None:
 
 
 def _said(answer: Answer) -> str:
-    failure = "" if answer.error is None else f"[failed: {answer.error}]"
+    failure = "" if answer.error is None else f"[failed: {in_shell_words(answer.error)}]"
     return "\n".join(part for part in (answer.text.strip(), failure) if part)
 
 
-_FIGURES = ("first", "total", "in", "out", "USD")
+_FIGURES = ("first", "total", "in", "out", "cost")
 
 
 def _show_figures(answers: Sequence[Answer]) -> None:
@@ -172,7 +174,7 @@ def _show_figures(answers: Sequence[Answer]) -> None:
             "failed" if answer.error else _seconds(answer.duration),
             _number(answer.usage.input_tokens),
             _number(answer.usage.output_tokens),
-            _number(None if answer.cost is None else f"{answer.cost:.6f}"),
+            _number(None if answer.cost is None else dollars(answer.cost)),
         )
         for answer in answers
     ]

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import Any, ParamSpec
+from typing import Any, ParamSpec, TypeVar
 
 from bruno_llm_base.discovery import (
     EMBEDDINGS,
@@ -16,15 +16,17 @@ from bruno_llm_base.discovery import (
 from bruno_llm_base.exceptions import LLMError
 from typer import Context
 
+from bruno_llm_cli.output import plain
 from bruno_llm_cli.settings import folder
 
 _P = ParamSpec("_P")
+_T = TypeVar("_T")
 
 
-def _silent(complete: Callable[_P, Iterable[str]]) -> Callable[_P, list[str]]:
+def _silent(complete: Callable[_P, Iterable[_T]]) -> Callable[_P, list[_T]]:
     """Let *complete* find nothing where it fails: an error would be printed into the command line."""
 
-    def completed(*args: _P.args, **keywords: _P.kwargs) -> list[str]:
+    def completed(*args: _P.args, **keywords: _P.kwargs) -> list[_T]:
         with suppress(LLMError, OSError):
             return list(complete(*args, **keywords))
         return []
@@ -57,6 +59,11 @@ def complete_collection(ctx: Context, incomplete: str) -> list[str]:
     return _collections(ctx.params.get("database"), incomplete)
 
 
+def complete_conversation(incomplete: str) -> list[tuple[str, str]]:
+    """Return the logged conversations whose ids begin so, the latest first, each with its first words."""
+    return _conversations(incomplete)
+
+
 def complete_template(incomplete: str) -> list[str]:
     """Return the templates whose names begin so."""
     return _templates(incomplete)
@@ -66,6 +73,14 @@ def complete_template(incomplete: str) -> list[str]:
 def _templates(incomplete: str) -> Iterable[str]:
     found = sorted(path.stem for path in (folder() / "templates").glob("*.md"))
     return [name for name in found if name.startswith(incomplete)]
+
+
+@_silent
+def _conversations(incomplete: str) -> Iterable[tuple[str, str]]:
+    from bruno_llm_cli.conversation import open_log
+
+    found = open_log(there=True).conversations()
+    return [(key, plain(name)) for key, name in found.items() if key.startswith(incomplete)]
 
 
 @_silent

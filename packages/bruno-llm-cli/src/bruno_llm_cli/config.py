@@ -9,6 +9,7 @@ from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_cli import settings
 from bruno_llm_cli.choice import build_for_a_look, chosen, of_environment
 from bruno_llm_cli.output import say, show_document, write
+from bruno_llm_cli.shell_words import in_shell_words
 
 
 def use(name: str | None, *, as_json: bool) -> None:
@@ -26,7 +27,7 @@ def use(name: str | None, *, as_json: bool) -> None:
         else:
             build_for_a_look(choice)
     except ConfigurationError as error:
-        problem = error.description
+        problem = in_shell_words(error.description)
     if as_json:
         show_document({"path": str(settings.path()), "model": choice, "problem": problem})
         return
@@ -52,7 +53,7 @@ def show(*, as_json: bool) -> None:
         provider = provider or of_environment()
         asked, problem = "/".join(filter(None, (provider, model))), None
     except ConfigurationError as error:
-        asked, problem = None, error.description
+        asked, problem = None, in_shell_words(error.description)
     if as_json:
         show_document({"path": str(file), **asdict(settled), "asked": asked, "problem": problem})
         return

@@ -13,6 +13,7 @@ from bruno_llm_base.wrappers import FullLLM
 from typer import BadParameter, Option
 
 from bruno_llm_cli import settings
+from bruno_llm_cli.completion import complete_conversation
 from bruno_llm_cli.options import ModelOptions
 from bruno_llm_cli.output import say
 
@@ -24,7 +25,12 @@ Continue = Annotated[
 ]
 Named = Annotated[
     str | None,
-    Option("--conversation", metavar="ID", help="Go on with this one; `logs` shows the ids."),
+    Option(
+        "--conversation",
+        metavar="ID",
+        help="Go on with this one; `logs` shows the ids.",
+        autocompletion=complete_conversation,
+    ),
 ]
 NoLog = Annotated[bool, Option("--no-log", help="Record nothing, though the log is on.")]
 

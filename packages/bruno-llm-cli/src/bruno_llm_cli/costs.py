@@ -1,5 +1,6 @@
 """`bruno-llm costs`: reports of ledgers, and copies of one into another."""
 
+import os
 import sys
 from datetime import datetime
 from enum import StrEnum
@@ -140,7 +141,7 @@ def copy(source: Ledger, target: Ledger, *, as_json: AsJson = False) -> None:
 def _tracker(ledger: str) -> "CostTracker":
     from bruno_llm_base.cost.tracker import CostTracker
 
-    if not is_url(ledger) and not Path(ledger).is_file():
+    if not is_url(ledger) and not os.path.isfile(ledger):  # noqa: PTH113 - it raises nothing
         raise ConfigurationError(
             f"{ledger} does not exist, or is not a file: give a ledger that --ledger has written"
         )

@@ -41,6 +41,7 @@ from bruno_llm_cli.choice import (
     usable_providers,
 )
 from bruno_llm_cli.output import console, plain
+from bruno_llm_cli.shell_words import in_shell_words
 
 Status = Literal["ok", "failed", "not set up"]
 _STYLES = {"ok": "green", "failed": "red", "not set up": "yellow"}
@@ -117,7 +118,7 @@ async def _check(info: ProviderInfo, build: Callable[[], LLMInterface], *, named
     try:
         llm = in_full(build())
     except LLMError as error:
-        found.problem = error.description
+        found.problem = in_shell_words(error.description)
     except Exception as error:  # noqa: BLE001 - a third party's class may raise anything
         found.problem = f"it cannot be built: {type(error).__name__}"
     else:
@@ -183,13 +184,16 @@ async def _look_up(found: Checkup, llm: BaseProvider) -> None:
     if window is not None:
         found.window, found.window_source = window.tokens, window.source
     elif found.reachable and found.model:
-        found.advice.append("context window unknown; in Python, ContextPolicy(window=...) says it")
+        found.advice.append("context window unknown: only the server says when a text is too long")
     if price is not None:
         found.input_price, found.output_price = f"{price.input:f}", f"{price.output:f}"
         found.price_source = price.source
     else:
-        cures = "CostTracker(prices={...}), price_name= or free=True"
-        found.advice.append(f"price unknown: give it by {cures}")
+        own = prefix_of(found.provider)
+        found.advice.append(
+            f"price unknown: {own}PRICE_NAME may name the vendor whose prices hold, and {own}FREE=true"
+            " says that it costs nothing"
+        )
 
 
 def _origin(provider: str, source: str | None) -> str | None:

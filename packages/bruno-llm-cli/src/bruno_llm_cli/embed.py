@@ -47,7 +47,7 @@ def embeddings_of(
     """
     if provider is None and model is not None:
         named, rest = split_name(model, EMBEDDINGS)
-        if canonical(named) in _names():
+        if canonical(named) in {*_names(), *EMBEDDINGS.without}:
             provider, model = named, rest
     elif provider is not None:
         provider, rest = split_name(provider, EMBEDDINGS)

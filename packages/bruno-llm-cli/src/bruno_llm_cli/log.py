@@ -299,6 +299,19 @@ class RequestLog:
             messages=tuple(Message(**put_back(each, self._content)) for each in messages),
         )
 
+    def conversations(self, limit: int | None = None) -> dict[str, str]:
+        """Return how the conversations began, by their ids: that which was recorded last is the first.
+
+        Args:
+            limit: The most to return.
+        """
+        query = (
+            "SELECT conversations.id, name FROM conversations"
+            " JOIN responses ON conversation_id = conversations.id"
+            " GROUP BY conversations.id ORDER BY MAX(responses.id) DESC LIMIT ?"
+        )
+        return dict(self._read(query, [-1 if limit is None else limit]))
+
     def count(self) -> tuple[int, int]:
         """Return how many conversations and how many answers there are."""
         counts = "SELECT (SELECT COUNT(*) FROM conversations), (SELECT COUNT(*) FROM responses)"

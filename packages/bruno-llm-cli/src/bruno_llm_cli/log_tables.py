@@ -2,11 +2,11 @@
 
 import re
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from bruno_llm_base.parts import Json
-from bruno_llm_base.sqlite_file import SqliteFile
+from bruno_llm_base.sqlite_file import PlainSqliteFile
 
 from bruno_llm_cli.log_media import Attachment
 
@@ -77,23 +77,13 @@ END
 _END = re.compile(r";\n(?=CREATE)")
 
 
-class LogFile(SqliteFile[sqlite3.Connection]):
+class LogFile(PlainSqliteFile):
     """The file of the log."""
 
     kind = "log"
     holds = "a log of answers"
     application = 0x42724C71  # "BrLq"
-    oldest = version = 1
-
-    @staticmethod
-    def updates(version: int) -> Iterable[str]:
-        """See `SqliteFile`."""
-        del version
-        return _END.split(_TABLES.strip())
-
-    def tables(self, connection: sqlite3.Connection) -> sqlite3.Connection:
-        """See `SqliteFile`."""
-        return connection
+    schema = _END.split(_TABLES.strip())
 
     def copy(self, target: Path) -> None:
         """Copy it into an empty file."""

@@ -13,6 +13,7 @@ from typer import Argument, BadParameter, Exit, Option, Typer
 from typer.core import TyperGroup
 
 from bruno_llm_cli import settings
+from bruno_llm_cli.completion import complete_conversation
 from bruno_llm_cli.conversation import log_path, open_log
 from bruno_llm_cli.options import AsJson
 from bruno_llm_cli.output import console, say, show_document, show_table, write
@@ -52,7 +53,13 @@ def list_responses(
         str | None, Option("--model", "-m", help="Only of this model, provider or provider/model.")
     ] = None,
     conversation: Annotated[
-        str | None, Option("--conversation", metavar="ID", help="All of this conversation.")
+        str | None,
+        Option(
+            "--conversation",
+            metavar="ID",
+            help="All of this conversation.",
+            autocompletion=complete_conversation,
+        ),
     ] = None,
     *,
     last: Annotated[
@@ -190,7 +197,7 @@ def _in_full(found: "LoggedResponse") -> str:
 
 def _show_lines(responses: "Sequence[LoggedResponse]") -> None:
     """Print a line for each, in which the question is cut so that it fits; dollars if there is room."""
-    titles = ["time (UTC)", "conversation", "model", "USD"]
+    titles = ["time (UTC)", "conversation", "model", "cost"]
     rows: list[tuple[str, ...]] = [
         (_when(each)[:-3], each.conversation_id, _asked(each), _money(each.cost))
         for each in responses
@@ -202,7 +209,7 @@ def _show_lines(responses: "Sequence[LoggedResponse]") -> None:
     questions = [" ".join(each.prompt.split()) for each in responses]
     cut = [text if len(text) <= room else f"{text[: room - 1]}…" for text in questions]
     lines = [(*row, text) for row, text in zip(rows, cut, strict=True)]
-    show_table((*titles, "question"), lines, right=("USD",))
+    show_table((*titles, "question"), lines, right=("cost",))
 
 
 def _when(found: "LoggedResponse") -> str:
@@ -214,7 +221,9 @@ def _asked(found: "LoggedResponse") -> str:
 
 
 def _money(cost: float | None) -> str:
-    return "-" if cost is None else f"{cost:.6f}"
+    from bruno_llm_base.cost.report import dollars  # it would be loaded at every start
+
+    return "-" if cost is None else dollars(Decimal(str(cost)))
 
 
 def _figures(found: "LoggedResponse") -> str:

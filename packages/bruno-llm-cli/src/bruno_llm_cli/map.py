@@ -2,6 +2,7 @@
 
 import csv
 import json
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -13,7 +14,7 @@ from bruno_llm_base.exceptions import ConfigurationError, InvalidRequestError
 from bruno_llm_base.provider import BaseProvider
 from bruno_llm_base.wrappers import FallbackLLM, FullLLM
 
-from bruno_llm_cli.output import say
+from bruno_llm_cli.output import say, write
 
 if TYPE_CHECKING:
     from bruno_llm_base.batch.map import MapItem
@@ -65,13 +66,13 @@ class Progress:
             self.last = event
             self._draw(event)
 
-    def bar(self) -> AbstractContextManager[Any]:
-        """Return the block in which the bar is drawn."""
+    def bar(self, *, beside_answers: bool) -> AbstractContextManager[Any]:
+        """Return the block in which the bar is drawn; none *beside_answers* that a terminal shows."""
         from rich import progress  # slow to load
         from rich.console import Console
 
         console = Console(stderr=True)
-        if not console.is_terminal:
+        if not console.is_terminal or (beside_answers and sys.stdout.isatty()):
             return nullcontext()
         columns = (
             progress.BarColumn(),
@@ -79,7 +80,7 @@ class Progress:
             progress.TimeRemainingColumn(),
             progress.TextColumn("{task.description}", markup=False),
         )
-        bars = progress.Progress(*columns, console=console, transient=True)
+        bars = progress.Progress(*columns, console=console, transient=True, redirect_stdout=False)
         task = bars.add_task("", total=self.total)
 
         def draw(event: MapProgress) -> None:
@@ -118,27 +119,45 @@ async def map_file(
     prompt: "str | Prompt",
     progress: Progress,
     *,
-    into: Path,
+    into: Path | None,
     **settings: Any,
 ) -> bool:
     """Ask for each row of a file, and say whether none failed.
 
+    Args:
+        llm: Who is asked.
+        rows: The file.
+        prompt: What is asked of each row.
+        progress: What hears how far it is.
+        into: The file of answers; None for stdout, to which each is printed as it comes.
+        settings: Other arguments of `map`.
+
     Raises:
         ConfigurationError: The model cannot map, or the file of answers cannot be written.
     """
+    from bruno_llm_base.batch.map import entry_of  # it is no part of a question
+
     if not isinstance(llm, BaseProvider | FallbackLLM):
         raise ConfigurationError(f"{llm!r} cannot map: use a provider of bruno-llm")
     failed: MapItem | None = None  # the first one
+    is_read = True
     try:
-        with progress.bar():
+        with progress.bar(beside_answers=into is None):
             async for item in llm.map(read_rows(rows), prompt, into=into, **settings):
                 failed = failed or (item if item.error is not None else None)
+                if into is None:
+                    write(json.dumps(entry_of(item)) + "\n")
         progress.nothing_was_left = progress.last is None
     except OSError as error:
+        if into is None:  # the reader has left, and wants to hear no more
+            is_read = False
+            raise
         raise ConfigurationError(f"{into} cannot be written: {error.strerror}") from error
     finally:
         await llm.aclose()
-        say(str(progress))
-        if failed:
-            say(f"row {failed.key} failed: {failed.error}; {into} says why each did")
+        if is_read:
+            say(str(progress))
+        if is_read and failed:
+            where = "its line" if into is None else into
+            say(f"row {failed.key} failed: {failed.error}; {where} says why each did")
     return failed is None

@@ -15,6 +15,7 @@ from bruno_llm_base.wrappers import FullLLM, in_full
 
 from bruno_llm_cli.choice import build_for_a_look, build_unasked, is_set_up, usable_providers
 from bruno_llm_cli.output import say, show_document, show_table
+from bruno_llm_cli.shell_words import in_shell_words
 
 
 def show_providers(infos: Sequence[ProviderInfo], *, as_json: bool) -> None:
@@ -85,7 +86,7 @@ async def _offer(name: str, build: Callable[[], LLMInterface], *, set_up: bool =
     try:
         llm = in_full(build())
     except LLMError as error:
-        return no_offer(error=error.description)
+        return no_offer(error=in_shell_words(error.description))
     except Exception as error:  # noqa: BLE001 - a third party's class may raise anything
         return no_offer(error=f"it cannot be built: {type(error).__name__}")
     try:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, TextIO
 import structlog
 from bruno_llm_base.events import PriceUnknown
 
+from bruno_llm_cli.shell_words import in_shell_words
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -29,7 +31,7 @@ _LOGGER = logging.getLogger("bruno_llm")
 
 def say(message: str) -> None:
     """Tell the user something on stderr, in one paragraph; at a terminal it is wrapped at words."""
-    text, err = f"bruno-llm: {plain(message)}", sys.stderr
+    text, err = f"bruno-llm: {plain(in_shell_words(message))}", sys.stderr
     if err.isatty():
         import textwrap
 

@@ -8,7 +8,11 @@ from bruno_llm_base.options import check_options
 from bruno_llm_base.parts import Json
 from typer import BadParameter
 
+from bruno_llm_cli.shell_words import in_shell_words
+
 _MOST = 1_000_000_000  # seconds, dollars
+STDOUT = Path("-")
+"""What stands for stdout where a file is wanted."""
 ROWS = (".csv", ".jsonl", ".ndjson")
 """How the names of files of rows end."""
 
@@ -55,5 +59,4 @@ def check_portable(options: Json) -> None:
             check_options({name: value})
         except InvalidRequestError as error:
             flag = f"--{name.replace('_', '-')}"
-            told = error.message.replace("max_tokens", "--max-tokens")
-            raise BadParameter(told, param_hint=flag) from None
+            raise BadParameter(in_shell_words(error.message), param_hint=flag) from None

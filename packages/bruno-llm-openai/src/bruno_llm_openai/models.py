@@ -1,10 +1,12 @@
 """What OpenAI's models take: which reason, and through which of the two APIs they are asked."""
 
 import re
+from typing import Any
 
 from bruno_llm_base import Json
 from bruno_llm_base.parts import object_in
-from bruno_llm_base.reasoning import snapped
+from bruno_llm_base.reasoning import LEVELS, snapped
+from bruno_llm_base.values import is_whole
 
 # Reasoning models take sampling options only while they do not reason; the older ones always do.
 _ALWAYS_REASONS = re.compile(r"o\d|gpt-5(?!\.|-chat)|gpt-[\d.]+-pro|gpt-6-astra|gpt-6\.1-sol")
@@ -90,9 +92,10 @@ def efforts(model: str) -> tuple[str, ...]:
 
 def reasons(model: str, options: Json) -> bool:
     """Whether *model* reasons with these *options*, of either API."""
-    asked = options.get("reasoning")
+    asked: Any = options.get("reasoning")
     nested = object_in(asked).get("effort")
-    if isinstance(asked, str | int) and efforts(model):
+    is_ours = asked in LEVELS or is_whole(asked, least=1)  # else it is the server's to refuse
+    if is_ours and efforts(model):
         nested = snapped(asked, efforts(model))
     effort = options.get("reasoning_effort", options.get("reasoning.effort", nested))
     return bool(

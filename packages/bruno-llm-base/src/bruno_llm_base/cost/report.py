@@ -218,13 +218,20 @@ def cell(row: Row, column: str) -> str:
 
 
 def dollars(amount: Decimal | None, digits: int = 4) -> str:
-    """Return *amount* in USD with *digits* decimals.
+    """Return *amount* in USD, as it is told everywhere: "$0.00001234", "$3.50", "$12,345.6789".
 
-    Small amounts get as many as two significant digits need: only nothing is ever "$0".
+    Args:
+        amount: How much; "unknown" if None.
+        digits: How many decimals it has, and a small amount significant digits, 2 or more. Zeros at the
+            end are left out, but for cents; only nothing is ever "$0".
     """
     if amount is None:
         return "unknown"
-    return f"${amount:,.{max(digits, 1 - amount.adjusted())}f}" if amount else "$0"
+    if not amount:
+        return "$0"
+    places = max(digits, digits - 1 - amount.adjusted())
+    whole, _, part = f"{amount:,.{places}f}".partition(".")
+    return f"${whole}.{part.rstrip('0').ljust(2, '0')}"
 
 
 def plain(text: str) -> str:

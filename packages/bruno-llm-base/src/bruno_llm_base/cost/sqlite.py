@@ -193,8 +193,8 @@ class LedgerFile(SqliteFile[Tables]):
         self._clock = clock
         super().__init__(path)
 
-    @staticmethod
-    def updates(version: int) -> Iterable[str]:
+    @classmethod
+    def updates(cls, version: int) -> Iterable[str]:
         """Return the statements that make the tables which a ledger of an older *version* lacks."""
         return (*(() if version else _TABLES), *_UPDATES)
 

@@ -15,11 +15,11 @@ from bruno_llm_base.exceptions import (
     InvalidRequestError,
     LLMError,
 )
+from bruno_llm_base.language_model import LanguageModel
 from bruno_llm_base.log import Observers
 from bruno_llm_base.messages import Messages
 from bruno_llm_base.parts import Json
 from bruno_llm_base.policies import policy
-from bruno_llm_base.provider import LanguageModel
 from bruno_llm_base.response import ModelResponse, TokenCount
 from bruno_llm_base.stream import StreamState, TextStream
 from bruno_llm_base.values import shown

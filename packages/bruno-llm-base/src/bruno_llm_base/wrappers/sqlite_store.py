@@ -4,7 +4,7 @@ import asyncio
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -12,28 +12,20 @@ from threading import Lock
 from typing import TypeVar
 
 from bruno_llm_base.forks import rest_during_forks
-from bruno_llm_base.sqlite_file import SqliteFile
+from bruno_llm_base.sqlite_file import PlainSqliteFile
 
 _T = TypeVar("_T")
 _LEASE = 60.0  # seconds for which a process may ask, unless it ends sooner
 
 
-class _File(SqliteFile[sqlite3.Connection]):
+class _File(PlainSqliteFile):
     kind = "cache"
     holds = "a cache of answers"
     application = 0x42724C61  # "BrLa"
-    oldest = version = 1
-
-    @staticmethod
-    def updates(version: int) -> Iterable[str]:
-        del version
-        return (
-            "CREATE TABLE answers (key TEXT PRIMARY KEY, value BLOB, time REAL)",
-            "CREATE TABLE leads (key TEXT PRIMARY KEY, owner TEXT, expires REAL) WITHOUT ROWID",
-        )
-
-    def tables(self, connection: sqlite3.Connection) -> sqlite3.Connection:
-        return connection
+    schema = (
+        "CREATE TABLE answers (key TEXT PRIMARY KEY, value BLOB, time REAL)",
+        "CREATE TABLE leads (key TEXT PRIMARY KEY, owner TEXT, expires REAL) WITHOUT ROWID",
+    )
 
 
 class SqliteStore:
