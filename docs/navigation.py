@@ -1,5 +1,6 @@
 """What the site has from the code and the folders, so that nothing is listed twice."""
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,8 @@ _WORDS = {
     "vendors/": "openrouter, groq, mistral, deepseek, xai, vllm, lmstudio, llama.cpp",
 }
 """What users may type who look for a page, and find there first."""
+_TEXT = re.compile(r">[^<]+")  # not within a tag
+_DATE = re.compile(r"\b\d{4}-\d\d-\d\d\b")
 _OF_EMBEDDINGS = (
     "",
     "Model by default",
@@ -77,6 +80,11 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     return markdown
 
 
+def on_page_content(html: str, **_: Any) -> str:
+    """Keep each date of the page on one line."""
+    return _TEXT.sub(lambda text: _DATE.sub(r'<span class="date">\g<0></span>', text[0]), html)
+
+
 def _vendor(kind: Any) -> str:
     """Return the cells of the vendor of a class."""
     row: VendorRow = kind.row
@@ -92,7 +100,7 @@ def _vendor(kind: Any) -> str:
             f"[{title}]({url}){more}",
             key,
             said,
-            f"[{_whole(checked)}]({page})",
+            f"[{checked}]({page})",
             address,
         )
     )
@@ -115,12 +123,7 @@ def _line(row: VendorRow, *cells: str) -> str:
     page, _, checked = row.source.partition(", ")
     model = f"`{row.default_model}`" if row.default_model else "name it"
     key = f"`{row.api_key_env[0]}`" if row.needs_key else "none needed"
-    return f"| `{row.name}` | {model} | {' | '.join(cells)} | {key} | [{_whole(checked)}]({page}) |"
-
-
-def _whole(date: str) -> str:
-    """Return *date* so that no line breaks within it."""
-    return date.replace("-", "\N{NON-BREAKING HYPHEN}")
+    return f"| `{row.name}` | {model} | {' | '.join(cells)} | {key} | [{checked}]({page}) |"
 
 
 def _odd(row: VendorRow) -> Iterator[str]:

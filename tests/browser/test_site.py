@@ -62,6 +62,11 @@ SEARCH = """new Promise(done => {
 })"""
 
 
+TORN_DATES = """[...document.querySelectorAll(".date")].filter(date => date.getClientRects().length > 1).length"""
+CUT_CELLS = """[...document.querySelectorAll(".md-content table :is(td, th)")]
+    .filter(cell => cell.scrollWidth > cell.clientWidth + 1).map(cell => cell.innerText)"""
+
+
 class Quiet(SimpleHTTPRequestHandler):
     def log_message(self, *args):
         pass
@@ -96,6 +101,8 @@ async def test_every_page_fits_a_phone(site):
             place = path.parent.relative_to(SITE).as_posix()
             await page.open(f"{site}{place}/", 390, 800)
             assert await page.ask("document.documentElement.scrollWidth") == 390, place
+            assert await page.ask(TORN_DATES) == 0, place
+            assert await page.ask(CUT_CELLS) == [], place
         assert page.complaints == []
 
 
