@@ -241,7 +241,7 @@ def _breadth(kind: type[LLMError]) -> int:
 
 
 def figures_in(message: str) -> tuple[int | None, int | None]:
-    """Return the limit of tokens that *message* tells of, and what was sent."""
+    """Return the limit of tokens that *message* names, and what was sent."""
     for figures in _FIGURES:
         pattern = re.sub("<([a-z]+)>", r"(?P<\1>\\d[\\d,]{0,14})", figures)
         if found := re.search(pattern, message, re.IGNORECASE | re.DOTALL):

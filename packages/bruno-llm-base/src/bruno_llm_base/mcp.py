@@ -46,7 +46,7 @@ async def mcp_tools(
 
 
 async def _listed(client: Any) -> list[Any]:
-    """Return what the server tells of its tools, page by page."""
+    """Return what the server says about its tools, page by page."""
     page = await client.list_tools()
     found: list[Any] = list(page.tools)
     while page.next_cursor:

@@ -92,7 +92,7 @@ class Output(Generic[_T]):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Form:
-    """What a type tells of the JSON that fits it.
+    """What a type says about the JSON that fits it.
 
     Attributes:
         name: What it is called.
@@ -237,7 +237,7 @@ def read_output(response: ModelResponse, output: Output[_T]) -> ModelResponse[_T
 
 
 def _facts(response: ModelResponse) -> Json:
-    """Return what an error tells of the answer that it is about."""
+    """Return what an error says about the answer that it is about."""
     names = ("provider", "model", "request_id", "attempts")
     return {name: getattr(response, name) for name in names} | {"partial": response}
 

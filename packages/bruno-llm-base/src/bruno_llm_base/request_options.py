@@ -148,7 +148,7 @@ class RequestOptions:
         return fields, [(f"reasoning={wanted}", ReasoningChanged, facts)]
 
     def learn_reasoning(self, told: Mapping[str, Any]) -> None:
-        """Remember what the server's list of models tells of how they may think."""
+        """Remember what the server's list of models says about how they may think."""
         if told:
             self._reasoning_told = told
             self._usual.clear()

@@ -16,7 +16,7 @@ from bruno_llm_base.values import reason_of, shown
 
 
 class Signature(NamedTuple):
-    """What a function tells of itself.
+    """What a function says about itself.
 
     Attributes:
         name: Its name.
@@ -41,7 +41,7 @@ _SIGNATURES: dict[bool, WeakKeyDictionary[Any, Signature]] = {
 
 
 def read_signature(function: Callable[..., Any]) -> Signature:
-    """Return what *function* tells of itself; it is read once.
+    """Return what *function* says about itself; it is read once.
 
     Raises:
         ConfigurationError: It is not a function, or one of its parameters cannot be told to a model.

@@ -52,7 +52,7 @@ def _rule(model: str) -> _Rule | None:
 
 
 def _told_rule(model: str, capabilities: Json) -> _Rule | None:
-    """Return the rule that the API itself tells of *model*; what it leaves out is as in the table."""
+    """Return the rule that the API itself says about *model*; what it leaves out is as in the table."""
     rule = _rule(model)
     thinking, effort = (object_in(capabilities.get(n)) for n in ("thinking", "effort"))
     types = object_in(thinking.get("types"))

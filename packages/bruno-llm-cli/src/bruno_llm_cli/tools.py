@@ -22,7 +22,7 @@ def load_tool(name: str) -> Tool | Json:
     Modules of the working directory are found as well.
 
     Raises:
-        BadParameter: It is no such name.
+        BadParameter: The name has another form.
         ConfigurationError: It cannot be imported, or is not a tool.
     """
     module, sign, function = name.rpartition(":")

@@ -89,7 +89,7 @@ def usage(counts: Json, *, ended: bool) -> Usage:
     """Return the tokens: input includes cached input, output has to be told of its thoughts.
 
     A count of 0 is left out of the JSON, so where nothing was generated, as for a blocked prompt, the
-    total alone tells the output once the answer has *ended*. It also tells of thoughts that were not
+    total alone tells the output once the answer has *ended*. It also includes thoughts that were not
     counted apart.
     """
     prompt = counts.get("promptTokenCount")

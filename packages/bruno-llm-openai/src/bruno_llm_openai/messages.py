@@ -189,7 +189,7 @@ def _usage(counts: Json) -> Usage:
 
 
 def _totals(counts: Json) -> tuple[int | None, int | None, int | None]:
-    """Return the whole input, the whole output, and the audio that the total alone tells of.
+    """Return the whole input, the whole output, and the audio that only the total includes.
 
     xAI, and Gemini's servers of this protocol, leave reasoning out of the completion, but not out
     of the total (https://docs.x.ai/docs/key-information/consumption-and-rate-limits). Of Mistral's

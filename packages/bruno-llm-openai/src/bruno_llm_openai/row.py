@@ -205,7 +205,7 @@ class VendorRow:
 
     @classmethod
     def read(cls, name: str, fields: Mapping[str, Any]) -> "VendorRow":
-        """Return the row that a user tells of.
+        """Return the row that a user describes.
 
         Args:
             name: What the vendor is called.

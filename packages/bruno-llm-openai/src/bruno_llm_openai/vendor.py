@@ -75,7 +75,7 @@ class OpenAIVendor(Vendor):
     price_name: ClassVar[str | None] = "openai"
 
     def __init_subclass__(cls, *, row: "VendorRow | None" = None, **more: Any) -> None:
-        """Make it the class of the vendor that *row* tells of."""
+        """Make it the class of the vendor that *row* describes."""
         super().__init_subclass__(**more)
         if row is not None:
             cls.row, cls.name, cls.default_base_url = row, row.name, row.base_url

@@ -272,7 +272,7 @@ _current: ContextVar["Connection | None"] = ContextVar("bruno_llm_connection", d
 
 @dataclass(slots=True, eq=False)
 class Connection:
-    """What a client of our own tells of the connection that it takes, within a `with` block.
+    """What a client of our own says about the connection that it takes, within a `with` block.
 
     Attributes:
         is_open: Whether there is one; None where nothing is told.

@@ -46,7 +46,7 @@ class RerankContract:
         provider: What makes the reranker under test of keywords: its class, or a `partial`.
         name: What it is called in errors.
         shape: Whose API it speaks.
-        counts_tokens: Whether the API tells of tokens.
+        counts_tokens: Whether the API says how many tokens it took.
     """
 
     provider: Callable[..., Any]

@@ -29,7 +29,7 @@ _COUNTS_IN = {"groq": "x_groq", "moonshot": "choice"}
 
 
 class FakeVendor(FakeOpenAI):
-    """A server of the vendor that a row of `bruno_llm_openai.vendors` tells of.
+    """A server of the vendor that a row of `bruno_llm_openai.vendors` describes.
 
     It refuses what that vendor refuses, and answers as that does: reasoning comes where the row says,
     and is to come back with the results of tools.
