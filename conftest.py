@@ -109,11 +109,8 @@ def _teardown(namespace: dict[str, object]) -> None:
 
 
 def pytest_configure() -> None:
-    """Make tests quick, and independent of how they are started."""
-    # children of a shell's background job ignore Ctrl-C
+    """Let Ctrl-C reach the processes of tests: children of a shell's background job ignore it."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    # clients that load one certificate: to load all takes longer than most tests
-    os.environ["SSL_CERT_FILE"] = str(ROOT / "tests/family/api.openai.com.pem")
 
 
 def pytest_collection_finish() -> None:

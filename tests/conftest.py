@@ -1,6 +1,7 @@
 """What many tests share."""
 
 import asyncio
+import os
 import selectors
 import sys
 import threading
@@ -8,6 +9,7 @@ import time
 from contextlib import asynccontextmanager
 from functools import cache
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -25,14 +27,14 @@ settings.load_profile("bruno")
 PATIENCE = 120.0  # seconds until a test gives up; no verdict depends on it
 KEYS = ("OPENAI", "ANTHROPIC", "AWS", "AZURE", "GEMINI", "GOOGLE", "OLLAMA", "BRUNO_LLM")
 OF_VENDORS = ("_api_key", "_base_url", "_token", "_proxy")
+# clients load one certificate: to load all takes longer than most tests
+os.environ["SSL_CERT_FILE"] = str(Path(__file__).parent / "family" / "api.openai.com.pem")
 COVERAGE = "COVERAGE_PROCESS"  # programs that a test starts run as a user's, and a third faster
 
 
 @pytest.fixture(autouse=True)
 def _bare_environment(monkeypatch):
     """No key, address or proxy of the machine reaches a test."""
-    import os
-
     for name in list(os.environ):
         if name.startswith((*KEYS, COVERAGE)) or name.lower().endswith(OF_VENDORS):
             monkeypatch.delenv(name)
