@@ -1,9 +1,9 @@
 """What the openai and anthropic SDKs must keep doing for `ComposedTransport`, and what it sends."""
 
 import itertools
+from importlib import import_module
 
 import anthropic
-import httpx2
 import openai
 import pytest
 from bruno_llm_base import Timeouts
@@ -28,7 +28,8 @@ SDKS = {
     ),
 }
 BODIES = ({"model": "m", "stream": True, "messages": [{"role": "user", "content": "x"}]}, {"a": 1})
-LIMITS = httpx2.Timeout(None, connect=5)
+HTTP = import_module(openai.DefaultAsyncHttpxClient.__mro__[1].__module__)  # httpx in old SDKs
+LIMITS = HTTP.Timeout(None, connect=5)
 
 
 @pytest.fixture(params=SDKS)
@@ -46,9 +47,9 @@ def recorder():
 
     async def answer(request):
         seen.append(request)
-        return httpx2.Response(200, json={}, headers={"content-type": "application/json"})
+        return HTTP.Response(200, json={}, headers={"content-type": "application/json"})
 
-    return seen, httpx2.AsyncClient(transport=httpx2.MockTransport(answer))
+    return seen, HTTP.AsyncClient(transport=HTTP.MockTransport(answer))
 
 
 def headers(request):

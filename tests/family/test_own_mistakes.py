@@ -5,6 +5,7 @@ import gc
 import subprocess
 import sys
 import warnings
+from importlib import import_module
 
 import httpx
 import pytest
@@ -20,17 +21,18 @@ def client_with_a_hook(name, connection, hook):
     if name == "ollama":
         http = httpx.AsyncClient(base_url=base_url, event_hooks={"request": [hook]})
         return http, http
-    import httpx2
+    import openai
 
-    http = httpx2.AsyncClient(event_hooks={"request": [hook]})
+    http_library = import_module(
+        openai.DefaultAsyncHttpxClient.__mro__[1].__module__
+    )  # httpx in old SDKs
+    http = http_library.AsyncClient(event_hooks={"request": [hook]})
     if name == "gemini":
         from google import genai
 
         options = genai.types.HttpOptions(base_url=base_url, httpx_async_client=http)
         return genai.Client(vertexai=False, api_key=key, http_options=options), http
     if name == "openai":
-        import openai
-
         return openai.AsyncOpenAI(api_key=key, base_url=base_url, http_client=http), http
     import anthropic
 

@@ -2,6 +2,7 @@
 
 import json
 from decimal import Decimal
+from importlib import import_module
 
 import pytest
 from bruno_llm_base import (
@@ -115,15 +116,15 @@ def chat(usage):
 
 
 async def test_an_unknown_address_is_told_once_with_its_cures():
-    import httpx2
     import openai
 
+    http = import_module(openai.DefaultAsyncHttpxClient.__mro__[1].__module__)  # httpx in old SDKs
     heard, body = [], chat({"prompt_tokens": 1000, "completion_tokens": 1000})
-    there = httpx2.MockTransport(lambda _: httpx2.Response(200, json=body))
+    there = http.MockTransport(lambda _: http.Response(200, json=body))
     async with openai.AsyncOpenAI(
         base_url="https://llm.example.com/v1",
         api_key="k",
-        http_client=httpx2.AsyncClient(transport=there),
+        http_client=http.AsyncClient(transport=there),
     ) as client:
         llm = OpenAIProvider("gpt-4o", client=client, observers=[heard.append])
         assert [(await llm.request("hi")).cost for _ in range(2)] == [None, None]

@@ -169,7 +169,7 @@ async def test_a_row_of_the_users_own_needs_no_code(monkeypatch):
         ({"base_url": "nonsense"}, "vendors.acme: base_url is no address: give an address like"),
         (
             {"base_url": "https://x", "output_limit": "n"},
-            "vendors.acme: output_limit is 'n': Input",
+            "vendors.acme: output_limit is 'n': give 'max_tokens' or",
         ),
         (
             {"base_url": "https://x", "refused_options": {"[": ["seed"]}},

@@ -4,12 +4,12 @@ import inspect
 import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, is_dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from bruno_core.models import Message, MessageRole
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
 from pydantic_core import from_json
 
@@ -159,6 +159,8 @@ def _read_type(kind: Any) -> Form:
         )
     if inspect.isroutine(kind):  # pydantic would call it
         raise InvalidRequestError(f"output is the function {shown(kind)}: give a type")
+    if isinstance(kind, BaseModel) or (is_dataclass(kind) and not isinstance(kind, type)):
+        raise InvalidRequestError(f"output is {shown(kind)}: give its type, {type(kind).__name__}")
     if isinstance(kind, Mapping):
         schema = dict(kind)
         if not schema.keys() & {"type", "anyOf", "oneOf", "allOf", "$ref", "enum", "properties"}:
