@@ -47,8 +47,7 @@ class SyncStream(Iterator[str]):
 
     def __next__(self) -> str:
         if self._pump is None:
-            stream = self._stream  # this object is not held, whose end closes the connection
-            self._pump = Pump(lambda: stream)
+            self._pump = Pump(self._stream)
         return next(self._pump)
 
     @property
@@ -62,12 +61,11 @@ class SyncStream(Iterator[str]):
 
     def words(self) -> Iterator[str]:
         """Yield the text word by word, in place of the pieces as they come."""
-        return Pump(self._stream.words)
+        return Pump(self._stream.words())
 
     def sentences(self, *, max_chars: int = 300) -> Iterator[str]:
         """Yield the text sentence by sentence, in place of the pieces as they come."""
-        stream = self._stream
-        return Pump(lambda: stream.sentences(max_chars=max_chars))
+        return Pump(self._stream.sentences(max_chars=max_chars))
 
     def close(self) -> None:
         """Close the connection, if it is still open."""
@@ -247,7 +245,7 @@ class SyncLLM(_Sync):
     ) -> "Iterator[MapItem]":
         """Ask the same of each row, and return the answers as they come; see `BaseProvider.map`."""
         call: dict[str, Any] = {"key": key, "concurrency": concurrency, "into": into, **options}
-        return Pump(lambda: self._asked.map(rows, prompt, **call))
+        return Pump(self._asked.map(rows, prompt, **call))
 
     def count_tokens(
         self,
