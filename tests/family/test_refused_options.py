@@ -71,6 +71,38 @@ async def test_only_options_of_ours_are_left_out(kind, fake, keywords, spelled, 
             assert len(server.bodies) == 8
 
 
+OWN_NAMES = [  # a field in the vendor's words as users write it, and as the body has it
+    (GeminiProvider, FakeGemini, {}, {"safety_settings": [{"category": "x"}]}, "safetySettings"),
+    (GeminiProvider, FakeGemini, {}, {"top_k": 40}, "generationConfig.topK"),
+    (OllamaProvider, FakeOllama, {}, {"top_k": 40}, "options.top_k"),
+    (ClaudeProvider, FakeClaude, {}, {"stop": ["END"]}, "stop_sequences"),
+    (OpenAIProvider, FakeOpenAI, {"api": "responses"}, {"store": False}, "store"),  # as ours is
+]
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize(("kind", "fake", "keywords", "own", "spelled"), OWN_NAMES)
+async def test_the_vendors_own_stay_by_whatever_name(kind, fake, keywords, own, spelled, streamed):
+    with fake() as server:
+        keywords = server.connection() | keywords
+        async with kind(**keywords) as llm, kind(**keywords, options=own) as odd:
+            for asked, options in [(odd, {}), (llm, {"options": own})]:
+                server.say(refusal(spelled))
+                with pytest.raises(InvalidRequestError, match="Unsupported"):
+                    await ask(asked, streamed, **options)
+        assert len(server.bodies) == 2
+        assert all(value_at(body, spelled) not in ({}, None) for body in server.bodies)
+
+
+async def test_a_field_that_is_only_renamed_is_not_left_out():
+    with FakeOpenAI() as server:
+        async with OpenAIProvider("gpt-4.1", api="chat", **server.connection()) as llm:
+            server.say(refusal("max_tokens"))
+            assert await llm.generate("Hi", options={"max_completion_tokens": 50})
+        sent = [body.get("max_tokens") or body["max_completion_tokens"] for body in server.bodies]
+        assert sent == [50, 50]
+
+
 @pytest.mark.parametrize("streamed", [False, True])
 async def test_a_model_of_ollama_that_is_told_to_think_in_its_own_words(streamed):
     with FakeOllama() as server:

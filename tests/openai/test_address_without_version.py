@@ -56,8 +56,11 @@ async def test_an_address_that_is_right_is_left_alone(server):
         with pytest.raises(ModelNotFoundError) as caught:  # of a server without versions
             await llm.generate("Hi")
         assert "/v1" not in str(caught.value)
-    async with OpenAIProvider("x", **server.connection()) as llm:
+    server.says = NOTHING_THERE[0]
+    for path in ("/v1", "/v1beta/openai", "/inference"):  # OpenAI's, Google's, GitHub's
         server.say(RawReply(status=404, body=b"404 page not found"))
-        with pytest.raises(InvalidRequestError) as caught:
-            await llm.generate("Hi")
+        address = {"base_url": server.address + path, "api_key": server.api_key}
+        async with OpenAIProvider("x", **address) as llm:
+            with pytest.raises(InvalidRequestError) as caught:
+                await llm.generate("Hi")
         assert "base_url" not in str(caught.value)

@@ -11,6 +11,7 @@ from dataclasses import replace
 from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
+from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
 from typing_extensions import Format, TypedDict, get_annotations
@@ -414,7 +415,7 @@ class Client(Vendor, ABC):
         is_nowhere = error.status_code == _NOT_THERE or _NO_ENDPOINT in error.message.lower()
         version = _VERSION.search(self.default_base_url)
         address = self.access.address.rstrip("/")
-        if not (is_nowhere and version) or _VERSION.search(address):
+        if not (is_nowhere and version) or urlsplit(address).path:  # with a path it is meant so
             return ""
         # a server that knows no such model is there, and clouds have addresses of their own
         if isinstance(error, ModelNotFoundError) or self.access.cloud:

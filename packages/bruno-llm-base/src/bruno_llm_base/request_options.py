@@ -13,7 +13,6 @@ from bruno_llm_base.options import (
     ChatSettings,
     check_options,
     check_sendable,
-    merged,
     spelled,
     under,
 )
@@ -58,7 +57,6 @@ class RequestOptions:
         self._adapter = adapter
         self._keywords = keywords
         self._always: Json = settings.get("options") or {}
-        self._always_own = spelled({}, self._always)
         self._strict = settings.get("strict", False)
         given = ((name, settings.get(name)) for name in PORTABLE)
         self.defaults: Json = {name: value for name, value in given if value is not None}
@@ -117,7 +115,7 @@ class RequestOptions:
         if thinking:
             options = under(thinking, options)
         told += [(name, OptionDropped, {"option": name}) for name in sorted(refused)]
-        all_own = merged(self._always_own, spelled({}, own)) if own else self._always_own
+        all_own = spelled(adapter.option_names, self._always, own)
         asked = Asked(adapter, options, all_own, told)
         if is_usual:
             self._usual[model] = asked
@@ -156,17 +154,15 @@ class RequestOptions:
     def amend(self, request: Request[Any], error: LLMError) -> tuple[Json, str | None] | None:
         """Return the body without what the API has just refused, or None if nothing can be done.
 
-        Nothing can where the user has set it in the vendor's own words. Beside the body comes the name
-        of the field, if it is newly left out.
+        What the user has set in the vendor's own words may be renamed, and is never left out. Beside the
+        body comes the name of the field, if it is newly left out.
         """
         body, model, field = request.body, request.model, error.param
         if body is None or model is None or not error.code or not _holds(body, field):
             return None
         field = cast(str, field)
         adapter = cast(ChatAdapter, request.adapter)
-        if _is_own(adapter, model, request.own, field):
-            return None
-        amended = adapter.amend(body, error.code, field)
+        amended = _amended(adapter, model, body, own=request.own, code=error.code, field=field)
         if amended is None:
             return None
         dropped = _size(amended) < _size(body)
@@ -179,8 +175,8 @@ class RequestOptions:
     def recall(self, adapter: ChatAdapter, model: str, body: Json, own: Json) -> Json:
         """Return *body* without what the API has refused before, but for the user's *own* fields."""
         for code, field in self._learned.get(model, ()):
-            if _holds(body, field) and not _is_own(adapter, model, own, field):
-                body = adapter.amend(body, code, field) or body
+            if _holds(body, field):
+                body = _amended(adapter, model, body, own=own, code=code, field=field) or body
         return body
 
     def is_new(self, model: str, word: str) -> bool:
@@ -202,10 +198,21 @@ def _holds(body: Json, field: str | None) -> bool:
     return field is not None and field.partition(".")[0] in body
 
 
+def _amended(
+    adapter: ChatAdapter, model: str, body: Json, *, own: Json, code: str, field: str
+) -> Json | None:
+    """Return what the adapter makes of a refusal, unless the user's *own* fields would lose something."""
+    amended = adapter.amend(body, code, field)
+    is_renamed = amended is not None and [*amended.values()] == [*body.values()]
+    return amended if is_renamed or not _is_own(adapter, model, own, field) else None
+
+
 def _is_own(adapter: ChatAdapter, model: str, own: Json, field: str) -> bool:
     """Whether the user's *own* options say what a body has in *field*, however the API spells them."""
     if not own:
         return False
+    if _at(own, field) is not None:
+        return True
     plain, with_own = (
         adapter.build(_ANYTHING, {"model": model, **options}, stream=False) for options in ({}, own)
     )
@@ -213,11 +220,11 @@ def _is_own(adapter: ChatAdapter, model: str, own: Json, field: str) -> bool:
 
 
 def _at(body: Json, field: str) -> object:
-    """Return what *body* has in *field*: a value, or whether a list holds it."""
+    """Return what *body* has in *field*: a value, or True of what a list holds; None if nothing."""
     outer, _, inner = field.partition(".")
     value = body.get(outer)
     if inner and isinstance(value, list):
-        return inner in value
+        return True if inner in value else None
     return _at(value, inner) if inner and isinstance(value, dict) else value
 
 
