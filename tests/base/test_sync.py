@@ -231,8 +231,37 @@ def test_leaving_a_stream_closes_the_connection(server, llm, leave):
     assert server.received[-1].left.wait(30)
 
 
-def test_what_nothing_was_read_of_was_not_sent(server, llm):
-    llm.stream("Hello").close()
+@pytest.mark.parametrize("read", [SyncStream.words, SyncStream.sentences])
+def test_the_end_of_with_closes_words_and_sentences(server, llm, read):
+    server.say(Fault(FakeAnswer(text="It rains. " * 100), after=50, then="stall"))
+    with llm.stream("Hello") as stream:
+        pieces = read(stream)
+        assert next(pieces).startswith("It ")
+    assert server.received[-1].left.wait(30)
+    assert within_seconds(lambda: list(pieces)) == []
+
+
+def test_closing_ends_a_reader_in_another_thread(server, llm):
+    server.say(Fault(FakeAnswer(text=LONG), then="stall"))
+    stream = llm.stream("Hello")
+
+    def close():
+        while not server.received:
+            time.sleep(0.001)
+        stream.close()
+
+    closer = threading.Thread(target=close)
+    closer.start()
+    assert within_seconds(lambda: list(stream)) == []
+    closer.join()
+
+
+def test_nothing_is_sent_for_a_stream_that_is_closed(server, llm):
+    with llm.stream("Hello") as stream:
+        pass
+    for read in (list, SyncStream.words, SyncStream.sentences):
+        with pytest.raises(RuntimeError, match=r"the stream is closed: call stream\(\) again"):
+            read(stream)
     assert server.received == []
 
 

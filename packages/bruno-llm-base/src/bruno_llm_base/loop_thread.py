@@ -165,6 +165,7 @@ class Pump(Iterator[_T], Generic[_T]):
         """Read no more; what it is read from is closed."""
         self._is_over = True
         if self._task is not None and os.getpid() == self._process:
+            self._pieces.put(None)  # for a thread that waits for a piece
             self._task.cancel()
 
     __del__ = close

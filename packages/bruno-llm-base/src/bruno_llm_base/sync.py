@@ -1,8 +1,9 @@
 """Models and embeddings for programs without an event loop: the same methods, without `await`."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
+from weakref import WeakSet
 
 from bruno_core.interfaces import EmbeddingInterface
 
@@ -43,12 +44,21 @@ class SyncStream(Iterator[str]):
     def __init__(self, stream: TextStream) -> None:
         """Read *stream*, as that of `stream_tools(...)`, which nothing has read yet."""
         self._stream = stream
-        self._pump: Pump[str] | None = None
+        self._pieces: Pump[str] | None = None
+        self._opened: WeakSet[Pump[str]] = WeakSet()  # each is closed when its reader leaves
+        self._is_closed = False
 
     def __next__(self) -> str:
-        if self._pump is None:
-            self._pump = Pump(self._stream)
-        return next(self._pump)
+        if self._pieces is None:
+            self._pieces = self._pump(lambda: self._stream)
+        return next(self._pieces)
+
+    def _pump(self, source: Callable[[], AsyncIterator[str]]) -> Pump[str]:
+        if self._is_closed:
+            raise RuntimeError("the stream is closed: call stream() again")
+        pump = Pump(source())
+        self._opened.add(pump)
+        return pump
 
     @property
     def response(self) -> ModelResponse:
@@ -60,17 +70,18 @@ class SyncStream(Iterator[str]):
         return self._stream.partial()
 
     def words(self) -> Iterator[str]:
-        """Yield the text word by word, in place of the pieces as they come."""
-        return Pump(self._stream.words())
+        """Yield the text word by word, in place of the pieces as they come; see `TextStream.words`."""
+        return self._pump(self._stream.words)
 
     def sentences(self, *, max_chars: int = 300) -> Iterator[str]:
-        """Yield the text sentence by sentence, in place of the pieces as they come."""
-        return Pump(self._stream.sentences(max_chars=max_chars))
+        """Yield the text sentence by sentence; see `TextStream.sentences`."""
+        return self._pump(lambda: self._stream.sentences(max_chars=max_chars))
 
     def close(self) -> None:
-        """Close the connection, if it is still open."""
-        if self._pump is not None:
-            self._pump.close()
+        """Close the connection, if it is still open; nothing is sent after that."""
+        self._is_closed = True
+        for pump in self._opened:
+            pump.close()
 
     def __enter__(self) -> Self:
         return self
