@@ -193,8 +193,23 @@ def test_a_foreign_file_is_refused_and_left_as_it_is(server, tmp_path, mine):
     with pytest.raises(ConfigurationError, match="line 1 is not one that map has written"):
         asyncio.run(items_of(provider(server), into=path))
     assert path.read_text() == mine
-    with pytest.raises(ConfigurationError, match="No such file or directory"):
-        asyncio.run(items_of(provider(server), into=tmp_path / "none" / "out.jsonl"))
+
+
+def test_a_file_that_cannot_be_opened_is_told(server, tmp_path):
+    (tmp_path / "file").touch()
+    cases = {
+        "none/out.jsonl": "No such file or directory",
+        "file/out.jsonl": "Not a directory",
+        ".": "give a regular file",
+        "a" * 300: "File name too long",
+        "a\0": "null",
+    }
+    for name, why in cases.items():
+        with pytest.raises(ConfigurationError, match=f"^into is .*{why}"):
+            asyncio.run(items_of(provider(server), into=tmp_path / name))
+    with pytest.raises(ConfigurationError, match=r"^into is '7': .*int"):
+        asyncio.run(items_of(provider(server), into=7))
+    assert not server.bodies
 
 
 @pytest.mark.parametrize(

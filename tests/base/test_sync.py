@@ -13,6 +13,7 @@ import pytest
 from bruno_core.models import Message
 from bruno_llm_base import (
     CachedLLM,
+    ConfigurationError,
     Conversation,
     CostTracker,
     FallbackLLM,
@@ -167,6 +168,52 @@ def test_errors_are_those_of_the_model(server, llm):
     assert LONG.startswith(caught.value.partial.text)
 
 
+def within_seconds(call):
+    """Return what *call* returns or raises; a test fails where it would wait for ever."""
+    found = []
+
+    def run():
+        try:
+            found.append(call())
+        except Exception as error:  # noqa: BLE001 - the test looks at it
+            found.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(30)
+    assert found, "it hangs"
+    return found[0]
+
+
+def test_wrong_arguments_are_told_at_the_call(server, llm):
+    fallback = FallbackLLM([OpenAIProvider(**server.connection())]).sync
+    read = llm.stream("Hello")
+    assert list(read)
+    wrong = [
+        (lambda: llm.map("text", "{row}"), InvalidRequestError, "rows is 'text'"),
+        (lambda: llm.map(["a"], "{row}", temprature=1), InvalidRequestError, "mean 'temperature'"),
+        (lambda: llm.map(["a"], "{row}", concurrency=0), ConfigurationError, "concurrency is 0"),
+        (lambda: llm.map(["a"], ""), InvalidRequestError, "prompt is ''"),
+        (lambda: llm.map(["a"], "{row}", tools=[weather]), InvalidRequestError, "takes no tools"),
+        (
+            lambda: fallback.map(["a"], "{row}", temprature=1),
+            InvalidRequestError,
+            "mean 'temperature'",
+        ),
+        (lambda: SyncLLM(object()).map(["a"], "{row}"), AttributeError, "object"),
+        (lambda: llm.stream("Hello").sentences(max_chars=0), ConfigurationError, "max_chars is 0"),
+        (read.words, RuntimeError, "can be read once"),
+        (read.sentences, RuntimeError, "can be read once"),
+        (lambda: next(llm.map(["a"], "{no}")), InvalidRequestError, "names 'no'"),
+        (lambda: next(Pump(object())), TypeError, "object"),
+    ]
+    for call, kind, words in wrong:
+        error = within_seconds(call)
+        assert isinstance(error, kind), error
+        assert words in str(error)
+    assert len(server.received) == 1
+
+
 @pytest.mark.parametrize("leave", ["break", "with", "close"])
 def test_leaving_a_stream_closes_the_connection(server, llm, leave):
     server.say(Fault(FakeAnswer(text=LONG), after=5, then="stall"))
@@ -184,8 +231,37 @@ def test_leaving_a_stream_closes_the_connection(server, llm, leave):
     assert server.received[-1].left.wait(30)
 
 
-def test_what_nothing_was_read_of_was_not_sent(server, llm):
-    llm.stream("Hello").close()
+@pytest.mark.parametrize("read", [SyncStream.words, SyncStream.sentences])
+def test_the_end_of_with_closes_words_and_sentences(server, llm, read):
+    server.say(Fault(FakeAnswer(text="It rains. " * 100), after=50, then="stall"))
+    with llm.stream("Hello") as stream:
+        pieces = read(stream)
+        assert next(pieces).startswith("It ")
+    assert server.received[-1].left.wait(30)
+    assert within_seconds(lambda: list(pieces)) == []
+
+
+def test_closing_ends_a_reader_in_another_thread(server, llm):
+    server.say(Fault(FakeAnswer(text=LONG), then="stall"))
+    stream = llm.stream("Hello")
+
+    def close():
+        while not server.received:
+            time.sleep(0.001)
+        stream.close()
+
+    closer = threading.Thread(target=close)
+    closer.start()
+    assert within_seconds(lambda: list(stream)) == []
+    closer.join()
+
+
+def test_nothing_is_sent_for_a_stream_that_is_closed(server, llm):
+    with llm.stream("Hello") as stream:
+        pass
+    for read in (list, SyncStream.words, SyncStream.sentences):
+        with pytest.raises(RuntimeError, match=r"the stream is closed: call stream\(\) again"):
+            read(stream)
     assert server.received == []
 
 
@@ -197,7 +273,7 @@ def test_a_stream_is_not_read_far_ahead():
             made.append(number)
             yield number
 
-    pump = Pump(numbers)
+    pump = Pump(numbers())
     assert next(pump) == 0
     while len(made) < 60:
         time.sleep(0.001)

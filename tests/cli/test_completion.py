@@ -1,11 +1,15 @@
 """Completion, by bash itself and the script that the command gives it; no server is asked."""
 
 import json
+import re
 import shutil
+import string
 import subprocess
 import sys
 
 import pytest
+from bruno_llm_cli.app import app
+from typer.testing import CliRunner
 
 NO_DETECTION = {"_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}  # of the shell, by its process
 MAIN = "from bruno_llm_cli import main; main()"
@@ -79,6 +83,69 @@ def test_conversations_are_completed_with_their_first_words(complete, bruno_llm,
     shown = process(env={**fish, **line}, main=f"import sys; sys.argv[0] = 'bruno-llm'; {MAIN}")
     told = [line.split("\t") for line in shown.stdout.decode().splitlines()]
     assert told == [[sky, "Why is the sky blue?"], [river, "What is a river?"]]
+
+
+def completed(shell, line):
+    """Return what this process gives the script of a shell at the TAB key."""
+    env = {
+        "_BRUNO_LLM_COMPLETE": f"complete_{shell}",
+        "_TYPER_COMPLETE_ARGS": f"bruno-llm {line}",
+        "_TYPER_COMPLETE_FISH_ACTION": "get-args",
+    }
+    done = CliRunner().invoke(app, [], env=env, prog_name="bruno-llm")
+    assert isinstance(done.exception, SystemExit | None), (shell, line, done.exception)
+    assert done.stderr == "", (shell, line)
+    return done.stdout
+
+
+SIGNS = string.punctuation + "\t\n\r\x00\x1b\x9b\u2028\u202e\U0001f600"
+EVIL = (
+    r"\$(touch pwned) \`touch pwned`",
+    "s[/a][bold] :::x",
+    *(f"Is {SIGNS[i : i + 7]} harmless?" for i in range(0, len(SIGNS), 7)),
+)
+WORD = r"[\w./@-]+"
+HELP = r"[\w .,?!/-]{0,60}"
+OFFERED = {
+    "zsh": rf"_files|_arguments '\*: :\(\((\"{WORD}\"(:\"{HELP}\")?\n?)+\)\)'",
+    "fish": rf"({WORD}(\t{HELP})?\n?)*",
+    "powershell": rf"({WORD}:::{HELP}\n?)*",
+}
+
+
+def test_nothing_from_outside_reaches_a_shell_but_words(bruno_llm, openai, home):
+    bruno_llm("logs", "on")
+    (home / "templates").mkdir()
+    for text in (*EVIL, "plain"):
+        bruno_llm("ask", "--", f"{text} {'so ' * 40}")
+        bruno_llm("embed", "-m", "openai", "--", text, "cats")
+        name = re.sub(r"[/\0]", "", text)
+        (home / "templates" / f"{name}.md").write_text("{{ text }}")
+    for shell, offered in OFFERED.items():
+        for line in ("--conversation ", "similar ", "collections --delete ", "ask -t "):
+            given = completed(shell, line).rstrip("\n")
+            assert re.fullmatch(offered, given), (shell, given)
+            assert "plain" in given
+
+
+def test_no_completion_tells_an_error(monkeypatch, tmp_path):
+    nothing = tmp_path / "nothing"
+    nothing.write_text("")
+    for place in (tmp_path / "home", nothing):
+        monkeypatch.setenv("BRUNO_LLM_HOME", str(place))
+        for line in (
+            "--conversation ",
+            "similar ",
+            f"similar -d {tmp_path} ",
+            "ask -t ",
+            "modls ",
+            "modls --ver",
+            "--version ",
+            "ask --provider nosuch -m ",
+            "ask --max-tokens x -m openai/gp",
+        ):
+            for shell in ("zsh", "fish"):
+                assert "Error" not in completed(shell, line)
 
 
 @pytest.mark.parametrize("shell", ["zsh", "fish"])

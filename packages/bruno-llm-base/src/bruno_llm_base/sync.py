@@ -1,8 +1,9 @@
 """Models and embeddings for programs without an event loop: the same methods, without `await`."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
+from weakref import WeakSet
 
 from bruno_core.interfaces import EmbeddingInterface
 
@@ -43,13 +44,21 @@ class SyncStream(Iterator[str]):
     def __init__(self, stream: TextStream) -> None:
         """Read *stream*, as that of `stream_tools(...)`, which nothing has read yet."""
         self._stream = stream
-        self._pump: Pump[str] | None = None
+        self._pieces: Pump[str] | None = None
+        self._opened: WeakSet[Pump[str]] = WeakSet()  # each is closed when its reader leaves
+        self._is_closed = False
 
     def __next__(self) -> str:
-        if self._pump is None:
-            stream = self._stream  # this object is not held, whose end closes the connection
-            self._pump = Pump(lambda: stream)
-        return next(self._pump)
+        if self._pieces is None:
+            self._pieces = self._pump(lambda: self._stream)
+        return next(self._pieces)
+
+    def _pump(self, source: Callable[[], AsyncIterator[str]]) -> Pump[str]:
+        if self._is_closed:
+            raise RuntimeError("the stream is closed: call stream() again")
+        pump = Pump(source())
+        self._opened.add(pump)
+        return pump
 
     @property
     def response(self) -> ModelResponse:
@@ -61,18 +70,18 @@ class SyncStream(Iterator[str]):
         return self._stream.partial()
 
     def words(self) -> Iterator[str]:
-        """Yield the text word by word, in place of the pieces as they come."""
-        return Pump(self._stream.words)
+        """Yield the text word by word, in place of the pieces as they come; see `TextStream.words`."""
+        return self._pump(self._stream.words)
 
     def sentences(self, *, max_chars: int = 300) -> Iterator[str]:
-        """Yield the text sentence by sentence, in place of the pieces as they come."""
-        stream = self._stream
-        return Pump(lambda: stream.sentences(max_chars=max_chars))
+        """Yield the text sentence by sentence; see `TextStream.sentences`."""
+        return self._pump(lambda: self._stream.sentences(max_chars=max_chars))
 
     def close(self) -> None:
-        """Close the connection, if it is still open."""
-        if self._pump is not None:
-            self._pump.close()
+        """Close the connection, if it is still open; nothing is sent after that."""
+        self._is_closed = True
+        for pump in self._opened:
+            pump.close()
 
     def __enter__(self) -> Self:
         return self
@@ -247,7 +256,7 @@ class SyncLLM(_Sync):
     ) -> "Iterator[MapItem]":
         """Ask the same of each row, and return the answers as they come; see `BaseProvider.map`."""
         call: dict[str, Any] = {"key": key, "concurrency": concurrency, "into": into, **options}
-        return Pump(lambda: self._asked.map(rows, prompt, **call))
+        return Pump(self._asked.map(rows, prompt, **call))
 
     def count_tokens(
         self,

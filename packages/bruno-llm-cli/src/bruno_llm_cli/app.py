@@ -88,7 +88,11 @@ class _Commands(TyperGroup):
         shows_help = first is None and (ctx.resilient_parsing or sys.stdin.isatty())
         if first in self.commands or first in own or shows_help:
             return super().parse_args(ctx, args)
-        if first is not None and (meant := self._meant(first)) and not streams.is_piped():
+        if (
+            ctx.resilient_parsing or streams.is_piped()
+        ):  # a TAB key's, or a question of what is piped
+            return super().parse_args(ctx, ["ask", *args])
+        if first is not None and (meant := self._meant(first)):
             ctx.fail(
                 f"no command is called {first!r}: did you mean {meant!r}? If it is a question,"
                 f" enter bruno-llm ask {first}"
