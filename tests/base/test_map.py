@@ -28,7 +28,7 @@ from bruno_llm_base import (
 from bruno_llm_base.batch.answers_file import AnswersFile
 from bruno_llm_base.events import MapProgress
 from bruno_llm_openai import OpenAIProvider
-from bruno_llm_testing import FakeAnswer, FakeError, FakeOpenAI, Fault
+from bruno_llm_testing import FakeAnswer, FakeError, FakeOpenAI, Fault, MockLLM
 from pydantic import BaseModel
 
 ROWS = [{"id": f"r{number}", "text": f"text {number}"} for number in range(20)]
@@ -443,3 +443,8 @@ def test_attachments_are_of_the_row(server):
     )
     assert items[0].error is None
     assert "https://example.org/a.png" in json.dumps(server.bodies[0])
+
+
+def test_a_template_of_another_kind_is_refused():
+    with pytest.raises(InvalidRequestError, match=r"no field of a row stands: .* as \{text\}; two"):
+        MockLLM("yes").map([{"text": "a"}], "Good? {{ text }}")
