@@ -196,6 +196,7 @@ async def test_a_misspelt_option_of_a_call_is_told_with_the_right_one(name, miss
         ("num_retries", "give max_retries where the model is made"),
         ("api_base", "give base_url where the model is made"),
         ("output_type", "did you mean 'output'?"),
+        ("response_model", "did you mean 'output'?"),
         ("history", "did you mean 'messages'?"),
     ],
 )
@@ -261,6 +262,12 @@ def test_an_empty_key_is_told():
         ),
         (5, {}, "messages is a int: give a list of messages, or a text"),
         ([("user",)], {}, "messages[0] is a tuple: give a dict with role and content, a pair"),
+        ([ModelResponse()], {}, "messages[0] is a ModelResponse: give its to_message()"),
+        (
+            "hi",
+            {"response_format": dict},
+            "the option 'response_format' is <class 'dict'>, which is not JSON: a type goes into output=",
+        ),
     ],
 )
 def test_what_cannot_be_sent_is_told_before_anything_is_sent(messages, options, told):

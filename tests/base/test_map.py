@@ -28,7 +28,7 @@ from bruno_llm_base import (
 from bruno_llm_base.batch.answers_file import AnswersFile
 from bruno_llm_base.events import MapProgress
 from bruno_llm_openai import OpenAIProvider
-from bruno_llm_testing import FakeAnswer, FakeError, FakeOpenAI, Fault
+from bruno_llm_testing import FakeAnswer, FakeError, FakeOpenAI, Fault, MockLLM
 from pydantic import BaseModel
 
 ROWS = [{"id": f"r{number}", "text": f"text {number}"} for number in range(20)]
@@ -193,8 +193,23 @@ def test_a_foreign_file_is_refused_and_left_as_it_is(server, tmp_path, mine):
     with pytest.raises(ConfigurationError, match="line 1 is not one that map has written"):
         asyncio.run(items_of(provider(server), into=path))
     assert path.read_text() == mine
-    with pytest.raises(ConfigurationError, match="No such file or directory"):
-        asyncio.run(items_of(provider(server), into=tmp_path / "none" / "out.jsonl"))
+
+
+def test_a_file_that_cannot_be_opened_is_told(server, tmp_path):
+    (tmp_path / "file").touch()
+    cases = {
+        "none/out.jsonl": "No such file or directory",
+        "file/out.jsonl": "Not a directory",
+        ".": "give a regular file",
+        "a" * 300: "File name too long",
+        "a\0": "null",
+    }
+    for name, why in cases.items():
+        with pytest.raises(ConfigurationError, match=f"^into is .*{why}"):
+            asyncio.run(items_of(provider(server), into=tmp_path / name))
+    with pytest.raises(ConfigurationError, match=r"^into is '7': .*int"):
+        asyncio.run(items_of(provider(server), into=7))
+    assert not server.bodies
 
 
 @pytest.mark.parametrize(
@@ -428,3 +443,8 @@ def test_attachments_are_of_the_row(server):
     )
     assert items[0].error is None
     assert "https://example.org/a.png" in json.dumps(server.bodies[0])
+
+
+def test_a_template_of_another_kind_is_refused():
+    with pytest.raises(InvalidRequestError, match=r"no field of a row stands: .* as \{text\}; two"):
+        MockLLM("yes").map([{"text": "a"}], "Good? {{ text }}")

@@ -3,6 +3,7 @@
 import asyncio
 import inspect
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -10,9 +11,12 @@ import threading
 import time
 
 import pytest
+from bruno_core.interfaces import LLMInterface
 from bruno_core.models import Message
 from bruno_llm_base import (
+    CachedEmbeddings,
     CachedLLM,
+    ConfigurationError,
     Conversation,
     CostTracker,
     FallbackLLM,
@@ -75,23 +79,80 @@ def public(thing):
     return {name for name in dir(thing) if name[0] != "_"}
 
 
-@pytest.mark.parametrize(
-    ("kind", "own"),
-    [
-        (OpenAIProvider, {"aclose", "sync", "context", "media", "timeouts"}),
-        (OpenAIEmbeddings, {"aclose", "sync", "timeouts"}),
-    ],
-)
-def test_it_has_all_that_is_there_with_await(kind, own):
-    made = kind(api_key="k")
-    assert public(made.sync) == public(made) - own | {"close"}
-    for name in public(made.sync) - {"close"}:
-        offered, ours = getattr(made, name), getattr(made.sync, name)
-        if not callable(offered):
-            assert ours == offered, name
-            continue
-        names = [list(inspect.signature(method).parameters) for method in (offered, ours)]
-        assert names[0] == names[1], name
+def test_it_has_all_that_is_there_with_await_and_no_more():
+    llm, embeddings = OpenAIProvider(api_key="k"), OpenAIEmbeddings(api_key="k")
+    asynchronous = {"aclose", "sync"}
+    for made, own in (
+        (llm, {"context", "media", "timeouts"}),
+        (FallbackLLM([llm]), {"members"}),
+        (CachedLLM(llm), {"llm"}),
+        (CachedLLM(FallbackLLM([llm])), {"llm"}),
+        (embeddings, {"timeouts"}),
+        (CachedEmbeddings(embeddings), set()),
+    ):
+        assert public(made.sync) == public(made) - own - asynchronous | {"close"}
+        for name in public(made.sync) - {"close"}:
+            offered, ours = getattr(made, name), getattr(made.sync, name)
+            if not callable(offered):
+                assert ours == offered, name
+                continue
+            names = [list(inspect.signature(method).parameters) for method in (offered, ours)]
+            assert names[0] == names[1], name
+
+
+class Echo(LLMInterface):
+    """A model of a user's that has no more than bruno-core asks for."""
+
+    async def generate(self, messages, temperature=None, max_tokens=None, **options):
+        return messages[-1].content
+
+    async def stream(self, messages, temperature=None, max_tokens=None, **options):
+        yield messages[-1].content
+
+    async def list_models(self):
+        return ["echo"]
+
+    async def check_connection(self):
+        return True
+
+    def get_token_count(self, text):
+        return len(text)
+
+    def get_model_info(self):
+        return {}
+
+    def set_system_prompt(self, prompt):
+        pass
+
+    def get_system_prompt(self):
+        return None
+
+
+def test_what_the_model_lacks_says_who_has_it():
+    llm, embeddings = OpenAIProvider(api_key="k"), OpenAIEmbeddings(api_key="k")
+    providers = "the providers have it, use that of one of them"
+    of_providers = "warm_up price context_window count_text count_conversation"
+    of_embeddings = (
+        "warm_up price context_window fingerprint list_models diagnose name capabilities"
+    )
+    for lacking, names, cure in (
+        (FallbackLLM([llm]).sync, of_providers, f"FallbackLLM has no {{}}: {providers}"),
+        (CachedLLM(llm).sync, of_providers, f"CachedLLM has no {{}}: {providers}"),
+        (CachedEmbeddings(embeddings).sync, of_embeddings, f"Embeddings has no {{}}: {providers}"),
+        (SyncLLM(Echo()), "request map", "Echo has no {}: wrap it in FallbackLLM([...])"),
+    ):
+        for name in names.split():
+            assert name not in dir(lacking)
+            with pytest.raises(AttributeError, match=re.escape(cure.format(name))):
+                getattr(lacking, name)
+    with pytest.raises(AttributeError, match="'SyncLLM' object has no attribute 'no'"):
+        llm.sync.no
+    for wrapper in (FallbackLLM([llm]), CachedLLM(llm)):
+        for call in (wrapper.batch_from, wrapper.sync.batch_from):
+            with pytest.raises(InvalidRequestError, match="of the provider that sent it"):
+                call("openai:1")
+    with SyncLLM(Echo()) as bare:  # it has nothing to close
+        assert bare.list_models() == ["echo"]
 
 
 def test_what_needs_no_server_is_the_same(server, llm):
@@ -167,6 +228,52 @@ def test_errors_are_those_of_the_model(server, llm):
     assert LONG.startswith(caught.value.partial.text)
 
 
+def within_seconds(call):
+    """Return what *call* returns or raises; a test fails where it would wait for ever."""
+    found = []
+
+    def run():
+        try:
+            found.append(call())
+        except Exception as error:  # noqa: BLE001 - the test looks at it
+            found.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(30)
+    assert found, "it hangs"
+    return found[0]
+
+
+def test_wrong_arguments_are_told_at_the_call(server, llm):
+    fallback = FallbackLLM([OpenAIProvider(**server.connection())]).sync
+    read = llm.stream("Hello")
+    assert list(read)
+    wrong = [
+        (lambda: llm.map("text", "{row}"), InvalidRequestError, "rows is 'text'"),
+        (lambda: llm.map(["a"], "{row}", temprature=1), InvalidRequestError, "mean 'temperature'"),
+        (lambda: llm.map(["a"], "{row}", concurrency=0), ConfigurationError, "concurrency is 0"),
+        (lambda: llm.map(["a"], ""), InvalidRequestError, "prompt is ''"),
+        (lambda: llm.map(["a"], "{row}", tools=[weather]), InvalidRequestError, "takes no tools"),
+        (
+            lambda: fallback.map(["a"], "{row}", temprature=1),
+            InvalidRequestError,
+            "mean 'temperature'",
+        ),
+        (lambda: SyncLLM(object()).map(["a"], "{row}"), AttributeError, "object"),
+        (lambda: llm.stream("Hello").sentences(max_chars=0), ConfigurationError, "max_chars is 0"),
+        (read.words, RuntimeError, "can be read once"),
+        (read.sentences, RuntimeError, "can be read once"),
+        (lambda: next(llm.map(["a"], "{no}")), InvalidRequestError, "names 'no'"),
+        (lambda: next(Pump(object())), TypeError, "object"),
+    ]
+    for call, kind, words in wrong:
+        error = within_seconds(call)
+        assert isinstance(error, kind), error
+        assert words in str(error)
+    assert len(server.received) == 1
+
+
 @pytest.mark.parametrize("leave", ["break", "with", "close"])
 def test_leaving_a_stream_closes_the_connection(server, llm, leave):
     server.say(Fault(FakeAnswer(text=LONG), after=5, then="stall"))
@@ -184,8 +291,37 @@ def test_leaving_a_stream_closes_the_connection(server, llm, leave):
     assert server.received[-1].left.wait(30)
 
 
-def test_what_nothing_was_read_of_was_not_sent(server, llm):
-    llm.stream("Hello").close()
+@pytest.mark.parametrize("read", [SyncStream.words, SyncStream.sentences])
+def test_the_end_of_with_closes_words_and_sentences(server, llm, read):
+    server.say(Fault(FakeAnswer(text="It rains. " * 100), after=50, then="stall"))
+    with llm.stream("Hello") as stream:
+        pieces = read(stream)
+        assert next(pieces).startswith("It ")
+    assert server.received[-1].left.wait(30)
+    assert within_seconds(lambda: list(pieces)) == []
+
+
+def test_closing_ends_a_reader_in_another_thread(server, llm):
+    server.say(Fault(FakeAnswer(text=LONG), then="stall"))
+    stream = llm.stream("Hello")
+
+    def close():
+        while not server.received:
+            time.sleep(0.001)
+        stream.close()
+
+    closer = threading.Thread(target=close)
+    closer.start()
+    assert within_seconds(lambda: list(stream)) == []
+    closer.join()
+
+
+def test_nothing_is_sent_for_a_stream_that_is_closed(server, llm):
+    with llm.stream("Hello") as stream:
+        pass
+    for read in (list, SyncStream.words, SyncStream.sentences):
+        with pytest.raises(RuntimeError, match=r"the stream is closed: call stream\(\) again"):
+            read(stream)
     assert server.received == []
 
 
@@ -197,7 +333,7 @@ def test_a_stream_is_not_read_far_ahead():
             made.append(number)
             yield number
 
-    pump = Pump(numbers)
+    pump = Pump(numbers())
     assert next(pump) == 0
     while len(made) < 60:
         time.sleep(0.001)

@@ -48,6 +48,8 @@ def named(name, cause=None):
             ServiceUnavailableError,
             "certificate",
         ),
+        (named("X", named("SSLError")), ServiceUnavailableError, "has an http:// address"),
+        (named("X", named("gaierror")), ServiceUnavailableError, "its name is not known"),
         (httpx.LocalProtocolError(""), LLMError, "unexpected LocalProtocolError"),
     ],
 )

@@ -104,7 +104,7 @@ async def test_a_rate_limit(server, llm):
 
 async def test_a_dead_server_is_told_with_its_address():
     llm = OllamaProvider(base_url="http://127.0.0.1:9", max_retries=0)
-    told = "cannot be reached; the address is http://127.0.0.1:9; start Ollama with `ollama serve`"
+    told = "cannot be reached: nothing listens there; the address is http://127.0.0.1:9; start Ollama with `ollama serve`"
     async with llm:
         diagnosis = await llm.diagnose()
         with pytest.raises(ServiceUnavailableError, match=told):

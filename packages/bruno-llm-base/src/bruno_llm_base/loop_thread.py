@@ -7,7 +7,7 @@ import os
 import sys
 import threading
 import warnings
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Coroutine, Iterator
 from concurrent.futures import Future
 from contextlib import suppress
 from queue import SimpleQueue
@@ -120,20 +120,21 @@ def run_sync(coroutine: Coroutine[Any, Any, _T]) -> _T:
 
 
 class Pump(Iterator[_T], Generic[_T]):
-    """What an asynchronous iterator yields, for a reader in another thread.
+    """What an asynchronous iterable yields, for a reader in another thread.
 
     It is read ahead by at most 64 pieces, and closed as soon as the reader leaves.
     """
 
     _task: Future[None] | None = None
 
-    def __init__(self, source: Callable[[], AsyncIterator[_T]]) -> None:
+    def __init__(self, source: AsyncIterable[_T]) -> None:
+        iterator = aiter(source)  # here: the one who asks is told why it cannot be read
         self._pieces: SimpleQueue[tuple[_T] | BaseException | None] = SimpleQueue()
         self._room = asyncio.Event()
         self._is_over = False
         self._process = os.getpid()
         self._loop = _thread.loop
-        self._task = _thread.submit(_pump(source, self._pieces, self._room))
+        self._task = _thread.submit(_pump(iterator, self._pieces, self._room))
 
     def __next__(self) -> _T:
         if self._is_over:
@@ -164,17 +165,17 @@ class Pump(Iterator[_T], Generic[_T]):
         """Read no more; what it is read from is closed."""
         self._is_over = True
         if self._task is not None and os.getpid() == self._process:
+            self._pieces.put(None)  # for a thread that waits for a piece
             self._task.cancel()
 
     __del__ = close
 
 
 async def _pump(
-    source: Callable[[], AsyncIterator[_T]],
+    iterator: AsyncIterator[_T],
     pieces: "SimpleQueue[tuple[_T] | BaseException | None]",
     room: asyncio.Event,
 ) -> None:
-    iterator = source()
     try:
         async for piece in iterator:
             pieces.put((piece,))

@@ -260,6 +260,8 @@ def read_messages(messages: Messages) -> list[Message]:
         name = f"messages[{place}]"
         if isinstance(given, tuple) and len(given) == len(_PAIR):
             read.append(_message(name, dict(zip(_PAIR, given, strict=True))))
+        elif hasattr(given, "to_message"):  # bruno-core's messages have none
+            raise InvalidRequestError(f"{name} is a {type(given).__name__}: give its to_message()")
         else:
             read.append(
                 _message(name, given) if isinstance(given, Mapping) else cast(Message, given)

@@ -47,6 +47,8 @@ def from_config(
             config = {name: getattr(config, name) for name in config.model_fields_set}
     if not isinstance(config, Mapping):
         cure = "give a mapping or LLMConfig" if group is LANGUAGE_MODELS else "give a mapping"
+        if isinstance(config, str):
+            cure += "; a model goes into model=, or behind the provider, as in 'openai/gpt-5.4'"
         raise ConfigurationError(f"config is a {type(config).__name__}: {cure}")
     inner = config.get(group.section)
     given = dict(inner if isinstance(inner, Mapping) else config)

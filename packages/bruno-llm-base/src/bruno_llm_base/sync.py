@@ -1,8 +1,9 @@
 """Models and embeddings for programs without an event loop: the same methods, without `await`."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
+from weakref import WeakSet
 
 from bruno_core.interfaces import EmbeddingInterface
 
@@ -43,13 +44,21 @@ class SyncStream(Iterator[str]):
     def __init__(self, stream: TextStream) -> None:
         """Read *stream*, as that of `stream_tools(...)`, which nothing has read yet."""
         self._stream = stream
-        self._pump: Pump[str] | None = None
+        self._pieces: Pump[str] | None = None
+        self._opened: WeakSet[Pump[str]] = WeakSet()  # each is closed when its reader leaves
+        self._is_closed = False
 
     def __next__(self) -> str:
-        if self._pump is None:
-            stream = self._stream  # this object is not held, whose end closes the connection
-            self._pump = Pump(lambda: stream)
-        return next(self._pump)
+        if self._pieces is None:
+            self._pieces = self._pump(lambda: self._stream)
+        return next(self._pieces)
+
+    def _pump(self, source: Callable[[], AsyncIterator[str]]) -> Pump[str]:
+        if self._is_closed:
+            raise RuntimeError("the stream is closed: call stream() again")
+        pump = Pump(source())
+        self._opened.add(pump)
+        return pump
 
     @property
     def response(self) -> ModelResponse:
@@ -61,18 +70,18 @@ class SyncStream(Iterator[str]):
         return self._stream.partial()
 
     def words(self) -> Iterator[str]:
-        """Yield the text word by word, in place of the pieces as they come."""
-        return Pump(self._stream.words)
+        """Yield the text word by word, in place of the pieces as they come; see `TextStream.words`."""
+        return self._pump(self._stream.words)
 
     def sentences(self, *, max_chars: int = 300) -> Iterator[str]:
-        """Yield the text sentence by sentence, in place of the pieces as they come."""
-        stream = self._stream
-        return Pump(lambda: stream.sentences(max_chars=max_chars))
+        """Yield the text sentence by sentence; see `TextStream.sentences`."""
+        return self._pump(lambda: self._stream.sentences(max_chars=max_chars))
 
     def close(self) -> None:
-        """Close the connection, if it is still open."""
-        if self._pump is not None:
-            self._pump.close()
+        """Close the connection, if it is still open; nothing is sent after that."""
+        self._is_closed = True
+        for pump in self._opened:
+            pump.close()
 
     def __enter__(self) -> Self:
         return self
@@ -85,10 +94,30 @@ class SyncStream(Iterator[str]):
 
 
 class _Sync:
-    """What models and embeddings have in common."""
+    """What models and embeddings have in common; of all methods, those are there that the asked one has."""
 
     def __init__(self, asked: Any) -> None:
         self._asked = asked
+
+    def _has(self, name: str) -> bool:
+        """Whether what is called *name* here can be asked for."""
+        return name[0] == "_" or name == "close" or hasattr(self._asked, name)
+
+    def _who_has_more(self) -> str:
+        """Return whom to ask for what is lacking."""
+        return "the providers have it, use that of one of them"
+
+    if not TYPE_CHECKING:  # which would take any name for one that is there
+
+        def __getattribute__(self, name: str) -> Any:
+            found = super().__getattribute__
+            if hasattr(type(self), name) and not found("_has")(name):
+                kind = type(found("_asked")).__name__
+                raise AttributeError(f"{kind} has no {name}: {found('_who_has_more')()}")
+            return found(name)
+
+    def __dir__(self) -> list[str]:
+        return [name for name in super().__dir__() if self._has(name)]
 
     @property
     def name(self) -> str:
@@ -144,8 +173,9 @@ class _Sync:
         return price
 
     def close(self) -> None:
-        """Close the connections; they are opened again when needed."""
-        run_sync(self._asked.aclose())
+        """Close the connections, if it has any; they are opened again when needed."""
+        if hasattr(self._asked, "aclose"):
+            run_sync(self._asked.aclose())
 
     def __enter__(self) -> Self:
         return self
@@ -166,8 +196,13 @@ class SyncLLM(_Sync):
     """
 
     def __init__(self, llm: Any) -> None:
-        """Use *llm*: a provider, `FallbackLLM`, `CachedLLM`, or any other with their methods."""
+        """Use *llm*: a provider, `FallbackLLM`, `CachedLLM`, or any other; it has the methods of that one."""
         super().__init__(llm)
+
+    def _who_has_more(self) -> str:
+        if not hasattr(self._asked, "request"):
+            return "wrap it in FallbackLLM([...]), which adds what all our models have"
+        return super()._who_has_more()
 
     def generate(
         self,
@@ -247,7 +282,7 @@ class SyncLLM(_Sync):
     ) -> "Iterator[MapItem]":
         """Ask the same of each row, and return the answers as they come; see `BaseProvider.map`."""
         call: dict[str, Any] = {"key": key, "concurrency": concurrency, "into": into, **options}
-        return Pump(lambda: self._asked.map(rows, prompt, **call))
+        return Pump(self._asked.map(rows, prompt, **call))
 
     def count_tokens(
         self,
@@ -334,7 +369,8 @@ class SyncEmbeddings(_Sync):
 
     def embed_batch(self, texts: Sequence[str]) -> list[list[float]]:
         """Return the vectors of texts: another name of `embed_texts`."""
-        return self.embed_texts(texts)
+        vectors: list[list[float]] = run_sync(self._asked.embed_batch(texts))
+        return vectors
 
     def embed_message(self, message: "Message") -> list[float]:
         """Return the vector of what *message* says."""

@@ -46,17 +46,18 @@ class AnswersFile:
         Raises:
             ConfigurationError: It holds something else, answers to another question, or cannot be opened.
         """
-        self.path = Path(path)
-        if self.path.exists() and not self.path.is_file():
-            raise ConfigurationError(
-                f"into is {str(path)!r}: give a regular file; its answers are read to go on"
-            )
         self.answered: set[int] = set()
         self._asked = asked
         try:
+            self.path = Path(path)
+            if self.path.exists() and not self.path.is_file():
+                raise ConfigurationError(
+                    f"into is {str(path)!r}: give a regular file; its answers are read to go on"
+                )
             self._file: BinaryIO = open(self.path, "a+b", buffering=0)  # noqa: SIM115, PTH123
-        except OSError as error:
-            raise ConfigurationError(f"into is {str(path)!r}: {error.strerror}") from error
+        except (OSError, TypeError, ValueError) as error:  # no path, or one with a zero character
+            why = getattr(error, "strerror", error)
+            raise ConfigurationError(f"into is {str(path)!r}: {why}") from error
         try:
             self._end = self._read()
         except BaseException:

@@ -38,7 +38,7 @@ class SyncBatch:
 
     def results(self) -> Iterator[BatchItem]:
         """Return an item for each row of the parts that have ended; see `Batch.results`."""
-        return Pump(self._batch.results)
+        return Pump(self._batch.results())
 
     def retry(self) -> "SyncBatch":
         """Send the rows that have no answer again, in a new batch; see `Batch.retry`."""

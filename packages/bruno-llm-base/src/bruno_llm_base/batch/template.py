@@ -1,6 +1,7 @@
 """What is asked of each row: a text with the names of its fields in it, or a function of the user's."""
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from hashlib import sha256
 from string import Formatter
@@ -11,6 +12,7 @@ from bruno_llm_base.messages import Messages
 from bruno_llm_base.options import did_you_mean
 from bruno_llm_base.values import shown
 
+_OF_TEMPLATES = re.compile(r"{{\s*\w+\s*}}")
 ROW = "row"  # the name of the field in a row without fields, such as a text
 
 
@@ -38,6 +40,11 @@ def question_of(
                 f"{called} has the field {{{name}...}}: give the bare name of a field, such as {{text}},"
                 " or a function; write {{ and }} for braces that are no field"
             )
+    if all(name is None for _, name, _, _ in pieces) and _OF_TEMPLATES.search(prompt):
+        raise InvalidRequestError(
+            f"{called} is {shown(prompt)}, in which no field of a row stands: write it with one brace, as"
+            " {text}; two are for templates of bruno-llm-prompts"
+        )
 
     def fill(row: Any) -> str:
         fields = row if isinstance(row, Mapping) else {ROW: row}

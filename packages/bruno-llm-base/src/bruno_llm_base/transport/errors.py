@@ -26,10 +26,21 @@ _Cause = tuple[type[LLMError], str | None, str]
 # calls refused and broken connections timeouts, and the SDKs pass that on.
 _NAMES: dict[_Cause, str] = {
     (ServiceUnavailableError, UNREACHABLE, "the server's certificate was refused"): (
-        "ClientConnectorCertificateError ClientConnectorSSLError SSLCertVerificationError SSLError"
+        "ClientConnectorCertificateError SSLCertVerificationError"
     ),
+    (
+        ServiceUnavailableError,
+        UNREACHABLE,
+        "the TLS handshake failed; a server without TLS has an http:// address",
+    ): ("ClientConnectorSSLError SSLError"),
     (ServiceUnavailableError, UNREACHABLE, "the server cannot be reached"): (
-        "ClientConnectorDNSError ClientConnectorError ConnectError ConnectionRefusedError gaierror"
+        "ClientConnectorError ConnectError"
+    ),
+    (ServiceUnavailableError, UNREACHABLE, "the server cannot be reached: its name is not known"): (
+        "ClientConnectorDNSError gaierror"
+    ),
+    (ServiceUnavailableError, UNREACHABLE, "the server cannot be reached: nothing listens there"): (
+        "ConnectionRefusedError"
     ),
     (ServiceUnavailableError, UNREACHABLE, "the proxy cannot be reached"): (
         "ClientProxyConnectionError"
