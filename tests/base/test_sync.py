@@ -3,6 +3,7 @@
 import asyncio
 import inspect
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -10,8 +11,10 @@ import threading
 import time
 
 import pytest
+from bruno_core.interfaces import LLMInterface
 from bruno_core.models import Message
 from bruno_llm_base import (
+    CachedEmbeddings,
     CachedLLM,
     ConfigurationError,
     Conversation,
@@ -76,23 +79,80 @@ def public(thing):
     return {name for name in dir(thing) if name[0] != "_"}
 
 
-@pytest.mark.parametrize(
-    ("kind", "own"),
-    [
-        (OpenAIProvider, {"aclose", "sync", "context", "media", "timeouts"}),
-        (OpenAIEmbeddings, {"aclose", "sync", "timeouts"}),
-    ],
-)
-def test_it_has_all_that_is_there_with_await(kind, own):
-    made = kind(api_key="k")
-    assert public(made.sync) == public(made) - own | {"close"}
-    for name in public(made.sync) - {"close"}:
-        offered, ours = getattr(made, name), getattr(made.sync, name)
-        if not callable(offered):
-            assert ours == offered, name
-            continue
-        names = [list(inspect.signature(method).parameters) for method in (offered, ours)]
-        assert names[0] == names[1], name
+def test_it_has_all_that_is_there_with_await_and_no_more():
+    llm, embeddings = OpenAIProvider(api_key="k"), OpenAIEmbeddings(api_key="k")
+    asynchronous = {"aclose", "sync"}
+    for made, own in (
+        (llm, {"context", "media", "timeouts"}),
+        (FallbackLLM([llm]), {"members"}),
+        (CachedLLM(llm), {"llm"}),
+        (CachedLLM(FallbackLLM([llm])), {"llm"}),
+        (embeddings, {"timeouts"}),
+        (CachedEmbeddings(embeddings), set()),
+    ):
+        assert public(made.sync) == public(made) - own - asynchronous | {"close"}
+        for name in public(made.sync) - {"close"}:
+            offered, ours = getattr(made, name), getattr(made.sync, name)
+            if not callable(offered):
+                assert ours == offered, name
+                continue
+            names = [list(inspect.signature(method).parameters) for method in (offered, ours)]
+            assert names[0] == names[1], name
+
+
+class Echo(LLMInterface):
+    """A model of a user's that has no more than bruno-core asks for."""
+
+    async def generate(self, messages, temperature=None, max_tokens=None, **options):
+        return messages[-1].content
+
+    async def stream(self, messages, temperature=None, max_tokens=None, **options):
+        yield messages[-1].content
+
+    async def list_models(self):
+        return ["echo"]
+
+    async def check_connection(self):
+        return True
+
+    def get_token_count(self, text):
+        return len(text)
+
+    def get_model_info(self):
+        return {}
+
+    def set_system_prompt(self, prompt):
+        pass
+
+    def get_system_prompt(self):
+        return None
+
+
+def test_what_the_model_lacks_says_who_has_it():
+    llm, embeddings = OpenAIProvider(api_key="k"), OpenAIEmbeddings(api_key="k")
+    providers = "the providers have it, use that of one of them"
+    of_providers = "warm_up price context_window count_text count_conversation"
+    of_embeddings = (
+        "warm_up price context_window fingerprint list_models diagnose name capabilities"
+    )
+    for lacking, names, cure in (
+        (FallbackLLM([llm]).sync, of_providers, f"FallbackLLM has no {{}}: {providers}"),
+        (CachedLLM(llm).sync, of_providers, f"CachedLLM has no {{}}: {providers}"),
+        (CachedEmbeddings(embeddings).sync, of_embeddings, f"Embeddings has no {{}}: {providers}"),
+        (SyncLLM(Echo()), "request map", "Echo has no {}: wrap it in FallbackLLM([...])"),
+    ):
+        for name in names.split():
+            assert name not in dir(lacking)
+            with pytest.raises(AttributeError, match=re.escape(cure.format(name))):
+                getattr(lacking, name)
+    with pytest.raises(AttributeError, match="'SyncLLM' object has no attribute 'no'"):
+        llm.sync.no
+    for wrapper in (FallbackLLM([llm]), CachedLLM(llm)):
+        for call in (wrapper.batch_from, wrapper.sync.batch_from):
+            with pytest.raises(InvalidRequestError, match="of the provider that sent it"):
+                call("openai:1")
+    with SyncLLM(Echo()) as bare:  # it has nothing to close
+        assert bare.list_models() == ["echo"]
 
 
 def test_what_needs_no_server_is_the_same(server, llm):

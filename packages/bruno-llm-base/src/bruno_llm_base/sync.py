@@ -94,10 +94,30 @@ class SyncStream(Iterator[str]):
 
 
 class _Sync:
-    """What models and embeddings have in common."""
+    """What models and embeddings have in common; of all methods, those are there that the asked one has."""
 
     def __init__(self, asked: Any) -> None:
         self._asked = asked
+
+    def _has(self, name: str) -> bool:
+        """Whether what is called *name* here can be asked for."""
+        return name[0] == "_" or name == "close" or hasattr(self._asked, name)
+
+    def _who_has_more(self) -> str:
+        """Return whom to ask for what is lacking."""
+        return "the providers have it, use that of one of them"
+
+    if not TYPE_CHECKING:  # which would take any name for one that is there
+
+        def __getattribute__(self, name: str) -> Any:
+            found = super().__getattribute__
+            if hasattr(type(self), name) and not found("_has")(name):
+                kind = type(found("_asked")).__name__
+                raise AttributeError(f"{kind} has no {name}: {found('_who_has_more')()}")
+            return found(name)
+
+    def __dir__(self) -> list[str]:
+        return [name for name in super().__dir__() if self._has(name)]
 
     @property
     def name(self) -> str:
@@ -153,8 +173,9 @@ class _Sync:
         return price
 
     def close(self) -> None:
-        """Close the connections; they are opened again when needed."""
-        run_sync(self._asked.aclose())
+        """Close the connections, if it has any; they are opened again when needed."""
+        if hasattr(self._asked, "aclose"):
+            run_sync(self._asked.aclose())
 
     def __enter__(self) -> Self:
         return self
@@ -175,8 +196,13 @@ class SyncLLM(_Sync):
     """
 
     def __init__(self, llm: Any) -> None:
-        """Use *llm*: a provider, `FallbackLLM`, `CachedLLM`, or any other with their methods."""
+        """Use *llm*: a provider, `FallbackLLM`, `CachedLLM`, or any other; it has the methods of that one."""
         super().__init__(llm)
+
+    def _who_has_more(self) -> str:
+        if not hasattr(self._asked, "request"):
+            return "wrap it in FallbackLLM([...]), which adds what all our models have"
+        return super()._who_has_more()
 
     def generate(
         self,
@@ -343,7 +369,8 @@ class SyncEmbeddings(_Sync):
 
     def embed_batch(self, texts: Sequence[str]) -> list[list[float]]:
         """Return the vectors of texts: another name of `embed_texts`."""
-        return self.embed_texts(texts)
+        vectors: list[list[float]] = run_sync(self._asked.embed_batch(texts))
+        return vectors
 
     def embed_message(self, message: "Message") -> list[float]:
         """Return the vector of what *message* says."""

@@ -70,6 +70,17 @@ class NoBatches:
             " batch_from() of one of the providers"
         )
 
+    def batch_from(self, batch_id: str, *, output: Any = None) -> NoReturn:
+        """Refuse.
+
+        Raises:
+            InvalidRequestError: It says whom to ask.
+        """
+        raise InvalidRequestError(
+            f"a batch is one vendor's, and {type(self).__name__} has none: call batch_from() of the"
+            " provider that sent it"
+        )
+
 
 def in_full(llm: LLMInterface) -> FullLLM:
     """Return *llm* with all that ours offer, itself if it is one of ours."""

@@ -6,7 +6,7 @@ from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from functools import partial
 from os import PathLike
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bruno_core.interfaces import LLMInterface
 
@@ -26,6 +26,11 @@ from bruno_llm_base.values import shown
 from bruno_llm_base.wrappers.bare import NoBatches, in_full
 from bruno_llm_base.wrappers.cache_lookup import Lookup, open_cache
 from bruno_llm_base.wrappers.cache_store import CacheStore
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from bruno_llm_base.call_keywords import RequestKeywords
 
 _PIECE = 20  # characters of a kept answer that is streamed
 
@@ -141,19 +146,31 @@ class CachedLLM(NoBatches, LanguageModel):
         model = call.get("model") or self.model or None
         return Lookup(self._cache, key, model, refresh=refresh, context=context)
 
-    async def fingerprint(self, messages: Messages | None = None, **options: Any) -> str:
+    async def fingerprint(
+        self,
+        messages: Messages | None = None,
+        *,
+        output: Any = None,
+        **options: "Unpack[RequestKeywords]",
+    ) -> str:
         """Return the key of an answer in the store; the arguments are those of `generate`.
 
         Raises:
             LLMError: There is none: an argument is wrong.
         """
-        key = await self._llm.fingerprint(messages, **options)
+        key = await self._llm.fingerprint(messages, output=output, **options)
         namespace = self._settings["namespace"]
         return f"{namespace}:{key}" if namespace else key
 
-    async def count_tokens(self, messages: Messages | None = None, **options: Any) -> TokenCount:
+    async def count_tokens(
+        self,
+        messages: Messages | None = None,
+        *,
+        output: Any = None,
+        **options: "Unpack[RequestKeywords]",
+    ) -> TokenCount:
         """Count the input tokens of a request, as the model does."""
-        return await self._llm.count_tokens(messages, **options)
+        return await self._llm.count_tokens(messages, output=output, **options)
 
     def get_token_count(self, text: str) -> int:
         """Count the tokens of *text*, as the model does."""
