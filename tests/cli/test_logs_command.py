@@ -39,6 +39,7 @@ def test_nothing_is_written_unless_it_is_switched_on(bruno_llm, openai, home):
     assert "`bruno-llm logs on` records from then on" in done.stderr
     done = bruno_llm("-c", "And now?")
     assert (done.exit_code, "nothing is logged yet" in done.stderr) == (1, True)
+    assert json.loads(bruno_llm("logs", "--json").stdout) == {"responses": []}
     bruno_llm("logs", "on")
     assert [file.name for file in home.iterdir()] == ["config.toml"]
     bruno_llm("What is not?")

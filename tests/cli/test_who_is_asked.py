@@ -37,6 +37,8 @@ def test_a_misspelt_command_is_no_question(bruno_llm, openai):
         done = bruno_llm(word)
         assert (done.exit_code, done.stdout) == (2, "")
         assert f"did you mean '{command}'?" in " ".join(done.stderr.replace("│", "").split())
+    assert bruno_llm("help").stdout == bruno_llm("--help").stdout
+    assert bruno_llm("version").stdout == bruno_llm("--version").stdout
     assert not openai.received
     assert bruno_llm("hello").stdout == HELLO
     assert bruno_llm("ask", "modls").stdout == HELLO

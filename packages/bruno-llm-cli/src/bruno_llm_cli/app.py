@@ -83,6 +83,8 @@ class _Commands(TyperGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the arguments, `ask` before them where no command is."""
+        if args in (["help"], ["version"]) and not streams.is_piped():
+            args = [f"--{args[0]}"]
         first = args[0] if args else None
         own = {option for parameter in self.get_params(ctx) for option in parameter.opts}
         shows_help = first is None and (ctx.resilient_parsing or sys.stdin.isatty())

@@ -76,6 +76,8 @@ def list_responses(
     `logs "words"` does so too. The exit code is 1 if there are none.
     """
     _check_usage(last and conversation is not None, short + response + as_json)
+    if as_json and not settings.is_there(log_path()):
+        show_document({"responses": []})  # and then the error
     log = open_log(there=True)
     if last:
         conversation = log.read_conversation().id
