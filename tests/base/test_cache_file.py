@@ -194,7 +194,7 @@ def test_what_is_no_cache_is_named(server, tmp_path, path):
         "text.db": "is not a database, so not a cache of answers: give another path",
         "other.db": "some other program's database",
         "answers.db": "is a cache of version 9, and this bruno-llm-base reads version 1: upgrade it",
-        ".": "the cache .* cannot be used",
+        ".": "is a folder, so not a cache of answers: give the path of a file",
         "none/a.db": "the cache .* cannot be used",
     }.items():
         with pytest.raises(ConfigurationError, match=words):

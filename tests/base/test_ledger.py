@@ -387,8 +387,9 @@ def test_a_ledger_of_another_version_is_refused_with_the_cure(tmp_path, version,
 
 def test_a_place_where_nothing_can_be_written_is_refused_at_once(tmp_path):
     (tmp_path / "file").touch()
-    for path in (tmp_path, tmp_path / "missing" / "costs.db", tmp_path / "file" / "costs.db"):
+    for path in (tmp_path / "missing" / "costs.db", tmp_path / "file" / "costs.db"):
         assert "can be written" in refusal(path)
+    assert "is a folder, so not a ledger of costs" in refusal(tmp_path)
 
 
 @pytest.mark.parametrize("path", ["", ":memory:", 7, b"costs.db", True])

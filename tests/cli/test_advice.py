@@ -32,6 +32,9 @@ def test_cures_are_in_the_words_of_the_shell(bruno_llm, openai, nobody, tmp_path
         ("""hi -m openai --schema '{"a": 1}'""", "give a JSON schema"),
         ("embed c hi -m claude", "use those of another provider"),
         ("hi -f none.txt", "none.txt cannot be read"),
+        ("map rows.csv -p {text} -m openai -o /", "--output is '/': give a regular file"),
+        ("collections -d .", "is a folder, so not a file of collections"),
+        ("hi -m openai --ledger .", "is a folder, so not a ledger of costs"),
     ):
         done = bruno_llm(*shlex.split(words))
         told = " ".join(done.output.split())

@@ -165,6 +165,8 @@ def test_what_is_not_there_is_told(bruno_llm, embed, similar, openai, file):
     assert done.exit_code == 1
     assert "is called 'note': did you mean 'notes'?" in done.stderr
     assert bruno_llm("similar", "notes", "--id", "a", "text").exit_code == 2
+    bruno_llm("collections", "-d", file, "--delete", "notes")
+    assert similar("x", code=1).endswith("is called 'notes': it has none\n")
 
 
 def test_other_programs_can_read_the_file(embed, openai, file):

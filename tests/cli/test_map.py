@@ -1,8 +1,11 @@
 """The command `map`: the same question to each row of a file."""
 
+import io
 import json
+import time
 
 import pytest
+from bruno_llm_cli.app import app
 from bruno_llm_testing import FakeAnswer, FakeError
 
 ASK = ("map", "--provider", "openai")
@@ -52,6 +55,31 @@ def test_answers_go_to_stdout_line_by_line(bruno_llm, openai, rows, tmp_path, mo
     assert "its line says why" in second
     assert not (tmp_path / "-").exists()
     assert bruno_llm(*words, "--json").exit_code == 2
+
+
+class SlowReader(io.StringIO):
+    """A pipe that takes the first line once something else has happened."""
+
+    def __init__(self, happened):
+        super().__init__()
+        self.happened = happened
+        self.waited_in_vain = False
+
+    def write(self, text):
+        give_up = time.monotonic() + 20
+        while not (self.happened() or self.waited_in_vain):
+            time.sleep(0.001)
+            self.waited_in_vain = time.monotonic() > give_up
+        return super().write(text)
+
+
+def test_rows_are_asked_while_the_reader_of_stdout_is_slow(openai, rows, monkeypatch):
+    out = SlowReader(lambda: len(openai.bodies) > 1)
+    monkeypatch.setattr("sys.stdout", out)
+    words = (*ASK, str(rows), "-p", "Sum up {text}", "-o", "-", "--concurrency", "1")
+    assert not app(words, prog_name="bruno-llm", standalone_mode=False)
+    assert not out.waited_in_vain
+    assert len(out.getvalue().splitlines()) == 3
 
 
 def test_rows_are_json_too_and_a_failure_is_told(bruno_llm, openai, tmp_path):

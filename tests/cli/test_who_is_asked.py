@@ -139,6 +139,25 @@ def test_a_name_without_its_key_wants_the_key(bruno_llm, openai, ollama, monkeyp
         assert openai.bodies[-1]["model"] == name
 
 
+def test_a_model_wins_over_a_provider_that_cannot_be_loaded(
+    bruno_llm, openai, home, publish, monkeypatch
+):
+    publish("broken", "import nothing_like_it")
+    home.mkdir()
+    for name in ("nosuch", "broken", "claud/claude-opus-5-5"):
+        for settled, of_environment in ((name, ""), ("openai", name)):
+            (home / "config.toml").write_text(f'model = "{settled}"')
+            monkeypatch.setenv("BRUNO_LLM_PROVIDER", of_environment)
+            done = bruno_llm("-m", "gpt-5.4", "hi")
+            assert (done.stdout, openai.bodies[-1]["model"]) == (HELLO, "gpt-5.4"), done.stderr
+            assert bruno_llm("-m", "openai", "hi").stdout == HELLO
+            assert "ANTHROPIC_API_KEY" in bruno_llm("-m", "claude", "hi").stderr
+            for words in (("hi",), ("-m", "a-model-of-nobody", "hi")):
+                done = bruno_llm(*words)
+                assert (done.exit_code, repr(name.partition("/")[0]) in done.stderr) == (1, True)
+    assert len(openai.bodies) == 12
+
+
 def test_ollama_may_have_models_of_any_name(bruno_llm, ollama):
     for before in ("none is settled", "it is settled"):
         for name in ("mistral", "mistral:7b", "claude-opus-5-5", "gpt-5.4"):

@@ -322,8 +322,9 @@ def check_keywords(kind: type, given: Iterable[str]) -> None:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return ": did you mean ...?" where a name in *known* is close to *name*, else all of them."""
-    names = sorted(known)
+    """Return ": did you mean ...?" where a name in *known* is close to *name*, else all of them, "" if none."""
+    if not (names := sorted(known)):
+        return ""
     ours = _ELSEWHERE.get(name)
     close = [ours] if ours in names else close_matches(name, names)
     return f": did you mean {close[0]!r}?" if close else f" (known: {', '.join(names)})"

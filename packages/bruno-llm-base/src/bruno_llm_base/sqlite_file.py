@@ -51,7 +51,11 @@ class SqliteFile(Generic[_Tables]):
         self._place: tuple[int, int] | None = None
         self._patience = _PATIENCE
         with self._errors_named():
-            is_there = path.exists()
+            is_there, is_folder = path.exists(), path.is_dir()
+        if is_folder:
+            raise ConfigurationError(
+                f"{path} is a folder, so not {self.holds}: give the path of a file"
+            )
         if is_there:
             self.read(lambda _: None)
         else:

@@ -48,7 +48,8 @@ def chosen(provider: str | None = None, model: str | None = None) -> tuple[str |
         if "/" in model:
             kind_of(split_name(model)[0])  # says whose name is like it
         raise
-    return named_by(model, asked) or (default, model)
+    could_be_asked = asked if _kind(asked) else None  # what cannot be loaded has no models
+    return named_by(model, could_be_asked) or (default, model)
 
 
 def _default() -> tuple[str | None, str | None]:

@@ -102,7 +102,7 @@ class CollectionsFile(PlainSqliteFile):
         """Return the collection *name*, or raise which there are."""
         if (found := self.find(name)) is None:
             names = [each.name for each in self.all()]
-            cure = did_you_mean(name, names) or f": it has {', '.join(names) or 'none'}"
+            cure = did_you_mean(name, names) or ": it has none"
             raise InvalidRequestError(f"no collection of {self._path} is called {name!r}{cure}")
         return found
 

@@ -1,5 +1,6 @@
 """The same question to each row of a file, with a bar that shows how far it is."""
 
+import asyncio
 import csv
 import json
 import sys
@@ -146,7 +147,8 @@ async def map_file(
             async for item in llm.map(read_rows(rows), prompt, into=into, **settings):
                 failed = failed or (item if item.error is not None else None)
                 if into is None:
-                    write(json.dumps(entry_of(item)) + "\n")
+                    line = json.dumps(entry_of(item)) + "\n"
+                    await asyncio.to_thread(write, line)  # no request waits for a slow reader
         progress.nothing_was_left = progress.last is None
     except OSError as error:
         if into is None:  # the reader has left, and wants to hear no more

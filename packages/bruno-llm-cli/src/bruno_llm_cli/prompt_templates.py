@@ -99,8 +99,7 @@ def load(name: str) -> "Prompt":
 
     file = _path(name)
     if file.parent == _folder() and not settings.is_there(file):
-        names = [each.stem for each in _files()]
-        near = did_you_mean(name, names) if names else ""
+        near = did_you_mean(name, [each.stem for each in _files()])
         raise ConfigurationError(f"{_folder()} has no template {name!r}{near}")
     return Prompt.load(file)
 

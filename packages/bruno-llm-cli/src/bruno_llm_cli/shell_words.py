@@ -32,6 +32,7 @@ _IN_SHELL = tuple(
             ", or lower --concurrency",
         ),
         (r"^output is (.*): give a JSON schema, or a type", r"--schema is \1: give a JSON schema"),
+        (r"^into is ", "--output is "),
     )
 )
 
