@@ -186,6 +186,16 @@ def test_a_misspelt_provider_is_told(bruno_llm, openai, claude, monkeypatch):
     assert "pip install bruno-llm-claude" in bruno_llm("-m", "anthropic/claude-9", "hi").stderr
 
 
+def test_a_misspelt_provider_is_not_sent_to_the_only_one(bruno_llm, openai):
+    for name in ("cluade/claude-opus-5-5", "cluade", "opnai/gpt-4.1", "opnai"):
+        assert "did you mean" in bruno_llm("-m", name, "hi").stderr, name
+        assert "did you mean" in bruno_llm("chat", text=f"/model {name}\n").stderr
+    assert not openai.bodies
+    for name in ("gpt-9-nova", "ft:gpt-4.1:mine", "openai:gpt-4.1"):
+        bruno_llm("-m", name, "hi")
+        assert openai.bodies[-1]["model"] == name.removeprefix("openai:")
+
+
 def test_use_says_what_is_still_missing(bruno_llm, home):
     done = bruno_llm("use", "anthropic")
     assert (done.exit_code, done.stdout) == (0, "")

@@ -17,11 +17,13 @@ from bruno_llm_base.discovery import (
 )
 from bruno_llm_base.exceptions import ConfigurationError
 from bruno_llm_base.factory import LLMFactory
+from bruno_llm_base.options import close_matches
 from bruno_llm_base.provider import BaseProvider
 
 from bruno_llm_cli import settings
 
 NO_MODEL = "-"
+_NEARLY = 0.8  # of 1: "opnai" is nearly "openai"
 
 
 def chosen(provider: str | None = None, model: str | None = None) -> tuple[str | None, str | None]:
@@ -75,8 +77,26 @@ def named_by(model: str, asked: str | None) -> tuple[str, str | None] | None:
     if canonical(model) in names():
         is_meant = not has_any or is_set_up(model) or not _needs_key(model)
         return (model, None) if is_meant else None
-    vendor = None if "/" in model or has_any else _vendor_of(model, asked)
-    return None if vendor is None else (vendor, model)
+    if has_any:
+        return None
+    if canonical(model.partition(":")[0]) in names():  # "mistral:7b" may be a model of Ollama's
+        return split_name(model)
+    vendor = None if "/" in model else _vendor_of(model, asked)
+    if vendor is not None:
+        return vendor, model
+    if asked is not None and "/" not in _default_model(asked):  # gateways name models so
+        _refuse_misspelt(model.partition("/")[0])
+    return None
+
+
+def _refuse_misspelt(word: str) -> None:
+    """Raise what is meant, where *word* is nearly the name of a provider: it is not for another vendor."""
+    if close := close_matches(word, names(), cutoff=_NEARLY):
+        raise ConfigurationError(f"no provider is called {word!r}: did you mean {close[0]!r}?")
+
+
+def _default_model(provider: str) -> str:
+    return getattr(_kind(provider), "default_model", "")
 
 
 def _split(model: str) -> tuple[str, str | None] | None:
@@ -110,7 +130,7 @@ def _has_any_model(provider: str) -> bool:
 
 def _vendor_of(model: str, asked: str | None) -> str | None:
     """Return the provider whose own model this is, by its name, unless the one *asked* may have it too."""
-    default = "" if asked is None else getattr(_kind(asked), "default_model", "")
+    default = "" if asked is None else _default_model(asked)
     if default.partition("-")[0] == model.partition("-")[0]:
         return None
     try:
