@@ -2,9 +2,13 @@
 
 import json
 import pickle
-from datetime import date
+from dataclasses import dataclass
+from datetime import date, timedelta
 from decimal import Decimal
+from enum import Enum
+from pathlib import PurePosixPath
 from types import MappingProxyType
+from uuid import UUID
 
 import pytest
 from bruno_llm_base import CachedLLM, ConfigurationError, FallbackLLM, InvalidRequestError
@@ -14,6 +18,7 @@ from bruno_llm_prompts import Prompt
 from bruno_llm_testing import FakeOpenAI
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
 SUMMARY = Prompt(
     "Summarize for {{ audience }}:\n{{ text }}",
@@ -314,7 +319,47 @@ def test_a_fingerprint_tells_defaults_apart_and_their_order_does_not_count():
     different = [1, "1", True, None, date(2026, 1, 1), "2026-01-01", Decimal(1), {1}, [1], "\ud800"]
     assert len({of(a=value) for value in different}) == len(different)
     assert of(a=date(2026, 1, 1)) == "d47aa615dbf078ea"  # in another process too
-    with pytest.raises(ConfigurationError, match=r"the prompt has no fingerprint.*one is <object"):
-        of(a=object())
-    with pytest.raises(ConfigurationError, match="has no fingerprint"):
-        of(a={1: 1, "1": 1})
+    itself: list[object] = []
+    itself.append(itself)
+    for unstable in (object(), len, Place, [{"x": object()}], {object(): 1}, Place(object())):
+        with pytest.raises(ConfigurationError, match=r"the prompt has no fingerprint.*one is <"):
+            of(a=unstable)
+    with pytest.raises(ConfigurationError, match=r"has no fingerprint.*recursion"):
+        of(a=itself)
+
+
+class Tone(Enum):
+    DRY = "dry"
+    WARM = "warm"
+
+
+@dataclass
+class Place:
+    name: object
+    tags: frozenset[str] = frozenset({"x", "y", "z"})
+
+
+class Reader(BaseModel):
+    born: date
+
+
+def test_a_fingerprint_takes_all_values_that_another_process_can_make_again():
+    def of(value):
+        return Prompt("{{ a }}", defaults={"a": value}).fingerprint
+
+    for make, other, known in (
+        (lambda: Tone.DRY, Tone.WARM, "7a959ff8ff32e7e9"),
+        (lambda: PurePosixPath("a/b"), PurePosixPath("a"), "befc367e5bef4ae3"),
+        (lambda: UUID(int=1), UUID(int=2), "d05ffe9284ca92ba"),
+        (lambda: b"\xff", b"\xfe", "baebd3a7359c2a66"),
+        (lambda: Place("Oslo"), Place("Rome"), "54503111c8df91e5"),
+        (lambda: Place(Tone.DRY), Place(Tone.WARM), "f605a91e85603bb9"),
+        (lambda: {1: 2, "a": 3}, {1: 2, "a": 4}, "78a67773e546b096"),
+        (lambda: {1: 1, "1": 2}, {1: 2, "1": 1}, "06f976e5d7080a5c"),
+        (lambda: {Tone.DRY: 1, (1, 2): {3}}, {Tone.DRY: 1, (1, 2): {4}}, "0adb4806fe084370"),
+        (lambda: Reader(born=date(2000, 1, 1)), Reader(born=date(2000, 1, 2)), "8ecbb587facc9d51"),
+        (lambda: timedelta(1), timedelta(2), "9731e9d3dfc3ccf0"),
+    ):
+        assert of(make()) == of(make()) == known
+        assert of(make()) != of(other)
+    assert of({1: 2, "a": 3}) == of({"a": 3, 1: 2})

@@ -2,8 +2,6 @@
 
 import json
 from collections.abc import Collection, Mapping
-from datetime import date, time
-from decimal import Decimal
 from hashlib import sha256
 from os import PathLike
 from pathlib import Path
@@ -17,6 +15,7 @@ from bruno_llm_base.options import did_you_mean
 from bruno_llm_base.values import shown
 
 from bruno_llm_prompts.files import read_prompt_file
+from bruno_llm_prompts.plain_values import plain
 from bruno_llm_prompts.template import Template
 
 
@@ -198,14 +197,15 @@ class Prompt:
         """What changes with anything that it says, the same in every process.
 
         Raises:
-            ConfigurationError: A default is something of which that cannot be told.
+            ConfigurationError: A default is something of which that cannot be told, such as a function.
         """
         said = [self.text, self.system, self.name, self.version, self.defaults]
         try:
-            text = json.dumps(said, sort_keys=True, default=_plain)
-        except (TypeError, ValueError) as error:
+            text = json.dumps(plain(said), sort_keys=True)
+        except (TypeError, RecursionError) as error:
             raise ConfigurationError(
-                f"{self._place} has no fingerprint, since its defaults are no JSON: {error}"
+                f"{self._place} has no fingerprint: a default must be data that is the same in another"
+                f" process, but {error}"
             ) from None
         return sha256(text.encode()).hexdigest()[:16]
 
@@ -213,14 +213,3 @@ class Prompt:
         told = [repr(self.name)] if self.name else []
         told += [f"version={self.version!r}"] if self.version else []
         return f"{type(self).__name__}({', '.join([*told, f'variables={sorted(self.variables)}'])})"
-
-
-def _plain(value: object) -> object:
-    """Return what JSON does not know, such as a date of a YAML file, as texts and lists."""
-    if isinstance(value, date | time | Decimal):
-        return [type(value).__name__, str(value)]
-    if isinstance(value, set | frozenset):
-        return sorted(json.dumps(each, sort_keys=True, default=_plain) for each in value)
-    if isinstance(value, Mapping):
-        return dict(value)
-    raise TypeError(f"one is {shown(value)}")
