@@ -266,7 +266,7 @@ def test_an_empty_key_is_told():
         (
             "hi",
             {"response_format": dict},
-            "the option 'response_format' is <class 'dict'>, which is not JSON: a type goes into output=",
+            "the option 'response_format' is not JSON, but a type: a type goes into output=",
         ),
     ],
 )

@@ -271,8 +271,8 @@ def check_sendable(options: Json, reserved: Container[str], error: type[LLMError
         if not is_json(name) or name.count(".") > _DEEPEST:
             raise error(f"{shown(name)} is not the name of an option: leave it out")
         if not is_json(value):
-            told = f"the option {name!r} is {shown(value)}, which is not JSON"
-            raise error(f"{told}: a type goes into output=" if isinstance(value, type) else told)
+            cure = ": a type goes into output=" if isinstance(value, type) else ""
+            raise error(f"the option {name!r} is not JSON, but a {type(value).__name__}{cure}")
 
 
 def _told_elsewhere(name: str, ours: str) -> str:
