@@ -125,7 +125,7 @@ def spent(response: ModelResponse) -> str:
 
 def told_spent(usage: Usage, cost: Decimal | None) -> str:
     """Return these tokens and dollars in words."""
-    from bruno_llm_base.cost.report import dollars  # it is no part of a question
+    from bruno_llm_base.cost.report import dollars  # a question does not need it
 
     told = [f"{_number(usage.input_tokens)} tokens in"]
     if usage.cache_read_tokens:

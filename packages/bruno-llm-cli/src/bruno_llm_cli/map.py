@@ -136,7 +136,7 @@ async def map_file(
     Raises:
         ConfigurationError: The model cannot map, or the file of answers cannot be written.
     """
-    from bruno_llm_base.batch.map import entry_of  # it is no part of a question
+    from bruno_llm_base.batch.map import entry_of  # a question does not need it
 
     if not isinstance(llm, BaseProvider | FallbackLLM):
         raise ConfigurationError(f"{llm!r} cannot map: use a provider of bruno-llm")
