@@ -136,7 +136,7 @@ def test_what_the_readme_names_is_there():
         assert (ROOT / path).suffix == ".md" or (ROOT / path).stat().st_size < 100_000, path
 
 
-@pytest.mark.parametrize("readme", READMES, ids=lambda readme: readme.parent.name)
+@pytest.mark.parametrize("readme", READMES, ids=lambda readme: str(readme.relative_to(ROOT)))
 def test_a_readme_leads_to_whole_pages(readme):
     """GitHub does not show what the site includes in a page, so links to such a page go to the site."""
     for link in re.findall(r"\]\(([^)#\s]+)", readme.read_text(encoding="utf-8")):
